@@ -1,0 +1,140 @@
+"""Every error this package raises on purpose.
+
+::
+
+    GdwsError
+    ├── ModelError               the network cannot be handled as asked
+    │   ├── NonFiniteWeights     a weight holds NaN or infinity
+    │   └── UnknownNetwork       no network of that name is registered
+    ├── PlanError                a plan is malformed or does not fit the network
+    ├── CheckpointError          a checkpoint cannot be used
+    │   ├── CheckpointUnreadable no checkpoint, truncated, or of an unknown form
+    │   ├── CheckpointUnsafe     needs code to run when loaded: refused
+    │   └── CheckpointMismatch   its keys or shapes are not the network's
+    ├── DataError                a data set is absent, malformed or out of range
+    ├── ExportError              ONNX export failed or its outputs differ
+    ├── ResultError              a stored result is not one of ours
+    └── DeviceError              the agent could not serve
+        ├── DeviceUnreachable    nothing answers there, or it went away
+        ├── DeviceProtocolError  something answers, but not an agent of our kind
+        └── DeviceRefused        the agent answered with a problem document
+
+An error says what it was about and, in ``hint``, what to do next. Errors of reading
+bundles come from :mod:`gdws_contract.errors`, which both sides of the wire share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GdwsError(Exception):
+    """Base of the tree; ``hint`` tells the fix, ``exit_code`` what the command returns."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ModelError(GdwsError):
+    """The network cannot be handled as asked; ``layer`` names the culprit if there is one."""
+
+    def __init__(self, message: str, *, layer: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.layer = layer
+
+
+class NonFiniteWeights(ModelError):
+    """A weight holds NaN or infinity."""
+
+
+class UnknownNetwork(ModelError):
+    """No network of that name is registered."""
+
+
+class PlanError(GdwsError):
+    """A plan is malformed or does not fit the network; ``field`` is the path of the culprit."""
+
+    def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class CheckpointError(GdwsError):
+    """A checkpoint cannot be used; ``path`` is the file."""
+
+    def __init__(self, message: str, *, path: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class CheckpointUnreadable(CheckpointError):
+    """The file is absent, truncated or of no known form."""
+
+
+class CheckpointUnsafe(CheckpointError):
+    """The file can only be loaded by running code that it carries."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """The checkpoint's keys or shapes are not the network's."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str,
+        missing: Sequence[str] = (),
+        unexpected: Sequence[str] = (),
+        wrong_shape: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, path=path, hint=hint)
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
+        self.wrong_shape = tuple(wrong_shape)
+
+
+class DataError(GdwsError):
+    """A data set is absent, malformed or out of range."""
+
+
+class ExportError(GdwsError):
+    """ONNX export failed, or the exported network's outputs differ."""
+
+
+class ResultError(GdwsError):
+    """A stored result is not one of ours; ``field`` is the path of the culprit."""
+
+    def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class DeviceError(GdwsError):
+    """The agent at ``url`` could not serve."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, url: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.url = url
+
+
+class DeviceUnreachable(DeviceError):
+    """Nothing answers at the address, or the agent went away."""
+
+
+class DeviceProtocolError(DeviceError):
+    """Something answers, but not an agent that speaks our contract."""
+
+
+class DeviceRefused(DeviceError):
+    """The agent answered with a problem document; ``status`` is its HTTP status."""
+
+    def __init__(self, message: str, *, url: str, status: int, hint: str | None = None) -> None:
+        super().__init__(message, url=url, hint=hint)
+        self.status = status
