@@ -1,0 +1,47 @@
+"""The base of every model on the wire, and the types that several of them share."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import Annotated
+
+#: Names that reach file systems, URLs and tables: letters, digits, dot, dash and underscore.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Record(BaseModel):
+    """An immutable value whose unknown fields are refused, so that a typing slip is heard."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reading(BaseModel):
+    """An immutable value from the other side; fields added by a newer release are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def safe_name(text: str, *, default: Optional[str] = None) -> str:
+    """Return ``text`` with everything outside :data:`NAME_PATTERN` turned into dashes.
+
+    Raises:
+        ValueError: nothing is left and no ``default`` is given.
+    """
+    name = _UNSAFE_NAME.sub("-", text).strip("-._")[:100]
+    if name:
+        return name
+    if default is None:
+        raise ValueError(f"no usable name in {text!r}")
+    return default

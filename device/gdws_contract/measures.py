@@ -1,0 +1,131 @@
+"""What was measured, in units; what was not is ``None`` and says why."""
+
+from __future__ import annotations
+
+from typing import List, Optional
+
+from pydantic import Field
+
+from .base import Finite, Fraction, Name, NonNegative, Reading
+
+
+class Interval(Reading):
+    """A two-sided confidence interval."""
+
+    low: Finite
+    high: Finite
+    level: Fraction = 0.95
+    method: str = Field(description="How it was computed, e.g. 'wilson' or 'paired-rounds-t'.")
+
+
+class Proportion(Reading):
+    """``successes`` of ``count`` trials, e.g. an accuracy."""
+
+    value: Fraction
+    successes: int = Field(ge=0)
+    count: int = Field(gt=0)
+    interval: Optional[Interval] = None
+
+
+class LatencySummary(Reading):
+    """Times of single inferences over the measured windows, in milliseconds.
+
+    Percentiles that the sample count cannot support are ``None``; ``percentiles_withheld``
+    says which and why.
+    """
+
+    scope: str = Field(description="What one time covers, in words.")
+    count: int = Field(gt=0)
+    min_ms: NonNegative
+    mean_ms: NonNegative
+    median_ms: NonNegative
+    p90_ms: Optional[NonNegative] = None
+    p95_ms: Optional[NonNegative] = None
+    p99_ms: Optional[NonNegative] = None
+    max_ms: NonNegative
+    std_ms: Optional[NonNegative] = None
+    cv: Optional[NonNegative] = Field(None, description="Coefficient of variation: std / mean.")
+    percentiles_withheld: Optional[str] = None
+
+
+class RoundSummary(Reading):
+    """One window of one variant: what the interleaved comparison is made of."""
+
+    index: int = Field(ge=0)
+    count: int = Field(gt=0)
+    median_ms: NonNegative
+    duration_s: NonNegative
+
+
+class SpeedUp(Reading):
+    """How many times faster than the baseline, paired round by round."""
+
+    ratio: NonNegative = Field(description="Baseline latency / this variant's latency.")
+    interval: Optional[Interval] = None
+    rounds: int = Field(gt=0)
+    baseline: Name
+
+
+class Parity(Reading):
+    """The verification set replayed on the device against the host's record."""
+
+    passed: bool
+    reasons: List[str] = Field(default_factory=list, description="Why it failed; empty when it passed.")
+    count: int = Field(gt=0, description="Natural inputs replayed.")
+    max_abs_diff: Optional[NonNegative] = Field(
+        description="Largest |logit difference|; null when an output was NaN or infinite."
+    )
+    max_rel_diff: Optional[NonNegative] = Field(
+        description="max_abs_diff over the largest |host logit|; null when an output was NaN or infinite."
+    )
+    tolerance_rel: NonNegative
+    agreement: Proportion = Field(description="Share of inputs with the host's predicted class.")
+    natural: Proportion = Field(description="Accuracy on the verification inputs, on the device.")
+    natural_host: Proportion = Field(description="The same images and engine-free logits of the host.")
+    robust: Optional[Proportion] = Field(
+        None, description="Accuracy on the replayed adversarial inputs, on the device."
+    )
+    robust_host: Optional[Proportion] = None
+
+
+class PowerRail(Reading):
+    """One supply rail over the measured windows."""
+
+    name: str
+    mean_w: NonNegative
+    peak_w: NonNegative
+
+
+class Power(Reading):
+    """Power and energy of a cell; every figure ``None`` with a ``reason`` when not measured."""
+
+    sensor: str
+    reason: Optional[str] = Field(None, description="Why there are no figures.")
+    scope: Optional[str] = Field(None, description="What the total covers, e.g. 'module power, rail VDD_IN'.")
+    mean_w: Optional[NonNegative] = None
+    peak_w: Optional[NonNegative] = None
+    idle_w: Optional[NonNegative] = None
+    energy_per_inference_mj: Optional[NonNegative] = None
+    net_energy_per_inference_mj: Optional[NonNegative] = Field(None, description="Above the idle baseline.")
+    energy_interval: Optional[Interval] = Field(None, description="Of energy_per_inference_mj.")
+    fps_per_watt: Optional[NonNegative] = None
+    samples: Optional[int] = Field(None, ge=0)
+    interval_ms: Optional[NonNegative] = None
+    rails: List[PowerRail] = Field(default_factory=list)
+
+
+class Build(Reading):
+    """How the engine came to be."""
+
+    time_s: NonNegative
+    size_bytes: Optional[int] = Field(None, ge=0)
+    from_cache: bool = False
+    precision: str = Field(description="The precision in force, read back where the runtime tells.")
+    options: List[str] = Field(default_factory=list, description="Settings that shape speed, as name=value.")
+
+
+class Flag(Reading):
+    """A doubt about a figure that the reader should know."""
+
+    code: Name
+    detail: str

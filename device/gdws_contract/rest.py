@@ -1,0 +1,190 @@
+"""Requests and answers of the agent's REST interface."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from pydantic import Field, field_validator
+from typing_extensions import Annotated, Literal
+
+from .base import Name, NonNegative, Reading, Record, Sha256
+from .manifest import Manifest
+from .measures import Build, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp
+from .problems import Problem
+
+API_VERSION = 1
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+CellState = Literal["done", "parity_failed", "failed", "cancelled"]
+
+#: States that a job does not leave.
+FINAL_STATES = ("done", "failed", "cancelled", "interrupted")
+
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class Protocol(Record):
+    """How each cell is measured; times are lower bounds unless a name says otherwise."""
+
+    warmup_ms: NonNegative = Field(200.0, le=600_000, description="At least this long, then until steady.")
+    warmup_max_ms: NonNegative = Field(
+        5_000.0, le=600_000, description="Give up waiting for a steady state after this."
+    )
+    min_duration_ms: NonNegative = Field(3_000.0, le=3_600_000, description="Measured time per cell, over all rounds.")
+    min_iterations: int = Field(100, ge=1, le=10_000_000, description="Measured inferences per cell, over all rounds.")
+    rounds: int = Field(10, ge=2, le=1_000, description="Windows per cell; variants take turns in each round.")
+    threads: Optional[int] = Field(None, ge=1, le=1_024, description="CPU threads; null: one per physical core.")
+    parity_tolerance: NonNegative = Field(1e-3, description="Largest logit difference over the largest host logit.")
+    seed: int = Field(0, ge=0, description="Orders the variants within the rounds.")
+
+
+class BenchmarkRequest(Record):
+    """Which cells to measure: variants x backends x precisions x batch sizes."""
+
+    model_id: Sha256
+    variants: Optional[List[Name]] = Field(None, min_length=1, max_length=64, description="null: all.")
+    backends: Optional[List[Name]] = Field(None, min_length=1, max_length=16, description="null: the best available.")
+    precisions: List[Name] = Field(default_factory=lambda: ["fp32"], min_length=1, max_length=8)
+    batch_sizes: List[BatchSize] = Field(default_factory=lambda: [1], min_length=1, max_length=32)
+    protocol: Protocol = Field(default_factory=Protocol)
+    label: Optional[str] = Field(None, max_length=200, description="Free text kept with the result.")
+
+    @field_validator("variants", "backends", "precisions", "batch_sizes")
+    @classmethod
+    def _distinct(cls, values: Optional[List[Any]]) -> Optional[List[Any]]:
+        if values is not None and len(set(values)) != len(values):
+            raise ValueError("names each item once")
+        return values
+
+
+class Availability(Reading):
+    """Whether a backend or sensor can be used here, and if not, why and what would help."""
+
+    name: Name
+    available: bool
+    reason: Optional[str] = None
+    version: Optional[str] = None
+    precisions: List[str] = Field(default_factory=list)
+    detail: Dict[str, str] = Field(default_factory=dict)
+
+
+class DeviceInfo(Reading):
+    """The machine that the agent runs on. Unknown is null."""
+
+    agent_version: str
+    api_version: int
+    board: Optional[str] = Field(None, description="Jetson module, or null on other machines.")
+    l4t: Optional[str] = None
+    hostname: str
+    os: str
+    kernel: str
+    machine: str = Field(description="Instruction set, e.g. aarch64.")
+    python: str
+    cpu_model: Optional[str] = None
+    physical_cores: Optional[int] = None
+    logical_cores: Optional[int] = None
+    memory_total_bytes: Optional[int] = None
+    memory_available_bytes: Optional[int] = None
+    simulated: bool = False
+    backends: List[Availability]
+    power_sensors: List[Availability]
+
+
+class Health(Reading):
+    """Answer of ``GET /healthz``."""
+
+    status: Literal["ok"] = "ok"
+    agent_version: str
+    api_version: int
+    queued_jobs: int
+    running_job: Optional[str] = None
+
+
+class ModelInfo(Reading):
+    """A stored bundle."""
+
+    id: Sha256
+    name: Name
+    size_bytes: int
+    created_at: str = Field(description="UTC, ISO 8601: when the agent stored it.")
+    baseline: Name
+    variants: List[Name]
+    manifest: Optional[Manifest] = Field(None, description="In GET /models/{id} only.")
+
+
+class ModelList(Reading):
+    """Answer of ``GET /models``."""
+
+    models: List[ModelInfo]
+
+
+class CellKey(Record):
+    """What one cell measures."""
+
+    variant: Name
+    backend: Name
+    precision: Name
+    batch_size: BatchSize
+
+
+class Cell(Reading):
+    """The result of one cell. Without ``latency`` there was no timing, and ``error`` or ``parity`` says why."""
+
+    key: CellKey
+    state: CellState
+    simulated: bool = False
+    started_at: Optional[str] = None
+    finished_at: Optional[str] = None
+    build: Optional[Build] = None
+    parity: Optional[Parity] = None
+    latency: Optional[LatencySummary] = None
+    fps: Optional[NonNegative] = Field(None, description="Images per second: batch size / mean latency.")
+    rounds: List[RoundSummary] = Field(default_factory=list)
+    speedup: Optional[SpeedUp] = Field(None, description="null for the baseline and where it was not measured.")
+    power: Optional[Power] = None
+    flags: List[Flag] = Field(default_factory=list)
+    error: Optional[Problem] = None
+    environment: Dict[str, Any] = Field(default_factory=dict, description="Versions, threads, settings of the worker.")
+
+
+class Progress(Reading):
+    """Where a running job stands."""
+
+    cells_total: int
+    cells_finished: int
+    stage: Optional[str] = Field(None, description="build, parity, warm-up or measure.")
+    cell: Optional[CellKey] = None
+    round: Optional[int] = None
+    rounds: Optional[int] = None
+
+
+class Job(Reading):
+    """A benchmark: queued, running or ended."""
+
+    id: Name
+    state: JobState
+    request: BenchmarkRequest
+    created_at: str
+    started_at: Optional[str] = None
+    finished_at: Optional[str] = None
+    queue_position: Optional[int] = Field(None, description="0 is next; null once it has left the queue.")
+    progress: Progress
+    cells: List[Cell] = Field(default_factory=list, description="Finished cells, in order of finishing.")
+    error: Optional[Problem] = Field(None, description="Why the job failed as a whole.")
+
+
+class JobList(Reading):
+    """Answer of ``GET /benchmark``: newest first, without cells."""
+
+    jobs: List[Job]
+
+
+class BenchmarkResult(Reading):
+    """What a client keeps: the job with its cells, the device and the bundle's manifest."""
+
+    schema_version: Literal[1] = 1
+    job: Job
+    device: DeviceInfo
+    manifest: Manifest
+    saved_at: str
+    partial: bool = Field(False, description="True when the client stopped before the job ended.")
