@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from pydantic import Field, field_validator, model_validator
-from typing_extensions import Literal
+from pydantic import FailFast, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import Annotated, Literal
 
 from .base import Name, NonNegative, Record, Sha256
 from .measures import Proportion
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+
+
+def _fault(field: str, message: str) -> PydanticCustomError:
+    """Return the error of a check that spans fields; ``field`` is the path of the culprit."""
+    return PydanticCustomError("inconsistent", "{message}", {"field": field, "message": message})
 
 
 class TensorSpec(Record):
@@ -91,7 +97,7 @@ class Variant(Record):
     parameters: Optional[int] = Field(None, ge=0)
     method: Optional[str] = Field(None, description="How it was converted, e.g. 'beta=0.05, gather'.")
     plan: Optional[str] = None
-    layers: List[LayerSummary] = Field(default_factory=list)
+    layers: Annotated[List[LayerSummary], FailFast()] = Field(default_factory=list, max_length=10_000)
     evaluation: Optional[HostEvaluation] = None
     logits: str = Field(description="Host logits on verification.inputs, (N, classes) float32 .npy.")
     adversarial_inputs: Optional[str] = Field(None, description="Made white-box on this variant, (N, ...) .npy.")
@@ -146,7 +152,7 @@ class Manifest(Record):
     input: TensorSpec
     output: TensorSpec
     baseline: Name
-    variants: List[Variant] = Field(min_length=1, max_length=64)
+    variants: Annotated[List[Variant], FailFast()] = Field(min_length=1, max_length=64)
     verification: Verification
     provenance: Dict[str, Any] = Field(default_factory=dict, description="Free-form: checkpoint hash, versions, seeds.")
     members: Dict[str, Member]
@@ -155,13 +161,13 @@ class Manifest(Record):
     def _consistent(self) -> Manifest:
         names = [variant.name for variant in self.variants]
         if len(set(names)) != len(names):
-            raise ValueError("variant names must differ")
+            raise _fault("variants", "variant names must differ")
         baselines = [variant.name for variant in self.variants if variant.role == "baseline"]
         if baselines != [self.baseline]:
-            raise ValueError(f"exactly one variant, {self.baseline!r}, must have the role 'baseline'")
+            raise _fault("baseline", f"exactly one variant, {self.baseline!r}, must have the role 'baseline'")
         for field, path in self.pointers():
             if path not in self.members:
-                raise ValueError(f"{field} points to {path!r}, which members does not list")
+                raise _fault(field, f"points to {path!r}, which members does not list")
         return self
 
     def pointers(self) -> List[Tuple[str, str]]:

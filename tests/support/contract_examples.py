@@ -1,0 +1,214 @@
+"""One example of each model of the contract, every field set. Runs on Python 3.8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from gdws_contract import manifest, measures, problems, rest
+
+ID = "0123456789abcdef" * 4
+NOW = "2026-01-02T03:04:05Z"
+INTERVAL = measures.Interval(low=0.9, high=0.97, level=0.95, method="wilson")
+PROPORTION = measures.Proportion(value=0.94, successes=94, count=100, interval=INTERVAL)
+ATTACK = manifest.Attack(
+    name="pgd", norm="linf", eps=0.2, step=0.02, iterations=40, restarts=2, random_start=True, seed=7
+)
+EVALUATION = manifest.HostEvaluation(data="test images", natural=PROPORTION, robust=PROPORTION, attack=ATTACK)
+LAYER = manifest.LayerSummary(
+    name="layer1.0.conv1",
+    converted=True,
+    reason="none",
+    shape=[64, 32, 3, 3],
+    layout="gather",
+    total_rank=64,
+    mean_rank=2.0,
+    macs_before=1000,
+    macs_after=500,
+    parameters_before=100,
+    parameters_after=50,
+    error=0.25,
+)
+
+
+def variant(name: str, role: str) -> manifest.Variant:
+    """A variant whose members are named after it."""
+    return manifest.Variant(
+        name=name,
+        role=role,
+        onnx=f"{name}/model.onnx",
+        opset=17,
+        macs=1000,
+        parameters=100,
+        method="beta=0.05, gather",
+        plan=f"{name}/plan.json",
+        layers=[LAYER],
+        evaluation=EVALUATION,
+        logits=f"{name}/logits.npy",
+        adversarial_inputs=f"{name}/adversarial_inputs.npy",
+        adversarial_logits=f"{name}/adversarial_logits.npy",
+    )
+
+
+VARIANTS = [variant("dense", "baseline"), variant("gdws", "gdws")]
+PATHS = ["inputs.npy", "labels.npy", *(path for each in VARIANTS for _, path in each.members())]
+MANIFEST = manifest.Manifest(
+    schema_version=1,
+    tool=manifest.Tool(name="gdws", version="0.1.0"),
+    name="example",
+    description="an example",
+    input=manifest.TensorSpec(name="input", dtype="float32", shape=[1, 28, 28], low=0.0, high=1.0),
+    output=manifest.TensorSpec(name="logits", dtype="float32", shape=[10], low=-1.0, high=1.0),
+    baseline="dense",
+    variants=VARIANTS,
+    verification=manifest.Verification(
+        inputs="inputs.npy", labels="labels.npy", count=100, data="test images", attack=ATTACK
+    ),
+    provenance={"checkpoint": {"sha256": ID}, "seeds": [1, 2], "note": None},
+    members={path: manifest.Member(size=10, sha256=ID) for path in PATHS},
+)
+LATENCY = measures.LatencySummary(
+    scope="host to host",
+    count=1000,
+    min_ms=1.0,
+    mean_ms=1.2,
+    median_ms=1.1,
+    p90_ms=1.3,
+    p95_ms=1.4,
+    p99_ms=1.5,
+    max_ms=2.0,
+    std_ms=0.1,
+    cv=0.08,
+    percentiles_withheld="p99.9: fewer than 1000 samples",
+)
+PARITY = measures.Parity(
+    passed=False,
+    reasons=["logits differ"],
+    count=100,
+    max_abs_diff=0.1,
+    max_rel_diff=0.01,
+    tolerance_rel=0.001,
+    agreement=PROPORTION,
+    natural=PROPORTION,
+    natural_host=PROPORTION,
+    robust=PROPORTION,
+    robust_host=PROPORTION,
+)
+POWER = measures.Power(
+    sensor="jtop",
+    reason="an example",
+    scope="module power, rail VDD_IN",
+    mean_w=10.0,
+    peak_w=12.0,
+    idle_w=5.0,
+    energy_per_inference_mj=12.0,
+    net_energy_per_inference_mj=6.0,
+    energy_interval=INTERVAL,
+    fps_per_watt=80.0,
+    samples=20,
+    interval_ms=500.0,
+    rails=[measures.PowerRail(name="GPU", mean_w=3.0, peak_w=4.0)],
+)
+PROBLEM = problems.Problem(
+    type=problems.problem_type("model-not-found"),
+    title="No such model",
+    status=404,
+    detail="there is no model of that id",
+    instance="/models/1",
+    field="model_id",
+    hint="upload it first",
+)
+KEY = rest.CellKey(variant="gdws", backend="onnxruntime", precision="fp32", batch_size=8)
+CELL = rest.Cell(
+    key=KEY,
+    state="done",
+    simulated=True,
+    started_at=NOW,
+    finished_at=NOW,
+    build=measures.Build(time_s=1.0, size_bytes=10, from_cache=True, precision="fp32", options=["threads=2"]),
+    parity=PARITY,
+    latency=LATENCY,
+    fps=833.3,
+    rounds=[measures.RoundSummary(index=0, count=100, median_ms=1.1, duration_s=0.12)],
+    speedup=measures.SpeedUp(ratio=2.0, interval=INTERVAL, rounds=10, baseline="dense"),
+    power=POWER,
+    flags=[measures.Flag(code="unstable", detail="the coefficient of variation is 8 %")],
+    error=PROBLEM,
+    environment={"onnxruntime": "1.16.3", "threads": 2},
+)
+REQUEST = rest.BenchmarkRequest(
+    model_id=ID,
+    variants=["dense", "gdws"],
+    backends=["onnxruntime"],
+    precisions=["fp32"],
+    batch_sizes=[1, 8],
+    protocol=rest.Protocol(threads=2, seed=3),
+    label="an example",
+)
+JOB = rest.Job(
+    id="job-1",
+    state="running",
+    request=REQUEST,
+    created_at=NOW,
+    started_at=NOW,
+    finished_at=NOW,
+    queue_position=0,
+    progress=rest.Progress(cells_total=4, cells_finished=1, stage="measure", cell=KEY, round=1, rounds=10),
+    cells=[CELL],
+    error=PROBLEM,
+)
+AVAILABILITY = rest.Availability(
+    name="onnxruntime",
+    available=True,
+    reason="an example",
+    version="1.16.3",
+    precisions=["fp32"],
+    detail={"providers": "CPU"},
+)
+DEVICE = rest.DeviceInfo(
+    agent_version="0.1.0",
+    api_version=1,
+    board="AGX Xavier",
+    l4t="35.4.1",
+    hostname="xavier",
+    os="Ubuntu 20.04",
+    kernel="5.10",
+    machine="aarch64",
+    python="3.8.10",
+    cpu_model="ARMv8",
+    physical_cores=8,
+    logical_cores=8,
+    memory_total_bytes=2**34,
+    memory_available_bytes=2**33,
+    simulated=True,
+    backends=[AVAILABILITY],
+    power_sensors=[AVAILABILITY],
+)
+MODEL = rest.ModelInfo(
+    id=ID, name="example", size_bytes=1000, created_at=NOW, baseline="dense", variants=["dense"], manifest=MANIFEST
+)
+
+EXAMPLES: list[BaseModel] = [
+    rest.BenchmarkResult(schema_version=1, job=JOB, device=DEVICE, manifest=MANIFEST, saved_at=NOW, partial=True),
+    rest.Health(status="ok", agent_version="0.1.0", api_version=1, queued_jobs=0, running_job="job-1"),
+    rest.ModelList(models=[MODEL]),
+    rest.JobList(jobs=[JOB]),
+]
+
+
+def records() -> dict[type[BaseModel], BaseModel]:
+    """One record of each model that :data:`EXAMPLES` hold."""
+    return {type(record): record for example in EXAMPLES for record in _walk(example)}
+
+
+def _walk(value: Any) -> Iterator[BaseModel]:
+    if isinstance(value, BaseModel):
+        yield value
+        value = dict(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _walk(each)
