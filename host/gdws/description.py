@@ -1,0 +1,90 @@
+"""What is in a bundle, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdws_contract.archive import Bundle
+from gdws_contract.manifest import Attack, Variant
+from gdws_contract.measures import Proportion
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a bundle holds, for people: ``facts`` are labelled lines, ``rows`` the variants under ``columns``."""
+
+    facts: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def describe(bundle: Bundle) -> Description:
+    """Return what is in ``bundle`` as text; what is not known reads "-"."""
+    manifest = bundle.manifest
+    shape = " x ".join(str(axis) for axis in manifest.input.shape)
+    verification = manifest.verification
+    attack = verification.attack
+    facts = [
+        ("name", manifest.name),
+        ("id", bundle.id),
+        ("size", _mib(sum(member.size for member in manifest.members.values()))),
+        ("written by", f"{manifest.tool.name} {manifest.tool.version}, schema {manifest.schema_version}"),
+        ("input", f"{manifest.input.name}: {shape} {manifest.input.dtype}"),
+        ("output", f"{manifest.output.name}: {manifest.output.shape[0]} classes"),
+        ("verification", f"{verification.count} images, {verification.data}"),
+        ("adversarial inputs", "none" if attack is None else f"on each variant, {_attack_text(attack)}"),
+    ]
+    if manifest.description:
+        facts.insert(1, ("description", manifest.description))
+    facts += [(key, str(value)) for key, value in sorted(manifest.provenance.items())]
+    evaluations = {
+        f"{evaluation.data}; {_attack_text(evaluation.attack)}" if evaluation.attack else evaluation.data
+        for evaluation in (variant.evaluation for variant in manifest.variants)
+        if evaluation is not None
+    }
+    facts += [("accuracies on", text) for text in sorted(evaluations)]
+    columns = ("variant", "role", "method", "MACs", "parameters", "ONNX", "natural", "robust")
+    rows = tuple(_row(variant, manifest.members[variant.onnx].size) for variant in manifest.variants)
+    return Description(tuple(facts), columns, rows)
+
+
+def _row(variant: Variant, onnx_bytes: int) -> tuple[str, ...]:
+    evaluation = variant.evaluation
+    return (
+        variant.name,
+        variant.role,
+        variant.method or "-",
+        _count(variant.macs),
+        _count(variant.parameters),
+        _mib(onnx_bytes),
+        _accuracy(evaluation.natural if evaluation else None),
+        _accuracy(evaluation.robust if evaluation else None),
+    )
+
+
+def _attack_text(attack: Attack) -> str:
+    iterations = "" if attack.iterations is None else f"-{attack.iterations}"
+    return f"{attack.name}{iterations} ({attack.norm}, eps {attack.eps:g})"
+
+
+def _count(number: int | None) -> str:
+    """E.g. 555 M."""
+    if number is None:
+        return "-"
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= factor:
+            return f"{number / factor:.3g}{unit}"
+    return str(number)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.2f} MiB"
+
+
+def _accuracy(proportion: Proportion | None) -> str:
+    """E.g. 93.9 % [92.2, 95.2]."""
+    if proportion is None:
+        return "-"
+    text = f"{proportion.value:.1%}".replace("%", " %")
+    interval = proportion.interval
+    return text if interval is None else f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -1,0 +1,324 @@
+"""Tidying of an ONNX graph as it comes from a tracing exporter.
+
+The functions change a model in place. They know ONNX alone, not torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+#: The kinds of ``Constant`` that the exporter writes besides tensors.
+_NUMBERS = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+
+#: What shapes are made of, few integers and the truth values of comparing them, and what computes with them.
+_SHAPE_SIZE = 64
+_SHAPE_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
+_SHAPE_OPERATORS = frozenset(
+    (
+        "Add",
+        "Cast",
+        "Concat",
+        "ConstantOfShape",
+        "Div",
+        "Equal",
+        "Gather",
+        "Identity",
+        "Mul",
+        "Neg",
+        "Reshape",
+        "Slice",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    )
+)
+
+_BATCH = "batch_size"
+
+
+class BatchDependence(ValueError):
+    """Two traces differ in something that cannot be written as a function of the batch size."""
+
+
+def gather_constants(model: onnx.ModelProto) -> None:
+    """Make an initialiser of each ``Constant`` node and of each ``Identity`` of an initialiser.
+
+    Exporters share equal initialisers through ``Identity`` nodes, e.g. the biases of fresh BN layers. Readers of
+    ONNX that expect a layer's weights to be initialisers trip over them. A copy costs less than it confuses.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        tensor = _constant(node, constants)
+        if tensor is None:
+            kept.append(node)
+            continue
+        copy = onnx.TensorProto()
+        copy.CopyFrom(tensor)
+        copy.name = node.output[0]
+        constants[copy.name] = copy
+    _replace(graph.node, kept)
+    _replace(graph.initializer, constants.values())
+    _drop_unused_initializers(graph)
+
+
+def fold_shapes(model: onnx.ModelProto) -> None:
+    """Replace arithmetic on shapes by its results, in a model whose input shape is fixed.
+
+    A tracer that loses track of a shape, e.g. at a reflecting ``Pad``, writes such arithmetic for each ``view``.
+    """
+    graph = model.graph
+    while True:
+        constants = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if _is_small(tensor)
+        }
+        shapes = _static_shapes(model)
+        kept, folded = [], []
+        for node in graph.node:
+            value = _shape_value(node, constants, shapes, model.opset_import[0].version)
+            if value is None:
+                kept.append(node)
+            else:
+                constants[node.output[0]] = value
+                folded.append(numpy_helper.from_array(value, node.output[0]))
+        if not folded:
+            break
+        _replace(graph.node, kept)
+        graph.initializer.extend(folded)  # a folded target shape lets the next pass see past its Reshape
+    for node in graph.node:
+        if node.op_type == "Reshape" and node.input[1] in constants and node.output[0] in shapes:
+            # Without a -1 or 0, what depends on the batch size is plain to see.
+            node.input[1] = f"{node.output[0]}_shape"
+            graph.initializer.append(numpy_helper.from_array(shapes[node.output[0]], node.input[1]))
+    _drop_unused_initializers(graph)
+
+
+def pad_explicitly(model: onnx.ModelProto) -> None:
+    """Write out ``auto_pad`` of convolutions with stride 1, which torch's 'same' and 'valid' become.
+
+    ONNX Runtime has no ``auto_pad`` for dilated convolutions.
+    """
+    shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        mode = attributes.get("auto_pad", b"NOTSET")
+        if node.op_type != "Conv" or mode not in (b"SAME_UPPER", b"VALID"):
+            continue
+        kernel = shapes[node.input[1]][2:]
+        if mode == b"SAME_UPPER" and set(attributes.get("strides", [1])) != {1}:
+            continue
+        dilations = attributes.get("dilations", [1] * len(kernel))
+        totals = [d * (k - 1) if mode == b"SAME_UPPER" else 0 for d, k in zip(dilations, kernel, strict=True)]
+        begins = [total // 2 for total in totals]
+        ends = [total - begin for total, begin in zip(totals, begins, strict=True)]
+        _replace(node.attribute, [each for each in node.attribute if each.name not in ("auto_pad", "pads")])
+        node.attribute.append(helper.make_attribute("pads", [*begins, *ends]))
+
+
+def rename(
+    model: onnx.ModelProto, node_name: Callable[[str], str], weight_name: Callable[[str], str | None]
+) -> None:
+    """Name nodes and tensors for people.
+
+    Each node is renamed to ``node_name`` of its name, made unique, and its outputs after it. Each initialiser is
+    renamed to ``weight_name`` of its name; where that is None it is a constant, and named after the node it feeds.
+    """
+    graph = model.graph
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    constants = {tensor.name for tensor in graph.initializer if weight_name(tensor.name) is None}
+    names = {tensor.name: weight_name(tensor.name) or tensor.name for tensor in graph.initializer}
+    taken: set[str] = set()
+    for node in graph.node:
+        node.name = _unused(node_name(node.name), taken)
+        fed = {
+            tensor: f"{node.name}.{index}" for index, tensor in enumerate(node.input) if tensor in constants
+        }
+        made = {
+            tensor: f"{node.name}:{index}" for index, tensor in enumerate(node.output) if tensor not in kept
+        }
+        names.update(fed | made)
+        constants -= set(fed)
+    for tensor in graph.initializer:
+        tensor.name = names[tensor.name]
+    _rename_tensors(graph, names)
+
+
+def free_batch(model: onnx.ModelProto, other: onnx.ModelProto, sizes: tuple[int, int]) -> None:
+    """Make the batch size of ``model`` dynamic.
+
+    ``model`` and ``other`` are traces of one network at the batch sizes ``sizes``, with constants gathered.
+    Whatever differs between them depends on the batch: target shapes of ``Reshape`` get a -1, other shapes are
+    computed from the input's. So no size of the traces stays behind in the graph.
+
+    Raises:
+        BatchDependence: they differ in structure, in an attribute, or in a tensor that is no shape.
+    """
+    graph = model.graph
+    if [_skeleton(node) for node in graph.node] != [_skeleton(node) for node in other.graph.node]:
+        raise BatchDependence("the network takes another path at another batch size")
+    others = {tensor.name: tensor for tensor in other.graph.initializer}
+    if {tensor.name for tensor in graph.initializer} != set(others):
+        raise BatchDependence("the network has other weights at another batch size")
+    computed: list[onnx.NodeProto] = []
+    for tensor in list(graph.initializer):
+        if tensor.SerializeToString() != others[tensor.name].SerializeToString():
+            computed += _free_shape(graph, tensor, others[tensor.name], sizes)
+    if computed:
+        _replace(graph.node, [*_batch_nodes(graph), *computed, *graph.node])
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del graph.value_info[:]
+
+
+def _free_shape(
+    graph: onnx.GraphProto, tensor: onnx.TensorProto, other: onnx.TensorProto, sizes: tuple[int, int]
+) -> list[onnx.NodeProto]:
+    """Rewrite one shape; returns the nodes that compute it, none if a -1 will do."""
+    first, second = numpy_helper.to_array(tensor), numpy_helper.to_array(other)
+    if first.dtype != np.int64 or first.shape != second.shape:
+        raise BatchDependence(f"the tensor {tensor.name!r} depends on the batch size")
+    slope = (second - first) // (sizes[1] - sizes[0])
+    intercept = first - slope * sizes[0]
+    if (intercept + slope * sizes[1] != second).any():
+        raise BatchDependence(f"the tensor {tensor.name!r} is no linear function of the batch size")
+    users = [node for node in graph.node if tensor.name in node.input]
+    if (
+        all(node.op_type == "Reshape" for node in users)
+        and np.count_nonzero(slope) == 1
+        and not (first == -1).any()
+    ):
+        tensor.CopyFrom(numpy_helper.from_array(np.where(slope != 0, -1, first), tensor.name))
+        return []
+    graph.initializer.remove(tensor)
+    graph.initializer.append(numpy_helper.from_array(slope, f"{tensor.name}.per_image"))
+    graph.initializer.append(numpy_helper.from_array(intercept, f"{tensor.name}.fixed"))
+    return [
+        helper.make_node(
+            "Mul", [_BATCH, f"{tensor.name}.per_image"], [f"{tensor.name}.scaled"], f"{tensor.name}_Mul"
+        ),
+        helper.make_node(
+            "Add", [f"{tensor.name}.scaled", f"{tensor.name}.fixed"], [tensor.name], f"{tensor.name}_Add"
+        ),
+    ]
+
+
+def _constant(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> onnx.TensorProto | None:
+    """The tensor that a ``Constant``, or an ``Identity`` of an initialiser, stands for; None for other nodes."""
+    if node.op_type == "Identity":
+        return constants.get(node.input[0])
+    if node.op_type != "Constant":
+        return None
+    (attribute,) = node.attribute
+    if attribute.name == "value":
+        tensor: onnx.TensorProto = attribute.t
+        return tensor
+    if attribute.name not in _NUMBERS:
+        return None
+    return numpy_helper.from_array(np.array(helper.get_attribute_value(attribute), _NUMBERS[attribute.name]))
+
+
+def _is_small(tensor: onnx.TensorProto) -> bool:
+    return int(np.prod(tensor.dims)) <= _SHAPE_SIZE and tensor.data_type in _SHAPE_TYPES
+
+
+def _static_shapes(model: onnx.ModelProto) -> dict[str, npt.NDArray[np.int64]]:
+    """The shapes that ONNX can infer, by tensor; those with an unknown axis are left out."""
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {}
+    for value in (*inferred.input, *inferred.value_info, *inferred.output):
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape") and all(axis.HasField("dim_value") for axis in tensor.shape.dim):
+            shapes[value.name] = np.array([axis.dim_value for axis in tensor.shape.dim], np.int64)
+    return shapes
+
+
+def _shape_value(
+    node: onnx.NodeProto,
+    constants: dict[str, npt.NDArray[Any]],
+    shapes: dict[str, npt.NDArray[np.int64]],
+    opset: int,
+) -> npt.NDArray[Any] | None:
+    """The result of a node that computes with shapes, or None if it does something else."""
+    if node.op_type == "Shape" and not node.attribute and node.input[0] in shapes:
+        return shapes[node.input[0]]
+    if node.op_type not in _SHAPE_OPERATORS or not all(name in constants for name in node.input):
+        return None
+    (result,) = ReferenceEvaluator(node, opsets={"": opset}).run(
+        None, {name: constants[name] for name in node.input}
+    )
+    value = np.asarray(result)
+    of_shape = value.size <= _SHAPE_SIZE and helper.np_dtype_to_tensor_dtype(value.dtype) in _SHAPE_TYPES
+    return value if of_shape else None
+
+
+def _drop_unused_initializers(graph: onnx.GraphProto) -> None:
+    used = _used_tensors(graph)
+    _replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
+
+
+def _used_tensors(graph: onnx.GraphProto) -> set[str]:
+    """Names that nodes refer to, in the bodies of loops and branches too."""
+    used = {output.name for output in graph.output}
+    for node in graph.node:
+        used.update(node.input)
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                used |= _used_tensors(attribute.g)
+    return used
+
+
+def _batch_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Nodes that compute the batch size, shape (1,), from the input's shape."""
+    graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), f"{_BATCH}.axis"))
+    return [
+        helper.make_node("Shape", [graph.input[0].name], [f"{_BATCH}.shape"], f"{_BATCH}/Shape"),
+        helper.make_node("Gather", [f"{_BATCH}.shape", f"{_BATCH}.axis"], [_BATCH], f"{_BATCH}/Gather"),
+    ]
+
+
+def _skeleton(node: onnx.NodeProto) -> tuple[str, tuple[str, ...], tuple[str, ...], bytes]:
+    attributes = b"".join(attribute.SerializeToString(deterministic=True) for attribute in node.attribute)
+    return node.op_type, tuple(node.input), tuple(node.output), attributes
+
+
+def _rename_tensors(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Rename tensors wherever nodes use them, in the bodies of loops and branches too."""
+    for node in graph.node:
+        for refer in (node.input, node.output):
+            _replace(refer, [names.get(name, name) for name in refer])
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _rename_tensors(attribute.g, names)
+                for output in attribute.g.output:
+                    output.name = names.get(output.name, output.name)
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    candidate, count = name, 1
+    while candidate in taken:
+        candidate = f"{name}_{count}"
+        count += 1
+    taken.add(candidate)
+    return candidate
+
+
+def _replace(field: object, values: Iterable[object]) -> None:
+    """Set a repeated protobuf field."""
+    kept = list(values)
+    del field[:]  # type: ignore[attr-defined]
+    field.extend(kept)  # type: ignore[attr-defined]
