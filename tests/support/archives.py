@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.bundles import tiny_parts
-
 from gdws_contract.archive_writer import write_bundle
+from support.bundles import tiny_parts
 
 
 @dataclass(frozen=True)

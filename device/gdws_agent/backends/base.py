@@ -1,0 +1,91 @@
+"""What the measuring process asks of a backend.
+
+A :class:`Backend` makes an ONNX model into an :class:`Engine`; ``engine.bind(inputs)`` gives a :data:`Step`, and
+each call of it runs one inference. Parity and timing go through the same steps, so that what was checked is
+what is timed. Every backend passes one test suite, tests/device/backends/test_conformance.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, ContextManager, Protocol
+
+from gdws_contract.manifest import TensorSpec
+from gdws_contract.measures import Build
+from gdws_contract.rest import Availability
+
+if TYPE_CHECKING:  # the agent's own process probes backends, and has no use for numpy
+    import numpy as np
+
+#: Runs one inference on the inputs it was bound to, and returns when the outputs, (batch, classes), can be read
+#: on the host. They hold until its next call.
+Step = Callable[[], "np.ndarray"]
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What an engine is built for.
+
+    ``threads`` is for backends that run on the CPU. ``cache_dir`` is where a backend may keep what it built.
+    """
+
+    precision: str
+    batch_size: int
+    input: TensorSpec
+    output: TensorSpec
+    threads: int
+    cache_dir: Path
+
+
+class Engine(ContextManager["Engine"], Protocol):
+    """A model ready to run at one batch size. Leaving its context frees it; its steps are dead from then on."""
+
+    @property
+    def build(self) -> Build:
+        """How it came to be, with the precision in force and the settings that shape its speed."""
+
+    @property
+    def scope(self) -> str:
+        """What the time of one step covers, in words."""
+
+    def bind(self, inputs: np.ndarray) -> Step:
+        """Return a step that runs on ``inputs``: (batch, ...), the spec's batch size, shape and type, C order.
+
+        The caller leaves ``inputs`` unchanged while it uses the step. Steps raise RunFailed or OutOfMemory.
+
+        Raises:
+            ValueError: the inputs are not of that shape, type or order.
+            RunFailed: the engine was freed. OutOfMemory: there is no room for its buffers.
+        """
+
+
+class Backend(Protocol):
+    """One runtime."""
+
+    name: str
+
+    def probe(self) -> Availability:
+        """Return whether the runtime can be used here, and if not, why and what would help.
+
+        Cheap: it looks for packages and devices without loading the runtime. One that is there but broken
+        shows itself in :meth:`build`.
+        """
+
+    def build(self, model: bytes, spec: EngineSpec) -> Engine:
+        """Return an engine of ``model``, the bytes of an ONNX file.
+
+        Raises:
+            BackendUnavailable: the runtime cannot be used here.
+            UnsupportedPrecision, BuildFailed, OutOfMemory: as they say.
+        """
+
+
+def check_inputs(inputs: np.ndarray, spec: EngineSpec) -> None:
+    """Raise ValueError unless ``inputs`` are what an engine of ``spec`` is bound to."""
+    shape = (spec.batch_size, *spec.input.shape)
+    if inputs.shape != shape or inputs.dtype != spec.input.dtype or not inputs.flags.c_contiguous:
+        raise ValueError(
+            f"inputs are {inputs.dtype} {inputs.shape}, C order {inputs.flags.c_contiguous}; "
+            f"the engine takes {spec.input.dtype} {shape} in C order"
+        )

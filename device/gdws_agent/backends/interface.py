@@ -1,0 +1,47 @@
+"""Is the model's interface the one that the manifest says? Pure, and the same for every backend."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional, Sequence
+
+from .base import EngineSpec
+from .errors import BuildFailed
+
+
+class Tensor(NamedTuple):
+    """An input of a model as its runtime reads it. ``shape`` has None where any size goes."""
+
+    name: str
+    dtype: Optional[str]
+    shape: Sequence[Optional[int]]
+
+
+def check_interface(inputs: Sequence[Tensor], outputs: Sequence[str], spec: EngineSpec) -> None:
+    """Pass a model that has the one input and the output of ``spec``, at its batch size.
+
+    Raises:
+        BuildFailed: it has not; the message names what differs.
+    """
+    names = [tensor.name for tensor in inputs]
+    if names != [spec.input.name] or spec.output.name not in outputs:
+        raise BuildFailed(
+            f"the model takes {names} and gives {sorted(outputs)}, "
+            f"the manifest says {spec.input.name!r} and {spec.output.name!r}"
+        )
+    found = inputs[0]
+    if found.dtype != spec.input.dtype:
+        raise BuildFailed(f"the model takes {found.dtype}, the manifest says {spec.input.dtype}")
+    expected = [spec.batch_size, *spec.input.shape]
+    if not _shapes_agree(found.shape, expected):
+        raise BuildFailed(
+            f"the model takes inputs of shape {_in_words(found.shape)}, {expected} is asked for",
+            hint="a fixed first axis allows that batch size alone: export with a dynamic batch axis",
+        )
+
+
+def _shapes_agree(found: Sequence[Optional[int]], expected: Sequence[int]) -> bool:
+    return len(found) == len(expected) and all(axis is None or axis == size for axis, size in zip(found, expected))
+
+
+def _in_words(shape: Sequence[Optional[int]]) -> str:
+    return f"[{', '.join('any' if axis is None else str(axis) for axis in shape)}]"

@@ -1,0 +1,35 @@
+"""The backends of this release, best first."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List
+
+from gdws_contract.rest import Availability
+
+from .base import Backend
+from .errors import UnknownBackend
+from .onnxruntime import OnnxRuntimeBackend
+from .pytorch import PyTorchBackend, PyTorchChannelsLastBackend
+
+BACKENDS: Dict[str, Callable[[], Backend]] = {
+    OnnxRuntimeBackend.name: OnnxRuntimeBackend,
+    PyTorchBackend.name: PyTorchBackend,
+    PyTorchChannelsLastBackend.name: PyTorchChannelsLastBackend,
+}
+
+
+def get(name: str) -> Backend:
+    """Return the backend called ``name``.
+
+    Raises:
+        UnknownBackend: there is none.
+    """
+    try:
+        return BACKENDS[name]()
+    except KeyError:
+        raise UnknownBackend(f"there is no backend {name!r}", hint=f"known are {', '.join(BACKENDS)}") from None
+
+
+def probe_all() -> List[Availability]:
+    """Return the availability of every backend, best first; no runtime is loaded."""
+    return [make().probe() for make in BACKENDS.values()]

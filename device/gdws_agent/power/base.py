@@ -1,0 +1,77 @@
+"""What the measuring process asks of a power sensor.
+
+A :class:`Sensor` reads from ``start`` to ``stop``. The :class:`Trace` that it gives is then asked about each
+variant's own windows. Every sensor passes one test suite, tests/device/power/test_conformance.py.
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Protocol, Sequence
+
+from gdws_contract.measures import Flag, Power
+from gdws_contract.rest import Availability
+
+from .energy import Window
+
+__all__ = ["Account", "Sensor", "SensorFailed", "Trace", "UnknownSensor", "Unmeasured", "Window"]
+
+
+class SensorFailed(Exception):
+    """A sensor cannot be read; the message says why and what would help."""
+
+
+class UnknownSensor(Exception):
+    """There is no sensor of that name."""
+
+
+class Account(NamedTuple):
+    """Power and energy over some windows, and the doubts about them."""
+
+    power: Power
+    flags: List[Flag]
+
+
+class Trace(Protocol):
+    """What a sensor read between its start and its stop."""
+
+    def account(
+        self, windows: Sequence[Window], *, inferences: int, batch_size: int, idle: Sequence[Window] = ()
+    ) -> Account:
+        """Return power and energy over ``windows``, in which ``inferences`` runs of ``batch_size`` images were made.
+
+        The windows lie between start and stop, in order of time, and do not overlap. In those of ``idle`` nothing
+        ran; net energy is above their power. What the readings do not support is None, and ``power.reason``
+        says why.
+        """
+
+
+class Sensor(Protocol):
+    """One way to read power on this device. It reads in the background and disturbs what it measures little."""
+
+    name: str
+
+    def probe(self) -> Availability:
+        """Return whether the sensor can be read here, and if not, why and what would help. Cheap."""
+
+    def start(self) -> None:
+        """Begin to read.
+
+        Raises:
+            SensorFailed: it cannot be read. There is nothing to stop then.
+        """
+
+    def stop(self) -> Trace:
+        """Stop reading and return what was read, however little that is."""
+
+
+class Unmeasured:
+    """The trace of a sensor that read nothing: no figures, and the reason."""
+
+    def __init__(self, sensor: str, reason: str) -> None:
+        self._power = Power(sensor=sensor, reason=reason)
+
+    def account(
+        self, windows: Sequence[Window], *, inferences: int, batch_size: int, idle: Sequence[Window] = ()
+    ) -> Account:
+        """Return a power without figures."""
+        return Account(self._power, [])

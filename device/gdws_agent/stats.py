@@ -1,0 +1,201 @@
+"""The statistics of times: pure functions of plain numbers, with the standard library alone.
+
+A *sample* is the time of one inference. A *window* is a stretch of inferences of one variant, back to back;
+its median stands for it. Windows of all variants take turns in *rounds*, so that a slow change of the machine
+meets each of them alike, and ratios are formed round by round.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from typing import List, NamedTuple, Optional, Sequence
+
+from gdws_contract.measures import Interval, LatencySummary, Proportion, SpeedUp
+
+#: Below this count a tail percentile rests on a handful of samples, or on none.
+PERCENTILE_MIN_COUNT = 100
+#: perf_analyzer's rule: steady when the last three windows lie within 10 %.
+STEADY_WINDOWS = 3
+STEADY_TOLERANCE = 0.10
+CONFIDENCE = 0.95
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """Return the ``percent``-th percentile of samples in ascending order, by trtexec's rule.
+
+    That is the element at n - 1 - floor((100 - percent) n / 100): always a time that was measured.
+
+    Raises:
+        ValueError: there are no samples, or ``percent`` is not between 0 and 100.
+    """
+    if not ordered or not 0 <= percent <= 100:
+        raise ValueError(f"no {percent}th percentile of {len(ordered)} samples")
+    excluded = (100 - percent) * len(ordered) // 100
+    return ordered[max(len(ordered) - 1 - excluded, 0)]
+
+
+def summarise(samples_ms: Sequence[float], scope: str) -> LatencySummary:
+    """Return the summary of single times in milliseconds; ``scope`` says what one of them covers.
+
+    The standard deviation is the sample's (n - 1); None for a single sample.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    if not samples_ms:
+        raise ValueError("no samples")
+    ordered = sorted(samples_ms)
+    count = len(ordered)
+    mean = math.fsum(ordered) / count
+    std = _deviation(ordered, mean) if count > 1 else None
+    enough = count >= PERCENTILE_MIN_COUNT
+    return LatencySummary(
+        scope=scope,
+        count=count,
+        min_ms=ordered[0],
+        mean_ms=mean,
+        median_ms=statistics.median(ordered),
+        p90_ms=percentile(ordered, 90) if enough else None,
+        p95_ms=percentile(ordered, 95) if enough else None,
+        p99_ms=percentile(ordered, 99) if enough else None,
+        max_ms=ordered[-1],
+        std_ms=std,
+        cv=coefficient_of_variation(ordered),
+        percentiles_withheld=None
+        if enough
+        else f"p90, p95 and p99 need {PERCENTILE_MIN_COUNT} samples; there are {count}",
+    )
+
+
+def is_steady(window_medians: Sequence[float]) -> bool:
+    """Return whether the last three windows lie within 10 % of each other."""
+    last = window_medians[-STEADY_WINDOWS:]
+    return len(last) == STEADY_WINDOWS and max(last) <= (1 + STEADY_TOLERANCE) * min(last)
+
+
+def paired_speedup(baseline_ms: Sequence[float], variant_ms: Sequence[float], baseline: str) -> SpeedUp:
+    """Return how many times faster the variant is, from the medians of the windows of the same rounds.
+
+    The ratio is the geometric mean of the rounds' ratios baseline / variant. Its interval is Student's t on
+    their logarithms: whatever slowed a whole round cancels, what differs from round to round widens it.
+
+    Raises:
+        ValueError: the rounds do not pair, there are none, or a time is not positive.
+    """
+    if len(baseline_ms) != len(variant_ms) or not baseline_ms:
+        raise ValueError(f"{len(baseline_ms)} and {len(variant_ms)} rounds do not pair")
+    if min(*baseline_ms, *variant_ms) <= 0:
+        raise ValueError("times must be positive")
+    logs = [math.log(before / after) for before, after in zip(baseline_ms, variant_ms)]
+    centre = math.fsum(logs) / len(logs)
+    interval = None
+    if len(logs) > 1:
+        standard_error = _deviation(logs, centre) / math.sqrt(len(logs))
+        margin = t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * standard_error
+        if centre + margin < math.log(sys.float_info.max):
+            low, high = math.exp(centre - margin), math.exp(centre + margin)
+            interval = Interval(low=low, high=high, level=CONFIDENCE, method="paired-rounds-t")
+    return SpeedUp(ratio=math.exp(centre), interval=interval, rounds=len(logs), baseline=baseline)
+
+
+def t_quantile(probability: float, degrees_of_freedom: float) -> float:
+    """Return the quantile of Student's t distribution, for probabilities from 0.005 to 0.995 to five digits.
+
+    With t = sqrt(v) tan(a), P(|T| <= t) is the integral of cos^(v-1) from 0 to a over that from 0 to pi/2
+    (Abramowitz and Stegun, 26.7); t is found by bisection.
+
+    Raises:
+        ValueError: ``probability`` lies outside, or ``degrees_of_freedom`` is below 1.
+    """
+    if not 0.005 <= probability <= 0.995 or degrees_of_freedom < 1:
+        raise ValueError(f"no t quantile at {probability} with {degrees_of_freedom} degrees of freedom")
+    v = degrees_of_freedom
+    whole = math.sqrt(math.pi) / 2 * math.exp(math.lgamma(v / 2) - math.lgamma((v + 1) / 2))
+    wanted = abs(2 * probability - 1) * whole
+
+    def falls_short(t: float) -> bool:
+        return _integral_of_cos_power(v - 1, math.atan(t / math.sqrt(v))) < wanted
+
+    low, high = 0.0, 1.0
+    while falls_short(high):
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falls_short(middle) else (low, middle)
+    return math.copysign(high, probability - 0.5)
+
+
+def _integral_of_cos_power(power: float, end: float, panels: int = 256) -> float:
+    """Return the integral of cos^power from 0 to ``end`` <= pi/2 by Simpson's rule."""
+    step = end / panels
+    values: List[float] = [math.pow(max(math.cos(step * i), 0.0), power) for i in range(panels + 1)]
+    return step / 3 * (values[0] + values[-1] + 4 * math.fsum(values[1::2]) + 2 * math.fsum(values[2:-1:2]))
+
+
+def proportion(successes: int, count: int) -> Proportion:
+    """Return ``successes / count`` with its Wilson score interval (Wilson, 1927).
+
+    Raises:
+        ValueError: ``count`` is not positive, or ``successes`` is not between 0 and ``count``.
+    """
+    if not 0 <= successes <= count or count == 0:
+        raise ValueError(f"{successes} of {count} is no proportion")
+    share = successes / count
+    z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    weight = 1 + z * z / count
+    centre = (share + z * z / (2 * count)) / weight
+    margin = z / weight * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    # The exact bounds hold the share; rounding must not put it a hair outside.
+    low, high = min(max(centre - margin, 0.0), share), max(min(centre + margin, 1.0), share)
+    return Proportion(
+        value=share,
+        successes=successes,
+        count=count,
+        interval=Interval(low=low, high=high, level=CONFIDENCE, method="wilson"),
+    )
+
+
+class Trend(NamedTuple):
+    """How values moved in the order in which they came.
+
+    ``change``: the median of the last third over that of the first, less 1. ``z``: Mann and Kendall's statistic
+    of the number of rises less falls over all pairs, about standard normal when there is no trend.
+    """
+
+    change: float
+    z: float
+
+
+def trend(values: Sequence[float]) -> Trend:
+    """Return the trend of at least three positive values (Mann, 1945).
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    count = len(values)
+    if count < 3:
+        raise ValueError(f"no trend in {count} values")
+    third = count // 3
+    change = statistics.median(values[-third:]) / statistics.median(values[:third]) - 1
+    rises = sum((later > earlier) - (later < earlier) for i, earlier in enumerate(values) for later in values[i + 1 :])
+    spread = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    return Trend(change, math.copysign(max(abs(rises) - 1, 0), rises) / spread)
+
+
+def coefficient_of_variation(values: Sequence[float]) -> Optional[float]:
+    """Return standard deviation over mean; None for fewer than two values, or a mean of 0."""
+    mean = math.fsum(values) / len(values) if values else 0.0
+    return _deviation(values, mean) / mean if len(values) > 1 and mean > 0 else None
+
+
+def _deviation(values: Sequence[float], mean: float) -> float:
+    """Return the sample's standard deviation. The statistics module computes it in fractions, slowly."""
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def without_slowest(samples: Sequence[float], share: float) -> Sequence[float]:
+    """Return the samples in ascending order, without the slowest ``share`` of them, rounded up."""
+    ordered = sorted(samples)
+    return ordered[: len(ordered) - math.ceil(len(ordered) * share)]

@@ -1,0 +1,69 @@
+"""A real agent process on a free loopback port. Runs on Python 3.8."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.agents import PATIENCE_S, FakeWorker
+
+_LAUNCH = (
+    "import json, sys; from gdws_agent.__main__ import main;"
+    "sys.exit(main(sys.argv[2:], worker_command=json.loads(sys.argv[1])))"
+)
+
+
+class AgentProcess:
+    """The process, a client for it, and what it wrote to standard error."""
+
+    def __init__(self, data_dir: Path, worker: FakeWorker | None = None, *options: str) -> None:
+        command = json.dumps(None if worker is None else worker.command)
+        self.log = data_dir.with_name(data_dir.name + ".log")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _LAUNCH, command, "--port=0", f"--data-dir={data_dir}", "--announce", *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={name: value for name, value in os.environ.items() if not name.startswith("GDWS_AGENT_")},
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()
+        self.url: str = json.loads(line)["url"]
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
+
+    def get(self, path: str, **options: Any) -> Any:
+        """Return the JSON that ``GET path`` answers."""
+        return self.client.get(path, **options).raise_for_status().json()
+
+    def wait(self) -> int:
+        """Return the exit status."""
+        return self.process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        """End the process if it still runs."""
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+@contextlib.contextmanager
+def running_agent(data_dir: Path, worker: FakeWorker | None = None, *options: str) -> Iterator[AgentProcess]:
+    """An agent that serves within the context; it may be ended before its end."""
+    agent = AgentProcess(data_dir, worker, *options)
+    try:
+        yield agent
+    finally:
+        agent.close()

@@ -1,0 +1,272 @@
+"""Benchmark results made by hand, for tests of whatever reads results. No figure in them was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest
+from gdws_contract.measures import (
+    Build,
+    Flag,
+    Interval,
+    LatencySummary,
+    Parity,
+    Power,
+    Proportion,
+    RoundSummary,
+    SpeedUp,
+)
+from gdws_contract.problems import Problem, problem_type
+from gdws_contract.rest import (
+    Availability,
+    BenchmarkRequest,
+    BenchmarkResult,
+    Cell,
+    CellKey,
+    DeviceInfo,
+    Job,
+    Progress,
+    Protocol,
+)
+
+MODEL_ID = "ab" * 32
+ATTACK = Attack(name="pgd", norm="linf", eps=0.2, step=0.02, iterations=40, random_start=True, seed=0)
+
+
+@dataclass(frozen=True)
+class Net:
+    """One network of a made-up bundle, and how it behaves at batch 1."""
+
+    name: str
+    median_ms: float = 2.0
+    natural: int | None = 985
+    robust: int | None = 939
+    count: int = 1000
+    macs: int = 20_000_000
+    parameters: int = 694_634
+    layers: tuple[LayerSummary, ...] = ()
+    method: str | None = None
+
+
+DENSE = Net("dense", method="as trained")
+KEPT = Net("mean-rank-4", median_ms=1.5, natural=984, robust=935, macs=12_000_000, parameters=380_000)
+CUT = Net("mean-rank-1", median_ms=0.8, natural=900, robust=402, macs=4_000_000, parameters=110_000)
+SLOW = Net("mean-rank-7", median_ms=2.4, natural=985, robust=938, macs=18_000_000, parameters=610_000)
+
+
+def proportion(successes: int, count: int) -> Proportion:
+    """A proportion whose interval is made up: two points to each side."""
+    value = successes / count
+    interval = Interval(low=max(value - 0.02, 0), high=min(value + 0.02, 1), method="wilson")
+    return Proportion(value=value, successes=successes, count=count, interval=interval)
+
+
+def layer(name: str, *, converted: bool = True, mean_rank: float = 4.0, reason: str | None = None) -> LayerSummary:
+    """A 3x3 layer of 64 channels."""
+    return LayerSummary(
+        name=name,
+        converted=converted,
+        reason=reason,
+        shape=[64, 64, 3, 3],
+        layout="gather" if converted else None,
+        total_rank=int(64 * mean_rank) if converted else None,
+        mean_rank=mean_rank if converted else None,
+        macs_before=7_225_344,
+        macs_after=int(7_225_344 * mean_rank / 8.8) if converted else 7_225_344,
+        parameters_before=36_864,
+        parameters_after=int(64 * mean_rank * 73) if converted else 36_864,
+        error=0.0123 if converted else None,
+    )
+
+
+def evaluation(net: Net) -> HostEvaluation | None:
+    """What the host found for ``net``."""
+    if net.natural is None:
+        return None
+    return HostEvaluation(
+        data="mnist-sample, test",
+        natural=proportion(net.natural, net.count),
+        robust=None if net.robust is None else proportion(net.robust, net.count),
+        attack=None if net.robust is None else ATTACK,
+    )
+
+
+def manifest(nets: list[Net], *, name: str = "mnist-preact-resnet", description: str | None = None) -> Manifest:
+    """The manifest of a bundle of ``nets``; the first is the dense one."""
+    paths = ["inputs.npy", "labels.npy"]
+    variants = []
+    for index, net in enumerate(nets):
+        own = [f"{net.name}/model.onnx", f"{net.name}/logits.npy"]
+        paths += own
+        variants.append(
+            {
+                "name": net.name,
+                "role": "gdws" if index else "baseline",
+                "onnx": own[0],
+                "opset": 17,
+                "macs": net.macs,
+                "parameters": net.parameters,
+                "method": net.method or (f"{net.name}, gather" if index else None),
+                "layers": list(net.layers),
+                "evaluation": evaluation(net),
+                "logits": own[1],
+            }
+        )
+    return Manifest.model_validate(
+        {
+            "tool": {"name": "gdws", "version": "0.1.0"},
+            "name": name,
+            "description": description,
+            "input": {"name": "input", "shape": [1, 28, 28], "low": 0, "high": 1},
+            "output": {"name": "logits", "shape": [10]},
+            "baseline": nets[0].name,
+            "variants": variants,
+            "verification": {
+                "inputs": "inputs.npy",
+                "labels": "labels.npy",
+                "count": 128,
+                "data": "mnist-sample, test",
+                "attack": ATTACK,
+            },
+            "provenance": {"checkpoint_sha256": "cd" * 32, "torch": "2.14.1"},
+            "members": {path: {"size": 2_781_234, "sha256": "00" * 32} for path in paths},
+        }
+    )
+
+
+def device(*, hostname: str = "bench-host", simulated: bool = False) -> DeviceInfo:
+    """A plain machine with ONNX Runtime and no power sensor."""
+    return DeviceInfo(
+        agent_version="0.1.0",
+        api_version=1,
+        hostname=hostname,
+        os="Ubuntu 22.04.4 LTS",
+        kernel="6.8.0",
+        machine="x86_64",
+        python="3.11.7",
+        cpu_model="Example CPU @ 2.00GHz",
+        physical_cores=2,
+        logical_cores=4,
+        memory_total_bytes=8 * 2**30,
+        memory_available_bytes=6 * 2**30,
+        simulated=simulated,
+        backends=[Availability(name="onnxruntime", available=True, version="1.23.0", precisions=["fp32"])],
+        power_sensors=[Availability(name="none", available=True, reason="no power sensor was found")],
+    )
+
+
+def parity(*, passed: bool = True, reasons: tuple[str, ...] = ()) -> Parity:
+    """A replay of 128 inputs."""
+    agreement = 128 if passed else 57
+    return Parity(
+        passed=passed,
+        reasons=list(reasons),
+        count=128,
+        max_abs_diff=2.1e-6 if passed else 3.4,
+        max_rel_diff=1.4e-7 if passed else 0.31,
+        tolerance_rel=1e-3,
+        agreement=proportion(agreement, 128),
+        natural=proportion(126 if passed else 55, 128),
+        natural_host=proportion(126, 128),
+        robust=proportion(119, 128),
+        robust_host=proportion(119, 128),
+    )
+
+
+def cell(net: Net, dense: Net, batch_size: int, *, flags: tuple[Flag, ...] = (), simulated: bool = False) -> Cell:
+    """A finished cell; latency grows with the batch, and the speed-up is known to two percent."""
+    median = net.median_ms * (0.3 + 0.7 * batch_size)
+    ratio = dense.median_ms / net.median_ms
+    return Cell(
+        key=CellKey(variant=net.name, backend="onnxruntime", precision="fp32", batch_size=batch_size),
+        state="done",
+        simulated=simulated,
+        started_at="2026-01-02T03:04:05Z",
+        finished_at="2026-01-02T03:04:35Z",
+        build=Build(time_s=0.08, precision="fp32", options=["allow_spinning=0"]),
+        parity=parity(),
+        latency=LatencySummary(
+            scope="one run of the session, input and output in host memory",
+            count=1200,
+            min_ms=median * 0.96,
+            mean_ms=median * 1.02,
+            median_ms=median,
+            p90_ms=median * 1.06,
+            p95_ms=median * 1.1,
+            p99_ms=median * 1.25,
+            max_ms=median * 1.9,
+            std_ms=median * 0.05,
+            cv=0.05,
+        ),
+        fps=1000 * batch_size / (median * 1.02),
+        rounds=[
+            RoundSummary(index=i, count=120, median_ms=median * (0.98 + 0.01 * i), duration_s=0.3) for i in range(5)
+        ],
+        speedup=None
+        if net is dense
+        else SpeedUp(
+            ratio=ratio,
+            interval=Interval(low=ratio * 0.98, high=ratio * 1.02, method="paired-rounds-t"),
+            rounds=10,
+            baseline=dense.name,
+        ),
+        power=Power(sensor="none", reason="no power sensor was found"),
+        flags=list(flags),
+        environment={"threads": 2, "backend_version": "1.23.0", "load_average_1min": median, "cpu_governor": None},
+    )
+
+
+def parity_failed_cell(net: Net, batch_size: int) -> Cell:
+    """A cell that stopped at parity."""
+    return Cell(
+        key=CellKey(variant=net.name, backend="onnxruntime", precision="fp32", batch_size=batch_size),
+        state="parity_failed",
+        parity=parity(passed=False, reasons=("logits differ by 0.31 of the largest, more than 0.001",)),
+    )
+
+
+def failed_cell(net: Net, batch_size: int, detail: str) -> Cell:
+    """A cell that broke."""
+    return Cell(
+        key=CellKey(variant=net.name, backend="onnxruntime", precision="fp32", batch_size=batch_size),
+        state="failed",
+        error=Problem(type=problem_type("out-of-memory"), title="Out of memory", status=500, detail=detail),
+    )
+
+
+def result(
+    nets: list[Net],
+    *,
+    batch_sizes: tuple[int, ...] = (1,),
+    cells: list[Cell] | None = None,
+    state: str = "done",
+    partial: bool = False,
+    simulated: bool = False,
+    hostname: str = "bench-host",
+    name: str = "mnist-preact-resnet",
+    description: str | None = None,
+    label: str | None = None,
+    protocol: Protocol | None = None,
+) -> BenchmarkResult:
+    """A job over ``nets`` that went well, unless ``cells`` says otherwise."""
+    if cells is None:
+        cells = [cell(net, nets[0], batch, simulated=simulated) for batch in batch_sizes for net in nets]
+    request = BenchmarkRequest(
+        model_id=MODEL_ID, batch_sizes=list(batch_sizes), label=label, protocol=protocol or Protocol()
+    )
+    return BenchmarkResult(
+        job=Job(
+            id="job-1",
+            state=state,
+            request=request,
+            created_at="2026-01-02T03:04:00Z",
+            started_at="2026-01-02T03:04:01Z",
+            finished_at="2026-01-02T03:06:00Z",
+            progress=Progress(cells_total=len(nets) * len(batch_sizes), cells_finished=len(cells)),
+            cells=cells,
+        ),
+        device=device(hostname=hostname, simulated=simulated),
+        manifest=manifest(nets, name=name, description=description),
+        saved_at="2026-01-02T03:06:01Z",
+        partial=partial,
+    )

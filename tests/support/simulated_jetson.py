@@ -1,0 +1,132 @@
+"""The simulated Jetson of docker/simulated-jetson as a process of a test, and the truth that it logged.
+
+::
+
+    with simulated_jetson(tmp_path, trace="square:low_w=5,high_w=25,period_s=4") as jetson:
+        ...  # jetson.socket for a jtop client, jetson.root for readers of sysfs
+    jetson.energy_j(start_s, end_s)  # of what was written between two times of time.monotonic()
+
+Needs root, and a Python that has jetson-stats: the one that runs the test, else the one that
+GDWS_JTOP_PYTHON names, else that of the project's .venv-jtop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCRIPT = PROJECT / "docker" / "simulated-jetson" / "run.py"
+
+
+def jtop_python() -> Path:
+    """Return a Python that has jetson-stats; skips the test where there is none."""
+    if os.geteuid() != 0:
+        pytest.skip("the simulated Jetson needs root, as jtop's service does")
+    if importlib.util.find_spec("jtop"):
+        return Path(sys.executable)
+    python = Path(os.environ.get("GDWS_JTOP_PYTHON") or PROJECT / ".venv-jtop" / "bin" / "python")
+    if not python.exists():
+        pytest.skip("no Python with jetson-stats: make .venv-jtop, or name one with GDWS_JTOP_PYTHON")
+    return python
+
+
+@dataclass
+class SimulatedJetson:
+    """A simulated Jetson that runs, or ran: its tree, its socket and its log outlive it."""
+
+    folder: Path
+    trace: str
+    arguments: tuple[str, ...] = ()
+    _process: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    @property
+    def root(self) -> Path:
+        """The tree in place of ``/sys``."""
+        return self.folder / "sys"
+
+    @property
+    def socket(self) -> Path:
+        """The socket of the jtop service."""
+        return self.folder / "jtop.sock"
+
+    def start(self) -> None:
+        """Start it, or start it again, and return when clients can connect. Its log begins anew."""
+        command = [str(jtop_python()), str(SCRIPT), "--root", str(self.root), "--socket", str(self.socket)]
+        command += ["--trace", self.trace, "--log", str(self._log), *self.arguments]
+        with (self.folder / "messages.txt").open("a") as messages:
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=messages, text=True, start_new_session=True
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.startswith("ready"):
+            self.kill()
+            raise AssertionError(f"the simulated Jetson does not start:\n{(self.folder / 'messages.txt').read_text()}")
+
+    def stop(self) -> None:
+        """End it as systemd would end jtop's service; nothing is left behind but its files."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=15)
+            finally:
+                self.kill()
+
+    def kill(self) -> None:
+        """End it at once and all of its processes, as a crash would."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+    def energy_j(self, start_s: float, end_s: float, column: str = "total_mw") -> float:
+        """Return the exact energy in J between two times of ``time.monotonic()``, by the log.
+
+        ``column`` is ``total_mw`` or a rail's, e.g. ``GPU_mw``.
+        """
+        with self._log.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        times_s = [float(row["monotonic_s"]) for row in rows]
+        if start_s < times_s[0]:
+            raise ValueError("the log begins after the start")
+        first, last = bisect_right(times_s, start_s) - 1, bisect_right(times_s, end_s)
+        edges_s = [start_s, *times_s[first + 1 : last], end_s]
+        powers_w = [float(row[column]) / 1e3 for row in rows[first:last]]
+        return sum(
+            power_w * (after_s - before_s)
+            for power_w, before_s, after_s in zip(powers_w, edges_s[:-1], edges_s[1:], strict=True)
+        )
+
+    def mean_power_w(self, start_s: float, end_s: float, column: str = "total_mw") -> float:
+        """Return the exact mean power in W between two times of ``time.monotonic()``, by the log."""
+        return self.energy_j(start_s, end_s, column) / (end_s - start_s)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "power.csv"
+
+
+@contextlib.contextmanager
+def simulated_jetson(folder: Path, trace: str = "constant", *arguments: str) -> Iterator[SimulatedJetson]:
+    """Yield a simulated Jetson that runs, with its files in ``folder``; it ends with the context."""
+    jetson = SimulatedJetson(folder, trace, arguments)
+    jetson.start()
+    try:
+        yield jetson
+    finally:
+        jetson.stop()
