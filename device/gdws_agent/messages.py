@@ -1,17 +1,23 @@
 """What the agent and its measuring process say to each other: one JSON document a line.
 
-The agent writes one :class:`WorkOrder` to the worker's standard input and closes it. The
-worker answers with :class:`Event` lines on the descriptor that ``--events-fd`` names, so that
-whatever an SDK prints to standard output cannot be mistaken for a result. An order is one
-group: the cells that share backend, precision and batch size and are measured interleaved.
+The agent writes one :class:`WorkOrder` line to the worker's standard input and then holds that
+pipe open: its end means that the agent is gone, and the worker exits at once, so that no orphan
+is left measuring. The worker answers with :data:`Event` lines on the descriptor that
+``--events-fd`` names, so that whatever an SDK prints to standard output cannot be mistaken for a
+result. An order is one group: the cells that share backend, precision and batch size and are
+measured interleaved. The worker exits with 0 when it has sent a cell for every variant.
+
+A worker that dies or falls silent is judged by its last :class:`StageEvent`: the variant named
+there is failed and the group is run again without it. So each stage names the variant that it
+works on, and long stages send an event for each window.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Union
 
-from pydantic import Field
-from typing_extensions import Literal
+from pydantic import Field, TypeAdapter
+from typing_extensions import Annotated, Literal
 
 from gdws_contract.base import Name, Record
 from gdws_contract.rest import BatchSize, Cell, CellKey, Protocol
@@ -51,3 +57,17 @@ class CellEvent(Record):
 
     event: Literal["cell"] = "cell"
     cell: Cell
+
+
+Event = Union[StageEvent, CellEvent]
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def parse_event(line: bytes) -> Event:
+    """Return the event that one line of the worker holds.
+
+    Raises:
+        pydantic.ValidationError: the line is not an event.
+    """
+    return _EVENT.validate_json(line)

@@ -1,0 +1,189 @@
+"""The REST interface: routes only. What they do is in the service and its parts."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import AsyncIterator
+
+from fastapi import FastAPI, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from typing_extensions import Annotated
+
+from gdws_contract import __version__
+from gdws_contract.rest import DeviceInfo, Health, Job, JobList, ModelInfo, ModelList
+
+from . import examples
+from .holding import hold_until_final
+from .jobs import is_final
+from .library import check_bundle
+from .responses import documented_default, documented_problems, install_error_handlers
+from .service import Service
+from .submission import submit
+from .uploads import receive_bundle
+
+MAX_WAIT_S = 3_600.0
+#: More than the worker's grace, so that the answer to a cancellation shows the job as it ended.
+_CANCEL_MARGIN_S = 2.0
+
+_DESCRIPTION = """
+Measures the networks of a bundle on this device: builds an engine for each variant, replays the
+verification set, and times what passes. Jobs run one at a time, in the order in which they came.
+
+Errors are problem documents (RFC 9457): `type` names the kind, `detail` says what is wrong, `field` where,
+and `hint` what to do about it.
+"""
+
+Wait = Annotated[
+    float,
+    Query(ge=0, le=MAX_WAIT_S, description="Hold the answer until the job has ended, at most this many seconds."),
+]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="List at most this many.")]
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the web application of ``service``. It starts the queue; who opened the service stops it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.jobs.start()
+        yield
+
+    app = FastAPI(
+        title="gdws agent",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        responses=documented_default(),
+    )
+    install_error_handlers(app)
+    _add_device_routes(app, service)
+    _add_model_routes(app, service)
+    _add_benchmark_routes(app, service)
+    return app
+
+
+def _add_device_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", tags=["device"], summary="Is the agent there?")
+    def health() -> Health:
+        """Answers at once, also while a measurement runs."""
+        return service.health()
+
+    @app.get("/device", tags=["device"], summary="The machine, its backends and its power sensors")
+    def device() -> DeviceInfo:
+        """What is not available says why. What is unknown is null."""
+        return service.device()
+
+
+def _add_model_routes(app: FastAPI, service: Service) -> None:
+    limit_bytes = service.settings.max_upload_bytes
+
+    @app.post(
+        "/models",
+        tags=["models"],
+        summary="Store a bundle",
+        status_code=201,
+        responses={
+            200: {"model": ModelInfo, "description": "It was here already"},
+            **documented_problems(400, 413, 415, 422, 507),
+        },
+        openapi_extra=examples.UPLOAD_BODY,
+    )
+    async def add_model(request: Request, response: Response) -> ModelInfo:
+        """The body is the bundle, or a form with the part `bundle`:
+
+            curl --data-binary @model.gdws http://localhost:8000/models
+            curl -F bundle=@model.gdws http://localhost:8000/models
+
+        Every byte is checked before it is kept. Sending the same bundle again changes nothing.
+        """
+        async with receive_bundle(request, service.folder.uploads, limit_bytes) as received:
+            bundle = await run_in_threadpool(check_bundle, received.bundle)
+            info, is_new = await run_in_threadpool(service.library.add, bundle)
+        response.status_code = 201 if is_new else 200
+        response.headers["Location"] = f"/models/{info.id}"
+        return info
+
+    @app.get("/models", tags=["models"], summary="List the stored bundles")
+    def list_models() -> ModelList:
+        """Newest first, without their manifests."""
+        return ModelList(models=service.library.models())
+
+    @app.get(
+        "/models/{model_id}", tags=["models"], summary="A bundle and its manifest", responses=documented_problems(404)
+    )
+    def get_model(model_id: str) -> ModelInfo:
+        """The id is the one that `POST /models` returned and `gdws inspect` prints."""
+        return service.library.model(model_id)
+
+    @app.delete(
+        "/models/{model_id}",
+        tags=["models"],
+        summary="Remove a bundle",
+        status_code=204,
+        response_class=Response,
+        responses=documented_problems(404, 409),
+    )
+    def remove_model(model_id: str) -> None:
+        """Results that were measured with it stay. Refused while a benchmark that has not ended needs it."""
+        service.library.remove(model_id)
+
+
+def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
+    jobs = service.jobs
+
+    @app.post(
+        "/benchmark",
+        tags=["benchmark"],
+        summary="Measure a bundle",
+        status_code=202,
+        responses={
+            200: {"model": Job, "description": "It has ended within `wait`"},
+            202: {"content": examples.json_example(examples.JOB)},
+            **documented_problems(400, 404, 413, 415, 422, 503, 507),
+        },
+        openapi_extra=examples.BENCHMARK_BODY,
+    )
+    async def benchmark(request: Request, response: Response, wait: Wait = 0.0) -> Job:
+        """Queues a job for a stored bundle, or for one that comes with the request:
+
+            curl -H 'content-type: application/json' -d '{"model_id": "..."}' http://localhost:8000/benchmark
+            curl -F bundle=@model.gdws 'http://localhost:8000/benchmark?wait=600'
+            curl -F bundle=@model.gdws -F request='{"batch_sizes": [1, 8]}' http://localhost:8000/benchmark
+
+        Every variant is measured on every backend, in every precision and batch size. Variants that share
+        these three take turns, so that their ratios do not drift. Name the baseline among the variants,
+        or name none, to get speed-ups.
+        """
+        job = await submit(request, service)
+        response.headers["Location"] = f"/benchmark/{job.id}"
+        job = await hold_until_final(request, jobs, job.id, wait)
+        response.status_code = 200 if is_final(job) else 202
+        return job
+
+    @app.get("/benchmark", tags=["benchmark"], summary="List the jobs")
+    def list_jobs(limit: Limit = 100) -> JobList:
+        """Newest first, without their cells."""
+        return JobList(jobs=jobs.jobs(limit))
+
+    @app.get(
+        "/benchmark/{job_id}",
+        tags=["benchmark"],
+        summary="A job and its cells",
+        responses=documented_problems(404, 422),
+    )
+    async def get_job(request: Request, job_id: str, wait: Wait = 0.0) -> Job:
+        """Cells appear as each ends. A cell that failed says why; the others are not affected."""
+        return await hold_until_final(request, jobs, job_id, wait)
+
+    @app.delete("/benchmark/{job_id}", tags=["benchmark"], summary="Cancel a job", responses=documented_problems(404))
+    async def cancel_job(request: Request, job_id: str) -> Job:
+        """A waiting job ends at once, a running one within two seconds; finished cells are kept.
+
+        A job that has ended stays as it is, so this can be repeated.
+        """
+        await run_in_threadpool(jobs.cancel, job_id)
+        margin_s = service.settings.cancel_grace_s + _CANCEL_MARGIN_S
+        return await hold_until_final(request, jobs, job_id, margin_s)

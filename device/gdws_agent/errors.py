@@ -1,0 +1,182 @@
+"""Every error the agent raises on purpose, and the one table that says how HTTP shows it.
+
+::
+
+    AgentError
+    ├── StartupError             the agent cannot start; ``exit_code`` is what the command returns
+    │   ├── SettingsInvalid      an option or environment variable is wrong
+    │   ├── AddressUnusable      the port is in use, or the host is not this machine's
+    │   └── DataUnusable         the data folder cannot be used
+    │       └── StoreUnsupported its database is damaged or of a newer release
+    ├── RequestInvalid           the request does not say what to do
+    │   ├── BodyMalformed        the body is not the JSON or the form that it claims to be
+    │   ├── MediaTypeUnsupported the body is of a type that is not taken here
+    │   ├── UnknownVariant       the bundle has no variant of that name
+    │   ├── UnknownBackend       the agent has no backend of that name
+    │   └── PrecisionUnsupported a backend cannot run in that precision
+    ├── BodyTooLarge             a limit on the size of the body is passed
+    ├── UploadCutOff             the client went away in the middle of the body
+    ├── ModelNotFound            no bundle of that id is stored
+    ├── JobNotFound              no benchmark of that id is known
+    ├── ModelInUse               a benchmark still needs the bundle
+    ├── BackendUnavailable       what would measure cannot be used on this machine
+    └── StorageFailed            the data folder does not take or give what it should
+        └── StorageFull          no space is left
+
+Errors of reading bundles come from :mod:`gdws_contract.errors`.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Tuple, Type
+
+from gdws_contract.errors import (
+    BundleCorrupt,
+    BundleTooLarge,
+    BundleUnreadable,
+    BundleUnsafe,
+    ContractError,
+    ManifestInvalid,
+    SchemaUnsupported,
+)
+from gdws_contract.problems import Problem, problem_type
+
+
+class AgentError(Exception):
+    """Base of the tree; ``field`` is the path of the culprit in the request, ``hint`` tells the fix."""
+
+    def __init__(self, message: str, *, field: Optional[str] = None, hint: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.hint = hint
+
+
+class StartupError(AgentError):
+    """The agent cannot start."""
+
+    exit_code = 1
+
+
+class SettingsInvalid(StartupError):
+    """An option or environment variable is wrong."""
+
+    exit_code = 2
+
+
+class AddressUnusable(StartupError):
+    """The port is in use, or the host is not an address of this machine."""
+
+    exit_code = 3
+
+
+class DataUnusable(StartupError):
+    """The data folder cannot be written, is full, or serves another agent."""
+
+    exit_code = 4
+
+
+class StoreUnsupported(DataUnusable):
+    """The database is damaged, or a newer release wrote it."""
+
+
+class RequestInvalid(AgentError):
+    """The request does not say what to do."""
+
+
+class BodyMalformed(RequestInvalid):
+    """The body is not the JSON or the form that it claims to be."""
+
+
+class MediaTypeUnsupported(RequestInvalid):
+    """The body is of a type that is not taken here."""
+
+
+class UnknownVariant(RequestInvalid):
+    """The bundle has no variant of that name."""
+
+
+class UnknownBackend(RequestInvalid):
+    """The agent has no backend of that name."""
+
+
+class PrecisionUnsupported(RequestInvalid):
+    """A backend cannot run in that precision."""
+
+
+class BodyTooLarge(AgentError):
+    """A limit on the size of the body is passed."""
+
+
+class UploadCutOff(AgentError):
+    """The client went away in the middle of the body."""
+
+
+class ModelNotFound(AgentError):
+    """No bundle of that id is stored."""
+
+
+class JobNotFound(AgentError):
+    """No benchmark of that id is known."""
+
+
+class ModelInUse(AgentError):
+    """A benchmark that has not ended needs the bundle."""
+
+
+class BackendUnavailable(AgentError):
+    """What would measure cannot be used on this machine."""
+
+
+class StorageFailed(AgentError):
+    """The data folder does not take or give what it should."""
+
+
+class StorageFull(StorageFailed):
+    """No space is left in the data folder."""
+
+
+#: Exception -> (HTTP status, problem code). The entry of the nearest base class holds.
+TABLE: Dict[Type[Exception], Tuple[int, str]] = {
+    RequestInvalid: (422, "request-invalid"),
+    BodyMalformed: (400, "body-malformed"),
+    MediaTypeUnsupported: (415, "media-type-unsupported"),
+    UnknownVariant: (422, "unknown-variant"),
+    UnknownBackend: (422, "unknown-backend"),
+    PrecisionUnsupported: (422, "precision-unsupported"),
+    BodyTooLarge: (413, "body-too-large"),
+    UploadCutOff: (400, "upload-cut-off"),
+    ModelNotFound: (404, "model-not-found"),
+    JobNotFound: (404, "job-not-found"),
+    ModelInUse: (409, "model-in-use"),
+    BackendUnavailable: (503, "backend-unavailable"),
+    StorageFailed: (503, "storage-failed"),
+    StorageFull: (507, "storage-full"),
+    ContractError: (422, "bundle-invalid"),
+    BundleUnreadable: (422, "bundle-unreadable"),
+    BundleUnsafe: (422, "bundle-unsafe"),
+    BundleTooLarge: (413, "bundle-too-large"),
+    BundleCorrupt: (422, "bundle-corrupt"),
+    ManifestInvalid: (422, "manifest-invalid"),
+    SchemaUnsupported: (422, "schema-unsupported"),
+    Exception: (500, "internal-error"),
+}
+
+
+def make_problem(
+    status: int, code: str, detail: str, *, field: Optional[str] = None, hint: Optional[str] = None
+) -> Problem:
+    """Return a problem document whose title is its ``code`` in words."""
+    title = code.replace("-", " ").capitalize()
+    return Problem(type=problem_type(code), title=title, status=status, detail=detail, field=field, hint=hint)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the problem document of ``error`` by :data:`TABLE`.
+
+    The text of an error that nobody foresaw stays in the log: it may tell what the client should not know.
+    """
+    status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    if isinstance(error, (AgentError, ContractError)):
+        return make_problem(status, code, error.message, field=error.field, hint=error.hint)
+    return make_problem(status, code, "The agent met an error of its own.")

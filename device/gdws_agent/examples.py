@@ -1,0 +1,105 @@
+"""What the OpenAPI document shows as bodies and answers. A test holds the examples against the models."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from gdws_contract.rest import BenchmarkRequest
+
+MODEL_ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+_BINARY = {"type": "string", "format": "binary"}
+_REQUEST = {"$ref": "#/components/schemas/BenchmarkRequest"}
+
+REQUESTS: Dict[str, Dict[str, Any]] = {
+    "everything by default": {"model_id": MODEL_ID},
+    "two batch sizes, two variants": {
+        "model_id": MODEL_ID,
+        "variants": ["dense", "gdws"],
+        "batch_sizes": [1, 8],
+        "label": "after fine-tuning",
+    },
+    "a careful protocol": {
+        "model_id": MODEL_ID,
+        "backends": ["onnxruntime"],
+        "precisions": ["fp32"],
+        "protocol": {"min_duration_ms": 10_000.0, "min_iterations": 1_000, "rounds": 20, "threads": 2},
+    },
+}
+
+PROBLEM: Dict[str, Any] = {
+    "type": "urn:gdws:problem:unknown-variant",
+    "title": "Unknown variant",
+    "status": 422,
+    "detail": "the bundle has no variant 'gdsw'",
+    "field": "variants[1]",
+    "hint": "it has dense, gdws",
+}
+
+JOB: Dict[str, Any] = {
+    "id": "5f2b9c0a7d41",
+    "state": "running",
+    "request": {
+        "model_id": MODEL_ID,
+        "variants": ["dense", "gdws"],
+        "backends": ["onnxruntime"],
+        "precisions": ["fp32"],
+        "batch_sizes": [1, 8],
+        "protocol": BenchmarkRequest.model_validate(REQUESTS["a careful protocol"]).protocol.model_dump(),
+        "label": "after fine-tuning",
+    },
+    "created_at": "2024-05-01T12:00:00.000Z",
+    "started_at": "2024-05-01T12:00:00.012Z",
+    "progress": {
+        "cells_total": 4,
+        "cells_finished": 2,
+        "stage": "measure",
+        "cell": {"variant": "gdws", "backend": "onnxruntime", "precision": "fp32", "batch_size": 8},
+        "round": 3,
+        "rounds": 20,
+    },
+    "cells": [],
+}
+
+UPLOAD_BODY: Dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": _BINARY},
+            "multipart/form-data": {
+                "schema": {"type": "object", "required": ["bundle"], "properties": {"bundle": _BINARY}}
+            },
+        },
+    }
+}
+
+BENCHMARK_BODY: Dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": _REQUEST,
+                "examples": {name: {"summary": name, "value": value} for name, value in REQUESTS.items()},
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["bundle"],
+                    "properties": {
+                        "bundle": _BINARY,
+                        "request": {
+                            "type": "string",
+                            "description": "The fields of BenchmarkRequest as JSON, without model_id.",
+                            "example": '{"batch_sizes": [1, 8]}',
+                        },
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+def json_example(value: Any) -> Dict[str, Any]:
+    """Return the ``content`` of an answer in JSON with ``value`` as its example."""
+    return {"application/json": {"example": value}}

@@ -1,0 +1,74 @@
+"""What a request asks for, cut into groups, and what of a group is still to do. Pure functions.
+
+A group is the cells that share backend, precision and batch size. Its variants are measured
+interleaved, so the group, not the cell, is the unit that is resumed.
+"""
+
+from __future__ import annotations
+
+from typing import Collection, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from gdws_contract.rest import BenchmarkRequest, Cell, CellKey, CellState
+
+
+class Group(NamedTuple):
+    """The cells that share everything but the variant."""
+
+    backend: str
+    precision: str
+    batch_size: int
+    variants: Tuple[str, ...]
+
+    def cell(self, variant: str) -> CellKey:
+        """Return the key of this group's cell for ``variant``."""
+        return CellKey(variant=variant, backend=self.backend, precision=self.precision, batch_size=self.batch_size)
+
+    def states(self, cells: Sequence[Cell]) -> Mapping[str, CellState]:
+        """Return {variant: state} of those ``cells`` that belong to this group."""
+        ours = (self.backend, self.precision, self.batch_size)
+        return {
+            cell.key.variant: cell.state
+            for cell in cells
+            if (cell.key.backend, cell.key.precision, cell.key.batch_size) == ours
+        }
+
+
+def plan_groups(request: BenchmarkRequest) -> Iterator[Group]:
+    """Yield the groups of a resolved ``request`` in the order in which they are measured.
+
+    Raises:
+        ValueError: variants or backends are not resolved yet.
+    """
+    if request.variants is None or request.backends is None:
+        raise ValueError("the request is not resolved")
+    for backend in request.backends:
+        for precision in request.precisions:
+            for batch_size in request.batch_sizes:
+                yield Group(backend, precision, batch_size, tuple(request.variants))
+
+
+def count_cells(request: BenchmarkRequest) -> int:
+    """Return the number of cells of a resolved ``request``."""
+    return sum(len(group.variants) for group in plan_groups(request))
+
+
+def variants_to_run(states: Mapping[str, CellState], group: Group, given_up: Collection[str] = ()) -> List[str]:
+    """Return the variants of ``group`` that a worker must measure now, in the group's order.
+
+    None, when each has ended. Else those that have not ended, and with them those that were measured before
+    an interruption: ratios hold only between variants that took turns. What failed is not tried again, nor
+    is what was ``given_up``.
+    """
+    if all(variant in states or variant in given_up for variant in group.variants):
+        return []
+    return [variant for variant in group.variants if states.get(variant, "done") == "done" and variant not in given_up]
+
+
+def to_blame(running: Sequence[str], ended: Collection[str], last_named: Optional[str]) -> List[str]:
+    """Return the variants to fail after the worker died or hung.
+
+    The one that its last stage named, so that the others can be run without it. All that had not ended, where
+    no such variant is known: nothing says which of them could be run again.
+    """
+    pending = [variant for variant in running if variant not in ended]
+    return [last_named] if last_named in pending else pending

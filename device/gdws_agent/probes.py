@@ -1,0 +1,53 @@
+"""What can be used on this machine: asked once, because drivers and packages do not change under a running agent."""
+
+from __future__ import annotations
+
+import threading
+from typing import Callable, List, Optional, Sequence
+
+from gdws_contract.rest import Availability
+
+Probe = Callable[[], Sequence[Availability]]
+
+NO_SENSOR = "none"
+
+
+class Probes:
+    """The availability of backends and power sensors, best first. Safe for use from any thread."""
+
+    def __init__(self, backends: Probe, power_sensors: Probe) -> None:
+        self._backends = _Once(backends)
+        self._power_sensors = _Once(power_sensors)
+
+    def backends(self) -> List[Availability]:
+        """Return every backend that the agent knows."""
+        return self._backends.result()
+
+    def power_sensors(self) -> List[Availability]:
+        """Return every power sensor that the agent knows."""
+        return self._power_sensors.result()
+
+    def best_power_sensor(self) -> str:
+        """Return the name of the sensor to measure with; ``none`` where there is none."""
+        return next((sensor.name for sensor in self.power_sensors() if sensor.available), NO_SENSOR)
+
+
+class _Once:
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._lock = threading.Lock()
+        self._result: Optional[List[Availability]] = None
+
+    def result(self) -> List[Availability]:
+        with self._lock:
+            if self._result is None:
+                self._result = list(self._probe())
+            return list(self._result)
+
+
+def system_probes() -> Probes:
+    """Return the probes of the backends and sensors that this release has."""
+    from .backends import registry as backends
+    from .power import registry as power
+
+    return Probes(backends.probe_all, power.probe_all)

@@ -1,0 +1,108 @@
+"""The process that serves: its socket, its signals, and how it tells its parent that it is ready."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+from typing import BinaryIO, Callable, List, Optional
+
+import uvicorn
+
+from .app import create_app
+from .errors import AddressUnusable
+from .service import Service
+
+#: How long requests that are under way may go on when the agent stops.
+_GRACE_S = 3
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on ``host`` and ``port``; port 0 takes a free one.
+
+    Raises:
+        AddressUnusable: the port is in use, or the host is not an address of this machine.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise AddressUnusable(f"cannot listen on {host!r}: {error}", hint="give --host 127.0.0.1") from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressUnusable(f"port {port} of {host} is in use", hint="give --port, or --port 0") from error
+        raise AddressUnusable(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the address at which clients reach ``listener``."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(
+    service: Service, listener: socket.socket, *, on_ready: Callable[[], None], parent: Optional[BinaryIO]
+) -> None:
+    """Serve until SIGTERM, SIGINT, or the end of ``parent``, a pipe that the parent process holds open."""
+    config = uvicorn.Config(
+        create_app(service),
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    server = _Server(config, service, on_ready)
+    # Where the server hands a signal on after a clean stop, the process is to end well.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_well)
+    if parent is not None:
+        threading.Thread(target=_watch, args=(parent, server), name="parent", daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def announce(url: str) -> None:
+    """Tell the parent process on standard output, in one line of JSON, where this agent listens."""
+    sys.stdout.write(json.dumps({"url": url}) + "\n")
+    sys.stdout.flush()
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready, and lets held answers go before it waits for requests to end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._service = service
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: Optional[List[socket.socket]] = None) -> None:
+        self._service.jobs.release_watchers()
+        await super().shutdown(sockets)
+
+
+def _exit_well(number: int, frame: Optional[FrameType]) -> None:
+    raise SystemExit(0)
+
+
+def _watch(parent: BinaryIO, server: uvicorn.Server) -> None:
+    while parent.read(4_096):
+        pass
+    server.should_exit = True

@@ -1,0 +1,89 @@
+"""What an agent is told when it starts: from options, else ``GDWS_AGENT_*`` variables, else defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+
+from pydantic import Field, ValidationError
+from typing_extensions import Literal
+
+from gdws_contract.base import Record
+
+from .errors import SettingsInvalid
+
+ENVIRONMENT_PREFIX = "GDWS_AGENT_"
+
+
+class Settings(Record):
+    """The settings of one agent. The descriptions are the help of the command line."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 is every network.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        description="Folder for bundles, results and engines; default ~/.local/state/gdws-agent.",
+    )
+    max_upload_mb: int = Field(1_024, ge=1, le=1_048_576, description="Largest upload, in MiB.")
+    build_timeout_s: float = Field(
+        3_600.0, gt=0, le=864_000, description="Kill a worker that loads or builds for longer, in seconds."
+    )
+    silence_timeout_s: float = Field(
+        900.0, gt=0, le=864_000, description="Kill a worker that reports nothing for longer, in seconds."
+    )
+    cancel_grace_s: float = Field(
+        1.0, ge=0, le=60, description="Time that a worker has to end by itself before it is killed, in seconds."
+    )
+    max_interruptions: int = Field(
+        5, ge=1, le=1_000_000, description="Give up on cells during which the agent itself died this often in a row."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The upload limit in bytes."""
+        return self.max_upload_mb * 2**20
+
+
+def variable_name(field: str) -> str:
+    """Return the environment variable of a setting, e.g. ``GDWS_AGENT_PORT``."""
+    return ENVIRONMENT_PREFIX + field.upper()
+
+
+def default_data_dir(environment: Mapping[str, str]) -> Optional[str]:
+    """Return the user's state folder for this program by the XDG convention, or None without a home."""
+    base = environment.get("XDG_STATE_HOME")
+    if base and os.path.isabs(base):
+        return os.path.join(base, "gdws-agent")
+    home = os.path.expanduser("~")
+    return None if home == "~" else os.path.join(home, ".local", "state", "gdws-agent")
+
+
+def load_settings(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Return the settings; options that are None count as not given.
+
+    Raises:
+        SettingsInvalid: a value is wrong; the message names the option or variable that it came from.
+    """
+    values: Dict[str, Any] = {"data_dir": default_data_dir(environment)}
+    sources = {"data_dir": "--data-dir"}
+    for field in Settings.model_fields:
+        name = variable_name(field)
+        if environment.get(name):
+            values[field], sources[field] = environment[name], name
+    for field, value in options.items():
+        if value is not None:
+            values[field], sources[field] = value, option_name(field)
+    if not values["data_dir"]:
+        raise SettingsInvalid("no data folder: the user has no home", hint="give --data-dir")
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = str(fault["loc"][0])
+        raise SettingsInvalid(f"{sources[field]} {values[field]!r}: {fault['msg']}") from error
+
+
+def option_name(field: str) -> str:
+    """Return the command-line option of a setting, e.g. ``--data-dir``."""
+    return "--" + field.replace("_", "-")

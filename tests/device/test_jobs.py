@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+
+import pytest
+
+from gdws_agent.errors import JobNotFound, ModelInUse, ModelNotFound, StorageFull
+from gdws_agent.jobrun import Workshop
+from gdws_agent.jobs import WAITING_FOR_DISK, JobQueue
+from gdws_agent.library import check_bundle
+from support.agents import (
+    PATIENCE_S,
+    FakeWorker,
+    agent,
+    cell,
+    codes,
+    eventually,
+    resolved,
+    settings_for,
+    states,
+    until_final,
+)
+from support.bundles import tiny_bundle
+
+pytestmark = pytest.mark.timeout(PATIENCE_S)
+
+THREE = ["dense", "a", "b"]
+
+
+@pytest.fixture(scope="module")
+def bundle_path(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear", variants=THREE)
+
+
+class Bench:
+    """One data folder whose agent can be started and stopped in turn, with workers that do as they are told."""
+
+    def __init__(self, folder, bundle_path):
+        self.folder = folder
+        self.worker = FakeWorker(folder / "worker")
+        with self.agent() as service:
+            copy = service.folder.uploads / "copy"
+            shutil.copy(str(bundle_path), str(copy))
+            self.model_id = service.library.add(check_bundle(copy))[0].id
+
+    def agent(self, **settings):
+        return agent(self.folder / "data", self.worker, **settings)
+
+    def run(self, actions=None, **request):
+        """Submit a job, run it to its end and return it."""
+        self.worker.set_actions(actions or {})
+        with self.agent() as service, started(service.jobs) as jobs:
+            return until_final(jobs, jobs.submit(self.request(**request)).id)
+
+    def request(self, **fields):
+        return resolved(self.model_id, **{"variants": THREE, **fields})
+
+
+@pytest.fixture
+def bench(tmp_path, bundle_path):
+    return Bench(tmp_path, bundle_path)
+
+
+@contextlib.contextmanager
+def started(jobs):
+    """A queue that runs within the context."""
+    jobs.start()
+    try:
+        yield jobs
+    finally:
+        jobs.stop()
+
+
+# The whole way
+
+
+def test_a_job_measures_each_group_with_one_worker(bench):
+    job = bench.run(batch_sizes=[1, 8])
+
+    assert (job.state, job.error) == ("done", None)
+    assert states(job) == {f"{variant}@{batch}": "done" for variant in THREE for batch in (1, 8)}
+    assert [order["batch_size"] for order in bench.worker.orders()] == [1, 8]
+    assert bench.worker.variants() == [THREE, THREE]
+    assert (job.progress.cells_finished, job.progress.cells_total, job.progress.stage) == (6, 6, None)
+    assert job.started_at <= job.finished_at
+
+
+def test_the_order_says_where_the_bundle_and_the_cache_are(bench):
+    bench.run(label="x")
+
+    (order,) = bench.worker.orders()
+    data = bench.folder / "data"
+    assert order["bundle_path"] == str(data / "models" / f"{bench.model_id}.gdws")
+    assert order["cache_dir"] == str(data / "cache")
+    assert order["power_sensor"] == "none"
+
+
+def test_jobs_run_one_at_a_time_oldest_first(bench):
+    with bench.agent() as service:
+        ids = [service.jobs.submit(bench.request(label=str(number))).id for number in range(3)]
+        with started(service.jobs) as jobs:
+            ended = [until_final(jobs, job_id) for job_id in ids]
+
+    assert [order["job_id"] for order in bench.worker.orders()] == ids
+    times = [time for job in ended for time in (job.started_at, job.finished_at)]
+    assert times == sorted(times)
+
+
+def test_a_job_needs_its_bundle(bench):
+    with bench.agent() as service, pytest.raises(ModelNotFound):
+        service.jobs.submit(resolved("0" * 64))
+
+
+def test_a_bundle_in_use_is_kept(bench):
+    with bench.agent() as service:
+        service.jobs.submit(bench.request())
+        with pytest.raises(ModelInUse):
+            service.library.remove(bench.model_id)
+
+
+def test_a_bundle_whose_file_vanished_fails_the_job_as_a_whole(bench):
+    with bench.agent() as service:
+        service.library.path(bench.model_id).unlink()
+        with started(service.jobs) as jobs:
+            job = until_final(jobs, jobs.submit(bench.request()).id)
+
+    assert (job.state, job.error.code, job.cells) == ("failed", "model-not-found", [])
+
+
+# Workers that fail
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "told"),
+    [
+        ("kill", "worker-crashed", "SIGKILL"),
+        ("abort", "worker-crashed", "bad_alloc"),
+        ("exit", "worker-crashed", "exited with status 3"),
+        ("garbage", "worker-garbled", "not JSON"),
+    ],
+)
+def test_a_variant_that_brings_the_worker_down_is_failed_and_the_others_are_measured(bench, action, code, told):
+    job = bench.run({"a": action})
+
+    assert job.state == "done"
+    assert states(job) == {"a@1": "failed", "dense@1": "done", "b@1": "done"}
+    assert codes(job) == {"a@1": code}
+    assert told in job.cells[0].error.detail
+    assert job.cells[0].finished_at is not None
+    assert bench.worker.variants() == [THREE, ["dense", "b"]]
+
+
+def test_every_variant_may_bring_the_worker_down(bench):
+    job = bench.run({"dense": "kill", "a": "abort", "b": "exit"})
+
+    assert job.state == "done"
+    assert set(states(job).values()) == {"failed"}
+    assert bench.worker.variants() == [THREE, ["a", "b"], ["b"]]
+
+
+def test_without_its_baseline_a_group_is_measured_without_ratios(bench):
+    job = bench.run({"dense": "kill"})
+
+    assert states(job) == {"dense@1": "failed", "a@1": "done", "b@1": "done"}
+    assert [kept.speedup for kept in job.cells] == [None, None, None]
+
+
+def test_a_crash_in_one_group_leaves_the_others_alone(bench):
+    job = bench.run({"a@8": "kill"}, batch_sizes=[1, 8, 16])
+
+    assert [name for name, state in states(job).items() if state != "done"] == ["a@8"]
+    assert len(job.cells) == 9
+
+
+def test_a_crash_that_names_no_variant_fails_what_is_left_of_the_group_only(bench):
+    job = bench.run({"dense@1": "fail", "a@1": "exit-unnamed"}, batch_sizes=[1, 8])
+
+    assert codes(job) == {"dense@1": "build-failed", "a@1": "worker-crashed", "b@1": "worker-crashed"}
+    assert [states(job)[f"{variant}@8"] for variant in THREE] == ["done"] * 3
+    assert len(bench.worker.orders()) == 2
+
+
+def test_a_failure_that_the_worker_reports_itself_is_not_tried_again(bench):
+    job = bench.run({"dense": "fail", "a": "kill"})
+
+    assert codes(job) == {"dense@1": "build-failed", "a@1": "worker-crashed"}
+    assert bench.worker.variants() == [THREE, ["b"]]
+
+
+def test_a_hung_variant_is_failed_by_the_watchdog(bench):
+    bench.worker.set_actions({"a": "hang"})
+    with bench.agent(build_timeout_s=0.3) as service, started(service.jobs) as jobs:
+        job = until_final(jobs, jobs.submit(bench.request()).id)
+
+    assert codes(job) == {"a@1": "worker-hung"}
+    assert states(job) == {"a@1": "failed", "dense@1": "done", "b@1": "done"}
+
+
+def test_a_worker_that_cannot_be_started_fails_every_cell(bench):
+    bench.worker.command = ["/nonexistent/worker"]
+    job = bench.run(batch_sizes=[1, 8])
+
+    assert job.state == "done"
+    assert set(codes(job).values()) == {"worker-crashed"}
+    assert len(job.cells) == 6
+
+
+def test_an_error_of_the_agents_own_fails_the_job_and_not_the_queue(bench, monkeypatch):
+    with bench.agent() as service:
+        monkeypatch.setattr("gdws_agent.jobrun.plan_groups", lambda request: 1 / 0)
+        with started(service.jobs) as jobs:
+            failed = until_final(jobs, jobs.submit(bench.request()).id)
+            monkeypatch.undo()
+            after = until_final(jobs, jobs.submit(bench.request()).id)
+
+    assert (failed.state, failed.error.code) == ("failed", "internal-error")
+    assert after.state == "done"
+
+
+# Progress
+
+
+def test_a_running_job_shows_where_it_stands(bench):
+    bench.worker.set_actions({"dense@8": "fail", "a@8": "hang"})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(bench.request(batch_sizes=[1, 8])).id
+        bench.worker.wait_until_reached()
+        eventually(lambda: jobs.job(job_id).progress.cell == cell("a", batch_size=8).key)
+        job = jobs.job(job_id)
+        assert jobs.running_id() == job_id
+        (listed,) = jobs.jobs(10)
+
+    assert job.state == "running"
+    assert (job.progress.cells_finished, job.progress.cells_total) == (4, 6)
+    assert (job.progress.stage, job.progress.cell.variant, job.progress.cell.batch_size) == ("build", "a", 8)
+    assert listed == job.model_copy(update={"cells": []})
+
+
+# Cancelling
+
+
+def test_a_waiting_job_is_cancelled_at_once(bench):
+    with bench.agent() as service:
+        job_id = service.jobs.submit(bench.request()).id
+        with service.jobs.watch(job_id) as told:
+            job = service.jobs.cancel(job_id)
+            told.result(timeout=0)
+        with started(service.jobs) as jobs:
+            until_final(jobs, jobs.submit(bench.request()).id)
+
+    assert (job.state, job.queue_position) == ("cancelled", None)
+    assert len(bench.worker.orders()) == 1
+
+
+@pytest.mark.parametrize("action", ["hang", "hang-deaf"])
+def test_a_running_job_is_cancelled_with_its_finished_cells_kept(bench, action):
+    bench.worker.set_actions({"a@8": action})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(bench.request(batch_sizes=[1, 8, 16])).id
+        bench.worker.wait_until_reached()
+        jobs.cancel(job_id)
+        jobs.cancel(job_id)
+        job = until_final(jobs, job_id)
+        after = until_final(jobs, jobs.submit(bench.request()).id)
+
+    assert job.state == "cancelled"
+    assert states(job) == {f"{variant}@1": "done" for variant in THREE}
+    assert after.state == "done"
+
+
+def test_cancelling_what_has_ended_changes_nothing(bench):
+    ended = bench.run()
+    with bench.agent() as service:
+        assert service.jobs.cancel(ended.id) == ended
+
+
+def test_an_unknown_job_cannot_be_cancelled(bench):
+    with bench.agent() as service, pytest.raises(JobNotFound):
+        service.jobs.cancel("nope")
+
+
+# Restarts
+
+
+def test_waiting_jobs_go_on_after_a_restart(bench):
+    with bench.agent() as service:
+        job_id = service.jobs.submit(bench.request()).id
+
+    with bench.agent() as service, started(service.jobs) as jobs:
+        assert until_final(jobs, job_id).state == "done"
+
+
+def test_a_stopped_agent_goes_on_with_its_job_at_the_unfinished_group(bench):
+    bench.worker.set_actions({"a@8": "hang"})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(bench.request(batch_sizes=[1, 8])).id
+        bench.worker.wait_until_reached()
+    with bench.agent() as service:
+        waiting = service.jobs.job(job_id)
+    bench.worker.set_actions({})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job = until_final(jobs, job_id)
+
+    assert (waiting.state, len(waiting.cells)) == ("queued", 3)
+    assert job.state == "done"
+    assert len(job.cells) == 6
+    assert [order["batch_size"] for order in bench.worker.orders()] == [1, 8, 8]
+
+
+def cut_off(bench, cells=(), times=1):
+    """Leave a job as an agent that is killed leaves it, and return its id."""
+    with bench.agent() as service:
+        job_id = service.jobs.submit(bench.request(batch_sizes=[1, 8])).id
+        store = service.jobs._store
+        store.begin_next()
+        for kept in cells:
+            store.add_cell(job_id, kept)
+        for _ in range(times - 1):  # the next start counts one more
+            store.count_interruptions()
+    return job_id
+
+
+def test_after_a_kill_failed_cells_of_the_unfinished_group_are_not_repeated(bench):
+    job_id = cut_off(bench, [cell("a", "parity_failed"), cell("dense", "done")])
+
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job = until_final(jobs, job_id)
+
+    # The baseline was measured, but b is not: they must take turns, so both are measured again.
+    assert bench.worker.variants() == [["dense", "b"], THREE]
+    assert states(job)["a@1"] == "parity_failed"
+    assert len(job.cells) == 6
+
+
+def test_a_measured_cell_outlives_a_crash_in_its_repetition(bench):
+    measured = cell("dense").model_copy(update={"fps": 77.0})
+    job_id = cut_off(bench, [measured])
+    bench.worker.set_actions({"dense@1": "kill"})
+
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job = until_final(jobs, job_id)
+
+    assert bench.worker.variants() == [THREE, ["a", "b"], THREE]
+    assert [kept for kept in job.cells if kept.key == measured.key] == [measured]
+    assert set(states(job).values()) == {"done"}
+
+
+def test_a_group_during_which_the_agent_died_too_often_is_given_up_and_the_next_is_measured(bench):
+    job_id = cut_off(bench, [cell("dense", "failed")], times=2)
+
+    with bench.agent(max_interruptions=2) as service, started(service.jobs) as jobs:
+        job = until_final(jobs, job_id)
+
+    assert codes(job) == {"a@1": "agent-died", "b@1": "agent-died"}
+    assert "died 2 times in a row" in job.cells[1].error.detail
+    assert [states(job)[f"{variant}@8"] for variant in THREE] == ["done"] * 3
+    assert bench.worker.variants() == [THREE]
+
+
+def test_below_the_limit_the_group_is_tried_again(bench):
+    job_id = cut_off(bench, times=2)
+
+    with bench.agent(max_interruptions=3) as service, started(service.jobs) as jobs:
+        assert set(states(until_final(jobs, job_id)).values()) == {"done"}
+
+
+# Watching
+
+
+def test_watchers_are_let_go_when_the_agent_stops(bench):
+    bench.worker.set_actions({"dense": "hang"})
+    with bench.agent() as service:
+        service.jobs.start()
+        job_id = service.jobs.submit(bench.request()).id
+        bench.worker.wait_until_reached()
+        with service.jobs.watch(job_id) as early:
+            service.jobs.stop()
+            early.result(timeout=0)
+        with service.jobs.watch(job_id) as late:
+            late.result(timeout=0)
+        assert service.jobs._watchers == {}
+
+
+def test_a_watcher_that_gave_up_harms_nobody(bench):
+    with bench.agent() as service:
+        job_id = service.jobs.submit(bench.request()).id
+        with service.jobs.watch(job_id) as gone, service.jobs.watch(job_id) as told:
+            gone.cancel()
+            service.jobs.cancel(job_id)
+            told.result(timeout=0)
+
+
+# The disk
+
+
+class FailingStore:
+    """A store that passes everything on, but for what a test tells it to refuse."""
+
+    def __init__(self, store):
+        self._store = store
+        self.refused = threading.Event()
+        self.full = {}
+
+    def __getattr__(self, name):
+        if self.full.get(name, 0) != 0:
+            self.full[name] -= 1
+            self.refused.set()
+            raise StorageFull("no space left")
+        return getattr(self._store, name)
+
+
+@pytest.fixture
+def failing(bench):
+    """Return a queue on a store that can be told to fail, and that store."""
+    with bench.agent() as service:
+        store = FailingStore(service.jobs._store)
+        workshop = Workshop(bench.worker.command, settings_for(bench.folder), bench.folder, lambda: "none")
+        yield JobQueue(store, service.library.path, workshop, retry_s=0.01), store
+
+
+@pytest.mark.parametrize("method", ["add_cell", "finish", "begin_next", "interruptions"])
+def test_a_disk_that_is_full_for_a_while_loses_nothing(bench, failing, method):
+    queue, store = failing
+    store.full = {method: 3}
+
+    with started(queue) as jobs:
+        job = until_final(jobs, jobs.submit(bench.request()).id)
+
+    assert store.refused.is_set()
+    assert job.state == "done"
+    assert len(job.cells) == 3
+    assert job.progress.stage is None
+
+
+def test_a_job_that_waits_for_the_disk_says_so_and_stops_when_asked(bench, failing):
+    queue, store = failing
+    store.full = {"add_cell": -1}
+    queue.start()
+    job_id = queue.submit(bench.request()).id
+    store.refused.wait()
+    eventually(lambda: queue.job(job_id).progress.stage == WAITING_FOR_DISK)
+
+    queue.stop()
+
+    assert queue.job(job_id).cells == []
+    assert queue.job(job_id).state in ("running", "queued")
