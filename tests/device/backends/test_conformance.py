@@ -1,0 +1,228 @@
+"""What every backend must do. A new one is held to this by being in the registry."""
+
+from __future__ import annotations
+
+import gc
+import io
+
+import numpy as np
+import pytest
+
+from gdws_agent.backends import registry
+from gdws_agent.backends.base import EngineSpec
+from gdws_agent.backends.errors import BackendError, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
+from gdws_agent.parity import ACCURACY_TOLERANCE
+from gdws_contract.manifest import TensorSpec
+from gdws_contract.rest import Availability
+from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+
+COUNT = 7
+VARIANTS = ("dense", "gdws")
+
+
+@pytest.fixture(params=list(registry.BACKENDS))
+def backend(request):
+    """Every backend that can be used here."""
+    backend = registry.get(request.param)
+    availability = backend.probe()
+    if not availability.available:
+        pytest.skip(f"{request.param}: {availability.reason}")
+    return backend
+
+
+@pytest.fixture(params=list(registry.BACKENDS))
+def any_backend(request):
+    """Every backend, wherever it can be used."""
+    return registry.get(request.param)
+
+
+@pytest.fixture
+def spec(tmp_path):
+    def make(batch_size=COUNT, precision="fp32"):
+        return EngineSpec(
+            precision=precision,
+            batch_size=batch_size,
+            input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
+            output=TensorSpec(name="logits", shape=[CLASSES]),
+            threads=1,
+            cache_dir=tmp_path / "cache",
+        )
+
+    return make
+
+
+def model(variant="gdws", fault=None):
+    _, members = tiny_parts(variants=VARIANTS, count=COUNT, faults={variant: fault} if fault else {})
+    return members[f"variants/{variant}/model.onnx"]
+
+
+def read(name):
+    _, members = tiny_parts(variants=VARIANTS, count=COUNT)
+    return np.load(io.BytesIO(members[name]))
+
+
+def inputs():
+    return read("verification/inputs.npy")
+
+
+def host_logits():
+    return read("variants/gdws/logits.npy")
+
+
+class TestProbe:
+    def test_it_says_what_it_is(self, any_backend):
+        availability = any_backend.probe()
+        assert isinstance(availability, Availability)
+        assert availability.name == any_backend.name
+        assert registry.get(any_backend.name).name == any_backend.name
+
+    def test_it_runs_in_some_precision_or_says_why_not(self, any_backend):
+        availability = any_backend.probe()
+        if availability.available:
+            assert availability.precisions
+            assert set(availability.precisions) <= set(ACCURACY_TOLERANCE)
+            assert availability.reason is None
+        else:
+            assert availability.reason
+
+
+class TestBuild:
+    def test_what_it_tells_of_the_engine(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            assert engine.build.precision == "fp32"
+            assert engine.build.time_s > 0
+            assert engine.build.options
+            assert all("=" in option for option in engine.build.options)
+            assert len(engine.scope) > 20
+
+    def test_an_unknown_precision(self, backend, spec):
+        with pytest.raises(UnsupportedPrecision, match="fp3"):
+            backend.build(model(), spec(precision="fp3"))
+
+    @pytest.mark.parametrize("fault", ["not-onnx", "unknown-operator", "wrong-shape", "new-opset"])
+    def test_a_model_that_cannot_be_built(self, backend, spec, fault):
+        with pytest.raises(BuildFailed) as caught:
+            backend.build(model(fault=fault), spec())
+        assert len(caught.value.message) > 20
+
+    def test_the_unknown_operator_is_named(self, backend, spec):
+        with pytest.raises(BuildFailed, match="Teleport"):
+            backend.build(model(fault="unknown-operator"), spec())
+
+    @pytest.mark.parametrize("content", [b"", b"\0" * 1000, b"\xff" * 1000])
+    def test_garbage(self, backend, spec, content):
+        with pytest.raises(BuildFailed):
+            backend.build(content, spec())
+
+    def test_a_cut_off_model(self, backend, spec):
+        whole = model()
+        with pytest.raises(BackendError):
+            backend.build(whole[: len(whole) // 2], spec()).__exit__(None, None, None)
+
+    def test_names_that_are_not_the_models(self, backend, spec):
+        wrong = spec()
+        for field in ("input", "output"):
+            renamed = {**wrong.__dict__, field: getattr(wrong, field).model_copy(update={"name": "elsewhere"})}
+            with pytest.raises(BuildFailed, match="elsewhere"):
+                backend.build(model(), EngineSpec(**renamed))
+
+
+class TestRun:
+    @pytest.mark.parametrize("variant", VARIANTS)
+    @pytest.mark.parametrize("batch_size", [1, 3, COUNT])
+    def test_the_logits_are_the_hosts(self, backend, spec, variant, batch_size):
+        with backend.build(model(variant), spec(batch_size)) as engine:
+            batch = np.ascontiguousarray(inputs()[:batch_size])
+            logits = engine.bind(batch)()
+            assert logits.shape == (batch_size, CLASSES)
+            assert np.allclose(logits, host_logits()[:batch_size], rtol=1e-4, atol=1e-4)
+
+    def test_a_step_can_be_run_again(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            step = engine.bind(inputs())
+            first = step().copy()
+            for _ in range(5):
+                assert np.array_equal(step(), first)
+
+    def test_every_row_has_its_own_logits(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            forth = engine.bind(inputs())().copy()
+            back = engine.bind(np.ascontiguousarray(inputs()[::-1]))()
+            assert np.allclose(back[::-1], forth, atol=1e-6)
+
+    def test_steps_of_one_engine_keep_to_their_inputs(self, backend, spec):
+        with backend.build(model(), spec(2)) as engine:
+            first = engine.bind(np.ascontiguousarray(inputs()[:2]))
+            second = engine.bind(np.ascontiguousarray(inputs()[2:4]))
+            expected = host_logits()
+            assert np.allclose(second(), expected[2:4], atol=1e-4)
+            assert np.allclose(first(), expected[:2], atol=1e-4)
+
+    def test_engines_side_by_side(self, backend, spec):
+        with backend.build(model("dense"), spec(1)) as one, backend.build(model("gdws"), spec(2)) as other:
+            a, b = one.bind(np.ascontiguousarray(inputs()[:1])), other.bind(np.ascontiguousarray(inputs()[1:3]))
+            for _ in range(3):
+                assert np.allclose(a(), host_logits()[:1], atol=1e-4)
+                assert np.allclose(b(), host_logits()[1:3], atol=1e-4)
+
+    def test_inputs_may_be_read_only(self, backend, spec):
+        batch = inputs()
+        batch.flags.writeable = False
+        with backend.build(model(), spec()) as engine:
+            assert np.allclose(engine.bind(batch)(), host_logits(), atol=1e-4)
+
+    def test_inputs_are_left_alone(self, backend, spec):
+        batch = inputs()
+        with backend.build(model(), spec()) as engine:
+            engine.bind(batch)()
+        assert np.array_equal(batch, inputs())
+
+    def test_nan_comes_out_as_nan(self, backend, spec):
+        with backend.build(model(fault="nan"), spec()) as engine:
+            assert np.isnan(engine.bind(inputs())()).all()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            lambda batch: batch[:-1],
+            lambda batch: batch.astype(np.float64),
+            lambda batch: batch[:, :, :-1],
+            lambda batch: np.asfortranarray(batch),
+            lambda batch: batch.reshape(COUNT, -1),
+        ],
+    )
+    def test_inputs_that_do_not_fit_are_refused(self, backend, spec, wrong):
+        with backend.build(model(), spec()) as engine, pytest.raises(ValueError, match="the engine takes"):
+            engine.bind(wrong(inputs()))
+
+    def test_more_than_the_memory(self, backend, spec):
+        with backend.build(model(fault="huge"), spec()) as engine, pytest.raises(OutOfMemory) as caught:
+            engine.bind(inputs())()
+        assert caught.value.hint
+
+    def test_it_goes_on_after_a_failure(self, backend, spec):
+        with backend.build(model(fault="huge-batch"), spec(1)) as engine:
+            batch = np.ascontiguousarray(inputs()[:1])
+            expected = engine.bind(batch)().copy()
+            with backend.build(model(fault="huge"), spec()) as other, pytest.raises(OutOfMemory):
+                other.bind(inputs())()
+            assert np.array_equal(engine.bind(batch)(), expected)
+
+
+class TestFreeing:
+    def test_a_freed_engine_refuses(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            pass
+        with pytest.raises(RunFailed, match="freed"):
+            engine.bind(inputs())
+
+    def test_freeing_twice_is_no_error(self, backend, spec):
+        engine = backend.build(model(), spec())
+        engine.__exit__(None, None, None)
+        engine.__exit__(None, None, None)
+
+    def test_many_engines_one_after_the_other(self, backend, spec):
+        for _ in range(20):
+            with backend.build(model(), spec(1)) as engine:
+                engine.bind(np.ascontiguousarray(inputs()[:1]))()
+        gc.collect()

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdws_agent.clocks import (
+    Clocks,
+    ClocksError,
+    ClocksNotHeld,
+    ClockState,
+    ClocksUnavailable,
+    PowerModeNeedsReboot,
+    PowerModeUnknown,
+    Sighting,
+)
+
+MODES = ["MAXN", "MODE_10W", "MODE_15W", "MODE_30W"]
+
+
+class Board:
+    """A board that takes a few looks to do what it is asked, as jtop's service does.
+
+    Entering a mode with fixed clocks on frees and fixes them again. ``reboot_modes`` are refused.
+    """
+
+    def __init__(self, power_mode="MODE_15W", jetson_clocks=False, reboot_modes=("MODE_10W",), delay=3):
+        self.state = ClockState(power_mode=power_mode, jetson_clocks=jetson_clocks)
+        self.asked = []
+        self.fails_at = None
+        self.deaf = False
+        self.calls = 0
+        self._reboot_modes = reboot_modes
+        self._delay = delay
+        self._pending = None
+        self._looks_left = 0
+
+    @contextlib.contextmanager
+    def connect(self):
+        self._call()
+        yield self
+
+    def power_modes(self):
+        return MODES if self.state.power_mode is not None else []
+
+    def needs_reboot(self, power_mode):
+        return power_mode in self._reboot_modes
+
+    def look(self):
+        self._call()
+        if self._pending is not None:
+            self._looks_left -= 1
+            if self._looks_left <= 0:
+                self.state, self._pending = self.state.model_copy(update=self._pending), None
+        # The command is in the queue for the first look, and under way from then on.
+        return Sighting(self.state, busy=0 < self._looks_left < self._delay)
+
+    def ask_power_mode(self, power_mode):
+        self._ask(power_mode=power_mode)
+
+    def ask_jetson_clocks(self, on):
+        self._ask(jetson_clocks=on)
+
+    def _ask(self, **change):
+        self._call()
+        self.asked.append(change)
+        if not self.deaf:
+            self._pending, self._looks_left = change, self._delay
+
+    def _call(self):
+        self.calls += 1
+        if self.fails_at == self.calls:
+            raise ClocksUnavailable("the agent or the service dies here")
+
+
+@pytest.fixture
+def board():
+    return Board()
+
+
+@pytest.fixture
+def state_file(tmp_path):
+    return tmp_path / "clocks.json"
+
+
+def make(board, state_file, boot_id="first"):
+    ticks = iter(range(1_000_000))
+    return Clocks(board.connect, state_file, boot_id=boot_id, timeout_s=20, clock=lambda: next(ticks))
+
+
+@pytest.fixture
+def clocks(board, state_file):
+    return make(board, state_file)
+
+
+def test_what_is_taken_holds_and_is_given_back(board, clocks, state_file):
+    in_force = clocks.take("MODE_30W", True)
+    assert in_force == board.state == ClockState(power_mode="MODE_30W", jetson_clocks=True)
+    assert clocks.restore() is None
+    assert board.state == ClockState(power_mode="MODE_15W", jetson_clocks=False)
+    assert not state_file.exists()
+
+
+def test_the_former_state_is_on_record_before_anything_is_asked(board, state_file):
+    seen = []
+    ask = board._ask
+    board._ask = lambda **change: (seen.append(json.loads(state_file.read_text())["former"]), ask(**change))
+    make(board, state_file).take("MAXN", None)
+    assert seen == [{"power_mode": "MODE_15W", "jetson_clocks": False}]
+
+
+def test_modes_in_turn_keep_the_first_state_on_record(board, clocks):
+    for mode in ("MAXN", "MODE_30W", "MAXN"):
+        assert clocks.take(mode, None).power_mode == mode
+    clocks.restore()
+    assert board.state.power_mode == "MODE_15W"
+
+
+def test_a_mode_can_be_given_by_number(board, clocks):
+    assert clocks.take(3, None).power_mode == "MODE_30W"
+
+
+def test_none_leaves_a_thing_as_it_is(board, clocks, state_file):
+    assert clocks.take(None, None) == board.state
+    assert clocks.take("MODE_15W", False) == board.state
+    assert board.asked == []
+    assert not state_file.exists()
+
+
+def test_clocks_are_freed_before_and_fixed_after_a_change_of_mode(state_file):
+    board = Board(jetson_clocks=True)
+    clocks = make(board, state_file)
+    clocks.take("MAXN", False)
+    clocks.restore()
+    assert board.asked == [
+        {"jetson_clocks": False},
+        {"power_mode": "MAXN"},
+        {"power_mode": "MODE_15W"},
+        {"jetson_clocks": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "message", "hint"),
+    [
+        ("MODE_10W", PowerModeNeedsReboot, "must reboot to enter power mode MODE_10W", "nvpmodel -m"),
+        (1, PowerModeNeedsReboot, "MODE_10W", "after the reboot"),
+        ("15 W", PowerModeUnknown, "no power mode '15 W'", "0 MAXN, 1 MODE_10W, 2 MODE_15W, 3 MODE_30W"),
+        (4, PowerModeUnknown, "no power mode 4", "3 MODE_30W"),
+        (-1, PowerModeUnknown, "no power mode -1", "0 MAXN"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_changed(board, clocks, state_file, mode, error, message, hint):
+    with pytest.raises(error, match=message) as caught:
+        clocks.take(mode, True)
+    assert hint in caught.value.hint
+    assert board.asked == []
+    assert not state_file.exists()
+
+
+def test_a_mode_that_is_in_force_is_no_reason_to_reboot(state_file):
+    assert make(Board(power_mode="MODE_10W"), state_file).take("MODE_10W", True).jetson_clocks
+
+
+@pytest.mark.parametrize(
+    ("board", "request_", "message"),
+    [
+        (Board(power_mode=None), ("MAXN", None), "no power modes"),
+        (Board(jetson_clocks=None), (None, True), "jetson_clocks cannot be set"),
+    ],
+)
+def test_a_board_without_such_things(board, request_, message, state_file):
+    with pytest.raises(ClocksUnavailable, match=message):
+        make(board, state_file).take(*request_)
+
+
+def test_a_change_that_does_not_come_about_is_told(board, clocks, state_file):
+    board.deaf = True
+    with pytest.raises(
+        ClocksNotHeld, match=r"waited 20 s for power mode MAXN, but the board has power mode MODE_15W with"
+    ):
+        clocks.take("MAXN", None)
+    assert state_file.exists()
+
+
+def test_a_refusal_that_shows_only_after_the_attempt(board, clocks):
+    board.deaf = True
+    board.needs_reboot = lambda mode: bool(board.asked)
+    with pytest.raises(PowerModeNeedsReboot):
+        clocks.take("MAXN", None)
+
+
+def test_what_could_not_be_given_back_is_tried_again(board, clocks, state_file):
+    clocks.take("MAXN", None)
+    board.fails_at = board.calls + 1
+    with pytest.raises(ClocksUnavailable):
+        clocks.restore()
+    assert state_file.exists()
+    assert clocks.restore() is None
+    assert board.state.power_mode == "MODE_15W"
+
+
+def test_a_state_that_somebody_else_chose_is_left_to_them(board, clocks, state_file):
+    clocks.take("MAXN", None)
+    board.state = ClockState(power_mode="MODE_30W", jetson_clocks=False)
+    assert "somebody else" in clocks.restore()
+    assert board.state.power_mode == "MODE_30W"
+    assert not state_file.exists()
+
+
+def test_after_a_reboot_the_mode_alone_is_given_back(state_file):
+    board = Board(jetson_clocks=True)
+    make(board, state_file).take("MAXN", False)
+    board.asked.clear()
+    make(board, state_file, boot_id="second").restore()
+    assert board.asked == [{"power_mode": "MODE_15W"}]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"former": 3}', "\x00"])
+def test_a_damaged_record_is_not_guessed_at(board, clocks, state_file, text):
+    state_file.write_text(text)
+    with pytest.raises(ClocksUnavailable, match="cannot be read") as caught:
+        clocks.restore()
+    assert "remove the file" in caught.value.hint
+    with pytest.raises(ClocksUnavailable, match="cannot be read"):
+        clocks.take("MAXN", None)
+    assert board.asked == []
+
+
+def test_without_a_record_nothing_is_changed(board, tmp_path):
+    clocks = make(board, tmp_path / "missing" / "clocks.json")
+    with pytest.raises(ClocksUnavailable, match="nothing was changed"):
+        clocks.take("MAXN", None)
+    assert board.asked == []
+
+
+@given(
+    start=st.tuples(st.sampled_from(MODES), st.booleans()),
+    wishes=st.lists(
+        st.tuples(st.sampled_from([None, *MODES]), st.sampled_from([None, True, False])), min_size=1, max_size=4
+    ),
+    fails_at=st.integers(1, 60),
+)
+@settings(max_examples=150, deadline=None)
+def test_wherever_it_dies_the_next_start_gives_back_what_was_found(tmp_path_factory, start, wishes, fails_at):
+    state_file = tmp_path_factory.mktemp("clocks") / "clocks.json"
+    board = Board(*start, reboot_modes=())
+    found = board.state
+    board.fails_at = fails_at
+    with contextlib.suppress(ClocksError):
+        for wish in wishes:
+            make(board, state_file).take(*wish)
+        make(board, state_file).restore()
+    board.fails_at = None
+    # What was asked for before the death may still come about, while the next life of the agent restores.
+    make(board, state_file).restore()
+
+    assert board.state == found
+    assert not state_file.exists()
