@@ -12,8 +12,6 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.archives import Part, deflated, raw_zip, repacked, tiny_files
-from support.bundles import tiny_bundle
 
 from gdws_contract.archive import Limits, open_bundle, parse_manifest
 from gdws_contract.errors import (
@@ -25,6 +23,8 @@ from gdws_contract.errors import (
     ManifestInvalid,
     SchemaUnsupported,
 )
+from support.archives import Part, deflated, raw_zip, repacked, tiny_files
+from support.bundles import tiny_bundle
 
 MANIFEST = "manifest.json"
 INPUTS = "verification/inputs.npy"

@@ -7,13 +7,13 @@ import os
 import zipfile
 
 import pytest
-from support.bundles import tiny_parts
 
 from gdws_contract import archive_writer
 from gdws_contract.archive import Limits, open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.errors import BundleCorrupt, BundleTooLarge, BundleUnsafe, ManifestInvalid
 from gdws_contract.manifest import Manifest
+from support.bundles import tiny_parts
 
 
 @pytest.fixture

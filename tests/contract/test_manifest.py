@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from support.contract_examples import ATTACK, MANIFEST, PROPORTION
 
 from gdws_contract.manifest import HostEvaluation, Manifest, TensorSpec, Variant
+from support.contract_examples import ATTACK, MANIFEST, PROPORTION
 
 
 def test_variant_by_name():

@@ -7,10 +7,10 @@ import json
 
 import pytest
 from pydantic import BaseModel, ValidationError
-from support.contract_examples import records
 
 from gdws_contract import base, manifest, measures, problems, rest
 from gdws_contract.base import Reading, Record
+from support.contract_examples import records
 
 MODULES = (manifest, measures, problems, rest)
 MODELS = sorted(

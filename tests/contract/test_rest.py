@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from support.contract_examples import ID, JOB
 
 from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Job, Protocol
+from support.contract_examples import ID, JOB
 
 
 def test_the_shortest_request_names_the_model():

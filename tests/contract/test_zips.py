@@ -11,10 +11,10 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.archives import Part, raw_zip
 
 from gdws_contract.errors import BundleTooLarge, BundleUnreadable, BundleUnsafe
 from gdws_contract.zips import DEFAULT_LIMITS, Limits, crc32_matches, is_member_path, read_directory, stream
+from support.archives import Part, raw_zip
 
 STORED, DEFLATED = 0, 8
 

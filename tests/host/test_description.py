@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from support.bundles import tiny_bundle, tiny_parts
 
 from gdws.description import describe
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
+from support.bundles import tiny_bundle, tiny_parts
 
 
 def test_describe(tmp_path):

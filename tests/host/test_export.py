@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from support import python38
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -21,6 +20,7 @@ from gdws import nets
 from gdws.bundle import PackedVariant, VerificationSet, pack
 from gdws.errors import ExportError
 from gdws.export import export, float32_copy
+from support import python38
 
 SHAPE = (3, 12, 12)
 CLASSES = 5

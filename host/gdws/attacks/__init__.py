@@ -1,0 +1,5 @@
+"""Attacks on a network, white-box on the very module they are given."""
+
+from gdws.attacks.spec import AttackSpec
+
+__all__ = ["AttackSpec"]

@@ -1,0 +1,292 @@
+"""Weights of the input channels (alphas, Equation 8 of the paper), from data.
+
+alpha_c of a layer is the expected noise gain from its sub-matrix W_c to the logit differences that decide::
+
+    alpha_c = 1 / (M Kh Kw) * E_x [ sum over j != n_x of ||D_{x,j}||_F^2 / (2 delta_{x,j}^2) ]
+
+n_x is the predicted class of x, delta_{x,j} = z_j - z_{n_x}, and D_{x,j} its derivative by W_c.
+
+A backward pass serves a whole batch: it starts from one class difference of each sample and stops at the
+outputs of the convolutions. The weight gradient of each sample is the product of these output gradients and
+the unfolded input, and only its squared norm is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gdws import surgery
+from gdws.errors import DataError, ModelError
+from gdws.gradient_norms import Call, SquaredNorms, squared_norms
+from gdws.modes import evaluation_mode
+from gdws.surgery import Layer
+
+#: ``attack(model, x, y) -> x_adv``, all of shape (N, C, H, W) but the labels y, (N,).
+Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Alphas of a network and how they came about.
+
+    ``alphas`` has (C,) float64 values for each layer, by name, as :func:`gdws.convert` takes them.
+    ``samples`` is the number of samples of the mean. ``guarded`` is the number of samples with a class
+    difference so near zero that it was raised to the guard.
+    """
+
+    alphas: dict[str, npt.NDArray[np.float64]]
+    samples: int
+    guarded: int
+
+
+def alphas(
+    model: nn.Module,
+    batches: Iterable[Tensor | Sequence[Tensor]],
+    *,
+    layers: Iterable[str] | None = None,
+    attack: Attack | None = None,
+    tie: float = 1e-4,
+    chunk: int = 16,
+    progress: Callable[[int], object] | None = None,
+) -> Calibration:
+    """Return the alphas of Equation 8, exact up to rounding.
+
+    ``model`` runs in evaluation mode and is left as it was: modes, gradients and ``requires_grad`` included,
+    whatever the attack does. A layer that is called several times, or that shares its weight, gets the
+    gradient summed over all uses.
+
+    Args:
+        model: a classifier, (N, C, H, W) -> logits (N, classes).
+        batches: inputs (N, C, H, W), or tuples that begin with inputs and labels. Labels serve the attack only;
+            without them it is given the predicted classes.
+        layers: names of convolutions with ``groups`` = 1; by default all that GDWS can replace, the first
+            convolution included.
+        attack: makes the inputs at which the mean is taken, ``attack(model, x, y) -> x_adv``.
+        tie: guard against ties. A class difference below ``tie`` times the range of the sample's logits is
+            raised to that; a sample whose logits are all equal is left out of the sum. Both are counted.
+        chunk: samples in one forward pass; memory grows with it.
+        progress: called with the number of samples that were done since the last call.
+
+    Raises :class:`~gdws.errors.ModelError` if the model is no such classifier, if samples of a batch influence
+    each other, or if a layer cannot be calibrated, :class:`~gdws.errors.DataError` if there is no sample, and
+    ``ValueError`` if ``tie`` is not between 0 and 1.
+    """
+    if not 0 < tie < 1:
+        raise ValueError(f"tie: expected a fraction between 0 and 1, got {tie}")
+    targets = _targets(model, layers)
+    _check_samples_are_independent(model)
+    sums = {name: np.zeros(group[0].weight_shape[1]) for name, group in targets.items()}
+    samples = guarded = 0
+    device = next(model.parameters()).device
+    with _undisturbed(model), torch.enable_grad():
+        for batch in batches:
+            inputs = _inputs(model, batch, attack, device)
+            for x in torch.split(inputs, chunk) if len(inputs) else ():
+                ties = _accumulate(model, x, targets, sums, tie)
+                samples, guarded = samples + len(x), guarded + ties
+                if progress is not None:
+                    progress(len(x))
+    if samples == 0:
+        raise DataError("no sample to calibrate on")
+    means = {}
+    for name, group in targets.items():
+        M, _, Kh, Kw = group[0].weight_shape
+        for layer in group:
+            means[layer.name] = sums[name] / (samples * M * Kh * Kw)
+    return Calibration(alphas=means, samples=samples, guarded=guarded)
+
+
+class _Uses:
+    """One weight in one forward pass: its calls, and where the gradients by their outputs are found."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.edges: list[GradientEdge] = []
+
+    def record(self, conv: nn.Conv2d, x: Tensor, output: Tensor) -> Tensor | None:
+        """Note one call. Returns an output to use in place of one that no gradient would reach."""
+        self.calls.append(Call.of(conv, x, output))
+        if output.requires_grad:
+            self.edges.append(get_gradient_edge(output))
+            return None
+        leaf = output.detach().requires_grad_()
+        self.edges.append(get_gradient_edge(leaf))
+        return leaf.clone()  # a leaf allows no operation in place
+
+
+def _accumulate(
+    model: nn.Module,
+    x: Tensor,
+    targets: Mapping[str, list[Layer]],
+    sums: dict[str, npt.NDArray[np.float64]],
+    tie: float,
+) -> int:
+    """Add the terms of Equation 8 of the samples ``x`` (B, C, H, W) to ``sums``; return how many were guarded."""
+    logits, uses = _forward(model, x, targets)
+    edges = [edge for use in uses.values() for edge in use.edges]
+    scales, guarded = _scales(logits.detach(), tie)
+    norms: dict[str, SquaredNorms] = {}
+    for other in range(scales.shape[1]):
+        cotangent = _difference(logits.detach(), other, scales[:, other])
+        found = torch.autograd.grad(logits, edges, cotangent, retain_graph=True, allow_unused=True)
+        gradients = dict(zip(edges, found, strict=True))
+        for name, use in uses.items():
+            # A call that the logits do not depend on has no gradient.
+            reached = [(call, gradients[edge]) for call, edge in zip(use.calls, use.edges, strict=True)]
+            calls = [call for call, gradient in reached if gradient is not None]
+            outputs = [gradient.flatten(2) for _, gradient in reached if gradient is not None]
+            if not outputs:
+                continue
+            if name not in norms:
+                norms[name] = squared_norms(calls, outputs[0].shape[1], scales.shape[1])
+            norms[name].add(outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2))
+    for name, norm in norms.items():
+        sums[name] += norm.total().cpu().numpy()
+    return guarded
+
+
+def _forward(
+    model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]
+) -> tuple[Tensor, dict[str, _Uses]]:
+    """Run ``x``; return the logits (B, classes) and the uses of each weight that is applied."""
+    uses: dict[str, _Uses] = {}
+
+    def record(name: str, conv: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        if output.shape[0] != len(x):
+            raise ModelError(
+                f"layer {name!r} sees a batch of {output.shape[0]} for {len(x)} samples, so gradients of "
+                "single samples are unknown",
+                layer=name,
+            )
+        if not torch.is_grad_enabled():
+            raise ModelError(
+                f"layer {name!r} runs where gradients are switched off",
+                layer=name,
+                hint="leave out torch.no_grad and re-entrant checkpointing in the model's forward",
+            )
+        return uses.setdefault(name, _Uses()).record(cast(nn.Conv2d, conv), inputs[0], output)
+
+    handles = [
+        layer.module.register_forward_hook(partial(record, name))
+        for name, group in targets.items()
+        for layer in group
+    ]
+    try:
+        logits = model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError(f"expected logits ({len(x)}, classes) of at least 2 classes, got {shape}")
+    if not logits.isfinite().all():
+        raise ModelError("the logits are not finite", hint="check the weights and the range of the inputs")
+    if not logits.requires_grad:
+        raise ModelError(
+            "the logits do not depend on any layer to calibrate in a way that gradients can follow"
+        )
+    return logits, uses
+
+
+def _scales(logits: Tensor, tie: float) -> tuple[Tensor, int]:
+    """The factors 1 / (sqrt(2) |delta|), (B, classes - 1), and how many samples were guarded against ties."""
+    predicted = logits.argmax(dim=1, keepdim=True)
+    delta = logits.gather(1, predicted) - logits.gather(1, _others(predicted, logits.shape[1]))
+    spread = delta.amax(dim=1, keepdim=True)
+    guarded = (delta < tie * spread).any(dim=1) | (spread[:, 0] == 0)
+    scales = 1 / (math.sqrt(2) * torch.maximum(delta, tie * spread))
+    return scales.where(spread > 0, torch.zeros_like(scales)), int(guarded.sum())
+
+
+def _difference(logits: Tensor, other: int, scale: Tensor) -> Tensor:
+    """The cotangent (B, classes) of z_j - z_n times ``scale`` (B,), j being the ``other``-th class but n."""
+    predicted = logits.argmax(dim=1, keepdim=True)
+    j = _others(predicted, logits.shape[1])[:, other : other + 1]
+    return torch.zeros_like(logits).scatter_(1, j, scale[:, None]).scatter_(1, predicted, -scale[:, None])
+
+
+def _others(predicted: Tensor, classes: int) -> Tensor:
+    """The classes (B, classes - 1) other than ``predicted`` (B, 1), ascending."""
+    others = torch.arange(classes - 1, device=predicted.device)
+    return others + (others >= predicted).long()
+
+
+def _targets(model: nn.Module, names: Iterable[str] | None) -> dict[str, list[Layer]]:
+    """The layers to calibrate, grouped by the weight they hold, by name of the first of each group."""
+    found = surgery.inspect(model, convert_first=True)
+    by_name = {name: layer for layer in found for name in (layer.name, *layer.aliases)}
+    chosen = [layer for layer in found if layer.eligible]
+    if names is not None:
+        chosen = []
+        for name in names:
+            layer = by_name.get(name)
+            if layer is None or not isinstance(layer.module, nn.Conv2d) or layer.module.groups != 1:
+                raise ModelError(f"{name!r} is no convolution with groups = 1", layer=name)
+            chosen.append(layer)
+    if not chosen:
+        raise ModelError("no layer to calibrate", hint="see gdws.surgery.inspect for the reasons")
+    groups: dict[str, list[Layer]] = {}
+    wanted = {layer.shares or layer.name for layer in chosen}
+    for layer in found:
+        if (layer.shares or layer.name) in wanted:
+            groups.setdefault(layer.shares or layer.name, []).append(layer)
+    return groups
+
+
+def _inputs(
+    model: nn.Module, batch: Tensor | Sequence[Tensor], attack: Attack | None, device: torch.device
+) -> Tensor:
+    """The inputs (N, C, H, W) of a batch, attacked if asked for."""
+    x, y = (batch, None) if isinstance(batch, Tensor) else (batch[0], batch[1] if len(batch) > 1 else None)
+    x = x.to(device)
+    if attack is None:
+        return x
+    labels = _predictions(model, x) if y is None else y.to(device)
+    attacked = attack(model, x, labels).detach()
+    model.eval()  # the attack may have changed it
+    return attacked
+
+
+def _predictions(model: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        predictions: Tensor = model(x).argmax(dim=1)
+    return predictions
+
+
+def _check_samples_are_independent(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise ModelError(
+                f"layer {name!r} normalises by batch statistics, so samples influence each other", layer=name
+            )
+
+
+@contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode with frozen parameters; afterwards modes, gradients and flags are what they were.
+
+    Frozen parameters keep the backward passes of an attack from adding to their gradients.
+    """
+    parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    try:
+        with evaluation_mode(model):
+            for parameter, _, _ in parameters:
+                parameter.requires_grad_(False)
+                parameter.grad = None
+            yield
+    finally:
+        for parameter, requires_grad, gradient in parameters:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = gradient

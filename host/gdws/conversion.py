@@ -1,0 +1,157 @@
+"""From a network and one constraint to a GDWS network and its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from gdws import surgery
+from gdws.algorithms import allocate
+from gdws.algorithms.cost import weighted_error
+from gdws.algorithms.plan import LAYOUTS, Constraint, LayerPlan, Layout, Plan
+from gdws.algorithms.spectrum import Ints, Spectrum
+from gdws.errors import PlanError
+from gdws.surgery import Layer
+
+
+def convert(
+    model: nn.Module,
+    *,
+    plan: Plan | None = None,
+    beta: float | None = None,
+    gamma: int | None = None,
+    mean_rank: float | None = None,
+    alphas: Mapping[str, npt.ArrayLike] | None = None,
+    layout: Layout = "gather",
+    skip: str | Iterable[str] = (),
+    convert_first: bool = False,
+    example_input: Tensor | Sequence[int] | None = None,
+) -> tuple[nn.Module, Plan]:
+    """Return a GDWS copy of ``model`` and the plan it follows (Algorithm 3 of the paper).
+
+    Exactly one of ``plan``, ``beta``, ``gamma`` and ``mean_rank`` must be given; the last three hold for each
+    layer by itself. A network without an eligible layer is copied as it is, and the plan tells why.
+
+    Args:
+        model: the network; it is not changed.
+        plan: a plan to follow. It has the ranks and layouts, so no other argument may be given with it.
+        beta: bound on each layer's e^2, the squared weighted error of Equation 5: the fewest components that
+            meet it (LEGO, Theorem 2).
+        gamma: bound on each layer's G, the sum of its ranks: the least e^2 that meets it (MEGO, Theorem 1).
+        mean_rank: G/C in each layer. G is the nearest integer to ``mean_rank * C``, distributed by MEGO.
+        alphas: weights of the input channels (C,) by layer name, as :func:`gdws.calibrate.alphas` returns
+            them. Without them every channel weighs 1. Layers that share a weight use those of the first.
+        layout: how the layers run, see :class:`gdws.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need equal
+            ranks in every channel of a layer: then ``beta`` takes the least equal rank that meets it, ``gamma``
+            the greatest, and ``mean_rank`` is rounded, to at least 1 if it is positive.
+        skip: names or shell patterns of layers to leave alone, see :func:`gdws.surgery.inspect`.
+        convert_first: whether the first convolution is converted too.
+        example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs; without it
+            the plan's MACs are None.
+
+    Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,
+    :class:`~gdws.errors.NonFiniteWeights` if a weight holds NaN or infinity, and
+    :class:`~gdws.errors.ModelError` if the network cannot be handled.
+    """
+    constraint, budget = _one_constraint(plan=plan, beta=beta, gamma=gamma, mean_rank=mean_rank)
+    if plan is not None:
+        if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
+            raise PlanError(
+                "a plan has its own layouts and layers", hint="give the plan alone, or make a new one"
+            )
+        return surgery.apply(plan, model), plan
+    if layout not in LAYOUTS:
+        raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
+    layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
+    spectra = {
+        layer.name: surgery.spectrum(layer) for layer in layers if layer.eligible and layer.shares is None
+    }
+    spectra |= {layer.name: spectra[layer.shares] for layer in layers if layer.eligible and layer.shares}
+    made = Plan(
+        layers=tuple(
+            _layer_plan(layer, spectra.get(layer.name), constraint, budget, alphas, layout)
+            for layer in layers
+        ),
+        constraint=constraint,
+        budget=budget,
+        weighted=alphas is not None,
+        input_shape=_sample_shape(example_input),
+        other_parameters=sum(p.numel() for p in model.parameters())
+        - sum(layer.parameters for layer in layers),
+    )
+    return surgery.apply(made, model, spectra=spectra), made
+
+
+def _one_constraint(
+    plan: Plan | None, beta: float | None, gamma: int | None, mean_rank: float | None
+) -> tuple[Constraint, float]:
+    """The one constraint that is given, with its budget; the budget of a plan is not used."""
+    budgets: dict[Constraint, float | None] = {
+        "given": None if plan is None else 0.0,
+        "beta": beta,
+        "gamma": gamma,
+        "mean_rank": mean_rank,
+    }
+    chosen = [(name, budget) for name, budget in budgets.items() if budget is not None]
+    if len(chosen) != 1:
+        raise PlanError(f"exactly one of plan, beta, gamma and mean_rank must be given, got {len(chosen)}")
+    [(name, budget)] = chosen
+    return name, float(budget)  # numpy's numbers would not go into JSON
+
+
+def _layer_plan(
+    layer: Layer,
+    spectrum: Spectrum | None,
+    constraint: Constraint,
+    budget: float,
+    alphas: Mapping[str, npt.ArrayLike] | None,
+    layout: Layout,
+) -> LayerPlan:
+    """The plan of one layer; ``spectrum`` is None for a layer that is left alone."""
+    ranks, e2, energy = None, None, None
+    if spectrum is not None:
+        weights = None if alphas is None else _weights_of(layer, alphas)
+        try:
+            g = _ranks(spectrum, constraint, budget, weights, equal=layout != "gather")
+            e2, energy = weighted_error(spectrum, g, weights), weighted_error(spectrum, 0 * g, weights)
+        except ValueError as error:
+            raise PlanError(f"layer {layer.name!r}: {error}") from error
+        ranks = tuple(g.tolist())
+    return LayerPlan(
+        name=layer.name,
+        kind=layer.kind,
+        weight_shape=layer.weight_shape,
+        parameters_dense=layer.parameters,
+        grids=layer.grids,
+        shares=layer.shares,
+        ranks=ranks,
+        layout=None if ranks is None else layout,
+        e2=e2,
+        energy=energy,
+        left_alone=layer.left_alone,
+    )
+
+
+def _weights_of(layer: Layer, alphas: Mapping[str, npt.ArrayLike]) -> npt.ArrayLike:
+    name = layer.shares or layer.name
+    if name not in alphas:
+        raise PlanError(f"alphas: none for layer {name!r}", hint="calibrate this network, or skip the layer")
+    return alphas[name]
+
+
+def _ranks(
+    spectrum: Spectrum, constraint: Constraint, budget: float, alphas: npt.ArrayLike | None, *, equal: bool
+) -> Ints:
+    if constraint == "beta":
+        return (allocate.equal_lego if equal else allocate.lego)(spectrum, budget, alphas)
+    if constraint == "mean_rank":
+        budget = allocate.components_for_mean_rank(budget, len(spectrum.squares), equal=equal)
+    return allocate.equal_mego(spectrum, budget) if equal else allocate.mego(spectrum, budget, alphas)
+
+
+def _sample_shape(example_input: Tensor | Sequence[int] | None) -> tuple[int, ...] | None:
+    if example_input is None:
+        return None
+    return tuple(example_input.shape[1:]) if isinstance(example_input, Tensor) else tuple(example_input)

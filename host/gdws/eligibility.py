@@ -1,0 +1,95 @@
+"""Which layers GDWS can replace, and why the others stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TypeAlias
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from gdws.errors import ModelError
+
+#: The layers that have a weight of their own: any convolution, and linear layers.
+Weighted: TypeAlias = _ConvNd | nn.Linear
+
+#: Stands among the holders of a weight for a module that is no convolution or linear layer.
+FOREIGN = -1
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def structural_reason(module: Weighted) -> str | None:
+    """Why a layer cannot be converted, whatever the user wants; None if it can."""
+    if isinstance(module, nn.Linear):
+        return "linear"
+    if isinstance(module, _ConvTransposeNd):
+        return "transposed convolution"
+    if not isinstance(module, nn.Conv2d):
+        return "not a 2D convolution"
+    if "weight" not in module._parameters:
+        return "its weight is computed (weight norm, pruning or a parametrization); make it permanent first"
+    if type(module) is not nn.Conv2d or "forward" in vars(module):
+        return f"not a plain Conv2d but {type(module).__name__}, which may compute something else"
+    if module.groups > 1:
+        return "depthwise convolution" if module.groups == module.in_channels else "grouped convolution"
+    if module.kernel_size == (1, 1):
+        return "1x1 kernel"
+    if not module.weight.is_floating_point():
+        return "its weight is not real"
+    if any(getattr(module, hooks) for hooks in _HOOKS):
+        return "it has hooks, which may read its weight; remove them first"
+    return None
+
+
+def matching(all_names: Sequence[Sequence[str]], patterns: Sequence[str]) -> set[int]:
+    """Indices of the layers that a name or shell pattern stands for, itself or as a container they are in.
+
+    ``all_names`` has the names of each layer. Raises :class:`~gdws.errors.ModelError` if a pattern matches
+    no layer.
+    """
+    matched: set[int] = set()
+    for pattern in patterns:
+        found = {i for i, names in enumerate(all_names) if any(_stands_for(pattern, name) for name in names)}
+        if not found:
+            known = ", ".join(names[0] for names in all_names)
+            raise ModelError(f"no layer matches {pattern!r}", hint=f"the layers are: {known}")
+        matched |= found
+    return matched
+
+
+def weight_holders(model: nn.Module, layers: Sequence[Weighted]) -> dict[int, list[int]]:
+    """Indices of the layers that hold each parameter as their weight, by identity of the parameter.
+
+    :data:`FOREIGN` stands for any other holder.
+    """
+    positions = {id(layer): index for index, layer in enumerate(layers)}
+    holders: dict[int, list[int]] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                position = positions.get(id(module), FOREIGN) if name == "weight" else FOREIGN
+                holders.setdefault(id(parameter), []).append(position)
+    return holders
+
+
+def sharing_reasons(
+    holders: Mapping[int, Sequence[int]], reasons: Sequence[str | None], names: Sequence[str]
+) -> list[str | None]:
+    """Return ``reasons`` with those layers added that share their weight with one that stays as it is."""
+    extended = list(reasons)
+    for sharing in holders.values():
+        staying = [index for index in sharing if index == FOREIGN or reasons[index] is not None]
+        if len(sharing) == 1 or not staying:
+            continue
+        keeper = "another module" if staying[0] == FOREIGN else repr(names[staying[0]])
+        for index in sharing:
+            if index != FOREIGN and extended[index] is None:
+                extended[index] = f"shares its weight with {keeper}, which stays as it is"
+    return extended
+
+
+def _stands_for(pattern: str, name: str) -> bool:
+    parts = name.split(".")
+    return any(fnmatchcase(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))

@@ -1,0 +1,55 @@
+"""Writing files so that a reader sees the old content or the new, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Put ``content`` at ``path``, whose folder is made if it is absent.
+
+    The content goes to a temporary neighbour, to the disk, and then over ``path`` in one step, so that
+    a full disk or an interrupt leaves the former file as it was.
+
+    Raises:
+        OSError: the folder cannot be made or the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = _temporary_neighbour(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def require_writable(path: Path) -> None:
+    """Raise OSError now if a file could not be put at ``path`` later, before hours of work for it."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = _temporary_neighbour(path)
+    os.close(descriptor)
+    os.unlink(name)
+
+
+def _temporary_neighbour(path: Path) -> tuple[int, str]:
+    """An open descriptor and the name of a new file beside ``path``."""
+    return tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

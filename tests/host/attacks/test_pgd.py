@@ -1,0 +1,212 @@
+"""The attack: where its images lie, what they achieve, and what it leaves untouched."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from gdws.attacks import AttackSpec
+from gdws.attacks.pgd import pgd
+from gdws.modes import evaluation_mode
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    layers = (nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 3))
+    return nn.Sequential(*layers).eval()
+
+
+def batch(count: int = 12, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, 1, 6, 6, generator=generator)
+    return images, torch.randint(3, (count,), generator=generator)
+
+
+class Recorder(nn.Module):
+    """Notes the size of each batch that passes."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.sizes: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(x))
+        return self.inner(x)
+
+
+@given(
+    eps=st.floats(0, 1),
+    step=st.floats(1e-3, 2),
+    iterations=st.integers(1, 4),
+    random_start=st.booleans(),
+    restarts=st.integers(1, 3),
+)
+@settings(max_examples=30, deadline=None)
+def test_images_stay_in_the_ball_and_in_pixel_range(eps, step, iterations, random_start, restarts):
+    images, labels = batch(4)
+    spec = AttackSpec(eps=eps, step=step, iterations=iterations, random_start=random_start, restarts=restarts)
+    adversarial = pgd(network(), images, labels, spec)
+    assert adversarial.shape == images.shape
+    assert float(adversarial.min()) >= 0
+    assert float(adversarial.max()) <= 1
+    assert float((adversarial - images).abs().max()) <= eps + 1e-6
+
+
+@pytest.mark.parametrize("random_start", [True, False])
+def test_a_linear_network_is_attacked_optimally(random_start):
+    """With two classes the worst image is known: each pixel at eps along the sign of the weights' difference."""
+    torch.manual_seed(0)
+    linear = nn.Linear(36, 2)
+    images, _ = batch()
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    adversarial = pgd(
+        nn.Sequential(nn.Flatten(), linear),
+        images,
+        labels,
+        AttackSpec(eps=0.1, step=0.05, iterations=5, random_start=random_start),
+    )
+    direction = (linear.weight[1] - linear.weight[0]).sign().reshape(1, 1, 6, 6)
+    torch.testing.assert_close(adversarial, (images + 0.1 * direction).clamp(0, 1))
+
+
+def test_the_loss_rises_more_than_under_noise():
+    model, (images, labels) = network(), batch(64)
+    spec = AttackSpec(eps=0.2, step=0.05, iterations=10)
+    noise = pgd(model, images, labels, dataclasses.replace(spec, step=1e-12))
+    adversarial = pgd(model, images, labels, spec)
+    clean, noisy, attacked = (
+        float(F.cross_entropy(model(x), labels).detach()) for x in (images, noise, adversarial)
+    )
+    assert attacked > noisy + 0.1
+    assert attacked > clean + 0.1
+
+
+def test_budget_zero_returns_a_copy_of_the_images():
+    images, labels = batch()
+    recorder = Recorder(network())
+    adversarial = pgd(recorder, images, labels, AttackSpec(eps=0))
+    assert torch.equal(adversarial, images)
+    assert adversarial.data_ptr() != images.data_ptr()
+    assert recorder.sizes == []
+
+
+def test_the_model_is_left_as_it_was():
+    model, (images, labels) = network(), batch()
+    model[0].weight.grad = torch.ones_like(model[0].weight)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    pgd(model, images, labels, AttackSpec(iterations=3, restarts=2))
+    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
+    assert torch.equal(model[0].weight.grad, torch.ones_like(model[0].weight))
+    assert model[4].weight.grad is None
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert not any(module.training for module in model.modules())
+
+
+def test_the_mode_is_the_callers():
+    model, (images, labels) = network(), batch()
+    model.train()
+    model[1].eval()
+    pgd(model, images, labels, AttackSpec(iterations=1))
+    assert [module.training for module in model] == [True, False, True, True, True]
+
+
+def test_images_and_labels_are_left_as_they_were():
+    images, labels = batch()
+    before = images.clone()
+    pgd(network(), images, labels, AttackSpec(iterations=2, restarts=2))
+    assert torch.equal(images, before)
+    assert not images.requires_grad
+
+
+def test_the_result_does_not_depend_on_the_batches():
+    model, (images, labels) = network(), batch()
+    spec = AttackSpec(iterations=4, step=0.05, restarts=3)
+    whole = pgd(model, images, labels, spec)
+    for part in (torch.arange(5), torch.arange(5, 12), torch.tensor([7, 2])):
+        alone = pgd(model, images[part], labels[part], spec, indices=part)
+        torch.testing.assert_close(alone, whole[part])
+
+
+def test_the_random_start_follows_the_seed():
+    model, (images, labels) = network(), batch()
+    first, again, other = (
+        pgd(model, images, labels, AttackSpec(step=1e-6, iterations=1, seed=seed)) for seed in (3, 3, 4)
+    )
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+    spread = (first - images).abs()
+    assert 0.05 < float(spread.mean()) < 0.15  # uniform in [-0.2, 0.2], clipped at the ends of the range
+
+
+def test_torchs_generator_is_left_alone():
+    model = network()
+    before = torch.get_rng_state()
+    pgd(model, *batch(), AttackSpec(iterations=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_restarts_run_only_on_images_not_fooled_yet():
+    model, (images, labels) = network(), batch(40)
+    once = AttackSpec(eps=0.05, step=0.01, iterations=2)
+    first = pgd(model, images, labels, once)
+    fooled = model(first).argmax(dim=1) != labels
+    assert 0 < int(fooled.sum()) < 40
+    recorder = Recorder(model)
+    thrice = pgd(recorder, images, labels, dataclasses.replace(once, restarts=2))
+    assert torch.equal(thrice[fooled], first[fooled])
+    assert not torch.equal(thrice[~fooled], first[~fooled])
+    assert recorder.sizes == [40, 40, 40] + [int((~fooled).sum())] * 2
+
+
+def test_restarts_end_when_every_image_is_fooled():
+    model, (images, _) = network(), batch()
+    wrong = (model(images).argmax(dim=1) + 1) % 3
+    recorder = Recorder(model)
+    pgd(recorder, images, wrong, AttackSpec(eps=1e-6, step=1e-7, iterations=1, restarts=50))
+    assert recorder.sizes == [12, 12]
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_constant_network_gives_no_direction(frozen):
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(3), requires_grad=not frozen)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.bias.expand(len(x), 3)
+
+    images, labels = batch()
+    spec = AttackSpec(random_start=False, iterations=3)
+    assert torch.equal(pgd(Constant(), images, labels, spec), images)
+
+
+def test_it_works_where_gradients_are_off():
+    model, (images, labels) = network(), batch()
+    spec = AttackSpec(iterations=3, step=0.05)
+    expected = pgd(model, images, labels, spec)
+    with torch.no_grad():
+        assert torch.equal(pgd(model, images, labels, spec), expected)
+        assert not torch.is_grad_enabled()
+    with torch.inference_mode():
+        inference_images, inference_labels = images.clone(), labels.clone()
+        adversarial = pgd(model, inference_images, inference_labels, spec)
+    assert torch.equal(adversarial, expected)
+    assert not adversarial.requires_grad
+
+
+def test_bn_statistics_follow_the_attack_only_in_training_mode():
+    model, (images, labels) = network(), batch()
+    model.train()
+    before = model[1].running_mean.clone()
+    with evaluation_mode(model):
+        pgd(model, images, labels, AttackSpec(iterations=1))
+    assert torch.equal(model[1].running_mean, before)
+    assert all(module.training for module in model)

