@@ -1,0 +1,7 @@
+"""``python -m gdws`` is the command ``gdws``."""
+
+from __future__ import annotations
+
+from gdws.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""A benchmark on an agent, from the bundle to the stored result."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from gdws.client import DeviceClient
+from gdws.errors import DeviceError, DeviceUnreachable
+from gdws.files import require_writable
+from gdws.results import save_result
+from gdws_contract.archive import open_bundle
+from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
+
+
+def benchmark(
+    device: DeviceClient,
+    bundle: Path,
+    request: BenchmarkRequest,
+    *,
+    out: Path | None = None,
+    on_upload: Callable[[int], None] | None = None,
+    on_progress: Callable[[Job], None] | None = None,
+    patience_s: float = 20.0,
+) -> BenchmarkResult:
+    """Measure ``bundle`` on ``device`` and return the result when the job has ended, well or not.
+
+    The bundle is sent only if the agent does not have it. The result is stored in ``out`` as each cell ends, so
+    that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
+    interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
+    on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands.
+
+    Raises:
+        BundleError: the bundle cannot be used.
+        DeviceError: the agent could not serve.
+        OSError: the bundle cannot be read, or ``out`` cannot be written, in which case a running job is cancelled.
+    """
+    if out is not None:
+        require_writable(out)
+    device.check()
+    info = device.device()
+    with open_bundle(bundle) as opened:
+        manifest = opened.manifest
+    if device.model(request.model_id) is None:
+        device.upload(bundle, on_upload)
+
+    def keep(job: Job, *, partial: bool) -> BenchmarkResult:
+        result = BenchmarkResult(job=job, device=info, manifest=manifest, saved_at=_now(), partial=partial)
+        if out is not None:
+            save_result(result, out)
+        return result
+
+    latest = device.submit(request)
+    stored = 0
+    try:
+        for job in device.follow(latest.id, patience_s=patience_s):
+            latest = job
+            if on_progress is not None:
+                on_progress(job)
+            if len(job.cells) > stored:
+                keep(job, partial=True)
+                stored = len(job.cells)
+    except DeviceUnreachable as error:
+        keep(latest, partial=True)
+        raise DeviceUnreachable(
+            f"the agent went away during {latest.id}: {error.message}",
+            url=error.url,
+            hint=f"an agent goes on with its jobs when it is started again: GET {device.url}/benchmark/{latest.id}",
+        ) from error
+    except DeviceError:
+        keep(latest, partial=True)
+        raise
+    except KeyboardInterrupt:
+        keep(_cancelled(device, latest), partial=True)
+        raise
+    except OSError:
+        _cancelled(device, latest)
+        raise
+    return keep(latest, partial=False)
+
+
+def _cancelled(device: DeviceClient, job: Job) -> Job:
+    """``job`` after a request to cancel it; as it was if the agent cannot be asked."""
+    with contextlib.suppress(DeviceError):
+        return device.cancel(job.id)
+    return job
+
+
+def is_complete(result: BenchmarkResult) -> bool:
+    """Whether every cell was measured and passed parity."""
+    cells = result.job.cells
+    return result.job.state == "done" and bool(cells) and all(cell.state == "done" for cell in cells)
+
+
+def failure(result: BenchmarkResult, url: str) -> DeviceError | None:
+    """The error that a job which did not run to its end stands for; None if it did."""
+    job = result.job
+    if job.state == "done":
+        return None
+    reason = "" if job.error is None else f": {job.error.detail or job.error.title}"
+    hint = None if job.error is None else job.error.hint
+    return DeviceError(f"the job is {job.state}{reason}", url=url, hint=hint)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

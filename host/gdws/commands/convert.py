@@ -1,0 +1,93 @@
+"""``gdws convert``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdws.commands import options
+from gdws.commands.making import read_plans, recipes
+from gdws.commands.output import errors, print_json, progress_bar
+from gdws.errors import GdwsError
+
+
+def convert(
+    checkpoint: options.Checkpoint,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write, e.g. model.gdws.")],
+    net: options.Net = None,
+    mean_rank: options.MeanRanks = None,
+    beta: options.Betas = None,
+    gamma: options.Gammas = None,
+    plan: Annotated[
+        list[Path] | None,
+        typer.Option("--plan", metavar="FILE", help="A network by a stored plan, under the file's name. Repeatable."),
+    ] = None,
+    layout: options.Layouts = None,
+    alphas: options.Alphas = 64,
+    skip: options.Skip = None,
+    convert_first: options.ConvertFirst = False,
+    data: options.Data = "mnist-sample",
+    images: Annotated[
+        int, typer.Option("--images", metavar="N", min=0, help="Evaluate on the first N test images; 0: not at all.")
+    ] = 1000,
+    verification: Annotated[
+        int, typer.Option("--verification", metavar="N", min=1, help="Test images that the device replays.")
+    ] = 128,
+    attack: options.Attack = "pgd",
+    eps: options.Eps = 0.2,
+    step: options.Step = 0.02,
+    iterations: options.Iterations = 40,
+    restarts: options.Restarts = 1,
+    random_start: options.RandomStart = True,
+    seed: options.Seed = 0,
+    description: Annotated[str | None, typer.Option("--description", help="A line of text to keep with it.")] = None,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle.
+
+    Each network gets its natural accuracy and its accuracy under an attack made for it (white-box). The
+    bundle is what gdws bench sends to a device.
+
+    \b
+    Examples:
+      gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
+      gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
+      gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
+    """
+    from gdws import datasets, pipeline
+
+    spec = options.attack_spec(attack, eps, step, iterations, restarts, random_start, seed)
+    wanted = recipes(mean_rank, beta, gamma, layout, weighted=alphas > 0, skip=skip)
+    plans = read_plans(plan)
+    if not wanted and not plans:
+        raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --beta, --gamma or --plan")
+    source = pipeline.load(checkpoint, net)
+    dataset = datasets.load(data)
+    test = f"{dataset.name}, test"
+    with progress_bar(quiet) as progress:
+        weights = None
+        if alphas and wanted:
+            weights = pipeline.calibrate_alphas(source, dataset.train.first(alphas), progress=progress)
+        variants = pipeline.convert_all(source, wanted, plans=plans, weights=weights, convert_first=convert_first)
+        if images:
+            variants = pipeline.evaluate_all(variants, dataset.test.first(images), test, spec, progress=progress)
+        bundle_id = pipeline.pack(
+            out,
+            source,
+            variants,
+            dataset.test.first(verification),
+            test,
+            spec,
+            description=description,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"path": str(out), "id": bundle_id, "variants": [variant.name for variant in variants]})
+        return
+    for variant in variants:
+        if variant.plan is not None and not variant.plan.converted:
+            errors().print(f"note: {variant.name} has no layer that GDWS can replace; it is the dense network")
+    typer.echo(f"{out}: {len(variants)} networks, id {bundle_id}")

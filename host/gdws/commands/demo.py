@@ -1,0 +1,52 @@
+"""``gdws demo``"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdws.commands import options
+from gdws.commands.live import LiveBenchmark
+from gdws.commands.output import errors, progress_bar
+from gdws.commands.result_table import print_summary
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what it leaves.")] = Path("demo-output"),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer networks, images and rounds.")] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Go the whole way once, on this machine: convert, evaluate, pack, measure, report.
+
+    The network is a pre-activation ResNet trained against PGD on MNIST, which ships with the package. It ends
+    with report.html in the folder; result.json and model.gdws beside it are what it was made from.
+
+    \b
+    Examples:
+      gdws demo
+      gdws demo --quick --out /tmp/demo
+    """
+    from gdws.benchmark import failure, is_complete
+    from gdws.demo import FULL, QUICK, DemoFiles, make_bundle, measure
+    from gdws.report import summarise
+
+    files, settings = DemoFiles.within(out), QUICK if quick else FULL
+    started = time.monotonic()
+    with progress_bar(quiet) as progress:
+        bundle_id = make_bundle(files, settings, progress=progress, tell=_tell)
+    with LiveBenchmark(quiet=quiet) as live:
+        result = measure(files, settings, bundle_id, tell=_tell, on_job=live.show)
+    print_summary(summarise(result))
+    typer.echo(f"\n{files.html} after {time.monotonic() - started:.0f} s")
+    error = failure(result, "local")
+    if error is not None:
+        raise error
+    if not is_complete(result):
+        raise typer.Exit(1)
+
+
+def _tell(line: str) -> None:
+    errors().print(line, markup=False)

@@ -1,0 +1,53 @@
+"""``gdws nets``"""
+
+from __future__ import annotations
+
+from gdws.commands.options import Json
+from gdws.commands.output import print_json, print_table
+from gdws.errors import ModelError
+
+
+def nets(as_json: Json = False) -> None:
+    """List the networks that are known by name, and which ship with weights."""
+    from gdws import nets
+
+    infos = [nets.info(name) for name in nets.names()]
+    shipped = {name: _weights_ship(name) for name in nets.names()}
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": info.name,
+                    "input_shape": info.input_shape,
+                    "classes": info.classes,
+                    "summary": info.summary,
+                    "weights": shipped[info.name],
+                }
+                for info in infos
+            ]
+        )
+        return
+    print_table(
+        ["name", "input", "classes", "weights", "summary"],
+        [
+            [
+                info.name,
+                " x ".join(map(str, info.input_shape)),
+                str(info.classes),
+                "ship" if shipped[info.name] else "-",
+                info.summary,
+            ]
+            for info in infos
+        ],
+        words=["input", "weights", "summary"],
+    )
+
+
+def _weights_ship(name: str) -> bool:
+    from gdws import nets
+
+    try:
+        nets.pretrained_path(name)
+    except ModelError:
+        return False
+    return True

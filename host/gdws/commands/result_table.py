@@ -1,0 +1,45 @@
+"""A benchmark's result as a table on the terminal: the figures of the report."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from gdws.commands.output import print_table, results
+from gdws.report import Summary, text
+from gdws.report.figures import Measurement
+
+#: Narrow enough for a terminal of 80 columns; times in milliseconds.
+_COLUMNS = ("network", "median", "p95", "p99", "FPS", "speed-up", "interval", "parity", "flags")
+
+
+def print_summary(summary: Summary) -> None:
+    """Print a table for each setting, then the verdict and the doubts."""
+    facts = summary.facts
+    for setting in facts.settings:
+        title = f"batch {setting.batch_size}, {setting.backend}, {setting.precision}; times in ms, 95 % intervals"
+        print_table(_COLUMNS, [_row(m) for m in facts.at(setting)], title=title, words=["parity"])
+        results().print()
+    results().print(f"[bold]{escape(summary.headline)}[/]")
+    for doubt in summary.doubts:
+        results().print(f"- {escape(doubt)}")
+
+
+def _row(m: Measurement) -> list[str]:
+    latency, speedup = m.latency, m.speedup
+    return [
+        m.variant,
+        text.significant(latency.median_ms if latency else None),
+        text.significant(latency.p95_ms if latency else None),
+        text.significant(latency.p99_ms if latency else None),
+        text.significant(m.fps),
+        "1" if m.is_baseline and latency else text.ratio(speedup.ratio if speedup else None),
+        text.ratio_interval(speedup.interval if speedup else None),
+        _parity(m),
+        str(len(m.flags)) if m.flags else "",
+    ]
+
+
+def _parity(m: Measurement) -> str:
+    if m.parity is not None:
+        return "passed" if m.parity.passed else "FAILED"
+    return m.state.replace("_", " ")

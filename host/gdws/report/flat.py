@@ -1,0 +1,82 @@
+"""The report for programs: JSON with everything that is computed, CSV with a row for each cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from gdws.report.figures import Facts, Measurement
+from gdws.report.summary import Summary
+
+#: History of the format: 1, first version.
+SCHEMA_VERSION = 1
+
+_COLUMNS = (
+    "bundle", "device", "simulated", "variant", "backend", "precision", "batch_size", "state", "reason",
+    "count", "median_ms", "mean_ms", "p90_ms", "p95_ms", "p99_ms", "fps", "speedup", "speedup_low", "speedup_high",
+    "natural", "robust", "device_natural", "device_robust", "parity", "parameters", "macs", "power_w", "flags",
+)  # fmt: skip
+
+
+def render_json(summaries: Sequence[Summary]) -> str:
+    """``{"schema_version": 1, "results": [...]}``: verdicts, doubts and all figures. Unknown is null."""
+    results = TypeAdapter(list[Summary]).dump_python(list(summaries), mode="json")
+    return json.dumps({"schema_version": SCHEMA_VERSION, "results": results}, indent=1, ensure_ascii=False) + "\n"
+
+
+def render_csv(summaries: Sequence[Summary]) -> str:
+    """A header and a row for each cell of each result. Unknown is an empty field; shares are of 1."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for summary in summaries:
+        for measurement in summary.facts.measurements:
+            writer.writerow({key: _plain(value) for key, value in _row(summary.facts, measurement).items()})
+    return buffer.getvalue()
+
+
+def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
+    variant, t, parity = facts.variant(m.variant), m.latency, m.parity
+    interval = m.speedup.interval if m.speedup else None
+    return {
+        "bundle": facts.name,
+        "device": facts.circumstances.device.hostname,
+        "simulated": m.simulated,
+        "variant": m.variant,
+        "backend": m.setting.backend,
+        "precision": m.setting.precision,
+        "batch_size": m.setting.batch_size,
+        "state": m.state,
+        "reason": m.reason,
+        "count": t.count if t else None,
+        "median_ms": t.median_ms if t else None,
+        "mean_ms": t.mean_ms if t else None,
+        "p90_ms": t.p90_ms if t else None,
+        "p95_ms": t.p95_ms if t else None,
+        "p99_ms": t.p99_ms if t else None,
+        "fps": m.fps,
+        "speedup": m.speedup.ratio if m.speedup else None,
+        "speedup_low": interval.low if interval else None,
+        "speedup_high": interval.high if interval else None,
+        "natural": variant.natural.value if variant.natural else None,
+        "robust": variant.robust.value if variant.robust else None,
+        "device_natural": parity.natural.value if parity else None,
+        "device_robust": parity.robust.value if parity and parity.robust else None,
+        "parity": parity.passed if parity else None,
+        "parameters": variant.parameters,
+        "macs": variant.macs,
+        "power_w": m.power.mean_w if m.power else None,
+        "flags": " ".join(flag.code for flag in m.flags),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as a spreadsheet should take it: text that begins like a formula must not become one."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

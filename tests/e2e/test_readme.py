@@ -1,0 +1,49 @@
+"""Every curl line of README.md works when it is pasted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.agent_process import running_agent
+from support.bundles import tiny_bundle
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def curl_lines() -> list[str]:
+    return re.findall(r"^curl .*$", README.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_every_curl_line_works_in_order_on_a_fresh_agent(tmp_path: Path) -> None:
+    (tmp_path / "demo-output").mkdir()
+    bundle = tiny_bundle(tmp_path / "demo-output" / "model.gdws")
+    answers = []
+    with running_agent(tmp_path / "agent-data") as agent:
+        for line in curl_lines():
+            command = line.replace("http://localhost:8000", agent.url).replace("curl ", "curl --fail-with-body ", 1)
+            run = subprocess.run(command, shell=True, cwd=bundle.parents[1], capture_output=True, timeout=120)
+            assert run.returncode == 0, f"{line}\n{run.stdout.decode()}{run.stderr.decode()}"
+            answers.append(json.loads(run.stdout))
+
+    assert len(answers) >= 6
+    health, device, stored, models, job, jobs = answers[:6]
+    assert health["status"] == "ok"
+    assert any(backend["available"] for backend in device["backends"])
+    assert [model["id"] for model in models["models"]] == [stored["id"]]
+    assert job["state"] == "done"
+    assert all(cell["latency"]["median_ms"] > 0 for cell in job["cells"])
+    assert [each["id"] for each in jobs["jobs"]] == [job["id"]]
+
+
+def test_every_local_link_and_picture_exists() -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", README.read_text())
+    assert targets
+    missing = [target for target in targets if not (README.parent / target).exists()]
+    assert not missing

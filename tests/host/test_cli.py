@@ -1,0 +1,371 @@
+"""The command line: what it prints, where, and the exit codes that scripts rely on."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gdws import nets
+from gdws.cli import app
+from gdws.results import load_result, save_result
+from gdws.train import TrainSettings
+from gdws_contract.problems import Problem
+from gdws_contract.rest import BenchmarkResult
+from support.benchmark_results import CUT, DENSE, KEPT, cell, parity_failed_cell, result
+from support.fake_agent import FakeAgent, make_bundle
+from support.tiny import tiny_checkpoint
+
+FIRST = cell(DENSE, DENSE, 1)
+SECOND = cell(KEPT, DENSE, 1)
+COMMANDS = ("demo", "train", "plan", "convert", "evaluate", "inspect", "bench", "report", "nets")
+
+
+def gdws(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "model.gdws"
+    make_bundle(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint(tmp_path_factory.mktemp("net"))
+
+
+def assert_failed(found: Result, code: int, *words: str) -> None:
+    assert found.exit_code == code, found.output
+    assert found.stderr.startswith("error: ")
+    assert "Traceback" not in found.output
+    for word in words:
+        assert word in found.stderr
+
+
+# Help
+
+
+def test_help_names_the_commands_and_the_exit_codes() -> None:
+    shown = gdws("--help").stdout
+    for words in (*COMMANDS, "0    done", "1    measured", "2    bad input", "3    the device", "130  interrupted"):
+        assert words in shown
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "nets"])
+def test_each_command_teaches_by_examples(command: str) -> None:
+    shown = gdws(command, "--help")
+    assert shown.exit_code == 0
+    assert f"    gdws {command}" in shown.stdout
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["bench"], ["report"], ["bench", "a", "--rounds", "many"]])
+def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
+    assert gdws(*arguments).exit_code == 2
+
+
+def test_version() -> None:
+    assert gdws("--version").stdout == "gdws 0.1.0\n"
+
+
+def test_training_defaults_are_those_of_the_recipe() -> None:
+    (command,) = [command for command in app.registered_commands if command.name == "train"]
+    assert command.callback is not None
+    defaults = dict(zip(command.callback.__annotations__, command.callback.__defaults__ or (), strict=False))
+    names = list(command.callback.__annotations__)
+    optional = names[1 : 1 + len(command.callback.__defaults__ or ())]
+    defaults = dict(zip(optional, command.callback.__defaults__ or (), strict=True))
+    recipe = dataclasses.asdict(TrainSettings(net="mnist-preact-resnet"))
+    shared = set(recipe) & set(defaults)
+    assert len(shared) >= 12
+    for name in shared:
+        assert getattr(defaults[name], "value", defaults[name]) == recipe[name], name
+
+
+# bench
+
+
+def test_bench_prints_a_table_and_the_verdict(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("running", []), ("done", [FIRST, SECOND])]) as agent:
+        found = gdws(
+            "bench", bundle, "--device", agent.url, "--batch", "1,8", "--rounds", 5, "--min-duration", 0.5,
+            "--variants", "dense,mean-rank-4", "--label", "a label", "--out", tmp_path / "r.json",
+        )  # fmt: skip
+    (request,) = agent.requests
+    assert request.batch_sizes == [1, 8]
+    assert request.variants == ["dense", "mean-rank-4"]
+    assert (request.protocol.rounds, request.protocol.min_duration_ms, request.label) == (5, 500.0, "a label")
+    assert "1.33×" in found.stdout
+    assert "mean-rank-4 runs 1.33× as fast as the dense network at batch 1" in found.stdout
+    assert "wrote" in found.stderr
+    assert load_result(tmp_path / "r.json").job.cells == [FIRST, SECOND]
+
+
+def test_bench_is_exit_0_if_all_is_well(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("done", [FIRST, SECOND])]) as agent:
+        assert gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json").exit_code == 0
+
+
+def test_bench_json_is_the_result_alone(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("done", [FIRST, SECOND])]) as agent:
+        found = gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json", "--json")
+    assert BenchmarkResult.model_validate_json(found.stdout) == load_result(tmp_path / "r.json")
+
+
+def test_a_parity_failure_is_exit_1(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("done", [FIRST, parity_failed_cell(KEPT, 1)])]) as agent:
+        found = gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json")
+    assert found.exit_code == 1
+    assert "FAILED" in found.stdout
+    assert "failed parity" in found.stdout
+
+
+def test_a_job_that_fails_is_exit_3(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("interrupted", [FIRST])]) as agent:
+        found = gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json")
+    assert found.exit_code == 3
+    assert "error: the job is interrupted" in found.stderr
+
+
+def test_an_agent_that_goes_away_is_exit_3_and_the_cells_are_kept(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("running", [FIRST])], then="vanish") as agent:
+        found = gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json", "--patience", 0)
+    assert found.exit_code == 3
+    assert "1 finished cell kept in" in found.stderr
+    assert load_result(tmp_path / "r.json").partial
+
+
+def test_garbage_is_exit_3_without_control_characters(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("running", [])], then="garbage") as agent:
+        found = gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json", "-q")
+    assert_failed(found, 3, "not a gdws agent")
+    assert "\x1b[31m" not in found.stderr
+
+
+def test_no_agent_is_exit_3_with_a_hint(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([]) as agent:
+        url = agent.url
+    assert_failed(
+        gdws("bench", bundle, "--device", url, "--out", tmp_path / "r.json", "-q"), 3, "hint:  start the agent"
+    )
+
+
+def test_a_refusal_shows_field_and_hint(bundle: Path, tmp_path: Path) -> None:
+    agent = FakeAgent([])
+    agent.refusal = Problem(
+        type="urn:gdws:problem:unknown-backend", title="Unknown", status=422,
+        detail="there is no backend 'tensorrt'", field="backends[0]", hint="known are onnxruntime",
+    )  # fmt: skip
+    with agent:
+        found = gdws(
+            "bench", bundle, "--device", agent.url, "--backends", "tensorrt", "--out", tmp_path / "r.json", "-q"
+        )
+    assert_failed(found, 3, "backends[0]: there is no backend", "hint:  known are onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--batch", "0"], "batch_sizes[0]"),
+        (["--batch", "1,1"], "batch_sizes"),
+        (["--batch", "one"], "no list of whole numbers"),
+        (["--rounds", "1"], "protocol.rounds"),
+        (["--min-duration", "-1"], "protocol.min_duration_ms"),
+        (["--variants", "a b"], "variants[0]"),
+        (["--precision", "fp32,"], "precisions[1]"),
+    ],
+)
+def test_bad_requests_are_exit_2_before_any_agent_is_asked(bundle: Path, options: list[str], words: str) -> None:
+    assert_failed(gdws("bench", bundle, "--device", "http://127.0.0.1:9", *options), 2, words)
+
+
+def test_what_is_no_bundle_is_exit_2(tmp_path: Path) -> None:
+    path = tmp_path / "model.gdws"
+    path.write_bytes(b"PK\x03\x04 truncated")
+    assert_failed(gdws("bench", path), 2)
+    assert_failed(gdws("bench", tmp_path / "absent.gdws"), 2, "absent.gdws: No such file", "hint:  check the path")
+
+
+def test_ctrl_c_cancels_keeps_and_is_exit_130(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("running", [FIRST])]) as agent:
+        command = [sys.executable, "-m", "gdws", "bench", str(bundle), "--device", agent.url, "--out", "r.json"]
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        for line in process.stderr:  # until the cell is shown
+            if line.startswith("dense"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(60) == 130
+    assert "1 finished cell kept in r.json" in rest
+    assert "interrupted" in rest
+    assert "Traceback" not in rest
+    assert agent.cancelled == ["job-1"]
+    assert load_result(tmp_path / "r.json").partial
+
+
+# report
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "result.json"
+    save_result(result([DENSE, KEPT, CUT]), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["html", "md", "json", "csv"])
+def test_report_writes_each_format(stored: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"report.{suffix}"
+    assert gdws("report", stored, stored, "--out", out).exit_code == 0
+    assert "mean-rank-4" in out.read_text()
+
+
+def test_report_prints_markdown_without_out(stored: Path) -> None:
+    assert gdws("report", stored).stdout.startswith("# GDWS report: mnist-preact-resnet")
+
+
+def test_a_bad_result_is_exit_2_with_field_and_hint(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    document = json.loads(result([DENSE]).model_dump_json())
+    document["job"]["cells"][0]["fps"] = "fast"
+    path.write_text(json.dumps(document))
+    assert_failed(gdws("report", path), 2, "field: job.cells[0].fps", "hint:")
+
+
+def test_a_full_disk_is_told_with_a_hint(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "report.html")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert_failed(
+        gdws("report", stored, "--out", tmp_path / "report.html"), 2, "No space left", "hint:  free some space"
+    )
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    found = gdws("--debug", "report", tmp_path / "absent.json")
+    assert isinstance(found.exception, FileNotFoundError)
+
+
+# inspect
+
+
+def test_inspect_tells_what_is_in_a_bundle(bundle: Path) -> None:
+    found = gdws("inspect", bundle)
+    assert found.exit_code == 0
+    assert "mean-rank-4" in found.stdout
+    assert json.loads(gdws("inspect", bundle, "--json").stdout)["manifest"]["name"] == "mnist-preact-resnet"
+
+
+def test_inspect_checks_every_byte(bundle: Path) -> None:
+    content = bytearray(bundle.read_bytes())
+    position = content.rindex(b"dense/logits.npy", 0, content.index(b"PK\x01\x02"))
+    content[position + 3] ^= 1
+    bundle.write_bytes(content)
+    assert_failed(gdws("inspect", bundle), 2)
+
+
+def test_inspect_of_a_plan_that_is_not_there(bundle: Path) -> None:
+    assert_failed(gdws("inspect", bundle, "--plan", "mean-rank-9"), 2, "hint:  it has: dense, mean-rank-4")
+    assert_failed(gdws("inspect", bundle, "--plan", "dense"), 2, "has no plan")
+
+
+# plan, convert, evaluate, nets, train
+
+
+def test_plan_prints_and_stores(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    found = gdws("plan", checkpoint, "--mean-rank", 2, "--layout", "stacked", "--out", out)
+    assert found.exit_code == 0, found.output
+    assert "layer3.0.conv1" in found.stdout
+    assert json.loads(gdws("plan", checkpoint, "--mean-rank", 2, "--layout", "stacked", "--json").stdout) == json.loads(
+        out.read_text()
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--mean-rank", 1, "--beta", 0.1], ["--mean-rank", 1, "--mean-rank", 2]])
+def test_plan_wants_one_constraint(checkpoint: Path, options: list[object]) -> None:
+    assert_failed(gdws("plan", checkpoint, *options), 2, "hint:  give one of")
+
+
+def test_convert_packs_what_is_asked_for(checkpoint: Path, tmp_path: Path) -> None:
+    plan, out = tmp_path / "mine.json", tmp_path / "new" / "model.gdws"
+    gdws("plan", checkpoint, "--gamma", 4, "--out", plan)
+    found = gdws(
+        "convert", checkpoint, "--mean-rank", 2, "--layout", "gather", "--layout", "stacked", "--plan", plan,
+        "--alphas", 2, "--images", 4, "--verification", 3, "--iterations", 1, "--out", out, "--json", "-q",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    printed = json.loads(found.stdout)
+    assert printed["variants"] == ["dense", "mean-rank-2", "mean-rank-2-stacked", "mine"]
+    manifest = json.loads(gdws("inspect", out, "--json").stdout)
+    assert manifest["id"] == printed["id"]
+    assert manifest["manifest"]["provenance"]["checkpoint"] == "tiny.safetensors"
+    assert [variant["evaluation"]["robust"]["count"] for variant in manifest["manifest"]["variants"]] == [4] * 4
+    assert "total" in gdws("inspect", out, "--plan", "mine").stdout
+
+
+def test_convert_wants_something_to_do(checkpoint: Path, tmp_path: Path) -> None:
+    assert_failed(gdws("convert", checkpoint, "--out", tmp_path / "m.gdws", "-q"), 2, "no GDWS network is asked for")
+
+
+def test_convert_refuses_two_of_one_name(checkpoint: Path, tmp_path: Path) -> None:
+    options = ["--beta", 0.5, "--beta", 0.5, "--alphas", 0, "--images", 0]
+    assert_failed(gdws("convert", checkpoint, *options, "--out", tmp_path / "m.gdws", "-q"), 2, "'beta-0.5'")
+
+
+def test_evaluate_of_a_plan(checkpoint: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    gdws("plan", checkpoint, "--mean-rank", 1, "--out", plan)
+    found = gdws("evaluate", checkpoint, "--plan", plan, "--images", 5, "--iterations", 1, "-q")
+    assert found.exit_code == 0, found.output
+    assert "plan on 5 images" in found.stdout
+    assert "PGD-1" in found.stdout
+    shown = json.loads(gdws("evaluate", checkpoint, "--attack", "none", "--images", 5, "--json", "-q").stdout)
+    assert (shown["variant"], shown["robust"], shown["natural"]["count"]) == ("dense", None, 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"not a checkpoint", "is no checkpoint"), (b"", "is no checkpoint")],
+)
+def test_what_is_no_checkpoint_is_exit_2(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "net.pt"
+    path.write_bytes(content)
+    assert_failed(gdws("evaluate", path, "-q"), 2, words)
+
+
+def test_a_checkpoint_of_another_network_names_the_keys(checkpoint: Path) -> None:
+    assert_failed(gdws("evaluate", checkpoint, "--net", "preact-resnet18", "-q"), 2, "missing", "hint:")
+
+
+def test_a_damaged_plan_names_the_field(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"format": "gdws.plan", "version": 1, "layers": [{}]}')
+    assert_failed(gdws("evaluate", checkpoint, "--plan", path, "-q"), 2, "layers[0].")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--eps", 2), ("--step", 0), ("--iterations", 0), ("--attack", "fgsm")])
+def test_an_attack_that_cannot_be_is_exit_2(checkpoint: Path, option: str, value: object) -> None:
+    assert_failed(gdws("evaluate", checkpoint, option, value, "-q"), 2)
+
+
+def test_nets_lists_the_registry() -> None:
+    assert {entry["name"] for entry in json.loads(gdws("nets", "--json").stdout)} == set(nets.names())
+    assert "mnist-preact-resnet" in gdws("nets").stdout
+
+
+def test_train_refuses_a_malformed_option(tmp_path: Path) -> None:
+    assert_failed(gdws("train", "--net-option", "width", "--out", tmp_path / "n.safetensors", "-q"), 2, "NAME=VALUE")
