@@ -128,7 +128,7 @@ def _open(file: BinaryIO, limits: Limits) -> Bundle:
 def _read_manifest(file: BinaryIO, entries: Dict[str, Entry], limits: Limits) -> bytes:
     entry = entries.get(MANIFEST_NAME)
     if entry is None:
-        raise BundleUnreadable(f"not a bundle: it holds no {MANIFEST_NAME}", hint="make one with 'gdws pack'")
+        raise BundleUnreadable(f"not a bundle: it holds no {MANIFEST_NAME}", hint="make one with 'gdws convert'")
     if entry.size > limits.manifest_bytes:
         raise BundleTooLarge(f"has {entry.size} bytes, the limit is {limits.manifest_bytes}", field=MANIFEST_NAME)
     text = b"".join(stream(file, entry))
@@ -159,7 +159,7 @@ def _check_schema_version(fields: Mapping[str, Any]) -> None:
     if version > SCHEMA_VERSION:
         hint = "upgrade the package that reads it, gdws or gdws-agent, to the release that wrote it"
     else:
-        hint = "write the bundle again with a current 'gdws pack'"
+        hint = "write the bundle again with a current 'gdws convert'"
     raise SchemaUnsupported(
         f"version {version} cannot be read; this release reads {SCHEMA_VERSION}", field="schema_version", hint=hint
     )

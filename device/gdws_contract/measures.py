@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import Finite, Fraction, Name, NonNegative, Reading
 
@@ -25,6 +25,12 @@ class Proportion(Reading):
     successes: int = Field(ge=0)
     count: int = Field(gt=0)
     interval: Optional[Interval] = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Proportion:
+        if self.successes > self.count:
+            raise ValueError(f"{self.successes} successes of {self.count} trials")
+        return self
 
 
 class LatencySummary(Reading):

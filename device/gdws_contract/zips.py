@@ -33,7 +33,7 @@ _REFUSED_FLAGS = 1 | 1 << 5 | 1 << 6 | 1 << 13
 
 _MEMBER_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,7}")
 _BLOCK = 1 << 18
-_RE_PACK = "write the bundle again with 'gdws pack'"
+_RE_PACK = "write the bundle again with 'gdws convert'"
 
 
 @dataclass(frozen=True)

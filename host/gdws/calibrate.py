@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -109,21 +110,42 @@ def alphas(
 
 
 class _Uses:
-    """One weight in one forward pass: its calls, and where the gradients by their outputs are found."""
+    """One weight in one forward pass: its calls, and the norms of its gradients as they come in.
+
+    ``edges`` has where the gradient by the output of each call is found.
+    """
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
         self.edges: list[GradientEdge] = []
+        self._calls: list[Call] = []
+        self._norms: SquaredNorms | None = None
 
     def record(self, conv: nn.Conv2d, x: Tensor, output: Tensor) -> Tensor | None:
         """Note one call. Returns an output to use in place of one that no gradient would reach."""
-        self.calls.append(Call.of(conv, x, output))
+        self._calls.append(Call.of(conv, x, output))
         if output.requires_grad:
             self.edges.append(get_gradient_edge(output))
             return None
         leaf = output.detach().requires_grad_()
         self.edges.append(get_gradient_edge(leaf))
         return leaf.clone()  # a leaf allows no operation in place
+
+    def take(self, gradients: Sequence[Tensor | None], sets: int) -> None:
+        """Take in one of ``sets`` sets of gradients by the outputs (B, M, H', W'), in the order of the edges.
+
+        None stands for a call that the logits do not depend on.
+        """
+        reached = [(call, g.flatten(2)) for call, g in zip(self._calls, gradients, strict=True) if g is not None]
+        if not reached:
+            return
+        outputs = reached[0][1] if len(reached) == 1 else torch.cat([gradient for _, gradient in reached], dim=2)
+        if self._norms is None:
+            self._norms = squared_norms([call for call, _ in reached], outputs.shape[1], sets)
+        self._norms.add(outputs)
+
+    def squared_norms(self) -> npt.NDArray[np.float64] | float:
+        """The squared norms by input channel, (C,), summed over samples and sets; 0 if nothing came in."""
+        return 0.0 if self._norms is None else self._norms.total().cpu().numpy()
 
 
 def _accumulate(
@@ -137,29 +159,17 @@ def _accumulate(
     logits, uses = _forward(model, x, targets)
     edges = [edge for use in uses.values() for edge in use.edges]
     scales, guarded = _scales(logits.detach(), tie)
-    norms: dict[str, SquaredNorms] = {}
     for other in range(scales.shape[1]):
         cotangent = _difference(logits.detach(), other, scales[:, other])
-        found = torch.autograd.grad(logits, edges, cotangent, retain_graph=True, allow_unused=True)
-        gradients = dict(zip(edges, found, strict=True))
-        for name, use in uses.items():
-            # A call that the logits do not depend on has no gradient.
-            reached = [(call, gradients[edge]) for call, edge in zip(use.calls, use.edges, strict=True)]
-            calls = [call for call, gradient in reached if gradient is not None]
-            outputs = [gradient.flatten(2) for _, gradient in reached if gradient is not None]
-            if not outputs:
-                continue
-            if name not in norms:
-                norms[name] = squared_norms(calls, outputs[0].shape[1], scales.shape[1])
-            norms[name].add(outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2))
-    for name, norm in norms.items():
-        sums[name] += norm.total().cpu().numpy()
+        found = iter(torch.autograd.grad(logits, edges, cotangent, retain_graph=True, allow_unused=True))
+        for use in uses.values():
+            use.take(list(islice(found, len(use.edges))), scales.shape[1])
+    for name, use in uses.items():
+        sums[name] += use.squared_norms()
     return guarded
 
 
-def _forward(
-    model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]
-) -> tuple[Tensor, dict[str, _Uses]]:
+def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) -> tuple[Tensor, dict[str, _Uses]]:
     """Run ``x``; return the logits (B, classes) and the uses of each weight that is applied."""
     uses: dict[str, _Uses] = {}
 
@@ -179,9 +189,7 @@ def _forward(
         return uses.setdefault(name, _Uses()).record(cast(nn.Conv2d, conv), inputs[0], output)
 
     handles = [
-        layer.module.register_forward_hook(partial(record, name))
-        for name, group in targets.items()
-        for layer in group
+        layer.module.register_forward_hook(partial(record, name)) for name, group in targets.items() for layer in group
     ]
     try:
         logits = model(x)
@@ -194,9 +202,7 @@ def _forward(
     if not logits.isfinite().all():
         raise ModelError("the logits are not finite", hint="check the weights and the range of the inputs")
     if not logits.requires_grad:
-        raise ModelError(
-            "the logits do not depend on any layer to calibrate in a way that gradients can follow"
-        )
+        raise ModelError("the logits do not depend on any layer to calibrate in a way that gradients can follow")
     return logits, uses
 
 
@@ -245,9 +251,7 @@ def _targets(model: nn.Module, names: Iterable[str] | None) -> dict[str, list[La
     return groups
 
 
-def _inputs(
-    model: nn.Module, batch: Tensor | Sequence[Tensor], attack: Attack | None, device: torch.device
-) -> Tensor:
+def _inputs(model: nn.Module, batch: Tensor | Sequence[Tensor], attack: Attack | None, device: torch.device) -> Tensor:
     """The inputs (N, C, H, W) of a batch, attacked if asked for."""
     x, y = (batch, None) if isinstance(batch, Tensor) else (batch[0], batch[1] if len(batch) > 1 else None)
     x = x.to(device)

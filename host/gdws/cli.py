@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -75,8 +76,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit. What a scheduler sends to end a program counts as Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
     app(prog_name="gdws")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import dataclasses
 import io
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,10 +128,12 @@ def train(
     interruption ``resume=True`` goes on from there. ``command`` goes into the metadata of ``out``, and
     ``on_epoch`` is called after each epoch, when its state is stored.
 
-    Raises :class:`GdwsError` if an unfinished run is in the way, or differs in its settings from the one
-    to resume; :class:`DataError` if the data do not suit the network; :class:`ModelError` if the loss diverges.
+    Raises :class:`GdwsError` if ``out`` cannot be written, or an unfinished run is in the way, or differs in
+    its settings from the one to resume; :class:`DataError` if the data do not suit the network;
+    :class:`ModelError` if the loss diverges; :class:`OSError` if the disk is full.
     """
     out = Path(out)
+    _require_writable(out)
     run = _Run.start(settings, data, torch.device(device))
     state = state_path(out)
     if state.exists():
@@ -302,6 +305,13 @@ class _Run:
         self.history = [EpochRecord(**record) for record in state["history"]]
         self.best = self.history[state["best_epoch"] - 1]
         self.best_weights = state["best_weights"]
+
+
+def _require_writable(out: Path) -> None:
+    """To be told after the first epoch would be late."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        raise GdwsError(f"{out} cannot be written", hint="name a file in a folder that you may write to")
 
 
 def _require(holds: bool, settings: TrainSettings, name: str, rule: str) -> None:

@@ -196,7 +196,8 @@ def test_what_is_no_bundle_is_exit_2(tmp_path: Path) -> None:
     assert_failed(gdws("bench", tmp_path / "absent.gdws"), 2, "absent.gdws: No such file", "hint:  check the path")
 
 
-def test_ctrl_c_cancels_keeps_and_is_exit_130(bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_cancels_keeps_and_is_exit_130(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
     with FakeAgent([("running", [FIRST])]) as agent:
         command = [sys.executable, "-m", "gdws", "bench", str(bundle), "--device", agent.url, "--out", "r.json"]
         process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -204,7 +205,7 @@ def test_ctrl_c_cancels_keeps_and_is_exit_130(bundle: Path, tmp_path: Path) -> N
         for line in process.stderr:  # until the cell is shown
             if line.startswith("dense"):
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait(60) == 130
     assert "1 finished cell kept in r.json" in rest

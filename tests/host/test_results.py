@@ -72,6 +72,7 @@ def test_what_is_no_result_is_refused(content: bytes, field: str | None, message
     [
         (("job", "cells", 1, "latency", "median_ms"), "fast", "job.cells[1].latency.median_ms"),
         (("job", "cells", 0, "fps"), -1, "job.cells[0].fps"),
+        (("job", "cells", 0, "parity", "agreement", "successes"), 10_000, "job.cells[0].parity.agreement"),
         (("job", "cells", 1, "key", "variant"), "no-such", "job.cells[1].key.variant"),
         (("manifest", "variants", 0, "onnx"), "elsewhere.onnx", "manifest"),
         (("device",), None, "device"),

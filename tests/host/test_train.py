@@ -225,6 +225,12 @@ def test_the_file_says_how_it_was_made(tmp_path):
     assert validation["attack"]["iterations"] == 2
 
 
+def test_a_folder_in_the_place_of_the_file_is_told_at_once(tmp_path):
+    with pytest.raises(GdwsError, match="cannot be written"):
+        train(SETTINGS, DATA, tmp_path, progress=InterruptAt(0))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_divergence_is_told(tmp_path):
     with pytest.raises(ModelError, match=r"diverged|NaN"):
         train(dataclasses.replace(SETTINGS, learning_rate=1e30), DATA, tmp_path / "w.safetensors")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, ContextManager, Protocol
+from typing import TYPE_CHECKING, Callable, ContextManager, NamedTuple, Protocol
 
 from gdws_contract.manifest import TensorSpec
 from gdws_contract.measures import Build
@@ -57,6 +57,28 @@ class Engine(ContextManager["Engine"], Protocol):
         Raises:
             ValueError: the inputs are not of that shape, type or order.
             RunFailed: the engine was freed. OutOfMemory: there is no room for its buffers.
+        """
+
+
+class DeviceTimes(NamedTuple):
+    """One step by the device's own clock: input to the device, computing, output to the host.
+
+    Fields as trtexec's H2D latency, GPU compute time and D2H latency; their sum is its latency.
+    """
+
+    h2d_ms: float
+    compute_ms: float
+    d2h_ms: float
+
+
+class DeviceTimer(Protocol):
+    """What an engine may offer besides :class:`Engine`, where its runtime has events on the device."""
+
+    def device_times(self) -> DeviceTimes:
+        """Return the times of the engine's last step; outside of the host's timing, for it takes time itself.
+
+        Raises:
+            RunFailed: no step has run, or the engine was freed.
         """
 
 

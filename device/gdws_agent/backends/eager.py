@@ -39,9 +39,10 @@ def eager_module(model: bytes, spec: EngineSpec) -> torch.nn.Module:
         raise BuildFailed(f"the model is not valid ONNX: {_in_one_line(error)}") from error
     _check_graph(onnx, graph, spec)
     try:
-        return onnx2torch.convert(graph).eval()
+        module: torch.nn.Module = onnx2torch.convert(graph)
     except Exception as error:  # whatever its converters raise
         raise BuildFailed(f"the model cannot be rebuilt as a torch module: {_in_one_line(error)}") from error
+    return module.eval()
 
 
 def _check_graph(onnx: Any, model: Any, spec: EngineSpec) -> None:

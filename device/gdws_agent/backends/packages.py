@@ -14,9 +14,11 @@ def is_installed(module: str) -> bool:
 
 def version_of(*distributions: str) -> Optional[str]:
     """Return the version of the first that is installed; None when none has metadata, e.g. built from source."""
-    for distribution in distributions:
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+    return next(filter(None, map(_version, distributions)), None)
+
+
+def _version(distribution: str) -> Optional[str]:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

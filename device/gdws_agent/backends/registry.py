@@ -10,8 +10,10 @@ from .base import Backend
 from .errors import UnknownBackend
 from .onnxruntime import OnnxRuntimeBackend
 from .pytorch import PyTorchBackend, PyTorchChannelsLastBackend
+from .tensorrt import TensorRtBackend
 
 BACKENDS: Dict[str, Callable[[], Backend]] = {
+    TensorRtBackend.name: TensorRtBackend,
     OnnxRuntimeBackend.name: OnnxRuntimeBackend,
     PyTorchBackend.name: PyTorchBackend,
     PyTorchChannelsLastBackend.name: PyTorchChannelsLastBackend,

@@ -267,6 +267,7 @@ def _fps_range(cell: Cell | None) -> tuple[float | None, float | None]:
     if cell is None:
         return None, None
     rates = [1000 * cell.key.batch_size / window.median_ms for window in cell.rounds if window.median_ms > 0]
+    rates = [rate for rate in rates if math.isfinite(rate)]
     return (min(rates), max(rates)) if rates else (None, None)
 
 

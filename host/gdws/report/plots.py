@@ -151,7 +151,7 @@ def _draw_bars(axes: Axes, timed: Sequence[tuple[Measurement, LatencySummary]]) 
         faster = "" if m.speedup is None else f" · {text.ratio(m.speedup.ratio)}"
         axes.text(end + 0.015 * longest, row, text.significant(latency.median_ms) + faster,
                   va="center", fontsize=FONT_PT - 0.5, color=INK)  # fmt: skip
-    axes.set_xlim(0, 1.28 * longest)
+    axes.set_xlim(0, 1.28 * longest or 1.0)
 
 
 def _whisker(latency: LatencySummary) -> float:

@@ -15,19 +15,33 @@ from gdws_agent.parity import ACCURACY_TOLERANCE
 from gdws_contract.manifest import TensorSpec
 from gdws_contract.rest import Availability
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.tensorrt_installed import install
 
 COUNT = 7
 VARIANTS = ("dense", "gdws")
 
 
-@pytest.fixture(params=list(registry.BACKENDS))
-def backend(request):
+#: TensorRT and pycuda replaced by stand-ins, which run on the CPU.
+DOUBLE = "tensorrt on a double"
+
+
+@pytest.fixture(params=[*registry.BACKENDS, DOUBLE])
+def backend(request, monkeypatch):
     """Every backend that can be used here."""
+    if request.param == DOUBLE:
+        pytest.importorskip("onnxruntime", reason="the double of TensorRT runs on onnxruntime")
+        _, gpu = install(monkeypatch)
+        yield registry.get("tensorrt")
+        gc.collect()
+        assert not gpu.memory, "memory of the GPU was not freed"
+        assert not gpu.stack, "the GPU's context is still current"
+        assert gpu.retained == 0, "the GPU's primary context was not released"
+        return
     backend = registry.get(request.param)
     availability = backend.probe()
     if not availability.available:
         pytest.skip(f"{request.param}: {availability.reason}")
-    return backend
+    yield backend
 
 
 @pytest.fixture(params=list(registry.BACKENDS))

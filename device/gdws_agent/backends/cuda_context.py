@@ -1,0 +1,59 @@
+"""The GPU's primary context, which TensorRT uses too, held while engines are alive."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Optional
+
+from .errors import BackendUnavailable, RunFailed
+from .gpu import GPU_HINT
+
+
+class PrimaryContext:
+    """Current in one thread from the first :meth:`retain` to the last :meth:`release`.
+
+    pycuda keeps a stack of contexts for each thread, and engines are not freed in the order in which they were
+    made: so the context is pushed once for all of them.
+    """
+
+    def __init__(self, cuda: Any) -> None:
+        self._cuda = cuda
+        self._context: Optional[Any] = None
+        self._thread: Optional[int] = None
+        self._holders = 0
+
+    def retain(self) -> Any:
+        """Make the context current, unless it is, and return the GPU, a ``pycuda.driver.Device``.
+
+        Raises:
+            BackendUnavailable: CUDA does not start. RunFailed: another thread holds the context.
+        """
+        if self._holders:
+            self._check_thread()
+        else:
+            try:
+                self._cuda.init()
+                self._context = self._cuda.Device(0).retain_primary_context()
+                self._context.push()
+            except self._cuda.Error as error:
+                self._context = None
+                raise BackendUnavailable(f"CUDA does not start: {error}", hint=GPU_HINT) from error
+            self._thread = threading.get_ident()
+        self._holders += 1
+        return self._cuda.Device(0)
+
+    def release(self) -> None:
+        """Give back one :meth:`retain`; the last one pops the context."""
+        if not self._holders:
+            raise RunFailed("the GPU's context is released more often than it was retained")
+        self._check_thread()
+        self._holders -= 1
+        if self._holders == 0:
+            context, self._context = self._context, None
+            assert context is not None
+            context.pop()
+            context.detach()
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread:
+            raise RunFailed("engines must be used and freed in the thread that built them")
