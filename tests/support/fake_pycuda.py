@@ -1,0 +1,229 @@
+"""A stand-in for ``pycuda.driver`` that is stricter than CUDA: what CUDA leaves undefined is an error here.
+
+Memory of the "GPU" is NumPy arrays by address. Work is queued on a stream and done when it is synchronised, so
+that what is read too early is stale. Every call needs a current context; what is freed is dead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import types
+from importlib.machinery import ModuleSpec
+
+import numpy as np
+
+
+class Error(Exception):
+    """Base of CUDA's errors."""
+
+
+class LogicError(Error):
+    """The call is wrong."""
+
+
+class MemoryError(Error):
+    """There is no memory left."""
+
+
+class Gpu:
+    """One GPU with its memory, and the module ``pycuda.driver`` that drives it."""
+
+    def __init__(self, memory_bytes=2**28):
+        self.memory_bytes = memory_bytes
+        self.memory = {}  # address -> bytes of one live allocation
+        self.started = False
+        self.retained = 0
+        self.pinned = []
+        self.streams = {}
+        self._addresses = itertools.count(0x1000_0000, 0x1000_0000)
+        self._local = threading.local()
+
+    @property
+    def stack(self):
+        """The contexts of this thread, the current one last."""
+        if not hasattr(self._local, "stack"):
+            self._local.stack = []
+        return self._local.stack
+
+    def check_current(self, call):
+        if not self.stack:
+            raise LogicError(f"{call} failed: invalid device context")
+
+    def buffer(self, address, size, call):
+        """The bytes of a live allocation of at least ``size``."""
+        if int(address) not in self.memory:
+            raise LogicError(f"{call} failed: {int(address):#x} is not allocated")
+        found = self.memory[int(address)]
+        if len(found) < size:
+            raise LogicError(f"{call} failed: {size} bytes do not fit into {len(found)}")
+        return found[:size]
+
+    def is_pinned(self, array):
+        return any(np.shares_memory(array, pinned) for pinned in self.pinned)
+
+    def allocate(self, size):
+        self.check_current("cuMemAlloc")
+        if sum(map(len, self.memory.values())) + size > self.memory_bytes:
+            raise MemoryError("cuMemAlloc failed: out of memory")
+        address = next(self._addresses)
+        self.memory[address] = np.full(size, 0xCD, np.uint8)
+        return address
+
+    def module(self):
+        """Return the modules ``pycuda`` and ``pycuda.driver``."""
+        package, driver = types.ModuleType("pycuda"), types.ModuleType("pycuda.driver")
+        package.__spec__ = ModuleSpec("pycuda", None, is_package=True)
+        package.__path__ = []
+        package.driver = driver
+        driver.Error, driver.LogicError, driver.MemoryError = Error, LogicError, MemoryError
+        driver.gpu = self
+        for make in (_device, _context_free_functions, _stream, _event, _memory):
+            make(self, driver)
+        return package, driver
+
+
+def _device(gpu, driver):
+    def init(flags=0):
+        gpu.started = True
+
+    class Context:
+        def push(self):
+            self._check()
+            gpu.stack.append(self)
+
+        @staticmethod
+        def pop():
+            gpu.check_current("cuCtxPopCurrent")
+            gpu.stack.pop()
+
+        def detach(self):
+            self._check()
+            if self in gpu.stack:
+                raise LogicError("the context is released while it is on the stack")
+            self._dead = True
+            gpu.retained -= 1
+
+        def _check(self):
+            if getattr(self, "_dead", False):
+                raise LogicError("the context was released")
+
+    class Device:
+        def __init__(self, number):
+            if not gpu.started:
+                raise LogicError("cuDeviceGet failed: initialization error")
+            if number != 0:
+                raise LogicError("cuDeviceGet failed: invalid device ordinal")
+
+        def name(self):
+            return "Double"
+
+        def compute_capability(self):
+            return (7, 2)
+
+        def retain_primary_context(self):
+            gpu.retained += 1
+            return Context()
+
+    driver.init, driver.Context, driver.Device = init, Context, Device
+
+
+def _context_free_functions(gpu, driver):
+    def pagelocked_empty(shape, dtype, order="C", mem_flags=0):
+        gpu.check_current("cuMemHostAlloc")
+        array = np.empty(shape, dtype, order)
+        array.view(np.uint8).reshape(-1)[:] = 0xCD
+        gpu.pinned.append(array)
+        return array
+
+    driver.pagelocked_empty = pagelocked_empty
+
+
+def _stream(gpu, driver):
+    class Stream:
+        def __init__(self, flags=0):
+            gpu.check_current("cuStreamCreate")
+            self.handle = 0x5000 + len(gpu.streams)
+            self.queue = []
+            gpu.streams[self.handle] = self
+
+        def synchronize(self):
+            gpu.check_current("cuStreamSynchronize")
+            queue, self.queue = self.queue, []
+            for work in queue:
+                work()
+
+    driver.Stream = Stream
+
+
+def _event(gpu, driver):
+    class Event:
+        def __init__(self, flags=0):
+            gpu.check_current("cuEventCreate")
+            self._time = None
+
+        def record(self, stream=None):
+            gpu.check_current("cuEventRecord")
+            if stream is None:
+                raise LogicError("recorded on the default stream")
+            self._time = None
+            stream.queue.append(self._note)
+
+        def time_till(self, event):
+            gpu.check_current("cuEventElapsedTime")
+            if self._time is None or event._time is None:
+                raise LogicError("cuEventElapsedTime failed: device not ready")
+            return (event._time - self._time) * 1e3
+
+        def _note(self):
+            self._time = time.perf_counter()
+
+    driver.Event = Event
+
+
+def _memory(gpu, driver):
+    class DeviceAllocation:
+        def __init__(self, size):
+            self._address = gpu.allocate(size)
+
+        def __int__(self):
+            return self._address
+
+        __index__ = __int__
+
+        def free(self):
+            gpu.check_current("cuMemFree")
+            if gpu.memory.pop(self._address, None) is None:
+                raise LogicError("cuMemFree failed: freed twice")
+
+    def memcpy_htod_async(dest, src, stream=None):
+        gpu.check_current("cuMemcpyHtoDAsync")
+        _check_host(src, stream)
+        gpu.buffer(dest, src.nbytes, "cuMemcpyHtoDAsync")
+
+        def copy():
+            memory = gpu.buffer(dest, src.nbytes, "cuMemcpyHtoDAsync")
+            memory[:] = np.frombuffer(src.tobytes(), np.uint8)
+
+        stream.queue.append(copy)
+
+    def memcpy_dtoh_async(dest, src, stream=None):
+        gpu.check_current("cuMemcpyDtoHAsync")
+        _check_host(dest, stream)
+        gpu.buffer(src, dest.nbytes, "cuMemcpyDtoHAsync")
+
+        def copy():
+            memory = gpu.buffer(src, dest.nbytes, "cuMemcpyDtoHAsync")
+            dest[...] = memory.view(dest.dtype).reshape(dest.shape)
+
+        stream.queue.append(copy)
+
+    def _check_host(array, stream):
+        if stream is None:
+            raise LogicError("copied on the default stream")
+        if not gpu.is_pinned(array):
+            raise LogicError("copied from or to memory that is not page-locked: that would not be asynchronous")
+
+    driver.DeviceAllocation, driver.mem_alloc = DeviceAllocation, DeviceAllocation
+    driver.memcpy_htod_async, driver.memcpy_dtoh_async = memcpy_htod_async, memcpy_dtoh_async
