@@ -58,28 +58,22 @@ def convert(
     constraint, budget = _one_constraint(plan=plan, beta=beta, gamma=gamma, mean_rank=mean_rank)
     if plan is not None:
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
-            raise PlanError(
-                "a plan has its own layouts and layers", hint="give the plan alone, or make a new one"
-            )
+            raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")
         return surgery.apply(plan, model), plan
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
     layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
-    spectra = {
-        layer.name: surgery.spectrum(layer) for layer in layers if layer.eligible and layer.shares is None
-    }
+    spectra = {layer.name: surgery.spectrum(layer) for layer in layers if layer.eligible and layer.shares is None}
     spectra |= {layer.name: spectra[layer.shares] for layer in layers if layer.eligible and layer.shares}
     made = Plan(
         layers=tuple(
-            _layer_plan(layer, spectra.get(layer.name), constraint, budget, alphas, layout)
-            for layer in layers
+            _layer_plan(layer, spectra.get(layer.name), constraint, budget, alphas, layout) for layer in layers
         ),
         constraint=constraint,
         budget=budget,
         weighted=alphas is not None,
         input_shape=_sample_shape(example_input),
-        other_parameters=sum(p.numel() for p in model.parameters())
-        - sum(layer.parameters for layer in layers),
+        other_parameters=sum(p.numel() for p in model.parameters()) - sum(layer.parameters for layer in layers),
     )
     return surgery.apply(made, model, spectra=spectra), made
 

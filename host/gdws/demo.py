@@ -33,11 +33,11 @@ class DemoSettings:
     attack: AttackSpec = ATTACK
 
 
-#: Ranks from the fastest to those that keep the accuracy, and one network in the layout without a gather.
+#: From the fastest to those that keep the accuracy. On the CPU the layout without a gather is faster at the same MACs.
 RECIPES = (
-    Recipe(mean_rank=1, layout="stacked"),
-    Recipe(mean_rank=2),
-    Recipe(mean_rank=3),
+    Recipe(mean_rank=2, layout="stacked"),
+    Recipe(mean_rank=3, layout="stacked"),
+    Recipe(mean_rank=4, layout="stacked"),
     Recipe(mean_rank=5),
 )
 FULL = DemoSettings(RECIPES, calibration=64, test=300, verification=64)

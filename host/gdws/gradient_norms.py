@@ -35,9 +35,7 @@ class Call:
     @classmethod
     def of(cls, conv: nn.Conv2d, x: Tensor, output: Tensor) -> Call:
         """Return the call of ``conv`` on ``x`` (B, C, H, W) that gave ``output``; it keeps a copy of ``x``."""
-        kernel_size, stride, dilation = (
-            cast(Pair, size) for size in (conv.kernel_size, conv.stride, conv.dilation)
-        )
+        kernel_size, stride, dilation = (cast(Pair, size) for size in (conv.kernel_size, conv.stride, conv.dilation))
         pad, mode, (height, width) = split_padding(
             cast("str | Pair", conv.padding), kernel_size, dilation, conv.padding_mode
         )
@@ -89,9 +87,7 @@ class _ByProduct:
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self._channels = calls[0].padded.shape[1]
-        unfolded = [
-            functional.unfold(call.padded, call.kernel_size, call.dilation, 0, call.stride) for call in calls
-        ]
+        unfolded = [functional.unfold(call.padded, call.kernel_size, call.dilation, 0, call.stride) for call in calls]
         self._columns = torch.cat(unfolded, dim=2).mT  # (B, P, C*Kh*Kw)
         self._sum = self._columns.new_zeros(self._columns.shape[2], dtype=torch.float64)
 

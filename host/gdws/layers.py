@@ -145,9 +145,7 @@ class GDWSConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the line shown when the module is printed."""
-        padding = (
-            repr(self.padding) if self.padding_mode == "zeros" else f"{self.padding!r} {self.padding_mode}"
-        )
+        padding = repr(self.padding) if self.padding_mode == "zeros" else f"{self.padding!r} {self.padding_mode}"
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"padding={padding}, dilation={self.dilation}, G={sum(self.ranks)}, layout={self.layout}"
@@ -162,9 +160,7 @@ class _Gathered(nn.Module):
     def __init__(self, filters: Tensor, ranks: Sequence[int], **geometry: Any) -> None:
         super().__init__()
         counts = torch.tensor(ranks, device=filters.device)
-        self.register_buffer(
-            "channels", torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        )
+        self.register_buffer("channels", torch.arange(len(counts), device=counts.device).repeat_interleave(counts))
         self.conv = _conv(filters, groups=len(filters), **geometry)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -298,9 +294,7 @@ def _dense_conv(layer: GDWSConv2d, weights: dict[int, nn.Parameter]) -> nn.Conv2
 def _conv(weight: Tensor, bias: Tensor | None = None, *, groups: int = 1, **geometry: Any) -> nn.Conv2d:
     """A convolution with these weights (M, C / groups, Kh, Kw), made without drawing random numbers."""
     M, channels, Kh, Kw = weight.shape
-    conv = nn.Conv2d(
-        channels * groups, M, (Kh, Kw), groups=groups, bias=bias is not None, device="meta", **geometry
-    )
+    conv = nn.Conv2d(channels * groups, M, (Kh, Kw), groups=groups, bias=bias is not None, device="meta", **geometry)
     conv.weight = _parameter(weight)
     conv.bias = None if bias is None else _parameter(bias)
     return conv

@@ -235,9 +235,7 @@ def _kind(module: Weighted) -> str:
 
 def _targets(plan: Plan, model: nn.Module) -> list[tuple[LayerPlan, Layer]]:
     """The layers to convert with what the plan says of them, checked against the network."""
-    layers = {
-        name: layer for layer in inspect(model, convert_first=True) for name in (layer.name, *layer.aliases)
-    }
+    layers = {name: layer for layer in inspect(model, convert_first=True) for name in (layer.name, *layer.aliases)}
     targets: dict[str, tuple[int, LayerPlan, Layer]] = {}
     for index, planned in enumerate(plan.layers):
         layer = layers.get(planned.name)
@@ -245,9 +243,7 @@ def _targets(plan: Plan, model: nn.Module) -> list[tuple[LayerPlan, Layer]]:
             raise _misfit(index, "name", f"the model has no layer {planned.name!r}")
         if planned.weight_shape != layer.weight_shape:
             expected, found = planned.weight_shape, layer.weight_shape
-            raise _misfit(
-                index, "weight_shape", f"{planned.name!r} is {expected} in the plan but {found} in the model"
-            )
+            raise _misfit(index, "weight_shape", f"{planned.name!r} is {expected} in the plan but {found} in the model")
         if planned.converted:
             if not layer.eligible:
                 raise _misfit(index, "ranks", f"{planned.name!r} cannot be converted: {layer.left_alone}")
@@ -265,9 +261,7 @@ def _check_sharing(layer: Layer, targets: Mapping[str, tuple[int, LayerPlan, Lay
     planned = [None if target is None else (target[1].ranks, target[1].layout) for target in pair]
     if planned[0] != planned[1]:
         index = next(target[0] for target in pair if target is not None)
-        raise _misfit(
-            index, "ranks", f"{layer.name!r} and {layer.shares!r} hold one weight but are planned apart"
-        )
+        raise _misfit(index, "ranks", f"{layer.name!r} and {layer.shares!r} hold one weight but are planned apart")
 
 
 def _misfit(index: int, field: str, problem: str) -> PlanError:

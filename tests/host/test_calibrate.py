@@ -27,9 +27,7 @@ def one_at_a_time(model, x, names):
             delta = z[j] - z[predicted]
             found = torch.autograd.grad(delta, list(weights.values()), retain_graph=True)
             for name, gradient in zip(names, found, strict=True):
-                sums[name] += gradient.double().square().sum(dim=(0, 2, 3)) / (
-                    2 * delta.detach().double() ** 2
-                )
+                sums[name] += gradient.double().square().sum(dim=(0, 2, 3)) / (2 * delta.detach().double() ** 2)
     return {name: (sums[name] / (len(x) * weights[name][:, 0].numel())).numpy() for name in names}
 
 
@@ -235,9 +233,7 @@ def test_calls_that_the_logits_do_not_need_weigh_nothing():
     model = seeded(Dangling)
     result = calibrate.alphas(model, [inputs()])
     assert result.alphas["spare"].tolist() == [0, 0, 0]
-    np.testing.assert_allclose(
-        result.alphas["conv2"], one_at_a_time(model, inputs(), ["conv2"])["conv2"], rtol=1e-4
-    )
+    np.testing.assert_allclose(result.alphas["conv2"], one_at_a_time(model, inputs(), ["conv2"])["conv2"], rtol=1e-4)
 
 
 class Folding(nn.Module):

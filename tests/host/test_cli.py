@@ -318,6 +318,15 @@ def test_convert_packs_what_is_asked_for(checkpoint: Path, tmp_path: Path) -> No
     assert "total" in gdws("inspect", out, "--plan", "mine").stdout
 
 
+def test_a_network_without_an_eligible_layer_is_an_answer(checkpoint: Path, tmp_path: Path) -> None:
+    found = gdws(
+        "convert", checkpoint, "--mean-rank", 1, "--skip", "layer*", "--alphas", 0, "--images", 0,
+        "--verification", 1, "--attack", "none", "--out", tmp_path / "m.gdws", "-q",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    assert "mean-rank-1 has no layer that GDWS can replace" in found.stderr
+
+
 def test_convert_wants_something_to_do(checkpoint: Path, tmp_path: Path) -> None:
     assert_failed(gdws("convert", checkpoint, "--out", tmp_path / "m.gdws", "-q"), 2, "no GDWS network is asked for")
 

@@ -151,9 +151,7 @@ def test_conversion_is_deterministic_and_draws_no_random_numbers():
     (one, first), (two, second) = (convert(model, mean_rank=2) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert first == second
-    assert all(
-        torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
 
 
 def test_dead_channels_get_no_components():
@@ -185,9 +183,7 @@ def test_other_dtypes_are_kept_and_decomposed_in_float32_or_better(dtype):
     weight = narrow.conv1.weight.double()
     tolerance = {torch.float16: 2e-3, torch.bfloat16: 2e-2, torch.float64: 1e-6}[dtype]
     assert relative_difference(converted.conv1.dense_weight().double(), weight) < tolerance
-    assert planned(plan)["conv1"].energy == pytest.approx(
-        planned(convert(model, beta=0)[1])["conv1"].energy, rel=1e-2
-    )
+    assert planned(plan)["conv1"].energy == pytest.approx(planned(convert(model, beta=0)[1])["conv1"].energy, rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -210,10 +206,7 @@ def test_budgets_of_numpy_go_into_json():
 
 
 def test_a_skip_may_be_one_name():
-    assert (
-        planned(convert(seeded(SmallResNet), beta=0, skip="conv2")[1])["conv2"].left_alone
-        == "excluded by name"
-    )
+    assert planned(convert(seeded(SmallResNet), beta=0, skip="conv2")[1])["conv2"].left_alone == "excluded by name"
 
 
 def test_first_and_skipped_layers():

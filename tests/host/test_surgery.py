@@ -139,8 +139,7 @@ def test_apply_leaves_the_original_and_keeps_everything_else():
     converted = surgery.apply(full_plan(model), model)
     assert type(model.conv1) is nn.Conv2d
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(model.state_dict().values(), before.state_dict().values(), strict=True)
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), before.state_dict().values(), strict=True)
     )
     assert isinstance(converted.conv1, GDWSConv2d)
     assert isinstance(converted.conv2, GDWSConv2d)
@@ -218,11 +217,7 @@ def test_a_plan_may_use_another_name_of_a_layer():
         ([conv_plan(), conv_plan("conv2")], "layers[1].weight_shape"),
         ([conv_plan(), conv_plan("shortcut", (16, 8, 1, 1))], "layers[1].ranks"),
         (
-            [
-                LayerPlan(
-                    name="gone", kind="linear", weight_shape=(1, 1), parameters_dense=1, left_alone="linear"
-                )
-            ],
+            [LayerPlan(name="gone", kind="linear", weight_shape=(1, 1), parameters_dense=1, left_alone="linear")],
             "layers[0].name",
         ),
     ],

@@ -372,10 +372,9 @@ def make_tensorrt(gpu, version="8.5.2.2", lacking=()):
             try:
                 outputs = self._session.run([tensor.name for tensor in self._engine._outputs], feed)
             except Exception as error:
-                kind = MemoryError if "alloc" in str(error).lower() else LogicError
-                raise kind(
-                    "cuStreamSynchronize failed: out of memory" if kind is MemoryError else str(error)
-                ) from error
+                if "alloc" in str(error).lower():
+                    raise MemoryError("cuStreamSynchronize failed: out of memory") from error
+                raise LogicError(str(error)) from error
             for tensor, found in zip(self._engine._outputs, outputs):
                 self._array(tensor)[...] = found
 

@@ -77,9 +77,7 @@ class LayerPlan:
             raise PlanFormatError("weight_shape", "a layer with ranks needs (M, C, Kh, Kw), none of them 0")
         M, C, Kh, Kw = self.weight_shape
         if len(self.ranks) != C:
-            raise PlanFormatError(
-                "ranks", f"expected {C} ranks, one per input channel, got {len(self.ranks)}"
-            )
+            raise PlanFormatError("ranks", f"expected {C} ranks, one per input channel, got {len(self.ranks)}")
         for index, rank in enumerate(self.ranks):
             if not 0 <= rank <= min(M, Kh * Kw):
                 raise PlanFormatError(f"ranks[{index}]", f"expected 0 to {min(M, Kh * Kw)}, got {rank}")

@@ -75,9 +75,7 @@ def _row(layer: LayerPlan) -> tuple[str, ...]:
 def _notes(plan: Plan) -> list[str]:
     totals = plan.totals
     dense, gdws = totals.parameters_dense, totals.parameters_gdws
-    notes = [
-        f"size of the parameters in float32: {size_mib(dense):.2f} MiB before, {size_mib(gdws):.2f} MiB after"
-    ]
+    notes = [f"size of the parameters in float32: {size_mib(dense):.2f} MiB before, {size_mib(gdws):.2f} MiB after"]
     if plan.constraint == "given":
         notes.append("ranks: given")
     else:

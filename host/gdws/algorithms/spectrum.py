@@ -89,9 +89,7 @@ class Spectrum:
         for block in _channel_blocks(M, C, Kh * Kw):
             top = int(g[block].max())
             kept = slice(starts[block.start], starts[block.stop])
-            right = (
-                self.filters[block, :top].reshape(block.stop - block.start, top, Kh * Kw).transpose(0, 2, 1)
-            )
+            right = self.filters[block, :top].reshape(block.stop - block.start, top, Kh * Kw).transpose(0, 2, 1)
             products = _submatrices(self.weight, block) @ right.astype(self.weight.dtype)  # (block, M, top)
             pointwise[:, kept] = products[channels[kept] - block.start, :, components[kept]].T
         return Factors(channels=channels, depthwise=depthwise, pointwise=pointwise)

@@ -36,9 +36,7 @@ def spectra(draw):
 def cases(draw):
     spectrum = draw(spectra())
     channels = len(spectrum.squares)
-    alphas = draw(
-        st.none() | st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=channels, max_size=channels)
-    )
+    alphas = draw(st.none() | st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=channels, max_size=channels))
     return spectrum, alphas
 
 
@@ -148,9 +146,7 @@ def test_mego_spends_nothing_where_nothing_is_gained():
 def test_equal_lego_is_the_least_equal_rank(case, beta):
     spectrum, alphas = case
     channels, components = spectrum.squares.shape
-    meeting = [
-        r for r in range(components + 1) if weighted_error(spectrum, np.full(channels, r), alphas) <= beta
-    ]
+    meeting = [r for r in range(components + 1) if weighted_error(spectrum, np.full(channels, r), alphas) <= beta]
     assert equal_lego(spectrum, beta, alphas).tolist() == [min(meeting)] * channels
 
 
@@ -190,6 +186,4 @@ def test_lego_on_real_spectra_meets_its_bound_and_no_smaller_sum_does(seed):
     ranks = lego(spectrum, beta)
     assume(ranks.sum() > 0)
     assert weighted_error(spectrum, ranks) <= beta
-    assert all(
-        weighted_error(spectrum, g) > beta for g in every_choice(spectrum) if g.sum() == ranks.sum() - 1
-    )
+    assert all(weighted_error(spectrum, g) > beta for g in every_choice(spectrum) if g.sum() == ranks.sum() - 1)

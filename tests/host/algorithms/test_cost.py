@@ -32,9 +32,7 @@ def test_weighted_error_is_that_of_the_factors():
     factors = spectrum.factors(ranks)
     approximation = np.zeros_like(weight)
     for component, channel in enumerate(factors.channels):
-        approximation[:, channel] += (
-            factors.pointwise[:, component, None, None] * factors.depthwise[component]
-        )
+        approximation[:, channel] += factors.pointwise[:, component, None, None] * factors.depthwise[component]
     expected = np.sum(alphas * np.sum((weight - approximation) ** 2, axis=(0, 2, 3)))
     assert weighted_error(spectrum, ranks, alphas) == pytest.approx(expected, rel=1e-12)
 

@@ -38,9 +38,7 @@ def layer_plans(draw, name):
     ranks = draw(st.lists(rank, min_size=C, max_size=C)) if layout == "gather" else [draw(rank)] * C
     numbers = {field: draw(st.floats(0, 1e9)) for field in ("e2", "energy")}
     shares = draw(st.none() | st.just("other"))
-    return converted(
-        name, shape, tuple(ranks), layout, parameters_dense=C * M * Kh * Kw, shares=shares, **numbers
-    )
+    return converted(name, shape, tuple(ranks), layout, parameters_dense=C * M * Kh * Kw, shares=shares, **numbers)
 
 
 @st.composite

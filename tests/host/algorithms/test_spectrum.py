@@ -137,9 +137,7 @@ def test_weighted_scales_each_channel():
     np.testing.assert_array_equal(spectrum.weighted(), spectrum.squares)
 
 
-@pytest.mark.parametrize(
-    "alphas", [[1.0, 1.0], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0], [1.0, np.inf, 1.0], 1.0]
-)
+@pytest.mark.parametrize("alphas", [[1.0, 1.0], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0], [1.0, np.inf, 1.0], 1.0])
 def test_alphas_that_make_no_sense_are_refused(alphas):
     with pytest.raises(ValueError, match="alphas"):
         decompose(weight_of((8, 3, 3, 3))).weighted(alphas)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gdws_agent.backends.tensorrt_inspect import counts_in_words, layer_precisions, precision_in_force
+
+
+def layer(kind, weights=8):
+    return {"Name": "layer", "Inputs": [{"Format/Datatype": kind}], "Weights": {"Type": "Float", "Count": weights}}
+
+
+def information(*layers):
+    return json.dumps({"Layers": list(layers), "Bindings": ["input", "logits"]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [
+        ("Row major linear FP32", "fp32"),
+        ("Float", "fp32"),
+        ("Half", "fp16"),
+        ("Channel major FP16 format where channel % 8 == 0", "fp16"),
+        ("Thirty-two wide channel vectorized row major Int8 format.", "int8"),
+        ("BFloat16", "bf16"),
+        ("FP8", "fp8"),
+    ],
+)
+def test_each_name_of_a_type(kind, precision):
+    assert layer_precisions(information(layer(kind))) == {precision: 1}
+
+
+def test_layers_without_weights_do_not_count():
+    assert layer_precisions(information(layer("Half"), layer("Float", 0), {"Name": "reformat"})) == {"fp16": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", '{"Layers": ["conv"]}', '{"Layers": [{"Weights": {"Count": 1}}]}']
+)
+def test_an_engine_that_does_not_tell(text):
+    assert layer_precisions(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "counts", "precision"),
+    [
+        ("fp32", {}, "fp32"),
+        ("fp16", {"fp16": 1, "fp32": 20}, "fp16"),
+        ("fp16", {"fp32": 20}, "fp32"),
+        ("fp16", {"fp32": 20, "int8": 21}, "int8"),
+        ("tf32", {"fp32": 3}, "tf32"),
+        ("tf32", {"fp16": 3}, "fp16"),
+    ],
+)
+def test_the_precision_in_force(asked, counts, precision):
+    assert precision_in_force(asked, counts) == precision
+
+
+def test_in_words():
+    assert counts_in_words({"fp32": 1, "fp16": 20}) == ["layers_fp16=20", "layers_fp32=1"]
