@@ -108,9 +108,7 @@ def pack(
     attacked = 0 if verification.attack is None else len(images)
     progress.start(len(variants) * (1 + attacked), f"pack {name}")
     for variant in variants:
-        entry, files, classes[variant.name] = _pack_variant(
-            variant, images, labels, verification.attack, progress
-        )
+        entry, files, classes[variant.name] = _pack_variant(variant, images, labels, verification.attack, progress)
         entries.append(entry)
         members |= files
     if len(set(classes.values())) > 1:
@@ -144,14 +142,10 @@ def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
 
 def _check_names(name: str, variants: Sequence[PackedVariant]) -> None:
     """Refuse before hours of work what the manifest would refuse after them."""
-    fields = {"name": name} | {
-        f"variants[{index}].name": variant.name for index, variant in enumerate(variants)
-    }
+    fields = {"name": name} | {f"variants[{index}].name": variant.name for index, variant in enumerate(variants)}
     for field, text in fields.items():
         if not re.fullmatch(NAME_PATTERN, text):
-            raise ManifestInvalid(
-                f"{text!r} is no name", field=field, hint="use letters, digits, '.', '_' and '-'"
-            )
+            raise ManifestInvalid(f"{text!r} is no name", field=field, hint="use letters, digits, '.', '_' and '-'")
     if len({variant.name for variant in variants}) < len(variants):
         raise ManifestInvalid("variant names must differ", field="variants")
 
@@ -238,9 +232,7 @@ def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
     """MACs of one image in convolutions and linear layers, whatever they stand for."""
     layers = surgery.inspect(network, input_shape, convert_first=True)
     return sum(
-        height * width * dense_weights(layer.weight_shape)
-        for layer in layers
-        for height, width in layer.grids or ()
+        height * width * dense_weights(layer.weight_shape) for layer in layers for height, width in layer.grids or ()
     )
 
 
@@ -248,9 +240,7 @@ def _method(plan: Plan) -> str:
     """E.g. ``beta=0.05 with alphas, gather``."""
     budget = plan.constraint if plan.budget is None else f"{plan.constraint}={plan.budget:g}"
     layouts = sorted({layer.layout for layer in plan.converted if layer.layout is not None})
-    return ", ".join(
-        [f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])]
-    )
+    return ", ".join([f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])])
 
 
 def _summary(layer: LayerPlan) -> LayerSummary:

@@ -174,9 +174,7 @@ def _named_network(
         stored = json.loads(checkpoint.metadata.get("net_options", "{}"))
         return name, {**stored, **options}
     except (ValueError, TypeError) as error:
-        raise CheckpointUnreadable(
-            f"{path}: the metadata field net_options is malformed", path=str(path)
-        ) from error
+        raise CheckpointUnreadable(f"{path}: the metadata field net_options is malformed", path=str(path)) from error
 
 
 def _require_fit(model: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -190,9 +188,7 @@ def _require_fit(model: nn.Module, weights: Mapping[str, torch.Tensor], path: Pa
     wrong_shape = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
     if not (missing or unexpected or wrong_shape):
         return
-    shapes = [
-        f"{key} {tuple(weights[key].shape)} instead of {tuple(expected[key].shape)}" for key in wrong_shape
-    ]
+    shapes = [f"{key} {tuple(weights[key].shape)} instead of {tuple(expected[key].shape)}" for key in wrong_shape]
     parts = [
         f"{len(keys)} {what}: {_shortened(keys)}"
         for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))

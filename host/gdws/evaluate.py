@@ -122,13 +122,9 @@ def predict(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tor
     """The predicted classes (N,), once the logits are known to be finite and to cover the labels."""
     logits: torch.Tensor = model(images)
     if logits.ndim != 2 or len(logits) != len(images):
-        raise ModelError(
-            f"images {tuple(images.shape)} give an output {tuple(logits.shape)}, not logits (N, classes)"
-        )
+        raise ModelError(f"images {tuple(images.shape)} give an output {tuple(logits.shape)}, not logits (N, classes)")
     if not bool(torch.isfinite(logits).all()):
-        raise ModelError(
-            "the network's logits hold NaN or infinity", hint="check the weights and the pixel range"
-        )
+        raise ModelError("the network's logits hold NaN or infinity", hint="check the weights and the pixel range")
     if int(labels.max()) >= logits.shape[1] or int(labels.min()) < 0:
         raise DataError(
             f"labels run from {int(labels.min())} to {int(labels.max())}, the network has {logits.shape[1]} classes"

@@ -106,9 +106,7 @@ def _trace(model: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # the exporter lets through whatever its passes and the network raise
-            raise ExportError(
-                f"the network cannot be exported to ONNX: {_first_line(error)}", hint=_HINT
-            ) from error
+            raise ExportError(f"the network cannot be exported to ONNX: {_first_line(error)}", hint=_HINT) from error
         exported = onnx.load(path)
     exported.ir_version = min(exported.ir_version, IR_VERSION)
     gather_constants(exported)
@@ -202,9 +200,7 @@ def _run(content: bytes, batches: Sequence[Images]) -> list[Logits]:
         import onnxruntime
     except ImportError:
         evaluator = ReferenceEvaluator(content)
-        return [
-            np.asarray(evaluator.run([OUTPUT_NAME], {INPUT_NAME: images})).squeeze(0) for images in batches
-        ]
+        return [np.asarray(evaluator.run([OUTPUT_NAME], {INPUT_NAME: images})).squeeze(0) for images in batches]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
@@ -216,9 +212,7 @@ def _run(content: bytes, batches: Sequence[Images]) -> list[Logits]:
 
 def _compare(found: Logits, expected: Logits) -> None:
     if found.shape != expected.shape:
-        raise ExportError(
-            f"exported, the network gives {found.shape} instead of {expected.shape}", hint=_BATCH_HINT
-        )
+        raise ExportError(f"exported, the network gives {found.shape} instead of {expected.shape}", hint=_BATCH_HINT)
     scale = float(np.abs(expected).max())
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE * max(scale, 1e-30):

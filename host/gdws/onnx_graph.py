@@ -84,9 +84,7 @@ def fold_shapes(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     while True:
-        constants = {
-            tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if _is_small(tensor)
-        }
+        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if _is_small(tensor)}
         shapes = _static_shapes(model)
         kept, folded = [], []
         for node in graph.node:
@@ -130,9 +128,7 @@ def pad_explicitly(model: onnx.ModelProto) -> None:
         node.attribute.append(helper.make_attribute("pads", [*begins, *ends]))
 
 
-def rename(
-    model: onnx.ModelProto, node_name: Callable[[str], str], weight_name: Callable[[str], str | None]
-) -> None:
+def rename(model: onnx.ModelProto, node_name: Callable[[str], str], weight_name: Callable[[str], str | None]) -> None:
     """Name nodes and tensors for people.
 
     Each node is renamed to ``node_name`` of its name, made unique, and its outputs after it. Each initialiser is
@@ -145,12 +141,8 @@ def rename(
     taken: set[str] = set()
     for node in graph.node:
         node.name = _unused(node_name(node.name), taken)
-        fed = {
-            tensor: f"{node.name}.{index}" for index, tensor in enumerate(node.input) if tensor in constants
-        }
-        made = {
-            tensor: f"{node.name}:{index}" for index, tensor in enumerate(node.output) if tensor not in kept
-        }
+        fed = {tensor: f"{node.name}.{index}" for index, tensor in enumerate(node.input) if tensor in constants}
+        made = {tensor: f"{node.name}:{index}" for index, tensor in enumerate(node.output) if tensor not in kept}
         names.update(fed | made)
         constants -= set(fed)
     for tensor in graph.initializer:
@@ -197,23 +189,15 @@ def _free_shape(
     if (intercept + slope * sizes[1] != second).any():
         raise BatchDependence(f"the tensor {tensor.name!r} is no linear function of the batch size")
     users = [node for node in graph.node if tensor.name in node.input]
-    if (
-        all(node.op_type == "Reshape" for node in users)
-        and np.count_nonzero(slope) == 1
-        and not (first == -1).any()
-    ):
+    if all(node.op_type == "Reshape" for node in users) and np.count_nonzero(slope) == 1 and not (first == -1).any():
         tensor.CopyFrom(numpy_helper.from_array(np.where(slope != 0, -1, first), tensor.name))
         return []
     graph.initializer.remove(tensor)
     graph.initializer.append(numpy_helper.from_array(slope, f"{tensor.name}.per_image"))
     graph.initializer.append(numpy_helper.from_array(intercept, f"{tensor.name}.fixed"))
     return [
-        helper.make_node(
-            "Mul", [_BATCH, f"{tensor.name}.per_image"], [f"{tensor.name}.scaled"], f"{tensor.name}_Mul"
-        ),
-        helper.make_node(
-            "Add", [f"{tensor.name}.scaled", f"{tensor.name}.fixed"], [tensor.name], f"{tensor.name}_Add"
-        ),
+        helper.make_node("Mul", [_BATCH, f"{tensor.name}.per_image"], [f"{tensor.name}.scaled"], f"{tensor.name}_Mul"),
+        helper.make_node("Add", [f"{tensor.name}.scaled", f"{tensor.name}.fixed"], [tensor.name], f"{tensor.name}_Add"),
     ]
 
 
@@ -258,9 +242,7 @@ def _shape_value(
         return shapes[node.input[0]]
     if node.op_type not in _SHAPE_OPERATORS or not all(name in constants for name in node.input):
         return None
-    (result,) = ReferenceEvaluator(node, opsets={"": opset}).run(
-        None, {name: constants[name] for name in node.input}
-    )
+    (result,) = ReferenceEvaluator(node, opsets={"": opset}).run(None, {name: constants[name] for name in node.input})
     value = np.asarray(result)
     of_shape = value.size <= _SHAPE_SIZE and helper.np_dtype_to_tensor_dtype(value.dtype) in _SHAPE_TYPES
     return value if of_shape else None

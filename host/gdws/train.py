@@ -336,9 +336,7 @@ def _require_suitable(settings: TrainSettings, model: nn.Module, data: Dataset, 
         check_images(split.images, split.labels)
     channels, *_ = nets.info(settings.net).input_shape
     if data.train.images.shape[1] != channels:
-        raise DataError(
-            f"{settings.net} takes {channels} channels, {data.name} has {data.train.images.shape[1]}"
-        )
+        raise DataError(f"{settings.net} takes {channels} channels, {data.name} has {data.train.images.shape[1]}")
     probe = data.validation.first(1).images.to(device)
     with evaluation_mode(model):
         predict(model, probe, torch.tensor([data.classes - 1], device=device))
@@ -365,9 +363,7 @@ def _metadata(run: _Run, command: str | None) -> dict[str, str]:
         "net_options": json.dumps(dict(run.settings.net_options)),
         "data": run.data.name,
         "training": json.dumps(run.settings.to_dict()),
-        "validation": json.dumps(
-            {**dataclasses.asdict(run.best), "attack": run.settings.validation_attack.to_dict()}
-        ),
+        "validation": json.dumps({**dataclasses.asdict(run.best), "attack": run.settings.validation_attack.to_dict()}),
         "torch_version": torch.__version__,
     }
     return fields if command is None else {**fields, "command": command}

@@ -154,9 +154,7 @@ def test_progress_counts_each_image_once():
 def test_its_fields_are_those_of_the_contract(attack):
     result = evaluate(Brightness(), IMAGES, LABELS, attack)
     stored = json.loads(json.dumps(result.to_dict()))
-    known = HostEvaluation(
-        data="grey", natural=stored["natural"], robust=stored["robust"], attack=stored["attack"]
-    )
+    known = HostEvaluation(data="grey", natural=stored["natural"], robust=stored["robust"], attack=stored["attack"])
     assert (known.natural, known.robust) == (result.natural, result.robust)
     assert stored["torch_version"] == torch.__version__
     assert stored["duration_s"] > 0

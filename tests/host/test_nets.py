@@ -80,9 +80,7 @@ def test_preact_resnet18_computes_what_its_description_says():
             if stride == 2:
                 shortcut = F.conv2d(activated, weights[f"{name}.shortcut.0.weight"], stride=2)
             inner = F.conv2d(activated, weights[f"{name}.conv1.weight"], stride=stride, padding=1)
-            out = (
-                F.conv2d(bn_relu(inner, f"{name}.bn2"), weights[f"{name}.conv2.weight"], padding=1) + shortcut
-            )
+            out = F.conv2d(bn_relu(inner, f"{name}.bn2"), weights[f"{name}.conv2.weight"], padding=1) + shortcut
     pooled = F.avg_pool2d(bn_relu(out, "bn"), 4).flatten(1)
     expected = F.linear(pooled, weights["linear.weight"], weights["linear.bias"])
     with torch.no_grad():

@@ -30,9 +30,7 @@ def test_calls_are_found_in_every_protocol(tmp_path, protocol):
 def test_state_dicts_call_nothing_foreign(tmp_path, zipped):
     path = tmp_path / "x"
     state = torch.nn.Conv2d(1, 2, 3).state_dict()
-    torch.save(
-        {"state_dict": state, "half": torch.zeros(2).half()}, path, _use_new_zipfile_serialization=zipped
-    )
+    torch.save({"state_dict": state, "half": torch.zeros(2).half()}, path, _use_new_zipfile_serialization=zipped)
     assert foreign_globals(path) == []
 
 

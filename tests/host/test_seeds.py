@@ -4,12 +4,7 @@ from gdws.seeds import derive_seed
 
 
 def test_each_purpose_has_a_seed_of_its_own():
-    seeds = {
-        derive_seed(seed, purpose, n)
-        for seed in range(3)
-        for purpose in ("epoch", "attack")
-        for n in range(50)
-    }
+    seeds = {derive_seed(seed, purpose, n) for seed in range(3) for purpose in ("epoch", "attack") for n in range(50)}
     assert len(seeds) == 300
     assert all(0 <= seed < 2**63 for seed in seeds)
 

@@ -300,9 +300,7 @@ def test_shifted_images_are_moved_whole(most, seed):
         for down, right in itertools.product(range(-most, most + 1), repeat=2):
             shifted = torch.roll(before, (down, right), dims=(1, 2))
             rows, columns = torch.arange(6), torch.arange(7)
-            outside = (((rows - down) % 6) != rows - down)[:, None] | (
-                ((columns - right) % 7) != columns - right
-            )
+            outside = (((rows - down) % 6) != rows - down)[:, None] | (((columns - right) % 7) != columns - right)
             candidates.append(torch.where(outside, 0.0, shifted))
         assert any(torch.equal(after, candidate) for candidate in candidates)
 

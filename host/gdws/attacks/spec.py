@@ -30,9 +30,7 @@ class AttackSpec:
 
     def __post_init__(self) -> None:
         if (self.name, self.norm) != ("pgd", "linf"):
-            raise GdwsError(
-                f"there is no attack {self.name!r} in the norm {self.norm!r}", hint="use pgd in linf"
-            )
+            raise GdwsError(f"there is no attack {self.name!r} in the norm {self.norm!r}", hint="use pgd in linf")
         _require(math.isfinite(self.eps) and 0 <= self.eps <= 1, "eps", self.eps, "in [0, 1]")
         _require(math.isfinite(self.step) and self.step > 0, "step", self.step, "greater than 0")
         _require(self.iterations >= 1, "iterations", self.iterations, "at least 1")

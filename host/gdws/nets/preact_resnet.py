@@ -48,9 +48,7 @@ class PreActResNet(nn.Module):
     The pool is global. On 32x32 images and four stages it is the 4x4 pool of the original.
     """
 
-    def __init__(
-        self, *, blocks: Sequence[int], widths: Sequence[int], in_channels: int, classes: int
-    ) -> None:
+    def __init__(self, *, blocks: Sequence[int], widths: Sequence[int], in_channels: int, classes: int) -> None:
         super().__init__()
         if min(*blocks, *widths, in_channels, classes) < 1:
             raise ValueError("blocks, widths, channels and classes must be at least 1")
@@ -82,9 +80,7 @@ def preact_resnet18(*, classes: int = 10) -> PreActResNet:
 
 def mnist_preact_resnet(*, width: int = 32, classes: int = 10) -> PreActResNet:
     """A narrow three-stage form for 28x28 grey images: 695,658 parameters at the default width."""
-    return PreActResNet(
-        blocks=(2, 2, 2), widths=(width, 2 * width, 4 * width), in_channels=1, classes=classes
-    )
+    return PreActResNet(blocks=(2, 2, 2), widths=(width, 2 * width, 4 * width), in_channels=1, classes=classes)
 
 
 NETWORKS = (

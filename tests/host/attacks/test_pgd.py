@@ -81,9 +81,7 @@ def test_the_loss_rises_more_than_under_noise():
     spec = AttackSpec(eps=0.2, step=0.05, iterations=10)
     noise = pgd(model, images, labels, dataclasses.replace(spec, step=1e-12))
     adversarial = pgd(model, images, labels, spec)
-    clean, noisy, attacked = (
-        float(F.cross_entropy(model(x), labels).detach()) for x in (images, noise, adversarial)
-    )
+    clean, noisy, attacked = (float(F.cross_entropy(model(x), labels).detach()) for x in (images, noise, adversarial))
     assert attacked > noisy + 0.1
     assert attacked > clean + 0.1
 

@@ -36,7 +36,5 @@ def test_it_reads_as_the_field_writes_it():
     ],
 )
 def test_illegal_values_are_named(field, value):
-    with pytest.raises(
-        GdwsError, match=field if field in ("eps", "step", "iterations", "restarts") else value
-    ):
+    with pytest.raises(GdwsError, match=field if field in ("eps", "step", "iterations", "restarts") else value):
         AttackSpec(**{field: value})
