@@ -37,7 +37,7 @@ demo: $(VENV) ## Convert, evaluate, pack, benchmark and report on the shipped ne
 test: test-main test-py38 ## Run every test
 
 test-main: $(VENV)
-	.venv/bin/python -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_FLAGS)
 
 # The contract and the agent once more, under the interpreter and the versions of JetPack 5.
 ifeq ($(strip $(PYTHON38)),)
@@ -61,13 +61,14 @@ clean: ## Remove environments, caches and demo output
 	rm -rf .venv .venv38 $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find host device tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml
+$(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/tensorrt-builder.txt
 	@if [ -z "$(PYTHON)" ]; then
 	    echo "error: no Python 3.10 or newer found; install one or name it with PYTHON=/path/to/python" >&2; exit 2
 	fi
 	echo "setting up .venv with $(PYTHON) (once; several minutes where torch must be downloaded)"
 	"$(PYTHON)" -m venv --clear .venv
 	.venv/bin/python $(PIP) -c host/constraints.txt -e 'device[onnxruntime]' -e 'host[dev]'
+	.venv/bin/python $(PIP) --no-deps -r tests/tensorrt-builder.txt
 	touch $@
 
 $(VENV38): device/constraints/jetpack5.txt device/pyproject.toml

@@ -22,6 +22,9 @@ from .verification import Record
 #: Adversarial inputs lie close to the decision boundary, so single ones may tip over; one always may.
 ACCURACY_TOLERANCE = {"fp32": 0.01, "tf32": 0.01, "fp16": 0.02}
 
+#: Precision -> the logit tolerance that its rounding takes through some twenty layers. A request may allow more.
+LEAST_LOGIT_TOLERANCE = {"fp32": 0.0, "tf32": 0.005, "fp16": 0.02}
+
 
 class Logits(NamedTuple):
     """Logits (N, classes) of the same inputs, on the device and on the host. The host's are finite."""
@@ -35,6 +38,11 @@ class Rule(NamedTuple):
 
     tolerance_rel: float
     tolerance_accuracy: float
+
+    @classmethod
+    def of(cls, precision: str, tolerance_rel: float) -> Rule:
+        """Return the rule for ``precision`` where a request asks for ``tolerance_rel``."""
+        return cls(max(tolerance_rel, LEAST_LOGIT_TOLERANCE[precision]), ACCURACY_TOLERANCE[precision])
 
 
 def compare(labels: np.ndarray, natural: Logits, adversarial: Optional[Logits], rule: Rule) -> Parity:

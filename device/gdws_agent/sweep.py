@@ -28,7 +28,7 @@ from .backends.base import Backend, Engine, EngineSpec, Step
 from .backends.errors import BackendError, OutOfMemory
 from .environment import Activity, activity, describe_environment, snapshot, usable_cores
 from .messages import CellEvent, Event, StageEvent, WorkOrder
-from .parity import ACCURACY_TOLERANCE, Logits, Rule, compare, make_batch, replay
+from .parity import Logits, Rule, compare, make_batch, replay
 from .power.base import Sensor
 from .power.base import Window as PowerWindow
 from .power.recording import Recording
@@ -150,7 +150,7 @@ class Sweep:
         natural = self._replay(candidate, read_natural(self._bundle, verification, candidate.variant))
         recorded = read_adversarial(self._bundle, candidate.variant)
         adversarial = None if recorded is None else self._replay(candidate, recorded)
-        rule = Rule(self._order.protocol.parity_tolerance, ACCURACY_TOLERANCE[self._order.precision])
+        rule = Rule.of(self._order.precision, self._order.protocol.parity_tolerance)
         parity = compare(verification.labels, natural, adversarial, rule)
         candidate.findings.parity = parity
         if not parity.passed:

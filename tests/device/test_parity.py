@@ -164,3 +164,10 @@ def test_make_batch_goes_round(size, start, rows):
     assert list(batch[:, 0]) == rows
     assert batch.flags.c_contiguous
     assert batch.flags.writeable
+
+
+def test_a_narrow_precision_gets_the_tolerance_that_its_rounding_needs() -> None:
+    assert Rule.of("fp32", 1e-3).tolerance_rel == 1e-3
+    assert Rule.of("fp16", 1e-3).tolerance_rel > 1e-3
+    assert Rule.of("fp16", 0.5).tolerance_rel == 0.5
+    assert Rule.of("fp16", 1e-3).tolerance_accuracy > Rule.of("fp32", 1e-3).tolerance_accuracy

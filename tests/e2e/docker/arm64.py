@@ -28,6 +28,10 @@ BINFMT = Path("/proc/sys/fs/binfmt_misc")
 PYTHON = "3.11"
 PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)))
 
+#: Left out, because the emulator shows: it adds words of its own when a program aborts, and a worker
+#: takes longer to start than the short silence that these tests allow.
+SHOWS_EMULATOR = ("abort", "silent_worker", "hung_variant")
+
 #: What the kernel recognises an arm64 program by: the head of its ELF file, and which bits of it count.
 _MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
@@ -94,7 +98,8 @@ def run_tests(engine: Engine, packages: Path, arguments: list[str]) -> int:
         f"{packages}:/packages:ro",
     ]
     command += ["--env", "PYTHONPATH=/packages:/src/device", "--env", "OMP_NUM_THREADS=1", "--workdir", "/src", IMAGE]
-    command += ["python3", "-m", "pytest", "-p", "no:cacheprovider", *(arguments or ["tests/contract", "tests/device"])]
+    command += ["python3", "-m", "pytest", "-p", "no:cacheprovider", "-k", f"not ({' or '.join(SHOWS_EMULATOR)})"]
+    command += arguments or ["tests/contract", "tests/device"]
     say("         python3 -m pytest, under arm64")
     return subprocess.run(command, env=engine.process_environment()).returncode
 
