@@ -13,6 +13,7 @@ from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.plan import LAYOUTS, Constraint, LayerPlan, Layout, Plan
 from gdws.algorithms.spectrum import Ints, Spectrum
 from gdws.errors import PlanError
+from gdws.parallel import map_in_threads
 from gdws.surgery import Layer
 
 
@@ -63,8 +64,7 @@ def convert(
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
     layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
-    spectra = {layer.name: surgery.spectrum(layer) for layer in layers if layer.eligible and layer.shares is None}
-    spectra |= {layer.name: spectra[layer.shares] for layer in layers if layer.eligible and layer.shares}
+    spectra = _spectra(layers)
     made = Plan(
         layers=tuple(
             _layer_plan(layer, spectra.get(layer.name), constraint, budget, alphas, layout) for layer in layers
@@ -76,6 +76,14 @@ def convert(
         other_parameters=sum(p.numel() for p in model.parameters()) - sum(layer.parameters for layer in layers),
     )
     return surgery.apply(made, model, spectra=spectra), made
+
+
+def _spectra(layers: Sequence[Layer]) -> dict[str, Spectrum]:
+    """The spectrum of each eligible layer by name; layers that share a weight share it."""
+    eligible = [layer for layer in layers if layer.eligible]
+    holders = [layer for layer in eligible if layer.shares is None]
+    spectra = dict(zip((layer.name for layer in holders), map_in_threads(surgery.spectrum, holders), strict=True))
+    return {layer.name: spectra[layer.shares or layer.name] for layer in eligible}
 
 
 def _one_constraint(

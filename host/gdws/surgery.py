@@ -18,11 +18,12 @@ from torch.nn.parameter import is_lazy
 
 from gdws import eligibility
 from gdws.algorithms.plan import LayerPlan, Plan
-from gdws.algorithms.spectrum import Spectrum, SpectrumError, decompose
+from gdws.algorithms.spectrum import Factors, Spectrum, SpectrumError, decompose
 from gdws.eligibility import Weighted
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
 from gdws.layers import GDWSConv2d, replace
 from gdws.modes import evaluation_mode
+from gdws.parallel import map_in_threads
 
 Grid = tuple[int, int]
 
@@ -136,18 +137,18 @@ def apply(plan: Plan, model: nn.Module, *, spectra: Mapping[str, Spectrum] | Non
     :class:`~gdws.errors.NonFiniteWeights`, and :class:`~gdws.errors.ModelError` if the network cannot be
     copied.
     """
-    known = spectra or {}
     targets = _targets(plan, model)
     converted = _copy(model)
+    known = spectra or {}
+    factors = map_in_threads(lambda target: _factors(*target, known), targets)
     replacements: dict[int, nn.Module] = {}
     twins: dict[int, GDWSConv2d] = {}
-    for planned, layer in targets:
+    for (planned, layer), weights in zip(targets, factors, strict=True):
         conv = cast(nn.Conv2d, converted.get_submodule(layer.name))
-        twin = twins.get(id(conv.weight))
-        replacement = _gdws_conv(conv, planned, known.get(layer.name) or spectrum(layer))
-        if twin is not None:
+        replacement = _gdws_conv(conv, planned, weights)
+        twin = twins.setdefault(id(conv.weight), replacement)
+        if twin is not replacement:
             replacement.tie_weights(twin)
-        twins.setdefault(id(conv.weight), replacement)
         replacements[id(conv)] = replacement
     return replace(converted, replacements)
 
@@ -279,11 +280,15 @@ def _copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _gdws_conv(conv: nn.Conv2d, planned: LayerPlan, values: Spectrum) -> GDWSConv2d:
+def _factors(planned: LayerPlan, layer: Layer, spectra: Mapping[str, Spectrum]) -> Factors:
+    assert planned.ranks is not None
+    return (spectra.get(layer.name) or spectrum(layer)).factors(planned.ranks)
+
+
+def _gdws_conv(conv: nn.Conv2d, planned: LayerPlan, factors: Factors) -> GDWSConv2d:
     """The GDWS convolution that the plan makes of ``conv``."""
     assert planned.ranks is not None
     assert planned.layout is not None
-    factors = values.factors(planned.ranks)
     depthwise, pointwise = (
         torch.from_numpy(array).to(conv.weight).requires_grad_(conv.weight.requires_grad)
         for array in (factors.depthwise, factors.pointwise)
