@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
@@ -17,8 +19,6 @@ def test_the_first_exception_is_raised():
 
 
 def test_as_many_threads_are_used_as_torch_uses(monkeypatch):
-    import threading
-
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     meeting = threading.Barrier(2, timeout=30)
     assert map_in_threads(lambda _: meeting.wait() >= 0, range(2)) == [True, True]
