@@ -170,7 +170,7 @@ def overhead_us() -> dict[str, float]:
 
 def verdict(found: dict[str, float]) -> str:
     """Return whether the ratio is within the limit, beyond it, or too noisy to tell."""
-    if 1 - LIMIT <= found["low"] and found["high"] <= 1 + LIMIT:
+    if found["low"] >= 1 - LIMIT and found["high"] <= 1 + LIMIT:
         return "agrees"
     return "differs" if found["high"] < 1 - LIMIT or found["low"] > 1 + LIMIT else "noisy"
 
@@ -190,8 +190,8 @@ def table(results: dict[str, Any]) -> str:
             "",
             "Median latency of the same ONNX file in ONNX Runtime on the CPU. The ratio is agent / independent: the",
             "median over pairs of windows next to each other in time, with its 95 % interval (order statistics).",
-            f"It agrees when that interval is within {LIMIT * 100:.0f} % of 1, differs when all of it is beyond, and else",
-            "the machine was too noisy to tell.",
+            f"It agrees when that interval is within {LIMIT * 100:.0f} % of 1, differs when all of it is beyond,",
+            "and else the machine was too noisy to tell.",
             "",
             f"Machine: `{json.dumps(results['machine'])}`.",
             "",
