@@ -199,7 +199,7 @@ def check_tensorrt(import_module: Callable[[str], Any] = importlib.import_module
     """Check that TensorRT can be imported and is not too old."""
     try:
         version = str(import_module("tensorrt").__version__)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:  # a folder of types has no version
         yield Finding(
             "warning",
             "TensorRT",
