@@ -8,9 +8,8 @@ from typing import Optional
 
 
 def is_installed(module: str) -> bool:
-    """Return whether a top-level ``module`` can be found; a folder of types alone has no origin and is none."""
-    spec = importlib.util.find_spec(module)
-    return spec is not None and spec.origin is not None
+    """Return whether a top-level ``module`` can be found."""
+    return importlib.util.find_spec(module) is not None
 
 
 def version_of(*distributions: str) -> Optional[str]:
