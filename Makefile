@@ -55,7 +55,11 @@ check: $(VENV) ## Lint, types and import rules
 	.venv/bin/lint-imports --no-cache
 
 bench: $(VENV) ## Regenerate every table under benchmarks/
-	for script in benchmarks/*/run.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+	missed=""
+	for script in benchmarks/*/run.py; do
+	    echo "== $$script"; .venv/bin/python "$$script" || missed="$$missed $$script"
+	done
+	if [ -n "$$missed" ]; then echo "missed their target:$$missed" >&2; exit 1; fi
 
 clean: ## Remove environments, caches and demo output
 	rm -rf .venv .venv38 $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis

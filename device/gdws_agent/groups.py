@@ -1,14 +1,15 @@
 """What a request asks for, cut into groups, and what of a group is still to do. Pure functions.
 
-A group is the cells that share backend, precision and batch size. Its variants are measured
+A group is the cells that share power mode, backend, precision and batch size. Its variants are measured
 interleaved, so the group, not the cell, is the unit that is resumed.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Collection, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from gdws_contract.rest import BenchmarkRequest, Cell, CellKey, CellState
+from gdws_contract.rest import BenchmarkRequest, Cell, CellKey, CellState, PowerMode
 
 
 class Group(NamedTuple):
@@ -18,33 +19,38 @@ class Group(NamedTuple):
     precision: str
     batch_size: int
     variants: Tuple[str, ...]
+    power_mode: Optional[PowerMode] = None
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""
-        return CellKey(variant=variant, backend=self.backend, precision=self.precision, batch_size=self.batch_size)
+        return CellKey(
+            variant=variant,
+            backend=self.backend,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            power_mode=self.power_mode,
+        )
 
     def states(self, cells: Sequence[Cell]) -> Mapping[str, CellState]:
         """Return {variant: state} of those ``cells`` that belong to this group."""
-        ours = (self.backend, self.precision, self.batch_size)
-        return {
-            cell.key.variant: cell.state
-            for cell in cells
-            if (cell.key.backend, cell.key.precision, cell.key.batch_size) == ours
-        }
+        return {cell.key.variant: cell.state for cell in cells if cell.key == self.cell(cell.key.variant)}
 
 
 def plan_groups(request: BenchmarkRequest) -> Iterator[Group]:
     """Yield the groups of a resolved ``request`` in the order in which they are measured.
+
+    Power modes change least often: each change takes the machine seconds to settle.
 
     Raises:
         ValueError: variants or backends are not resolved yet.
     """
     if request.variants is None or request.backends is None:
         raise ValueError("the request is not resolved")
-    for backend in request.backends:
-        for precision in request.precisions:
-            for batch_size in request.batch_sizes:
-                yield Group(backend, precision, batch_size, tuple(request.variants))
+    modes: List[Optional[PowerMode]] = [None] if request.power_modes is None else list(request.power_modes)
+    for mode, backend, precision, batch_size in product(
+        modes, request.backends, request.precisions, request.batch_sizes
+    ):
+        yield Group(backend, precision, batch_size, tuple(request.variants), mode)
 
 
 def count_cells(request: BenchmarkRequest) -> int:

@@ -91,7 +91,11 @@ class JobRun:
             batch_size=group.batch_size,
             variants=variants,
             protocol=self._job.request.protocol,
+            batch_sizes=self._job.request.batch_sizes,
+            engine=self._job.request.engine,
+            profile=self._job.request.profile,
             power_sensor=self._workshop.power_sensor(),
+            power_mode=group.power_mode,
         )
         ending = run_group(self._workshop.command, order, self._workshop.settings, self._interrupt, on_event)
         if ending.kind in ("completed", "interrupted"):

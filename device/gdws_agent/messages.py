@@ -20,11 +20,17 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import Annotated, Literal
 
 from gdws_contract.base import Name, Record
-from gdws_contract.rest import BatchSize, Cell, CellKey, Protocol
+from gdws_contract.engines import EngineOptions
+from gdws_contract.profiles import ProfileOptions
+from gdws_contract.rest import BatchSize, Cell, CellKey, PowerMode, Protocol
 
 
 class WorkOrder(Record):
-    """One group of cells to measure."""
+    """One group of cells to measure.
+
+    ``batch_sizes`` are all of the request, for engines that serve several. ``power_mode`` and ``jetson_clocks``
+    are in force already; ``power_mode_name`` is what the machine calls it.
+    """
 
     job_id: Name
     bundle_path: str
@@ -34,18 +40,30 @@ class WorkOrder(Record):
     batch_size: BatchSize
     variants: List[Name]
     protocol: Protocol
+    batch_sizes: List[BatchSize] = Field(default_factory=list)
+    engine: EngineOptions = Field(default_factory=EngineOptions)
+    profile: Optional[ProfileOptions] = None
     power_sensor: Name = "none"
+    power_mode: Optional[PowerMode] = None
+    power_mode_name: Optional[str] = None
+    jetson_clocks: Optional[bool] = None
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""
-        return CellKey(variant=variant, backend=self.backend, precision=self.precision, batch_size=self.batch_size)
+        return CellKey(
+            variant=variant,
+            backend=self.backend,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            power_mode=self.power_mode,
+        )
 
 
 class StageEvent(Record):
     """The worker begins a stage; ``variant`` is whose, where it is one variant's."""
 
     event: Literal["stage"] = "stage"
-    stage: Literal["load", "build", "parity", "warm-up", "measure"]
+    stage: Literal["load", "rest", "build", "parity", "warm-up", "measure", "sustain", "profile"]
     variant: Optional[Name] = None
     round: Optional[int] = None
     rounds: Optional[int] = None

@@ -113,7 +113,7 @@ class Sweep:
                 for candidate in candidates:
                     self._fail(candidate, error)
                 return
-            self._each(candidates, self._build)
+            self._each(candidates, partial(self._build, verification.inputs))
             self._each(candidates, partial(self._check_parity, verification))
             self._each(candidates, partial(self._warm_up, batch))
             candidates = [candidate for candidate in candidates if not candidate.ended]
@@ -129,7 +129,7 @@ class Sweep:
         verification = read_verification(self._bundle)
         return verification, make_batch(verification.inputs, self._order.batch_size)
 
-    def _build(self, candidate: _Candidate) -> None:
+    def _build(self, calibration: np.ndarray, candidate: _Candidate) -> None:
         self._emit(StageEvent(stage="build", variant=candidate.variant))
         candidate.findings.started_at = utc_now()
         manifest = self._bundle.manifest
@@ -140,6 +140,9 @@ class Sweep:
             output=manifest.output,
             threads=self._threads,
             cache_dir=Path(self._order.cache_dir),
+            options=self._order.engine,
+            batch_sizes=tuple(self._order.batch_sizes) or (self._order.batch_size,),
+            calibration=calibration,
         )
         candidate.take(self._backend.build(self._bundle.read(manifest.variant(candidate.variant).onnx), spec))
         candidate.findings.build = candidate.engine.build

@@ -54,6 +54,32 @@ class LatencySummary(Reading):
     percentiles_withheld: Optional[str] = None
 
 
+class TimeSummary(Reading):
+    """One part of an inference, in milliseconds."""
+
+    min_ms: NonNegative
+    mean_ms: NonNegative
+    median_ms: NonNegative
+    max_ms: NonNegative
+
+
+class DeviceLatency(Reading):
+    """Inferences by the device's own clock. Fields as trtexec's H2D latency, GPU compute time and D2H latency."""
+
+    count: int = Field(gt=0)
+    h2d: TimeSummary = Field(description="Inputs from the host to the device.")
+    compute: TimeSummary
+    d2h: TimeSummary = Field(description="Outputs from the device to the host.")
+
+
+class Sustained(Reading):
+    """One variant run without a pause: the speed at first, and the speed that heat and power allow for long."""
+
+    duration_s: NonNegative
+    burst_fps: NonNegative = Field(description="Images per second in the first tenth of the time.")
+    sustained_fps: NonNegative = Field(description="Images per second in the last fifth of the time.")
+
+
 class RoundSummary(Reading):
     """One window of one variant: what the interleaved comparison is made of."""
 
@@ -111,13 +137,26 @@ class Power(Reading):
     mean_w: Optional[NonNegative] = None
     peak_w: Optional[NonNegative] = None
     idle_w: Optional[NonNegative] = None
-    energy_per_inference_mj: Optional[NonNegative] = None
+    energy_per_inference_mj: Optional[NonNegative] = Field(None, description="Of one call, whatever its batch size.")
     net_energy_per_inference_mj: Optional[NonNegative] = Field(None, description="Above the idle baseline.")
     energy_interval: Optional[Interval] = Field(None, description="Of energy_per_inference_mj.")
-    fps_per_watt: Optional[NonNegative] = None
+    fps_per_watt: Optional[NonNegative] = Field(None, description="Images per joule over the measured windows.")
     samples: Optional[int] = Field(None, ge=0)
     interval_ms: Optional[NonNegative] = None
+    timing_uncertainty_ms: Optional[NonNegative] = Field(
+        None, description="By how much the times of the readings may be off."
+    )
     rails: List[PowerRail] = Field(default_factory=list)
+
+
+class BuildSpread(Reading):
+    """Several engines of one model: builders choose by timing, so their engines differ."""
+
+    count: int = Field(ge=2)
+    best_ms: NonNegative = Field(description="Median latency of the fastest engine.")
+    median_ms: NonNegative = Field(description="Of the engine that was kept.")
+    worst_ms: NonNegative
+    build_times_s: List[NonNegative]
 
 
 class Build(Reading):
@@ -128,6 +167,7 @@ class Build(Reading):
     from_cache: bool = False
     precision: str = Field(description="The precision in force, read back where the runtime tells.")
     options: List[str] = Field(default_factory=list, description="Settings that shape speed, as name=value.")
+    spread: Optional[BuildSpread] = Field(None, description="Where more than one engine was asked for.")
 
 
 class Flag(Reading):

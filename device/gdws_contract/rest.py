@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 from pydantic import Field, field_validator
 from typing_extensions import Annotated, Literal
 
 from .base import Name, NonNegative, Reading, Record, Sha256
+from .engines import EngineOptions
 from .manifest import Manifest
-from .measures import Build, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp
+from .measures import Build, DeviceLatency, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp, Sustained
 from .problems import Problem
+from .profiles import LayerProfile, ProfileOptions
+from .thermal import Thermal
 
 API_VERSION = 1
 
@@ -21,6 +24,8 @@ CellState = Literal["done", "parity_failed", "failed", "cancelled"]
 FINAL_STATES = ("done", "failed", "cancelled", "interrupted")
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+#: A mode of nvpmodel, by name or by number.
+PowerMode = Union[Annotated[int, Field(ge=0, le=63)], Annotated[str, Field(min_length=1, max_length=64)]]
 
 
 class Protocol(Record):
@@ -36,20 +41,38 @@ class Protocol(Record):
     threads: Optional[int] = Field(None, ge=1, le=1_024, description="CPU threads; null: one per physical core.")
     parity_tolerance: NonNegative = Field(1e-3, description="Largest logit difference over the largest host logit.")
     seed: int = Field(0, ge=0, description="Orders the variants within the rounds.")
+    idle_ms: NonNegative = Field(
+        0.0, le=600_000, description="Rest before each group, for the idle baseline of power; 0: no baseline."
+    )
+    sustained_ms: NonNegative = Field(
+        0.0,
+        le=3_600_000,
+        description="Then run each variant this long without a pause, burst against sustained; 0: not.",
+    )
 
 
 class BenchmarkRequest(Record):
-    """Which cells to measure: variants x backends x precisions x batch sizes."""
+    """Which cells to measure: power modes x variants x backends x precisions x batch sizes."""
 
     model_id: Sha256
     variants: Optional[List[Name]] = Field(None, min_length=1, max_length=64, description="null: all.")
     backends: Optional[List[Name]] = Field(None, min_length=1, max_length=16, description="null: the best available.")
     precisions: List[Name] = Field(default_factory=lambda: ["fp32"], min_length=1, max_length=8)
     batch_sizes: List[BatchSize] = Field(default_factory=lambda: [1], min_length=1, max_length=32)
+    power_modes: Optional[List[PowerMode]] = Field(
+        None, min_length=1, max_length=16, description="nvpmodel modes, by name or number; null: as it is."
+    )
+    jetson_clocks: Optional[bool] = Field(
+        None, description="true: fix the clocks at their highest; false: let them vary; null: as it is."
+    )
+    engine: EngineOptions = Field(default_factory=EngineOptions)
+    profile: Optional[ProfileOptions] = Field(
+        None, description="Take times layer by layer in place of the time of the whole."
+    )
     protocol: Protocol = Field(default_factory=Protocol)
     label: Optional[str] = Field(None, max_length=200, description="Free text kept with the result.")
 
-    @field_validator("variants", "backends", "precisions", "batch_sizes")
+    @field_validator("variants", "backends", "precisions", "batch_sizes", "power_modes")
     @classmethod
     def _distinct(cls, values: Optional[List[Any]]) -> Optional[List[Any]]:
         if values is not None and len(set(values)) != len(values):
@@ -125,6 +148,7 @@ class CellKey(Record):
     backend: Name
     precision: Name
     batch_size: BatchSize
+    power_mode: Optional[PowerMode] = Field(None, description="As the request names it; null: as it was.")
 
 
 class Cell(Reading):
@@ -141,7 +165,13 @@ class Cell(Reading):
     fps: Optional[NonNegative] = Field(None, description="Images per second: batch size / mean latency.")
     rounds: List[RoundSummary] = Field(default_factory=list)
     speedup: Optional[SpeedUp] = Field(None, description="null for the baseline and where it was not measured.")
+    device_latency: Optional[DeviceLatency] = Field(None, description="Where the runtime has events on the device.")
+    sustained: Optional[Sustained] = None
     power: Optional[Power] = None
+    power_mode: Optional[str] = Field(None, description="Name of the nvpmodel mode in force; null: not known.")
+    jetson_clocks: Optional[bool] = Field(None, description="Whether the clocks were fixed; null: not known.")
+    thermal: Optional[Thermal] = None
+    profile: Optional[LayerProfile] = None
     flags: List[Flag] = Field(default_factory=list)
     error: Optional[Problem] = None
     environment: Dict[str, Any] = Field(default_factory=dict, description="Versions, threads, settings of the worker.")
@@ -152,7 +182,7 @@ class Progress(Reading):
 
     cells_total: int
     cells_finished: int
-    stage: Optional[str] = Field(None, description="build, parity, warm-up or measure.")
+    stage: Optional[str] = Field(None, description="load, build, parity, warm-up, measure, …")
     cell: Optional[CellKey] = None
     round: Optional[int] = None
     rounds: Optional[int] = None

@@ -8,11 +8,11 @@ import json
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gdws_contract import base, manifest, measures, problems, rest
+from gdws_contract import base, engines, manifest, measures, problems, profiles, rest, thermal
 from gdws_contract.base import Reading, Record
 from support.contract_examples import records
 
-MODULES = (manifest, measures, problems, rest)
+MODULES = (engines, manifest, measures, problems, profiles, rest, thermal)
 MODELS = sorted(
     {
         member
@@ -77,6 +77,8 @@ DEFAULTED = {
         "min_iterations",
         "rounds",
         "parity_tolerance",
+        "idle_ms",
+        "sustained_ms",
     }
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gdws_contract import manifest, measures, problems, rest
+from gdws_contract import engines, manifest, measures, problems, profiles, rest, thermal
 
 ID = "0123456789abcdef" * 4
 NOW = "2026-01-02T03:04:05Z"
@@ -109,6 +109,7 @@ POWER = measures.Power(
     fps_per_watt=80.0,
     samples=20,
     interval_ms=500.0,
+    timing_uncertainty_ms=250.0,
     rails=[measures.PowerRail(name="GPU", mean_w=3.0, peak_w=4.0)],
 )
 PROBLEM = problems.Problem(
@@ -120,20 +121,55 @@ PROBLEM = problems.Problem(
     field="model_id",
     hint="upload it first",
 )
-KEY = rest.CellKey(variant="gdws", backend="onnxruntime", precision="fp32", batch_size=8)
+TIMES = measures.TimeSummary(min_ms=0.1, mean_ms=0.2, median_ms=0.2, max_ms=0.4)
+ENGINE = engines.EngineOptions(
+    builds=3,
+    build_timeout_s=600.0,
+    optimization_level=3,
+    workspace_mib=256,
+    dynamic_batch=True,
+    cuda_graph=True,
+    dla_core=0,
+    gpu_fallback=True,
+)
+PROFILE_OPTIONS = profiles.ProfileOptions(iterations=20)
+LAYER_TIME = profiles.LayerTime(
+    name="layer1.0.conv1/depthwise", source="layer1.0.conv1", kind="Conv", mean_ms=0.2, share=1.0
+)
+THERMAL = thermal.Thermal(
+    readings=10,
+    temperatures=[thermal.TemperatureSummary(name="GPU-therm", start_c=40.0, max_c=50.0, end_c=48.0)],
+    clocks=[thermal.ClockSummary(name="GPU", min_mhz=900.0, mean_mhz=1100.0, max_mhz=1377.0, limit_mhz=1377.0)],
+    throttled=True,
+    throttling=["GPU-therm reached its first trip point"],
+)
+KEY = rest.CellKey(variant="gdws", backend="onnxruntime", precision="fp32", batch_size=8, power_mode="MAXN")
 CELL = rest.Cell(
     key=KEY,
     state="done",
     simulated=True,
     started_at=NOW,
     finished_at=NOW,
-    build=measures.Build(time_s=1.0, size_bytes=10, from_cache=True, precision="fp32", options=["threads=2"]),
+    build=measures.Build(
+        time_s=1.0,
+        size_bytes=10,
+        from_cache=True,
+        precision="fp32",
+        options=["threads=2"],
+        spread=measures.BuildSpread(count=3, best_ms=0.9, median_ms=1.0, worst_ms=1.2, build_times_s=[1.0, 1.1, 0.9]),
+    ),
     parity=PARITY,
     latency=LATENCY,
     fps=833.3,
     rounds=[measures.RoundSummary(index=0, count=100, median_ms=1.1, duration_s=0.12)],
     speedup=measures.SpeedUp(ratio=2.0, interval=INTERVAL, rounds=10, baseline="dense"),
+    device_latency=measures.DeviceLatency(count=100, h2d=TIMES, compute=TIMES, d2h=TIMES),
+    sustained=measures.Sustained(duration_s=60.0, burst_fps=900.0, sustained_fps=800.0),
     power=POWER,
+    power_mode="MAXN",
+    jetson_clocks=True,
+    thermal=THERMAL,
+    profile=profiles.LayerProfile(tool="TensorRT IProfiler", iterations=20, total_ms=0.2, layers=[LAYER_TIME]),
     flags=[measures.Flag(code="unstable", detail="the coefficient of variation is 8 %")],
     error=PROBLEM,
     environment={"onnxruntime": "1.16.3", "threads": 2},
@@ -144,6 +180,10 @@ REQUEST = rest.BenchmarkRequest(
     backends=["onnxruntime"],
     precisions=["fp32"],
     batch_sizes=[1, 8],
+    power_modes=["MAXN", 2],
+    jetson_clocks=True,
+    engine=ENGINE,
+    profile=PROFILE_OPTIONS,
     protocol=rest.Protocol(threads=2, seed=3),
     label="an example",
 )
@@ -195,6 +235,17 @@ EXAMPLES: list[BaseModel] = [
     rest.Health(status="ok", agent_version="0.1.0", api_version=1, queued_jobs=0, running_job="job-1"),
     rest.ModelList(models=[MODEL]),
     rest.JobList(jobs=[JOB]),
+    profiles.ProfileRequest(
+        model_id=ID,
+        variant="gdws",
+        backend="onnxruntime",
+        precision="fp32",
+        batch_size=8,
+        options=PROFILE_OPTIONS,
+        engine=ENGINE,
+        threads=2,
+        label="an example",
+    ),
 ]
 
 

@@ -7,12 +7,14 @@ what is timed. Every backend passes one test suite, tests/device/backends/test_c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, ContextManager, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Callable, ContextManager, List, NamedTuple, Optional, Protocol, Tuple
 
+from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import TensorSpec
 from gdws_contract.measures import Build
+from gdws_contract.profiles import LayerTime
 from gdws_contract.rest import Availability
 
 if TYPE_CHECKING:  # the agent's own process probes backends, and has no use for numpy
@@ -28,6 +30,8 @@ class EngineSpec:
     """What an engine is built for.
 
     ``threads`` is for backends that run on the CPU. ``cache_dir`` is where a backend may keep what it built.
+    ``batch_sizes`` are all that will be asked for, this engine's own among them; ``calibration`` (N, C, H, W) are
+    inputs that INT8 ranges may be found from.
     """
 
     precision: str
@@ -36,6 +40,9 @@ class EngineSpec:
     output: TensorSpec
     threads: int
     cache_dir: Path
+    options: EngineOptions = field(default_factory=EngineOptions)
+    batch_sizes: Tuple[int, ...] = ()
+    calibration: Optional[np.ndarray] = None
 
 
 class Engine(ContextManager["Engine"], Protocol):
@@ -79,6 +86,23 @@ class DeviceTimer(Protocol):
 
         Raises:
             RunFailed: no step has run, or the engine was freed.
+        """
+
+
+class LayerProfiler(Protocol):
+    """What an engine may offer besides :class:`Engine`, where its runtime can time single layers."""
+
+    #: What takes the times, in words.
+    profiler: str
+
+    def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
+        """Return the layers in the order in which they run, times averaged over ``iterations`` inferences.
+
+        ``inputs`` are as for :meth:`Engine.bind`. ``LayerTime.source`` is left to the caller where names are ONNX
+        node names; a backend that knows better fills it in.
+
+        Raises:
+            RunFailed, OutOfMemory: as they say.
         """
 
 

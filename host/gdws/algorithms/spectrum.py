@@ -25,8 +25,12 @@ Ints = npt.NDArray[np.int64]
 #: float32 leaves residues of about 1e-7; the Gram matrix in float64 resolves values down to about 1e-8.
 RANK_TOLERANCE = 1e-6
 
-# Channels are taken in blocks that fit the second-level cache when widened to float64.
+# The decomposition takes channels in blocks that fit the second-level cache when widened to float64.
 _BLOCK_ELEMENTS = 1 << 16
+
+# One product makes the pointwise weights of so many channels: their filters stand in a block-diagonal matrix, whose
+# zeros cost less than products too small to be fast.
+_CHANNELS_PER_PRODUCT = 8
 
 
 class SpectrumError(ValueError):
@@ -85,13 +89,14 @@ class Spectrum:
         channels = np.repeat(np.arange(C), g)
         components = np.arange(len(channels)) - starts[channels]  # position within the channel
         depthwise = self.filters[channels, components].astype(self.weight.dtype)
-        pointwise = np.empty((M, len(channels)), dtype=self.weight.dtype)
-        for block in _channel_blocks(M, C, Kh * Kw):
-            top = int(g[block].max())
-            kept = slice(starts[block.start], starts[block.stop])
-            right = self.filters[block, :top].reshape(block.stop - block.start, top, Kh * Kw).transpose(0, 2, 1)
-            products = _submatrices(self.weight, block) @ right.astype(self.weight.dtype)  # (block, M, top)
-            pointwise[:, kept] = products[channels[kept] - block.start, :, components[kept]].T
+        spread = np.zeros((len(channels), _CHANNELS_PER_PRODUCT, Kh * Kw), dtype=self.weight.dtype)
+        spread[np.arange(len(channels)), channels % _CHANNELS_PER_PRODUCT] = depthwise.reshape(-1, Kh * Kw)
+        rows, pointwise = self.weight.reshape(M, C, Kh * Kw), np.empty((M, len(channels)), dtype=self.weight.dtype)
+        for first in range(0, C, _CHANNELS_PER_PRODUCT):
+            block = rows[:, first : first + _CHANNELS_PER_PRODUCT]
+            kept = slice(starts[first], starts[first + block.shape[1]])
+            filters = spread[kept, : block.shape[1]].reshape(-1, block.shape[1] * Kh * Kw)
+            np.matmul(block.reshape(M, -1), filters.T, out=pointwise[:, kept])
         return Factors(channels=channels, depthwise=depthwise, pointwise=pointwise)
 
 
@@ -123,8 +128,9 @@ def decompose(weight: npt.ArrayLike) -> Spectrum:
     components = min(M, Kh * Kw)
     squares = np.empty((C, components))
     filters = np.empty((C, components, Kh, Kw))
+    rows = array.reshape(M, C, Kh * Kw)
     for block in _channel_blocks(M, C, Kh * Kw):
-        matrices = _submatrices(array, block).astype(np.float64, order="C")
+        matrices = rows[:, block].astype(np.float64, order="C").transpose(1, 0, 2)  # (block, M, Kh*Kw)
         gram = matrices.transpose(0, 2, 1) @ matrices
         if not np.isfinite(gram).all():
             raise SpectrumError("the weight holds NaN, infinity or values too large to square")
@@ -146,12 +152,6 @@ def check_ranks(ranks: npt.ArrayLike, limits: tuple[int, ...]) -> Ints:
     if outside.size:
         raise ValueError(f"ranks[{outside[0]}]: expected 0 to {components}, got {g[outside[0]]}")
     return g.astype(np.int64)
-
-
-def _submatrices(weight: Array, channels: slice) -> Array:
-    """The sub-matrices W_c of some channels, (channels, M, Kh*Kw)."""
-    block = weight[:, channels]
-    return block.reshape(block.shape[0], block.shape[1], -1).transpose(1, 0, 2)
 
 
 def _channel_blocks(M: int, C: int, taps: int) -> list[slice]:

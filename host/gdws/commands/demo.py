@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,9 @@ from gdws.commands.result_table import print_summary
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what it leaves.")] = Path("demo-output"),
     quick: Annotated[bool, typer.Option("--quick", help="Fewer networks, images and rounds.")] = False,
+    images: Annotated[
+        int | None, typer.Option("--images", metavar="N", min=1, help="Evaluate on so many test images, up to 1000.")
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Go the whole way once, on this machine: convert, evaluate, pack, measure, report.
@@ -27,13 +31,16 @@ def demo(
     \b
     Examples:
       gdws demo
-      gdws demo --quick --out /tmp/demo
+      gdws demo --quick
+      gdws demo --images 1000 --out thorough
     """
     from gdws.benchmark import failure, is_complete
     from gdws.demo import FULL, QUICK, DemoFiles, make_bundle, measure
     from gdws.report import summarise
 
     files, settings = DemoFiles.within(out), QUICK if quick else FULL
+    if images is not None:
+        settings = replace(settings, test=images)
     started = time.monotonic()
     with progress_bar(quiet) as progress:
         bundle_id = make_bundle(files, settings, progress=progress, tell=_tell)

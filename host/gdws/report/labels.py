@@ -32,8 +32,13 @@ class Box:
         return (self.right - self.left) * (self.top - self.bottom)
 
 
-def place_labels(axes: Axes, points: Sequence[tuple[str, float, float]], *, colour: str, size_pt: float) -> None:
-    """Write each name of ``points`` (name, x, y) beside its point in ``axes``, whose layout must be final."""
+def place_labels(
+    axes: Axes, points: Sequence[tuple[str, float, float]], *, colour: str, line_colour: str, size_pt: float
+) -> None:
+    """Write each name of ``points`` (name, x, y) beside its point, with a line to it where points are crowded.
+
+    The layout of ``axes`` must be final.
+    """
     scale = 72 / axes.figure.dpi
     frame = axes.get_window_extent()
     inside = Box(frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
@@ -48,6 +53,7 @@ def place_labels(axes: Axes, points: Sequence[tuple[str, float, float]], *, colo
             va="center",
             fontsize=size_pt,
             color=colour,
+            arrowprops={"arrowstyle": "-", "color": line_colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 3},
             parse_math=False,
         )
 

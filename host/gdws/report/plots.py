@@ -68,7 +68,8 @@ def accuracy_against_speed(facts: Facts, setting: Setting, *, key: str) -> Plot 
     axes.set_xlabel("images per second (FPS)")
     axes.set_ylabel(f"{kind} (%)")
     figure.draw_without_rendering()  # the layout must be final before labels are placed in it
-    place_labels(axes, [(p.name, p.fps, p.share) for p in points], colour=INK, size_pt=FONT_PT - 0.5)
+    named = [(p.name, p.fps, p.share) for p in points]
+    place_labels(axes, named, colour=INK, line_colour=MUTED, size_pt=FONT_PT - 0.5)
     shown = "; ".join(f"{p.name} {text.significant(p.fps)} FPS and {p.share:.1f} %" for p in points)
     alt = f"Plot of {kind} against images per second at batch {setting.batch_size}: {shown}."
     return Plot(to_svg(figure, alt=alt, key=key), alt)

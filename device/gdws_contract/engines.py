@@ -1,0 +1,32 @@
+"""How engines are built and run, where a runtime offers a choice."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from pydantic import Field
+
+from .base import NonNegative, Record
+
+
+class EngineOptions(Record):
+    """Choices about the engine. A backend that does not know one says so with the build, and goes on without it."""
+
+    builds: int = Field(
+        1, ge=1, le=20, description="Engines built for each cell; that of median latency is kept, the spread is told."
+    )
+    build_timeout_s: NonNegative = Field(1_800.0, gt=0, le=86_400, description="Give up one build after this.")
+    optimization_level: Optional[int] = Field(
+        None, ge=0, le=5, description="TensorRT's builder optimisation level (8.6 and newer); null: its default."
+    )
+    workspace_mib: Optional[int] = Field(
+        None, ge=1, le=1_048_576, description="Memory that a build may use for its scratch space; null: its default."
+    )
+    dynamic_batch: bool = Field(
+        False, description="TensorRT: one engine for all batch sizes of the request instead of one for each."
+    )
+    cuda_graph: bool = Field(False, description="TensorRT: capture the inference once and replay it as a CUDA graph.")
+    dla_core: Optional[int] = Field(
+        None, ge=0, le=7, description="TensorRT: run on this deep learning accelerator of Xavier or Orin."
+    )
+    gpu_fallback: bool = Field(True, description="Layers that the accelerator cannot run go to the GPU.")
