@@ -13,7 +13,6 @@ the unfolded input, and only its squared norm is needed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gdws import surgery
+from gdws import margins, surgery
 from gdws.errors import DataError, ModelError
 from gdws.gradient_norms import Call, SquaredNorms, squared_norms
 from gdws.modes import evaluation_mode
@@ -158,9 +157,9 @@ def _accumulate(
     """Add the terms of Equation 8 of the samples ``x`` (B, C, H, W) to ``sums``; return how many were guarded."""
     logits, uses = _forward(model, x, targets)
     edges = [edge for use in uses.values() for edge in use.edges]
-    scales, guarded = _scales(logits.detach(), tie)
+    scales, guarded = margins.scales(logits.detach(), tie)
     for other in range(scales.shape[1]):
-        cotangent = _difference(logits.detach(), other, scales[:, other])
+        cotangent = margins.difference(logits.detach(), other, scales[:, other])
         found = iter(torch.autograd.grad(logits, edges, cotangent, retain_graph=True, allow_unused=True))
         for use in uses.values():
             use.take(list(islice(found, len(use.edges))), scales.shape[1])
@@ -204,29 +203,6 @@ def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) ->
     if not logits.requires_grad:
         raise ModelError("the logits do not depend on any layer to calibrate in a way that gradients can follow")
     return logits, uses
-
-
-def _scales(logits: Tensor, tie: float) -> tuple[Tensor, int]:
-    """The factors 1 / (sqrt(2) |delta|), (B, classes - 1), and how many samples were guarded against ties."""
-    predicted = logits.argmax(dim=1, keepdim=True)
-    delta = logits.gather(1, predicted) - logits.gather(1, _others(predicted, logits.shape[1]))
-    spread = delta.amax(dim=1, keepdim=True)
-    guarded = (delta < tie * spread).any(dim=1) | (spread[:, 0] == 0)
-    scales = 1 / (math.sqrt(2) * torch.maximum(delta, tie * spread))
-    return scales.where(spread > 0, torch.zeros_like(scales)), int(guarded.sum())
-
-
-def _difference(logits: Tensor, other: int, scale: Tensor) -> Tensor:
-    """The cotangent (B, classes) of z_j - z_n times ``scale`` (B,), j being the ``other``-th class but n."""
-    predicted = logits.argmax(dim=1, keepdim=True)
-    j = _others(predicted, logits.shape[1])[:, other : other + 1]
-    return torch.zeros_like(logits).scatter_(1, j, scale[:, None]).scatter_(1, predicted, -scale[:, None])
-
-
-def _others(predicted: Tensor, classes: int) -> Tensor:
-    """The classes (B, classes - 1) other than ``predicted`` (B, 1), ascending."""
-    others = torch.arange(classes - 1, device=predicted.device)
-    return others + (others >= predicted).long()
 
 
 def _targets(model: nn.Module, names: Iterable[str] | None) -> dict[str, list[Layer]]:

@@ -7,14 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from gdws import surgery
+from gdws import data_aware, surgery
 from gdws.algorithms import allocate
 from gdws.algorithms.cost import weighted_error
-from gdws.algorithms.plan import LAYOUTS, Constraint, LayerPlan, Layout, Plan
-from gdws.algorithms.spectrum import Ints, Spectrum
+from gdws.algorithms.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
+from gdws.algorithms.spectrum import Factors, Ints, Spectrum
+from gdws.data_aware import Observation
 from gdws.errors import PlanError
 from gdws.parallel import map_in_threads
+from gdws.progress import SILENT, Progress
 from gdws.surgery import Layer
+
+#: So many calibration images tell how much errors matter; the factors are fitted to all.
+OBSERVED = 512
 
 
 def convert(
@@ -25,12 +30,14 @@ def convert(
     gamma: int | None = None,
     mean_rank: float | None = None,
     alphas: Mapping[str, npt.ArrayLike] | None = None,
+    data: Tensor | None = None,
     layout: Layout = "gather",
     skip: str | Iterable[str] = (),
     convert_first: bool = False,
     example_input: Tensor | Sequence[int] | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[nn.Module, Plan]:
-    """Return a GDWS copy of ``model`` and the plan it follows (Algorithm 3 of the paper).
+    """Return a GDWS copy of ``model`` and the plan it follows (Algorithm 3 of the paper, or data-aware).
 
     Exactly one of ``plan``, ``beta``, ``gamma`` and ``mean_rank`` must be given; the last three hold for each
     layer by itself. A network without an eligible layer is copied as it is, and the plan tells why.
@@ -44,46 +51,101 @@ def convert(
         mean_rank: G/C in each layer. G is the nearest integer to ``mean_rank * C``, distributed by MEGO.
         alphas: weights of the input channels (C,) by layer name, as :func:`gdws.calibrate.alphas` returns
             them. Without them every channel weighs 1. Layers that share a weight use those of the first.
+        data: calibration images (N, C, H, W), as the network takes them. With them the conversion is data-aware:
+            ranks and factors are the best for what the layers compute on these images, see
+            :mod:`gdws.data_aware`, and errors weigh as much as they move the decisions, so no alphas are needed.
+            Adversarial images keep the accuracy of a robust network on such images.
         layout: how the layers run, see :class:`gdws.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need equal
             ranks in every channel of a layer: then ``beta`` takes the least equal rank that meets it, ``gamma``
             the greatest, and ``mean_rank`` is rounded, to at least 1 if it is positive.
         skip: names or shell patterns of layers to leave alone, see :func:`gdws.surgery.inspect`.
         convert_first: whether the first convolution is converted too.
         example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs; without it
-            the plan's MACs are None.
+            the plan's MACs are None. With ``data`` it is the first image.
+        progress: shown while layers are fitted to ``data``.
 
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,
-    :class:`~gdws.errors.NonFiniteWeights` if a weight holds NaN or infinity, and
-    :class:`~gdws.errors.ModelError` if the network cannot be handled.
+    :class:`~gdws.errors.NonFiniteWeights` if a weight holds NaN or infinity,
+    :class:`~gdws.errors.ModelError` if the network cannot be handled, and
+    :class:`~gdws.errors.DataError` if ``data`` are no images or too few for the ranks.
     """
     constraint, budget = _one_constraint(plan=plan, beta=beta, gamma=gamma, mean_rank=mean_rank)
+    calibration = None if data is None else data_aware.identify(data)
     if plan is not None:
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
             raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")
-        return surgery.apply(plan, model), plan
+        _check_calibration(plan, calibration)
+        return (surgery.apply(plan, model) if data is None else _fit(model, plan, data, progress)), plan
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
+    if data is not None and alphas is not None:
+        raise PlanError(
+            "data-aware conversion finds the weights of errors itself", hint="give data or alphas, not both"
+        )
+    example_input = data[:1] if data is not None and example_input is None else example_input
     layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
-    spectra = _spectra(layers)
+    seen = {} if data is None else _observe(model, layers, data)
+    spectra = _spectra(layers, seen)
     made = Plan(
         layers=tuple(
-            _layer_plan(layer, spectra.get(layer.name), constraint, budget, alphas, layout) for layer in layers
+            _layer_plan(layer, spectra.get(layer.name), constraint, budget, alphas, layout, seen) for layer in layers
         ),
         constraint=constraint,
         budget=budget,
         weighted=alphas is not None,
         input_shape=_sample_shape(example_input),
         other_parameters=sum(p.numel() for p in model.parameters()) - sum(layer.parameters for layer in layers),
+        calibration=calibration,
     )
-    return surgery.apply(made, model, spectra=spectra), made
+    if data is not None:
+        return _fit(model, made, data, progress, seen), made
+    return surgery.apply(made, model, factors=_factors(made, spectra)), made
 
 
-def _spectra(layers: Sequence[Layer]) -> dict[str, Spectrum]:
+def _observe(model: nn.Module, layers: Sequence[Layer], images: Tensor) -> dict[str, Observation]:
+    """What each weight to convert meets on the first of ``images``; layers that do not run are not in it."""
+    used = [layer for layer in layers if layer.eligible and layer.grids]
+    return data_aware.observe(model, used, images[:OBSERVED]) if used else {}
+
+
+def _fit(
+    model: nn.Module, plan: Plan, images: Tensor, progress: Progress, seen: Mapping[str, Observation] | None = None
+) -> nn.Module:
+    """The network with the ranks of ``plan`` and factors fitted to ``images``."""
+    planned = {layer.name for layer in plan.converted}
+    layers = [each for each in surgery.inspect(model, images[:1], convert_first=True) if each.name in planned]
+    if seen is None:
+        seen = _observe(model, layers, images)
+    fitted = data_aware.fit(model, plan, [each for each in layers if each.grids], images, seen, progress=progress)
+    return surgery.apply(plan, fitted.model, factors=fitted.factors)
+
+
+def _check_calibration(plan: Plan, given: CalibrationSet | None) -> None:
+    """A plan names the images that it needs, if any."""
+    if plan.calibration == given:
+        return
+    if plan.calibration is None:
+        raise PlanError("the plan was made from weights alone", hint="give it without data")
+    wanted = f"{plan.calibration.images} images of SHA-256 {plan.calibration.sha256[:12]}…"
+    if given is None:
+        raise PlanError(f"the plan's factors are fitted to data: {wanted}", hint="give the same calibration images")
+    raise PlanError(f"the plan was made for other data: {wanted}", hint="give those, or make a new plan")
+
+
+def _spectra(layers: Sequence[Layer], seen: Mapping[str, Observation]) -> dict[str, Spectrum]:
     """The spectrum of each eligible layer by name; layers that share a weight share it."""
     eligible = [layer for layer in layers if layer.eligible]
     holders = [layer for layer in eligible if layer.shares is None]
-    spectra = dict(zip((layer.name for layer in holders), map_in_threads(surgery.spectrum, holders), strict=True))
+    found = map_in_threads(lambda layer: surgery.spectrum(layer, seen.get(layer.name)), holders)
+    spectra = dict(zip((layer.name for layer in holders), found, strict=True))
     return {layer.name: spectra[layer.shares or layer.name] for layer in eligible}
+
+
+def _factors(plan: Plan, spectra: Mapping[str, Spectrum]) -> dict[str, Factors]:
+    """The factors of each weight to convert, by the name of the layer that holds it."""
+    planned = [(layer.name, layer.ranks) for layer in plan.layers if layer.ranks is not None and layer.shares is None]
+    found = map_in_threads(lambda item: spectra[item[0]].factors(item[1]), planned)
+    return dict(zip((name for name, _ in planned), found, strict=True))
 
 
 def _one_constraint(
@@ -110,6 +172,7 @@ def _layer_plan(
     budget: float,
     alphas: Mapping[str, npt.ArrayLike] | None,
     layout: Layout,
+    seen: Mapping[str, Observation],
 ) -> LayerPlan:
     """The plan of one layer; ``spectrum`` is None for a layer that is left alone."""
     ranks, e2, energy = None, None, None
@@ -133,6 +196,7 @@ def _layer_plan(
         e2=e2,
         energy=energy,
         left_alone=layer.left_alone,
+        bias_added=ranks is not None and (layer.shares or layer.name) in seen and layer.module.bias is None,
     )
 
 

@@ -9,7 +9,7 @@ import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from gdws import eligibility
 from gdws.algorithms.plan import LayerPlan, Plan
-from gdws.algorithms.spectrum import Factors, Spectrum, SpectrumError, decompose
+from gdws.algorithms.spectrum import Factors, Floats, Spectrum, SpectrumError, decompose
 from gdws.eligibility import Weighted
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
 from gdws.layers import GDWSConv2d, replace
@@ -113,12 +113,26 @@ def inspect(
     return layers
 
 
-def spectrum(layer: Layer) -> Spectrum:
+class Moments(Protocol):
+    """Second moments that a spectrum may be taken with, see :mod:`gdws.algorithms.spectrum`."""
+
+    @property
+    def inputs(self) -> Floats:
+        """Of the patches of each input channel, (C, Kh*Kw, Kh*Kw)."""
+
+    @property
+    def outputs(self) -> Floats:
+        """Weight of output errors, (M, M)."""
+
+
+def spectrum(layer: Layer, moments: Moments | None = None) -> Spectrum:
     """Return the spectrum of the layer's weight. Raises :class:`~gdws.errors.NonFiniteWeights`."""
     weight = layer.module.weight.detach()
     wide = weight.to("cpu", torch.promote_types(weight.dtype, torch.float32))
     try:
-        return decompose(wide.numpy())
+        if moments is None:
+            return decompose(wide.numpy())
+        return decompose(wide.numpy(), inputs=moments.inputs, outputs=moments.outputs)
     except SpectrumError as error:
         raise NonFiniteWeights(
             f"layer {layer.name!r}: {error}",
@@ -127,11 +141,12 @@ def spectrum(layer: Layer) -> Spectrum:
         ) from error
 
 
-def apply(plan: Plan, model: nn.Module, *, spectra: Mapping[str, Spectrum] | None = None) -> nn.Module:
+def apply(plan: Plan, model: nn.Module, *, factors: Mapping[str, Factors] | None = None) -> nn.Module:
     """Return a copy of ``model`` with the plan's layers as GDWS convolutions.
 
     ``model`` is not changed. Training flags, devices, dtypes and ``requires_grad`` are kept. Layers that are
-    one module, or hold one weight, stay so. ``spectra`` gives spectra already computed, by layer name.
+    one module, or hold one weight, stay so. ``factors`` gives factors already found, by the name of the layer or of
+    the one that holds its weight; others are the best approximations of the weights.
 
     Raises :class:`~gdws.errors.PlanError` naming the field if the plan does not fit the network,
     :class:`~gdws.errors.NonFiniteWeights`, and :class:`~gdws.errors.ModelError` if the network cannot be
@@ -139,11 +154,11 @@ def apply(plan: Plan, model: nn.Module, *, spectra: Mapping[str, Spectrum] | Non
     """
     targets = _targets(plan, model)
     converted = _copy(model)
-    known = spectra or {}
-    factors = map_in_threads(lambda target: _factors(*target, known), targets)
+    known = factors or {}
+    found = map_in_threads(lambda target: _factors(*target, known), targets)
     replacements: dict[int, nn.Module] = {}
     twins: dict[int, GDWSConv2d] = {}
-    for (planned, layer), weights in zip(targets, factors, strict=True):
+    for (planned, layer), weights in zip(targets, found, strict=True):
         conv = cast(nn.Conv2d, converted.get_submodule(layer.name))
         replacement = _gdws_conv(conv, planned, weights)
         twin = twins.setdefault(id(conv.weight), replacement)
@@ -280,9 +295,9 @@ def _copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _factors(planned: LayerPlan, layer: Layer, spectra: Mapping[str, Spectrum]) -> Factors:
+def _factors(planned: LayerPlan, layer: Layer, known: Mapping[str, Factors]) -> Factors:
     assert planned.ranks is not None
-    return (spectra.get(layer.name) or spectrum(layer)).factors(planned.ranks)
+    return known.get(layer.shares or layer.name) or spectrum(layer).factors(planned.ranks)
 
 
 def _gdws_conv(conv: nn.Conv2d, planned: LayerPlan, factors: Factors) -> GDWSConv2d:

@@ -5,6 +5,7 @@ A plan is a value. It is made from weights alone, needs no framework, and can be
 History of the JSON format (``format`` is ``"gdws.plan"``):
 
 - version 1: per layer the ranks, the layout and the weighted error, or why it is left alone.
+- version 2: the images that factors were fitted to, and which layers get a bias by it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from gdws.algorithms.json_fields import PlanFormatError
 from gdws.algorithms.plan_table import table
 
 FORMAT = "gdws.plan"
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)
 
 #: How a GDWS layer runs. ``gather``: input channels are repeated g_c times, then one depthwise convolution;
 #: any ranks. ``stacked``: g depthwise convolutions side by side; equal ranks. ``grouped``: one grouped
@@ -32,6 +34,11 @@ LAYOUTS: tuple[str, ...] = get_args(Layout)
 #: What set the ranks: a bound on e^2, a bound on G, a mean rank G/C, or the ranks were given.
 Constraint = Literal["beta", "gamma", "mean_rank", "given"]
 CONSTRAINTS: tuple[str, ...] = get_args(Constraint)
+
+
+#: How factors are found: from weights alone, as published, or fitted to what the network computes on data.
+Method = Literal["weights", "data-aware"]
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,8 @@ class LayerPlan:
     the places where the weight is applied, one for each call in a forward pass of one sample: the output
     size of a convolution, the input size of a transposed one, (rows, 1) for a linear layer; None if
     unknown. ``e2`` is the weighted squared error of Equation 5 and ``energy`` its value at G = 0, that is
-    sum_c alpha_c ||W_c||_F^2. Raises :class:`PlanFormatError` if the fields contradict each other.
+    sum_c alpha_c ||W_c||_F^2. ``bias_added`` tells that the converted layer has a bias where the layer had none.
+    Raises :class:`PlanFormatError` if the fields contradict each other.
     """
 
     name: str
@@ -59,6 +67,7 @@ class LayerPlan:
     e2: float | None = None
     energy: float | None = None
     left_alone: str | None = None
+    bias_added: bool = False
 
     def __post_init__(self) -> None:
         if self.left_alone is not None:
@@ -124,7 +133,15 @@ class LayerPlan:
         if self.components is None or self.shares is not None:
             return self.parameters_dense
         change = gdws_weights(self.weight_shape, self.components) - dense_weights(self.weight_shape)
-        return self.parameters_dense + change
+        return self.parameters_dense + change + (self.weight_shape[0] if self.bias_added else 0)
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """The images that factors were fitted to: how many, and the SHA-256 of their shape and values."""
+
+    images: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +167,8 @@ class Plan:
     """What becomes of a network.
 
     ``constraint`` and ``budget`` say what set the ranks of each layer; ``budget`` is None for ranks that were
-    given. ``weighted`` tells whether alphas were used. ``input_shape`` is the shape of one sample with which
+    given. ``weighted`` tells whether alphas were used. ``calibration`` names the images that the factors were fitted
+    to; None for the paper's method, which looks at weights alone. ``input_shape`` is the shape of one sample with which
     MACs were counted, or None. ``other_parameters`` counts the parameters that belong to no listed layer.
     """
 
@@ -160,6 +178,7 @@ class Plan:
     weighted: bool = False
     input_shape: tuple[int, ...] | None = None
     other_parameters: int = 0
+    calibration: CalibrationSet | None = None
 
     def __post_init__(self) -> None:
         names: set[str] = set()
@@ -167,6 +186,11 @@ class Plan:
             if layer.name in names:
                 raise PlanFormatError(f"layers[{index}].name", f"a second layer named {layer.name!r}")
             names.add(layer.name)
+
+    @property
+    def method(self) -> Method:
+        """How the factors are found."""
+        return "weights" if self.calibration is None else "data-aware"
 
     @property
     def converted(self) -> tuple[LayerPlan, ...]:
@@ -202,8 +226,9 @@ class Plan:
         """Return the plan of :meth:`to_dict`. Raises :class:`PlanFormatError` naming the field."""
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise PlanFormatError("format", f'not a plan: expected an object with "format": "{FORMAT}"')
-        if content.get("version") != VERSION:
-            raise PlanFormatError("version", f"expected {VERSION}, got {content.get('version')!r}")
+        if content.get("version") not in _READABLE:
+            known = " or ".join(map(str, _READABLE))
+            raise PlanFormatError("version", f"expected {known}, got {content.get('version')!r}")
         body = {name: value for name, value in content.items() if name not in ("format", "version")}
         return cls(**read.record(body, "", _PLAN_REQUIRED, _PLAN_OPTIONAL))
 
@@ -241,6 +266,10 @@ def _constraint(value: Any, path: str) -> str:
     return read.text(value, path)
 
 
+def _calibration(value: Any, path: str) -> CalibrationSet:
+    return CalibrationSet(**read.record(value, path, {"images": read.count, "sha256": read.text}, {}))
+
+
 _LAYER_REQUIRED: dict[str, read.Reader[Any]] = {
     "name": read.text,
     "kind": read.text,
@@ -255,6 +284,7 @@ _LAYER_OPTIONAL: dict[str, read.Reader[Any]] = {
     "e2": read.optional(read.number),
     "energy": read.optional(read.number),
     "left_alone": read.optional(read.text),
+    "bias_added": read.flag,
 }
 _PLAN_REQUIRED: dict[str, read.Reader[Any]] = {"layers": read.sequence(_layer)}
 _PLAN_OPTIONAL: dict[str, read.Reader[Any]] = {
@@ -263,4 +293,5 @@ _PLAN_OPTIONAL: dict[str, read.Reader[Any]] = {
     "weighted": read.flag,
     "input_shape": read.optional(read.sequence(read.count)),
     "other_parameters": read.count,
+    "calibration": read.optional(_calibration),
 }

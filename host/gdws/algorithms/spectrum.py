@@ -7,12 +7,24 @@ values decide everything that follows.
 The right singular vectors V_c are the eigenvectors of the small Gram matrix W_c^T W_c. The best
 approximation of rank g is W_c V_g V_g^T: its depthwise filters are the columns of V_g and its pointwise
 weights are W_c V_g. The left singular vectors are never needed.
+
+**With data.** What counts is the error of the output on the inputs that the layer sees. Let x be the patch of
+channel c under the filter, S = E[x x^T] its second moment (Kh*Kw, Kh*Kw), and H (M, M) a weight of output errors.
+The error of an approximation Q of W_c is::
+
+    E[((W_c - Q) x)^T H ((W_c - Q) x)] = || H^(1/2) (W_c - Q) S^(1/2) ||_F^2
+
+Multiplying by the invertible H^(1/2) and S^(1/2) keeps every rank, so this is the paper's problem for the matrix
+A = H^(1/2) W_c S^(1/2): its best approximation of rank g is A V_g V_g^T, with V the eigenvectors of
+A^T A = S^(1/2) W_c^T H W_c S^(1/2) (Lemma 1), and Theorems 1 and 2 hold with the singular values of A. Mapped back,
+Q = W_c S^(1/2) V_g V_g^T S^(-1/2): the depthwise filters are the columns of S^(-1/2) V_g, and the pointwise weights
+are W_c S^(1/2) V_g. Errors of different channels are added as if their patches were uncorrelated.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,23 +44,30 @@ _BLOCK_ELEMENTS = 1 << 16
 # zeros cost less than products too small to be fast.
 _CHANNELS_PER_PRODUCT = 8
 
+# Directions in which a channel's patches vary less than this share of their strongest one (in power) count as if they
+# varied so much: few data cannot tell that a direction never occurs.
+_LEAST_POWER = 1e-6
+
 
 class SpectrumError(ValueError):
-    """The weight has no spectrum: its shape is not (M, C, Kh, Kw), or it holds NaN or infinity."""
+    """There is no spectrum: a shape does not fit, or there are NaN, infinite or too large values."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The singular values and right singular vectors of every W_c.
+    """The singular values and the components of every W_c.
 
     ``weight`` is the decomposed weight, (M, C, Kh, Kw), float32 or float64. ``squares`` (C, R) are the
     squared singular values in descending order, R = min(M, Kh*Kw); values that are numerically zero are
-    exactly zero. ``filters`` (C, R, Kh, Kw) are the right singular vectors, of norm 1, as depthwise filters.
+    exactly zero. ``filters`` (C, R, Kh, Kw) are the depthwise filters of the components, of norm 1.
+    ``directions`` (C, R, Kh, Kw) give their pointwise weights: W_c times the direction. Without data the
+    two are the same, the right singular vectors.
     """
 
     weight: Array
     squares: Floats
     filters: Floats
+    directions: Floats
 
     @property
     def numerical_ranks(self) -> Ints:
@@ -90,13 +109,14 @@ class Spectrum:
         components = np.arange(len(channels)) - starts[channels]  # position within the channel
         depthwise = self.filters[channels, components].astype(self.weight.dtype)
         spread = np.zeros((len(channels), _CHANNELS_PER_PRODUCT, Kh * Kw), dtype=self.weight.dtype)
-        spread[np.arange(len(channels)), channels % _CHANNELS_PER_PRODUCT] = depthwise.reshape(-1, Kh * Kw)
+        directions = self.directions[channels, components].reshape(-1, Kh * Kw)
+        spread[np.arange(len(channels)), channels % _CHANNELS_PER_PRODUCT] = directions
         rows, pointwise = self.weight.reshape(M, C, Kh * Kw), np.empty((M, len(channels)), dtype=self.weight.dtype)
         for first in range(0, C, _CHANNELS_PER_PRODUCT):
             block = rows[:, first : first + _CHANNELS_PER_PRODUCT]
             kept = slice(starts[first], starts[first + block.shape[1]])
-            filters = spread[kept, : block.shape[1]].reshape(-1, block.shape[1] * Kh * Kw)
-            np.matmul(block.reshape(M, -1), filters.T, out=pointwise[:, kept])
+            right = spread[kept, : block.shape[1]].reshape(-1, block.shape[1] * Kh * Kw)
+            np.matmul(block.reshape(M, -1), right.T, out=pointwise[:, kept])
         return Factors(channels=channels, depthwise=depthwise, pointwise=pointwise)
 
 
@@ -113,11 +133,16 @@ class Factors:
     pointwise: Array
 
 
-def decompose(weight: npt.ArrayLike) -> Spectrum:
-    """Return the spectrum of ``weight`` (M, C, Kh, Kw).
+def decompose(
+    weight: npt.ArrayLike, *, inputs: npt.ArrayLike | None = None, outputs: npt.ArrayLike | None = None
+) -> Spectrum:
+    """Return the spectrum of ``weight`` (M, C, Kh, Kw), or with data that of H^(1/2) W_c S_c^(1/2), see above.
 
-    Singular values are computed in float64 from the Gram matrices W_c^T W_c, whatever the dtype; weights
-    narrower than float32 are widened first. Raises :class:`SpectrumError`.
+    ``inputs`` (C, Kh*Kw, Kh*Kw) are the second moments S_c of the patches of each input channel; they may be
+    singular. ``outputs`` (M, M) is H, positive semidefinite. Both default to the identity.
+
+    Singular values are computed in float64 from Gram matrices, whatever the dtype; weights narrower than
+    float32 are widened first. Raises :class:`SpectrumError`.
     """
     array = np.asarray(weight)
     if array.ndim != 4 or 0 in array.shape:
@@ -125,21 +150,32 @@ def decompose(weight: npt.ArrayLike) -> Spectrum:
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float32)
     M, C, Kh, Kw = array.shape
+    power = None if inputs is None else _moments("inputs", inputs, (C, Kh * Kw, Kh * Kw))
+    H = None if outputs is None else _moments("outputs", outputs, (M, M))
     components = min(M, Kh * Kw)
     squares = np.empty((C, components))
     filters = np.empty((C, components, Kh, Kw))
+    directions = filters if power is None else np.empty_like(filters)
     rows = array.reshape(M, C, Kh * Kw)
     for block in _channel_blocks(M, C, Kh * Kw):
         matrices = rows[:, block].astype(np.float64, order="C").transpose(1, 0, 2)  # (block, M, Kh*Kw)
-        gram = matrices.transpose(0, 2, 1) @ matrices
+        gram = matrices.transpose(0, 2, 1) @ (matrices if H is None else H @ matrices)
         if not np.isfinite(gram).all():
             raise SpectrumError("the weight holds NaN, infinity or values too large to square")
+        roots = None if power is None else _roots(power[block])
+        if roots is not None:
+            gram = roots.forth @ gram @ roots.forth
         eigenvalues, vectors = np.linalg.eigh(gram)  # ascending
         squares[block] = eigenvalues[:, : -components - 1 : -1]
-        leading = vectors[:, :, : -components - 1 : -1].transpose(0, 2, 1)
-        filters[block] = leading.reshape(-1, components, Kh, Kw)
+        leading = vectors[:, :, : -components - 1 : -1]
+        if roots is not None:
+            shaped = roots.back @ leading
+            norms = np.linalg.norm(shaped, axis=1, keepdims=True)
+            directions[block] = _as_filters(roots.forth @ leading * norms, Kh, Kw)
+            leading = shaped / norms
+        filters[block] = _as_filters(leading, Kh, Kw)
     squares[squares <= squares[:, :1] * RANK_TOLERANCE**2] = 0.0
-    return Spectrum(weight=array, squares=squares, filters=filters)
+    return Spectrum(weight=array, squares=squares, filters=filters, directions=directions)
 
 
 def check_ranks(ranks: npt.ArrayLike, limits: tuple[int, ...]) -> Ints:
@@ -152,6 +188,37 @@ def check_ranks(ranks: npt.ArrayLike, limits: tuple[int, ...]) -> Ints:
     if outside.size:
         raise ValueError(f"ranks[{outside[0]}]: expected 0 to {components}, got {g[outside[0]]}")
     return g.astype(np.int64)
+
+
+class _Roots(NamedTuple):
+    """S^(1/2) and S^(-1/2) of each channel, (block, Kh*Kw, Kh*Kw)."""
+
+    forth: Floats
+    back: Floats
+
+
+def _roots(power: Floats) -> _Roots:
+    """The roots of the second moments (block, K, K), made regular; a channel without power has zero and identity."""
+    values, vectors = np.linalg.eigh(power)
+    strongest = values[:, -1:]
+    roots = np.sqrt(np.maximum(values, _LEAST_POWER * strongest)) * (strongest > 0)
+    inverse = np.divide(1, roots, out=np.ones_like(roots), where=roots > 0)
+    transposed = vectors.transpose(0, 2, 1)
+    return _Roots((vectors * roots[:, None]) @ transposed, (vectors * inverse[:, None]) @ transposed)
+
+
+def _moments(name: str, moments: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
+    array = np.asarray(moments, dtype=np.float64)
+    if array.shape != shape:
+        raise SpectrumError(f"{name}: expected second moments of shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise SpectrumError(f"{name}: the second moments hold NaN or infinity")
+    return array
+
+
+def _as_filters(columns: Floats, Kh: int, Kw: int) -> Floats:
+    """Columns (block, Kh*Kw, R) -> filters (block, R, Kh, Kw)."""
+    return columns.transpose(0, 2, 1).reshape(len(columns), -1, Kh, Kw)
 
 
 def _channel_blocks(M: int, C: int, taps: int) -> list[slice]:

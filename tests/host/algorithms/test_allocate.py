@@ -18,10 +18,9 @@ def spectrum_of(squares):
     """A spectrum with these squared singular values (C, R); the allocations look at nothing else."""
     squares = np.array(squares, dtype=np.float64)
     channels, components = squares.shape
+    unused = np.zeros((channels, components, 1, components))
     return Spectrum(
-        weight=np.zeros((components, channels, 1, components)),
-        squares=squares,
-        filters=np.zeros((channels, components, 1, components)),
+        weight=np.zeros((components, channels, 1, components)), squares=squares, filters=unused, directions=unused
     )
 
 

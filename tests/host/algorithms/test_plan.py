@@ -153,7 +153,7 @@ del_ = object()
     [
         (["format"], "zip", "format"),
         (["format"], del_, "format"),
-        (["version"], 2, "version"),
+        (["version"], 3, "version"),
         (["version"], del_, "version"),
         (["layers"], {}, "layers"),
         (["layers"], del_, "layers"),

@@ -155,3 +155,79 @@ def test_alphas_that_make_no_sense_are_refused(alphas):
 def test_ranks_that_do_not_fit_are_refused(ranks, message):
     with pytest.raises(ValueError, match=message):
         decompose(weight_of((8, 3, 3, 3))).factors(ranks)
+
+
+def data_of(shape, seed):
+    """Second moments of patches and of output errors, of full rank."""
+    M, C, Kh, Kw = shape
+    random = np.random.default_rng(seed)
+    patches = random.standard_normal((C, Kh * Kw, 3 * Kh * Kw))
+    errors = random.standard_normal((M, 3 * M))
+    return patches @ patches.transpose(0, 2, 1), errors @ errors.T
+
+
+def error_on_data(difference, power, H):
+    """E[(difference x)^T H (difference x)] of one channel, difference (M, Kh*Kw)."""
+    return np.trace(H @ difference @ power @ difference.T)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=40)
+def test_with_data_truncation_is_the_best_on_what_the_layer_sees(data):
+    """The dropped squares are the error of the output, and no other approximation of that rank does better."""
+    M, C, Kh, Kw = (data.draw(st.integers(1, top)) for top in (5, 3, 3, 2))
+    seed = data.draw(st.integers(0, 99))
+    weight = weight_of((M, C, Kh, Kw), seed=seed, dtype=np.float64)
+    inputs, outputs = data_of(weight.shape, seed)
+    spectrum = decompose(weight, inputs=inputs, outputs=outputs)
+    ranks = np.array(data.draw(st.lists(st.integers(0, min(M, Kh * Kw)), min_size=C, max_size=C)))
+    approximation = dense(spectrum.factors(ranks), weight.shape)
+    random = np.random.default_rng(seed)
+    for channel, rank in enumerate(ranks):
+        W, power = submatrix(weight, channel), inputs[channel]
+        error = error_on_data(W - submatrix(approximation, channel), power, outputs)
+        np.testing.assert_allclose(error, np.sum(spectrum.squares[channel, rank:]), rtol=1e-6, atol=1e-6)
+        left, right = random.standard_normal((M, rank)), random.standard_normal((rank, Kh * Kw))
+        for _ in range(30):  # alternating least squares reaches the best approximation of that rank
+            if rank:
+                left = W @ power @ right.T @ np.linalg.pinv(right @ power @ right.T)
+                right = np.linalg.pinv(left.T @ outputs @ left) @ left.T @ outputs @ W
+        assert error <= error_on_data(W - left @ right, power, outputs) * (1 + 1e-6) + 1e-6
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_with_data_full_rank_is_still_the_weight(shape):
+    weight = weight_of(shape)
+    inputs, outputs = data_of(shape, 1)
+    spectrum = decompose(weight, inputs=inputs, outputs=outputs)
+    np.testing.assert_allclose(np.linalg.norm(spectrum.filters, axis=(2, 3)), 1.0)
+    if shape[0] >= shape[2] * shape[3]:  # otherwise the weight has directions that no component has
+        factors = spectrum.factors(np.full(shape[1], spectrum.squares.shape[1]))
+        np.testing.assert_allclose(dense(factors, shape), weight, atol=1e-4)
+
+
+def test_directions_and_channels_that_no_input_has():
+    weight = weight_of((8, 3, 3, 3), dtype=np.float64)
+    inputs = np.zeros((3, 9, 9))
+    inputs[0] = np.eye(9)
+    inputs[1, 4, 4] = 1.0  # only the middle of the patch is ever lit
+    spectrum = decompose(weight, inputs=inputs)
+    assert spectrum.numerical_ranks[0] == 8
+    assert spectrum.squares[1, 0] == pytest.approx(np.sum(weight[:, 1, 1, 1] ** 2), rel=1e-4)
+    assert spectrum.squares[1, 1:].max() < 1e-4
+    assert spectrum.numerical_ranks[2] == 0
+    assert np.isfinite(spectrum.filters).all()
+
+
+def test_the_identity_as_data_changes_nothing():
+    weight = weight_of((8, 5, 3, 3), dtype=np.float64)
+    plain, told = decompose(weight), decompose(weight, inputs=np.tile(np.eye(9), (5, 1, 1)), outputs=np.eye(8))
+    np.testing.assert_allclose(told.squares, plain.squares, rtol=1e-9)
+    np.testing.assert_allclose(np.abs(told.filters), np.abs(plain.filters), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+@pytest.mark.parametrize("moments", [np.zeros((2, 2)), np.full((5, 9, 9), np.nan), np.full((8, 8), np.inf)])
+def test_data_that_do_not_fit(name, moments):
+    with pytest.raises(SpectrumError, match=name):
+        decompose(weight_of((8, 5, 3, 3)), **{name: moments})

@@ -1,0 +1,193 @@
+"""The best factors of a GDWS convolution for the data it sees, from second moments alone.
+
+With P the pointwise weights (M, G) and D the depthwise filters as rows over all patches (G, C*Kh*Kw), each zero
+outside its channel, the layer computes P D x + b on a patch x. Its mean squared distance to a target y is::
+
+    E||y - b - P D x||^2,   with b the best bias:   tr(E_yy) - 2 tr(P D E_xy) + tr(P D E_xx D^T P^T)
+
+where E_xx, E_xy and E_yy are covariances. So once these are summed up, every further step needs no data:
+
+- given D, the best P solves a least-squares problem with the Gram matrix D E_xx D^T (G, G);
+- given P and all other filters, the best filter of one component solves one with the (Kh*Kw, Kh*Kw) covariance
+  of its channel. Going through the components in turn never raises the error.
+
+``x`` are patches in the network as converted so far and ``y`` outputs of the network before conversion, so a layer
+makes up for what earlier layers lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gdws.algorithms.spectrum import Floats, Ints
+
+#: Shares of the mean power that are added to a Gram matrix. What is too small overfits few data, what is too large
+#: shrinks the weights.
+RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Second moments of patches x (C*Kh*Kw,) and targets y (M,), about zero.
+
+    ``xx`` (C*Kh*Kw, C*Kh*Kw) and ``yx`` (M, C*Kh*Kw) are means of products, ``yy`` is the mean of ||y||^2,
+    ``x`` and ``y`` are means; ``count`` says of how many patches.
+    """
+
+    xx: Floats
+    yx: Floats
+    yy: float
+    x: Floats
+    y: Floats
+    count: int
+
+    def centred(self) -> Moments:
+        """Return the moments about the means: covariances. The means stay."""
+        return replace(
+            self,
+            xx=self.xx - np.outer(self.x, self.x),
+            yx=self.yx - np.outer(self.y, self.x),
+            yy=self.yy - float(self.y @ self.y),
+        )
+
+    def pooled(self, other: Moments) -> Moments:
+        """Return the moments of both sets of patches together; neither is centred."""
+        count = self.count + other.count
+        mine, theirs = self.count / count, other.count / count
+        return Moments(
+            xx=mine * self.xx + theirs * other.xx,
+            yx=mine * self.yx + theirs * other.yx,
+            yy=mine * self.yy + theirs * other.yy,
+            x=mine * self.x + theirs * other.x,
+            y=mine * self.y + theirs * other.y,
+            count=count,
+        )
+
+    def of_channels(self, channels: int) -> Floats:
+        """The blocks of ``xx`` on its diagonal, one for each input channel, (C, Kh*Kw, Kh*Kw)."""
+        taps = len(self.xx) // channels
+        blocks = self.xx.reshape(channels, taps, channels, taps)
+        return np.ascontiguousarray(blocks[np.arange(channels), :, np.arange(channels)])
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Factors of a layer: ``depthwise`` (G, Kh*Kw) of norm 1 each, ``pointwise`` (M, G), and ``channels`` (G,).
+
+    Components are ordered by the input channel that they read.
+    """
+
+    channels: Ints
+    depthwise: Floats
+    pointwise: Floats
+
+    def by_channel(self) -> Iterator[tuple[slice, slice]]:
+        """For each channel in use: its components, and its place in a patch (C*Kh*Kw,)."""
+        taps = self.depthwise.shape[1]
+        used, starts = np.unique(self.channels, return_index=True)
+        for channel, start, end in zip(used, starts, [*starts[1:], len(self.channels)], strict=True):
+            yield slice(start, end), slice(channel * taps, (channel + 1) * taps)
+
+    def bias(self, moments: Moments) -> Floats:
+        """The best bias (M,): it carries the mean of the targets."""
+        means = np.empty(len(self.channels))
+        for components, place in self.by_channel():
+            means[components] = self.depthwise[components] @ moments.x[place]
+        return moments.y - self.pointwise @ means
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Covariances of the filters' outputs, as the pointwise weights see them.
+
+    ``gram`` (G, G) is D E_xx D^T, ``cross`` (M, G) is E_yx D^T, ``yy`` is tr(E_yy).
+    """
+
+    gram: Floats
+    cross: Floats
+    yy: float
+
+    @classmethod
+    def of(cls, fit: Fit, moments: Moments) -> Projection:
+        """Project ``moments``, which are centred, on the filters of ``fit``."""
+        correlations = _correlations(fit, moments)
+        gram, cross = np.empty((len(correlations),) * 2), np.empty_like(fit.pointwise)
+        for components, place in fit.by_channel():
+            gram[:, components] = correlations[:, place] @ fit.depthwise[components].T
+            cross[:, components] = moments.yx[:, place] @ fit.depthwise[components].T
+        return cls((gram + gram.T) / 2, cross, moments.yy)
+
+    def best_pointwise(self, ridge: float) -> Floats:
+        """The pointwise weights (M, G) of least squared error plus ``ridge`` times each one's own power."""
+        power = np.diagonal(self.gram)
+        regular = self.gram + np.diag(np.where(power > 0, ridge * power, 1.0))
+        solution: Floats = np.linalg.solve(regular, self.cross.T).T
+        return solution
+
+    def relative_error(self, pointwise: Floats) -> float:
+        """E||y - b - P D x||^2 over E||y - E y||^2; 0 where the targets do not vary."""
+        if self.yy <= 0:
+            return 0.0
+        crossed = float(np.sum(pointwise * self.cross))
+        squared = float(np.sum((pointwise @ self.gram) * pointwise))
+        return max(0.0, (self.yy - 2 * crossed + squared) / self.yy)
+
+
+def choose_ridge(train: Projection, held_out: Projection) -> float:
+    """The ridge of :data:`RIDGES` whose pointwise weights, found on ``train``, err least on ``held_out``."""
+    errors = [held_out.relative_error(train.best_pointwise(ridge)) for ridge in RIDGES]
+    return RIDGES[int(np.argmin(errors))]
+
+
+def refit_depthwise(fit: Fit, moments: Moments, ridge: float) -> Fit:
+    """Return ``fit`` with each filter in turn the best for all else; ``moments`` are centred.
+
+    Filters get norm 1, the pointwise weights the rest.
+    """
+    correlations = _correlations(fit, moments)  # kept up to date below
+    products = fit.pointwise.T @ fit.pointwise
+    depthwise = fit.depthwise.copy()
+    for components, place in fit.by_channel():
+        covariance = moments.xx[place, place]
+        power = float(np.trace(covariance)) / len(covariance)
+        if power <= 0:
+            continue
+        inverse = np.linalg.inv(covariance + ridge * power * np.eye(len(covariance)))
+        wanted = fit.pointwise[:, components].T @ moments.yx[:, place]
+        for component, aim in zip(range(components.start, components.stop), wanted, strict=True):
+            weight = products[component, component]
+            if weight <= 0:
+                continue
+            others = products[component] @ correlations[:, place] - weight * correlations[component, place]
+            found = inverse @ (aim - others) / weight
+            correlations[component] += (found - depthwise[component]) @ moments.xx[place]
+            depthwise[component] = found
+    norms = np.linalg.norm(depthwise, axis=1)
+    scaled = depthwise / np.where(norms > 0, norms, 1.0)[:, None]
+    return replace(fit, depthwise=scaled, pointwise=fit.pointwise * norms)
+
+
+def best_dense(weight: Floats, moments: Moments, ridge: float) -> Floats:
+    """The dense weight (M, C*Kh*Kw) nearest to the targets, held to ``weight`` where the data say little.
+
+    ``moments`` are centred. It minimises E||y - b - W x||^2 plus ``ridge`` times the mean power of x times
+    ||W - weight||^2.
+    """
+    power = float(np.trace(moments.xx)) / len(moments.xx)
+    if power <= 0:
+        return weight
+    regular = moments.xx + ridge * power * np.eye(len(moments.xx))
+    change = np.linalg.solve(regular, (moments.yx - weight @ moments.xx).T).T
+    nearest: Floats = weight + change
+    return nearest
+
+
+def _correlations(fit: Fit, moments: Moments) -> Floats:
+    """D E_xx, (G, C*Kh*Kw): covariances of each filter's output with every input of the patch."""
+    correlations = np.empty((len(fit.channels), len(moments.xx)))
+    for components, place in fit.by_channel():
+        correlations[components] = fit.depthwise[components] @ moments.xx[place]
+    return correlations

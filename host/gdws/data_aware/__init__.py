@@ -1,0 +1,7 @@
+"""GDWS from what a network computes on data, in place of its weights alone."""
+
+from gdws.data_aware.fit import Fitted, fit
+from gdws.data_aware.images import identify
+from gdws.data_aware.observe import Observation, observe
+
+__all__ = ["Fitted", "Observation", "fit", "identify", "observe"]

@@ -1,0 +1,35 @@
+"""Which images a network was fitted to."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from gdws.algorithms.plan import CalibrationSet
+from gdws.errors import DataError
+
+#: Fewer cannot be parted into images to fit to and images to choose by.
+LEAST_IMAGES = 10
+
+
+def identify(images: Tensor) -> CalibrationSet:
+    """Return how many ``images`` (N, C, H, W) there are, and their hash.
+
+    Raises :class:`~gdws.errors.DataError` if they are no images, hold NaN or infinity, or are fewer than ten.
+    """
+    if images.ndim != 4 or not images.is_floating_point():
+        raise DataError(
+            f"calibration images of shape {tuple(images.shape)} and type {images.dtype}",
+            hint="give images (N, C, H, W) of floats, as the network takes them",
+        )
+    if len(images) < LEAST_IMAGES:
+        raise DataError(
+            f"{len(images)} calibration images", hint=f"give at least {LEAST_IMAGES}; some hundreds do well"
+        )
+    if not torch.isfinite(images).all():
+        raise DataError("the calibration images hold NaN or infinity")
+    values = images.detach().to("cpu", torch.float32).contiguous().numpy()
+    digest = hashlib.sha256(repr(values.shape).encode() + values.astype("<f4").tobytes())
+    return CalibrationSet(images=len(images), sha256=digest.hexdigest())
