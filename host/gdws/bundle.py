@@ -240,6 +240,8 @@ def _method(plan: Plan) -> str:
     """E.g. ``beta=0.05 with alphas, gather``."""
     budget = plan.constraint if plan.budget is None else f"{plan.constraint}={plan.budget:g}"
     layouts = sorted({layer.layout for layer in plan.converted if layer.layout is not None})
+    if plan.calibration is not None:
+        budget = f"data-aware, {budget}, fitted to {plan.calibration.images} images"
     return ", ".join([f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])])
 
 

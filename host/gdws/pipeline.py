@@ -2,7 +2,7 @@
 
 ::
 
-    load -> calibrate_alphas -> convert_all -> evaluate_all -> pack -> benchmark -> report.write
+    load -> calibrate_alphas, calibration_images -> convert_all -> evaluate_all -> pack -> benchmark -> report.write
 
 Each step is a function of what the one before it returned; files appear only where a path is given.
 """
@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gdws import bundle, checkpoints, nets
-from gdws.algorithms.plan import Layout, Plan
+from gdws.algorithms.plan import Layout, Method, Plan
 from gdws.attacks import AttackSpec
+from gdws.attacks.pgd import pgd
 from gdws.benchmark import benchmark
 from gdws.bundle import PackedVariant, VerificationSet, host_evaluation
 from gdws.calibrate import alphas
@@ -29,6 +31,7 @@ from gdws.datasets import Split
 from gdws.errors import CheckpointMismatch, GdwsError
 from gdws.evaluate import Evaluation, evaluate
 from gdws.layers import to_dense
+from gdws.modes import evaluation_mode
 from gdws.progress import SILENT, Progress
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "Source",
     "benchmark",
     "calibrate_alphas",
+    "calibration_images",
     "convert_all",
     "evaluate_all",
     "evaluate_one",
@@ -64,22 +68,26 @@ class Source:
 class Recipe:
     """How one GDWS network is made: one of three constraints on each layer, see :func:`gdws.convert`, and a layout.
 
-    ``weighted`` asks for alphas; without them every input channel weighs the same. Layers that match ``skip``
-    stay dense, and ``label`` tells so in the name.
+    ``method`` ``weights`` is the paper's; ``weighted`` asks it for alphas, without which every input channel weighs the
+    same. ``data-aware`` fits to calibration images. Layers that match ``skip`` stay dense, and ``label`` tells so in
+    the name.
     """
 
     mean_rank: float | None = None
     beta: float | None = None
     gamma: int | None = None
     layout: Layout = "gather"
+    method: Method = "weights"
     weighted: bool = True
     skip: tuple[str, ...] = ()
     label: str | None = None
 
     @property
     def name(self) -> str:
-        """E.g. ``mean-rank-2`` or ``mean-rank-2-stacked``."""
+        """E.g. ``mean-rank-2``, ``mean-rank-2-stacked``, or ``data-rank-2-stacked`` for a data-aware one."""
         budgets = {"mean-rank": self.mean_rank, "beta": self.beta, "gamma": self.gamma}
+        if self.method == "data-aware":
+            budgets = {"data-rank": self.mean_rank, "data-beta": self.beta, "data-gamma": self.gamma}
         words = [f"{constraint}-{budget:g}" for constraint, budget in budgets.items() if budget is not None]
         words += [] if self.layout == "gather" else [self.layout]
         return "-".join([*words, *([] if self.label is None else [self.label])])
@@ -116,17 +124,40 @@ def calibrate_alphas(source: Source, images: Split, *, progress: Progress = SILE
     return alphas(source.module, [images.images], progress=advance).alphas
 
 
+def calibration_images(
+    source: Source, images: Split, attack: AttackSpec | None, *, batch_size: int = 128, progress: Progress = SILENT
+) -> Tensor:
+    """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
+
+    A few long steps of ``attack`` do: what matters is what the layers see, not to fool the network every time.
+    """
+    if attack is None:
+        return images.images
+    short = replace(attack, iterations=min(attack.iterations, 8), step=attack.eps / 5, restarts=1)
+    progress.start(len(images), f"attack {len(images)} calibration images")
+    device = next(source.module.parameters()).device
+    attacked: list[Tensor] = []
+    with evaluation_mode(source.module):
+        for indices in torch.split(torch.arange(len(images)), batch_size):
+            x, y = images.images[indices].to(device), images.labels[indices].to(device)
+            attacked.append(pgd(source.module, x, y, short, indices=indices).cpu())
+            progress.advance(len(indices))
+    return torch.cat(attacked)
+
+
 def convert_all(
     source: Source,
     recipes: Sequence[Recipe],
     *,
     plans: Mapping[str, Plan] | None = None,
     weights: Alphas | None = None,
+    data: Tensor | None = None,
     convert_first: bool = False,
+    progress: Progress = SILENT,
 ) -> list[PackedVariant]:
     """The dense network, then one GDWS network for each recipe and each of ``plans``, which are given by name.
 
-    ``weights`` are the alphas that recipes may ask for.
+    ``weights`` are the alphas, ``data`` the calibration images (N, C, H, W) that recipes and plans may ask for.
     Raises :class:`~gdws.errors.GdwsError` if two would have one name, and what :func:`gdws.convert` raises.
     """
     variants = [PackedVariant(BASELINE, source.module, method="as trained")]
@@ -136,20 +167,31 @@ def convert_all(
             mean_rank=recipe.mean_rank,
             beta=recipe.beta,
             gamma=recipe.gamma,
-            alphas=weights if recipe.weighted else None,
+            alphas=weights if recipe.method == "weights" and recipe.weighted else None,
+            data=_data_for(recipe.method, data),
             layout=recipe.layout,
             skip=recipe.skip,
             convert_first=convert_first,
             example_input=source.input_shape,
+            progress=progress,
         )
         variants.append(PackedVariant(recipe.name, module, plan))
     for name, plan in (plans or {}).items():
-        variants.append(PackedVariant(name, convert(source.module, plan=plan)[0], plan))
+        module, _ = convert(source.module, plan=plan, data=_data_for(plan.method, data), progress=progress)
+        variants.append(PackedVariant(name, module, plan))
     names = [variant.name for variant in variants]
     for name in names:
         if names.count(name) > 1:
             raise GdwsError(f"two networks would be called {name!r}", hint="ask for each network once")
     return variants
+
+
+def _data_for(method: Method, data: Tensor | None) -> Tensor | None:
+    if method == "weights":
+        return None
+    if data is None:
+        raise GdwsError("a data-aware network is asked for, and there are no calibration images")
+    return data
 
 
 def evaluate_one(

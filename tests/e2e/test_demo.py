@@ -15,8 +15,9 @@ from gdws_contract.rest import BenchmarkResult, Job, Protocol
 from support.tiny import tiny_checkpoint
 
 SETTINGS = DemoSettings(
-    recipes=(Recipe(mean_rank=1, layout="stacked"), Recipe(mean_rank=2)),
-    calibration=2,
+    recipes=(Recipe(mean_rank=1, layout="stacked", method="data-aware"), Recipe(mean_rank=2)),
+    alphas=2,
+    calibration=12,
     test=8,
     verification=4,
     batch_sizes=(1, 2),
@@ -42,7 +43,7 @@ Demo = tuple[DemoFiles, BenchmarkResult, list[str], list[Job]]
 
 def test_every_cell_is_measured_and_passes_parity(demo: Demo) -> None:
     _, result, _, _ = demo
-    names = ["dense", "mean-rank-1-stacked", "mean-rank-2"]
+    names = ["dense", "data-rank-1-stacked", "mean-rank-2"]
     assert result.job.state == "done"
     assert not result.partial
     assert {(cell.key.variant, cell.key.batch_size) for cell in result.job.cells} == {
@@ -71,7 +72,7 @@ def test_the_report_is_made_of_the_stored_result(demo: Demo) -> None:
     headline = summary["headline"]
     assert headline.partition(":")[0] in files.html.read_text().replace("&#39;", "'")
     for text in (files.html.read_text(), files.markdown.read_text()):
-        assert "mean-rank-1-stacked" in text
+        assert "data-rank-1-stacked" in text
         assert bundle.id in text
     assert "<svg" in files.html.read_text()
 
@@ -79,7 +80,7 @@ def test_the_report_is_made_of_the_stored_result(demo: Demo) -> None:
 def test_the_plans_are_left_to_read(demo: Demo) -> None:
     files, _, _, _ = demo
     assert {path.name for path in files.plans.iterdir()} == {
-        f"{name}.{suffix}" for name in ("mean-rank-1-stacked", "mean-rank-2") for suffix in ("json", "txt")
+        f"{name}.{suffix}" for name in ("data-rank-1-stacked", "mean-rank-2") for suffix in ("json", "txt")
     }
     assert "total" in (files.plans / "mean-rank-2.txt").read_text()
 

@@ -77,6 +77,7 @@ def test_names_of_recipes() -> None:
         Recipe(beta=0.05),
         Recipe(gamma=64, layout="grouped"),
         Recipe(mean_rank=3, skip=("layer1.*",), label="late"),
+        Recipe(mean_rank=2, layout="stacked", method="data-aware"),
     ]
     assert [recipe.name for recipe in names] == [
         "mean-rank-2",
@@ -84,6 +85,7 @@ def test_names_of_recipes() -> None:
         "beta-0.05",
         "gamma-64-grouped",
         "mean-rank-3-late",
+        "data-rank-2-stacked",
     ]
 
 
@@ -105,6 +107,29 @@ def test_alphas_are_used_where_a_recipe_asks_for_them(source: Source, data: data
     assert weighted.plan is not None
     assert plain.plan is not None
     assert (weighted.plan.weighted, plain.plan.weighted) == (True, False)
+
+
+def test_calibration_images_are_attacked_on_the_network(source: Source, data: datasets.Dataset) -> None:
+    progress = Counter()
+    sample, attack = data.train.first(6), AttackSpec(eps=0.1, step=0.01, iterations=20, random_start=True)
+    found = pipeline.calibration_images(source, sample, attack, batch_size=4, progress=progress)
+    assert (progress.total, progress.done) == (6, 6)
+    assert found.shape == sample.images.shape
+    assert 0.01 < float((found - sample.images).abs().max()) <= 0.1 + 1e-6
+    torch.testing.assert_close(found, pipeline.calibration_images(source, sample, attack, batch_size=2))
+    assert pipeline.calibration_images(source, sample, None) is sample.images
+
+
+def test_data_aware_networks_need_images(source: Source, data: datasets.Dataset) -> None:
+    recipe = Recipe(mean_rank=1, method="data-aware")
+    with pytest.raises(GdwsError, match="no calibration images"):
+        pipeline.convert_all(source, [recipe])
+    _, made = pipeline.convert_all(source, [recipe], data=data.train.first(12).images)
+    assert made.plan is not None
+    assert made.plan.method == "data-aware"
+    plans = {"again": made.plan}
+    *_, again = pipeline.convert_all(source, [], plans=plans, data=data.train.first(12).images)
+    assert again.plan == made.plan
 
 
 def test_a_stored_plan_gives_the_same_network(source: Source) -> None:

@@ -25,7 +25,9 @@ def convert(
         typer.Option("--plan", metavar="FILE", help="A network by a stored plan, under the file's name. Repeatable."),
     ] = None,
     layout: options.Layouts = None,
+    method: options.Methods = None,
     alphas: options.Alphas = 64,
+    calibration: options.Calibration = 1024,
     skip: options.Skip = None,
     convert_first: options.ConvertFirst = False,
     data: options.Data = "mnist-sample",
@@ -54,13 +56,14 @@ def convert(
     \b
     Examples:
       gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
+      gdws convert mnist-preact-resnet --method data-aware --mean-rank 2 --layout stacked --out model.gdws
       gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
       gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
     """
     from gdws import datasets, pipeline
 
     spec = options.attack_spec(attack, eps, step, iterations, restarts, random_start, seed)
-    wanted = recipes(mean_rank, beta, gamma, layout, weighted=alphas > 0, skip=skip)
+    wanted = recipes(mean_rank, beta, gamma, layout, methods=method, weighted=alphas > 0, skip=skip)
     plans = read_plans(plan)
     if not wanted and not plans:
         raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --beta, --gamma or --plan")
@@ -68,10 +71,22 @@ def convert(
     dataset = datasets.load(data)
     test = f"{dataset.name}, test"
     with progress_bar(quiet) as progress:
-        weights = None
-        if alphas and wanted:
+        weights, fitted_to = None, None
+        methods = {recipe.method for recipe in wanted}
+        if alphas and "weights" in methods:
             weights = pipeline.calibrate_alphas(source, dataset.train.first(alphas), progress=progress)
-        variants = pipeline.convert_all(source, wanted, plans=plans, weights=weights, convert_first=convert_first)
+        if "data-aware" in methods | {given.method for given in plans.values()}:
+            sample = dataset.train.first(calibration)
+            fitted_to = pipeline.calibration_images(source, sample, spec, progress=progress)
+        variants = pipeline.convert_all(
+            source,
+            wanted,
+            plans=plans,
+            weights=weights,
+            data=fitted_to,
+            convert_first=convert_first,
+            progress=progress,
+        )
         if images:
             variants = pipeline.evaluate_all(variants, dataset.test.first(images), test, spec, progress=progress)
         bundle_id = pipeline.pack(

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdws.commands.options import LayoutName
+from gdws.commands.options import LayoutName, MethodName
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
@@ -20,21 +20,23 @@ def recipes(
     gammas: list[int] | None,
     layouts: list[LayoutName] | None,
     *,
+    methods: list[MethodName] | None = None,
     weighted: bool,
     skip: list[str] | None,
 ) -> list[Recipe]:
-    """One recipe for each constraint in each layout."""
+    """One recipe for each constraint in each layout by each method; by weights alone unless told otherwise."""
     from gdws.pipeline import Recipe
 
     common = partial(Recipe, weighted=weighted, skip=tuple(skip or ()))
 
     return [
         recipe
+        for method in (name.value for name in methods or [MethodName.weights])
         for layout in (name.value for name in layouts or [LayoutName.gather])
         for recipe in (
-            *(common(mean_rank=budget, layout=layout) for budget in mean_ranks or []),
-            *(common(beta=budget, layout=layout) for budget in betas or []),
-            *(common(gamma=budget, layout=layout) for budget in gammas or []),
+            *(common(mean_rank=budget, layout=layout, method=method) for budget in mean_ranks or []),
+            *(common(beta=budget, layout=layout, method=method) for budget in betas or []),
+            *(common(gamma=budget, layout=layout, method=method) for budget in gammas or []),
         )
     ]
 
