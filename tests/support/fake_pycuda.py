@@ -1,11 +1,13 @@
 """A stand-in for ``pycuda.driver`` that is stricter than CUDA: what CUDA leaves undefined is an error here.
 
 Memory of the "GPU" is NumPy arrays by address. Work is queued on a stream and done when it is synchronised, so
-that what is read too early is stale. Every call needs a current context; what is freed is dead.
+that what is read too early is stale. Every call needs a current context; what is freed is dead. While a stream is
+captured, work on it becomes a graph, and whatever would wait for the GPU is an error.
 """
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import threading
 import time
@@ -30,13 +32,17 @@ class MemoryError(Error):
 class Gpu:
     """One GPU with its memory, and the module ``pycuda.driver`` that drives it."""
 
-    def __init__(self, memory_bytes=2**28):
+    def __init__(self, memory_bytes=2**33, shared=True):
         self.memory_bytes = memory_bytes
+        self.shared = shared  # with the CPU, as on a Jetson
+        self.faults = []  # what could not be raised, for it happened in a destructor
         self.memory = {}  # address -> bytes of one live allocation
         self.started = False
         self.retained = 0
         self.pinned = []
         self.streams = {}
+        self.graphs = {}  # handle -> the work captured in it
+        self.handles = itertools.count(0x7F00_0000_1000, 0x1000)  # too large for 32 bits, as the driver's are
         self._addresses = itertools.count(0x1000_0000, 0x1000_0000)
         self._local = threading.local()
 
@@ -63,9 +69,18 @@ class Gpu:
     def is_pinned(self, array):
         return any(np.shares_memory(array, pinned) for pinned in self.pinned)
 
+    def check_not_capturing(self, call):
+        if any(stream.captured is not None for stream in self.streams.values()):
+            raise LogicError(f"{call} failed: operation not permitted when stream is capturing")
+
+    @property
+    def free_bytes(self):
+        return self.memory_bytes - sum(map(len, self.memory.values()))
+
     def allocate(self, size):
         self.check_current("cuMemAlloc")
-        if sum(map(len, self.memory.values())) + size > self.memory_bytes:
+        self.check_not_capturing("cuMemAlloc")
+        if size > self.free_bytes:
             raise MemoryError("cuMemAlloc failed: out of memory")
         address = next(self._addresses)
         self.memory[address] = np.full(size, 0xCD, np.uint8)
@@ -82,6 +97,11 @@ class Gpu:
         for make in (_device, _context_free_functions, _stream, _event, _memory):
             make(self, driver)
         return package, driver
+
+    def driver_library(self, name="libcuda.so.1"):
+        """Return the driver's functions for graphs as ``ctypes`` loads them: called by the prototypes of cuda.h."""
+        assert name == "libcuda.so.1"
+        return _driver_library(self)
 
 
 def _device(gpu, driver):
@@ -122,22 +142,36 @@ def _device(gpu, driver):
         def compute_capability(self):
             return (7, 2)
 
+        def get_attribute(self, attr):
+            if attr != driver.device_attribute.INTEGRATED:
+                raise LogicError("cuDeviceGetAttribute failed: invalid argument")
+            return int(gpu.shared)
+
         def retain_primary_context(self):
             gpu.retained += 1
             return Context()
 
+    class device_attribute:  # noqa: N801  # as pycuda has it
+        INTEGRATED = 18
+
     driver.init, driver.Context, driver.Device = init, Context, Device
+    driver.device_attribute = device_attribute
 
 
 def _context_free_functions(gpu, driver):
     def pagelocked_empty(shape, dtype, order="C", mem_flags=0):
         gpu.check_current("cuMemHostAlloc")
+        gpu.check_not_capturing("cuMemHostAlloc")
         array = np.empty(shape, dtype, order)
         array.view(np.uint8).reshape(-1)[:] = 0xCD
         gpu.pinned.append(array)
         return array
 
-    driver.pagelocked_empty = pagelocked_empty
+    def mem_get_info():
+        gpu.check_current("cuMemGetInfo")
+        return gpu.free_bytes, gpu.memory_bytes
+
+    driver.pagelocked_empty, driver.mem_get_info = pagelocked_empty, mem_get_info
 
 
 def _stream(gpu, driver):
@@ -146,10 +180,15 @@ def _stream(gpu, driver):
             gpu.check_current("cuStreamCreate")
             self.handle = 0x5000 + len(gpu.streams)
             self.queue = []
+            self.captured = None
             gpu.streams[self.handle] = self
+
+        def enqueue(self, work):
+            (self.queue if self.captured is None else self.captured).append(work)
 
         def synchronize(self):
             gpu.check_current("cuStreamSynchronize")
+            gpu.check_not_capturing("cuStreamSynchronize")
             queue, self.queue = self.queue, []
             for work in queue:
                 work()
@@ -165,10 +204,11 @@ def _event(gpu, driver):
 
         def record(self, stream=None):
             gpu.check_current("cuEventRecord")
+            gpu.check_not_capturing("cuEventRecord")
             if stream is None:
                 raise LogicError("recorded on the default stream")
             self._time = None
-            stream.queue.append(self._note)
+            stream.enqueue(self._note)
 
         def time_till(self, event):
             gpu.check_current("cuEventElapsedTime")
@@ -197,6 +237,13 @@ def _memory(gpu, driver):
             if gpu.memory.pop(self._address, None) is None:
                 raise LogicError("cuMemFree failed: freed twice")
 
+    def memcpy_htod(dest, src):
+        gpu.check_current("cuMemcpyHtoD")
+        gpu.check_not_capturing("cuMemcpyHtoD")
+        if not src.flags.c_contiguous:
+            raise ValueError("ndarray is not contiguous")
+        gpu.buffer(dest, src.nbytes, "cuMemcpyHtoD")[:] = np.frombuffer(src.tobytes(), np.uint8)
+
     def memcpy_htod_async(dest, src, stream=None):
         gpu.check_current("cuMemcpyHtoDAsync")
         _check_host(src, stream)
@@ -206,7 +253,7 @@ def _memory(gpu, driver):
             memory = gpu.buffer(dest, src.nbytes, "cuMemcpyHtoDAsync")
             memory[:] = np.frombuffer(src.tobytes(), np.uint8)
 
-        stream.queue.append(copy)
+        stream.enqueue(copy)
 
     def memcpy_dtoh_async(dest, src, stream=None):
         gpu.check_current("cuMemcpyDtoHAsync")
@@ -217,7 +264,7 @@ def _memory(gpu, driver):
             memory = gpu.buffer(src, dest.nbytes, "cuMemcpyDtoHAsync")
             dest[...] = memory.view(dest.dtype).reshape(dest.shape)
 
-        stream.queue.append(copy)
+        stream.enqueue(copy)
 
     def _check_host(array, stream):
         if stream is None:
@@ -226,4 +273,67 @@ def _memory(gpu, driver):
             raise LogicError("copied from or to memory that is not page-locked: that would not be asynchronous")
 
     driver.DeviceAllocation, driver.mem_alloc = DeviceAllocation, DeviceAllocation
+    driver.memcpy_htod = memcpy_htod
     driver.memcpy_htod_async, driver.memcpy_dtoh_async = memcpy_htod_async, memcpy_dtoh_async
+
+
+_SUCCESS, _INVALID_VALUE, _UNMATCHED = 0, 1, 903
+_ERROR_NAMES = {_INVALID_VALUE: b"CUDA_ERROR_INVALID_VALUE", _UNMATCHED: b"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED"}
+
+
+def _driver_library(gpu):
+    """Functions of libcuda.so.1 with the types of cuda.h, over ``gpu``."""
+    out = ctypes.POINTER(ctypes.c_void_p)
+
+    def begin(stream, mode):
+        if stream not in gpu.streams or mode not in (0, 1, 2) or gpu.streams[stream].captured is not None:
+            return _INVALID_VALUE
+        gpu.check_current("cuStreamBeginCapture")
+        gpu.streams[stream].captured = []
+        return _SUCCESS
+
+    def end(stream, graph):
+        work, gpu.streams[stream].captured = gpu.streams[stream].captured, None
+        if work is None:
+            return _UNMATCHED
+        graph[0] = next(gpu.handles)
+        gpu.graphs[graph[0]] = work
+        return _SUCCESS
+
+    def instantiate(executable, graph, flags):
+        if graph not in gpu.graphs or flags != 0:
+            return _INVALID_VALUE
+        executable[0] = next(gpu.handles)
+        gpu.graphs[executable[0]] = list(gpu.graphs[graph])
+        return _SUCCESS
+
+    def launch(executable, stream):
+        if executable not in gpu.graphs or stream not in gpu.streams:
+            return _INVALID_VALUE
+        for work in gpu.graphs[executable]:
+            gpu.streams[stream].enqueue(work)
+        return _SUCCESS
+
+    def destroy(graph):
+        return _INVALID_VALUE if gpu.graphs.pop(graph, None) is None else _SUCCESS
+
+    def error_name(error, text):
+        text[0] = _ERROR_NAMES.get(error)
+        return _SUCCESS if error in _ERROR_NAMES else _INVALID_VALUE
+
+    handle = ctypes.c_void_p
+    prototypes = {
+        "cuStreamBeginCapture_v2": (begin, handle, ctypes.c_int),
+        "cuStreamEndCapture": (end, handle, out),
+        "cuGraphInstantiateWithFlags": (instantiate, out, handle, ctypes.c_ulonglong),
+        "cuGraphLaunch": (launch, handle, handle),
+        "cuGraphExecDestroy": (destroy, handle),
+        "cuGraphDestroy": (destroy, handle),
+        "cuGetErrorName": (error_name, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
+    }
+    return types.SimpleNamespace(
+        **{
+            name: ctypes.CFUNCTYPE(ctypes.c_int, *parameters)(function)
+            for name, (function, *parameters) in prototypes.items()
+        }
+    )

@@ -21,11 +21,24 @@ def is_installed() -> bool:
     return find_spec("tensorrt_rtx_bindings") is not None
 
 
-def build_all(folder: Path, models, *, shape, classes, precision="fp32", timings=b"", **options):
+def build_all(
+    folder: Path,
+    models,
+    *,
+    shape,
+    classes,
+    precision="fp32",
+    timings=b"",
+    dtype="float32",
+    batch_sizes=(),
+    free_bytes=2**60,
+    **engine,
+):
     """Build each of ``models``, ONNX bytes, for two images of ``shape``; return one dict of results for each.
 
-    A result has either ``error``, ``message`` and ``hint``, or ``engine_bytes``, ``timing_bytes``, the
-    configuration in force and ``words``, the options as they are told.
+    ``free_bytes`` is what the GPU is said to have. ``engine`` are fields of EngineOptions. A result has either
+    ``error``, ``message`` and ``hint``, or ``engine_bytes``, ``timing_bytes``, ``notes``, the configuration in force
+    and ``words``, the options as they are told.
     """
     orders = []
     for index, content in enumerate(models):
@@ -38,7 +51,10 @@ def build_all(folder: Path, models, *, shape, classes, precision="fp32", timings
                 "classes": classes,
                 "precision": precision,
                 "timings": timings.hex(),
-                "options": options,
+                "dtype": dtype,
+                "batch_sizes": list(batch_sizes),
+                "free_bytes": free_bytes,
+                "engine": engine,
             }
         )
     done = subprocess.run(
@@ -48,21 +64,26 @@ def build_all(folder: Path, models, *, shape, classes, precision="fp32", timings
     return json.loads(done.stdout)
 
 
-def _build(trt, order):
+def _build(trt, log, order):
     from gdws_agent.backends.base import EngineSpec
+    from gdws_agent.backends.cuda_context import FreeMemory
     from gdws_agent.backends.errors import BackendError
-    from gdws_agent.backends.tensorrt_builder import BuilderOptions, build_plan, check_release
+    from gdws_agent.backends.tensorrt_builder import build_plan, check_release
+    from gdws_agent.backends.tensorrt_options import BuilderOptions
+    from gdws_agent.backends.tensorrt_progress import timeout_in_words
+    from gdws_contract.engines import EngineOptions
     from gdws_contract.manifest import TensorSpec
 
     spec = EngineSpec(
         precision=order["precision"],
         batch_size=2,
-        input=TensorSpec(name="input", shape=order["shape"]),
+        input=TensorSpec(name="input", shape=order["shape"], dtype=order["dtype"]),
         output=TensorSpec(name="logits", shape=[order["classes"]]),
         threads=1,
         cache_dir=Path("unused"),
+        options=EngineOptions(**order["engine"]),
+        batch_sizes=tuple(order["batch_sizes"]),
     )
-    options = BuilderOptions(**order["options"])
     seen = {}
 
     def prepare(config):
@@ -78,17 +99,33 @@ def _build(trt, order):
     check_release(trt)
     try:
         timings = bytes.fromhex(order["timings"])
-        plan = build_plan(trt, Path(order["model"]).read_bytes(), spec, options, timings, prepare)
+        plan = build_plan(
+            trt,
+            log,
+            Path(order["model"]).read_bytes(),
+            spec,
+            timing_cache=timings,
+            free_memory=lambda: FreeMemory(order["free_bytes"], shared=True),
+            prepare=prepare,
+        )
     except BackendError as error:
         return {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-    sizes = {"engine_bytes": len(plan.engine), "timing_bytes": len(plan.timing_cache)}
-    return {**sizes, **seen, "words": options.in_words(trt)}
+    return {
+        "engine_bytes": len(plan.engine),
+        "timing_bytes": len(plan.timing_cache),
+        "notes": plan.notes,
+        **seen,
+        "words": [*BuilderOptions.of(spec).in_words(trt), timeout_in_words(trt, spec.options.build_timeout_s)],
+    }
 
 
 def _main() -> None:
     import tensorrt_rtx_bindings as trt
 
-    json.dump([_build(trt, order) for order in json.load(sys.stdin)], sys.stdout)
+    from gdws_agent.backends.tensorrt_log import Log
+
+    log = Log(trt)
+    json.dump([_build(trt, log, order) for order in json.load(sys.stdin)], sys.stdout)
 
 
 if __name__ == "__main__":

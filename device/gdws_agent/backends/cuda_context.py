@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Optional
+import traceback
+from typing import Any, NamedTuple, Optional, Set
 
 from .errors import BackendUnavailable, RunFailed
 from .gpu import GPU_HINT
+
+
+class FreeMemory(NamedTuple):
+    """What can be allocated on the GPU. ``shared``: GPU and CPU have the same memory, as on every Jetson."""
+
+    size_bytes: int
+    shared: bool
 
 
 class PrimaryContext:
@@ -57,3 +65,30 @@ class PrimaryContext:
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
             raise RunFailed("engines must be used and freed in the thread that built them")
+
+
+def free_memory(cuda: Any, device: Any) -> FreeMemory:
+    """Return what can be allocated on ``device`` now, in its current context.
+
+    Where GPU and CPU share their memory, CUDA counts as taken what the system would give back when asked, such as
+    its cache of files: there the system's figure holds, if it is larger.
+    """
+    import psutil
+
+    size_bytes = int(cuda.mem_get_info()[0])
+    shared = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
+    return FreeMemory(max(size_bytes, psutil.virtual_memory().available) if shared else size_bytes, shared)
+
+
+def let_go(error: BaseException) -> None:
+    """Empty the frames that ``error`` and its causes keep alive, but for those that are running.
+
+    They hold what belongs to the GPU's context, such as a half-made engine, and it must not outlive the context:
+    whoever catches the error may keep it for longer.
+    """
+    seen: Set[int] = set()
+    link: Optional[BaseException] = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__

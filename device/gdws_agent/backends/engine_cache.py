@@ -16,14 +16,14 @@ from uuid import uuid4
 _LOG = logging.getLogger(__name__)
 
 #: Part of every key: raised when the meaning of an entry changes.
-_FORMAT = 1
+_FORMAT = 2
 _MAX_HEADER_BYTES = 65_536
 #: Beyond this the entries that were not used for the longest time are removed.
 MAX_BYTES = 4 * 2**30
 
 
 class Entry(NamedTuple):
-    """``content`` is an engine or a timing cache, ``facts`` what was written of it besides."""
+    """``content`` is an engine, a timing cache or a calibration table, ``facts`` what was written of it besides."""
 
     content: bytes
     facts: Dict[str, Any]

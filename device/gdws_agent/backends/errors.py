@@ -85,3 +85,8 @@ def typed(error: Exception, kind: Type[BackendError], what: str) -> BackendError
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
         return OutOfMemory(f"{what}: memory does not suffice ({text})", hint="use a smaller batch or fewer variants")
     return kind(f"{what}: {text or type(error).__name__}")
+
+
+def in_one_line(error: Exception) -> str:
+    """Return kind and message of ``error`` without line breaks."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import time
-from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Optional
 
-from gdws_agent.device_info import read_l4t
-from gdws_contract.measures import Build
 from gdws_contract.rest import Availability
 
 from .base import EngineSpec
-from .cuda_context import PrimaryContext
-from .engine_cache import EngineCache, Entry, fingerprint
-from .errors import BackendUnavailable, BuildFailed
+from .cuda_context import PrimaryContext, let_go
+from .errors import BackendUnavailable
 from .gpu import GPU_HINT, find_gpu
 from .packages import is_installed, version_of
-from .tensorrt_builder import PRECISIONS, BuilderOptions, build_plan, check_release
-from .tensorrt_inspect import counts_in_words, precision_in_force
-from .tensorrt_runtime import LoadedEngine, TensorRtEngine
+from .tensorrt_builder import check_release
+from .tensorrt_log import Log
+from .tensorrt_maker import Maker
+from .tensorrt_precision import PRECISIONS
+from .tensorrt_runtime import TensorRtEngine
 
 _PACKAGES = {
     "tensorrt": "on a Jetson it comes with the l4t images and JetPack, not from PyPI; see docs/jetson.md",
@@ -29,12 +25,16 @@ _PACKAGES = {
 
 
 class TensorRtBackend:
-    """Builds one engine for each model, precision and batch size. All engines of one backend share one thread."""
+    """Builds one engine for each model, precision and batch size, or one for all batch sizes where asked.
+
+    All engines of one backend share one thread, one CUDA context and one logger.
+    """
 
     name = "tensorrt"
 
     def __init__(self) -> None:
         self._primary: Optional[PrimaryContext] = None
+        self._log: Optional[Log] = None
 
     def probe(self) -> Availability:
         """Return availability; packages and device files are looked for, nothing is loaded."""
@@ -56,86 +56,16 @@ class TensorRtBackend:
         """Return an engine of ``model``, from the cache where it is there and whole."""
         trt, cuda = _load("tensorrt"), _load("pycuda.driver")
         check_release(trt)
-        if self._primary is None:
-            self._primary = PrimaryContext(cuda)
+        if self._primary is None or self._log is None:
+            self._primary, self._log = PrimaryContext(cuda), Log(trt)
         device = self._primary.retain()
         try:
-            made = _Maker(trt, _describe(device), spec).make(model)
-            return TensorRtEngine(cuda, self._primary, made.loaded, made.build, spec)
+            return Maker(trt, self._log, cuda, self._primary, device, spec).make(model)
+        except BaseException as error:
+            let_go(error)
+            raise
         finally:
             self._primary.release()
-
-
-class _Made(NamedTuple):
-    loaded: LoadedEngine
-    build: Build
-
-
-class _Maker:
-    """Makes an engine from a model, through the cache."""
-
-    def __init__(self, trt: Any, gpu: str, spec: EngineSpec) -> None:
-        self._trt = trt
-        self._spec = spec
-        self._options = BuilderOptions()
-        self._cache = EngineCache(spec.cache_dir / "tensorrt")
-        self._platform = {"tensorrt": trt.__version__, "gpu": gpu, "l4t": read_l4t(Path("/"))}
-
-    def make(self, model: bytes) -> _Made:
-        key = fingerprint(self._facts(model))
-        entry, problem = self._cache.load(key)
-        if entry is not None:
-            try:
-                return self._made(LoadedEngine(self._trt, entry.content), entry, from_cache=True, notes=[])
-            except BuildFailed as error:
-                problem = error.message
-        notes = [] if problem is None else [f"cache=rebuilt, {problem}"]
-        entry = self._build(model)
-        loaded = LoadedEngine(self._trt, entry.content)
-        unstored = self._cache.store(key, entry)
-        if unstored is not None:
-            notes.append(f"cache=not kept, {unstored}")
-        return self._made(loaded, entry, from_cache=False, notes=notes)
-
-    def _build(self, model: bytes) -> Entry:
-        timing_key = fingerprint({"what": "timing cache", **self._platform})
-        timings = self._cache.load(timing_key).entry
-        began = time.perf_counter()
-        plan = build_plan(self._trt, model, self._spec, self._options, b"" if timings is None else timings.content)
-        facts = {"build_time_s": time.perf_counter() - began}
-        self._cache.store(timing_key, Entry(plan.timing_cache, {}))
-        return Entry(plan.engine, facts)
-
-    def _made(self, loaded: LoadedEngine, entry: Entry, *, from_cache: bool, notes: List[str]) -> _Made:
-        counts = loaded.precisions()
-        build = Build(
-            time_s=entry.facts["build_time_s"],
-            size_bytes=len(entry.content),
-            from_cache=from_cache,
-            precision=precision_in_force(self._spec.precision, counts),
-            options=[
-                *self._options.in_words(self._trt),
-                f"profile=batch {self._spec.batch_size} alone",
-                "host_memory=page-locked",
-                "cuda_graph=0",
-                *counts_in_words(counts),
-                *notes,
-            ],
-        )
-        return _Made(loaded, build)
-
-    def _facts(self, model: bytes) -> Dict[str, Any]:
-        """Return everything that the engine depends on."""
-        return {
-            "model": hashlib.sha256(model).hexdigest(),
-            "backend": TensorRtBackend.name,
-            "precision": self._spec.precision,
-            "batch_size": self._spec.batch_size,
-            "input": self._spec.input.model_dump(),
-            "output": self._spec.output.model_dump(),
-            "options": self._options.in_words(self._trt),
-            **self._platform,
-        }
 
 
 def _load(module: str) -> Any:
@@ -144,9 +74,3 @@ def _load(module: str) -> Any:
     except Exception as error:  # also what a broken installation raises: a missing library, an ABI that differs
         package = module.split(".")[0]
         raise BackendUnavailable(f"{package} cannot be loaded: {error}", hint=_PACKAGES[package]) from error
-
-
-def _describe(device: Any) -> str:
-    """Return name and compute capability, e.g. ``Xavier sm_72``."""
-    major, minor = device.compute_capability()
-    return f"{device.name()} sm_{major}{minor}"

@@ -1,11 +1,11 @@
-"""In which precision does an engine compute? Read from what TensorRT's engine inspector tells. Pure."""
+"""What an engine says of its layers, read from the JSON of TensorRT's engine inspector. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple
 
 #: What a data type is called in "Format/Datatype", e.g. "Half" or "Channel major FP16 format where ...".
 _TYPES = (
@@ -15,6 +15,41 @@ _TYPES = (
     ("fp8", re.compile(r"\bfp8\b", re.IGNORECASE)),
     ("fp32", re.compile(r"\b(fp32|float)\b", re.IGNORECASE)),
 )
+#: Layers that only move data between GPU and accelerator, or change its format.
+_COPY = re.compile(r"( to nvm| from nvm| copy finish)$|^Reformatting CopyNode ")
+#: How the compiler of other releases names what it fused; such a layer runs on the GPU.
+_GPU_COMPILERS = ("myelin", "kgen")
+
+
+class LayerFacts(NamedTuple):
+    """One layer of the engine.
+
+    ``kind`` is what it does, in TensorRT's terms, and ``metadata`` names the ONNX nodes that it came from; both
+    are empty where the release does not tell.
+    """
+
+    name: str
+    kind: str
+    metadata: str
+
+
+class Devices(NamedTuple):
+    """Parts of an engine on an accelerator, each a run of layers that it takes as one, and layers on the GPU."""
+
+    dla_parts: int
+    gpu_layers: int
+
+
+def layer_facts(information: str) -> List[LayerFacts]:
+    """Return the layers in order; none when the engine does not tell of them in detail."""
+    return [
+        LayerFacts(
+            name=str(layer.get("Name", "")),
+            kind=str(layer.get("ParameterType") or layer.get("LayerType") or ""),
+            metadata=str(layer.get("Metadata") or ""),
+        )
+        for layer in _layers(information)
+    ]
 
 
 def layer_precisions(information: str) -> Dict[str, int]:
@@ -23,13 +58,14 @@ def layer_precisions(information: str) -> Dict[str, int]:
     A layer computes in the type of its first input. Empty when the engine tells of no such layer, as engines do
     that were not built with detailed profiling verbosity.
     """
-    try:
-        document = json.loads(information)
-    except ValueError:
-        return {}
-    layers = document.get("Layers", []) if isinstance(document, dict) else []
-    found = [_input_type(layer) for layer in layers if isinstance(layer, dict) and _has_weights(layer)]
+    found = [_input_type(layer) for layer in _layers(information) if _has_weights(layer)]
     return dict(Counter(name for name in found if name))
+
+
+def layer_devices(information: str) -> Devices:
+    """Return what runs where; copies between accelerator and GPU are not counted."""
+    devices = [_device(layer) for layer in _layers(information) if not _COPY.search(str(layer.get("Name", "")))]
+    return Devices(devices.count("dla"), devices.count("gpu"))
 
 
 def precision_in_force(asked: str, counts: Dict[str, int]) -> str:
@@ -47,6 +83,15 @@ def counts_in_words(counts: Dict[str, int]) -> List[str]:
     return [f"layers_{name}={counts[name]}" for name in sorted(counts)]
 
 
+def _layers(information: str) -> List[Dict[str, Any]]:
+    try:
+        document = json.loads(information)
+    except ValueError:
+        return []
+    layers = document.get("Layers") if isinstance(document, dict) else None
+    return [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+
+
 def _has_weights(layer: Dict[str, Any]) -> bool:
     weights = layer.get("Weights")
     return isinstance(weights, dict) and bool(weights.get("Count"))
@@ -56,3 +101,10 @@ def _input_type(layer: Dict[str, Any]) -> str:
     inputs = layer.get("Inputs") or [{}]
     text = str(inputs[0].get("Format/Datatype", "")) if isinstance(inputs[0], dict) else ""
     return next((name for name, pattern in _TYPES if pattern.search(text)), "")
+
+
+def _device(layer: Dict[str, Any]) -> str:
+    """An accelerator's part is of the type DLA, or a foreign node that is not of a compiler for the GPU."""
+    kind = str(layer.get("LayerType", "")).lower()
+    foreign = str(layer.get("Name", "")).startswith("{ForeignNode[")
+    return "dla" if "dla" in kind or (foreign and kind not in _GPU_COMPILERS) else "gpu"

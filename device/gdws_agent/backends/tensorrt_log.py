@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Type
+from typing import TYPE_CHECKING, Any, List, Type
 
 from .errors import BackendError, typed
+
+if TYPE_CHECKING:
+    from tensorrt import ILogger
 
 #: Enough to hold the cause; TensorRT repeats it on its way up.
 _MAX_LINES = 8
@@ -26,8 +29,20 @@ class Messages:
         return "; ".join(errors[:_MAX_LINES])
 
 
-def make_logger(trt: Any, messages: Messages) -> Any:
-    """Return a logger for TensorRT that keeps errors in ``messages``. It must outlive whatever is made with it."""
+class Log:
+    """One logger of TensorRT and what it was told.
+
+    While a builder or runtime is alive, TensorRT keeps to the logger of the first, and ignores any other that it
+    is given: so builders and engines that live side by side must share one, and it must outlive them.
+    """
+
+    def __init__(self, trt: Any) -> None:
+        self.messages = Messages()
+        self.logger = make_logger(trt, self.messages)
+
+
+def make_logger(trt: Any, messages: Messages) -> ILogger:
+    """Return a logger for TensorRT that keeps errors in ``messages``."""
     serious = (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
 
     class Logger(trt.ILogger):  # type: ignore[misc]  # its base is known at run time alone
@@ -38,7 +53,8 @@ def make_logger(trt: Any, messages: Messages) -> Any:
             if severity in serious:
                 messages.add(msg)
 
-    return Logger()
+    logger: ILogger = Logger()
+    return logger
 
 
 def failure(messages: Messages, kind: Type[BackendError], what: str) -> BackendError:

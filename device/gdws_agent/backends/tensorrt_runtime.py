@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, Optional, Type
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Type
 
 from gdws_contract.measures import Build
+from gdws_contract.profiles import LayerTime
 
 from .base import DeviceTimes, EngineSpec, Step, check_inputs
-from .cuda_context import PrimaryContext
-from .errors import BuildFailed, RunFailed, typed
-from .tensorrt_inspect import layer_precisions
-from .tensorrt_log import Messages, failure, make_logger
+from .cuda_context import PrimaryContext, let_go
+from .errors import BackendError, BuildFailed, RunFailed, typed
+from .tensorrt_graph import Graph, GraphFailed, capture
+from .tensorrt_inspect import LayerFacts
+from .tensorrt_log import Log, failure
+from .tensorrt_profile import Recorder, make_profiler
+from .tensorrt_shapes import axes
 
 if TYPE_CHECKING:
     import numpy as np
+    from tensorrt import ICudaEngine, IExecutionContext, Runtime
 
 _SCOPE = (
     "host time from a page-locked array on the host to one on the host: copy to the GPU, computing, copy back, "
@@ -23,35 +28,58 @@ _SCOPE = (
 )
 #: TensorRT's own table of types fails with NumPy 1.24 in releases before 8.6.
 _NUMPY_TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "UINT8": "uint8"}
+#: Inferences before the profiler's reports count.
+_PROFILER_WARM_UP = 5
 
 
 class LoadedEngine:
     """A deserialized engine with its execution context; what it needs of TensorRT is held until :meth:`free`.
 
-    Raises BuildFailed when TensorRT refuses the engine, as it does when another release or GPU made it, and
-    OutOfMemory.
+    ``dla_core`` is that of the accelerator that it was built for. Raises BuildFailed when TensorRT refuses the
+    engine, as it does when another release or GPU made it, and OutOfMemory.
     """
 
-    def __init__(self, trt: Any, serialized: bytes) -> None:
-        self._trt = trt
-        self.messages = Messages()
+    def __init__(self, trt: Any, log: Log, serialized: bytes, dla_core: Optional[int] = None) -> None:
+        self.trt = trt
+        self.log = log
         # In the order of their making; freed the other way round.
-        self._logger: Any = make_logger(trt, self.messages)
-        self._runtime: Any = trt.Runtime(self._logger)
-        self._engine: Any = self._runtime.deserialize_cuda_engine(serialized)
+        self._runtime: Optional[Runtime] = trt.Runtime(log.logger)
+        assert self._runtime is not None
+        if dla_core is not None:
+            self._runtime.DLA_core = dla_core
+        self._engine: Optional[ICudaEngine] = self._runtime.deserialize_cuda_engine(serialized)
         if self._engine is None:
-            raise failure(self.messages, BuildFailed, "TensorRT refuses the engine")
-        self.context: Any = self._engine.create_execution_context()
-        if self.context is None:
-            raise failure(self.messages, BuildFailed, "TensorRT could not make an execution context")
+            raise failure(log.messages, BuildFailed, "TensorRT refuses the engine")
+        self._context: Optional[IExecutionContext] = self.new_context()
 
-    def precisions(self) -> Dict[str, int]:
-        """Return precision -> number of layers with weights in it; see :func:`~.tensorrt_inspect.layer_precisions`."""
+    @property
+    def context(self) -> IExecutionContext:
+        """The execution context that is timed."""
+        assert self._context is not None
+        return self._context
+
+    def new_context(self) -> IExecutionContext:
+        """Return another execution context, with memory of its own for activations.
+
+        Raises:
+            BuildFailed, OutOfMemory: TensorRT could not make it.
+        """
+        assert self._engine is not None
+        context = self._engine.create_execution_context()
+        if context is None:
+            raise failure(self.log.messages, BuildFailed, "TensorRT could not make an execution context")
+        return context
+
+    def information(self) -> str:
+        """Return what the engine tells of its layers, as JSON."""
+        assert self._engine is not None
         inspector = self._engine.create_engine_inspector()
-        return layer_precisions(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
+        information: str = inspector.get_engine_information(self.trt.LayerInformationFormat.JSON)
+        return information
 
     def numpy_type(self, name: str) -> str:
         """Return NumPy's name for the type of the tensor ``name``."""
+        assert self._engine is not None
         kind = self._engine.get_tensor_dtype(name).name
         if kind not in _NUMPY_TYPES:
             raise BuildFailed(f"the engine's tensor {name!r} is of the type {kind}, which NumPy does not have")
@@ -59,29 +87,35 @@ class LoadedEngine:
 
     def free(self) -> None:
         """Free the execution context, then the engine, then the runtime."""
-        self.context = None
+        self._context = None
         self._engine = None
         self._runtime = None
-        self._logger = None
 
 
 class TensorRtEngine:
     """An engine with its device buffers, for one batch size."""
 
     scope = _SCOPE
+    profiler = "TensorRT IProfiler"
 
     def __init__(
-        self, cuda: Any, primary: PrimaryContext, loaded: LoadedEngine, build: Build, spec: EngineSpec
+        self,
+        cuda: Any,
+        primary: PrimaryContext,
+        loaded: LoadedEngine,
+        build: Build,
+        spec: EngineSpec,
+        layers: Sequence[LayerFacts],
     ) -> None:
-        """Take over ``loaded``, and allocate on the GPU.
+        """Take over ``loaded``, of which ``layers`` are told, and allocate on the GPU.
 
         Raises:
             OutOfMemory, RunFailed: the buffers cannot be made.
         """
-        self.build = build
         self._cuda = cuda
         self._spec = spec
         self._loaded = loaded
+        self._layers = layers
         self._ran = False
         with ExitStack() as stack:
             primary.retain()
@@ -89,9 +123,11 @@ class TensorRtEngine:
             stack.callback(loaded.free)
             try:
                 self._allocate(stack)
+                self._graph, graph_in_words = self._capture(stack)
             except cuda.Error as error:
                 raise typed(error, RunFailed, "the engine's buffers could not be made") from error
             self._resources: Optional[ExitStack] = stack.pop_all()
+        self.build = build.model_copy(update={"options": [*build.options, graph_in_words]})
 
     def __enter__(self) -> TensorRtEngine:
         return self
@@ -118,7 +154,11 @@ class TensorRtEngine:
             self._check_alive()
             try:
                 self._run(sent, received)
-            except self._cuda.Error as error:
+            except BackendError as error:
+                let_go(error)
+                raise
+            except (self._cuda.Error, GraphFailed) as error:
+                let_go(error)
                 raise typed(error, RunFailed, "the engine could not run") from error
             return received
 
@@ -132,45 +172,117 @@ class TensorRtEngine:
         start, arrived, computed, end = self._events
         return DeviceTimes(start.time_till(arrived), arrived.time_till(computed), computed.time_till(end))
 
+    def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
+        """Return the layers as TensorRT's profiler times them, in an execution context that is used for nothing else.
+
+        Profiling takes time of its own, so the sum is above the latency.
+        """
+        self._check_alive()
+        check_inputs(inputs, self._spec)
+        recorder = Recorder()
+        try:
+            self._record(recorder, inputs, iterations)
+        except BackendError as error:
+            let_go(error)
+            raise
+        except self._cuda.Error as error:
+            let_go(error)
+            raise typed(error, RunFailed, "the engine could not be profiled") from error
+        return recorder.layers(self._layers, iterations)
+
+    def _record(self, recorder: Recorder, inputs: np.ndarray, iterations: int) -> None:
+        """Have ``recorder`` told of each layer, in an execution context that ends with this call."""
+        cuda, stream = self._cuda, self._stream
+        sent: np.ndarray = cuda.pagelocked_empty(inputs.shape, inputs.dtype)
+        sent[...] = inputs
+        profiler = make_profiler(self._loaded.trt, recorder)
+        context = self._loaded.new_context()
+        self._set_shape(context)
+        self._set_addresses(context)
+        context.profiler = profiler
+        cuda.memcpy_htod_async(self._device_in, sent, stream)
+        for iteration in range(_PROFILER_WARM_UP + iterations):
+            if iteration == _PROFILER_WARM_UP:
+                recorder.forget()
+            self._infer(context)
+            stream.synchronize()
+
     def _run(self, sent: np.ndarray, received: np.ndarray) -> None:
         cuda, stream = self._cuda, self._stream
         start, arrived, computed, end = self._events
         start.record(stream)
         cuda.memcpy_htod_async(self._device_in, sent, stream)
         arrived.record(stream)
-        if not self._loaded.context.execute_async_v3(stream.handle):
-            stream.synchronize()
-            raise failure(self._loaded.messages, RunFailed, "the engine could not run")
+        if self._graph is None:
+            self._infer(self._loaded.context)
+        else:
+            self._graph.launch()
         computed.record(stream)
         cuda.memcpy_dtoh_async(received, self._device_out, stream)
         end.record(stream)
         stream.synchronize()
         self._ran = True
 
+    def _infer(self, context: IExecutionContext) -> None:
+        """Queue one inference; where that fails, what was queued before it is let finish: it uses host memory."""
+        try:
+            self._enqueue(context)
+        except RunFailed:
+            self._stream.synchronize()
+            raise
+
+    def _enqueue(self, context: IExecutionContext) -> None:
+        if not context.execute_async_v3(self._stream.handle):
+            raise failure(self._loaded.log.messages, RunFailed, "the engine could not run")
+
     def _allocate(self, stack: ExitStack) -> None:
         """Make stream, events and buffers; what is made is freed by ``stack``."""
         cuda, context, spec = self._cuda, self._loaded.context, self._spec
         shape = (spec.batch_size, *spec.input.shape)
-        if not context.set_input_shape(spec.input.name, shape):
-            raise failure(self._loaded.messages, BuildFailed, f"the engine does not take inputs of shape {shape}")
-        self._output_shape = tuple(context.get_tensor_shape(spec.output.name))
-        if min(self._output_shape) < 0:
+        self._set_shape(context)
+        self._output_shape = tuple(axes(context.get_tensor_shape(spec.output.name)))
+        if min(self._output_shape, default=-1) < 0:
             raise BuildFailed(f"the shape of the outputs, {self._output_shape}, depends on the values of the inputs")
         self._output_type = self._loaded.numpy_type(spec.output.name)
         self._stream = cuda.Stream()
         self._events = tuple(cuda.Event() for _ in range(4))
-        self._device_in = self._place(stack, spec.input.name, shape, self._loaded.numpy_type(spec.input.name))
-        self._device_out = self._place(stack, spec.output.name, self._output_shape, self._output_type)
+        self._device_in = self._place(stack, shape, self._loaded.numpy_type(spec.input.name))
+        self._device_out = self._place(stack, self._output_shape, self._output_type)
+        self._set_addresses(context)
 
-    def _place(self, stack: ExitStack, name: str, shape: Any, dtype: str) -> Any:
-        """Allocate the tensor ``name`` on the GPU and tell the execution context its address."""
+    def _set_shape(self, context: IExecutionContext) -> None:
+        shape = (self._spec.batch_size, *self._spec.input.shape)
+        if not context.set_input_shape(self._spec.input.name, shape):
+            raise failure(self._loaded.log.messages, BuildFailed, f"the engine does not take inputs of shape {shape}")
+
+    def _set_addresses(self, context: IExecutionContext) -> None:
+        places = ((self._spec.input.name, self._device_in), (self._spec.output.name, self._device_out))
+        for name, memory in places:
+            if not context.set_tensor_address(name, int(memory)):
+                raise failure(
+                    self._loaded.log.messages, BuildFailed, f"the engine does not take an address for {name!r}"
+                )
+
+    def _capture(self, stack: ExitStack) -> Tuple[Optional[Graph], str]:
+        """Return the inference as a CUDA graph, where one is asked for and can be had; and in words what came of it."""
+        if not self._spec.options.cuda_graph:
+            return None, "cuda_graph=0"
+        context = self._loaded.context
+        try:
+            self._enqueue(context)  # sets TensorRT up, which cannot be captured
+            self._stream.synchronize()
+            graph = capture(self._stream.handle, lambda: self._enqueue(context))
+        except (GraphFailed, RunFailed) as error:
+            return None, f"cuda_graph=asked for and not possible, {error}"
+        stack.callback(graph.free)
+        return graph, "cuda_graph=1"
+
+    def _place(self, stack: ExitStack, shape: Sequence[int], dtype: str) -> Any:
+        """Allocate a tensor on the GPU."""
         import numpy as np
 
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        memory = self._cuda.mem_alloc(size)
+        memory = self._cuda.mem_alloc(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize)
         stack.callback(memory.free)
-        if not self._loaded.context.set_tensor_address(name, int(memory)):
-            raise failure(self._loaded.messages, BuildFailed, f"the engine does not take an address for {name!r}")
         return memory
 
     def _check_alive(self) -> None:

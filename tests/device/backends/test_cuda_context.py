@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
-from gdws_agent.backends.cuda_context import PrimaryContext
+from gdws_agent.backends.cuda_context import PrimaryContext, let_go
 from gdws_agent.backends.errors import RunFailed
 from support.fake_pycuda import Gpu
 
@@ -32,3 +34,40 @@ def test_it_can_be_retained_anew():
 def test_releasing_too_often():
     with pytest.raises(RunFailed, match="more often"):
         PrimaryContext(Gpu().module()[1]).release()
+
+
+class _Held:
+    pass
+
+
+def test_an_error_that_is_kept_holds_nothing_once_let_go():
+    seen = []
+
+    def inner():
+        held = _Held()
+        seen.append(weakref.ref(held))
+        raise ValueError("inner")
+
+    def outer():
+        held = _Held()
+        seen.append(weakref.ref(held))
+        try:
+            inner()
+        except ValueError as error:
+            raise RunFailed("outer") from error
+
+    try:
+        outer()
+    except RunFailed as error:
+        kept = error
+    assert all(held() is not None for held in seen)
+    let_go(kept)
+    assert all(held() is None for held in seen)
+    assert kept.__traceback__ is not None
+    assert str(kept.__cause__) == "inner"
+
+
+def test_letting_go_of_an_error_that_causes_itself():
+    error = ValueError()
+    error.__cause__ = error
+    let_go(error)

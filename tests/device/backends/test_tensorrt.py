@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends import tensorrt as module
+from gdws_agent.backends import tensorrt_graph, tensorrt_maker
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import (
     BackendUnavailable,
+    BuildFailed,
     OutOfMemory,
     RunFailed,
     UnsupportedPrecision,
 )
 from gdws_agent.backends.tensorrt import TensorRtBackend
+from gdws_agent.profiling import layer_profile
+from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.tensorrt_installed import install
@@ -27,7 +31,7 @@ pytest.importorskip("onnxruntime", reason="the double of TensorRT runs on onnxru
 
 @pytest.fixture
 def spec(tmp_path):
-    def make(precision="fp32", batch_size=2):
+    def make(precision="fp32", batch_size=2, batch_sizes=(), calibration=None, **options):
         return EngineSpec(
             precision=precision,
             batch_size=batch_size,
@@ -35,6 +39,9 @@ def spec(tmp_path):
             output=TensorSpec(name="logits", shape=[CLASSES]),
             threads=1,
             cache_dir=tmp_path,
+            options=EngineOptions(**options),
+            batch_sizes=batch_sizes,
+            calibration=calibration,
         )
 
     return make
@@ -49,7 +56,13 @@ def images(batch_size=2, seed=0):
 
 
 def is_clean(gpu):
-    return not gpu.memory and not gpu.stack and gpu.retained == 0
+    return not gpu.memory and not gpu.graphs and not gpu.stack and gpu.retained == 0 and not gpu.faults
+
+
+def told(engine, name):
+    """What the build says of ``name``; an option that is not there is an error."""
+    (value,) = [option.partition("=")[2] for option in engine.build.options if option.startswith(f"{name}=")]
+    return value
 
 
 class TestProbe:
@@ -57,7 +70,7 @@ class TestProbe:
         install(monkeypatch)
         availability = TensorRtBackend().probe()
         assert availability.available
-        assert availability.precisions == ["fp32", "tf32", "fp16"]
+        assert availability.precisions == ["fp32", "tf32", "fp16", "int8"]
         assert availability.detail == {"gpu": "/dev/nvhost-gpu"}
 
     @pytest.mark.parametrize("missing", ["tensorrt", "pycuda"])
@@ -159,7 +172,7 @@ class TestCache:
     def test_an_engine_that_tensorrt_refuses_is_built_anew_with_its_words(self, monkeypatch, spec):
         trt, gpu = install(monkeypatch)
         # A key that does not tell releases apart, as when one installs a patched TensorRT of the same version.
-        monkeypatch.setattr(module, "fingerprint", lambda facts: "timings" if "what" in facts else "engine")
+        monkeypatch.setattr(tensorrt_maker, "fingerprint", lambda facts: facts.get("what", "engine").replace(" ", "-"))
         genuine, trt.__version__ = trt.__version__, "8.0"
         with TensorRtBackend().build(model(), spec()):
             pass
@@ -182,7 +195,7 @@ class TestRunning:
         install(monkeypatch)
         with TensorRtBackend().build(model(), spec("fp16")) as engine:
             assert engine.build.precision == "fp16"
-            assert "layers_fp16=1" in engine.build.options
+            assert told(engine, "layers_fp16") == "3"
 
     def test_a_flag_that_did_not_take_is_told(self, monkeypatch, spec):
         trt, _ = install(monkeypatch)
@@ -202,6 +215,20 @@ class TestRunning:
             assert times.compute_ms > 0
         with pytest.raises(RunFailed, match="freed"):
             engine.device_times()
+
+    def test_a_failure_that_is_kept_keeps_nothing_of_the_gpu(self, monkeypatch, spec):
+        trt, gpu = install(monkeypatch)
+        engine = TensorRtBackend().build(model(), spec())
+        step = engine.bind(images())
+        monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", lambda self, stream_handle: False)
+        with pytest.raises(RunFailed) as stepping:
+            step()
+        with pytest.raises(RunFailed) as profiling:
+            engine.profile(images(), 1)
+        engine.__exit__(None, None, None)
+        assert stepping.value.__traceback__
+        assert profiling.value.__traceback__
+        assert is_clean(gpu)
 
     def test_outputs_hold_until_the_steps_next_call(self, monkeypatch, spec):
         install(monkeypatch)
@@ -230,10 +257,49 @@ class TestRunning:
         assert is_clean(gpu)
 
     def test_no_memory_for_the_buffers(self, monkeypatch, spec):
-        _, gpu = install(monkeypatch, memory_bytes=100)
-        with pytest.raises(OutOfMemory) as caught:
+        _, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()):
+            pass
+        gpu.memory_bytes = 200  # enough for an execution context; the engine comes from the cache
+        with pytest.raises(OutOfMemory, match="buffers") as caught:
             TensorRtBackend().build(model(), spec())
         assert caught.value.hint
+        assert is_clean(gpu)
+
+    def test_no_memory_for_the_execution_context(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()):
+            pass
+        gpu.memory_bytes = 10
+        with pytest.raises(OutOfMemory, match="execution context"):
+            TensorRtBackend().build(model(), spec())
+        assert is_clean(gpu)
+
+    def test_memory_that_runs_out_in_a_step(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        driver = sys.modules["pycuda.driver"]
+        with TensorRtBackend().build(model(), spec()) as engine:
+            step = engine.bind(images())
+
+            def fail(self):
+                self.queue.clear()
+                raise driver.MemoryError("cuStreamSynchronize failed: out of memory")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(driver.Stream, "synchronize", fail)
+                with pytest.raises(OutOfMemory) as caught:
+                    step()
+            assert caught.value.hint
+        assert is_clean(gpu)
+
+    def test_engines_share_one_logger_and_each_failure_has_its_own_words(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        backend = TensorRtBackend()
+        with backend.build(model(), spec()) as engine:
+            broken = tiny_parts(faults={"gdws": "unknown-operator"})[1]["variants/gdws/model.onnx"]
+            with pytest.raises(BuildFailed, match="Teleport"):
+                backend.build(broken, spec())
+            assert engine.bind(images())().shape == (2, CLASSES)
         assert is_clean(gpu)
 
     def test_an_engine_that_refuses_to_run(self, monkeypatch, spec):
@@ -260,4 +326,323 @@ class TestRunning:
             thread.start()
             thread.join()
         assert "thread" in caught[0]
+        assert is_clean(gpu)
+
+
+class TestOptions:
+    def test_what_every_build_tells(self, monkeypatch, spec):
+        install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()) as engine:
+            found = dict(option.split("=", 1) for option in engine.build.options)
+        assert found["workspace_mib"] == "1024"
+        assert found["profile"] == "batch 2 alone"
+        assert found["builds"] == "1"
+        assert found["timing_cache"] == "shared by all builds"
+        assert found["host_memory"] == "page-locked"
+        assert found["cuda_graph"] == "0"
+        assert found["build_timeout_s"].startswith("not kept by TensorRT 8.5.2.2")
+
+    def test_a_timeout_that_is_kept(self, monkeypatch, spec):
+        install(monkeypatch, version="10.3.0")
+        with TensorRtBackend().build(model(), spec(build_timeout_s=60)) as engine:
+            assert told(engine, "build_timeout_s") == "60"
+        with pytest.raises(BuildFailed, match="given up after 1e-09 s") as caught:
+            TensorRtBackend().build(model(seed=1), spec(build_timeout_s=1e-9))
+        assert caught.value.hint
+
+    def test_another_timeout_is_the_same_engine_and_another_level_is_not(self, monkeypatch, spec):
+        trt, _ = install(monkeypatch, version="8.6.2")
+        for options, builds in [({}, 1), ({"build_timeout_s": 5}, 1), ({"optimization_level": 5}, 2)]:
+            with TensorRtBackend().build(model(), spec(**options)):
+                assert trt.builds == builds
+        assert trt.configs[-1].builder_optimization_level == 5
+
+    def test_too_little_memory_for_a_build(self, monkeypatch, spec):
+        trt, gpu = install(monkeypatch, memory_bytes=2**29)
+        backend = TensorRtBackend()
+        with pytest.raises(OutOfMemory, match="1024 MiB of workspace") as caught:
+            backend.build(model(), spec())
+        assert "workspace_mib" in (caught.value.hint or "")
+        assert trt.builds == 0
+        assert is_clean(gpu)
+        with backend.build(model(), spec(workspace_mib=64)) as engine:
+            assert told(engine, "workspace_mib") == "64"
+
+
+class TestDynamicBatch:
+    def test_one_engine_serves_all_batch_sizes(self, monkeypatch, spec):
+        trt, gpu = install(monkeypatch)
+        backend = TensorRtBackend()
+        wanted = {size: spec(batch_size=size, batch_sizes=(1, 2, 5), dynamic_batch=True) for size in (5, 1, 2)}
+        for size, each in wanted.items():
+            with backend.build(model(), each) as engine:
+                assert engine.bind(images(size))().shape == (size, CLASSES)
+                assert told(engine, "profile") == "batch 1 to 5, tuned for 2"
+        assert trt.builds == 1
+        assert is_clean(gpu)
+
+    def test_its_logits_are_those_of_an_engine_for_one_batch_size(self, monkeypatch, spec):
+        install(monkeypatch)
+        backend = TensorRtBackend()
+        with backend.build(model(), spec()) as fixed, backend.build(
+            model(), spec(batch_sizes=(1, 2, 5), dynamic_batch=True)
+        ) as dynamic:
+            assert np.array_equal(fixed.bind(images())(), dynamic.bind(images())())
+
+    def test_not_with_an_accelerator(self, monkeypatch, spec):
+        install(monkeypatch)
+        wanted = spec("fp16", batch_sizes=(1, 2), dynamic_batch=True, dla_core=0)
+        with TensorRtBackend().build(model(), wanted) as engine:
+            assert told(engine, "profile") == "batch 2 alone"
+            assert told(engine, "dynamic_batch").startswith("not with a DLA")
+
+
+class TestInt8:
+    def test_it_is_calibrated_once_for_all_batch_sizes(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        copies = []
+        driver = sys.modules["pycuda.driver"]
+        copy = driver.memcpy_htod
+        monkeypatch.setattr(driver, "memcpy_htod", lambda dest, src: (copies.append(len(src)), copy(dest, src)))
+        backend = TensorRtBackend()
+        for size in (1, 2):
+            with backend.build(model(), spec("int8", size, calibration=images(20))) as engine:
+                assert engine.build.precision == "int8"
+                assert told(engine, "int8_ranges") == "entropy calibration, 20 inputs"
+                assert told(engine, "flags") == "INT8+FP16"
+                assert int(told(engine, "layers_int8")) > 0
+                assert not engine.build.from_cache
+        assert copies == [8, 8, 8]
+        with backend.build(model(), spec("int8", calibration=images(20, seed=1))) as engine:
+            assert not engine.build.from_cache
+        assert len(copies) == 6
+        with backend.build(model(), spec("int8", calibration=images(20))) as engine:
+            assert engine.build.from_cache
+            assert told(engine, "int8_ranges") == "entropy calibration, 20 inputs"
+        assert is_clean(gpu)
+
+    @pytest.mark.parametrize("calibration", [None, images(0)])
+    def test_no_inputs(self, monkeypatch, spec, calibration):
+        _, gpu = install(monkeypatch)
+        with pytest.raises(BuildFailed, match="needs inputs to calibrate with"):
+            TensorRtBackend().build(model(), spec("int8", calibration=calibration))
+        assert is_clean(gpu)
+
+    @pytest.mark.parametrize("calibration", [images(4)[:, :1], images(4).astype(np.float64)])
+    def test_inputs_that_are_not_the_models(self, monkeypatch, spec, calibration):
+        install(monkeypatch)
+        with pytest.raises(BuildFailed, match="calibration inputs are"):
+            TensorRtBackend().build(model(), spec("int8", calibration=calibration))
+
+
+class TestAccelerator:
+    def test_what_runs_on_it_is_told(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec("fp16", dla_core=1)) as engine:
+            assert told(engine, "dla_core") == "1"
+            assert told(engine, "gpu_fallback") == "1"
+            # Not the gather, the flattening and the head.
+            assert told(engine, "dla_candidates") == "5 of 8 layers"
+            assert int(told(engine, "dla_parts")) >= 1
+            assert int(told(engine, "gpu_layers")) >= 1
+            assert engine.bind(images())().shape == (2, CLASSES)
+        # An engine for one core is not loaded for another.
+        with TensorRtBackend().build(model(), spec("fp16", dla_core=0)) as engine:
+            assert not engine.build.from_cache
+        assert is_clean(gpu)
+
+    def test_a_core_that_is_not_there(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch, dla_cores=0)
+        with pytest.raises(BuildFailed, match="this device has none"):
+            TensorRtBackend().build(model(), spec("fp16", dla_core=0))
+        assert is_clean(gpu)
+
+
+class TestGraph:
+    def test_steps_launch_it(self, monkeypatch, spec):
+        trt, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()) as plain:
+            expected = plain.bind(images())().copy()
+        with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
+            assert told(engine, "cuda_graph") == "1"
+            assert engine.build.from_cache  # the same engine, run in another way
+            monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", lambda self, stream_handle: False)
+            step, other = engine.bind(images()), engine.bind(images(seed=1))
+            for _ in range(3):
+                assert np.array_equal(step(), expected)
+            assert not np.array_equal(other(), expected)
+            assert engine.device_times().compute_ms > 0
+        with pytest.raises(RunFailed, match="freed"):
+            step()
+        assert is_clean(gpu)
+
+    def test_engines_side_by_side(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        backend = TensorRtBackend()
+        engines = [backend.build(model(seed), spec(cuda_graph=True)) for seed in range(2)]
+        steps = [engine.bind(images()) for engine in engines]
+        first = steps[0]().copy()
+        assert not np.array_equal(steps[1](), first)
+        engines[1].__exit__(None, None, None)
+        assert np.array_equal(steps[0](), first)
+        engines[0].__exit__(None, None, None)
+        assert is_clean(gpu)
+
+    def test_where_there_are_none_the_build_says_so_and_goes_on(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+
+        def load(name):
+            raise OSError("libcuda.so.1: cannot open shared object file")
+
+        monkeypatch.setattr(tensorrt_graph, "load_driver", load)
+        with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
+            assert told(engine, "cuda_graph").startswith("asked for and not possible, the CUDA driver has no graphs")
+            assert engine.bind(images())().shape == (2, CLASSES)
+        assert is_clean(gpu)
+
+    def test_work_that_cannot_be_captured_is_queued_step_by_step(self, monkeypatch, spec):
+        trt, gpu = install(monkeypatch)
+        enqueue = trt.IExecutionContext.execute_async_v3
+
+        def refuse(self, stream_handle):
+            if gpu.streams[stream_handle].captured is not None:
+                return self._fail("operation not permitted when stream is capturing")
+            return enqueue(self, stream_handle)
+
+        monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", refuse)
+        with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
+            assert "operation not permitted when stream is capturing" in told(engine, "cuda_graph")
+            assert engine.bind(images())().shape == (2, CLASSES)
+        assert is_clean(gpu)
+
+
+class TestProfile:
+    def test_layers_in_order_with_kinds_and_sources(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()) as engine:
+            layers = engine.profile(images(), 10)
+        names = [layer.name for layer in layers]
+        assert names[:3] == ["conv.gather", "conv.depthwise", "conv.pointwise + relu"]
+        assert {layer.name: layer.kind for layer in layers}["conv.depthwise"] == "Convolution"
+        assert sum(layer.share for layer in layers) == pytest.approx(1)
+        # The double reports 1 us for the first layer, 2 us for the second, and so on, each time.
+        assert [layer.mean_ms for layer in layers] == pytest.approx([0.001 * n for n in range(1, len(layers) + 1)])
+        assert layer_profile(engine.profiler, 10, layers, ["conv"]).tool == "TensorRT IProfiler"
+        assert is_clean(gpu)
+
+    def test_steps_are_not_disturbed(self, monkeypatch, spec):
+        trt, gpu = install(monkeypatch)
+        reports = []
+        report = trt.IExecutionContext._report
+        monkeypatch.setattr(trt.IExecutionContext, "_report", lambda self: (reports.append(1), report(self)))
+        with TensorRtBackend().build(model(), spec()) as engine:
+            step = engine.bind(images())
+            before = step().copy()
+            engine.profile(images(seed=1), 3)
+            assert len(reports) == 8  # five to warm up
+            assert np.array_equal(step(), before)
+            assert len(reports) == 8
+        assert is_clean(gpu)
+
+    def test_beside_a_graph(self, monkeypatch, spec):
+        install(monkeypatch)
+        with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
+            assert engine.profile(images(), 2)
+
+    def test_inputs_that_do_not_fit(self, monkeypatch, spec):
+        install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()) as engine, pytest.raises(ValueError, match="the engine takes"):
+            engine.profile(images(3), 2)
+
+    def test_no_memory_for_another_context(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()) as engine:
+            gpu.memory_bytes = 0
+            with pytest.raises(OutOfMemory, match="execution context"):
+                engine.profile(images(), 2)
+        assert is_clean(gpu)
+
+    def test_a_freed_engine(self, monkeypatch, spec):
+        install(monkeypatch)
+        with TensorRtBackend().build(model(), spec()) as engine:
+            pass
+        with pytest.raises(RunFailed, match="freed"):
+            engine.profile(images(), 2)
+
+
+class TestSeveralBuilds:
+    @pytest.fixture
+    def latencies(self, monkeypatch):
+        """Have trials take 3, 1 and 2 ms, after one real step each."""
+
+        def time_steps(step):
+            assert step().shape == (2, CLASSES)
+            return next(times)
+
+        times = iter([3.0, 1.0, 2.0])
+        monkeypatch.setattr(tensorrt_maker, "time_steps", time_steps)
+
+    def test_the_median_is_kept_and_cached_with_the_spread(self, monkeypatch, spec, latencies):
+        trt, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec(builds=3)) as engine:
+            spread = engine.build.spread
+            assert (spread.count, spread.best_ms, spread.median_ms, spread.worst_ms) == (3, 1.0, 2.0, 3.0)
+            assert engine.build.time_s == spread.build_times_s[2]
+            assert told(engine, "builds") == "3"
+            assert told(engine, "timing_cache") == "fresh for each build"
+            kept = engine._loaded._engine._facts["kernels"]
+        assert kept == "kernels of build 3"
+        assert trt.builds == 3
+        with TensorRtBackend().build(model(), spec(builds=3)) as engine:
+            assert engine.build.from_cache
+            assert engine.build.spread == spread
+            assert engine._loaded._engine._facts["kernels"] == kept
+        assert is_clean(gpu)
+
+    def test_an_engine_that_was_built_once_is_not_the_median_of_several(self, monkeypatch, spec, latencies):
+        trt, _ = install(monkeypatch)
+        for builds, so_far in [(1, 1), (3, 4), (1, 4)]:
+            with TensorRtBackend().build(model(), spec(builds=builds)):
+                assert trt.builds == so_far
+
+    def test_one_build_takes_the_kernels_of_those_before(self, monkeypatch, spec):
+        install(monkeypatch)
+        for seed in range(2):
+            with TensorRtBackend().build(model(seed), spec()) as engine:
+                assert engine._loaded._engine._facts["kernels"] == "kernels of build 1"
+                assert engine.build.spread is None
+
+    def test_they_neither_read_nor_leave_a_timing_cache(self, monkeypatch, spec, latencies):
+        install(monkeypatch)
+        with TensorRtBackend().build(model(seed=1), spec()):
+            pass
+        with TensorRtBackend().build(model(), spec(builds=3)) as engine:
+            assert engine._loaded._engine._facts["kernels"] == "kernels of build 4"
+        with TensorRtBackend().build(model(seed=2), spec()) as engine:
+            assert engine._loaded._engine._facts["kernels"] == "kernels of build 1"
+
+    def test_real_times(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec(builds=2, calibration=images(1))) as engine:
+            assert 0 < engine.build.spread.best_ms <= engine.build.spread.worst_ms
+        assert is_clean(gpu)
+
+    def test_int8_is_calibrated_once(self, monkeypatch, spec, latencies):
+        install(monkeypatch)
+        copies = []
+        driver = sys.modules["pycuda.driver"]
+        copy = driver.memcpy_htod
+        monkeypatch.setattr(driver, "memcpy_htod", lambda dest, src: (copies.append(1), copy(dest, src)))
+        with TensorRtBackend().build(model(), spec("int8", builds=3, calibration=images(8))):
+            assert len(copies) == 1
+
+    def test_a_failure_among_them_frees_everything(self, monkeypatch, spec):
+        _, gpu = install(monkeypatch)
+
+        def fail(step):
+            raise RunFailed("the engine could not run")
+
+        monkeypatch.setattr(tensorrt_maker, "time_steps", fail)
+        with pytest.raises(RunFailed):
+            TensorRtBackend().build(model(), spec(builds=2))
         assert is_clean(gpu)

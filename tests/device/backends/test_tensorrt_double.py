@@ -4,66 +4,154 @@ from __future__ import annotations
 
 import ast
 import enum
-import importlib.util
 import inspect
 import itertools
+import json
 import re
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from support import real_builder, tensorrt_stubs
 from support.bundles import tiny_parts
 from support.fake_pycuda import Gpu, LogicError
 from support.fake_tensorrt import Misuse, make_tensorrt
 
-
-def stub_path():
-    """Return the stubs of TensorRT's bindings, which the package tensorrt-stubs brings."""
-    spec = importlib.util.find_spec("tensorrt_bindings")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    return next((Path(folder, "tensorrt.pyi") for folder in folders if Path(folder, "tensorrt.pyi").exists()), None)
+#: Between them they have every name of the double.
+RELEASES = ("8.5.2.2", "10.13.0", "11.0.0")
 
 
 @pytest.fixture(scope="module")
 def stubs():
-    """Class name -> its text in the stubs."""
-    path = stub_path()
+    """Class name -> its text in the stubs of TensorRT 10.13."""
+    path = tensorrt_stubs.bindings()
     if path is None:
-        pytest.skip("tensorrt-stubs is not installed: the double cannot be compared with the real API")
+        pytest.skip("TensorRT's stubs are not at hand: tests/check_tensorrt_types.py fetches them")
     texts = re.split(r"^(?=class )", path.read_text(), flags=re.MULTILINE)[1:]
     return {re.match(r"class (\w+)", text)[1]: text for text in texts}
 
 
-def definition(text):
-    """Return the class that ``text`` begins with; without defaults, of which the stubs have some in wrong places."""
-    lines = itertools.takewhile(lambda line: not re.match(r"(def|@)", line), text.splitlines())
-    plain = [re.sub(r" = [^,)]+(?=[,)])", "", line) if line.lstrip().startswith("def ") else line for line in lines]
-    return ast.parse("\n".join(plain)).body[0]
+def definition(stubs, name):
+    """Return the class ``name`` of the stubs and those that it is derived from."""
+    lines = itertools.takewhile(lambda line: not re.match(r"(def|@)", line), stubs[name].splitlines())
+    node = ast.parse("\n".join(lines)).body[0]
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name) and base.id in stubs]
+    return [node, *itertools.chain.from_iterable(definition(stubs, base) for base in bases)]
 
 
-def doubles():
-    module = make_tensorrt(Gpu())
+def doubles(version):
+    module = make_tensorrt(Gpu(), version)
     return {name: kind for name, kind in vars(module).items() if isinstance(kind, type)}
 
 
-@pytest.mark.parametrize("name", doubles())
-def test_names_and_parameters_are_the_real_ones(stubs, name):
-    kind, stub = doubles()[name], definition(stubs[name])
-    real = [node for node in stub.body if isinstance(node, ast.FunctionDef)]
-    fields = {node.target.id for node in stub.body if isinstance(node, ast.AnnAssign)}
-    fields |= {node.name for node in [*real, *stub.body] if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+def members(kind):
+    """Return the public members of a class of the double: its own, its bases' here, and its attributes."""
+    bases = [base for base in kind.__mro__ if base.__module__ == kind.__module__]
+    names = {name for base in bases for name in vars(base) if not name.startswith("_")}
+    return names | set(getattr(kind, "_attributes", ()))
+
+
+def parameters(kind, name):
+    value = getattr(kind, name, None)
+    return list(inspect.signature(value).parameters) if inspect.isfunction(value) else None
+
+
+@pytest.mark.parametrize("name", sorted({*doubles("8.5.2.2"), *doubles("10.13.0")}))
+def test_names_and_parameters_are_those_of_tensorrt_10(stubs, name):
+    kind = {**doubles("8.5.2.2"), **doubles("10.13.0")}[name]
+    body = [node for found in definition(stubs, name) for node in found.body]
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    fields = {node.target.id for node in body if isinstance(node, ast.AnnAssign)}
+    fields |= {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     if issubclass(kind, enum.Enum):
         assert {member.name for member in kind} <= fields
         return
-    for member, value in vars(kind).items():
-        if member.startswith("_"):
-            continue
+    for member in members(kind):
         assert member in fields, f"{name} has no {member}"
-        if inspect.isfunction(value):
-            found = list(inspect.signature(value).parameters)
-            allowed = [[argument.arg for argument in node.args.args] for node in real if node.name == member]
+        found = parameters(kind, member)
+        if found is not None:
+            allowed = [[argument.arg for argument in node.args.args] for node in functions if node.name == member]
             assert any(each[: len(found)] == found for each in allowed), f"{name}.{member} takes {allowed}"
+
+
+#: Tells of each class its members, and of each function the parameters of its overloads, from its signatures.
+_DESCRIBE = """
+import json, re, sys
+import tensorrt_rtx_bindings as trt
+
+def overloads(function):
+    text = function.__doc__ or ""
+    found = re.findall(r"^(?:[0-9]+[.] )?" + function.__name__ + r"[(](.*)[)] -> ", text, flags=re.MULTILINE)
+    return [re.findall(r"(?:^|, )([A-Za-z_0-9]+): ", parameters) for parameters in found]
+
+found = {}
+for name in json.load(sys.stdin):
+    kind = getattr(trt, name, None)
+    if kind is not None:
+        members = [member for member in dir(kind) if not member.startswith("_")]
+        found[name] = {
+            member: overloads(getattr(kind, member)) if callable(getattr(kind, member)) else None for member in members
+        }
+json.dump(found, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Class name -> member -> the parameters of its overloads, as TensorRT-RTX itself tells them."""
+    if not real_builder.is_installed():
+        pytest.skip(real_builder.ABSENT)
+    done = subprocess.run(
+        [sys.executable, "-c", _DESCRIBE],
+        input=json.dumps(list(doubles("11.0.0"))),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", doubles("11.0.0"))
+def test_names_and_parameters_are_those_of_a_release_that_runs_here(real, name):
+    kind = doubles("11.0.0")[name]
+    if name == "NetworkDefinitionCreationFlag" or name == "_NoCreationFlag":
+        assert "EXPLICIT_BATCH" not in real["NetworkDefinitionCreationFlag"]
+        return
+    if issubclass(kind, enum.Enum):
+        assert {member.name for member in kind} <= set(real[kind.__name__.replace("StronglyTyped", "")])
+        return
+    for member in members(kind):
+        assert member in real[name], f"{name} has no {member}"
+        found = parameters(kind, member)
+        overloads = real[name][member]
+        if found is not None and overloads:
+            assert any(each[: len(found)] == found for each in overloads), f"{name}.{member} takes {overloads}"
+
+
+@pytest.mark.parametrize(
+    ("line", "mended"),
+    [
+        ("    def plain(self, a: int) -> bool:", "    def plain(self, a: int) -> bool:"),
+        ("    def f(self, a: K = <K.A: 1>, b: int) -> None:", "    def f(self, a: K = ..., b: int = ...) -> None:"),
+        ("    def f(self, in: list[A], out: dict[str, A]):", "    def f(self, in_: list[A], out: dict[str, A]):"),
+        ("    def f(self, a: int = 3, *args, **kwargs) -> A:", "    def f(self, a: int = ..., *args, **kwargs) -> A:"),
+    ],
+)
+def test_stubs_that_are_no_python_are_mended(line, mended):
+    assert tensorrt_stubs.mended(line) == mended
+    ast.parse(f"class A:\n{mended} ...")
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_what_a_release_lacks_its_double_lacks(version):
+    trt = make_tensorrt(Gpu(), version)
+    major = int(version.split(".")[0])
+    assert hasattr(trt, "IProgressMonitor") == hasattr(trt.IBuilderConfig, "progress_monitor") == (major >= 10)
+    assert hasattr(trt.BuilderFlag, "INT8") == hasattr(trt, "IInt8EntropyCalibrator2") == (major < 11)
+    assert hasattr(trt.IBuilderConfig, "builder_optimization_level") == (major >= 10)
 
 
 @pytest.fixture
@@ -76,6 +164,12 @@ def parts():
     driver.init()
     driver.Device(0).retain_primary_context().push()
 
+    return trt, gpu, driver, build(trt).create_execution_context()
+
+
+def build(trt):
+    """An engine with a batch of 2."""
+
     class Quiet(trt.ILogger):
         def log(self, severity, msg):
             pass
@@ -87,8 +181,15 @@ def parts():
     config, profile = builder.create_builder_config(), builder.create_optimization_profile()
     profile.set_shape("input", *[(2, 2, 8, 8)] * 3)
     config.add_optimization_profile(profile)
-    engine = trt.Runtime(logger).deserialize_cuda_engine(bytes(builder.build_serialized_network(network, config)))
-    return trt, gpu, driver, engine.create_execution_context()
+    return trt.Runtime(logger).deserialize_cuda_engine(bytes(builder.build_serialized_network(network, config)))
+
+
+@pytest.fixture
+def trt():
+    """TensorRT with a GPU whose context is current, and nothing made yet."""
+    gpu = Gpu()
+    gpu.stack.append("a context")
+    return make_tensorrt(gpu)
 
 
 class TestStrictness:
@@ -154,9 +255,7 @@ class TestStrictness:
         with pytest.raises(LogicError, match="not ready"):
             first.time_till(second)
 
-    def test_a_logger_that_was_not_initialised(self, parts):
-        trt = parts[0]
-
+    def test_a_logger_that_was_not_initialised(self, trt):
         class Logger(trt.ILogger):
             def __init__(self):
                 pass
@@ -164,9 +263,44 @@ class TestStrictness:
         with pytest.raises(Misuse, match="base class"):
             trt.Builder(Logger())
 
-    def test_a_network_without_an_explicit_batch(self, parts):
+    def test_a_second_logger_while_the_first_is_in_use(self, parts):
         trt = parts[0]
 
+        class Logger(trt.ILogger):
+            def log(self, severity, msg):
+                pass
+
+        with pytest.raises(Misuse, match="second logger"):
+            trt.Runtime(Logger())
+
+    def test_an_attribute_that_there_is_not(self, parts):
+        trt, _, _, context = parts
+        with pytest.raises(AttributeError, match="progress_monitor"):
+            trt.IBuilderConfig().progress_monitor = None
+        with pytest.raises(AttributeError, match="profilers"):
+            context.profilers = None
+
+    def test_an_execution_context_that_outlives_the_gpus_context(self, monkeypatch):
+        gpu = Gpu()
+        trt, driver = make_tensorrt(gpu), gpu.module()[1]
+        driver.init()
+        driver.Device(0).retain_primary_context().push()
+        context = build(trt).create_execution_context()
+        driver.Context.pop()
+        del context
+        assert gpu.faults == ["an execution context was freed without a current context"]
+
+    def test_a_first_inference_within_a_capture(self, parts):
+        _, gpu, driver, context = parts
+        context.set_input_shape("input", (2, 2, 8, 8))
+        memory = [driver.mem_alloc(2 * 2 * 8 * 8 * 4), driver.mem_alloc(2 * 4 * 4)]
+        for name, place in zip(("input", "logits"), memory):
+            context.set_tensor_address(name, int(place))
+        stream, library = driver.Stream(), gpu.driver_library()
+        assert library.cuStreamBeginCapture_v2(stream.handle, 1) == 0
+        assert not context.execute_async_v3(stream.handle)
+
+    def test_a_network_without_an_explicit_batch(self, trt):
         class Logger(trt.ILogger):
             def log(self, severity, msg):
                 pass

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from gdws_agent.backends.tensorrt_inspect import counts_in_words, layer_precisions, precision_in_force
+from gdws_agent.backends.tensorrt_inspect import (
+    LayerFacts,
+    counts_in_words,
+    layer_devices,
+    layer_facts,
+    layer_precisions,
+    precision_in_force,
+)
 
 
 def layer(kind, weights=8):
@@ -40,6 +47,40 @@ def test_layers_without_weights_do_not_count():
 )
 def test_an_engine_that_does_not_tell(text):
     assert layer_precisions(text) == {}
+    assert layer_devices(text).dla_parts == 0
+    assert all(isinstance(facts, LayerFacts) for facts in layer_facts(text))
+
+
+def test_what_layers_are():
+    text = information(
+        {
+            "Name": "a + b",
+            "LayerType": "CaskConvolution",
+            "ParameterType": "Convolution",
+            "Metadata": "[ONNX Layer: a]",
+        },
+        {"Name": "c", "LayerType": "Reformat"},
+        {"Name": "d"},
+    )
+    assert layer_facts(text) == [
+        LayerFacts("a + b", "Convolution", "[ONNX Layer: a]"),
+        LayerFacts("c", "Reformat", ""),
+        LayerFacts("d", "", ""),
+    ]
+
+
+def test_parts_on_an_accelerator_and_layers_on_the_gpu():
+    text = information(
+        {"Name": "input to nvm", "LayerType": "Reformat"},
+        {"Name": "{ForeignNode[conv1/Conv...relu/Relu]}", "LayerType": "DLA"},
+        {"Name": "{ForeignNode[a/Conv...b/Conv]}"},
+        {"Name": "logits from nvm", "LayerType": "Reformat"},
+        {"Name": "logits copy finish", "LayerType": "Reformat"},
+        {"Name": "Reformatting CopyNode for Input Tensor 0 to head/Gemm", "LayerType": "Reformat"},
+        {"Name": "head/Gemm", "LayerType": "gemm"},
+        {"Name": "{ForeignNode[x...y]}", "LayerType": "Myelin"},
+    )
+    assert layer_devices(text) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +90,8 @@ def test_an_engine_that_does_not_tell(text):
         ("fp16", {"fp16": 1, "fp32": 20}, "fp16"),
         ("fp16", {"fp32": 20}, "fp32"),
         ("fp16", {"fp32": 20, "int8": 21}, "int8"),
+        ("int8", {"fp16": 2, "int8": 1}, "int8"),
+        ("int8", {"fp16": 2}, "fp16"),
         ("tf32", {"fp32": 3}, "tf32"),
         ("tf32", {"fp16": 3}, "fp16"),
     ],
