@@ -18,7 +18,7 @@ from .jobs import is_final
 from .library import check_bundle
 from .responses import documented_default, documented_problems, install_error_handlers
 from .service import Service
-from .submission import submit
+from .submission import submit, submit_profile
 from .uploads import receive_bundle
 
 MAX_WAIT_S = 3_600.0
@@ -158,6 +158,32 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
         or name none, to get speed-ups.
         """
         job = await submit(request, service)
+        response.headers["Location"] = f"/benchmark/{job.id}"
+        job = await hold_until_final(request, jobs, job.id, wait)
+        response.status_code = 200 if is_final(job) else 202
+        return job
+
+    @app.post(
+        "/profile",
+        tags=["benchmark"],
+        summary="Time a network layer by layer",
+        status_code=202,
+        responses={
+            200: {"model": Job, "description": "It has ended within `wait`"},
+            **documented_problems(400, 404, 413, 415, 422, 503, 507),
+        },
+        openapi_extra=examples.PROFILE_BODY,
+    )
+    async def profile(request: Request, response: Response, wait: Wait = 0.0) -> Job:
+        """Queues a job for one variant of a stored bundle, among the benchmarks, and is followed like one:
+
+            curl -H 'content-type: application/json' -d '{"model_id": "...", "variant": "gdws"}' \\
+              'http://localhost:8000/profile?wait=60'
+
+        The layers are in the `profile` of its one cell, with the layer of the source network that each came
+        from. Profiling takes time itself: compare shares, and take the time of the whole from a benchmark.
+        """
+        job = await submit_profile(request, service)
         response.headers["Location"] = f"/benchmark/{job.id}"
         job = await hold_until_final(request, jobs, job.id, wait)
         response.status_code = 200 if is_final(job) else 202

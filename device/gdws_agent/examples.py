@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest
 
 MODEL_ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 _BINARY = {"type": "string", "format": "binary"}
 _REQUEST = {"$ref": "#/components/schemas/BenchmarkRequest"}
+#: No answer holds one, so the document has no place of its own for it; what it refers to is in the benchmark's.
+_PROFILE_REQUEST = {
+    name: value
+    for name, value in ProfileRequest.model_json_schema(ref_template="#/components/schemas/{model}").items()
+    if name != "$defs"
+}
 
 REQUESTS: Dict[str, Dict[str, Any]] = {
     "everything by default": {"model_id": MODEL_ID},
@@ -24,6 +31,27 @@ REQUESTS: Dict[str, Dict[str, Any]] = {
         "backends": ["onnxruntime"],
         "precisions": ["fp32"],
         "protocol": {"min_duration_ms": 10_000.0, "min_iterations": 1_000, "rounds": 20, "threads": 2},
+    },
+    "two power modes of a Jetson, clocks fixed, energy": {
+        "model_id": MODEL_ID,
+        "backends": ["tensorrt"],
+        "precisions": ["fp16"],
+        "power_modes": ["MAXN", "MODE_15W"],
+        "jetson_clocks": True,
+        "engine": {"builds": 3, "cuda_graph": True},
+        "protocol": {"min_duration_ms": 10_000.0, "idle_ms": 10_000.0, "sustained_ms": 60_000.0},
+    },
+}
+
+PROFILES: Dict[str, Dict[str, Any]] = {
+    "the baseline on the best backend": {"model_id": MODEL_ID},
+    "one variant, as it would be deployed": {
+        "model_id": MODEL_ID,
+        "variant": "gdws",
+        "backend": "tensorrt",
+        "precision": "fp16",
+        "batch_size": 8,
+        "options": {"iterations": 200},
     },
 }
 
@@ -95,6 +123,18 @@ BENCHMARK_BODY: Dict[str, Any] = {
                     },
                 }
             },
+        },
+    }
+}
+
+PROFILE_BODY: Dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": _PROFILE_REQUEST,
+                "examples": {name: {"summary": name, "value": value} for name, value in PROFILES.items()},
+            }
         },
     }
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Type, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gdws_contract.parsing import first_fault, parse_json
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest
 
 from .errors import BodyMalformed, RequestInvalid
+
+_Request = TypeVar("_Request", bound=BaseModel)
 
 
 def parse_request(text: bytes) -> BenchmarkRequest:
@@ -19,7 +22,16 @@ def parse_request(text: bytes) -> BenchmarkRequest:
         BodyMalformed: it is not a JSON object.
         RequestInvalid: ``field`` is the path of what is missing or wrong, e.g. ``batch_sizes[0]``.
     """
-    return _validated(_parse_object(text))
+    return _validated(_parse_object(text), BenchmarkRequest)
+
+
+def parse_profile_request(text: bytes) -> ProfileRequest:
+    """Return the request for a profile in ``text``.
+
+    Raises:
+        BodyMalformed, RequestInvalid: as :func:`parse_request`.
+    """
+    return _validated(_parse_object(text), ProfileRequest)
 
 
 def parse_options(text: Optional[bytes], model_id: str) -> BenchmarkRequest:
@@ -33,7 +45,7 @@ def parse_options(text: Optional[bytes], model_id: str) -> BenchmarkRequest:
         raise RequestInvalid(
             "is not the id of the bundle that was sent along", field="model_id", hint="leave it out of a form"
         )
-    return _validated(fields)
+    return _validated(fields, BenchmarkRequest)
 
 
 def _parse_object(text: bytes) -> Dict[str, Any]:
@@ -46,9 +58,9 @@ def _parse_object(text: bytes) -> Dict[str, Any]:
     return fields
 
 
-def _validated(fields: Dict[str, Any]) -> BenchmarkRequest:
+def _validated(fields: Dict[str, Any], kind: Type[_Request]) -> _Request:
     try:
-        return BenchmarkRequest.model_validate(fields, strict=True)
+        return kind.model_validate(fields, strict=True)
     except ValidationError as error:
         field, message = first_fault(error)
         raise RequestInvalid(f"{field}: {message}" if field else message, field=field or None) from error

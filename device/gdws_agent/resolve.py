@@ -1,24 +1,29 @@
-"""A request as the client wrote it -> the same request with nothing left open. Pure."""
+"""A request as the client wrote it -> the same request with nothing left open, or an error that tells why not."""
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence
 
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import Availability, BenchmarkRequest
 
-from .errors import BackendUnavailable, PrecisionUnsupported, UnknownBackend, UnknownVariant
+from .errors import BackendUnavailable, ClocksUnavailable, PrecisionUnsupported, UnknownBackend, UnknownVariant
 
 
-def resolve(request: BenchmarkRequest, manifest: Manifest, backends: Sequence[Availability]) -> BenchmarkRequest:
+def resolve(
+    request: BenchmarkRequest, manifest: Manifest, backends: Sequence[Availability], check_clocks: Callable[[], None]
+) -> BenchmarkRequest:
     """Return ``request`` with variants and backends named.
 
     Fixing both when the request comes in keeps the meaning of a job across restarts, and shows the client
-    what was chosen. ``backends`` come best first.
+    what was chosen. ``backends`` come best first. ``check_clocks`` raises ClocksUnavailable where power modes and
+    clocks cannot be set; what it does not see shows itself in the cells.
 
     Raises:
-        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable: with the path of the field.
+        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable: with the path
+            of the field.
     """
+    _check_clocks(request, check_clocks)
     variants = _variants(request.variants, [variant.name for variant in manifest.variants])
     if request.backends is None:
         chosen = [_best(request.precisions, backends)]
@@ -27,6 +32,17 @@ def resolve(request: BenchmarkRequest, manifest: Manifest, backends: Sequence[Av
     for backend in chosen:
         _check_precisions(request.precisions, backend)
     return request.model_copy(update={"variants": variants, "backends": [backend.name for backend in chosen]})
+
+
+def _check_clocks(request: BenchmarkRequest, check: Callable[[], None]) -> None:
+    for field in ("power_modes", "jetson_clocks"):
+        if getattr(request, field) is not None:
+            try:
+                check()
+            except ClocksUnavailable as error:
+                raise ClocksUnavailable(
+                    f"{field} cannot be set here: {error.message}", field=field, hint=error.hint
+                ) from error
 
 
 def _variants(asked: Optional[Sequence[str]], known: List[str]) -> List[str]:

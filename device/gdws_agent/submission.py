@@ -1,4 +1,4 @@
-"""A request for a benchmark, in either of its forms -> a job in the queue."""
+"""A request for a benchmark, in either of its forms, or for a profile -> a job in the queue."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from gdws_contract.rest import Job
 
 from .errors import MediaTypeUnsupported
 from .library import check_bundle
-from .request_json import parse_options, parse_request
+from .profile_request import as_benchmark, fields_of_profile
+from .request_json import parse_options, parse_profile_request, parse_request
 from .service import Service
 from .uploads import FORM, JSON, media_type, read_json, receive_bundle
+
+_AS_JSON = f"{JSON} (curl -H 'content-type: {JSON}' -d ...)"
 
 
 async def submit(request: Request, service: Service) -> Job:
@@ -25,8 +28,30 @@ async def submit(request: Request, service: Service) -> Job:
         return await _from_form(request, service)
     if kind == JSON:
         return await _from_json(request, service)
-    hint = f"send {JSON} (curl -H 'content-type: {JSON}' -d ...), or a form with the bundle"
-    raise MediaTypeUnsupported(f"cannot take {kind!r}", field="content-type", hint=hint)
+    raise _cannot_take(kind, f"send {_AS_JSON}, or a form with the bundle")
+
+
+async def submit_profile(request: Request, service: Service) -> Job:
+    """Return the job for a body that is JSON and asks for a profile of a stored bundle.
+
+    Raises:
+        AgentError: the body, or what it asks for, cannot be used.
+    """
+    kind = media_type(request)
+    if kind != JSON:
+        raise _cannot_take(kind, f"store the bundle with POST /models, then send {_AS_JSON}")
+    asked = parse_profile_request(await read_json(request))
+
+    def queue() -> Job:
+        manifest = service.library.manifest(asked.model_id)
+        with fields_of_profile():
+            return service.jobs.submit(service.resolve(as_benchmark(asked, manifest), manifest))
+
+    return await run_in_threadpool(queue)
+
+
+def _cannot_take(kind: str, hint: str) -> MediaTypeUnsupported:
+    return MediaTypeUnsupported(f"cannot take {kind!r}", field="content-type", hint=hint)
 
 
 async def _from_json(request: Request, service: Service) -> Job:

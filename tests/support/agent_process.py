@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ _LAUNCH = (
 class AgentProcess:
     """The process, a client for it, and what it wrote to standard error."""
 
-    def __init__(self, data_dir: Path, worker: FakeWorker | None = None, *options: str) -> None:
+    def __init__(
+        self, data_dir: Path, worker: FakeWorker | None = None, *options: str, environment: Mapping[str, str] = {}
+    ) -> None:
         command = json.dumps(None if worker is None else worker.command)
         self.log = data_dir.with_name(data_dir.name + ".log")
         with open(self.log, "ab") as log:
@@ -33,7 +35,10 @@ class AgentProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={name: value for name, value in os.environ.items() if not name.startswith("GDWS_AGENT_")},
+                env={
+                    **{name: value for name, value in os.environ.items() if not name.startswith("GDWS_AGENT_")},
+                    **environment,
+                },
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -60,9 +65,14 @@ class AgentProcess:
 
 
 @contextlib.contextmanager
-def running_agent(data_dir: Path, worker: FakeWorker | None = None, *options: str) -> Iterator[AgentProcess]:
-    """An agent that serves within the context; it may be ended before its end."""
-    agent = AgentProcess(data_dir, worker, *options)
+def running_agent(
+    data_dir: Path, worker: FakeWorker | None = None, *options: str, environment: Mapping[str, str] = {}
+) -> Iterator[AgentProcess]:
+    """An agent that serves within the context; it may be ended before its end.
+
+    Of this process's ``GDWS_AGENT_*`` variables it sees none; ``environment`` is added to the others.
+    """
+    agent = AgentProcess(data_dir, worker, *options, environment=environment)
     try:
         yield agent
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from gdws_agent.clocks import Clocks
 from gdws_agent.jobs import JobQueue, is_final
 from gdws_agent.probes import Probes
 from gdws_agent.service import Service, open_service
@@ -87,11 +88,16 @@ def settings_for(folder: Path, **fields: Any) -> Settings:
 
 @contextlib.contextmanager
 def agent(
-    folder: Path, worker: FakeWorker | None = None, probes: Probes | None = None, **fields: Any
+    folder: Path,
+    worker: FakeWorker | None = None,
+    probes: Probes | None = None,
+    clocks: Clocks | None = None,
+    **fields: Any,
 ) -> Iterator[Service]:
-    """A service whose queue does not run yet."""
+    """A service whose queue does not run yet, on a machine without jtop unless ``clocks`` says otherwise."""
     command = worker.command if worker is not None else ["/nonexistent/worker"]
-    with open_service(settings_for(folder, **fields), worker_command=command, probes=probes or fake_probes()) as made:
+    settings = settings_for(folder, **{"jtop_socket": folder / "jtop.sock", **fields})
+    with open_service(settings, worker_command=command, probes=probes or fake_probes(), clocks=clocks) as made:
         yield made
 
 

@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest
 from gdws_contract.measures import (
     Build,
+    BuildSpread,
+    DeviceLatency,
     Flag,
     Interval,
     LatencySummary,
     Parity,
     Power,
+    PowerRail,
     Proportion,
     RoundSummary,
     SpeedUp,
+    Sustained,
+    TimeSummary,
 )
 from gdws_contract.problems import Problem, problem_type
+from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import (
     Availability,
     BenchmarkRequest,
@@ -25,9 +31,11 @@ from gdws_contract.rest import (
     CellKey,
     DeviceInfo,
     Job,
+    PowerMode,
     Progress,
     Protocol,
 )
+from gdws_contract.thermal import ClockSummary, TemperatureSummary, Thermal
 
 MODEL_ID = "ab" * 32
 ATTACK = Attack(name="pgd", norm="linf", eps=0.2, step=0.02, iterations=40, random_start=True, seed=0)
@@ -216,6 +224,91 @@ def cell(net: Net, dense: Net, batch_size: int, *, flags: tuple[Flag, ...] = (),
     )
 
 
+def jetson_cell(
+    net: Net, dense: Net, batch_size: int = 1, mode: PowerMode = "MAXN", *, simulated: bool = False
+) -> Cell:
+    """A cell with everything that a Jetson tells; it draws 20 W above 8 W at rest."""
+    plain = cell(net, dense, batch_size, simulated=simulated)
+    assert plain.latency is not None
+    assert plain.fps is not None
+    compute_ms = plain.latency.median_ms * 0.9
+    energy_mj = plain.latency.mean_ms * 28
+    return plain.model_copy(
+        update={
+            "key": plain.key.model_copy(update={"backend": "tensorrt", "precision": "fp16", "power_mode": mode}),
+            "power_mode": mode if isinstance(mode, str) else "MODE_15W",
+            "jetson_clocks": True,
+            "build": Build(
+                time_s=41.0,
+                size_bytes=5 * 2**20,
+                precision="fp16",
+                spread=BuildSpread(count=3, best_ms=0.9, median_ms=1.0, worst_ms=1.3, build_times_s=[40, 41, 42]),
+            ),
+            "device_latency": DeviceLatency(count=100, h2d=times(0.05), compute=times(compute_ms), d2h=times(0.02)),
+            "sustained": Sustained(
+                duration_s=60.0, burst_fps=plain.fps, sustained_fps=plain.fps * 0.8, thermal=thermal(end_c=71.0)
+            ),
+            "power": Power(
+                sensor="ina3221",
+                scope="module power, rail VDD_IN",
+                mean_w=28.0,
+                peak_w=31.0,
+                idle_w=8.0,
+                energy_per_inference_mj=energy_mj,
+                net_energy_per_inference_mj=energy_mj * 20 / 28,
+                energy_interval=Interval(low=energy_mj * 0.98, high=energy_mj * 1.02, method="..."),
+                fps_per_watt=plain.fps / 28,
+                samples=31,
+                interval_ms=100.0,
+                timing_uncertainty_ms=3.3,
+                rails=[PowerRail(name="VDD_IN", mean_w=28.0, peak_w=31.0)],
+            ),
+            "thermal": thermal(),
+        }
+    )
+
+
+def times(median_ms: float) -> TimeSummary:
+    """Times around ``median_ms``."""
+    return TimeSummary(min_ms=median_ms * 0.95, mean_ms=median_ms, median_ms=median_ms, max_ms=median_ms * 1.2)
+
+
+def thermal(*, end_c: float = 52.0, throttling: tuple[str, ...] = ()) -> Thermal:
+    """A GPU that grows warm at its highest clock."""
+    return Thermal(
+        readings=10,
+        temperatures=[
+            TemperatureSummary(name="CPU-therm", start_c=44.0, max_c=46.0, end_c=45.0),
+            TemperatureSummary(name="GPU-therm", start_c=46.0, max_c=end_c, end_c=end_c),
+        ],
+        clocks=[
+            ClockSummary(name="GPU", min_mhz=1377.0, mean_mhz=1377.0, max_mhz=1377.0, limit_mhz=1377.0),
+            ClockSummary(name="CPU", min_mhz=1190.0, mean_mhz=2100.0, max_mhz=2265.0),
+        ],
+        throttled=bool(throttling),
+        throttling=list(throttling),
+    )
+
+
+def profiled_cell(net: Net, batch_size: int = 1) -> Cell:
+    """A cell whose layers were timed in place of the whole."""
+    return Cell(
+        key=CellKey(variant=net.name, backend="onnxruntime", precision="fp32", batch_size=batch_size),
+        state="done",
+        build=Build(time_s=0.08, precision="fp32"),
+        parity=parity(),
+        profile=LayerProfile(
+            tool="ONNX Runtime's profiler",
+            iterations=50,
+            total_ms=1.0,
+            layers=[
+                LayerTime(name="conv1/Conv", source="conv1", kind="Conv", mean_ms=0.75, share=0.75),
+                LayerTime(name="fc/Gemm", kind="Gemm", mean_ms=0.25, share=0.25),
+            ],
+        ),
+    )
+
+
 def parity_failed_cell(net: Net, batch_size: int) -> Cell:
     """A cell that stopped at parity."""
     return Cell(
@@ -247,18 +340,19 @@ def result(
     description: str | None = None,
     label: str | None = None,
     protocol: Protocol | None = None,
+    request: BenchmarkRequest | None = None,
 ) -> BenchmarkResult:
     """A job over ``nets`` that went well, unless ``cells`` says otherwise."""
     if cells is None:
         cells = [cell(net, nets[0], batch, simulated=simulated) for batch in batch_sizes for net in nets]
-    request = BenchmarkRequest(
+    asked = request or BenchmarkRequest(
         model_id=MODEL_ID, batch_sizes=list(batch_sizes), label=label, protocol=protocol or Protocol()
     )
     return BenchmarkResult(
         job=Job(
             id="job-1",
             state=state,
-            request=request,
+            request=asked,
             created_at="2026-01-02T03:04:00Z",
             started_at="2026-01-02T03:04:01Z",
             finished_at="2026-01-02T03:06:00Z",
@@ -270,3 +364,19 @@ def result(
         saved_at="2026-01-02T03:06:01Z",
         partial=partial,
     )
+
+
+def jetson_result(
+    nets: list[Net], *, modes: tuple[PowerMode, ...] = ("MAXN",), simulated: bool = False
+) -> BenchmarkResult:
+    """A job in several power modes on a Jetson with everything that one tells."""
+    request = BenchmarkRequest(
+        model_id=MODEL_ID,
+        backends=["tensorrt"],
+        precisions=["fp16"],
+        power_modes=list(modes),
+        jetson_clocks=True,
+        protocol=Protocol(idle_ms=10_000, sustained_ms=60_000),
+    )
+    cells = [jetson_cell(net, nets[0], mode=mode, simulated=simulated) for mode in modes for net in nets]
+    return result(nets, cells=cells, simulated=simulated, hostname="xavier", request=request)

@@ -164,7 +164,7 @@ CELL = rest.Cell(
     rounds=[measures.RoundSummary(index=0, count=100, median_ms=1.1, duration_s=0.12)],
     speedup=measures.SpeedUp(ratio=2.0, interval=INTERVAL, rounds=10, baseline="dense"),
     device_latency=measures.DeviceLatency(count=100, h2d=TIMES, compute=TIMES, d2h=TIMES),
-    sustained=measures.Sustained(duration_s=60.0, burst_fps=900.0, sustained_fps=800.0),
+    sustained=measures.Sustained(duration_s=60.0, burst_fps=900.0, sustained_fps=800.0, thermal=THERMAL),
     power=POWER,
     power_mode="MAXN",
     jetson_clocks=True,

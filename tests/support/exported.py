@@ -47,6 +47,66 @@ def exported(network: str, form: str):
         return export(model, shape), images.numpy(), model(images).numpy()
 
 
+def in_half(content):
+    """Return the ONNX file ``content`` with float16 in place of float32: weights, inputs, outputs and casts."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, numpy_helper
+
+    def halved(tensor):
+        return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name)
+
+    model = onnx.load_from_string(content)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(halved(tensor))
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == TensorProto.FLOAT:
+                attribute.t.CopyFrom(halved(attribute.t))
+            elif node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
+                attribute.i = TensorProto.FLOAT16
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def quantised(content, images):
+    """Return the ONNX file ``content`` with QuantizeLinear and DequantizeLinear nodes around its convolutions.
+
+    Symmetric, as TensorRT wants them; ranges from ``images``, by ONNX Runtime's own tool.
+    """
+    import tempfile
+    from pathlib import Path
+
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self._feeds = iter([{"input": images}])
+
+        def get_next(self):
+            return next(self._feeds, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "model.onnx"), Path(folder, "quantised.onnx")
+        onnx.save(onnx.load_from_string(content), source)
+        quantize_static(
+            source,
+            target,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+        )
+        return target.read_bytes()
+
+
 def _network(name):
     from torch import nn
 

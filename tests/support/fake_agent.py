@@ -12,6 +12,7 @@ from typing import Any
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.problems import CONTENT_TYPE, Problem
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, Health, Job, ModelInfo, Progress
 from support.benchmark_results import DENSE, KEPT, Net, device, manifest
 
@@ -27,7 +28,7 @@ class FakeAgent:
     """Answers as an agent would; each look at the job shows the next of ``stands``, and the last one for ever.
 
     ``stands`` are (state, cells). After them, ``then`` is what happens: ``"stay"``, ``"vanish"`` or ``"garbage"``.
-    ``uploads``, ``requests`` and ``cancelled`` hold what clients asked for.
+    ``uploads``, ``requests``, ``profiles`` and ``cancelled`` hold what clients asked for.
     """
 
     def __init__(self, stands: list[tuple[str, list[Any]]], *, then: str = "stay", api_version: int = 1) -> None:
@@ -36,6 +37,7 @@ class FakeAgent:
         self.api_version = api_version
         self.uploads: list[bytes] = []
         self.requests: list[BenchmarkRequest] = []
+        self.profiles: list[ProfileRequest] = []
         self.cancelled: list[str] = []
         self.refusal: Problem | None = None
         self._looks = 0
@@ -93,6 +95,11 @@ class FakeAgent:
             answer(handler, 201, _model(body))
         elif self.refusal is not None:
             answer(handler, self.refusal.status, self.refusal)
+        elif handler.path == "/profile":
+            asked = ProfileRequest.model_validate_json(body)
+            self.profiles.append(asked)
+            self.requests.append(BenchmarkRequest(model_id=asked.model_id, profile=asked.options))
+            answer(handler, 202, self._job("queued", []))
         else:
             self.requests.append(BenchmarkRequest.model_validate_json(body))
             answer(handler, 202, self._job("queued", []))

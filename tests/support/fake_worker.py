@@ -129,11 +129,13 @@ class Worker:
         os.write(self.descriptor, json.dumps(event).encode() + b"\n")
 
     def key(self, variant):
-        return {"variant": variant, **{name: self.order[name] for name in ("backend", "precision", "batch_size")}}
+        names = ("backend", "precision", "batch_size", "power_mode")
+        return {"variant": variant, **{name: self.order[name] for name in names}}
 
     def measured(self, variant):
         latency = {"scope": "fake", "count": 200, "min_ms": 1.0, "mean_ms": 2.0, "median_ms": 2.0, "max_ms": 3.0}
         cell = {"key": self.key(variant), "state": "done", "latency": latency, "fps": 500.0}
+        cell["power_mode"], cell["jetson_clocks"] = self.order["power_mode_name"], self.order["jetson_clocks"]
         baseline = self.script.get("baseline", "dense")
         if variant != baseline and baseline in self.order["variants"]:
             cell["speedup"] = {"ratio": 2.0, "rounds": 2, "baseline": baseline}

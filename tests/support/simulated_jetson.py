@@ -6,8 +6,7 @@
         ...  # jetson.socket for a jtop client, jetson.root for readers of sysfs
     jetson.energy_j(start_s, end_s)  # of what was written between two times of time.monotonic()
 
-Needs root, and a Python that has jetson-stats: the one that runs the test, else the one that
-GDWS_JTOP_PYTHON names, else that of the project's .venv-jtop.
+Needs root, and jetson-stats in the Python that runs the test: `make test-jtop` brings both together.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import csv
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 from bisect import bisect_right
@@ -26,20 +26,25 @@ from pathlib import Path
 
 import pytest
 
+from support.agents import eventually
+
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = PROJECT / "docker" / "simulated-jetson" / "run.py"
 
 
-def jtop_python() -> Path:
-    """Return a Python that has jetson-stats; skips the test where there is none."""
+def require_jtop() -> None:
+    """Skip the test where no jtop service can run."""
+    if importlib.util.find_spec("jtop") is None:
+        pytest.skip("jetson-stats is not installed here: make test-jtop")
     if os.geteuid() != 0:
         pytest.skip("the simulated Jetson needs root, as jtop's service does")
-    if importlib.util.find_spec("jtop"):
-        return Path(sys.executable)
-    python = Path(os.environ.get("GDWS_JTOP_PYTHON") or PROJECT / ".venv-jtop" / "bin" / "python")
-    if not python.exists():
-        pytest.skip("no Python with jetson-stats: make .venv-jtop, or name one with GDWS_JTOP_PYTHON")
-    return python
+
+
+def other_releases() -> dict[str, Path]:
+    """Return release -> Python of each environment of `make test-jtop` but this one."""
+    found = {path.name: path / "bin" / "python" for path in PROJECT.glob(".venv-jtop-*")}
+    pythons = {name.rpartition("-")[2]: python for name, python in found.items() if python.exists()}
+    return {release: python for release, python in pythons.items() if str(python.parent.parent) != sys.prefix}
 
 
 @dataclass
@@ -49,6 +54,7 @@ class SimulatedJetson:
     folder: Path
     trace: str
     arguments: tuple[str, ...] = ()
+    python: Path = Path(sys.executable)
     _process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     @property
@@ -63,7 +69,7 @@ class SimulatedJetson:
 
     def start(self) -> None:
         """Start it, or start it again, and return when clients can connect. Its log begins anew."""
-        command = [str(jtop_python()), str(SCRIPT), "--root", str(self.root), "--socket", str(self.socket)]
+        command = [str(self.python), str(SCRIPT), "--root", str(self.root), "--socket", str(self.socket)]
         command += ["--trace", self.trace, "--log", str(self._log), *self.arguments]
         with (self.folder / "messages.txt").open("a") as messages:
             self._process = subprocess.Popen(
@@ -73,7 +79,10 @@ class SimulatedJetson:
         line = self._process.stdout.readline()
         if not line.startswith("ready"):
             self.kill()
-            raise AssertionError(f"the simulated Jetson does not start:\n{(self.folder / 'messages.txt').read_text()}")
+            messages_text = (self.folder / "messages.txt").read_text()
+            if "a mount namespace is needed" in messages_text:
+                pytest.skip(f"the simulated Jetson cannot run here: {messages_text.splitlines()[-1]}")
+            raise AssertionError(f"the simulated Jetson does not start:\n{messages_text}")
 
     def stop(self) -> None:
         """End it as systemd would end jtop's service; nothing is left behind but its files."""
@@ -85,7 +94,7 @@ class SimulatedJetson:
                 self.kill()
 
     def kill(self) -> None:
-        """End it at once and all of its processes, as a crash would."""
+        """End it at once and all of its processes, as a crash would, and return when nobody listens any more."""
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -93,6 +102,7 @@ class SimulatedJetson:
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
+            eventually(lambda: not _listens(self.socket))
 
     def energy_j(self, start_s: float, end_s: float, column: str = "total_mw") -> float:
         """Return the exact energy in J between two times of ``time.monotonic()``, by the log.
@@ -121,10 +131,25 @@ class SimulatedJetson:
         return self.folder / "power.csv"
 
 
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 @contextlib.contextmanager
-def simulated_jetson(folder: Path, trace: str = "constant", *arguments: str) -> Iterator[SimulatedJetson]:
-    """Yield a simulated Jetson that runs, with its files in ``folder``; it ends with the context."""
-    jetson = SimulatedJetson(folder, trace, arguments)
+def simulated_jetson(
+    folder: Path, trace: str = "constant", *arguments: str, python: Path | None = None
+) -> Iterator[SimulatedJetson]:
+    """Yield a simulated Jetson that runs, with its files in ``folder``; it ends with the context.
+
+    ``python`` has the jetson-stats of its service, by default the one that runs the test.
+    """
+    require_jtop()
+    jetson = SimulatedJetson(folder, trace, arguments, python or Path(sys.executable))
     jetson.start()
     try:
         yield jetson

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional
 
 from .base import EngineSpec
-from .errors import BackendUnavailable, BuildFailed
+from .errors import BackendUnavailable, BuildFailed, in_one_line
 from .interface import Tensor, check_interface
 
 if TYPE_CHECKING:
@@ -18,7 +18,21 @@ INSTALL_HINT = (
 )
 
 
-def eager_module(model: bytes, spec: EngineSpec) -> torch.nn.Module:
+class Node(NamedTuple):
+    """A node of the ONNX file."""
+
+    name: str
+    operator: str
+
+
+class EagerNetwork(NamedTuple):
+    """``module`` is a graph whose calls are the nodes; ``nodes`` tells which, by the target of the call."""
+
+    module: torch.fx.GraphModule
+    nodes: Dict[str, Node]
+
+
+def eager_network(model: bytes, spec: EngineSpec) -> EagerNetwork:
     """Return the network of ``model``, the bytes of an ONNX file: (N, ...) to (N, classes), in evaluation mode.
 
     Weights are in float32, on the CPU. Each node becomes one module, called in the order of the file.
@@ -36,13 +50,15 @@ def eager_module(model: bytes, spec: EngineSpec) -> torch.nn.Module:
         graph = onnx.load_from_string(model)
         onnx.checker.check_model(graph)
     except Exception as error:  # the parser of protocol buffers and the checker share no base
-        raise BuildFailed(f"the model is not valid ONNX: {_in_one_line(error)}") from error
+        raise BuildFailed(f"the model is not valid ONNX: {in_one_line(error)}") from error
     _check_graph(onnx, graph, spec)
+    # Torch knows modules by paths with dots, so onnx2torch writes the dots of a name as slashes.
+    nodes = {node.name.replace(".", "/"): Node(node.name, node.op_type) for node in graph.graph.node if node.name}
     try:
-        module: torch.nn.Module = onnx2torch.convert(graph)
+        module = onnx2torch.convert(graph)
     except Exception as error:  # whatever its converters raise
-        raise BuildFailed(f"the model cannot be rebuilt as a torch module: {_in_one_line(error)}") from error
-    return module.eval()
+        raise BuildFailed(f"the model cannot be rebuilt as a torch module: {in_one_line(error)}") from error
+    return EagerNetwork(module.eval(), nodes)
 
 
 def _check_graph(onnx: Any, model: Any, spec: EngineSpec) -> None:
@@ -59,7 +75,3 @@ def _tensor(onnx: Any, value: Any) -> Tensor:
 
 def _size(axis: Any) -> Optional[int]:
     return int(axis.dim_value) if axis.HasField("dim_value") else None
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Optional, Type
+from typing import TYPE_CHECKING, Any, List
 
 from gdws_contract.measures import Build
 from gdws_contract.rest import Availability
 
-from .base import EngineSpec, Step, check_inputs
-from .eager import INSTALL_HINT, PACKAGES, eager_module
-from .errors import BackendUnavailable, BuildFailed, RunFailed, UnsupportedPrecision, typed
+from .base import EngineSpec
+from .eager import INSTALL_HINT, PACKAGES, EagerNetwork, eager_network
+from .engine_choices import unused_choices
+from .errors import BackendUnavailable, BuildFailed, UnsupportedPrecision, typed
 from .gpu import GPU_HINT, find_gpu
-from .packages import is_installed, version_of
+from .packages import is_installed, release, version_of
+from .torch_engine import CudaTorchEngine, Placing, TorchEngine
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 _SCOPE = (
@@ -25,8 +25,13 @@ _SCOPE = (
 )
 _PATHS = {
     "cpu": "from a tensor on the host to logits on the host",
-    "cuda": "from a page-locked tensor on the host, through the GPU, to logits on the host, synchronised",
+    "cuda": "from page-locked memory on the host, through the GPU, to page-locked memory on the host, synchronised",
 }
+
+#: The first release whose CPU operators take float16.
+_HALF_ON_CPU = (2, 3)
+#: The first GPUs that have TF32.
+_TF32_CAPABILITY = (8, 0)
 
 
 class PyTorchBackend:
@@ -45,37 +50,38 @@ class PyTorchBackend:
         if missing:
             reason = f"{', '.join(missing)} not installed; {INSTALL_HINT}"
             return Availability(name=self.name, available=False, reason=reason)
-        gpu = find_gpu()
+        gpu, version = find_gpu(), version_of("torch")
         return Availability(
             name=self.name,
             available=True,
-            version=version_of("torch"),
-            precisions=["fp32"] if gpu is None else ["fp32", "fp16"],
+            version=version,
+            precisions=_precisions_on_cpu(version or "") if gpu is None else ["fp32", "tf32", "fp16"],
             detail={"device": "cpu" if gpu is None else "cuda", "memory_format": self._memory_format()},
         )
 
-    def build(self, model: bytes, spec: EngineSpec) -> PyTorchEngine:
+    def build(self, model: bytes, spec: EngineSpec) -> TorchEngine:
         """Return the module of ``model``, with its weights on the device and in the precision of ``spec``."""
-        torch = _load()
+        torch = load_torch()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        _check_precision(spec, device)
+        _check_precision(torch, spec, device)
         began = time.perf_counter()
-        module = eager_module(model, spec)
-        _set_up(torch, spec, device)
-        dtype = torch.float16 if spec.precision == "fp16" else torch.float32
-        layout = torch.channels_last if self._is_channels_last(spec) else torch.contiguous_format
-        try:
-            module = module.to(device=device)
-            _convert_parameters(module, dtype)
-            module = module.to(memory_format=layout)
-        except Exception as error:
-            raise typed(error, BuildFailed, f"the module could not be moved to {device}") from error
+        network = eager_network(model, spec)
+        set_up(torch, spec, device)
+        placing = Placing(
+            device=torch.device(device),
+            dtype=torch.float16 if spec.precision == "fp16" else torch.float32,
+            layout=torch.channels_last if self._is_channels_last(spec) else torch.contiguous_format,
+        )
+        network = place(network, placing)
+        if spec.precision == "fp16" and device == "cpu":
+            _try_half(torch, network, placing, spec)
         built = Build(
             time_s=time.perf_counter() - began,
             precision=spec.precision,
-            options=self._options_in_words(torch, spec, device),
+            options=[*self._options_in_words(torch, spec, device), *unused_choices(spec.options)],
         )
-        return PyTorchEngine(torch, module, device, dtype, layout, built, spec)
+        make = CudaTorchEngine if device == "cuda" else TorchEngine
+        return make(torch, network, placing, built, spec, _SCOPE.format(path=_PATHS[device]))
 
     def _is_channels_last(self, spec: EngineSpec) -> bool:
         """Only images, (N, C, H, W), can be laid out with the channels last."""
@@ -91,9 +97,14 @@ class PyTorchBackend:
             f"memory_format={'channels_last' if self._is_channels_last(spec) else 'contiguous'}",
             f"torch_threads={torch.get_num_threads()}",
         ]
-        if device == "cuda":
-            options += [f"cudnn.benchmark={int(torch.backends.cudnn.benchmark)}", "tf32=0"]
-        return options
+        if device == "cpu":
+            return [*options, f"onednn={int(torch.backends.mkldnn.is_available())}"]
+        return [
+            *options,
+            f"cudnn.benchmark={int(torch.backends.cudnn.benchmark)}",
+            f"tf32={int(torch.backends.cudnn.allow_tf32)}",
+            "host_memory=page-locked",
+        ]
 
 
 class PyTorchChannelsLastBackend(PyTorchBackend):
@@ -103,64 +114,12 @@ class PyTorchChannelsLastBackend(PyTorchBackend):
     channels_last = True
 
 
-class PyTorchEngine:
-    """A module on its device, and what it was made for."""
+def load_torch() -> Any:
+    """Return the module ``torch``.
 
-    def __init__(
-        self, torch: Any, module: Any, device: str, dtype: Any, layout: Any, build: Build, spec: EngineSpec
-    ) -> None:
-        self.build = build
-        self.scope = _SCOPE.format(path=_PATHS[device])
-        self._torch = torch
-        self._module: Any = module
-        self._device = device
-        self._dtype = dtype
-        self._layout = layout
-        self._spec = spec
-
-    def __enter__(self) -> PyTorchEngine:
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self._module = None
-        if self._device == "cuda":
-            self._torch.cuda.empty_cache()
-
-    def bind(self, inputs: np.ndarray) -> Step:
-        """Return a step that runs the module on a copy of ``inputs``, page-locked where there is a GPU."""
-        if self._module is None:
-            raise RunFailed("the engine was freed")
-        check_inputs(inputs, self._spec)
-        try:
-            images = self._torch.tensor(inputs)
-            if self._device == "cuda":
-                images = images.pin_memory()
-        except Exception as error:
-            raise typed(error, RunFailed, "the inputs could not be copied") from error
-
-        def step() -> np.ndarray:
-            if self._module is None:
-                raise RunFailed("the engine was freed")
-            try:
-                return self._run(images)
-            except Exception as error:
-                raise typed(error, RunFailed, "the module could not be run") from error
-
-        return step
-
-    def _run(self, images: torch.Tensor) -> np.ndarray:
-        with self._torch.inference_mode():
-            moved = images.to(device=self._device, non_blocking=True)
-            dtype = self._dtype if moved.is_floating_point() else moved.dtype
-            logits = self._module(moved.to(dtype=dtype, memory_format=self._layout))
-            # Copying to the host waits for the GPU.
-            received: np.ndarray = logits.to(device="cpu", dtype=self._torch.float32).contiguous().numpy()
-            return received
-
-
-def _load() -> Any:
+    Raises:
+        BackendUnavailable: it cannot be imported.
+    """
     try:
         import torch
     except Exception as error:  # also what a broken installation raises: a missing library, an ABI that differs
@@ -168,25 +127,64 @@ def _load() -> Any:
     return torch
 
 
-def _check_precision(spec: EngineSpec, device: str) -> None:
-    if spec.precision == "fp32" or (spec.precision == "fp16" and device == "cuda"):
-        return
-    if spec.precision == "fp16":
-        raise UnsupportedPrecision("torch finds no GPU, and fp16 runs on a GPU alone", hint=GPU_HINT)
-    raise UnsupportedPrecision(f"pytorch does not run in {spec.precision}", hint="it runs in fp32, and fp16 on a GPU")
+def has_tf32(torch: Any) -> bool:
+    """Return whether the first GPU can compute in TF32."""
+    return tuple(torch.cuda.get_device_capability()) >= _TF32_CAPABILITY
 
 
-def _set_up(torch: Any, spec: EngineSpec, device: str) -> None:
-    """Threads as asked, cuDNN's fastest algorithm for the shape, and float32 that is float32, not TF32."""
+def set_up(torch: Any, spec: EngineSpec, device: str) -> None:
+    """Threads as asked, cuDNN's fastest algorithm for the shape, and TF32 only where it is asked for."""
     torch.set_num_threads(spec.threads)
     if device == "cuda":
         torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = spec.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = spec.precision == "tf32"
 
 
-def _convert_parameters(module: Any, dtype: Any) -> None:
+def place(network: EagerNetwork, placing: Placing) -> EagerNetwork:
+    """Return ``network`` with its module on the device, in the precision and memory format of ``placing``.
+
+    Raises:
+        BuildFailed, OutOfMemory: it cannot be moved there.
+    """
+    try:
+        module = network.module.to(device=placing.device)
+        convert_parameters(module, placing.dtype)
+        return network._replace(module=module.to(memory_format=placing.layout))
+    except Exception as error:
+        raise typed(error, BuildFailed, f"the module could not be moved to {placing.device}") from error
+
+
+def convert_parameters(module: torch.nn.Module, dtype: torch.dtype) -> None:
     """Convert floating-point weights and buffers; shapes and indices among the buffers stay integers."""
     for tensor in [*module.parameters(), *module.buffers()]:
         if tensor.is_floating_point():
             tensor.data = tensor.data.to(dtype)
+
+
+def _precisions_on_cpu(version: str) -> List[str]:
+    return ["fp32", "fp16"] if release(version) >= _HALF_ON_CPU else ["fp32"]
+
+
+def _check_precision(torch: Any, spec: EngineSpec, device: str) -> None:
+    precision = spec.precision
+    if precision not in ("fp32", "tf32", "fp16"):
+        raise UnsupportedPrecision(f"pytorch does not run in {precision}", hint="it runs in fp32, tf32 and fp16")
+    if precision == "tf32" and device == "cpu":
+        raise UnsupportedPrecision("torch finds no GPU, and tf32 runs on a GPU alone", hint=GPU_HINT)
+    if precision == "tf32" and not has_tf32(torch):
+        raise UnsupportedPrecision("this GPU has no TF32", hint="it came with Ampere (Orin); ask for fp32 or fp16")
+    if precision == "fp16" and device == "cpu" and precision not in _precisions_on_cpu(torch.__version__):
+        raise UnsupportedPrecision(f"torch {torch.__version__} runs fp16 on a GPU alone", hint=GPU_HINT)
+
+
+def _try_half(torch: Any, network: EagerNetwork, placing: Placing, spec: EngineSpec) -> None:
+    """Run once: which operators take float16 on a CPU is known from running them only."""
+    images = torch.zeros((spec.batch_size, *spec.input.shape), dtype=placing.dtype)
+    try:
+        with torch.inference_mode():
+            network.module(images.to(memory_format=placing.layout))
+    except Exception as error:
+        if "not implemented for 'Half'" in str(error):
+            raise UnsupportedPrecision(f"torch cannot run it in fp16 on the CPU: {error}", hint=GPU_HINT) from error
+        raise typed(error, BuildFailed, "the module could not be run") from error

@@ -9,11 +9,16 @@ from gdws_contract.rest import Availability
 from .base import Backend
 from .errors import UnknownBackend
 from .onnxruntime import OnnxRuntimeBackend
+from .onnxruntime_gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend
 from .pytorch import PyTorchBackend, PyTorchChannelsLastBackend
 from .tensorrt import TensorRtBackend
+from .torch2trt import Torch2TrtBackend
 
 BACKENDS: Dict[str, Callable[[], Backend]] = {
     TensorRtBackend.name: TensorRtBackend,
+    OnnxRuntimeTensorRtBackend.name: OnnxRuntimeTensorRtBackend,
+    Torch2TrtBackend.name: Torch2TrtBackend,
+    OnnxRuntimeCudaBackend.name: OnnxRuntimeCudaBackend,
     OnnxRuntimeBackend.name: OnnxRuntimeBackend,
     PyTorchBackend.name: PyTorchBackend,
     PyTorchChannelsLastBackend.name: PyTorchChannelsLastBackend,

@@ -15,6 +15,8 @@ from gdws_agent.parity import ACCURACY_TOLERANCE
 from gdws_contract.manifest import TensorSpec
 from gdws_contract.rest import Availability
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.cuda_torch_installed import install_cuda_torch, install_torch2trt
+from support.onnxruntime_installed import install as install_onnxruntime
 from support.tensorrt_installed import install
 
 COUNT = 7
@@ -24,8 +26,16 @@ VARIANTS = ("dense", "gdws")
 #: TensorRT and pycuda replaced by stand-ins, which run on the CPU.
 DOUBLE = "tensorrt on a double"
 
+#: Backends of a GPU over stand-ins that compute on the CPU: what is installed for each, and what that runs on.
+ON_DOUBLES = {
+    "pytorch": (install_cuda_torch, "onnx2torch"),
+    "torch2trt": (install_torch2trt, "onnx2torch"),
+    "onnxruntime-cuda": (install_onnxruntime, "onnxruntime"),
+    "onnxruntime-tensorrt": (install_onnxruntime, "onnxruntime"),
+}
 
-@pytest.fixture(params=[*registry.BACKENDS, DOUBLE])
+
+@pytest.fixture(params=[*registry.BACKENDS, DOUBLE, *(f"{name} on a double" for name in ON_DOUBLES)])
 def backend(request, monkeypatch):
     """Every backend that can be used here."""
     if request.param == DOUBLE:
@@ -36,6 +46,14 @@ def backend(request, monkeypatch):
         assert not gpu.memory, "memory of the GPU was not freed"
         assert not gpu.stack, "the GPU's context is still current"
         assert gpu.retained == 0, "the GPU's primary context was not released"
+        assert not gpu.faults
+        return
+    name, _, on_double = request.param.partition(" on ")
+    if on_double:
+        install_stand_in, package = ON_DOUBLES[name]
+        pytest.importorskip(package, reason=f"the stand-in runs on {package}")
+        install_stand_in(monkeypatch)
+        yield registry.get(name)
         return
     backend = registry.get(request.param)
     availability = backend.probe()
@@ -210,7 +228,7 @@ class TestRun:
             engine.bind(wrong(inputs()))
 
     def test_more_than_the_memory(self, backend, spec):
-        with backend.build(model(fault="huge"), spec()) as engine, pytest.raises(OutOfMemory) as caught:
+        with pytest.raises(OutOfMemory) as caught, backend.build(model(fault="huge"), spec()) as engine:
             engine.bind(inputs())()
         assert caught.value.hint
 
@@ -218,7 +236,7 @@ class TestRun:
         with backend.build(model(fault="huge-batch"), spec(1)) as engine:
             batch = np.ascontiguousarray(inputs()[:1])
             expected = engine.bind(batch)().copy()
-            with backend.build(model(fault="huge"), spec()) as other, pytest.raises(OutOfMemory):
+            with pytest.raises(OutOfMemory), backend.build(model(fault="huge"), spec()) as other:
                 other.bind(inputs())()
             assert np.array_equal(engine.bind(batch)(), expected)
 
@@ -240,3 +258,62 @@ class TestFreeing:
             with backend.build(model(), spec(1)) as engine:
                 engine.bind(np.ascontiguousarray(inputs()[:1]))()
         gc.collect()
+
+
+class TestProfile:
+    """Of engines that tell the time of single layers."""
+
+    @pytest.fixture
+    def layers(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            if not hasattr(engine, "profile"):
+                pytest.skip("the runtime cannot time single layers")
+            assert len(engine.profiler) > 10
+            return engine.profile(inputs(), 3)
+
+    def test_times_and_shares(self, layers):
+        assert layers
+        assert all(layer.name for layer in layers)
+        assert len({layer.name for layer in layers}) == len(layers)
+        assert sum(layer.share for layer in layers) == pytest.approx(1)
+        assert sum(layer.mean_ms for layer in layers) > 0
+
+    def test_the_engine_runs_on_afterwards(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            if not hasattr(engine, "profile"):
+                pytest.skip("the runtime cannot time single layers")
+            step = engine.bind(inputs())
+            expected = step().copy()
+            engine.profile(inputs(), 1)
+            assert np.array_equal(step(), expected)
+
+    def test_inputs_that_do_not_fit_are_refused(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            if not hasattr(engine, "profile"):
+                pytest.skip("the runtime cannot time single layers")
+            with pytest.raises(ValueError, match="the engine takes"):
+                engine.profile(inputs()[:-1], 1)
+
+    def test_a_freed_engine_refuses(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            pass
+        if not hasattr(engine, "profile"):
+            pytest.skip("the runtime cannot time single layers")
+        with pytest.raises(RunFailed, match="freed"):
+            engine.profile(inputs(), 1)
+
+
+class TestDeviceTimes:
+    """Of engines whose runtime has events on the device."""
+
+    def test_they_are_of_a_step_that_ran(self, backend, spec):
+        with backend.build(model(), spec()) as engine:
+            if not hasattr(engine, "device_times"):
+                pytest.skip("the runtime has no events")
+            step = engine.bind(inputs())
+            with pytest.raises(RunFailed, match="no step has run"):
+                engine.device_times()
+            step()
+            assert all(time >= 0 for time in engine.device_times())
+        with pytest.raises(RunFailed, match="freed"):
+            engine.device_times()

@@ -3,12 +3,15 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
 import pytest
 
 from gdws_agent.backends import onnxruntime as module
+from gdws_agent.backends import onnxruntime_profile
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import (
     BackendUnavailable,
@@ -17,7 +20,9 @@ from gdws_agent.backends.errors import (
     RunFailed,
     UnsupportedPrecision,
 )
+from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.onnxruntime import OnnxRuntimeBackend
+from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 
@@ -150,8 +155,50 @@ class Failing:
     ],
 )
 def test_what_a_run_raises_is_typed(tmp_path, error, kind):
-    engine = module.OnnxRuntimeEngine(Failing(error), None, spec(tmp_path))
+    engine = module.OnnxRuntimeEngine(Failing(error), b"", None, None, spec(tmp_path))
     with pytest.raises(kind) as caught:
         engine.bind(np.zeros((1, *INPUT_SHAPE), np.float32))()
     assert "\n" not in caught.value.message
     assert caught.value.__cause__ is error
+
+
+@installed
+def test_choices_that_a_cpu_does_not_have_are_said(tmp_path):
+    options = EngineOptions(dla_core=1, cuda_graph=True)
+    with OnnxRuntimeBackend().build(model(), replace(spec(tmp_path), options=options)) as engine:
+        unused = [option for option in engine.build.options if "not used" in option]
+    assert unused == ["cuda_graph=True, not used", "dla_core=1, not used"]
+
+
+@installed
+@pytest.mark.parametrize("variant", ["dense", "gdws"])
+def test_a_profile_has_every_convolution_once_by_its_nodes_name(tmp_path, variant):
+    content = tiny_parts()[1][f"variants/{variant}/model.onnx"]
+    convolutions = [node.name for node in read_nodes(content) if node.operator == "Conv"]
+    with OnnxRuntimeBackend().build(content, spec(tmp_path)) as engine:
+        layers = engine.profile(np.zeros((1, *INPUT_SHAPE), np.float32), iterations=4)
+    names = " ".join(layer.name for layer in layers)
+    assert convolutions
+    for convolution in convolutions:
+        assert names.count(convolution) == 1
+
+
+@installed
+def test_a_profile_leaves_no_file_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with OnnxRuntimeBackend().build(model(), spec(tmp_path)) as engine:
+        engine.profile(np.zeros((1, *INPUT_SHAPE), np.float32), iterations=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@installed
+def test_a_profile_averages_over_more_runs_than_one_session_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnxruntime_profile, "_RUNS_PER_SESSION", 3)
+    with OnnxRuntimeBackend().build(model(), spec(tmp_path)) as engine:
+        made = []
+        make = engine._make_profiled
+        monkeypatch.setattr(engine, "_make_profiled", lambda prefix: made.append(prefix) or make(prefix))
+        layers = engine.profile(np.zeros((1, *INPUT_SHAPE), np.float32), iterations=7)
+    assert len(set(made)) == 3
+    assert sum(layer.share for layer in layers) == pytest.approx(1)

@@ -10,9 +10,11 @@ from gdws_agent.backends import eager
 from gdws_agent.backends import pytorch as module
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
+from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.pytorch import PyTorchBackend, PyTorchChannelsLastBackend
 from gdws_contract.manifest import TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.cuda_torch_installed import install_cuda_torch
 from support.exported import FORMS, NETWORKS, exported
 
 
@@ -49,10 +51,19 @@ def test_a_missing_package_is_named(monkeypatch, missing):
     assert (availability.reason or "").startswith(f"{missing} not installed")
 
 
-@pytest.mark.parametrize(("gpu", "precisions"), [(None, ["fp32"]), ("/dev/nvhost-gpu", ["fp32", "fp16"])])
-def test_half_precision_is_offered_with_a_gpu(monkeypatch, gpu, precisions):
+@pytest.mark.parametrize(
+    ("gpu", "version", "precisions"),
+    [
+        (None, "2.0.1", ["fp32"]),
+        (None, "2.3.0+cpu", ["fp32", "fp16"]),
+        (None, None, ["fp32"]),
+        ("/dev/nvhost-gpu", "2.0.1", ["fp32", "tf32", "fp16"]),
+    ],
+)
+def test_what_is_offered_depends_on_gpu_and_release(monkeypatch, gpu, version, precisions):
     monkeypatch.setattr(module, "is_installed", lambda name: True)
     monkeypatch.setattr(module, "find_gpu", lambda: gpu)
+    monkeypatch.setattr(module, "version_of", lambda name: version)
     assert PyTorchBackend().probe().precisions == precisions
 
 
@@ -73,12 +84,57 @@ def test_an_installation_that_does_not_load(tmp_path, monkeypatch, torch, packag
     assert caught.value.hint
 
 
-def test_half_precision_without_a_gpu(tmp_path, torch):
+def test_half_precision_on_the_cpu(tmp_path, torch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(UnsupportedPrecision, match="no GPU") as caught:
+    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+        expected = engine.bind(images())()
+    for backend in (PyTorchBackend(), PyTorchChannelsLastBackend()):
+        with backend.build(model(), spec(tmp_path, precision="fp16")) as engine:
+            assert engine.build.precision == "fp16"
+            logits = engine.bind(images())()
+        assert logits.dtype == np.float32
+        assert 0 < np.abs(logits - expected).max() <= 0.01 * np.abs(expected).max()
+
+
+def test_half_precision_on_the_cpu_of_an_old_release(tmp_path, torch, monkeypatch):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    monkeypatch.setattr(torch, "__version__", "2.0.1")
+    with pytest.raises(UnsupportedPrecision, match=r"torch 2\.0\.1 runs fp16 on a GPU alone") as caught:
         PyTorchBackend().build(model(), spec(tmp_path, precision="fp16"))
     assert "runtime nvidia" in (caught.value.hint or "")
+
+
+def test_tf32_without_a_gpu(tmp_path, torch):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(UnsupportedPrecision, match="no GPU"):
+        PyTorchBackend().build(model(), spec(tmp_path, precision="tf32"))
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision", "tf32"), [((7, 2), "fp32", 0), ((8, 7), "fp32", 0), ((8, 7), "tf32", 1)]
+)
+def test_on_a_gpu_the_switches_are_as_asked_and_told(tmp_path, torch, monkeypatch, capability, precision, tf32):
+    before = (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    try:
+        install_cuda_torch(monkeypatch, capability)
+        with PyTorchBackend().build(model(), spec(tmp_path, precision=precision)) as engine:
+            options = engine.build.options
+        assert {"device=cuda", "cudnn.benchmark=1", f"tf32={tf32}", "host_memory=page-locked"} <= set(options)
+        assert torch.backends.cudnn.allow_tf32 is bool(tf32)
+        assert torch.backends.cuda.matmul.allow_tf32 is bool(tf32)
+        assert "page-locked" in engine.scope
+    finally:
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = before[:2]
+        torch.backends.cuda.matmul.allow_tf32 = before[2]
+
+
+def test_a_gpu_without_tf32(tmp_path, torch, monkeypatch):
+    install_cuda_torch(monkeypatch, (7, 2))
+    with pytest.raises(UnsupportedPrecision, match="no TF32"):
+        PyTorchBackend().build(model(), spec(tmp_path, precision="tf32"))
 
 
 def test_the_settings_in_force_are_those_told(tmp_path, torch):
@@ -93,7 +149,7 @@ def test_channels_last_reaches_weights_and_inputs(tmp_path, torch):
     with PyTorchChannelsLastBackend().build(model(), spec(tmp_path)) as engine:
         assert "memory_format=channels_last" in engine.build.options
         seen = []
-        convolutions = [each for each in engine._module.modules() if isinstance(each, torch.nn.Conv2d)]
+        convolutions = [each for each in engine._network.module.modules() if isinstance(each, torch.nn.Conv2d)]
         pointwise = convolutions[-1]
         pointwise.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         engine.bind(images())()
@@ -113,7 +169,7 @@ def test_half_precision_converts_weights_but_not_indices(torch):
     holder = torch.nn.Module()
     holder.weight = torch.nn.Parameter(torch.ones(2))
     holder.register_buffer("index", torch.tensor([1, 2]))
-    module._convert_parameters(holder, torch.float16)
+    module.convert_parameters(holder, torch.float16)
     assert holder.weight.dtype is torch.float16
     assert holder.index.dtype is torch.int64
 
@@ -148,7 +204,7 @@ def test_what_a_module_raises_is_typed(tmp_path, torch, error, kind):
         def fail(images):
             raise error
 
-        engine._module = fail
+        engine._network = engine._network._replace(module=fail)
         with pytest.raises(kind) as caught:
             engine.bind(images())()
         assert "\n" not in caught.value.message
@@ -156,16 +212,31 @@ def test_what_a_module_raises_is_typed(tmp_path, torch, error, kind):
 
 def test_an_input_type_that_is_not_the_manifests(tmp_path, torch):
     with pytest.raises(BuildFailed, match="the model takes float32, the manifest says uint8"):
-        eager.eager_module(model(), spec(tmp_path, dtype="uint8"))
+        eager.eager_network(model(), spec(tmp_path, dtype="uint8"))
 
 
 def test_the_module_does_not_learn(tmp_path, torch):
-    network = eager.eager_module(model(), spec(tmp_path))
-    assert not network.training
+    assert not eager.eager_network(model(), spec(tmp_path)).module.training
     with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
-        logits = engine._run(torch.from_numpy(images()))
+        logits = engine.bind(images())()
         assert isinstance(logits, np.ndarray)
         assert logits.dtype == np.float32
+
+
+def test_calls_are_known_by_their_nodes(tmp_path, torch):
+    network = eager.eager_network(model(), spec(tmp_path))
+    called = {str(node.target) for node in network.module.graph.nodes if node.op == "call_module"}
+    assert called <= set(network.nodes)
+    assert "Gather" in {network.nodes[target].operator for target in called}
+
+
+def test_a_profile_has_every_node_by_its_name_in_the_order_of_the_file(tmp_path, torch):
+    content = model()
+    names = [node.name for node in read_nodes(content)]
+    with PyTorchBackend().build(content, spec(tmp_path)) as engine:
+        layers = engine.profile(images(), iterations=3)
+        assert [layer.name for layer in layers] == names
+        assert not any(each._forward_hooks for each in engine._network.module.modules())
 
 
 @pytest.mark.parametrize("form", FORMS)
