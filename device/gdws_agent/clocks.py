@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from gdws_contract.base import Record
 
-from .errors import AgentError
+from .errors import ClocksInterrupted, ClocksNotHeld, ClocksUnavailable, PowerModeNeedsReboot, PowerModeUnknown
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,26 +30,6 @@ HOLD_TIMEOUT_S = 60.0
 #: A state holds when it was seen this often in a row, with nothing under way.
 HOLD_SIGHTINGS = 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-class ClocksError(AgentError):
-    """Power mode or clocks are not as they should be."""
-
-
-class ClocksUnavailable(ClocksError):
-    """They cannot be set on this machine, or not now."""
-
-
-class PowerModeUnknown(ClocksError):
-    """The board has no power mode of that name or number."""
-
-
-class PowerModeNeedsReboot(ClocksError):
-    """The board would have to reboot to enter that power mode."""
-
-
-class ClocksNotHeld(ClocksError):
-    """A change was asked for and did not come about."""
 
 
 class ClockState(Record):
@@ -88,6 +68,10 @@ class ClockControl(Protocol):
 Connect = Callable[[], ContextManager[ClockControl]]
 
 
+def _never() -> bool:
+    return False
+
+
 class Taken(Record):
     """What stands in the file: the state that was found, what was asked for since, and in which life of the kernel."""
 
@@ -97,41 +81,56 @@ class Taken(Record):
 
 
 class Clocks:
-    """Power mode and clocks of the board. One at a time may change them."""
+    """Power mode and clocks of the board. One at a time may change them.
+
+    ``check`` looks, without connecting, for what keeps clocks from being set here; it raises ClocksUnavailable.
+    """
 
     def __init__(
         self,
         connect: Connect,
         state_file: Path,
         *,
+        check: Callable[[], None] = lambda: None,
         boot_id: Optional[str] = None,
         timeout_s: float = HOLD_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.check = check
         self._connect = connect
         self._file = state_file
         self._boot_id = boot_id or _read_boot_id()
         self._timeout_s = timeout_s
         self._clock = clock
 
-    def take(self, power_mode: Union[str, int, None], jetson_clocks: Optional[bool]) -> ClockState:
+    def is_taken(self) -> bool:
+        """Return whether there is something to give back."""
+        return self._file.exists()
+
+    def take(
+        self,
+        power_mode: Union[str, int, None],
+        jetson_clocks: Optional[bool],
+        give_up: Callable[[], bool] = _never,
+    ) -> ClockState:
         """Put the board into a mode, by name or number, and its clocks on or off; None leaves a thing as it is.
 
-        Return the state in force, which held when it was last looked at.
+        Return the state in force, which held when it was last looked at. ``give_up`` is asked from time to time
+        whether to wait no longer.
 
         Raises:
-            PowerModeUnknown, PowerModeNeedsReboot, ClocksUnavailable, ClocksNotHeld: as they say. Something may have
-                been changed by then; :meth:`restore` is called in any case.
+            PowerModeUnknown, PowerModeNeedsReboot, ClocksUnavailable, ClocksNotHeld, ClocksInterrupted: as they
+                say. Something may have been changed by then; :meth:`restore` is called in any case.
         """
         with self._connect() as control:
             wanted = ClockState(power_mode=_resolve(control, power_mode), jetson_clocks=jetson_clocks)
-            found = self._settled(control)
+            found = self._settled(control, give_up)
             _check_possible(control, wanted, found)
             if _satisfies(found, wanted):
                 return found
             taken = self._load() or Taken(former=found, asked=[], boot_id=self._boot_id)
             self._save(taken.model_copy(update={"asked": [*taken.asked, wanted]}))
-            return self._apply(control, found, wanted)
+            return self._apply(control, found, wanted, give_up)
 
     def restore(self) -> Optional[str]:
         """Give back what :meth:`take` found; do nothing when nothing is taken.
@@ -152,11 +151,13 @@ class Clocks:
             note = _changed_by_others(found, taken)
             if note is None and not _satisfies(found, wanted):
                 self._apply(control, found, wanted)
-        self._file.unlink()
+        self._forget()
         _LOG.info("power mode and clocks: %s", note or f"given back, {wanted}")
         return note
 
-    def _apply(self, control: ClockControl, state: ClockState, wanted: ClockState) -> ClockState:
+    def _apply(
+        self, control: ClockControl, state: ClockState, wanted: ClockState, give_up: Callable[[], bool] = _never
+    ) -> ClockState:
         """Ask for what ``wanted`` is and ``state`` is not, and wait until it holds.
 
         Free clocks come before the mode: freeing them writes the limits that were stored in some earlier
@@ -164,23 +165,25 @@ class Clocks:
         """
         if wanted.jetson_clocks is False and state.jetson_clocks:
             control.ask_jetson_clocks(False)
-            state = self._hold(control, ClockState(jetson_clocks=False))
+            state = self._hold(control, ClockState(jetson_clocks=False), give_up)
         if wanted.power_mode is not None and state.power_mode != wanted.power_mode:
             control.ask_power_mode(wanted.power_mode)
-            state = self._hold(control, ClockState(power_mode=wanted.power_mode))
+            state = self._hold(control, ClockState(power_mode=wanted.power_mode), give_up)
         if wanted.jetson_clocks and not state.jetson_clocks:
             control.ask_jetson_clocks(True)
-        return self._hold(control, wanted)
+        return self._hold(control, wanted, give_up)
 
-    def _settled(self, control: ClockControl) -> ClockState:
+    def _settled(self, control: ClockControl, give_up: Callable[[], bool] = _never) -> ClockState:
         """Return the state once nothing is under way: what a dead agent asked for may be still to come."""
-        return self._hold(control, ClockState())
+        return self._hold(control, ClockState(), give_up)
 
-    def _hold(self, control: ClockControl, wanted: ClockState) -> ClockState:
+    def _hold(self, control: ClockControl, wanted: ClockState, give_up: Callable[[], bool]) -> ClockState:
         """Return the state once it was seen often enough in a row and is as ``wanted``."""
         deadline = self._clock() + self._timeout_s
         sightings: List[ClockState] = []
         while True:
+            if give_up():
+                raise ClocksInterrupted(f"nobody waits for {_words(wanted)} any longer")
             state, busy = control.look()
             steady = not busy and _satisfies(state, wanted) and state in (sightings or [state])
             sightings = [*sightings, state] if steady else []
@@ -203,6 +206,15 @@ class Clocks:
             raise ClocksUnavailable(
                 f"the record of the former power mode and clocks, {self._file}, cannot be read: {error}",
                 hint="set them by hand with nvpmodel and jetson_clocks, then remove the file",
+            ) from error
+
+    def _forget(self) -> None:
+        try:
+            self._file.unlink()
+        except OSError as error:
+            raise ClocksUnavailable(
+                f"power mode and clocks are given back, but the record {self._file} of it stays: {error.strerror}",
+                hint="make the data folder writable",
             ) from error
 
     def _save(self, taken: Taken) -> None:

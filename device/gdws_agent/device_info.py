@@ -13,9 +13,13 @@ from gdws_contract import __version__
 from gdws_contract.rest import API_VERSION, Availability, DeviceInfo
 
 _ROOT = Path("/")
+#: Where a board describes itself. Docker hides the first; docker-compose.yml mounts the host's at the second.
+_DEVICE_TREES = ("proc/device-tree", "host/device-tree")
 
 
-def describe_device(backends: List[Availability], power_sensors: List[Availability], root: Path = _ROOT) -> DeviceInfo:
+def describe_device(
+    backends: List[Availability], power_sensors: List[Availability], *, simulated: bool = False, root: Path = _ROOT
+) -> DeviceInfo:
     """Return the facts; those that lie in files are read below ``root``."""
     memory = psutil.virtual_memory()
     return DeviceInfo(
@@ -33,6 +37,7 @@ def describe_device(backends: List[Availability], power_sensors: List[Availabili
         logical_cores=psutil.cpu_count(logical=True),
         memory_total_bytes=memory.total,
         memory_available_bytes=memory.available,
+        simulated=simulated,
         backends=backends,
         power_sensors=power_sensors,
     )
@@ -40,7 +45,7 @@ def describe_device(backends: List[Availability], power_sensors: List[Availabili
 
 def read_board(root: Path) -> Optional[str]:
     """Return the Jetson's model, e.g. ``NVIDIA Jetson Xavier NX Developer Kit``; None on other machines."""
-    model = _read(root, "proc/device-tree/model")
+    model = next(filter(None, (_read(root, f"{tree}/model") for tree in _DEVICE_TREES)), None)
     if model is None or not re.search(r"jetson|nvidia", model, re.IGNORECASE):
         return None
     return model
@@ -68,7 +73,7 @@ def read_cpu_model(root: Path) -> Optional[str]:
     found = re.search(r"^model name\s*:\s*(.+)$", _read(root, "proc/cpuinfo") or "", re.MULTILINE)
     if found:
         return found.group(1).strip()
-    for path in sorted((root / "proc/device-tree/cpus").glob("cpu@*/compatible")):
+    for path in (path for tree in _DEVICE_TREES for path in sorted((root / tree / "cpus").glob("cpu@*/compatible"))):
         compatible = _read(root, str(path.relative_to(root)))
         if compatible:
             return compatible.split("\0")[0]

@@ -20,6 +20,12 @@
     ├── JobNotFound              no benchmark of that id is known
     ├── ModelInUse               a benchmark still needs the bundle
     ├── BackendUnavailable       what would measure cannot be used on this machine
+    ├── ClocksError              power mode or clocks are not as they should be
+    │   ├── ClocksUnavailable    they cannot be set on this machine, or not now
+    │   ├── PowerModeUnknown     the board has no power mode of that name or number
+    │   ├── PowerModeNeedsReboot the board would have to reboot to enter that mode
+    │   ├── ClocksNotHeld        a change was asked for and did not come about
+    │   └── ClocksInterrupted    waiting for a change was given up, because nobody needs it any more
     └── StorageFailed            the data folder does not take or give what it should
         └── StorageFull          no space is left
 
@@ -128,6 +134,30 @@ class BackendUnavailable(AgentError):
     """What would measure cannot be used on this machine."""
 
 
+class ClocksError(AgentError):
+    """Power mode or clocks are not as they should be."""
+
+
+class ClocksUnavailable(ClocksError):
+    """They cannot be set on this machine, or not now."""
+
+
+class PowerModeUnknown(ClocksError):
+    """The board has no power mode of that name or number."""
+
+
+class PowerModeNeedsReboot(ClocksError):
+    """The board would have to reboot to enter that power mode."""
+
+
+class ClocksNotHeld(ClocksError):
+    """A change was asked for and did not come about."""
+
+
+class ClocksInterrupted(ClocksError):
+    """Waiting for a change was given up, because nobody needs it any more."""
+
+
 class StorageFailed(AgentError):
     """The data folder does not take or give what it should."""
 
@@ -150,6 +180,12 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     JobNotFound: (404, "job-not-found"),
     ModelInUse: (409, "model-in-use"),
     BackendUnavailable: (503, "backend-unavailable"),
+    ClocksError: (500, "clocks-failed"),
+    ClocksUnavailable: (503, "clocks-unavailable"),
+    PowerModeUnknown: (422, "power-mode-unknown"),
+    PowerModeNeedsReboot: (409, "power-mode-needs-reboot"),
+    ClocksNotHeld: (500, "clocks-not-held"),
+    ClocksInterrupted: (503, "clocks-interrupted"),
     StorageFailed: (503, "storage-failed"),
     StorageFull: (507, "storage-full"),
     ContractError: (422, "bundle-invalid"),

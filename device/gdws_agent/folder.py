@@ -38,6 +38,7 @@ class DataFolder:
         self.models = path / "models"
         self.uploads = path / "uploads"
         self.cache = path / "cache"
+        self.clocks = path / "clocks.json"
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock: BinaryIO = open(path / "lock", "ab")  # noqa: SIM115 - held until close()

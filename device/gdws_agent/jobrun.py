@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
+from gdws_contract.measures import Flag
 from gdws_contract.problems import Problem
-from gdws_contract.rest import Cell, CellKey, Job
+from gdws_contract.rest import Cell, CellKey, Job, PowerMode
 
-from .errors import make_problem
+from .clocks import Clocks, ClockState
+from .errors import ClocksError, ClocksInterrupted, make_problem, problem_of
 from .groups import Group, plan_groups, to_blame, variants_to_run
 from .messages import CellEvent, Event, StageEvent, WorkOrder
 from .runner import Interrupt, run_group
@@ -20,16 +22,26 @@ _LOG = logging.getLogger(__name__)
 
 
 class Workshop(NamedTuple):
-    """What every job is run with."""
+    """What every job is run with.
+
+    ``power_sensor`` and ``simulated`` may connect to the board's service when first called, ``clocks`` does when
+    used. None of them is called while a worker lives: two clients of that service disturb each other.
+    """
 
     command: Sequence[str]
     settings: Settings
     cache_dir: Path
     power_sensor: Callable[[], str]
+    clocks: Clocks
+    simulated: Callable[[], bool]
 
 
 class JobRun:
-    """Runs what is left of ``job``; ``save`` stores a cell, ``report`` hears each stage and whose it is."""
+    """Runs what is left of ``job``; ``save`` stores a cell, ``report`` hears each stage and whose it is.
+
+    Power mode and clocks are taken when the first group of a mode begins, and given back when the run ends,
+    however it ends. Here, not in the worker, so that they hold from one worker to the next.
+    """
 
     def __init__(
         self,
@@ -47,7 +59,9 @@ class JobRun:
         self._save = save
         self._report = report
         self._cells: Dict[CellKey, Cell] = {cell.key: cell for cell in job.cells}
+        self._kept: List[CellKey] = []
         self._last_named: Optional[str] = None
+        self._entered: Optional[Tuple[Optional[PowerMode], Union[ClockState, ClocksError]]] = None
 
     def run(self, interruptions: int) -> Optional[Problem]:
         """Measure until every cell was tried or the interrupt is heard; return why the job as a whole failed, if so.
@@ -55,6 +69,14 @@ class JobRun:
         ``interruptions`` is how often in a row the agent died during this job's next group: past the limit
         that group is failed, so that a job which brings the machine down does not do so for ever.
         """
+        give_back(self._workshop)  # what the job before this one could not
+        try:
+            return self._measure(interruptions)
+        finally:
+            for flag in give_back(self._workshop):
+                self._flag(flag)
+
+    def _measure(self, interruptions: int) -> Optional[Problem]:
         groups = list(plan_groups(self._job.request))
         if interruptions >= self._workshop.settings.max_interruptions:
             self._give_up_next(groups, interruptions)
@@ -66,10 +88,38 @@ class JobRun:
                     break
                 if not self._bundle_path.exists():
                     return make_problem(404, "model-not-found", "the bundle's file is gone", hint="upload it again")
-                given_up.update(self._run_once(group, variants))
+                in_force = self._enter(group.power_mode)
+                if isinstance(in_force, ClockState):
+                    given_up.update(self._run_once(group, variants, in_force))
+                elif not isinstance(in_force, ClocksInterrupted):
+                    given_up.update(variants)
+                    for variant in variants:
+                        self._fail(group.cell(variant), problem_of(in_force))
         return None
 
-    def _run_once(self, group: Group, variants: List[str]) -> List[str]:
+    def _enter(self, mode: Optional[PowerMode]) -> Union[ClockState, ClocksError]:
+        """Put the board into ``mode``, unless it is there; return the state in force, or why that could not be.
+
+        Where the request leaves mode and clocks as they are, not to know them is no fault.
+        """
+        if self._entered is not None and self._entered[0] == mode:
+            return self._entered[1]
+        self._workshop.power_sensor()
+        self._report(StageEvent(stage="power-mode"), None)
+        fixed = self._job.request.jetson_clocks
+        outcome: Union[ClockState, ClocksError]
+        try:
+            outcome = self._workshop.clocks.take(mode, fixed, give_up=lambda: self._interrupt.reason is not None)
+        except ClocksError as error:
+            if mode is None and fixed is None:
+                outcome = ClockState()
+            else:
+                outcome = error
+                _LOG.warning("job %s: power mode %s: %s", self._job.id, mode, error.message)
+        self._entered = (mode, outcome)
+        return outcome
+
+    def _run_once(self, group: Group, variants: List[str], in_force: ClockState) -> List[str]:
         """Run a worker on ``variants``; return those that must not be tried again, each with a cell that says why."""
         self._last_named = None
         ended: Set[str] = set()
@@ -96,13 +146,16 @@ class JobRun:
             profile=self._job.request.profile,
             power_sensor=self._workshop.power_sensor(),
             power_mode=group.power_mode,
+            power_mode_name=in_force.power_mode,
+            jetson_clocks=in_force.jetson_clocks,
         )
         ending = run_group(self._workshop.command, order, self._workshop.settings, self._interrupt, on_event)
         if ending.kind in ("completed", "interrupted"):
             return []
         blamed = to_blame(variants, ended, self._last_named)
+        problem = make_problem(500, f"worker-{ending.kind}", ending.detail, hint=ending.hint)
         for variant in blamed:
-            self._fail(group.cell(variant), f"worker-{ending.kind}", ending.detail, ending.hint)
+            self._fail(group.cell(variant), problem)
         return blamed
 
     def _give_up_next(self, groups: Sequence[Group], interruptions: int) -> None:
@@ -111,23 +164,55 @@ class JobRun:
             variants = variants_to_run(states, group)
             if variants:
                 detail = f"the agent itself died {interruptions} times in a row while it measured this group"
+                problem = make_problem(500, "agent-died", detail, hint="memory or power may not suffice for it")
                 for variant in to_blame(variants, set(states), None):
-                    self._fail(group.cell(variant), "agent-died", detail, "memory or power may not suffice for it")
+                    self._fail(group.cell(variant), problem)
                 return
 
-    def _fail(self, key: CellKey, code: str, detail: str, hint: Optional[str]) -> None:
+    def _fail(self, key: CellKey, problem: Problem) -> None:
         """Record a failure, unless the cell has a result from before that is still good."""
         if key not in self._cells:
-            problem = make_problem(500, code, detail, hint=hint)
             self._keep(Cell(key=key, state="failed", finished_at=utc_now(), error=problem))
 
     def _keep(self, cell: Cell) -> None:
+        if self._workshop.simulated():
+            cell = cell.model_copy(update={"simulated": True})
         self._save(cell)
         self._cells[cell.key] = cell
-        key = cell.key
-        name = f"{key.variant}/{key.backend}/{key.precision}/batch {key.batch_size}"
-        if cell.latency is not None:
-            _LOG.info("job %s: %s %s, median %.3f ms", self._job.id, name, cell.state, cell.latency.median_ms)
-        else:
-            reason = cell.error.detail if cell.error is not None else "no times"
-            _LOG.info("job %s: %s %s, %s", self._job.id, name, cell.state, reason)
+        self._kept.append(cell.key)
+        _LOG.info("job %s: %s", self._job.id, _in_words(cell))
+
+    def _flag(self, flag: Flag) -> None:
+        """Add a doubt to every cell that this run measured."""
+        for key in self._kept:
+            cell = self._cells[key]
+            if cell.state == "done":
+                self._cells[key] = cell.model_copy(update={"flags": [*cell.flags, flag]})
+                self._save(self._cells[key])
+
+
+def give_back(workshop: Workshop) -> List[Flag]:
+    """Give back power mode and clocks, if they are taken; return what a reader of the results should know.
+
+    What cannot be given back now stays on record, and is tried again before the next job and at the next start.
+    """
+    if not workshop.clocks.is_taken():
+        return []
+    workshop.power_sensor()
+    try:
+        note = workshop.clocks.restore()
+    except ClocksError as error:
+        _LOG.error("power mode and clocks are not given back: %s (%s)", error.message, error.hint)
+        return [Flag(code="clocks-not-restored", detail=f"after the job the board was not put back: {error.message}")]
+    return [] if note is None else [Flag(code="power-mode-changed", detail=note)]
+
+
+def _in_words(cell: Cell) -> str:
+    key = cell.key
+    mode = "" if key.power_mode is None else f"/power mode {key.power_mode}"
+    name = f"{key.variant}/{key.backend}/{key.precision}/batch {key.batch_size}{mode}"
+    if cell.latency is not None:
+        return f"{name} {cell.state}, median {cell.latency.median_ms:.3f} ms"
+    if cell.profile is not None:
+        return f"{name} {cell.state}, {len(cell.profile.layers)} layers profiled"
+    return f"{name} {cell.state}, {cell.error.detail if cell.error is not None else 'no times'}"

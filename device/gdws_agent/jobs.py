@@ -17,7 +17,7 @@ from gdws_contract.problems import Problem
 from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Cell, CellKey, Job, JobState
 
 from .errors import StorageFailed, problem_of
-from .jobrun import JobRun, Workshop
+from .jobrun import JobRun, Workshop, give_back
 from .messages import StageEvent
 from .runner import Interrupt
 from .store import Store
@@ -163,6 +163,10 @@ class JobQueue:
     # What follows runs in the thread of the queue.
 
     def _work(self) -> None:
+        try:
+            give_back(self._workshop)  # what an agent that died had taken
+        except Exception:
+            _LOG.exception("power mode and clocks were not looked after")
         while self._work_once():
             pass
 

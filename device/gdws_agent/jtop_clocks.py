@@ -7,12 +7,24 @@ import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator, Optional, Sequence
 
-from .clocks import ClockControl, ClockState, ClocksUnavailable, Sighting
+from .clocks import ClockControl, ClockState, Sighting
+from .errors import ClocksUnavailable
 from .power import jtop_client
 from .power.jtop_client import JtopFailed
 
 #: The service looks at the board once or twice a second, and not at all while it runs a command.
 LOOK_TIMEOUT_S = 15.0
+
+
+def check(socket: Optional[Path] = None) -> None:
+    """Look for what keeps power mode and clocks from being set here, without connecting.
+
+    Raises:
+        ClocksUnavailable: jetson-stats is not installed, or there is no socket that this user may use.
+    """
+    with _explained():
+        jtop_client.check_installed()
+        jtop_client.check_socket(socket or jtop_client.socket_path())
 
 
 @contextlib.contextmanager
@@ -53,13 +65,12 @@ class JtopClocks:
     def look(self) -> Sighting:
         """Wait for the next beat."""
         self._beat.wait()
-        mode, clocks = self._client.nvpmodel, self._client.jetson_clocks
-        state = ClockState(
-            power_mode=None if mode is None else mode.name,
-            jetson_clocks=None if clocks is None else bool(clocks.get_enable()),
-        )
-        changing = clocks is not None and clocks.get_status() in ("booting", "activating", "deactivating")
-        return Sighting(state, busy=changing or (mode is not None and mode.is_running()))
+        try:
+            return self._seen()
+        except Exception as error:
+            raise ClocksUnavailable(
+                f"the jtop service told what was not understood: {jtop_client.words(error)}", hint=jtop_client.RESTART
+            ) from error
 
     def ask_power_mode(self, power_mode: str) -> None:
         """Ask for a mode."""
@@ -68,6 +79,15 @@ class JtopClocks:
     def ask_jetson_clocks(self, on: bool) -> None:
         """Ask for fixed clocks or for free ones."""
         self._ask(lambda: self._client.jetson_clocks.set_enable(on))
+
+    def _seen(self) -> Sighting:
+        mode, clocks = self._client.nvpmodel, self._client.jetson_clocks
+        state = ClockState(
+            power_mode=None if mode is None else mode.name,
+            jetson_clocks=None if clocks is None else bool(clocks.get_enable()),
+        )
+        changing = clocks is not None and clocks.get_status() in ("booting", "activating", "deactivating")
+        return Sighting(state, busy=changing or (mode is not None and mode.is_running()))
 
     def _ask(self, command: Callable[[], None]) -> None:
         try:

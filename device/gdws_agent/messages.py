@@ -60,10 +60,10 @@ class WorkOrder(Record):
 
 
 class StageEvent(Record):
-    """The worker begins a stage; ``variant`` is whose, where it is one variant's."""
+    """The worker begins a stage; ``variant`` is whose, where it is one variant's. The first is the agent's own."""
 
     event: Literal["stage"] = "stage"
-    stage: Literal["load", "rest", "build", "parity", "warm-up", "measure", "sustain", "profile"]
+    stage: Literal["power-mode", "load", "rest", "build", "parity", "warm-up", "measure", "sustain", "profile"]
     variant: Optional[Name] = None
     round: Optional[int] = None
     rounds: Optional[int] = None

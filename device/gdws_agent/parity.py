@@ -20,10 +20,10 @@ from .verification import Record
 
 #: Precision -> by how much an accuracy on the device may differ from the host's, as a share of the images.
 #: Adversarial inputs lie close to the decision boundary, so single ones may tip over; one always may.
-ACCURACY_TOLERANCE = {"fp32": 0.01, "tf32": 0.01, "fp16": 0.02}
+ACCURACY_TOLERANCE = {"fp32": 0.01, "tf32": 0.01, "fp16": 0.02, "int8": 0.05}
 
 #: Precision -> the logit tolerance that its rounding takes through some twenty layers. A request may allow more.
-LEAST_LOGIT_TOLERANCE = {"fp32": 0.0, "tf32": 0.005, "fp16": 0.02}
+LEAST_LOGIT_TOLERANCE = {"fp32": 0.0, "tf32": 0.005, "fp16": 0.02, "int8": 0.1}
 
 
 class Logits(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from gdws_contract.rest import Availability
@@ -27,6 +28,10 @@ class Probes:
         """Return every power sensor that the agent knows."""
         return self._power_sensors.result()
 
+    def simulated(self) -> bool:
+        """Return whether a sensor says that the board which it reads is simulated."""
+        return any(sensor.detail.get("simulated") == "true" for sensor in self.power_sensors())
+
     def best_power_sensor(self) -> str:
         """Return the name of the sensor to measure with; ``none`` where there is none."""
         return next((sensor.name for sensor in self.power_sensors() if sensor.available), NO_SENSOR)
@@ -45,9 +50,9 @@ class _Once:
             return list(self._result)
 
 
-def system_probes() -> Probes:
+def system_probes(jtop_socket: Optional[Path] = None) -> Probes:
     """Return the probes of the backends and sensors that this release has."""
     from .backends import registry as backends
     from .power import registry as power
 
-    return Probes(backends.probe_all, power.probe_all)
+    return Probes(backends.probe_all, lambda: power.probe_all(jtop_socket))

@@ -6,31 +6,50 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from gdws_contract.errors import ContractError
-from gdws_contract.measures import Build, Flag, Parity, SpeedUp
+from gdws_contract.measures import Build, Flag, Parity, SpeedUp, Sustained
 from gdws_contract.problems import Problem
+from gdws_contract.profiles import LayerProfile
 from gdws_contract.rest import Cell, CellKey, CellState
 
+from . import device_times, thermal
+from .backends.base import DeviceTimes
 from .backends.errors import BackendError, OutOfMemory
 from .environment import Activity
 from .errors import make_problem, problem_of
 from .flags import latency_flags, machine_flags
+from .messages import WorkOrder
 from .power.base import Account
 from .stats import paired_speedup, summarise
+from .timestamps import utc_now
 from .windows import WarmUp, Window
 
 
 @dataclass
 class Findings:
-    """One cell on its way through the stages; what is None has not been reached."""
+    """One cell on its way through the stages; what is None or empty has not been reached.
+
+    ``conditions`` are the machine's after each of ``windows``. ``flags`` are doubts that a stage itself raised.
+    """
 
     key: CellKey
     started_at: str
     environment: Dict[str, Any]
+    power_mode: Optional[str] = None
+    jetson_clocks: Optional[bool] = None
     build: Optional[Build] = None
     scope: str = ""
     parity: Optional[Parity] = None
     warm_up: Optional[WarmUp] = None
     windows: List[Window] = field(default_factory=list)
+    conditions: List[thermal.Conditions] = field(default_factory=list)
+    device_times: List[DeviceTimes] = field(default_factory=list)
+    sustained: Optional[Sustained] = None
+    flags: List[Flag] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, order: WorkOrder, variant: str, environment: Dict[str, Any]) -> Findings:
+        """Return what is known of the cell of ``variant`` before anything was done for it."""
+        return cls(order.cell(variant), utc_now(), environment, order.power_mode_name, order.jetson_clocks)
 
     @property
     def samples_ms(self) -> List[float]:
@@ -53,6 +72,11 @@ def parity_failed_cell(findings: Findings, finished_at: str) -> Cell:
     return _cell(findings, "parity_failed", finished_at)
 
 
+def profiled_cell(findings: Findings, profile: LayerProfile, finished_at: str) -> Cell:
+    """Return the cell of a variant whose layers were timed in place of the whole."""
+    return _cell(findings, "done", finished_at, profile=profile, flags=findings.flags)
+
+
 def measured_cell(
     findings: Findings,
     baseline: Optional[Findings],
@@ -65,7 +89,12 @@ def measured_cell(
     assert findings.warm_up is not None
     samples_ms = findings.samples_ms
     latency = summarise(samples_ms, findings.scope)
-    flags = [*latency_flags(samples_ms, findings.medians_ms, findings.warm_up), *machine_flags(activity)]
+    flags = [
+        *latency_flags(samples_ms, findings.medians_ms, findings.warm_up),
+        *machine_flags(activity),
+        *thermal.thermal_flags(findings.conditions),
+        *findings.flags,
+    ]
     speedup = None
     if findings.key.variant != baseline_name:
         speedup = _speedup(findings, baseline)
@@ -78,7 +107,10 @@ def measured_cell(
         fps=findings.key.batch_size / latency.mean_ms * 1e3 if latency.mean_ms > 0 else None,
         rounds=[window.summary(index) for index, window in enumerate(findings.windows)],
         speedup=speedup,
+        device_latency=device_times.summarise(findings.device_times),
+        sustained=findings.sustained,
         power=account.power,
+        thermal=thermal.summarise(findings.conditions),
         flags=[*flags, *account.flags],
         environment={**findings.environment, **activity._asdict()},
     )
@@ -115,6 +147,8 @@ def _cell(findings: Findings, state: CellState, finished_at: str, **measured: An
         "started_at": findings.started_at,
         "build": findings.build,
         "parity": findings.parity,
+        "power_mode": findings.power_mode,
+        "jetson_clocks": findings.jetson_clocks,
         "environment": findings.environment,
     }
     return Cell(key=findings.key, state=state, finished_at=finished_at, **{**known, **measured})

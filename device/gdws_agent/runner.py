@@ -21,13 +21,15 @@ from pydantic import ValidationError
 from typing_extensions import Literal
 
 from .messages import Event, StageEvent, WorkOrder, parse_event
-from .settings import Settings
+from .settings import Settings, variable_name
 
 _LOG = logging.getLogger(__name__)
 
 #: What measures; a worker gets ``--events-fd N`` appended.
 WORKER_COMMAND = (sys.executable, "-m", "gdws_agent.worker")
 
+#: A runtime that can end its build by itself gets to say so before the worker is ended.
+_BUILD_GRACE = 1.1
 _READ_BYTES = 65_536
 _MAX_LINE_BYTES = 16 * 2**20
 _TAIL_BYTES = 4_096
@@ -85,7 +87,7 @@ def run_group(
     fails on its way out: the results are there.
     """
     try:
-        worker = _Worker(command, order, settings.cancel_grace_s)
+        worker = _Worker(command, order, settings)
     except OSError as error:
         return Ending("crashed", f"the worker could not be started: {error}")
     with contextlib.closing(worker):
@@ -95,8 +97,8 @@ def run_group(
 class _Worker:
     """The process with its pipes. It leads a session of its own, so that it ends with all its children."""
 
-    def __init__(self, command: Sequence[str], order: WorkOrder, grace_s: float) -> None:
-        self._grace_s = grace_s
+    def __init__(self, command: Sequence[str], order: WorkOrder, settings: Settings) -> None:
+        self._grace_s = settings.cancel_grace_s
         self.events, events_writer = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -105,6 +107,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(events_writer,),
+                env={**os.environ, variable_name("jtop_socket"): str(settings.jtop_socket)},
                 start_new_session=True,
                 bufsize=0,
             )
@@ -233,11 +236,15 @@ class _Conversation:
         self._on_event(event)
 
     def _patience_s(self) -> float:
-        """Return how long the worker may be silent in its stage; a window may last as its protocol says."""
-        if self._stage in ("load", "build"):
+        """Return how long the worker may be silent in its stage: the builds of one variant, or one window."""
+        if self._stage == "load":
             return self._settings.build_timeout_s
-        protocol = self._order.protocol
-        return self._settings.silence_timeout_s + max(protocol.warmup_max_ms, protocol.min_duration_ms) / 1_000
+        if self._stage == "build":
+            engine = self._order.engine
+            return min(self._settings.build_timeout_s, engine.build_timeout_s) * engine.builds * _BUILD_GRACE
+        p = self._order.protocol
+        longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, p.sustained_ms)
+        return self._settings.silence_timeout_s + longest_ms / 1_000
 
     def _read_output(self) -> bool:
         """Keep the end of what the worker prints; False when there will be no more."""
@@ -278,7 +285,8 @@ class _Conversation:
         return Ending(
             "hung",
             f"the worker was ended after {patience_s:g} s of silence during stage '{self._stage}'{self._said()}",
-            "the options --build-timeout-s and --silence-timeout-s of the agent set the limit",
+            "engine.build_timeout_s of the request sets the limit, and --build-timeout-s and --silence-timeout-s of "
+            "the agent",
         )
 
     def _said(self) -> str:

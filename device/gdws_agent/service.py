@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from functools import partial
 from typing import Callable, Iterator, NamedTuple, Optional, Sequence, TypeVar
 
 from gdws_contract import __version__
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import API_VERSION, BenchmarkRequest, DeviceInfo, Health
 
+from . import jtop_clocks
+from .clocks import Clocks
 from .device_info import describe_device
 from .errors import DataUnusable, StorageFailed
 from .folder import DataFolder
@@ -35,6 +38,7 @@ class Service(NamedTuple):
     library: Library
     jobs: JobQueue
     probes: Probes
+    clocks: Clocks
 
     def health(self) -> Health:
         """Return that the agent serves, and how busy it is."""
@@ -47,20 +51,25 @@ class Service(NamedTuple):
 
     def device(self) -> DeviceInfo:
         """Return the facts about this machine."""
-        return describe_device(self.probes.backends(), self.probes.power_sensors())
+        simulated = self.settings.simulated or self.probes.simulated()
+        return describe_device(self.probes.backends(), self.probes.power_sensors(), simulated=simulated)
 
     def resolve(self, request: BenchmarkRequest, manifest: Manifest) -> BenchmarkRequest:
         """Return ``request`` with nothing left open; see :func:`gdws_agent.resolve.resolve`."""
-        return resolve(request, manifest, self.probes.backends())
+        return resolve(request, manifest, self.probes.backends(), self.clocks.check)
 
 
 @contextlib.contextmanager
 def open_service(
-    settings: Settings, *, worker_command: Sequence[str] = WORKER_COMMAND, probes: Optional[Probes] = None
+    settings: Settings,
+    *,
+    worker_command: Sequence[str] = WORKER_COMMAND,
+    probes: Optional[Probes] = None,
+    clocks: Optional[Clocks] = None,
 ) -> Iterator[Service]:
     """Open the data folder and put an agent together; on leaving, its queue is stopped.
 
-    The queue stands still until ``jobs.start()``.
+    The queue stands still until ``jobs.start()``. ``probes`` and ``clocks`` stand in for those of the machine.
 
     Raises:
         DataUnusable: the folder or its database cannot be used.
@@ -70,12 +79,28 @@ def open_service(
         store = stack.enter_context(contextlib.closing(_at_start(lambda: Store(folder.database))))
         for job_id in _at_start(store.count_interruptions):
             _LOG.warning("job %s: cut off when the agent died; it will go on", job_id)
-        known = probes if probes is not None else system_probes()
+        known = probes if probes is not None else system_probes(settings.jtop_socket)
+        board = clocks if clocks is not None else _clocks_of_jtop(settings, folder)
         library = Library(store, folder.models)
-        workshop = Workshop(worker_command, settings, folder.cache, known.best_power_sensor)
+        workshop = Workshop(
+            command=worker_command,
+            settings=settings,
+            cache_dir=folder.cache,
+            power_sensor=known.best_power_sensor,
+            clocks=board,
+            simulated=lambda: settings.simulated or known.simulated(),
+        )
         jobs = JobQueue(store, library.path, workshop)
         stack.callback(jobs.stop)
-        yield Service(settings, folder, library, jobs, known)
+        yield Service(settings, folder, library, jobs, known, board)
+
+
+def _clocks_of_jtop(settings: Settings, folder: DataFolder) -> Clocks:
+    return Clocks(
+        partial(jtop_clocks.connect, settings.jtop_socket),
+        folder.clocks,
+        check=partial(jtop_clocks.check, settings.jtop_socket),
+    )
 
 
 def _at_start(action: Callable[[], T]) -> T:

@@ -37,6 +37,12 @@ class Settings(Record):
     max_interruptions: int = Field(
         5, ge=1, le=1_000_000, description="Give up on cells during which the agent itself died this often in a row."
     )
+    jtop_socket: Path = Field(
+        Path("/run/jtop.sock"), description="Socket of the jtop service: power, power modes and clocks of a Jetson."
+    )
+    simulated: bool = Field(
+        False, description="true: this machine stands in for a Jetson, and every result says that it is simulated."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     @property

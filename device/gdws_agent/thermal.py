@@ -10,16 +10,19 @@ import math
 import re
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_contract.measures import Flag
-
-from .periodic import Periodic
+from gdws_contract.thermal import ClockSummary, TemperatureSummary, Thermal
 
 _GPU = re.compile(r"gm20b|gp10b|gv11b|ga10b|gb10b|gpu")
 #: A zone that is not powered reads -256 C, and the power chip's has a fixed value on some modules.
 _OFFLINE_C = -200.0
 _FIXED_ZONES = ("PMIC",)
+#: Cooling devices that hold no clock down: what turns faster, dims, or is a constant.
+_NO_CAP = re.compile(r"fan|lcd|video|tcc|wlwifi", re.IGNORECASE)
+#: jtop's service tells once or twice a second; when it is gone, its last words stay.
+_STALE_S = 5.0
 #: A limit on a clock that fell by more than this was lowered, not rounded.
 _LIMIT_STEP = 0.01
 
@@ -40,18 +43,6 @@ class Conditions(NamedTuple):
     events: Mapping[str, int] = {}
 
 
-def read_conditions(sysfs: Path = Path("/sys")) -> Conditions:
-    """Return the conditions right now."""
-    return Conditions(
-        time_s=time.monotonic(),
-        temperatures_c=_temperatures(sysfs),
-        clocks_mhz=_clocks(sysfs, "scaling_cur_freq", "cur_freq", "rate"),
-        limits_mhz=_clocks(sysfs, "scaling_max_freq", "max_freq", "max_rate"),
-        caps=_caps(sysfs),
-        events=_events(sysfs),
-    )
-
-
 def merge(first: Conditions, second: Conditions) -> Conditions:
     """Return ``first`` with what only ``second`` knows."""
     return Conditions(
@@ -64,63 +55,74 @@ def merge(first: Conditions, second: Conditions) -> Conditions:
     )
 
 
-class Watch:
-    """Reads the conditions every ``interval_s`` in the background.
+class Gauges:
+    """What shows a machine's conditions, looked for once, so that a reading takes no more than some milliseconds.
 
-    ``also`` gives what another source knows, such as a power sensor.
+    A reading is for the moments between measured windows, never for within: it would take the interpreter from
+    what is measured. Clocks are read first, for a governor lowers them soon after the work has ended.
+    ``also`` gives what another source knows, such as a power sensor; what it knew long ago is passed over.
     """
 
-    def __init__(
-        self,
-        sysfs: Path = Path("/sys"),
-        interval_s: float = 1.0,
-        also: Callable[[], Optional[Conditions]] = lambda: None,
-    ) -> None:
-        self._sysfs = sysfs
+    def __init__(self, sysfs: Path = Path("/sys"), also: Callable[[], Optional[Conditions]] = lambda: None) -> None:
         self._also = also
-        self._thread = Periodic(self._read, interval_s, "thermal-watch")
-        self.seen: List[Conditions] = []
+        self._clocks = _clock_files(sysfs, "scaling_cur_freq", "cur_freq", "rate")
+        self._limits = _clock_files(sysfs, "scaling_max_freq", "max_freq", "max_rate")
+        self._zones = _typed(sysfs, "thermal_zone", "temp")
+        self._caps = _typed(sysfs, "cooling_device", "cur_state")
+        self._events = sorted(sysfs.glob("class/hwmon/hwmon*/oc*_event_cnt"))
 
-    def __enter__(self) -> Watch:
-        self._read()
-        self._thread.start()
-        return self
+    def read(self) -> Conditions:
+        """Return the conditions right now."""
+        time_s = time.monotonic()
+        now = Conditions(
+            time_s=time_s,
+            clocks_mhz=_mhz(self._clocks),
+            limits_mhz=_mhz(self._limits),
+            caps=_highest((kind, _number(path)) for kind, path in self._caps if not _NO_CAP.search(kind)),
+            events={
+                path.name[: -len("_event_cnt")]: count
+                for path, count in ((path, _number(path)) for path in self._events)
+                if count is not None
+            },
+            temperatures_c={
+                zone: value / 1e3
+                for zone, value in ((zone, _number(path)) for zone, path in self._zones)
+                if value is not None and value / 1e3 > _OFFLINE_C and not zone.startswith(_FIXED_ZONES)
+            },
+        )
+        also = self._also()
+        return now if also is None or time_s - also.time_s > _STALE_S else merge(now, also)
 
-    def __exit__(self, *_: object) -> None:
-        self._thread.stop()
-        self._read()
 
-    def _read(self) -> None:
-        now, also = read_conditions(self._sysfs), self._also()
-        self.seen.append(now if also is None else merge(now, also))
+def summarise(seen: Sequence[Conditions]) -> Optional[Thermal]:
+    """Return temperatures, clocks and signs of throttling over ``seen``, in order of time.
 
-
-def summarise(seen: Sequence[Conditions]) -> Dict[str, Any]:
-    """Return temperatures (C), clocks (MHz) and signs of throttling over ``seen``, in order of time, as plain data.
-
-    ``throttled`` is None when the machine shows nothing that could tell.
-
-    Raises:
-        ValueError: ``seen`` is empty.
+    None when nothing was read, or the machine shows nothing.
     """
-    if not seen:
-        raise ValueError("no conditions were read")
-    signs = list(throttling(seen))
     tells = any(each.caps or each.events or each.limits_mhz for each in seen)
-    return {
-        "readings": len(seen),
-        "temperatures_c": {
-            name: {"start": values[0], "max": max(values), "end": values[-1]}
+    if not tells and not any(each.temperatures_c or each.clocks_mhz for each in seen):
+        return None
+    signs = list(throttling(seen))
+    lowest_limits = {name: min(values) for name, values in _series([each.limits_mhz for each in seen]).items()}
+    return Thermal(
+        readings=len(seen),
+        temperatures=[
+            TemperatureSummary(name=name, start_c=values[0], max_c=max(values), end_c=values[-1])
             for name, values in _series([each.temperatures_c for each in seen]).items()
-        },
-        "clocks_mhz": {
-            name: {"min": min(values), "mean": math.fsum(values) / len(values), "max": max(values)}
+        ],
+        clocks=[
+            ClockSummary(
+                name=name,
+                min_mhz=min(values),
+                mean_mhz=math.fsum(values) / len(values),
+                max_mhz=max(values),
+                limit_mhz=lowest_limits.get(name),
+            )
             for name, values in _series([each.clocks_mhz for each in seen]).items()
-        },
-        "limits_mhz": {name: min(values) for name, values in _series([each.limits_mhz for each in seen]).items()},
-        "throttled": bool(signs) if tells else None,
-        "throttling": signs,
-    }
+        ],
+        throttled=bool(signs) if tells else None,
+        throttling=signs,
+    )
 
 
 def throttling(seen: Sequence[Conditions]) -> Iterator[str]:
@@ -151,44 +153,38 @@ def _series(mappings: Sequence[Mapping[str, float]]) -> Dict[str, List[float]]:
     return series
 
 
-def _temperatures(sysfs: Path) -> Dict[str, float]:
-    found: Dict[str, float] = {}
-    for zone in sorted(sysfs.glob("class/thermal/thermal_zone*")):
-        name, value = _text(zone / "type"), _number(zone / "temp")
-        if name and value is not None and value / 1e3 > _OFFLINE_C and not name.startswith(_FIXED_ZONES):
-            found[name] = value / 1e3
-    return found
+def _typed(sysfs: Path, kind: str, value: str) -> List[Tuple[str, Path]]:
+    """Return (type, file of the value) of the thermal zones or cooling devices."""
+    found = [(_text(path / "type"), path / value) for path in sorted(sysfs.glob(f"class/thermal/{kind}*"))]
+    return [(name, path) for name, path in found if name]
 
 
-def _clocks(sysfs: Path, cpu_file: str, gpu_file: str, emc_file: str) -> Dict[str, float]:
-    """Return MHz by name; of several cores the fastest. CPU files are in kHz, the others in Hz."""
-    files = {
-        "CPU": (1e3, sorted(sysfs.glob(f"devices/system/cpu/cpu[0-9]*/cpufreq/{cpu_file}"))),
-        "GPU": (1e6, [path / gpu_file for path in sysfs.glob("class/devfreq/*") if _GPU.search(path.name)]),
-        "EMC": (1e6, [sysfs / "kernel/debug/bpmp/debug/clk/emc" / emc_file]),
+class _ClockFiles(NamedTuple):
+    """Files that tell one clock; of several cores the fastest holds. ``unit_hz``: what the files count in."""
+
+    unit_hz: float
+    paths: List[Path]
+
+
+def _clock_files(sysfs: Path, cpu_file: str, gpu_file: str, emc_file: str) -> Dict[str, _ClockFiles]:
+    return {
+        "CPU": _ClockFiles(1e3, sorted(sysfs.glob(f"devices/system/cpu/cpu[0-9]*/cpufreq/{cpu_file}"))),
+        "GPU": _ClockFiles(1.0, [path / gpu_file for path in sysfs.glob("class/devfreq/*") if _GPU.search(path.name)]),
+        "EMC": _ClockFiles(1.0, [sysfs / "kernel/debug/bpmp/debug/clk/emc" / emc_file]),
     }
-    values = {name: [_number(path) for path in paths] for name, (_, paths) in files.items()}
-    known = {name: [value for value in found if value is not None] for name, found in values.items()}
-    return {name: max(found) / files[name][0] for name, found in known.items() if found}
 
 
-def _caps(sysfs: Path) -> Dict[str, int]:
+def _mhz(clocks: Mapping[str, _ClockFiles]) -> Dict[str, float]:
+    highest = _highest((name, _number(path)) for name, files in clocks.items() for path in files.paths)
+    return {name: value * clocks[name].unit_hz / 1e6 for name, value in highest.items()}
+
+
+def _highest(values: Iterable[Tuple[str, Optional[int]]]) -> Dict[str, int]:
+    """Return the highest of the known values of each name."""
     found: Dict[str, int] = {}
-    for device in sorted(sysfs.glob("class/thermal/cooling_device*")):
-        kind, state = _text(device / "type"), _number(device / "cur_state")
-        # A fan that turns faster is not a clock that is held down.
-        if kind and state is not None and "fan" not in kind.lower():
-            found[kind] = max(state, found.get(kind, 0))
-    return found
-
-
-def _events(sysfs: Path) -> Dict[str, int]:
-    """Return the counts of the over-current and under-voltage monitors of Orin and later."""
-    found: Dict[str, int] = {}
-    for path in sorted(sysfs.glob("class/hwmon/hwmon*/oc*_event_cnt")):
-        count = _number(path)
-        if count is not None:
-            found[path.name[: -len("_event_cnt")]] = count
+    for name, value in values:
+        if value is not None:
+            found[name] = max(value, found.get(name, value))
     return found
 
 

@@ -74,7 +74,7 @@ def measure(order: WorkOrder, emit: Callable[[Event], None]) -> None:
             bundle = stack.enter_context(open_bundle(order.bundle_path))
         except Exception as error:
             for variant in order.variants:
-                findings = Findings(order.cell(variant), utc_now(), environment={})
+                findings = Findings.begin(order, variant, environment={})
                 emit(CellEvent(cell=failed_cell(findings, error, utc_now())))
             return
         Sweep(order, bundle, backend, sensor, emit).run()

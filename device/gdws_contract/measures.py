@@ -7,6 +7,7 @@ from typing import List, Optional
 from pydantic import Field, model_validator
 
 from .base import Finite, Fraction, Name, NonNegative, Reading
+from .thermal import Thermal
 
 
 class Interval(Reading):
@@ -78,6 +79,7 @@ class Sustained(Reading):
     duration_s: NonNegative
     burst_fps: NonNegative = Field(description="Images per second in the first tenth of the time.")
     sustained_fps: NonNegative = Field(description="Images per second in the last fifth of the time.")
+    thermal: Optional[Thermal] = Field(None, description="Heat and clocks over this time.")
 
 
 class RoundSummary(Reading):

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from gdws_agent import examples
 from gdws_agent.app import create_app
 from gdws_contract.problems import CONTENT_TYPE, Problem
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, DeviceInfo, Health, Job, JobList, ModelInfo, ModelList
 from support.agents import (
     PATIENCE_S,
@@ -407,6 +408,67 @@ def test_without_any_backend_nothing_is_queued(tmp_path, bundle):
     assert "onnxruntime: not installed" in problem_in(response, 503, "backend-unavailable").detail
 
 
+# Profiles
+
+
+def test_a_profile_is_a_job_of_one_cell(client, service, worker, model_id):
+    body = {"model_id": model_id, "variant": "gdws", "batch_size": 4, "options": {"iterations": 9}, "threads": 2}
+    response = client.post("/profile", params=WAIT, json=body)
+
+    job = Job.model_validate(response.json())
+    assert (response.status_code, response.headers["location"]) == (200, f"/benchmark/{job.id}")
+    assert states(job) == {"gdws@4": "done"}
+    (order,) = worker.orders()
+    assert order["profile"] == {"iterations": 9}
+    assert order["protocol"]["threads"] == 2
+    assert client.get(f"/benchmark/{job.id}").json()["request"]["profile"] == {"iterations": 9}
+
+
+def test_a_profile_is_queued_with_the_baseline_and_the_best_backend_by_default(client, service, model_id):
+    response = client.post("/profile", json={"model_id": model_id})
+
+    assert response.status_code == 202
+    asked = Job.model_validate(response.json()).request
+    assert (asked.variants, asked.backends, asked.precisions, asked.batch_sizes) == (
+        ["dense"],
+        ["onnxruntime"],
+        ["fp32"],
+        [1],
+    )
+    assert until_final(service.jobs, response.json()["id"]).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "field"),
+    [
+        ({"batch_size": 0}, 422, "request-invalid", "batch_size"),
+        ({"batch_sizes": [1]}, 422, "request-invalid", "batch_sizes"),
+        ({"options": {"iterations": 0}}, 422, "request-invalid", "options.iterations"),
+        ({"variant": "x"}, 422, "unknown-variant", "variant"),
+        ({"backend": "x"}, 422, "unknown-backend", "backend"),
+        ({"backend": "tensorrt"}, 503, "backend-unavailable", "backend"),
+        ({"precision": "int8"}, 422, "precision-unsupported", "precision"),
+        ({"model_id": "b" * 64}, 404, "model-not-found", None),
+    ],
+)
+def test_a_wrong_request_for_a_profile_is_refused_in_its_own_words(client, model_id, fields, status, code, field):
+    problem = problem_in(client.post("/profile", json={"model_id": model_id, **fields}), status, code)
+
+    assert field is None or problem.field == field
+    assert client.get("/benchmark").json() == {"jobs": []}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{"])
+def test_a_profile_takes_json_objects_alone(client, body):
+    headers = {"content-type": "application/json"}
+    problem_in(client.post("/profile", content=body, headers=headers), 400, "body-malformed")
+
+
+def test_a_profile_of_a_bundle_that_comes_along_is_refused_with_the_way_to_do_it(client, bundle):
+    problem = problem_in(client.post("/profile", files={"bundle": bundle}), 415, "media-type-unsupported")
+    assert "POST /models" in problem.hint
+
+
 @pytest.mark.parametrize("wait", ["-1", "3601", "x", "nan", "inf"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_wait_out_of_bounds_is_refused(client, method, wait):
@@ -521,6 +583,8 @@ def test_no_answer_is_documented_that_the_framework_would_give_in_its_own_form(d
 def test_the_examples_are_what_the_models_take():
     for value in examples.REQUESTS.values():
         BenchmarkRequest.model_validate(value, strict=True)
+    for value in examples.PROFILES.values():
+        ProfileRequest.model_validate(value, strict=True)
     Job.model_validate(examples.JOB, strict=True)
     Problem.model_validate(examples.PROBLEM, strict=True)
 

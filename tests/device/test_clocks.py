@@ -2,78 +2,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws_agent.clocks import (
-    Clocks,
+from gdws_agent.clocks import ClockState
+from gdws_agent.errors import (
     ClocksError,
+    ClocksInterrupted,
     ClocksNotHeld,
-    ClockState,
     ClocksUnavailable,
     PowerModeNeedsReboot,
     PowerModeUnknown,
-    Sighting,
 )
-
-MODES = ["MAXN", "MODE_10W", "MODE_15W", "MODE_30W"]
-
-
-class Board:
-    """A board that takes a few looks to do what it is asked, as jtop's service does.
-
-    Entering a mode with fixed clocks on frees and fixes them again. ``reboot_modes`` are refused.
-    """
-
-    def __init__(self, power_mode="MODE_15W", jetson_clocks=False, reboot_modes=("MODE_10W",), delay=3):
-        self.state = ClockState(power_mode=power_mode, jetson_clocks=jetson_clocks)
-        self.asked = []
-        self.fails_at = None
-        self.deaf = False
-        self.calls = 0
-        self._reboot_modes = reboot_modes
-        self._delay = delay
-        self._pending = None
-        self._looks_left = 0
-
-    @contextlib.contextmanager
-    def connect(self):
-        self._call()
-        yield self
-
-    def power_modes(self):
-        return MODES if self.state.power_mode is not None else []
-
-    def needs_reboot(self, power_mode):
-        return power_mode in self._reboot_modes
-
-    def look(self):
-        self._call()
-        if self._pending is not None:
-            self._looks_left -= 1
-            if self._looks_left <= 0:
-                self.state, self._pending = self.state.model_copy(update=self._pending), None
-        # The command is in the queue for the first look, and under way from then on.
-        return Sighting(self.state, busy=0 < self._looks_left < self._delay)
-
-    def ask_power_mode(self, power_mode):
-        self._ask(power_mode=power_mode)
-
-    def ask_jetson_clocks(self, on):
-        self._ask(jetson_clocks=on)
-
-    def _ask(self, **change):
-        self._call()
-        self.asked.append(change)
-        if not self.deaf:
-            self._pending, self._looks_left = change, self._delay
-
-    def _call(self):
-        self.calls += 1
-        if self.fails_at == self.calls:
-            raise ClocksUnavailable("the agent or the service dies here")
+from support.boards import MODES, Board, clocks_of
 
 
 @pytest.fixture
@@ -86,14 +31,9 @@ def state_file(tmp_path):
     return tmp_path / "clocks.json"
 
 
-def make(board, state_file, boot_id="first"):
-    ticks = iter(range(1_000_000))
-    return Clocks(board.connect, state_file, boot_id=boot_id, timeout_s=20, clock=lambda: next(ticks))
-
-
 @pytest.fixture
 def clocks(board, state_file):
-    return make(board, state_file)
+    return clocks_of(board, state_file)
 
 
 def test_what_is_taken_holds_and_is_given_back(board, clocks, state_file):
@@ -108,7 +48,7 @@ def test_the_former_state_is_on_record_before_anything_is_asked(board, state_fil
     seen = []
     ask = board._ask
     board._ask = lambda **change: (seen.append(json.loads(state_file.read_text())["former"]), ask(**change))
-    make(board, state_file).take("MAXN", None)
+    clocks_of(board, state_file).take("MAXN", None)
     assert seen == [{"power_mode": "MODE_15W", "jetson_clocks": False}]
 
 
@@ -132,7 +72,7 @@ def test_none_leaves_a_thing_as_it_is(board, clocks, state_file):
 
 def test_clocks_are_freed_before_and_fixed_after_a_change_of_mode(state_file):
     board = Board(jetson_clocks=True)
-    clocks = make(board, state_file)
+    clocks = clocks_of(board, state_file)
     clocks.take("MAXN", False)
     clocks.restore()
     assert board.asked == [
@@ -162,7 +102,7 @@ def test_what_cannot_be_is_refused_and_nothing_changed(board, clocks, state_file
 
 
 def test_a_mode_that_is_in_force_is_no_reason_to_reboot(state_file):
-    assert make(Board(power_mode="MODE_10W"), state_file).take("MODE_10W", True).jetson_clocks
+    assert clocks_of(Board(power_mode="MODE_10W"), state_file).take("MODE_10W", True).jetson_clocks
 
 
 @pytest.mark.parametrize(
@@ -174,7 +114,7 @@ def test_a_mode_that_is_in_force_is_no_reason_to_reboot(state_file):
 )
 def test_a_board_without_such_things(board, request_, message, state_file):
     with pytest.raises(ClocksUnavailable, match=message):
-        make(board, state_file).take(*request_)
+        clocks_of(board, state_file).take(*request_)
 
 
 def test_a_change_that_does_not_come_about_is_told(board, clocks, state_file):
@@ -211,11 +151,19 @@ def test_a_state_that_somebody_else_chose_is_left_to_them(board, clocks, state_f
     assert not state_file.exists()
 
 
+def test_a_record_that_cannot_be_removed_is_told(board, clocks, monkeypatch):
+    clocks.take("MAXN", None)
+    monkeypatch.setattr(Path, "unlink", lambda self: os.stat("/nonexistent"))
+    with pytest.raises(ClocksUnavailable, match="are given back, but the record"):
+        clocks.restore()
+    assert board.state.power_mode == "MODE_15W"
+
+
 def test_after_a_reboot_the_mode_alone_is_given_back(state_file):
     board = Board(jetson_clocks=True)
-    make(board, state_file).take("MAXN", False)
+    clocks_of(board, state_file).take("MAXN", False)
     board.asked.clear()
-    make(board, state_file, boot_id="second").restore()
+    clocks_of(board, state_file, boot_id="second").restore()
     assert board.asked == [{"power_mode": "MODE_15W"}]
 
 
@@ -231,10 +179,21 @@ def test_a_damaged_record_is_not_guessed_at(board, clocks, state_file, text):
 
 
 def test_without_a_record_nothing_is_changed(board, tmp_path):
-    clocks = make(board, tmp_path / "missing" / "clocks.json")
+    clocks = clocks_of(board, tmp_path / "missing" / "clocks.json")
     with pytest.raises(ClocksUnavailable, match="nothing was changed"):
         clocks.take("MAXN", None)
     assert board.asked == []
+
+
+def test_waiting_ends_when_nobody_needs_the_change_any_more(board, clocks, state_file):
+    asked = iter([False] * 4)
+    with pytest.raises(ClocksInterrupted, match="power mode MAXN"):
+        clocks.take("MAXN", None, give_up=lambda: next(asked, True))
+    assert board.asked == [{"power_mode": "MAXN"}]
+    assert clocks.is_taken()
+    clocks.restore()
+    assert board.state.power_mode == "MODE_15W"
+    assert not clocks.is_taken()
 
 
 @given(
@@ -252,11 +211,11 @@ def test_wherever_it_dies_the_next_start_gives_back_what_was_found(tmp_path_fact
     board.fails_at = fails_at
     with contextlib.suppress(ClocksError):
         for wish in wishes:
-            make(board, state_file).take(*wish)
-        make(board, state_file).restore()
+            clocks_of(board, state_file).take(*wish)
+        clocks_of(board, state_file).restore()
     board.fails_at = None
     # What was asked for before the death may still come about, while the next life of the agent restores.
-    make(board, state_file).restore()
+    clocks_of(board, state_file).restore()
 
     assert board.state == found
     assert not state_file.exists()

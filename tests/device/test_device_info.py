@@ -16,13 +16,14 @@ def write(root, name, text):
     path.write_text(text)
 
 
-@pytest.fixture
-def jetson(tmp_path):
-    write(tmp_path, "proc/device-tree/model", "NVIDIA Jetson Xavier NX Developer Kit\0")
+@pytest.fixture(params=["proc", "host"], ids=["on the board", "in a container"])
+def jetson(request, tmp_path):
+    tree = f"{request.param}/device-tree"
+    write(tmp_path, f"{tree}/model", "NVIDIA Jetson Xavier NX Developer Kit\0")
     write(tmp_path, "etc/nv_tegra_release", TEGRA_RELEASE)
     write(tmp_path, "etc/os-release", 'NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 20.04.6 LTS"\n')
     write(tmp_path, "proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x4e\n")
-    write(tmp_path, "proc/device-tree/cpus/cpu@0/compatible", "nvidia,tegra194-carmel\0arm,armv8\0")
+    write(tmp_path, f"{tree}/cpus/cpu@0/compatible", "nvidia,tegra194-carmel\0arm,armv8\0")
     return tmp_path
 
 
@@ -83,3 +84,8 @@ def test_the_processor_of_a_pc_is_named_in_cpuinfo(tmp_path):
 def test_the_distribution_is_named_with_and_without_quotes(tmp_path, line):
     write(tmp_path, "etc/os-release", f"ID=x\n{line}\n")
     assert read_os_name(tmp_path) == "Alpine"
+
+
+def test_a_simulated_board_says_so(tmp_path):
+    assert describe_device([], [], simulated=True, root=tmp_path).simulated
+    assert not describe_device([], [], root=tmp_path).simulated

@@ -6,22 +6,27 @@ import threading
 
 import pytest
 
-from gdws_agent.errors import JobNotFound, ModelInUse, ModelNotFound, StorageFull
+from gdws_agent.clocks import ClockState
+from gdws_agent.errors import ClocksUnavailable, JobNotFound, ModelInUse, ModelNotFound, StorageFull
 from gdws_agent.jobrun import Workshop
 from gdws_agent.jobs import WAITING_FOR_DISK, JobQueue
 from gdws_agent.library import check_bundle
+from gdws_agent.probes import Probes
 from support.agents import (
     PATIENCE_S,
     FakeWorker,
     agent,
+    available,
     cell,
     codes,
     eventually,
+    fake_probes,
     resolved,
     settings_for,
     states,
     until_final,
 )
+from support.boards import Board, clocks_of
 from support.bundles import tiny_bundle
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
@@ -35,10 +40,14 @@ def bundle_path(tmp_path_factory):
 
 
 class Bench:
-    """One data folder whose agent can be started and stopped in turn, with workers that do as they are told."""
+    """One data folder whose agent can be started and stopped in turn, with workers that do as they are told.
+
+    ``board`` is the Jetson that it runs on; without one there is no jtop.
+    """
 
     def __init__(self, folder, bundle_path):
         self.folder = folder
+        self.board = None
         self.worker = FakeWorker(folder / "worker")
         with self.agent() as service:
             copy = service.folder.uploads / "copy"
@@ -46,7 +55,13 @@ class Bench:
             self.model_id = service.library.add(check_bundle(copy))[0].id
 
     def agent(self, **settings):
+        if self.board is not None:
+            settings["clocks"] = clocks_of(self.board, self.state_file)
         return agent(self.folder / "data", self.worker, **settings)
+
+    @property
+    def state_file(self):
+        return self.folder / "data" / "clocks.json"
 
     def run(self, actions=None, **request):
         """Submit a job, run it to its end and return it."""
@@ -366,6 +381,244 @@ def test_below_the_limit_the_group_is_tried_again(bench):
         assert set(states(until_final(jobs, job_id)).values()) == {"done"}
 
 
+# Power modes and clocks
+
+FOUND = ClockState(power_mode="MODE_15W", jetson_clocks=False)
+
+
+@pytest.fixture
+def jetson(bench):
+    bench.board = Board()
+    return bench
+
+
+def flags(job):
+    """Return {``variant@batch``: flag codes} of the job's cells that have one."""
+    told = {f"{cell.key.variant}@{cell.key.batch_size}": [flag.code for flag in cell.flags] for cell in job.cells}
+    return {name: found for name, found in told.items() if found}
+
+
+def test_each_mode_is_in_force_for_its_groups_and_given_back_in_the_end(jetson):
+    job = jetson.run(power_modes=["MAXN", 3], jetson_clocks=True, batch_sizes=[1, 8])
+
+    orders = jetson.worker.orders()
+    assert [(each["power_mode"], each["power_mode_name"], each["jetson_clocks"]) for each in orders] == [
+        ("MAXN", "MAXN", True),
+        ("MAXN", "MAXN", True),
+        (3, "MODE_30W", True),
+        (3, "MODE_30W", True),
+    ]
+    assert [each["batch_size"] for each in orders] == [1, 8, 1, 8]
+    assert (job.state, len(job.cells), flags(job)) == ("done", 12, {})
+    assert {(kept.key.power_mode, kept.power_mode) for kept in job.cells} == {("MAXN", "MAXN"), (3, "MODE_30W")}
+    assert jetson.board.state == FOUND
+    assert [asked for asked in jetson.board.asked if "power_mode" in asked] == [
+        {"power_mode": "MAXN"},
+        {"power_mode": "MODE_30W"},
+        {"power_mode": "MODE_15W"},
+    ]
+    assert not jetson.state_file.exists()
+
+
+def test_a_mode_that_cannot_be_entered_costs_its_own_cells(jetson):
+    job = jetson.run(power_modes=["MODE_10W", "MAXN", "MODE_99W"], batch_sizes=[1, 8])
+
+    failed = {kept.key.power_mode: kept.error for kept in job.cells if kept.state == "failed"}
+    assert {mode: error.code for mode, error in failed.items()} == {
+        "MODE_10W": "power-mode-needs-reboot",
+        "MODE_99W": "power-mode-unknown",
+    }
+    assert "nvpmodel -m 1" in failed["MODE_10W"].hint
+    assert [each["power_mode"] for each in jetson.worker.orders()] == ["MAXN", "MAXN"]
+    assert (job.state, len(job.cells), len([kept for kept in job.cells if kept.state == "done"])) == ("done", 18, 6)
+    assert jetson.board.state == FOUND
+
+
+def test_left_as_it_is_the_mode_is_told_where_it_is_known(jetson):
+    job = jetson.run()
+
+    assert {(kept.key.power_mode, kept.power_mode, kept.jetson_clocks) for kept in job.cells} == {
+        (None, "MODE_15W", False)
+    }
+    assert jetson.board.asked == []
+
+
+@pytest.mark.parametrize("board", [None, Board(power_mode=None, jetson_clocks=None)])
+def test_left_as_it_is_no_mode_need_be_known(bench, board):
+    bench.board = board
+    job = bench.run()
+
+    assert set(states(job).values()) == {"done"}
+    assert {(kept.power_mode, kept.jetson_clocks) for kept in job.cells} == {(None, None)}
+
+
+def test_a_service_that_went_after_the_request_came_fails_the_cells_with_its_advice(jetson):
+    jetson.board.gone = True
+    job = jetson.run(jetson_clocks=True)
+
+    assert set(codes(job).values()) == {"clocks-unavailable"}
+    assert {kept.error.hint for kept in job.cells} == {"start it"}
+    assert jetson.worker.orders() == []
+
+
+@pytest.mark.parametrize("wish", [{"power_modes": ["MAXN"]}, {"jetson_clocks": True}])
+def test_where_there_is_no_jtop_a_request_for_a_mode_is_refused_at_once(bench, wish):
+    with bench.agent() as service:
+        manifest = service.library.manifest(bench.model_id)
+        with pytest.raises(ClocksUnavailable, match="cannot be set here") as caught:
+            service.resolve(bench.request(**wish), manifest)
+        assert service.resolve(bench.request(), manifest).power_modes is None
+    assert caught.value.field == next(iter(wish))
+    assert caught.value.hint
+
+
+def test_cancelling_in_the_middle_of_a_change_of_mode_gives_back(jetson):
+    reached = threading.Event()
+    jetson.board.deaf = True
+    jetson.board.on_look = lambda: reached.set() if jetson.board.asked else None
+    clocks = clocks_of(jetson.board, jetson.state_file, timeout_s=1e9)
+    with agent(jetson.folder / "data", jetson.worker, clocks=clocks) as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(jetson.request(power_modes=["MAXN"])).id
+        assert reached.wait(PATIENCE_S)
+        assert jobs.job(job_id).progress.stage == "power-mode"
+        jobs.cancel(job_id)
+        job = until_final(jobs, job_id)
+
+    assert (job.state, job.cells) == ("cancelled", [])
+    assert not jetson.state_file.exists()
+    assert jetson.worker.orders() == []
+
+
+@pytest.mark.parametrize("ending", ["cancel", "stop"])
+def test_a_job_that_is_cut_short_gives_back(jetson, ending):
+    jetson.worker.set_actions({"a": "hang"})
+    with jetson.agent() as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(jetson.request(power_modes=["MAXN"])).id
+        jetson.worker.wait_until_reached()
+        assert jetson.board.state.power_mode == "MAXN"
+        if ending == "cancel":
+            jobs.cancel(job_id)
+            until_final(jobs, job_id)
+        else:
+            jobs.stop()
+        assert jetson.board.state == FOUND
+
+
+def test_a_resumed_job_takes_its_mode_again(jetson):
+    jetson.worker.set_actions({"a": "hang"})
+    with jetson.agent() as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(jetson.request(power_modes=["MAXN", 3])).id
+        jetson.worker.wait_until_reached()
+    jetson.worker.set_actions({})
+    with jetson.agent() as service, started(service.jobs) as jobs:
+        job = until_final(jobs, job_id)
+
+    assert [each["power_mode_name"] for each in jetson.worker.orders()] == ["MAXN", "MAXN", "MODE_30W"]
+    assert {kept.state for kept in job.cells} == {"done"}
+    assert jetson.board.state == FOUND
+
+
+def test_what_an_agent_had_taken_when_it_died_is_given_back_at_the_next_start(jetson):
+    clocks_of(jetson.board, jetson.state_file).take("MAXN", True)  # and here it dies
+
+    with jetson.agent() as service, started(service.jobs):
+        eventually(lambda: not jetson.state_file.exists())
+
+    assert jetson.board.state == FOUND
+
+
+def test_what_cannot_be_given_back_is_told_in_the_cells_and_tried_again(jetson, caplog):
+    with jetson.agent() as service, started(service.jobs) as jobs:
+        jetson.worker.set_actions({"b": "hang", "a": "fail"})
+        job_id = jobs.submit(jetson.request(power_modes=["MAXN"])).id
+        jetson.worker.wait_until_reached()
+        jobs.cancel(job_id)
+        jetson.board.gone = True
+        told = jobs.job(until_final(jobs, job_id).id)
+
+        # A failed cell has no figures to doubt, and the cells that the worker had not sent are not there.
+        assert flags(told) == {}
+        assert "not given back: the service is gone" in caplog.text
+        assert jetson.board.state.power_mode == "MAXN"
+        jetson.board.gone = False
+        jetson.worker.set_actions({})
+        after = until_final(jobs, jobs.submit(jetson.request()).id)
+
+    assert {kept.power_mode for kept in after.cells} == {"MODE_15W"}
+    assert jetson.board.state == FOUND
+
+
+def test_clocks_that_are_not_given_back_are_a_doubt_about_every_measured_cell(jetson):
+    board = jetson.board
+
+    def go_with_the_last_worker():
+        board.gone = board.gone or len(jetson.worker.orders()) == 1
+
+    take = board.connect
+    board.connect = lambda: (go_with_the_last_worker(), take())[1]
+    job = jetson.run({"a": "fail"}, power_modes=["MAXN"])
+
+    assert job.state == "done"
+    assert flags(job) == {"dense@1": ["clocks-not-restored"], "b@1": ["clocks-not-restored"]}
+    assert "the service is gone" in job.cells[-1].flags[0].detail
+    assert len(job.cells) == 3
+    assert jetson.state_file.exists()
+
+
+def test_a_mode_that_somebody_else_chose_meanwhile_is_told(jetson):
+    jetson.worker.set_actions({"b@8": "hang"})
+    with jetson.agent() as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(jetson.request(power_modes=["MAXN"], batch_sizes=[1, 8])).id
+        jetson.worker.wait_until_reached()
+        jetson.board.state = ClockState(power_mode="MODE_30W", jetson_clocks=False)
+        jobs.cancel(job_id)
+        job = until_final(jobs, job_id)
+
+    assert flags(job) == {f"{variant}@1": ["power-mode-changed"] for variant in THREE}
+    assert jetson.board.state.power_mode == "MODE_30W"
+
+
+def test_before_anything_else_asks_the_board_its_sensors_were_found(jetson):
+    """Two clients of the service disturb each other, and whoever asks for the device may be the second."""
+    asked = []
+    probes = fake_probes()
+    probes.best_power_sensor = lambda: asked.append("sensors") or "none"
+    connect = jetson.board.connect
+    jetson.board.connect = lambda: (asked.append("clocks"), connect())[1]
+    clocks_of(jetson.board, jetson.state_file).take("MAXN", None)
+    asked.clear()
+    with jetson.agent(probes=probes) as service, started(service.jobs) as jobs:
+        until_final(jobs, jobs.submit(jetson.request()).id)
+
+    assert asked[0] == "sensors"
+    assert asked.count("clocks") == 2
+
+
+# Simulated boards
+
+
+@pytest.mark.parametrize("by", ["setting", "board"])
+def test_whatever_is_measured_beside_a_simulated_board_says_so(bench, by):
+    bench.worker.set_actions({"a": "fail", "b": "kill"})
+    sensor = available("jtop", detail={"simulated": "true"})
+    options = {"simulated": True} if by == "setting" else {"probes": Probes(lambda: [available()], lambda: [sensor])}
+    with bench.agent(**options) as service, started(service.jobs) as jobs:
+        job = until_final(jobs, jobs.submit(bench.request()).id)
+        assert service.device().simulated
+
+    assert [(kept.state, kept.simulated) for kept in job.cells] == [
+        ("failed", True),
+        ("failed", True),
+        ("done", True),
+    ]
+
+
+def test_a_real_machine_does_not_say_so(bench):
+    with bench.agent() as service:
+        assert not service.device().simulated
+    assert not any(kept.simulated for kept in bench.run().cells)
+
+
 # Watching
 
 
@@ -416,7 +669,14 @@ def failing(bench):
     """Return a queue on a store that can be told to fail, and that store."""
     with bench.agent() as service:
         store = FailingStore(service.jobs._store)
-        workshop = Workshop(bench.worker.command, settings_for(bench.folder), bench.folder, lambda: "none")
+        workshop = Workshop(
+            command=bench.worker.command,
+            settings=settings_for(bench.folder),
+            cache_dir=bench.folder,
+            power_sensor=lambda: "none",
+            clocks=clocks_of(Board(), bench.folder / "clocks.json"),
+            simulated=lambda: False,
+        )
         yield JobQueue(store, service.library.path, workshop, retry_s=0.01), store
 
 

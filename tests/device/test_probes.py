@@ -37,3 +37,8 @@ def test_the_best_sensor_is_the_first_that_is_there():
 
 def test_without_a_sensor_it_is_none():
     assert Probes(list, lambda: [missing("jtop")]).best_power_sensor() == "none"
+
+
+def test_a_simulated_board_is_known_by_what_its_sensor_says():
+    assert Probes(list, lambda: [missing("none"), available("jtop", detail={"simulated": "true"})]).simulated()
+    assert not Probes(list, lambda: [available("jtop", detail={"module": "Xavier"})]).simulated()

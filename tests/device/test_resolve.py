@@ -4,8 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from gdws_agent.errors import BackendUnavailable, PrecisionUnsupported, UnknownBackend, UnknownVariant
-from gdws_agent.resolve import resolve
+from gdws_agent import resolve as resolution
+from gdws_agent.errors import (
+    BackendUnavailable,
+    ClocksUnavailable,
+    PrecisionUnsupported,
+    UnknownBackend,
+    UnknownVariant,
+)
 from gdws_contract.rest import BenchmarkRequest
 from support.agents import available, missing
 
@@ -16,6 +22,10 @@ ORT = available("onnxruntime", ["fp32"])
 
 def ask(**fields):
     return BenchmarkRequest(model_id="0" * 64, **fields)
+
+
+def resolve(request, manifest, backends, check_clocks=lambda: None):
+    return resolution.resolve(request, manifest, backends, check_clocks)
 
 
 def test_what_is_left_open_becomes_all_variants_and_the_best_backend():
@@ -58,3 +68,20 @@ def test_what_cannot_be_done_is_refused_with_its_field(fields, backends, error, 
 
     assert caught.value.field == field
     assert told in f"{caught.value.message} {caught.value.hint}"
+
+
+def no_jtop():
+    raise ClocksUnavailable("jetson-stats is not installed here", hint="pip install jetson-stats")
+
+
+@pytest.mark.parametrize(("field", "value"), [("power_modes", ["MAXN"]), ("jetson_clocks", False)])
+def test_where_clocks_cannot_be_set_a_request_to_do_so_is_refused(field, value):
+    with pytest.raises(ClocksUnavailable, match="jetson-stats is not installed") as caught:
+        resolve(ask(**{field: value}), MANIFEST, [ORT], no_jtop)
+
+    assert (caught.value.field, caught.value.hint) == (field, "pip install jetson-stats")
+    assert resolve(ask(**{field: value}), MANIFEST, [ORT]).backends == ["onnxruntime"]
+
+
+def test_where_clocks_cannot_be_set_others_are_not_asked_for_them():
+    assert resolve(ask(), MANIFEST, [ORT], no_jtop).backends == ["onnxruntime"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
 import psutil
@@ -8,6 +9,7 @@ import pytest
 
 from gdws_agent.messages import CellEvent, StageEvent, WorkOrder
 from gdws_agent.runner import Interrupt, run_group
+from gdws_contract.engines import EngineOptions
 from gdws_contract.rest import Protocol
 from support.agents import PATIENCE_S, FakeWorker, settings_for
 
@@ -49,6 +51,32 @@ def in_thread(work):
     thread = threading.Thread(target=work)
     thread.start()
     return thread
+
+
+def test_the_worker_is_told_where_the_jtop_service_is(tmp_path, interrupt):
+    code = "import os, sys; print(os.environ['GDWS_AGENT_JTOP_SOCKET']); sys.exit(3)"
+    settings = settings_for(tmp_path, jtop_socket="/host/run/jtop.sock")
+    ending = run_group([sys.executable, "-c", code], order(), settings, interrupt, lambda event: None)
+
+    assert "/host/run/jtop.sock" in ending.detail
+
+
+def test_a_worker_that_builds_several_engines_has_the_time_for_them(tmp_path, interrupt):
+    worker = FakeWorker(tmp_path / "worker", {"gdws": "hang"})
+    several = order().model_copy(update={"engine": EngineOptions(builds=3)})
+    settings = settings_for(tmp_path, build_timeout_s=0.1)
+    ending = run_group(worker.command, several, settings, interrupt, lambda event: None)
+
+    assert "0.33 s of silence during stage 'build'" in ending.detail
+
+
+def test_a_request_may_give_its_builds_less_time_than_the_agent_does(tmp_path, interrupt):
+    worker = FakeWorker(tmp_path / "worker", {"gdws": "hang"})
+    impatient = order().model_copy(update={"engine": EngineOptions(build_timeout_s=0.2)})
+    ending = run_group(worker.command, impatient, settings_for(tmp_path), interrupt, lambda event: None)
+
+    assert "0.22 s of silence during stage 'build'" in ending.detail
+    assert "engine.build_timeout_s" in ending.hint
 
 
 def test_every_event_arrives_in_order(run):
@@ -125,7 +153,7 @@ def test_a_silent_worker_is_ended_by_the_watchdog(run, action):
     ending = run({"gdws": action}, build_timeout_s=0.3)
 
     assert ending.kind == "hung"
-    assert "0.3 s of silence during stage 'build'" in ending.detail
+    assert "0.33 s of silence during stage 'build'" in ending.detail
     assert "--build-timeout-s" in (ending.hint or "")
     assert children() == []
 

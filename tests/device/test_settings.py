@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gdws_agent.errors import SettingsInvalid
+from gdws_agent.power.jtop_client import SOCKET_VARIABLE
 from gdws_agent.settings import Settings, default_data_dir, load_settings, option_name, variable_name
 
 
@@ -62,3 +63,11 @@ def test_a_relative_state_home_is_passed_over_as_the_convention_says():
 def test_names_follow_the_field():
     assert option_name("data_dir") == "--data-dir"
     assert variable_name("data_dir") == "GDWS_AGENT_DATA_DIR"
+
+
+def test_a_simulated_board_and_its_socket():
+    assert not load_settings({}, {}).simulated
+    settings = load_settings({"simulated": "true"}, {"GDWS_AGENT_JTOP_SOCKET": "/host/run/jtop.sock"})
+    assert settings.simulated
+    assert settings.jtop_socket == Path("/host/run/jtop.sock")
+    assert variable_name("jtop_socket") == SOCKET_VARIABLE

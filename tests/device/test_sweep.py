@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import io
 import math
+import time
 from collections import Counter
 from itertools import groupby
 from types import SimpleNamespace
@@ -11,16 +12,22 @@ import numpy as np
 import psutil
 import pytest
 
+from gdws_agent import device_times
+from gdws_agent.backends import registry
+from gdws_agent.backends.base import DeviceTimes
 from gdws_agent.backends.errors import BuildFailed, RunFailed
+from gdws_agent.candidate import PROFILING_BACKENDS
 from gdws_agent.messages import CellEvent, StageEvent, WorkOrder
 from gdws_agent.power.base import Account, Window
 from gdws_agent.power.none import NoSensor
 from gdws_agent.rounds import round_orders
 from gdws_agent.sweep import Sweep
+from gdws_agent.thermal import Conditions
 from gdws_agent.windows import SETTLE_INFERENCES
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.measures import Build, Flag, Power
+from gdws_contract.profiles import LayerProfile, LayerTime, ProfileOptions
 from gdws_contract.rest import Availability, Protocol
 from support.bundles import INPUT_SHAPE, tiny_bundle, tiny_parts
 
@@ -72,12 +79,29 @@ class Engine:
         return step
 
 
+class Timed(Engine):
+    """An engine whose runtime has events on the device, and can time layers."""
+
+    profiler = "a fake's profiler"
+
+    def device_times(self):
+        assert self.alive
+        return DeviceTimes(h2d_ms=1.0, compute_ms=float(self.steps), d2h_ms=3.0)
+
+    def profile(self, inputs, iterations):
+        self.profiled = (inputs.shape, iterations)
+        if self._fault == "unprofiled":
+            raise RunFailed("no profile")
+        return [LayerTime(name="/conv/Conv", mean_ms=2.0, share=1.0)]
+
+
 class Backend:
     """Builds the variants in the order in which they come; ``faults`` by variant."""
 
     name = "fake"
 
-    def __init__(self, known, variants, faults):
+    def __init__(self, known, variants, faults, make):
+        self._make = make
         self.engines = {}
         self.log = []
         self._known = known
@@ -90,7 +114,7 @@ class Backend:
     def build(self, model, spec):
         variant = self._variants[len(self.engines)]
         fault = self._faults.get(variant)
-        self.engines[variant] = Engine(self._known, spec, fault, self.log)
+        self.engines[variant] = self._make(self._known, spec, fault, self.log)
         if isinstance(fault, Exception):
             raise fault
         return self.engines[variant]
@@ -101,9 +125,12 @@ class Sensor:
 
     name = "meter"
 
-    def __init__(self):
+    def __init__(self, interval_s=1e-6, knows=None):
+        self.interval_s = interval_s
         self.started = self.stopped = 0
         self.asked = []
+        self.idle = None
+        self._knows = knows
 
     def start(self):
         self.started += 1
@@ -112,8 +139,12 @@ class Sensor:
         self.stopped += 1
         return self
 
-    def account(self, windows, *, inferences, batch_size):
+    def conditions(self):
+        return None if self._knows is None else self._knows._replace(time_s=time.monotonic())
+
+    def account(self, windows, *, inferences, batch_size, idle=()):
         self.asked.append((list(windows), inferences, batch_size))
+        self.idle = list(idle)
         return Account(Power(sensor=self.name, mean_w=5.0), [Flag(code="meter-doubt", detail="...")])
 
 
@@ -121,7 +152,17 @@ class Run:
     """One sweep over a tiny bundle, and what came of it."""
 
     def __init__(
-        self, path, *, faults=None, variants=VARIANTS, batch_size=1, sensor=None, protocol=PROTOCOL, emit=None
+        self,
+        path,
+        *,
+        faults=None,
+        variants=VARIANTS,
+        batch_size=1,
+        sensor=None,
+        protocol=PROTOCOL,
+        emit=None,
+        engine=Engine,
+        **order,
     ):
         self.order = WorkOrder(
             job_id="job",
@@ -133,11 +174,12 @@ class Run:
             variants=list(variants),
             protocol=protocol,
             power_sensor="none",
+            **order,
         )
         self.events = []
         self.alive_when_told = []
         with open_bundle(path) as bundle:
-            self.backend = Backend(known_logits(bundle), variants, faults or {})
+            self.backend = Backend(known_logits(bundle), variants, faults or {}, engine)
             Sweep(self.order, bundle, self.backend, sensor or NoSensor(), emit or self._note).run()
 
     def _note(self, event):
@@ -415,6 +457,150 @@ class TestPower:
         assert cell.state == "done"
         assert cell.power is not None
         assert "ZeroDivisionError" in (cell.power.reason or "")
+
+    def test_a_cell_is_measured_for_as_long_as_the_sensor_needs(self, path):
+        run = Run(path, sensor=Sensor(interval_s=0.004))
+        for cell in run.cells.values():
+            assert all(window.duration_s >= 0.060 / ROUNDS for window in cell.rounds)
+            assert cell.environment["min_duration_ms"] == "60 instead of 0, for the power sensor"
+
+    def test_a_fast_sensor_and_none_change_nothing(self, path):
+        protocol = PROTOCOL.model_copy(update={"min_duration_ms": 1.0})
+        for sensor in (Sensor(), NoSensor()):
+            assert "min_duration_ms" not in Run(path, sensor=sensor, protocol=protocol).cells["a"].environment
+
+    def test_a_sensor_that_does_not_start_changes_nothing_either(self, path):
+        sensor = Sensor(interval_s=3600.0)
+        sensor.start = lambda: 1 / 0
+        cell = Run(path, sensor=sensor, protocol=PROTOCOL.model_copy(update={"idle_ms": 600_000.0})).cells["a"]
+        assert (cell.state, cell.power.mean_w) == ("done", None)
+
+    def test_a_rest_before_the_builds_is_the_baseline(self, path):
+        sensor = Sensor()
+        run = Run(path, sensor=sensor, protocol=PROTOCOL.model_copy(update={"idle_ms": 20.0}))
+        assert run.kinds[:3] == ["load", "rest", "build"]
+        (idle,) = sensor.idle
+        assert idle.duration_s >= 0.020
+        assert idle.end_s <= min(window.start_s for windows, _, _ in sensor.asked for window in windows)
+        assert (sensor.started, sensor.stopped) == (1, 1)
+
+    def test_a_sensor_that_reads_from_the_rest_on_is_stopped_whatever_comes(self, path):
+        sensor = Sensor()
+        Run(path, sensor=sensor, faults=dict.fromkeys(VARIANTS, "wrong"), protocol=Protocol(idle_ms=1.0))
+        assert (sensor.started, sensor.stopped) == (1, 1)
+
+
+class TestHeatAndClocks:
+    def test_they_are_read_after_each_window_and_in_every_cell(self, path):
+        run = Run(path, sensor=Sensor(knows=Conditions(0.0, temperatures_c={"GPU": 50.0}, caps={"gpu": 0})))
+        for cell in run.cells.values():
+            assert cell.thermal is not None
+            assert cell.thermal.readings == ROUNDS
+            assert (cell.thermal.throttled, cell.thermal.throttling) == (False, [])
+            assert "GPU" in [each.name for each in cell.thermal.temperatures]
+
+    def test_throttling_is_a_doubt(self, path):
+        cell = Run(path, sensor=Sensor(knows=Conditions(0.0, caps={"gpu": 2}))).cells["a"]
+        assert cell.thermal is not None
+        assert cell.thermal.throttled
+        assert "throttled" in [flag.code for flag in cell.flags]
+
+    def test_the_state_in_force_is_in_every_cell_also_in_those_that_failed(self, path):
+        faults = {"b": BuildFailed("no")}
+        run = Run(path, faults=faults, power_mode=2, power_mode_name="MODE_15W", jetson_clocks=True)
+        for variant, cell in run.cells.items():
+            assert (cell.key.power_mode, cell.power_mode, cell.jetson_clocks) == (2, "MODE_15W", True), variant
+
+
+class TestDeviceTimes:
+    def test_they_are_taken_after_the_windows_and_not_within(self, path):
+        run = Run(path, engine=Timed, sensor=Sensor())
+        for variant, cell in run.cells.items():
+            times = cell.device_latency
+            assert times is not None
+            assert times.count == ROUNDS * device_times.INFERENCES
+            assert (times.h2d.mean_ms, times.d2h.max_ms) == (1.0, 3.0)
+            # By the step count that stands in for the time: each was read right after a step of its own.
+            assert times.compute.max_ms == run.backend.engines[variant].steps
+            counted = sum(window.count for window in cell.rounds)
+            assert cell.latency.count == counted
+            extra = ROUNDS * (SETTLE_INFERENCES + device_times.INFERENCES)
+            assert run.backend.engines[variant].steps == 2 * 16 + counted + extra
+
+    def test_a_runtime_without_events_has_none(self, path):
+        assert Run(path).cells["a"].device_latency is None
+
+
+class TestSustained:
+    PROTOCOL = PROTOCOL.model_copy(update={"sustained_ms": 40.0})
+
+    def test_each_variant_runs_on_after_the_rounds(self, path):
+        run = Run(path, protocol=self.PROTOCOL, sensor=Sensor(knows=Conditions(0.0, temperatures_c={"GPU": 60.0})))
+        assert [event.variant for event in run.stages("sustain") if not event.figures] == list(VARIANTS)
+        for cell in run.cells.values():
+            assert cell.sustained is not None
+            assert cell.sustained.duration_s >= 0.04
+            assert cell.sustained.burst_fps > 0
+            assert cell.sustained.sustained_fps > 0
+            assert cell.sustained.thermal is not None
+            assert cell.sustained.thermal.readings >= 2
+            assert cell.thermal.readings == ROUNDS
+
+    def test_neither_time_nor_energy_know_of_it(self, path):
+        sensor = Sensor()
+        run = Run(path, protocol=self.PROTOCOL, sensor=sensor)
+        for windows, inferences, _ in sensor.asked:
+            assert (len(windows), inferences) in [(ROUNDS, cell.latency.count) for cell in run.cells.values()]
+
+    def test_its_failure_does_not_cost_what_was_measured(self, path):
+        steps = 2 * 16 + ROUNDS * (SETTLE_INFERENCES + 3)
+        protocol = self.PROTOCOL.model_copy(update={"min_iterations": 3 * ROUNDS})
+        run = Run(path, protocol=protocol, faults={"a": (steps + 5, RunFailed("too hot"))})
+        assert run.states == dict.fromkeys(VARIANTS, "done")
+        assert run.cells["a"].sustained is None
+        assert [flag.detail for flag in run.cells["a"].flags if flag.code == "sustained-failed"] == ["too hot"]
+        assert run.cells["b"].sustained is not None
+
+    def test_it_is_on_request(self, path):
+        assert Run(path).cells["a"].sustained is None
+
+
+class TestProfile:
+    def run(self, path, **options):
+        return Run(path, profile=ProfileOptions(iterations=7), **{"engine": Timed, **options})
+
+    def test_layers_are_timed_in_place_of_the_whole(self, path):
+        sensor = Sensor()
+        run = self.run(path, batch_size=3, sensor=sensor)
+        assert run.states == dict.fromkeys(VARIANTS, "done")
+        assert (run.stages("measure"), run.stages("sustain"), sensor.started) == ([], [], 0)
+        for cell in run.cells.values():
+            assert isinstance(cell.profile, LayerProfile)
+            assert (cell.profile.tool, cell.profile.iterations) == (Timed.profiler, 7)
+            # Also those of the dense network, which lists no layers itself.
+            assert [(layer.name, layer.source) for layer in cell.profile.layers] == [("/conv/Conv", "conv")]
+            assert (cell.latency, cell.speedup, cell.power, cell.rounds) == (None, None, None, [])
+            assert cell.parity.passed
+            assert cell.build is not None
+        assert run.backend.engines["a"].profiled == ((3, *INPUT_SHAPE), 7)
+
+    def test_parity_comes_first(self, path):
+        run = self.run(path, faults={"a": "wrong"})
+        assert run.states == {"dense": "done", "a": "parity_failed", "b": "done", "c": "done"}
+        assert "a" not in [event.variant for event in run.stages("profile")]
+
+    def test_one_that_fails_ends_alone(self, path):
+        run = self.run(path, faults={"b": "unprofiled"})
+        assert run.states == {"dense": "done", "a": "done", "b": "failed", "c": "done"}
+        assert run.cells["b"].error.detail == "no profile"
+
+    def test_a_backend_that_cannot_names_those_that_can(self, path):
+        run = self.run(path, engine=Engine)
+        for cell in run.cells.values():
+            assert (cell.state, cell.error.code) == ("failed", "profile-unsupported")
+            assert "'fake'" in cell.error.detail
+            assert all(name in cell.error.hint for name in PROFILING_BACKENDS)
+        assert set(PROFILING_BACKENDS) <= set(registry.BACKENDS)
 
 
 def test_when_nobody_listens_it_stops(path):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from gdws_agent.thermal import Conditions, Watch, merge, read_conditions, summarise, thermal_flags
+from gdws_agent.thermal import Conditions, Gauges, merge, summarise, thermal_flags
+from gdws_contract.thermal import ClockSummary, TemperatureSummary, Thermal
 from support.sysfs import put
 
 
@@ -30,7 +33,7 @@ def jetson(tmp_path):
 
 
 def test_what_a_jetson_shows(jetson):
-    conditions = read_conditions(jetson)
+    conditions = Gauges(jetson).read()
     assert conditions.temperatures_c == {"CPU-therm": 45.5, "GPU-therm": 44.0}
     assert conditions.clocks_mhz == {"CPU": 2201.6, "GPU": 1300.5, "EMC": 3199.0}
     assert conditions.limits_mhz == {"CPU": 2201.6, "GPU": 1300.5}
@@ -39,16 +42,16 @@ def test_what_a_jetson_shows(jetson):
 
 
 def test_a_machine_that_shows_nothing(tmp_path):
-    conditions = read_conditions(tmp_path)
+    conditions = Gauges(tmp_path).read()
     assert conditions[1:] == ({}, {}, {}, {}, {})
-    assert summarise([conditions])["throttled"] is None
+    assert summarise([conditions]) is None
 
 
 @pytest.mark.parametrize("text", ["", "n/a", "\x00"])
 def test_files_without_numbers_are_left_out(jetson, text):
     put(jetson / "class/thermal/thermal_zone0/temp", text)
     put(jetson / "class/devfreq/17000000.ga10b/cur_freq", text)
-    conditions = read_conditions(jetson)
+    conditions = Gauges(jetson).read()
     assert "CPU-therm" not in conditions.temperatures_c
     assert "GPU" not in conditions.clocks_mhz
 
@@ -65,17 +68,22 @@ def test_the_summary_has_start_highest_and_end():
             at(2, temperatures_c={"GPU": 50.0}, clocks_mhz={"GPU": 1300.0}, limits_mhz={"GPU": 1300.0}),
         ]
     )
-    assert summary == {
-        "readings": 3,
-        "temperatures_c": {"GPU": {"start": 40.0, "max": 55.0, "end": 50.0}},
-        "clocks_mhz": {
-            "GPU": {"min": 1000.0, "mean": 1200.0, "max": 1300.0},
-            "CPU": {"min": 2000.0, "mean": 2000.0, "max": 2000.0},
-        },
-        "limits_mhz": {"GPU": 1300.0},
-        "throttled": False,
-        "throttling": [],
-    }
+    assert summary == Thermal(
+        readings=3,
+        temperatures=[TemperatureSummary(name="GPU", start_c=40.0, max_c=55.0, end_c=50.0)],
+        clocks=[
+            ClockSummary(name="GPU", min_mhz=1000.0, mean_mhz=1200.0, max_mhz=1300.0, limit_mhz=1300.0),
+            ClockSummary(name="CPU", min_mhz=2000.0, mean_mhz=2000.0, max_mhz=2000.0),
+        ],
+        throttled=False,
+        throttling=[],
+    )
+
+
+def test_temperatures_alone_tell_nothing_of_throttling():
+    summary = summarise([at(0, temperatures_c={"CPU": 90.0})])
+    assert summary is not None
+    assert summary.throttled is None
 
 
 @pytest.mark.parametrize(
@@ -93,8 +101,9 @@ def test_the_summary_has_start_highest_and_end():
 def test_signs_of_throttling(before, after, sign):
     seen = [at(0, **before), at(1, **after)]
     summary = summarise(seen)
-    assert summary["throttled"] is True
-    assert summary["throttling"] == [sign]
+    assert summary is not None
+    assert summary.throttled is True
+    assert summary.throttling == [sign]
     assert [(flag.code, flag.detail) for flag in thermal_flags(seen)] == [("throttled", sign)]
 
 
@@ -103,13 +112,14 @@ def test_signs_of_throttling(before, after, sign):
 )
 def test_no_sign_is_no_flag(steady):
     seen = [at(0, **steady), at(1, **steady)]
-    assert summarise(seen)["throttled"] is False
+    summary = summarise(seen)
+    assert summary is not None
+    assert summary.throttled is False
     assert list(thermal_flags(seen)) == []
 
 
 def test_nothing_read():
-    with pytest.raises(ValueError, match="no conditions"):
-        summarise([])
+    assert summarise([]) is None
 
 
 def test_what_another_source_knows_fills_the_gaps():
@@ -117,9 +127,23 @@ def test_what_another_source_knows_fills_the_gaps():
     assert merged == at(5, clocks_mhz={"CPU": 2000.0, "EMC": 3199.0})
 
 
-def test_the_watch_sees_beginning_and_end(jetson):
-    with Watch(jetson, interval_s=3600, also=lambda: at(0, clocks_mhz={"EMC": 1.0, "DLA": 1600.0})) as watch:
-        put(jetson / "class/thermal/thermal_zone0/temp", 60_000)
-    assert watch.seen[0].clocks_mhz["DLA"] == 1600.0
-    assert watch.seen[0].clocks_mhz["EMC"] == 3199.0
-    assert watch.seen[-1].temperatures_c["CPU-therm"] == 60.0
+def test_each_reading_is_of_now_and_filled_up_by_the_other_source(jetson):
+    gauges = Gauges(jetson, also=lambda: at(time.monotonic(), clocks_mhz={"EMC": 1.0, "DLA": 1600.0}))
+    first = gauges.read()
+    put(jetson / "class/thermal/thermal_zone0/temp", 60_000)
+    second = gauges.read()
+    assert (first.clocks_mhz["DLA"], first.clocks_mhz["EMC"]) == (1600.0, 3199.0)
+    assert (first.temperatures_c["CPU-therm"], second.temperatures_c["CPU-therm"]) == (45.5, 60.0)
+    assert first.time_s < second.time_s
+
+
+def test_what_the_other_source_knew_long_ago_is_passed_over(jetson):
+    gauges = Gauges(jetson, also=lambda: at(time.monotonic() - 60, clocks_mhz={"DLA": 1600.0}))
+    assert "DLA" not in gauges.read().clocks_mhz
+
+
+@pytest.mark.parametrize("kind", ["pwm-fan", "Fan", "LCD", "TCC Offset"])
+def test_what_holds_no_clock_down_is_no_sign(jetson, kind):
+    put(jetson / "class/thermal/cooling_device9/type", kind)
+    put(jetson / "class/thermal/cooling_device9/cur_state", 7)
+    assert list(thermal_flags([Gauges(jetson).read()])) == []

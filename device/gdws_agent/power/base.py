@@ -6,8 +6,9 @@ variant's own windows. Every sensor passes one test suite, tests/device/power/te
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Protocol, Sequence
+from typing import List, NamedTuple, Optional, Protocol, Sequence
 
+from gdws_agent.thermal import Conditions
 from gdws_contract.measures import Flag, Power
 from gdws_contract.rest import Availability
 
@@ -50,6 +51,10 @@ class Sensor(Protocol):
 
     name: str
 
+    @property
+    def interval_s(self) -> Optional[float]:
+        """The time between readings, exact once it has started; None for one that reads nothing."""
+
     def probe(self) -> Availability:
         """Return whether the sensor can be read here, and if not, why and what would help. Cheap."""
 
@@ -62,6 +67,9 @@ class Sensor(Protocol):
 
     def stop(self) -> Trace:
         """Stop reading and return what was read, however little that is."""
+
+    def conditions(self) -> Optional[Conditions]:
+        """Return what it knows of temperatures and clocks just now, besides power; None when that is nothing."""
 
 
 class Unmeasured:

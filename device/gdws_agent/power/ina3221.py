@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from gdws_agent.periodic import Periodic
+from gdws_agent.thermal import Conditions
 from gdws_contract.rest import Availability
 
 from .base import SensorFailed, Trace
@@ -57,6 +58,11 @@ class Ina3221Sensor:
         self._readings: List[Reading] = []
         self._thread: Optional[Periodic] = None
 
+    @property
+    def interval_s(self) -> Optional[float]:
+        """The time between readings. Reading faster than the monitor converts would give each result twice."""
+        return max(self._interval_s, self._conversion_s)
+
     def probe(self) -> Availability:
         """Return whether the files are there and can be read, with the rails and what the total covers."""
         try:
@@ -75,9 +81,7 @@ class Ina3221Sensor:
         self._channels = live_channels(self._sysfs)
         self._conversion_s = max(conversion_s(channel) for channel in self._channels)
         self._readings = []
-        # Reading faster than the monitor converts would give each result twice.
-        interval_s = max(self._interval_s, self._conversion_s)
-        self._thread = Periodic(self._read, interval_s, "ina3221")
+        self._thread = Periodic(self._read, max(self._interval_s, self._conversion_s), "ina3221")
         self._thread.start()
 
     def stop(self) -> Trace:
@@ -89,6 +93,10 @@ class Ina3221Sensor:
         trouble = None if fault is None else f"reading the INA3221 failed: {fault}"
         self._thread = None
         return SampledTrace(self.name, self._readings, trouble)
+
+    def conditions(self) -> Optional[Conditions]:
+        """Return None: the monitors tell power alone."""
+        return None
 
     def _read(self) -> None:
         start_s = time.monotonic()

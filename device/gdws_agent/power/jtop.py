@@ -86,7 +86,7 @@ class JtopSensor:
         self._session: Optional[_Session] = None
 
     @property
-    def interval_s(self) -> float:
+    def interval_s(self) -> Optional[float]:
         """The time between readings, in seconds: what the service says once started, until then what is asked for."""
         return jtop_client.INTERVAL_S if self._session is None else self._session.interval_s
 

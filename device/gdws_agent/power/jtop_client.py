@@ -199,7 +199,7 @@ def explain(error: Exception, path: Path) -> JtopFailed:
         )
     if "can't access" in text or isinstance(error, PermissionError):
         return JtopFailed(f"{path} is closed to this user", "put the user into group jtop of the host")
-    if "not active" in text or isinstance(error, (ConnectionError, FileNotFoundError)):
+    if "not active" in text or isinstance(error, (ConnectionError, EOFError, FileNotFoundError)):
         return JtopFailed(
             f"no jtop service listens at {path}",
             f"{RESTART}; in a container that mounts the socket alone, start the container again or mount the host's "

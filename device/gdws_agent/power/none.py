@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
+from gdws_agent.thermal import Conditions
 from gdws_contract.rest import Availability
 
 from .base import Trace, Unmeasured
@@ -13,6 +16,7 @@ class NoSensor:
     """Always there, and reads nothing."""
 
     name = "none"
+    interval_s: Optional[float] = None
 
     def probe(self) -> Availability:
         """Return that it can be used."""
@@ -24,3 +28,7 @@ class NoSensor:
     def stop(self) -> Trace:
         """Return a trace without figures."""
         return Unmeasured(self.name, REASON)
+
+    def conditions(self) -> Optional[Conditions]:
+        """Return None."""
+        return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List
+from pathlib import Path
+from typing import Callable, Dict, List, Optional
 
 from gdws_contract.rest import Availability
 
@@ -11,26 +12,28 @@ from .ina3221 import Ina3221Sensor
 from .jtop import JtopSensor
 from .none import NoSensor
 
-#: The monitors themselves give ten readings for each that jtop's service passes on.
-SENSORS: Dict[str, Callable[[], Sensor]] = {
-    Ina3221Sensor.name: Ina3221Sensor,
+#: Makers, given the socket of the jtop service. The monitors themselves give ten readings for each that the
+#: service passes on.
+SENSORS: Dict[str, Callable[[Optional[Path]], Sensor]] = {
+    Ina3221Sensor.name: lambda socket: Ina3221Sensor(),
     JtopSensor.name: JtopSensor,
-    NoSensor.name: NoSensor,
+    NoSensor.name: lambda socket: NoSensor(),
 }
 
 
-def get(name: str) -> Sensor:
-    """Return the sensor called ``name``.
+def get(name: str, jtop_socket: Optional[Path] = None) -> Sensor:
+    """Return the sensor called ``name``; without ``jtop_socket`` the environment tells where it is.
 
     Raises:
         UnknownSensor: there is none.
     """
     try:
-        return SENSORS[name]()
+        make = SENSORS[name]
     except KeyError:
         raise UnknownSensor(f"there is no power sensor {name!r}; known are {', '.join(SENSORS)}") from None
+    return make(jtop_socket)
 
 
-def probe_all() -> List[Availability]:
+def probe_all(jtop_socket: Optional[Path] = None) -> List[Availability]:
     """Return the availability of every sensor, best first."""
-    return [make().probe() for make in SENSORS.values()]
+    return [make(jtop_socket).probe() for make in SENSORS.values()]

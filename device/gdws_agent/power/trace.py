@@ -65,6 +65,7 @@ class SampledTrace:
             fps_per_watt=inferences * batch_size / seen.energy_j,
             samples=len(seen.shares),
             interval_ms=seen.interval_s * 1e3,
+            timing_uncertainty_ms=seen.latency_s * 1e3,
             rails=[_rail(seen, name) for name in seen.rails()],
         )
         return Account(power, [*doubts(seen, baseline), *flags])

@@ -78,6 +78,18 @@ def test_without_readings_there_are_no_figures_but_a_reason(sensor):
     assert account.power.rails == []
 
 
+def test_it_says_how_often_it_reads(sensor):
+    assert sensor.interval_s is None or 0 < sensor.interval_s < 60
+    assert (sensor.interval_s is None) == (sensor.name == "none")
+
+
+def test_what_it_knows_besides_power_can_be_asked_for_at_any_time(sensor):
+    for moment in (lambda: None, sensor.start, sensor.stop):
+        moment()
+        conditions = sensor.conditions()
+        assert conditions is None or conditions.temperatures_c or conditions.clocks_mhz
+
+
 def test_it_can_be_started_again(sensor):
     assert account_of_now(sensor).power.reason
     assert account_of_now(sensor).power.reason

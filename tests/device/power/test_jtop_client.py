@@ -126,7 +126,7 @@ class TestExplanations:
             (ConnectionResetError(104, "Connection reset by peer"), "no jtop service listens", SOCKET_VARIABLE),
             (ModuleNotFoundError("No module named 'smbus2'"), "does not load: No module named 'smbus2'", "pip install"),
             (KeyError("interval"), "cannot be used: 'interval'", "restart jtop"),
-            (EOFError(), "cannot be used: EOFError", "restart jtop"),
+            (EOFError(), "no jtop service listens", "restart jtop"),
         ],
     )
     def test_what_it_means_and_what_to_do(self, error, message, hint, tmp_path):

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
 
 from gdws_agent import jtop_clocks
-from gdws_agent.clocks import Clocks, ClockState, ClocksUnavailable, PowerModeNeedsReboot, PowerModeUnknown
+from gdws_agent.clocks import Clocks, ClockState
+from gdws_agent.errors import ClocksUnavailable, PowerModeNeedsReboot, PowerModeUnknown
 from gdws_agent.power.base import SensorFailed, Window
 from gdws_agent.power.ina3221 import Ina3221Sensor
 from gdws_agent.power.jtop import JtopSensor
-from gdws_agent.thermal import Watch, summarise
-from support.simulated_jetson import simulated_jetson
+from gdws_agent.thermal import Gauges, summarise
+from support.simulated_jetson import other_releases, simulated_jetson
 
-pytest.importorskip("jtop", reason="jetson-stats is not installed here: pip install jetson-stats")
+pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")
 
 ENERGY_TOLERANCE = 0.02
 MEAN_TOLERANCE = 0.01
+
+#: The true mean of ten seconds moves by 4 % and 7 % with where they begin, so that it cannot be met by chance. A step
+#: of 4 W, which a service that reads each half second dates to a quarter of one, costs up to 1 J of the 150 J in them.
+TRACES = {
+    "constant": "constant:level_w=15",
+    "square": "square:low_w=13,high_w=17,period_s=14",
+    "ramp": "ramp:low_w=13,high_w=17,period_s=20",
+}
 
 
 def rest(seconds):
@@ -27,53 +37,78 @@ def rest(seconds):
     return Window(start_s, time.monotonic())
 
 
-@pytest.mark.parametrize(
-    ("trace", "seconds"),
-    [
-        ("constant:level_w=15", 10),
-        ("ramp:low_w=10,high_w=20,period_s=40", 12),
-        # A reading each half second dates a step to a quarter of a second. The half period is a multiple of that
-        # interval, so that what a rise takes away a fall gives back.
-        ("square:low_w=12,high_w=18,period_s=10", 40),
-    ],
-)
-def test_energy_is_that_of_the_trace(tmp_path, trace, seconds):
-    with simulated_jetson(tmp_path, trace) as jetson:
+@pytest.fixture(params=list(TRACES))
+def recorded(request, tmp_path):
+    """Return what each sensor read while a trace was played, the simulated Jetson, and when that was."""
+    with simulated_jetson(tmp_path, TRACES[request.param]) as jetson:
         sensors = [JtopSensor(jetson.socket), Ina3221Sensor(jetson.root)]
         for sensor in sensors:
             sensor.start()
         rest(1.5)
-        window = rest(seconds)
+        window = rest(45)
         rest(1.0)
-        traces = [sensor.stop() for sensor in sensors]
-    for sensor, read in zip(sensors, traces):
-        power, flags = read.account([window], inferences=100, batch_size=1)
-        assert power.reason is None, power.reason
-        assert flags == []
-        energy_j = power.energy_per_inference_mj * 100 / 1e3
-        assert energy_j == pytest.approx(jetson.energy_j(*window), rel=ENERGY_TOLERANCE), sensor.name
-        assert power.mean_w == pytest.approx(jetson.mean_power_w(*window), rel=MEAN_TOLERANCE), sensor.name
+        return {sensor.name: sensor.stop() for sensor in sensors}, jetson, window
+
+
+def test_energy_is_that_of_the_trace(recorded, record_property):
+    """In windows anywhere over the trace: between its steps, across them, and with one at the very edge."""
+    traces, jetson, whole = recorded
+    for name, read in traces.items():
+        for width_s, tolerance in ((10, ENERGY_TOLERANCE), (20, MEAN_TOLERANCE), (45, MEAN_TOLERANCE)):
+            errors, covered = [], []
+            for window in sliding(whole, width_s):
+                power = read.account([window], inferences=100, batch_size=1).power
+                assert power.reason is None, power.reason
+                truth_mj = jetson.energy_j(*window) / 100 * 1e3
+                errors.append(power.energy_per_inference_mj / truth_mj - 1)
+                # The simulated monitor answers at once, where the sensor allows for a conversion.
+                slack_mj = 2e-3 * truth_mj
+                interval = power.energy_interval
+                covered.append(interval.low - slack_mj <= truth_mj <= interval.high + slack_mj)
+                assert power.mean_w * (window.end_s - window.start_s) == pytest.approx(
+                    power.energy_per_inference_mj * 100 / 1e3
+                )
+            worst, usual = max(map(abs, errors)), math.sqrt(sum(error**2 for error in errors) / len(errors))
+            record_property(
+                "figure",
+                f"{jetson.trace}: {name}, {len(errors)} windows of {width_s} s: energy off by {worst:.2%} at most, "
+                f"{usual:.2%} rms; {sum(covered) / len(covered):.0%} within the error bar",
+            )
+            assert worst <= tolerance, name
+            assert usual <= MEAN_TOLERANCE, name
+            assert sum(covered) >= 0.9 * len(covered), name
+        power = read.account([whole], inferences=100, batch_size=1).power
+        assert {rail.name for rail in power.rails} == {"GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"}
         for rail in power.rails:
-            truth = jetson.mean_power_w(*window, column=f"{rail.name}_mw")
-            assert rail.mean_w == pytest.approx(truth, rel=MEAN_TOLERANCE, abs=0.02), rail.name
+            truth_w = jetson.mean_power_w(*whole, column=f"{rail.name}_mw")
+            assert rail.mean_w == pytest.approx(truth_w, rel=MEAN_TOLERANCE, abs=0.02), rail.name
+
+
+def sliding(whole, width_s):
+    """Yield windows ``width_s`` wide within ``whole``, a step apart that no trace has."""
+    start_s = whole.start_s
+    while start_s + width_s <= whole.end_s:
+        yield Window(start_s, start_s + width_s)
+        start_s += 0.37
 
 
 def test_windows_that_take_turns_with_another_load(tmp_path):
-    """The windows of one variant, a second each, in a wave that is high in them and low between."""
+    """The windows of one variant, most of a second each, in a wave that is high in them and low between."""
     with simulated_jetson(tmp_path, "square:low_w=8,high_w=20,period_s=3") as jetson:
         sensors = [JtopSensor(jetson.socket), Ina3221Sensor(jetson.root)]
         for sensor in sensors:
             sensor.start()
         rest(1.0)
         fall = next_fall(jetson)
-        windows = [Window(fall + 3 * i - 1.3, fall + 3 * i - 0.2) for i in range(1, 11)]
+        windows = [Window(fall + 3 * i - 1.1, fall + 3 * i - 0.2) for i in range(1, 13)]
         rest(windows[-1].end_s + 1.0 - time.monotonic())
         traces = [sensor.stop() for sensor in sensors]
     for read in traces:
         power = read.account(windows, inferences=100, batch_size=1).power
         assert power.reason is None, power.reason
-        assert power.mean_w == pytest.approx(20.0, rel=MEAN_TOLERANCE)
-        assert power.energy_per_inference_mj == pytest.approx(20.0 * 10 * 1.1 / 100 * 1e3, rel=ENERGY_TOLERANCE)
+        # 20 W, where the whole wave has 14 W; by the log, for on a busy machine the simulation itself can be late.
+        truth_j = sum(jetson.energy_j(*window) for window in windows)
+        assert power.energy_per_inference_mj * 100 / 1e3 == pytest.approx(truth_j, rel=ENERGY_TOLERANCE)
 
 
 def next_fall(jetson):
@@ -137,6 +172,19 @@ def test_a_service_of_another_version_is_told_with_what_to_install(tmp_path, ver
             pass
 
 
+@pytest.mark.parametrize("release", sorted(other_releases()))
+def test_a_service_of_another_release_is_told_from_this_client(tmp_path, release):
+    """Two releases that do not speak to each other, for real; patches of one release from 4.3 on do."""
+    with simulated_jetson(tmp_path, "constant", python=other_releases()[release]) as jetson:
+        sensor = JtopSensor(jetson.socket)
+        availability = sensor.probe()
+        assert not availability.available
+        assert f"service is of jetson-stats {release}, the client here of {availability.version}" in availability.reason
+        assert "pip install" in availability.reason
+        with pytest.raises(SensorFailed, match=release):
+            sensor.start()
+
+
 def test_no_service(tmp_path):
     sensor = JtopSensor(tmp_path / "jtop.sock")
     assert "does not exist" in sensor.probe().reason
@@ -165,13 +213,16 @@ def test_temperatures_and_clocks_are_seen(tmp_path):
     with simulated_jetson(tmp_path, "constant:level_w=20") as jetson:
         sensor = JtopSensor(jetson.socket)
         sensor.start()
-        with Watch(tmp_path / "no-sysfs", interval_s=0.2, also=sensor.conditions) as watch:
-            rest(3)
+        gauges = Gauges(tmp_path / "no-sysfs", also=sensor.conditions)
+        seen = [gauges.read()]
+        rest(3)
+        seen.append(gauges.read())
         sensor.stop()
-    summary = summarise(watch.seen)
-    assert {"CPU", "GPU"} <= set(summary["temperatures_c"])
-    assert summary["clocks_mhz"]["EMC"]["max"] > 0
-    assert summary["clocks_mhz"]["GPU"]["max"] > 0
+    summary = summarise(seen)
+    assert {"CPU", "GPU"} <= {each.name for each in summary.temperatures}
+    highest_mhz = {clock.name: clock.max_mhz for clock in summary.clocks}
+    assert highest_mhz["EMC"] > 0
+    assert highest_mhz["GPU"] > 0
 
 
 class TestClocks:
@@ -189,7 +240,7 @@ class TestClocks:
 
     def seen(self, jetson):
         """Return mode and whether the clocks are fixed, as the files of the board have it."""
-        mode = int((jetson.root / "simulated/nvpmodel_id").read_text())
+        mode = int((jetson.root / "simulated/nvpmodel").read_text().split()[-1])
         cpu = jetson.root / "devices/system/cpu/cpu0/cpufreq"
         fixed = (cpu / "scaling_min_freq").read_text() == (cpu / "scaling_max_freq").read_text()
         return mode, fixed

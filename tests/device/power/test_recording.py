@@ -12,8 +12,10 @@ class Sensor:
 
     name = "fake"
 
-    def __init__(self, failing=None, error=None):
+    def __init__(self, failing=None, error=None, interval_s=0.5):
         self.calls = []
+        self.interval_s = interval_s
+        self.idle = None
         self._failing = failing
         self._error = error
 
@@ -29,15 +31,16 @@ class Sensor:
         self._call("stop")
         return self
 
-    def account(self, windows, *, inferences, batch_size):
+    def account(self, windows, *, inferences, batch_size, idle=()):
         self._call("account")
+        self.idle = idle
         return Account(Power(sensor=self.name, mean_w=inferences * batch_size * len(windows)), [])
 
 
 def run(sensor):
     recording = Recording(sensor)
-    with recording:
-        pass
+    recording.start()
+    recording.stop()
     return recording.account([Window(0.0, 1.0)], inferences=3, batch_size=2).power
 
 
@@ -64,8 +67,42 @@ def test_what_did_not_start_is_not_stopped():
     assert sensor.calls == ["start"]
 
 
-def test_it_stops_when_the_measurement_fails():
+def test_to_start_and_stop_twice_is_to_do_it_once():
     sensor = Sensor()
-    with pytest.raises(RuntimeError, match="broke"), Recording(sensor):
-        raise RuntimeError("broke")
+    recording = Recording(sensor)
+    for _ in range(2):
+        recording.start()
+    for _ in range(2):
+        recording.stop()
+    recording.start()
     assert sensor.calls == ["start", "stop"]
+
+
+def test_what_the_readings_need_is_known_once_it_reads():
+    recording = Recording(Sensor())
+    assert recording.needed_s(10) == 0
+    recording.start()
+    assert recording.needed_s(10) == 10.0
+    recording.stop()
+    assert recording.needed_s(10) == 0
+
+
+@pytest.mark.parametrize(("asked_s", "rested_s"), [(60.0, 60.0), (1.0, 7.5)])
+def test_a_rest_is_the_idle_baseline_and_long_enough_for_it(asked_s, rested_s):
+    sensor, slept = Sensor(), []
+    recording = Recording(sensor)
+    recording.start()
+    recording.rest(asked_s, sleep=slept.append)
+    recording.stop()
+    recording.account([Window(0.0, 1.0)], inferences=1, batch_size=1)
+    assert slept == [rested_s]
+    assert len(sensor.idle) == 1
+
+
+@pytest.mark.parametrize("sensor", [Sensor("start", SensorFailed("no")), Sensor(interval_s=None)])
+def test_without_readings_there_is_no_rest(sensor):
+    slept = []
+    recording = Recording(sensor)
+    recording.start()
+    recording.rest(60.0, sleep=slept.append)
+    assert slept == []

@@ -1,0 +1,151 @@
+"""Whole jobs through the agent's own process, beside jtop's real service on the simulated Jetson."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from gdws_agent import jtop_clocks
+from gdws_agent.errors import ClocksUnavailable
+from gdws_contract.rest import DeviceInfo, Job
+from support.agent_process import running_agent
+from support.agents import PATIENCE_S, eventually
+from support.bundles import tiny_bundle
+from support.simulated_jetson import simulated_jetson
+
+pytest.importorskip("jtop", reason="jetson-stats is not installed here: pip install jetson-stats")
+pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.timeout(300)
+
+QUICK = {"warmup_ms": 1, "warmup_max_ms": 10, "min_duration_ms": 10, "min_iterations": 10, "rounds": 2}
+#: What the board was in before a job: MAXN, clocks free.
+FOUND = (0, False)
+
+
+@pytest.fixture
+def jetson(tmp_path):
+    with simulated_jetson(tmp_path, "constant:level_w=15") as jetson:
+        yield jetson
+
+
+@pytest.fixture
+def start(tmp_path, jetson):
+    """Return a function that starts an agent on the board, or starts it again."""
+    return lambda: running_agent(tmp_path / "data", None, f"--jtop-socket={jetson.socket}")
+
+
+def seen(jetson):
+    """Return the mode, and whether the clocks are fixed, as the files of the board have it."""
+    cpu = jetson.root / "devices/system/cpu/cpu0/cpufreq"
+    fixed = (cpu / "scaling_min_freq").read_text() == (cpu / "scaling_max_freq").read_text()
+    return int((jetson.root / "simulated/nvpmodel").read_text().split()[-1]), fixed
+
+
+def submit(agent, bundle, **request):
+    form = {"bundle": ("b.gdws", bundle.read_bytes()), "request": (None, json.dumps(request), "application/json")}
+    answer = agent.client.post("/benchmark", files=form)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+def until_ended(agent, job_id):
+    deadline = time.monotonic() + 4 * PATIENCE_S
+    while True:
+        job = Job.model_validate(agent.get(f"/benchmark/{job_id}", params={"wait": 30}))
+        if job.state not in ("queued", "running"):
+            return job
+        assert time.monotonic() < deadline, job.progress
+
+
+def test_a_benchmark_records_power_heat_mode_and_that_it_is_simulated(tmp_path, jetson, start):
+    bundle = tiny_bundle(tmp_path / "b.gdws")
+    with start() as agent:
+        job_id = submit(
+            agent,
+            bundle,
+            power_modes=["MODE_30W_ALL", "MODE_10W"],
+            jetson_clocks=True,
+            protocol={"idle_ms": 1, "sustained_ms": 500},
+        )
+        job = until_ended(agent, job_id)
+        device = DeviceInfo.model_validate(agent.get("/device"))
+        log = agent.log.read_text()
+
+    assert device.simulated
+    assert job.state == "done", log
+    measured, refused = ([c for c in job.cells if c.key.power_mode == mode] for mode in ("MODE_30W_ALL", "MODE_10W"))
+    assert {cell.error.code for cell in refused} == {"power-mode-needs-reboot"}
+    assert len(measured) == len(refused) == 2
+    assert all(cell.simulated for cell in job.cells)
+    for cell in measured:
+        assert (cell.state, cell.power_mode, cell.jetson_clocks) == ("done", "MODE_30W_ALL", True), cell.error
+        power = cell.power
+        assert power.reason is None, power.reason
+        assert power.sensor == "jtop"
+        assert power.mean_w == pytest.approx(15.0, rel=0.01)
+        assert power.idle_w == pytest.approx(15.0, rel=0.01)
+        energy_mj = 15.0 * 1e3 * sum(window.duration_s for window in cell.rounds) / cell.latency.count
+        assert power.energy_per_inference_mj == pytest.approx(energy_mj, rel=0.02)
+        assert power.fps_per_watt == pytest.approx(1e3 / energy_mj, rel=0.02)
+        assert power.samples >= 10
+        assert "for the power sensor" in cell.environment["min_duration_ms"]
+        assert sum(window.duration_s for window in cell.rounds) >= 10.0
+        assert {"GPU", "EMC"} <= {clock.name for clock in cell.thermal.clocks}
+        assert any(zone.max_c > 25 for zone in cell.thermal.temperatures)
+        assert cell.sustained.duration_s >= 0.5
+        assert "EMC" in {clock.name for clock in cell.sustained.thermal.clocks}
+    assert seen(jetson) == FOUND
+    assert not (tmp_path / "data/clocks.json").exists()
+
+
+def test_an_agent_that_is_killed_gives_back_at_its_next_start(tmp_path, jetson, start):
+    bundle = tiny_bundle(tmp_path / "slow.gdws", faults={"gdws": "slow"})
+    with start() as agent:
+        submit(agent, bundle, power_modes=[2], protocol=QUICK)
+        eventually(lambda: agent.get("/benchmark")["jobs"][0]["progress"]["stage"] == "parity")
+        assert seen(jetson)[0] == 2
+        agent.process.send_signal(signal.SIGKILL)
+        agent.wait()
+        assert seen(jetson)[0] == 2
+        assert (tmp_path / "data/clocks.json").exists()
+    with start() as agent:
+        eventually(lambda: "given back" in agent.log.read_text())
+        job_id = agent.get("/benchmark")["jobs"][0]["id"]
+        agent.client.delete(f"/benchmark/{job_id}").raise_for_status()
+        assert until_ended(agent, job_id).state == "cancelled"
+
+    assert seen(jetson) == FOUND
+    assert not (tmp_path / "data/clocks.json").exists()
+
+
+def test_a_service_that_dies_costs_power_and_leaves_the_board_for_later(tmp_path, jetson, start):
+    bundle = tiny_bundle(tmp_path / "b.gdws")
+    with start() as agent:
+        job_id = submit(agent, bundle, power_modes=[3], batch_sizes=[1, 2], protocol={**QUICK, "min_duration_ms": 4000})
+        eventually(lambda: agent.get(f"/benchmark/{job_id}")["progress"]["stage"] == "measure")
+        jetson.kill()
+        job = until_ended(agent, job_id)
+
+        assert job.state == "done"
+        assert [cell.state for cell in job.cells] == ["done"] * 4
+        for cell in job.cells:
+            assert cell.latency is not None
+            assert cell.power.mean_w is None
+            assert "jtop" in cell.power.reason
+            assert "clocks-not-restored" in [flag.code for flag in cell.flags]
+        assert "not given back" in agent.log.read_text()
+
+        jetson.start()
+        after = until_ended(agent, submit(agent, bundle, protocol={**QUICK, "rounds": 2}))
+        assert {cell.power_mode for cell in after.cells} == {"MAXN"}
+
+    assert seen(jetson) == FOUND
+
+
+def test_what_can_be_known_without_connecting(tmp_path, jetson):
+    jtop_clocks.check(jetson.socket)
+    with pytest.raises(ClocksUnavailable, match="does not exist"):
+        jtop_clocks.check(tmp_path / "elsewhere.sock")
