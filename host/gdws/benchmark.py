@@ -12,20 +12,21 @@ from gdws.errors import DeviceError, DeviceUnreachable
 from gdws.files import require_writable
 from gdws.results import save_result
 from gdws_contract.archive import open_bundle
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
 
 def benchmark(
     device: DeviceClient,
     bundle: Path,
-    request: BenchmarkRequest,
+    request: BenchmarkRequest | ProfileRequest,
     *,
     out: Path | None = None,
     on_upload: Callable[[int], None] | None = None,
     on_progress: Callable[[Job], None] | None = None,
     patience_s: float = 20.0,
 ) -> BenchmarkResult:
-    """Measure ``bundle`` on ``device`` and return the result when the job has ended, well or not.
+    """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
     The bundle is sent only if the agent does not have it. The result is stored in ``out`` as each cell ends, so
     that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
@@ -89,7 +90,7 @@ def _cancelled(device: DeviceClient, job: Job) -> Job:
 
 
 def is_complete(result: BenchmarkResult) -> bool:
-    """Whether every cell was measured and passed parity."""
+    """Whether every cell was measured, and passed parity where it was looked at."""
     cells = result.job.cells
     return result.job.state == "done" and bool(cells) and all(cell.state == "done" for cell in cells)
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gdws.commands import bench, convert, demo, evaluate, inspect, nets, plan, report, train
+from gdws.commands import bench, convert, demo, evaluate, inspect, nets, plan, profile, report, train
 from gdws.commands.failures import Commands
+from gdws.commands.panels import PanelledCommand
 
 _HELP = """
 Make a pretrained convolutional network a GDWS network that is faster on the device you own, keep its
@@ -51,7 +52,8 @@ app.command("plan", short_help="Show what would become of each layer.")(plan.pla
 app.command("convert", short_help="Convert, evaluate and pack into a bundle.")(convert.convert)
 app.command("evaluate", short_help="Natural and robust accuracy of a network.")(evaluate.evaluate)
 app.command("inspect", short_help="Check a bundle and tell what is in it.")(inspect.inspect)
-app.command("bench", short_help="Measure a bundle on a device.")(bench.bench)
+app.command("bench", cls=PanelledCommand, short_help="Measure a bundle on a device.")(bench.bench)
+app.command("profile", cls=PanelledCommand, short_help="Show where a network spends its time.")(profile.profile)
 app.command("report", short_help="Write a report from results.")(report.report)
 app.command("nets", short_help="List the networks known by name.")(nets.nets)
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from gdws.errors import DeviceProtocolError, DeviceRefused, DeviceUnreachable
 from gdws_contract.parsing import first_fault
 from gdws_contract.problems import Problem
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import (
     API_VERSION,
     FINAL_STATES,
@@ -116,9 +117,10 @@ class DeviceClient:
         """Remove a stored bundle."""
         self._request("DELETE", f"/models/{model_id}")
 
-    def submit(self, request: BenchmarkRequest) -> Job:
-        """Queue a benchmark of a stored bundle."""
-        return self._send("POST", "/benchmark", Job, json=request.model_dump(mode="json"))
+    def submit(self, request: BenchmarkRequest | ProfileRequest) -> Job:
+        """Queue a benchmark of a stored bundle, or a profile of one of its networks, which is followed like one."""
+        path = "/profile" if isinstance(request, ProfileRequest) else "/benchmark"
+        return self._send("POST", path, Job, json=request.model_dump(mode="json"))
 
     def jobs(self) -> list[Job]:
         """All benchmarks, newest first, without their cells."""

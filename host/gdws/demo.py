@@ -37,14 +37,12 @@ class DemoSettings:
 #: Data-aware at the ranks where a compiled runtime gains, beside the paper's method at the same ranks and at those that
 #: keep the accuracy. On the CPU the layout without a gather is faster at the same MACs.
 RECIPES = (
-    Recipe(mean_rank=1, layout="stacked", method="data-aware"),
-    Recipe(mean_rank=2, layout="stacked", method="data-aware"),
-    Recipe(mean_rank=2, layout="stacked"),
-    Recipe(mean_rank=4, layout="stacked"),
+    *(Recipe(mean_rank=rank, layout="stacked", method="data-aware") for rank in (1, 2, 3)),
+    *(Recipe(mean_rank=rank, layout="stacked") for rank in (2, 4)),
 )
 FULL = DemoSettings(RECIPES, alphas=64, calibration=1024, test=300, verification=64)
 QUICK = DemoSettings(
-    RECIPES[1:3],
+    RECIPES[1:4:2],
     alphas=16,
     calibration=128,
     test=50,

@@ -11,6 +11,7 @@ from gdws.client import DeviceClient
 from gdws.errors import DeviceProtocolError, DeviceRefused, DeviceUnreachable
 from gdws.results import load_result
 from gdws_contract.problems import Problem
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 from support.benchmark_results import DENSE, KEPT, cell, parity_failed_cell, result
 from support.fake_agent import FakeAgent, make_bundle
@@ -132,3 +133,13 @@ def test_a_job_that_did_not_run_to_its_end_is_a_failure_of_the_device() -> None:
     found = failure(stopped, "local")
     assert found is not None
     assert (str(found), found.hint, found.exit_code) == ("the job is failed: the worker died", "see the log", 3)
+
+
+def test_a_profile_goes_the_same_way(tmp_path: Path) -> None:
+    bundle = tmp_path / "model.gdws"
+    asked = ProfileRequest(model_id=make_bundle(bundle), variant="dense")
+    with FakeAgent([("done", [FIRST])]) as agent, DeviceClient(agent.url) as device:
+        measured = benchmark(device, bundle, asked, out=tmp_path / "p.json", patience_s=0)
+    assert agent.profiles == [asked]
+    assert agent.uploads == [bundle.read_bytes()]
+    assert load_result(tmp_path / "p.json") == measured

@@ -15,18 +15,22 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gdws import nets
+from gdws.algorithms.plan import Plan
 from gdws.cli import app
 from gdws.results import load_result, save_result
 from gdws.train import TrainSettings
+from gdws_contract.archive import open_bundle
+from gdws_contract.engines import EngineOptions
 from gdws_contract.problems import Problem
-from gdws_contract.rest import BenchmarkResult
-from support.benchmark_results import CUT, DENSE, KEPT, cell, parity_failed_cell, result
+from gdws_contract.profiles import LayerProfile, LayerTime
+from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell
+from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, parity_failed_cell, result
 from support.fake_agent import FakeAgent, make_bundle
 from support.tiny import tiny_checkpoint
 
 FIRST = cell(DENSE, DENSE, 1)
 SECOND = cell(KEPT, DENSE, 1)
-COMMANDS = ("demo", "train", "plan", "convert", "evaluate", "inspect", "bench", "report", "nets")
+COMMANDS = ("demo", "train", "plan", "convert", "evaluate", "inspect", "bench", "profile", "report", "nets")
 
 
 def gdws(*arguments: object) -> Result:
@@ -74,6 +78,16 @@ def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
     assert gdws(*arguments).exit_code == 2
 
 
+def test_bench_shows_what_everybody_needs_before_what_few_do() -> None:
+    shown = gdws("bench", "--help").stdout
+    sections = ["\nOptions:", "\nHow long and how exactly", "\nPower modes, energy and heat", "\nHow engines are built"]
+    places = [shown.index(section) for section in sections]
+    assert places == sorted(places)
+    for option, section in [("--batch", 0), ("--rounds", 1), ("--power-mode", 2), ("--builds", 3)]:
+        place = shown.rindex(f"  {option} ")
+        assert places[section] < place < [*places, len(shown)][section + 1]
+
+
 def test_version() -> None:
     assert gdws("--version").stdout == "gdws 0.1.0\n"
 
@@ -114,6 +128,39 @@ def test_bench_prints_a_table_and_the_verdict(bundle: Path, tmp_path: Path) -> N
 def test_bench_is_exit_0_if_all_is_well(bundle: Path, tmp_path: Path) -> None:
     with FakeAgent([("done", [FIRST, SECOND])]) as agent:
         assert gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json").exit_code == 0
+
+
+def test_everything_that_a_jetson_can_be_asked_is_sent(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("done", [FIRST, SECOND])]) as agent:
+        gdws(
+            "bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json", "-q",
+            "--power-mode", "MAXN", "--power-mode", "2", "--jetson-clocks", "--idle", 10, "--sustained", 300,
+            "--builds", 5, "--build-timeout", 60, "--optimization-level", 4, "--workspace", 512, "--dynamic-batch",
+            "--cuda-graph", "--dla-core", 1, "--no-gpu-fallback",
+        )  # fmt: skip
+    (request,) = agent.requests
+    assert request.power_modes == ["MAXN", 2]
+    assert request.jetson_clocks is True
+    assert (request.protocol.idle_ms, request.protocol.sustained_ms) == (10_000.0, 300_000.0)
+    assert request.engine == EngineOptions(
+        builds=5,
+        build_timeout_s=60.0,
+        optimization_level=4,
+        workspace_mib=512,
+        dynamic_batch=True,
+        cuda_graph=True,
+        dla_core=1,
+        gpu_fallback=False,
+    )
+
+
+def test_what_is_not_asked_is_left_to_the_device(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("done", [FIRST, SECOND])]) as agent:
+        gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json", "-q")
+        gdws("bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json", "-q", "--no-jetson-clocks")
+    first, second = agent.requests
+    assert first == BenchmarkRequest(model_id=first.model_id)
+    assert (first.jetson_clocks, second.jetson_clocks) == (None, False)
 
 
 def test_bench_json_is_the_result_alone(bundle: Path, tmp_path: Path) -> None:
@@ -183,6 +230,11 @@ def test_a_refusal_shows_field_and_hint(bundle: Path, tmp_path: Path) -> None:
         (["--min-duration", "-1"], "protocol.min_duration_ms"),
         (["--variants", "a b"], "variants[0]"),
         (["--precision", "fp32,"], "precisions[1]"),
+        (["--power-mode", "99"], "power_modes[0]"),
+        (["--power-mode", "MAXN", "--power-mode", "MAXN"], "power_modes"),
+        (["--idle", "-1"], "protocol.idle_ms"),
+        (["--builds", "0"], "engine.builds"),
+        (["--optimization-level", "6"], "engine.optimization_level"),
     ],
 )
 def test_bad_requests_are_exit_2_before_any_agent_is_asked(bundle: Path, options: list[str], words: str) -> None:
@@ -213,6 +265,72 @@ def test_ctrl_c_cancels_keeps_and_is_exit_130(bundle: Path, tmp_path: Path, numb
     assert "Traceback" not in rest
     assert agent.cancelled == ["job-1"]
     assert load_result(tmp_path / "r.json").partial
+
+
+# profile
+
+
+def profiled(**fields: object) -> Cell:
+    layers = [
+        LayerTime(name="conv1/Conv + Relu", source="conv1", kind="Conv", mean_ms=3.0, share=0.75),
+        LayerTime(name="Flatten", mean_ms=1.0, share=0.25),
+    ]
+    profile = LayerProfile(tool="a profiler", iterations=50, total_ms=4.0, layers=layers)
+    return FIRST.model_copy(update={"latency": None, "fps": None, "profile": profile, **fields})
+
+
+def test_profile_prints_layers_with_sources_and_bars(bundle: Path, tmp_path: Path) -> None:
+    with FakeAgent([("running", []), ("done", [profiled()])]) as agent:
+        found = gdws(
+            "profile", bundle, "--device", agent.url, "--variant", "dense", "--backend", "onnxruntime", "--batch", 4,
+            "--precision", "fp16", "--iterations", 9, "--threads", 2, "--dla-core", 1, "--out", tmp_path / "p.json",
+        )  # fmt: skip
+    (asked,) = agent.profiles
+    assert (asked.variant, asked.backend, asked.precision, asked.batch_size) == ("dense", "onnxruntime", "fp16", 4)
+    assert (asked.options.iterations, asked.threads, asked.engine.dla_core) == (9, 2, 1)
+    assert found.exit_code == 0, found.output
+    assert "2 layers, 4.00 ms together" in found.stdout
+    (line,) = [line for line in found.stdout.splitlines() if line.startswith("conv1/Conv + Relu")]
+    assert line.split()[3:7] == ["conv1", "Conv", "3.00", "75.0"]
+    assert line.rstrip().endswith("█" * 20)
+    assert "wrote" in found.stderr
+    assert load_result(tmp_path / "p.json").job.cells == [profiled()]
+
+
+def test_profile_without_out_writes_nothing(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with FakeAgent([("done", [profiled()])]) as agent:
+        found = gdws("profile", bundle, "--device", agent.url, "--by-source", "-q")
+    assert "(none)" in found.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [bundle.name]
+
+
+def test_profile_json_is_the_result_alone(bundle: Path) -> None:
+    with FakeAgent([("done", [profiled()])]) as agent:
+        found = gdws("profile", bundle, "--device", agent.url, "--json", "-q")
+    assert BenchmarkResult.model_validate_json(found.stdout).job.cells == [profiled()]
+
+
+def test_a_profile_that_failed_is_exit_1_with_the_reason(bundle: Path) -> None:
+    with FakeAgent([("done", [failed_cell(DENSE, 1, "onnxruntime-cuda cannot time single layers")])]) as agent:
+        found = gdws("profile", bundle, "--device", agent.url, "-q")
+    assert found.exit_code == 1
+    assert "cannot time single layers" in found.stderr
+
+
+def test_a_profile_job_that_ended_early_is_exit_3(bundle: Path) -> None:
+    with FakeAgent([("cancelled", [])]) as agent:
+        assert_failed(gdws("profile", bundle, "--device", agent.url, "-q"), 3, "the job is cancelled")
+    with FakeAgent([("done", [])]) as agent:
+        assert_failed(gdws("profile", bundle, "--device", agent.url, "-q"), 3, "without a result")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(["--batch", "0"], "batch_size"), (["--iterations", "0"], "iterations")]
+)
+def test_a_bad_profile_is_exit_2_before_any_agent_is_asked(bundle: Path, options: list[str], words: str) -> None:
+    found = gdws("profile", bundle, "--device", "http://127.0.0.1:9", *options)
+    assert_failed(found, 2, words, "gdws profile --help")
 
 
 # report
@@ -325,6 +443,21 @@ def test_a_network_without_an_eligible_layer_is_an_answer(checkpoint: Path, tmp_
     )  # fmt: skip
     assert found.exit_code == 0, found.output
     assert "mean-rank-1 has no layer that GDWS can replace" in found.stderr
+
+
+def test_convert_by_both_methods(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.gdws"
+    ended = gdws(
+        "convert", checkpoint, "--mean-rank", 1, "--method", "weights", "--method", "data-aware", "--alphas", 0,
+        "--calibration", 12, "--iterations", 1, "--images", 0, "--verification", 4, "--out", out, "--json", "-q",
+    )  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.stdout)["variants"] == ["dense", "mean-rank-1", "data-rank-1"]
+    with open_bundle(out) as bundle:
+        made = bundle.manifest.variant("data-rank-1")
+        assert made.method == "data-aware, mean_rank=1, fitted to 12 images, gather"
+        plan = Plan.from_json(bundle.read(made.plan))
+    assert plan.calibration.images == 12
 
 
 def test_convert_wants_something_to_do(checkpoint: Path, tmp_path: Path) -> None:

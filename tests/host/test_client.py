@@ -15,6 +15,7 @@ import pytest
 from gdws.client import DeviceClient
 from gdws.errors import DeviceProtocolError, DeviceRefused, DeviceUnreachable
 from gdws_contract.problems import CONTENT_TYPE, Problem
+from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, Health
 from support.benchmark_results import DENSE, KEPT, MODEL_ID, cell, device, result
 
@@ -297,3 +298,22 @@ def test_something_else_listens(says: bytes, error: type[Exception]) -> None:
 def test_cells_travel_whole() -> None:
     job = JOB.model_copy(update={"cells": [cell(DENSE, DENSE, 1)]})
     assert answering(job.model_dump(mode="json")).job("job-1") == job
+
+
+@pytest.mark.parametrize(
+    ("request_", "path"),
+    [
+        (BenchmarkRequest(model_id="a" * 64), "/benchmark"),
+        (ProfileRequest(model_id="a" * 64, variant="dense"), "/profile"),
+    ],
+)
+def test_each_kind_of_request_goes_its_way(request_: BenchmarkRequest | ProfileRequest, path: str) -> None:
+    sent: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(202, json=JOB.model_dump(mode="json"))
+
+    assert client_of(handler).submit(request_) == JOB
+    assert [each.url.path for each in sent] == [path]
+    assert type(request_).model_validate_json(sent[0].content) == request_

@@ -72,6 +72,8 @@ def stage(job: Job) -> str:
     words = [progress.stage if progress.cell is None else f"{progress.stage} {progress.cell.variant}"]
     if progress.cell is not None:
         words.append(f"batch {progress.cell.batch_size}")
+        if progress.cell.power_mode is not None:
+            words.append(f"power mode {progress.cell.power_mode}")
     if progress.round is not None and progress.rounds is not None:
         words.append(f"round {progress.round} of {progress.rounds}")
     return ", ".join(words)
@@ -80,9 +82,13 @@ def stage(job: Job) -> str:
 def summary(cell: Cell) -> str:
     """A cell that has ended, in a line."""
     key = cell.key
-    what = f"{key.variant}, {key.backend}, {key.precision}, batch {key.batch_size}"
+    mode = "" if key.power_mode is None else f", power mode {key.power_mode}"
+    what = f"{key.variant}, {key.backend}, {key.precision}, batch {key.batch_size}{mode}"
     if cell.latency is not None:
         return f"{what}: {text.milliseconds(cell.latency.median_ms)} median, {text.significant(cell.fps)} FPS"
+    if cell.profile is not None:
+        layers = text.plural(len(cell.profile.layers), "layer")
+        return f"{what}: {layers}, {text.milliseconds(cell.profile.total_ms)} together"
     if cell.parity is not None and not cell.parity.passed:
         return f"{what}: failed parity ({'; '.join(cell.parity.reasons)})"
     if cell.error is not None:

@@ -20,7 +20,8 @@ def doubts(facts: Facts) -> tuple[str, ...]:
         found.append(f"The run was stopped early: {len(timed)} of {text.plural(len(measured), 'cell')} were timed.")
     found += _untimed(facts, [m for m in measured if m.state == "parity_failed"], "failed parity and was not timed")
     told = ("parity_failed", "not_measured") if facts.partial else ("parity_failed",)
-    found += _untimed(facts, [m for m in measured if m.latency is None and m.state not in told], "has no times")
+    untimed = [m for m in measured if m.latency is None and m.profile is None]
+    found += _untimed(facts, [m for m in untimed if m.state not in told], "has no times")
     flagged = [m for m in timed if m.flags]
     if flagged:
         codes = text.listed(sorted({flag.code for m in flagged for flag in m.flags}))

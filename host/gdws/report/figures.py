@@ -7,13 +7,29 @@ cannot differ in a figure.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import TypeVar
 
 from gdws.intervals import wilson
 from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest, Tool, Variant, Verification
-from gdws_contract.measures import Build, Flag, LatencySummary, Parity, Power, Proportion, SpeedUp
-from gdws_contract.rest import BenchmarkResult, Cell, CellKey, DeviceInfo, Job, Protocol
+from gdws_contract.measures import (
+    Build,
+    DeviceLatency,
+    Flag,
+    LatencySummary,
+    Parity,
+    Power,
+    Proportion,
+    SpeedUp,
+    Sustained,
+)
+from gdws_contract.profiles import LayerProfile
+from gdws_contract.rest import BenchmarkResult, Cell, CellKey, DeviceInfo, Job, PowerMode, Protocol
+from gdws_contract.thermal import Thermal
+
+_T = TypeVar("_T", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -23,10 +39,28 @@ class Setting:
     backend: str
     precision: str
     batch_size: int
+    power_mode: PowerMode | None = None
 
     def cell(self, variant: str) -> CellKey:
         """The key of ``variant``'s cell."""
-        return CellKey(variant=variant, backend=self.backend, precision=self.precision, batch_size=self.batch_size)
+        return CellKey(
+            variant=variant,
+            backend=self.backend,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            power_mode=self.power_mode,
+        )
+
+    @property
+    def mode(self) -> str | None:
+        """The power mode that was asked for: its name, or its number in words."""
+        return f"power mode {self.power_mode}" if isinstance(self.power_mode, int) else self.power_mode
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Batch size, backend and precision, and the power mode where one was asked for."""
+        words = (f"batch {self.batch_size}", self.backend, self.precision)
+        return words if self.mode is None else (*words, self.mode)
 
 
 @dataclass(frozen=True)
@@ -73,7 +107,10 @@ class VariantFacts:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One variant in one setting on the device; without ``latency``, ``reason`` says why there is none."""
+    """One variant in one setting on the device; without ``latency``, ``reason`` says why there is none.
+
+    ``power_mode`` and ``jetson_clocks`` are what was in force, as far as it is known.
+    """
 
     variant: str
     is_baseline: bool
@@ -88,6 +125,12 @@ class Measurement:
     parity: Parity | None
     power: Power | None
     build: Build | None
+    device_latency: DeviceLatency | None
+    sustained: Sustained | None
+    power_mode: str | None
+    jetson_clocks: bool | None
+    thermal: Thermal | None
+    profile: LayerProfile | None
     flags: tuple[Flag, ...]
     simulated: bool
 
@@ -111,6 +154,7 @@ class Circumstances:
     environment: dict[str, str]
     scopes: tuple[str, ...]
     power_reasons: tuple[str, ...]
+    power: str | None
     verification: Verification
     provenance: dict[str, object]
 
@@ -171,12 +215,14 @@ def accuracy_change(baseline: Proportion, variant: Proportion) -> Change:
 
 
 def _settings(job: Job) -> tuple[Setting, ...]:
-    """The settings of the cells, and those that were asked for, backends and precisions as asked, batches rising."""
+    """The settings of the cells and those asked for: modes, backends and precisions as asked, batches rising."""
     cells = [cell.key for cell in job.cells]
+    asked_modes: list[PowerMode | None] = [None] if job.request.power_modes is None else [*job.request.power_modes]
+    modes = _distinct([*asked_modes, *(key.power_mode for key in cells)])
     backends = _distinct([*(job.request.backends or []), *(key.backend for key in cells)])
     precisions = _distinct([*job.request.precisions, *(key.precision for key in cells)])
     batches = sorted({*job.request.batch_sizes, *(key.batch_size for key in cells)})
-    return tuple(Setting(b, p, n) for b in backends for p in precisions for n in batches)
+    return tuple(Setting(b, p, n, mode) for mode, b, p, n in product(modes, backends, precisions, batches))
 
 
 def _requested(job: Job, manifest: Manifest) -> list[str]:
@@ -240,6 +286,12 @@ def _measurement(cell: Cell | None, variant: str, setting: Setting, result: Benc
         parity=cell.parity if cell else None,
         power=cell.power if cell else None,
         build=cell.build if cell else None,
+        device_latency=cell.device_latency if cell else None,
+        sustained=cell.sustained if cell else None,
+        power_mode=cell.power_mode if cell else None,
+        jetson_clocks=cell.jetson_clocks if cell else None,
+        thermal=cell.thermal if cell else None,
+        profile=cell.profile if cell else None,
         flags=tuple(cell.flags) if cell else (),
         simulated=result.device.simulated or bool(cell and cell.simulated),
     )
@@ -255,6 +307,8 @@ def _reason(cell: Cell | None, result: BenchmarkResult) -> str | None:
         return "the agent sent no result" if result.job.state == "done" else f"the job was {result.job.state} first"
     if cell.latency is not None:
         return None
+    if cell.profile is not None:
+        return "its layers were timed in place of the whole"
     if cell.error is not None:
         return cell.error.detail or cell.error.title
     if cell.parity is not None and not cell.parity.passed:
@@ -291,9 +345,17 @@ def _circumstances(result: BenchmarkResult) -> Circumstances:
         environment=_shared_environment(job.cells),
         scopes=_distinct([cell.latency.scope for cell in job.cells if cell.latency is not None]),
         power_reasons=_distinct([power.reason for power in powers if power.mean_w is None and power.reason]),
+        power=_power_in_words(powers),
         verification=manifest.verification,
         provenance=manifest.provenance,
     )
+
+
+def _power_in_words(powers: Sequence[Power]) -> str | None:
+    """Which sensor gave figures, and why there are none where there are none."""
+    sensors = _distinct([f"sensor {power.sensor}" for power in powers if power.mean_w is not None])
+    reasons = _distinct([power.reason for power in powers if power.mean_w is None and power.reason])
+    return "; ".join([*sensors, *reasons]) or None
 
 
 def _runtime(cell: Cell) -> str:
@@ -315,6 +377,6 @@ def _ratio(before: int | None, after: int | None) -> float | None:
     return before / after if before is not None and after else None
 
 
-def _distinct(values: Sequence[str]) -> tuple[str, ...]:
+def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:
     """Each value once, in order of first appearance."""
     return tuple(dict.fromkeys(values))

@@ -13,13 +13,16 @@ from pydantic import TypeAdapter
 from gdws.report.figures import Facts, Measurement
 from gdws.report.summary import Summary
 
-#: History of the format: 1, first version.
+#: History of the format: 1, first version. Fields may be added within a version.
 SCHEMA_VERSION = 1
 
 _COLUMNS = (
     "bundle", "device", "simulated", "variant", "backend", "precision", "batch_size", "state", "reason",
     "count", "median_ms", "mean_ms", "p90_ms", "p95_ms", "p99_ms", "fps", "speedup", "speedup_low", "speedup_high",
     "natural", "robust", "device_natural", "device_robust", "parity", "parameters", "macs", "power_w", "flags",
+    "power_mode", "jetson_clocks", "power_reason", "idle_w", "energy_mj", "energy_low_mj", "energy_high_mj",
+    "net_energy_mj", "fps_per_watt", "throttled", "temperature_max_c", "h2d_ms", "compute_ms", "d2h_ms", "burst_fps",
+    "sustained_fps", "build_s", "engine_bytes", "builds", "builds_best_ms", "builds_worst_ms",
 )  # fmt: skip
 
 
@@ -72,6 +75,38 @@ def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
         "macs": variant.macs,
         "power_w": m.power.mean_w if m.power else None,
         "flags": " ".join(flag.code for flag in m.flags),
+        "power_mode": m.power_mode if m.power_mode is not None else m.setting.power_mode,
+        "jetson_clocks": m.jetson_clocks,
+        **_device_row(m),
+    }
+
+
+def _device_row(m: Measurement) -> dict[str, Any]:
+    """What a device may tell besides times; the times by its own clock are medians."""
+    power, sustained, device, build = m.power, m.sustained, m.device_latency, m.build
+    energy = power.energy_interval if power else None
+    spread = build.spread if build else None
+    temperatures = [zone.max_c for zone in m.thermal.temperatures] if m.thermal else []
+    return {
+        "power_reason": power.reason if power else None,
+        "idle_w": power.idle_w if power else None,
+        "energy_mj": power.energy_per_inference_mj if power else None,
+        "energy_low_mj": energy.low if energy else None,
+        "energy_high_mj": energy.high if energy else None,
+        "net_energy_mj": power.net_energy_per_inference_mj if power else None,
+        "fps_per_watt": power.fps_per_watt if power else None,
+        "throttled": m.thermal.throttled if m.thermal else None,
+        "temperature_max_c": max(temperatures, default=None),
+        "h2d_ms": device.h2d.median_ms if device else None,
+        "compute_ms": device.compute.median_ms if device else None,
+        "d2h_ms": device.d2h.median_ms if device else None,
+        "burst_fps": sustained.burst_fps if sustained else None,
+        "sustained_fps": sustained.sustained_fps if sustained else None,
+        "build_s": build.time_s if build else None,
+        "engine_bytes": build.size_bytes if build else None,
+        "builds": spread.count if spread else None,
+        "builds_best_ms": spread.best_ms if spread else None,
+        "builds_worst_ms": spread.worst_ms if spread else None,
     }
 
 

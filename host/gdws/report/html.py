@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jinja2
 from markupsafe import Markup
@@ -12,7 +12,8 @@ from gdws.report import text
 from gdws.report.figures import Setting
 from gdws.report.plots import Plot, accuracy_against_speed, latency_by_batch
 from gdws.report.summary import Summary
-from gdws.report.verdict import TOLERANCE_POINTS
+from gdws.report.tables import Table, device_tables, layer_profiles
+from gdws.report.verdict import TOLERANCE_POINTS, is_profile
 from gdws_contract import __version__
 
 #: What an outcome is called at a glance; the sentence beside it says more.
@@ -32,6 +33,9 @@ class Section:
     anchor: str
     accuracy_plot: Plot | None
     latency_plots: tuple[Plot, ...]
+    tables: tuple[Table, ...]
+    profiles: tuple[Table, ...]
+    is_profile: bool
 
 
 def render_html(summaries: Sequence[Summary]) -> str:
@@ -53,23 +57,28 @@ def render_html(summaries: Sequence[Summary]) -> str:
 def _section(summary: Summary, index: int) -> Section:
     facts, key = summary.facts, f"r{index}"
     first = facts.settings[0] if facts.settings else None
-    groups = dict.fromkeys((setting.backend, setting.precision) for setting in facts.settings)
+    groups: dict[Setting, list[Setting]] = {}
+    for setting in facts.settings:
+        groups.setdefault(replace(setting, batch_size=1), []).append(setting)
     latency = [
-        latency_by_batch(facts, backend=backend, precision=precision, key=f"{key}-latency{number}")
-        for number, (backend, precision) in enumerate(groups)
+        latency_by_batch(facts, settings, key=f"{key}-latency{number}")
+        for number, settings in enumerate(groups.values())
     ]
     return Section(
         summary=summary,
         anchor=f"result-{index + 1}",
         accuracy_plot=accuracy_against_speed(facts, first, key=f"{key}-accuracy") if first else None,
         latency_plots=tuple(plot for plot in latency if plot is not None),
+        tables=device_tables(facts),
+        profiles=layer_profiles(facts),
+        is_profile=is_profile(facts),
     )
 
 
 def _all_settings(summaries: Sequence[Summary]) -> list[Setting]:
     """The settings of all results, each once, batches rising, for the comparison of several."""
     settings = dict.fromkeys(setting for summary in summaries for setting in summary.facts.settings)
-    return sorted(settings, key=lambda setting: (setting.backend, setting.precision, setting.batch_size))
+    return sorted(settings, key=lambda s: (str(s.power_mode or ""), s.backend, s.precision, s.batch_size))
 
 
 def _environment() -> jinja2.Environment:

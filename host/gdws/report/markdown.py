@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from gdws.report import text
 from gdws.report.figures import Change, Circumstances, Facts, Measurement, Setting, VariantFacts
 from gdws.report.summary import Summary
+from gdws.report.tables import Table, device_tables, layer_profiles
+from gdws.report.verdict import is_profile
 from gdws_contract.measures import Parity, Proportion
 
 #: What Markdown or the HTML inside it would take for markup.
@@ -43,12 +45,21 @@ def _result(summary: Summary) -> list[str]:
     lines += [f"- {escape(verdict.sentence)}" for verdict in summary.verdicts[1:]]
     if summary.doubts:
         lines += ["", "Before you trust the figures:", "", *(f"- {escape(doubt)}" for doubt in summary.doubts)]
-    lines += ["", "## The networks", "", *_networks(facts)]
-    lines += ["", "## Every measurement", ""]
-    for setting in facts.settings:
-        lines += [*_measurements(facts, setting), ""]
+    lines += ["", "## The networks", "", *_networks(facts), ""]
+    if not is_profile(facts):
+        lines += ["## Every measurement", ""]
+        for setting in facts.settings:
+            lines += [*_measurements(facts, setting), ""]
+    for each in device_tables(facts):
+        lines += [f"## {escape(each.title)}", "", *_grid(each), escape(each.note), ""]
+    profiles = layer_profiles(facts)
+    if profiles:
+        lines += ["## Time layer by layer", ""]
+    for each in profiles:
+        summary_line = f"<details><summary>{_html(each.title)}</summary>"
+        lines += [summary_line, "", *_grid(each), escape(each.note), "", "</details>", ""]
     if any(variant.layers for variant in facts.variants):
-        lines += ["## Layer by layer", ""]
+        lines += ["## The networks layer by layer", ""]
     for variant in facts.variants:
         lines += _layers(variant)
     return [*lines, "## How it was measured", "", *_circumstances(facts), ""]
@@ -115,8 +126,24 @@ def _measurements(facts: Facts, setting: Setting) -> list[str]:
                 escape("; ".join(notes)),
             ]
         )
-    title = f"**Batch {setting.batch_size}**, {escape(setting.backend)}, {escape(setting.precision)}"
+    first, *others = setting.words
+    title = ", ".join([f"**{escape(first.capitalize())}**", *(escape(word) for word in others)])
     return [title, "", *table(header, rows, words=["Notes"])]
+
+
+def _grid(grid: Table) -> list[str]:
+    """The lines of each group of ``grid``, each below its heading."""
+    lines = []
+    for heading, rows in grid.groups:
+        cells = [
+            [escape(row.name), *(escape(cell) for cell in row.cells)]
+            if row.reason is None
+            else [escape(row.name), *[text.UNKNOWN] * (len(grid.columns) - 1), escape(row.reason)]
+            for row in rows
+        ]
+        lines += [*([f"**{escape(heading)}**", ""] if heading else [])]
+        lines += [*table([grid.first, *grid.columns], cells, words=grid.words), ""]
+    return lines
 
 
 def _layers(variant: VariantFacts) -> list[str]:
@@ -157,7 +184,7 @@ def _circumstances(facts: Facts) -> list[str]:
             f"at least {p.min_duration_ms:g} ms and {text.whole(p.min_iterations)} inferences per cell"
         ),
         "A time covers": "; ".join(c.scopes) or text.UNKNOWN,
-        "Power": "; ".join(c.power_reasons) or "see the measurements",
+        "Power": c.power or text.UNKNOWN,
         "Verification": f"{text.whole(c.verification.count)} inputs: {c.verification.data}{attack}",
         "Bundle": f"{facts.name}, {c.bundle_id}, written by {c.bundle_tool.name} {c.bundle_tool.version}",
         "Job": f"{c.job_id}, {c.job_state}, {c.started_at or text.UNKNOWN} to {c.finished_at or text.UNKNOWN}",

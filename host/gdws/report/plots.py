@@ -75,15 +75,16 @@ def accuracy_against_speed(facts: Facts, setting: Setting, *, key: str) -> Plot 
     return Plot(to_svg(figure, alt=alt, key=key), alt)
 
 
-def latency_by_batch(facts: Facts, *, backend: str, precision: str, key: str) -> Plot | None:
-    """Median latency of each network as a bar with a whisker to the 95th percentile, a panel a batch size.
+def latency_by_batch(facts: Facts, settings: Sequence[Setting], *, key: str) -> Plot | None:
+    """Median latency of each network as a bar with a whisker to the 95th percentile, a panel a setting.
 
-    ``key`` must differ between the plots of one page. None if there is nothing to show.
+    ``settings`` differ in the batch size alone. ``key`` must differ between the plots of one page.
+    None if there is nothing to show.
     """
     panels: list[tuple[Setting, list[tuple[Measurement, LatencySummary]]]] = []
-    for setting in facts.settings:
+    for setting in settings:
         timed = [(m, m.latency) for m in facts.at(setting) if m.latency is not None]
-        if timed and (setting.backend, setting.precision) == (backend, precision):
+        if timed:
             panels.append((setting, timed))
     if not panels:
         return None
@@ -92,7 +93,8 @@ def latency_by_batch(facts: Facts, *, backend: str, precision: str, key: str) ->
     figure, all_axes = new_figure(height_in=height_in, ratios=[count + 0.6 for count in rows])
     for axes, (setting, timed) in zip(all_axes, panels, strict=True):
         _draw_bars(axes, timed)
-        axes.set_title(f"batch {setting.batch_size}", loc="left", fontsize=FONT_PT, color=INK, fontweight="bold")
+        title = ", ".join(word for word in (f"batch {setting.batch_size}", setting.mode) if word)
+        axes.set_title(title, loc="left", fontsize=FONT_PT, color=INK, fontweight="bold", parse_math=False)
     all_axes[-1].set_xlabel("median latency (ms), whisker to p95")
     shown = "; ".join(
         f"batch {setting.batch_size}: "

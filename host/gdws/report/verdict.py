@@ -45,13 +45,22 @@ def headline(facts: Facts) -> str:
     if not judged:
         return "Nothing was measured, so there is no verdict."
     simulated = any(measurement.simulated for measurement in facts.measurements)
-    prefix = "On a simulated device, whose times describe no hardware: " if simulated else ""
+    prefix = "On a simulated device, whose times and power describe no hardware: " if simulated else ""
+    if is_profile(facts):
+        return f"{prefix}Layers were timed one by one, and no network as a whole, so there is no verdict on speed."
     return prefix + judged[0].sentence
 
 
+def is_profile(facts: Facts) -> bool:
+    """Whether layers were timed in place of the whole networks."""
+    return any(m.profile is not None for m in facts.measurements) and all(m.latency is None for m in facts.measurements)
+
+
 def place(facts: Facts, setting: Setting) -> str:
-    """``at batch 1``, with backend and precision where the result has several."""
+    """``at batch 1``, with power mode, backend and precision where the result has several."""
     words = [f"at batch {setting.batch_size}"]
+    if len({s.power_mode for s in facts.settings}) > 1:
+        words.append(f"in {setting.mode or 'the power mode as found'}")
     if len({s.backend for s in facts.settings}) > 1:
         words.append(f"on {setting.backend}")
     if len({s.precision for s in facts.settings}) > 1:

@@ -13,6 +13,7 @@ from support.benchmark_results import (
     failed_cell,
     parity,
     parity_failed_cell,
+    profiled_cell,
     proportion,
     result,
 )
@@ -63,3 +64,7 @@ def test_accuracy_that_differs_on_the_device_is_said() -> None:
     cells = [cell(DENSE, DENSE, 1), cell(KEPT, DENSE, 1).model_copy(update={"parity": changed})]
     (doubt,) = doubts(facts(result([DENSE, KEPT], cells=cells)))
     assert "101 of 128 adversarial inputs correctly on the device, and 119 of 128 on the host" in doubt
+
+
+def test_profiled_networks_are_not_missing() -> None:
+    assert doubts(facts(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)]))) == ()

@@ -18,9 +18,11 @@ from support.benchmark_results import (
     SLOW,
     cell,
     failed_cell,
+    jetson_result,
     layer,
     manifest,
     parity_failed_cell,
+    profiled_cell,
     proportion,
     result,
 )
@@ -128,3 +130,44 @@ def test_the_interval_of_a_change_is_newcombes() -> None:
     assert change.points == pytest.approx(20.0)
     assert change.low == pytest.approx(5.24, abs=0.01)
     assert change.high == pytest.approx(33.39, abs=0.01)
+
+
+def test_each_power_mode_is_a_setting_with_its_own_baseline() -> None:
+    found = facts(jetson_result([DENSE, KEPT], modes=("MAXN", 2)))
+    assert [setting.words for setting in found.settings] == [
+        ("batch 1", "tensorrt", "fp16", "MAXN"),
+        ("batch 1", "tensorrt", "fp16", "power mode 2"),
+    ]
+    for setting in found.settings:
+        assert [(m.variant, m.is_baseline) for m in found.at(setting)] == [("dense", True), ("mean-rank-4", False)]
+        assert all(m.latency is not None for m in found.at(setting))
+    assert [m.power_mode for m in found.measurements] == ["MAXN", "MAXN", "MODE_15W", "MODE_15W"]
+
+
+def test_a_mode_that_was_asked_for_and_not_reached_is_a_setting_too() -> None:
+    whole = jetson_result([DENSE, KEPT], modes=("MAXN", 2))
+    job = whole.job.model_copy(update={"cells": whole.job.cells[:2]})
+    found = facts(whole.model_copy(update={"job": job}))
+    assert [(m.setting.power_mode, m.state) for m in found.measurements] == [
+        ("MAXN", "done"),
+        ("MAXN", "done"),
+        (2, "not_measured"),
+        (2, "not_measured"),
+    ]
+
+
+def test_without_power_modes_none_is_named() -> None:
+    (setting,) = facts(result([DENSE, KEPT])).settings
+    assert (setting.mode, setting.words) == (None, ("batch 1", "onnxruntime", "fp32"))
+
+
+def test_a_profile_is_no_failure() -> None:
+    found = facts(result([DENSE], cells=[profiled_cell(DENSE)]))
+    (measurement,) = found.measurements
+    assert measurement.profile is not None
+    assert measurement.reason == "its layers were timed in place of the whole"
+
+
+def test_which_sensor_gave_figures_and_why_others_did_not() -> None:
+    assert facts(result([DENSE])).circumstances.power == "no power sensor was found"
+    assert facts(jetson_result([DENSE])).circumstances.power == "sensor ina3221"

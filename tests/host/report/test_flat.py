@@ -10,7 +10,7 @@ import pytest
 
 from gdws.errors import ResultError
 from gdws.report import FORMATS, render
-from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, result
+from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, jetson_result, result
 
 RESULT = result([DENSE, KEPT, CUT], cells=[cell(DENSE, DENSE, 1), cell(KEPT, DENSE, 1), failed_cell(CUT, 1, "killed")])
 
@@ -53,3 +53,19 @@ def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
 def test_no_results_are_refused() -> None:
     with pytest.raises(ResultError, match="no results"):
         render([], ".md")
+
+
+def test_the_row_of_a_jetson() -> None:
+    (row,) = csv.DictReader(io.StringIO(render([jetson_result([DENSE], modes=(2,))], ".csv")))
+    told = {name: row[name] for name in ("power_mode", "jetson_clocks", "power_w", "idle_w", "throttled", "builds")}
+    assert told == {
+        "power_mode": "MODE_15W",
+        "jetson_clocks": "True",
+        "power_w": "28.0",
+        "idle_w": "8.0",
+        "throttled": "False",
+        "builds": "3",
+    }
+    assert float(row["energy_low_mj"]) < float(row["energy_mj"]) < float(row["energy_high_mj"])
+    assert float(row["sustained_fps"]) == pytest.approx(0.8 * float(row["burst_fps"]))
+    assert (row["compute_ms"], row["temperature_max_c"], row["power_reason"]) == ("1.8", "52.0", "")

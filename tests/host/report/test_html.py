@@ -13,7 +13,19 @@ import gdws.report
 from gdws.report import render, write
 from gdws_contract.measures import Flag
 from gdws_contract.rest import BenchmarkResult
-from support.benchmark_results import CUT, DENSE, KEPT, SLOW, cell, failed_cell, layer, parity_failed_cell, result
+from support.benchmark_results import (
+    CUT,
+    DENSE,
+    KEPT,
+    SLOW,
+    cell,
+    failed_cell,
+    jetson_result,
+    layer,
+    parity_failed_cell,
+    profiled_cell,
+    result,
+)
 
 HOSTILE = "</style></title><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload=alert(3) {{ 7*7 }}"
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -169,3 +181,28 @@ def test_text_has_the_contrast_that_wcag_aa_asks_for(scheme: str, colour: str, g
     colours = _schemes()[scheme]
     brighter, darker = sorted((_luminance(colours[colour]), _luminance(colours[ground])), reverse=True)
     assert (brighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_what_a_jetson_tells_is_shown() -> None:
+    page = render([jetson_result([DENSE, KEPT], modes=("MAXN", 2))], ".html")
+    for text in ("Power and energy", "57.1 mJ", "Heat and clocks", "GPU-therm", "Burst against sustained", "3 built"):
+        assert text in page
+    assert page.count("batch 1 · tensorrt · fp16 · power mode 2") == 6
+
+
+def test_a_plain_machine_has_no_empty_columns() -> None:
+    page = render([result([DENSE, KEPT])], ".html")
+    for text in ("Power and energy", "Heat and clocks", "By the device", "Burst against", "<h2>Engines", "Mean power"):
+        assert text not in page
+
+
+def test_a_simulated_jetson_is_told_first() -> None:
+    page = render([jetson_result([DENSE, KEPT], simulated=True)], ".html")
+    assert page.index("On a simulated device, whose times and power describe no hardware") < page.index("<h2>")
+
+
+def test_a_profile_is_shown_layer_by_layer() -> None:
+    page = render([result([DENSE], cells=[profiled_cell(DENSE)])], ".html")
+    assert "Time layer by layer" in page
+    assert "conv1/Conv" in page
+    assert "Every measurement" not in page

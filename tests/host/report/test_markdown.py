@@ -8,7 +8,18 @@ from markdown_it import MarkdownIt
 
 from gdws.report import render
 from gdws.report.markdown import escape
-from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, layer, parity_failed_cell, result
+from support.benchmark_results import (
+    CUT,
+    DENSE,
+    KEPT,
+    cell,
+    failed_cell,
+    jetson_result,
+    layer,
+    parity_failed_cell,
+    profiled_cell,
+    result,
+)
 
 HOSTILE = "| a | <script>alert(1)</script> [x](javascript:alert(1)) `b` **c** \n# d"
 
@@ -53,3 +64,23 @@ def test_the_verdict_and_the_doubts_are_there() -> None:
 
 def test_escape_gives_one_line() -> None:
     assert escape("a\n|b*") == "a \\|b\\*"
+
+
+def test_what_a_jetson_tells_is_shown() -> None:
+    page = render([jetson_result([DENSE, KEPT], modes=("MAXN", 2), simulated=True)], ".md")
+    for text in (
+        "## Power and energy",
+        "57.1 mJ (56.0–58.3)",
+        "## Heat and clocks",
+        "## Engines",
+        "**Batch 1**, tensorrt",
+    ):
+        assert text in page
+    assert page.index("On a simulated device") < page.index("## ")
+    assert "## Power" not in render([result([DENSE, KEPT])], ".md")
+
+
+def test_a_profile_is_shown_layer_by_layer() -> None:
+    page = render([result([DENSE], cells=[profiled_cell(DENSE)])], ".md")
+    assert "| conv1/Conv | conv1 | Conv | 0.750 | 75.0 % |" in page
+    assert "Every measurement" not in page

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gdws.report.figures import facts
 from gdws.report.labels import Box, choose_boxes
 from gdws.report.plots import accuracy_against_speed, latency_by_batch
-from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, parity_failed_cell, result
+from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, jetson_result, parity_failed_cell, result
 
 INSIDE = Box(0, 0, 300, 200)
 
@@ -48,7 +48,7 @@ def test_no_plot_without_points() -> None:
     assert accuracy_against_speed(unevaluated, unevaluated.settings[0], key="p") is None
     untimed = facts(result([DENSE], cells=[failed_cell(DENSE, 1, "killed")]))
     assert accuracy_against_speed(untimed, untimed.settings[0], key="p") is None
-    assert latency_by_batch(untimed, backend="onnxruntime", precision="fp32", key="p") is None
+    assert latency_by_batch(untimed, untimed.settings, key="p") is None
 
 
 def test_a_single_network_with_a_single_figure_is_drawn() -> None:
@@ -59,12 +59,20 @@ def test_a_single_network_with_a_single_figure_is_drawn() -> None:
 
 def test_latency_has_a_panel_a_batch_size() -> None:
     found = facts(result([DENSE, KEPT], batch_sizes=(1, 4, 16)))
-    plot = latency_by_batch(found, backend="onnxruntime", precision="fp32", key="p")
+    plot = latency_by_batch(found, found.settings, key="p")
     assert plot is not None
     shown = texts(plot.svg)
     assert {"batch 1", "batch 4", "batch 16"} <= set(shown)
     assert shown.count("mean-rank-4") == 3
-    assert latency_by_batch(found, backend="tensorrt", precision="fp32", key="p") is None
+    assert latency_by_batch(found, [], key="p") is None
+
+
+def test_the_panel_of_a_power_mode_names_it() -> None:
+    found = facts(jetson_result([DENSE, KEPT], modes=("MAXN", 2)))
+    plot = latency_by_batch(found, found.settings[1:], key="p")
+    assert plot is not None
+    assert "batch 1, power mode 2" in texts(plot.svg)
+    assert "batch 1, MAXN" not in texts(plot.svg)
 
 
 def test_colours_come_from_the_page_and_ids_from_the_key() -> None:

@@ -9,7 +9,18 @@ import pytest
 from gdws.report.figures import facts
 from gdws.report.verdict import headline, verdicts
 from gdws_contract.measures import Flag, Interval, SpeedUp
-from support.benchmark_results import CUT, DENSE, KEPT, SLOW, Net, cell, parity_failed_cell, result
+from support.benchmark_results import (
+    CUT,
+    DENSE,
+    KEPT,
+    SLOW,
+    Net,
+    cell,
+    jetson_result,
+    parity_failed_cell,
+    profiled_cell,
+    result,
+)
 
 
 def judge(*nets: Net, **options: object):
@@ -111,3 +122,16 @@ def test_a_simulated_device_is_said_first() -> None:
 
 def test_nothing_measured() -> None:
     assert "Nothing was measured" in headline(facts(result([DENSE, KEPT], cells=[], state="failed")))
+
+
+def test_each_power_mode_is_judged_and_named_where_there_are_several() -> None:
+    first, second = verdicts(facts(jetson_result([DENSE, KEPT], modes=("MAXN", 2))))
+    assert "at batch 1 in MAXN (" in first.sentence
+    assert "at batch 1 in power mode 2 (" in second.sentence
+    (only,) = verdicts(facts(jetson_result([DENSE, KEPT])))
+    assert "at batch 1 (" in only.sentence
+
+
+def test_a_profile_has_no_verdict_on_speed() -> None:
+    said = headline(facts(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)])))
+    assert said.startswith("Layers were timed one by one")
