@@ -532,8 +532,8 @@ def test_what_cannot_be_given_back_is_told_in_the_cells_and_tried_again(jetson, 
         jetson.worker.set_actions({"b": "hang", "a": "fail"})
         job_id = jobs.submit(jetson.request(power_modes=["MAXN"])).id
         jetson.worker.wait_until_reached()
-        jobs.cancel(job_id)
         jetson.board.gone = True
+        jobs.cancel(job_id)
         told = jobs.job(until_final(jobs, job_id).id)
 
         # A failed cell has no figures to doubt, and the cells that the worker had not sent are not there.
