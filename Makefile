@@ -1,9 +1,10 @@
-# make demo   the whole way on real images: convert, evaluate, pack, benchmark, report
-# make test   every test, under this Python and under Python 3.8
-# make check  lint, types, import rules
-# make bench  regenerate the tables under benchmarks/
+# make demo         the whole way on real images: convert, evaluate, pack, benchmark, report
+# make test         every test: here, under each JetPack's Python, against real jtop services
+# make test-docker  the images and docker-compose.yml, on a Docker engine
+# make check        lint, types, import rules
+# make bench        regenerate the tables under benchmarks/
 #
-# Each target sets up what it needs: a virtual environment in .venv with pinned versions,
+# Each target sets up what it needs: virtual environments in .venv* with pinned versions,
 # rebuilt only when the pins or the package metadata change.
 
 SHELL := /bin/bash
@@ -15,43 +16,75 @@ SHELL := /bin/bash
 # The first Python >= 3.10 on the machine; PYTHON=... overrides.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.10 python3; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$name" && break; done)
-# A Python 3.8, as JetPack 5 has it: on the PATH or among pyenv's. None is an answer.
-PYTHON38 ?= $(shell for name in python3.8 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.8*/bin/python3.8; do \
-	"$$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 8))' 2>/dev/null && echo "$$name" && break; done)
+# The Pythons of JetPack 5, 6 and 7, and their pins: on the PATH or among pyenv's. None is an answer.
+find-python = $(shell for name in python$(1) "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(1).*/bin/python$(1); do \
+	"$$name" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(1)")' 2>/dev/null && echo "$$name" && break; done)
+PYTHON38 ?= $(call find-python,3.8)
+PYTHON310 ?= $(call find-python,3.10)
+PYTHON312 ?= $(call find-python,3.12)
+PINS38 := device/constraints/jetpack5.txt
+PINS310 := device/constraints/jetpack6.txt
+PINS312 := device/constraints/jetpack7.txt
+
+# The releases of jetson-stats that the sensor is tested with. Their service runs as root alone.
+JTOP_VERSIONS ?= 4.2.12 4.3.2 7.2.2
+AS_ROOT := $(filter 0,$(shell id -u))
 
 DEMO_OUT ?= demo-output
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 
 VENV := .venv/.ready
-VENV38 := .venv38/.ready
+JTOP_VENVS := $(JTOP_VERSIONS:%=.venv-jtop-%/.ready)
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-main test-py38 check bench clean
+TEST_PYTHONS := test-py38 test-py310 test-py312
+.PHONY: help demo test test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check bench clean
+.PRECIOUS: .venv%/.ready
+.SECONDEXPANSION:
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV) ## Convert, evaluate, pack, benchmark and report on the shipped network
 	.venv/bin/gdws demo --out $(DEMO_OUT) $(DEMO_FLAGS)
 
-test: test-main test-py38 ## Run every test
+test: test-main $(TEST_PYTHONS) test-jtop ## Run every test that needs no Docker
 
 test-main: $(VENV)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_FLAGS)
 
-# The contract and the agent once more, under the interpreter and the versions of JetPack 5.
-ifeq ($(strip $(PYTHON38)),)
-test-py38:
-	@echo "SKIPPED: contract and agent tests under Python 3.8: no Python 3.8 found (PYTHON38=/path/to/python3.8 names one)"
-else
-test-py38: $(VENV38)
-	.venv38/bin/python -m pytest $(PYTEST_FLAGS) tests/contract tests/device
-endif
+# The contract and the agent once more, under the interpreter and the versions of a JetPack.
+$(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
+	@if [ -z "$(PYTHON$*)" ]; then
+	    echo "SKIPPED: contract and agent tests with $(PINS$*): its Python was not found (PYTHON$*=/path/to/python names one)"
+	    exit
+	fi
+	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
+	OMP_NUM_THREADS=1 .venv$*/bin/python -m pytest $(PYTEST_FLAGS) tests/contract tests/device
+
+# Power, clocks and temperatures against real jtop services on the simulated Jetson. Side by side: they mostly wait.
+JTOP_TESTS := tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
+test-jtop: $(if $(AS_ROOT),$(JTOP_VENVS)) ## Test power, clocks and heat against real jtop services
+	@if [ -z "$(AS_ROOT)" ]; then
+	    echo "SKIPPED: tests against jtop services: these run as root alone (sudo make test-jtop)"
+	    exit
+	fi
+	for version in $(JTOP_VERSIONS); do
+	    echo "== jetson-stats $$version"
+	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=6 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
+	done
+
+test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
+	.venv/bin/python tests/e2e/docker/run.py
+
+test-arm64: $(VENV) ## Run the agent's tests in an emulated arm64 container (half an hour)
+	.venv/bin/python tests/e2e/docker/arm64.py
 
 check: $(VENV) ## Lint, types and import rules
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy host/gdws device/gdws_contract device/gdws_agent
+	.venv/bin/python tests/check_tensorrt_types.py
 	.venv/bin/lint-imports --no-cache
 
 bench: $(VENV) ## Regenerate every table under benchmarks/
@@ -62,10 +95,10 @@ bench: $(VENV) ## Regenerate every table under benchmarks/
 	if [ -n "$$missed" ]; then echo "missed their target:$$missed" >&2; exit 1; fi
 
 clean: ## Remove environments, caches and demo output
-	rm -rf .venv .venv38 $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv3* .venv-jtop-* $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find host device tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/tensorrt-builder.txt
+$(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/tensorrt-builder.txt tests/tensorrt-stubs.txt
 	@if [ -z "$(PYTHON)" ]; then
 	    echo "error: no Python 3.10 or newer found; install one or name it with PYTHON=/path/to/python" >&2; exit 2
 	fi
@@ -73,11 +106,19 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 	"$(PYTHON)" -m venv --clear .venv
 	.venv/bin/python $(PIP) -c host/constraints.txt -e 'device[onnxruntime]' -e 'host[dev]'
 	.venv/bin/python $(PIP) --no-deps -r tests/tensorrt-builder.txt
+	.venv/bin/python tests/support/tensorrt_stubs.py
 	touch $@
 
-$(VENV38): device/constraints/jetpack5.txt device/pyproject.toml
-	@echo "setting up .venv38 with $(PYTHON38)"
-	"$(PYTHON38)" -m venv --clear .venv38
-	.venv38/bin/python $(PIP) --upgrade 'pip<25' 'setuptools<76'
-	.venv38/bin/python $(PIP) -c device/constraints/jetpack5.txt -e 'device[onnxruntime,test]'
+.venv%/.ready: $$(PINS$$*) device/pyproject.toml
+	@echo "setting up $(@D) with $(PYTHON$*)"
+	"$(PYTHON$*)" -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP) --upgrade 'pip<25' 'setuptools<76'
+	$(@D)/bin/python $(PIP) -c $(PINS$*) -e 'device[onnxruntime,test]'
+	touch $@
+
+# jetpack6.txt pins Python 3.10's newest, which serve later Pythons too.
+.venv-jtop-%/.ready: $(PINS310) device/pyproject.toml tests/jtop-service.txt
+	@echo "setting up $(@D) with $(PYTHON)"
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP) -c $(PINS310) -e 'device[onnxruntime,test]' -r tests/jtop-service.txt jetson-stats==$*
 	touch $@

@@ -23,7 +23,8 @@ ENV PIP_INDEX_URL=${PACKAGE_INDEX} \
     PIP_TRUSTED_HOST=
 
 ARG CONSTRAINTS=jetpack5.txt
-ARG EXTRAS=onnxruntime
+# For a base without torch: onnxruntime alone, or pip would bring a torch that was not built for the board.
+ARG EXTRAS=onnxruntime,torch2trt
 ARG INSTALL="python3 /opt/gdws-setup/install_agent.py --prefix /opt/gdws --constraints /opt/gdws-setup/constraints.txt"
 # Dependencies first: this layer is built anew only when the pins or the metadata change.
 COPY docker/install_agent.py /opt/gdws-setup/

@@ -43,13 +43,16 @@ def main() -> int:
         log = None
         if arguments.log is not None:
             log = PowerLog(resources.enter_context(arguments.log.open("w", newline="")))
+        driver = Driver(tree, arguments.trace, log)
+        # Before the service reads for the first time, or it would read rails without power.
+        driver.step_power(0.0)
         server.start()
         resources.callback(server.close)
         # Only now: the service's own processes are forked above and keep the signals' usual meaning.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         print(f"ready: simulated Jetson at {tree.root}, jtop socket {arguments.socket}", flush=True)
-        Driver(tree, arguments.trace, log).run(stop.is_set)
+        driver.run(stop.is_set)
     return 0
 
 

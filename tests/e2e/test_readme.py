@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.agent_process import running_agent
 from support.bundles import tiny_bundle
-
-README = Path(__file__).parents[2] / "README.md"
-
-
-def curl_lines() -> list[str]:
-    return re.findall(r"^curl .*$", README.read_text(), flags=re.MULTILINE)
+from support.readme import README, run_curl_lines
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_every_curl_line_works_in_order_on_a_fresh_agent(tmp_path: Path) -> None:
-    (tmp_path / "demo-output").mkdir()
-    bundle = tiny_bundle(tmp_path / "demo-output" / "model.gdws")
-    answers = []
+    bundle = tiny_bundle(tmp_path / "tiny.gdws")
     with running_agent(tmp_path / "agent-data") as agent:
-        for line in curl_lines():
-            command = line.replace("http://localhost:8000", agent.url).replace("curl ", "curl --fail-with-body ", 1)
-            run = subprocess.run(command, shell=True, cwd=bundle.parents[1], capture_output=True, timeout=120)
-            assert run.returncode == 0, f"{line}\n{run.stdout.decode()}{run.stderr.decode()}"
-            answers.append(json.loads(run.stdout))
+        answers = run_curl_lines(agent.url, bundle, tmp_path)
 
     assert len(answers) >= 6
     health, device, stored, models, job, jobs = answers[:6]

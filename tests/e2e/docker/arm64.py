@@ -28,6 +28,9 @@ BINFMT = Path("/proc/sys/fs/binfmt_misc")
 PYTHON = "3.11"
 PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)))
 
+#: Pinned for images whose base has torch, which is not among the pins.
+NEEDS_TORCH = ("onnx2torch", "onnx-graphsurgeon")
+
 #: Left out, because the emulator shows: it adds words of its own when a program aborts, and a worker
 #: takes longer to start than the short silence that these tests allow.
 SHOWS_EMULATOR = ("abort", "silent_worker", "hung_variant")
@@ -78,10 +81,13 @@ def install_wheels(work: Path) -> Path:
     folder = work / "packages"
     options = ["--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON]
     options += [word for platform in PLATFORMS for word in ("--platform", platform)]
+    # Their names are those of the pins, which are complete; the agent itself is read from the working tree.
+    pins = (PROJECT / "device" / "constraints" / "jetpack6.txt").read_text().splitlines()
+    wanted = work / "wanted.txt"
+    wanted.write_text("\n".join(pin for pin in pins if pin.partition("==")[0] not in NEEDS_TORCH))
     with Step("unpack the agent's dependencies for arm64"):
-        # Their names are those of the pins; the agent itself is read from the working tree.
-        pins = PROJECT / "device" / "constraints" / "jetpack6.txt"
-        run([sys.executable, "-m", "pip", "install", "--quiet", *options, "--target", folder, "--requirement", pins])
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *options]
+        run([*command, "--target", folder, "--requirement", wanted])
     return folder
 
 

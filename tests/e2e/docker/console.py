@@ -22,6 +22,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def last_line(text: str) -> str:
+    """Return the last line of ``text`` that says anything."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -54,7 +59,7 @@ def run(
 
 
 class Step:
-    """Prints what is being done and how long it took."""
+    """Prints what was done and how long it took; what is skipped has a line of its own elsewhere."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -64,5 +69,6 @@ class Step:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        outcome = "ok" if kind is None else "FAILED"
-        say(f"{outcome:>7}  {self._title} ({time.monotonic() - self._start:.0f} s)")
+        if kind is None or not issubclass(kind, Skipped):
+            outcome = "ok" if kind is None else "FAILED"
+            say(f"{outcome:>7}  {self._title} ({time.monotonic() - self._start:.0f} s)")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from console import Failed, Skipped, Step, run, say
+from console import Failed, Skipped, Step, last_line, run, say
 
 #: Program -> package of Debian and Ubuntu that has it.
 PROGRAMS = {"dockerd": "docker.io", "docker-compose": "docker-compose", "iptables": "iptables"}
@@ -71,10 +71,13 @@ def install_packages(programs: Mapping[str, str]) -> None:
         raise Skipped(f"{', '.join(missing)} must be installed, which needs root")
     if not shutil.which("apt-get"):
         raise Skipped(f"{', '.join(missing)} must be installed, which is known here for Debian and Ubuntu alone")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with Step(f"install {', '.join(missing)}"):
-        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], environment=quiet)
-        run(["apt-get", "install", "-qq", "--no-install-recommends", *missing], environment=quiet)
+        try:
+            run(["apt-get", "update", "-qq"], environment=quiet)
+            run(["apt-get", "install", "-qq", "--no-install-recommends", *missing], environment=quiet)
+        except Failed as error:
+            raise Skipped(f"{', '.join(missing)} cannot be installed: {last_line(str(error))}") from error
 
 
 @contextlib.contextmanager
@@ -94,8 +97,7 @@ def _start(work: Path) -> Iterator[dict[str, str]]:
             deadline = time.monotonic() + 60
             while not _answers(_local_client(), environment):
                 if daemon.poll() is not None or time.monotonic() > deadline:
-                    tail = "\n".join((work / "dockerd.log").read_text().splitlines()[-5:])
-                    raise Skipped(f"a Docker engine cannot be started here:\n{tail}")
+                    raise Skipped(f"no Docker engine starts here: {last_line((work / 'dockerd.log').read_text())}")
                 time.sleep(0.5)
         yield environment
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -15,13 +16,17 @@ from console import Failed, Skipped, Step, run
 from engine import Engine
 from rest import Rest
 
+from support.readme import LineFailed, curl_lines, run_curl_lines
+
 #: Names of their own, so that no image of the machine's user is overwritten or removed.
 NAME = "gdws-test"
 SIMULATED_JETSON = f"{NAME}:simulated-jetson"
 IMAGES = (f"{NAME}:cpu", f"{NAME}:simulated", f"{NAME}:jetson", SIMULATED_JETSON)
 
-#: Long enough for ten readings of jtop in the windows of each variant.
-PROTOCOL = {"min_duration_ms": 16_000, "min_iterations": 100, "rounds": 2, "warmup_ms": 200}
+#: What a user asks who asks for nothing: the agent itself makes it long enough for readings of jtop.
+DEFAULT_PROTOCOL: Mapping[str, float] = {}
+#: Long enough to lose jtop's service, and to find it again.
+LONG_PROTOCOL = {"min_duration_ms": 12_000, "rounds": 4, "warmup_ms": 50}
 QUICK_PROTOCOL = {"min_duration_ms": 500, "min_iterations": 100, "rounds": 2, "warmup_ms": 50}
 
 #: The group of jtop's socket on the stand-in for a Jetson: a number that no image knows.
@@ -96,10 +101,7 @@ class Agent:
 
     def expect_in_log(self, *lines: str) -> None:
         """Check that the start-up check printed each of ``lines``."""
-        log = self.log()
-        for line in lines:
-            if line not in log:
-                raise Failed(f"the start-up check does not say {line!r}:\n{log}")
+        _expect_told(self.log(), *lines)
 
     def process_identity(self) -> dict[str, list[str]]:
         """Return the lines of /proc/PID/status of the agent itself, by their name."""
@@ -122,6 +124,8 @@ def check_cpu(project: Project, bundle: Path) -> None:
     with project.up("cpu", "agent-cpu") as agent:
         agent.expect_in_log("[ok] backend onnxruntime", "[note] board: not a Jetson")
         _expect_unprivileged(agent)
+        with Step("the lines of README's REST interface"):
+            _try_readme(agent, bundle)
         with Step("measure a bundle"):
             device = agent.rest.get("/device")
             _expect(device["simulated"] is False, "the CPU agent calls itself simulated")
@@ -141,10 +145,10 @@ def check_simulated(project: Project, bundle: Path) -> None:
         agent.expect_in_log("[ok] power sensor jtop")
         with Step("measure a bundle with power"):
             _expect(agent.rest.get("/device")["simulated"] is True, "GET /device does not say that it is simulated")
-            for cell in _measured_cells(agent.rest.measure(bundle, PROTOCOL)):
+            for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=20.0)
         with Step("the jtop service restarts while a bundle is measured"):
-            job_id = agent.rest.begin(bundle, PROTOCOL)
+            job_id = agent.rest.begin(bundle, LONG_PROTOCOL)
             agent.rest.wait_until_measuring(job_id)
             agent.compose("restart", "jetson-simulated")
             for cell in _measured_cells(agent.rest.wait_until_ended(job_id)):
@@ -171,6 +175,8 @@ def check_jetson(project: Project, bundle: Path) -> None:
     project.compose("simulated", "build", "jetson-simulated", variables={})
     host = _play_host(project.work / "host")
     variables = {**base, **_host_variables(host)}
+    with Step("the start-up check tells what is missing"):
+        check_startup(project.engine, host)
     with _jtop_service(project.engine, host / "run"), project.up("jetson", "agent", **variables) as agent:
         agent.expect_in_log(
             "[ok] board: Linux for Tegra 35.4.1",
@@ -182,9 +188,49 @@ def check_jetson(project: Project, bundle: Path) -> None:
         with Step("measure a bundle with power, under Python 3.8"):
             device = agent.rest.get("/device")
             _expect(device["python"].startswith("3.8."), f"the agent runs under Python {device['python']}")
-            _expect(device["l4t"] == "35.4.1", f"GET /device gives L4T {device['l4t']}")
-            for cell in _measured_cells(agent.rest.measure(bundle, PROTOCOL)):
+            known = (device["board"], device["l4t"])
+            _expect(known == ("Simulated Jetson AGX Xavier", "35.4.1"), f"GET /device tells of the board: {known}")
+            for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=12.0)
+
+
+def check_startup(engine: Engine, host: Path) -> None:
+    """The start-up check names what is missing, and its fix, one by one."""
+
+    def told(*options: str) -> str:
+        command = ["run", "--rm", "--entrypoint", "/opt/gdws/bin/python3", "--volume", f"{host}/run:/host/run:ro"]
+        command += ["--volume", f"{host}/nv_tegra_release:/etc/nv_tegra_release:ro"]
+        command += ["--env", "GDWS_AGENT_JTOP_SOCKET=/host/run/jtop.sock"]
+        return engine(*command, *options, f"{NAME}:jetson", "-m", "gdws_agent.doctor")
+
+    bare = told()
+    _expect_told(bare, "this container was not given the GPU. Fix: start it with `runtime: nvidia`")
+    _expect_told(bare, "/host/run/jtop.sock does not exist", "systemctl restart jtop.service")
+    ubuntu = host / "os-release"
+    ubuntu.write_text('ID=ubuntu\nVERSION_ID="22.04"\n')
+    newer = told("--volume", f"{ubuntu}:/etc/os-release:ro")
+    _expect_told(newer, "an image of Ubuntu 22.04 does not fit Linux for Tegra 35.4.1", "BASE_IMAGE tagged r35")
+    with _jtop_service(engine, host / "run", "--claim-version", "9.1.4"):
+        _expect_told(told(), f"is closed to this user, who is not in group {SOCKET_GROUP}", "group_add")
+        other = told("--group-add", SOCKET_GROUP)
+        _expect_told(other, "service is of jetson-stats 9.1.4", 'pip install "jetson-stats~=9.1.0"')
+
+
+def _expect_told(output: str, *lines: str) -> None:
+    for line in lines:
+        _expect(line in output, f"the start-up check does not say {line!r}:\n{output}")
+
+
+def _try_readme(agent: Agent, bundle: Path) -> None:
+    """Run README's lines against ``agent``, which knows no bundle yet."""
+    if shutil.which("curl") is None:
+        raise Skipped("README's lines need curl, which is not installed")
+    try:
+        answers = run_curl_lines(agent.rest.address, bundle, agent.project.work / "readme")
+    except LineFailed as error:
+        raise Failed(str(error)) from error
+    _expect(len(answers) == len(curl_lines()) >= 6, f"README has {len(answers)} lines in place of 6 or more")
+    _expect(answers[4]["state"] == "done", f"README's benchmark ended as {answers[4]['state']}: {answers[4]}")
 
 
 def _measured_cells(job: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -202,6 +248,7 @@ def _expect_power(cell: Mapping[str, Any], *, watts: float) -> None:
     power = cell["power"]
     _expect(cell["simulated"], "a cell measured on the simulated Jetson is not marked as simulated")
     _expect(power["sensor"] == "jtop" and power["mean_w"] is not None, f"no power: {power}")
+    _expect(power["samples"] >= 10 and power["energy_per_inference_mj"] > 0, f"no energy: {power}")
     _expect(abs(power["mean_w"] - watts) <= 0.01 * watts, f"{power['mean_w']} W in place of {watts} W")
 
 
@@ -252,9 +299,9 @@ def _host_variables(host: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _jtop_service(engine: Engine, folder: Path) -> Iterator[None]:
+def _jtop_service(engine: Engine, folder: Path, *options: str) -> Iterator[None]:
     """Run the simulated Jetson with its socket in ``folder`` of this machine."""
-    arguments = ["--gid", SOCKET_GROUP, "--trace", "constant:level_w=12"]
+    arguments = ["--gid", SOCKET_GROUP, "--trace", "constant:level_w=12", *options]
     container = engine("run", "--detach", "--volume", f"{folder}:/run", SIMULATED_JETSON, *arguments).strip()
     try:
         deadline = time.monotonic() + 30
@@ -265,6 +312,7 @@ def _jtop_service(engine: Engine, folder: Path) -> Iterator[None]:
         yield
     finally:
         engine("rm", "--force", container)
+        (folder / "jtop.sock").unlink(missing_ok=True)
 
 
 def _wait_until_healthy(agent: Agent, timeout_s: float = 60.0) -> None:

@@ -17,16 +17,16 @@ class Rest:
     """The agent at ``address``; no proxy comes between."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str, timeout_s: float = 30.0) -> Any:
         """Return the answer of ``GET path``."""
-        return self._send(urllib.request.Request(self._address + path), timeout_s)
+        return self._send(urllib.request.Request(self.address + path), timeout_s)
 
     def post(self, path: str, body: bytes, media_type: str, timeout_s: float = 30.0) -> Any:
         """Return the answer of ``POST path``."""
-        request = urllib.request.Request(self._address + path, data=body, headers={"Content-Type": media_type})
+        request = urllib.request.Request(self.address + path, data=body, headers={"Content-Type": media_type})
         return self._send(request, timeout_s)
 
     def wait_until_up(self, timeout_s: float = 90.0) -> None:
@@ -38,7 +38,7 @@ class Rest:
         deadline = time.monotonic() + timeout_s
         while not self._is_up():
             if time.monotonic() > deadline:
-                raise Failed(f"{self._address}/healthz does not answer within {timeout_s:.0f} s")
+                raise Failed(f"{self.address}/healthz does not answer within {timeout_s:.0f} s")
             time.sleep(0.5)
 
     def measure(self, bundle: Path, protocol: Mapping[str, float]) -> dict[str, Any]:

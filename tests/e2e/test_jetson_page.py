@@ -1,0 +1,70 @@
+"""docs/jetson.md knows every problem and flag that the agent can give, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+import gdws_agent
+from gdws_agent import errors, runner
+from gdws_agent.backends.errors import BackendError
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "jetson.md").read_text()
+SOURCES = [path.read_text() for path in sorted((ROOT / "device" / "gdws_agent").rglob("*.py"))]
+
+for module in pkgutil.walk_packages(gdws_agent.__path__, "gdws_agent."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)  # so that every error is among its base's subclasses
+
+
+def codes_of(kind: type[BackendError]) -> Iterator[str]:
+    yield kind.code
+    for child in kind.__subclasses__():
+        yield from codes_of(child)
+
+
+def written(pattern: str) -> set[str]:
+    """Return the codes that the agent's sources write out behind ``pattern``."""
+    return {code for source in SOURCES for code in re.findall(rf'{pattern}"([a-z-]+)"', source)}
+
+
+def problem_codes() -> set[str]:
+    endings = get_args(get_type_hints(runner.Ending)["kind"])
+    failures = {f"worker-{kind}" for kind in endings if kind not in ("completed", "interrupted")}
+    tabled = {code for _, code in errors.TABLE.values()}
+    return tabled | set(codes_of(BackendError)) | failures | written(r"make_problem\(\s*\d+,\s*")
+
+
+def flag_codes() -> set[str]:
+    return written(r"Flag\(\s*(?:code=)?")
+
+
+@pytest.mark.parametrize("code", sorted(problem_codes() | flag_codes()))
+def test_each_code_has_its_line(code: str) -> None:
+    assert re.search(rf"^\|.*`{code}`.*\|.*\|", PAGE, flags=re.MULTILINE)
+
+
+def test_no_line_is_about_a_code_that_is_gone() -> None:
+    tables = PAGE.partition("### Problem codes")[2].partition("## Without a Jetson")[0]
+    listed = {
+        code
+        for cell in re.findall(r"^\| (`[^|]*) \|", tables, flags=re.MULTILINE)
+        for code in re.findall(r"`([a-z-]+)`", cell)
+    }
+    assert listed == problem_codes() | flag_codes()
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    titles = {
+        re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", PAGE, flags=re.M)
+    }
+    links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
+    assert links
+    assert links <= titles
