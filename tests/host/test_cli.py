@@ -248,11 +248,16 @@ def test_what_is_no_bundle_is_exit_2(tmp_path: Path) -> None:
     assert_failed(gdws("bench", tmp_path / "absent.gdws"), 2, "absent.gdws: No such file", "hint:  check the path")
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to the jobs that it starts in the background: these ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_cancels_keeps_and_is_exit_130(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
     with FakeAgent([("running", [FIRST])]) as agent:
         command = [sys.executable, "-m", "gdws", "bench", str(bundle), "--device", agent.url, "--out", "r.json"]
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
         assert process.stderr is not None
         for line in process.stderr:  # until the cell is shown
             if line.startswith("dense"):
