@@ -71,7 +71,7 @@ test-jtop: $(if $(AS_ROOT),$(JTOP_VENVS)) ## Test power, clocks and heat against
 	fi
 	for version in $(JTOP_VERSIONS); do
 	    echo "== jetson-stats $$version"
-	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=6 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
+	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
 	done
 
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
