@@ -5,15 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gdws.errors import ModelError, UnknownNetwork
-from gdws.nets import preact_resnet
+from gdws.nets import mobilenet, preact_resnet, resnet, robnet, vgg, wrn
 from gdws.nets.network import Network
+from gdws.nets.normalise import NORMALISATIONS, normalisation
+from gdws.nets.size import Size, size
 
-__all__ = ["Network", "build", "info", "names", "pretrained", "pretrained_path"]
+__all__ = [
+    "NORMALISATIONS",
+    "Network",
+    "Size",
+    "build",
+    "info",
+    "input_shape",
+    "measure",
+    "names",
+    "pretrained",
+    "pretrained_path",
+]
 
-_FAMILIES: tuple[tuple[Network, ...], ...] = (preact_resnet.NETWORKS,)
+_FAMILIES: tuple[tuple[Network, ...], ...] = (
+    preact_resnet.NETWORKS,
+    vgg.NETWORKS,
+    wrn.NETWORKS,
+    mobilenet.NETWORKS,
+    resnet.NETWORKS,
+    robnet.NETWORKS,
+)
 _WEIGHTS = Path(__file__).parent / "weights"
 _NETWORKS = {network.name: network for family in _FAMILIES for network in family}
 
@@ -32,16 +53,33 @@ def info(name: str) -> Network:
 
 
 def build(name: str, **options: Any) -> nn.Module:
-    """A network with fresh weights drawn from torch's global generator.
+    """A network with fresh weights drawn from torch's global generator. It takes pixels in [0, 1].
 
-    ``options`` are those of the network's factory, e.g. ``width`` and ``classes``.
+    ``options`` are those of the network's factory, e.g. ``width``, ``in_channels`` and ``classes``, and
+    ``normalisation``: a name in :data:`NORMALISATIONS`, or ``{"mean": [...], "std": [...]}`` by channel. It becomes
+    the first layer. Without it the network sees the pixels as they are.
     Raises :class:`UnknownNetwork`, or :class:`ModelError` if an option does not exist or has no legal value.
     """
     factory = info(name).factory
+    of_factory = {key: value for key, value in options.items() if key != "normalisation"}
     try:
-        return factory(**options)
+        model = factory(**of_factory)
+        model.normalise = normalisation(options.get("normalisation"), input_shape(name, **options)[0])
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be built with {options}: {error}") from error
+    return model
+
+
+def input_shape(name: str, **options: Any) -> tuple[int, int, int]:
+    """(channels, height, width) of one image for a network built with ``options``; raises :class:`UnknownNetwork`."""
+    channels, height, width = info(name).input_shape
+    return options.get("in_channels", channels), height, width
+
+
+def measure(name: str, **options: Any) -> Size:
+    """Parameters and multiply-accumulates of a network, without memory for its weights; raises as :func:`build`."""
+    with torch.device("meta"):
+        return size(build(name, **options), input_shape(name, **options))
 
 
 def pretrained(name: str) -> nn.Module:

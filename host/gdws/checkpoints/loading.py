@@ -1,0 +1,224 @@
+"""From a file of weights to a network."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gdws import nets
+from gdws.checkpoints import masks
+from gdws.checkpoints.families import FAMILIES, Contents, Normalisation, sniff
+from gdws.checkpoints.files import FORMAT, read_file, require_finite, shortened
+from gdws.checkpoints.fit import require_fit, unexpected
+from gdws.errors import CheckpointError, CheckpointMismatch, CheckpointUnreadable, ModelError
+
+_NESTED = ("state_dict", "model", "model_state_dict", "net")
+
+
+class CheckpointWarning(UserWarning):
+    """What was done to a checkpoint before it was loaded, and a user should know."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """``weights``: tensors by parameter or buffer name; ``metadata``: text by field, empty for foreign files.
+
+    ``family`` is a name in :data:`FAMILIES`, ``normalisation`` what the network must do to pixels in [0, 1], as
+    :func:`gdws.nets.build` takes it. With ``loose`` entries that the network lacks may be left out. ``notes`` say what
+    was done to the file's contents.
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    metadata: Mapping[str, str]
+    family: str = "plain"
+    normalisation: Normalisation = None
+    loose: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A network with weights: its registered name and options, and what was done to the file's contents."""
+
+    name: str
+    options: Mapping[str, Any]
+    module: nn.Module
+    family: str
+    notes: tuple[str, ...]
+
+
+def load(
+    path: str | Path,
+    net: str | nn.Module | None = None,
+    *,
+    family: str | None = None,
+    kept: float | None = None,
+    **options: Any,
+) -> nn.Module:
+    """The network with the weights of a file, on the CPU, in evaluation mode.
+
+    ``net`` is a registered name, built with ``options``, or a module, which is copied. Without it the
+    file's metadata must name the network; ``options`` then override those of the file. The option ``normalisation``
+    overrides that of the family. ``family`` and ``kept`` as for :func:`read`.
+    What was done to the contents of the file is told as :class:`CheckpointWarning`.
+    Raises :class:`CheckpointUnreadable`, :class:`CheckpointUnsafe`, :class:`CheckpointMismatch` if keys or
+    shapes are not the network's, and :class:`NonFiniteWeights`.
+    """
+    if isinstance(net, nn.Module):
+        checkpoint = read(path, family=family, kept=kept)
+        module, notes = deepcopy(net).cpu(), list(checkpoint.notes)
+        _fill(module, _fitting(module, checkpoint, Path(path), notes))
+        if checkpoint.normalisation is not None:
+            notes.append(f"the weights are for pixels normalised as {_named(checkpoint.normalisation)}")
+    else:
+        loaded = load_named(path, net, family=family, kept=kept, **options)
+        module, notes = loaded.module, list(loaded.notes)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", CheckpointWarning, stacklevel=2)
+    return module
+
+
+def load_named(
+    path: str | Path, net: str | None = None, *, family: str | None = None, kept: float | None = None, **options: Any
+) -> Loaded:
+    """As :func:`load`, with name, options and notes, and without warnings."""
+    path = Path(path)
+    checkpoint = read(path, family=family, kept=kept)
+    name, options = _named_network(checkpoint, net, options, path)
+    notes = list(checkpoint.notes)
+    if "normalisation" not in options and checkpoint.normalisation is not None:
+        options["normalisation"] = checkpoint.normalisation
+        notes.append(f"pixels are normalised as {_named(checkpoint.normalisation)}; another normalisation may be given")
+    with torch.device("meta"):  # settles the question before memory is spent on it
+        weights = _fitting(nets.build(name, **options), checkpoint, path, notes)
+    with torch.random.fork_rng(devices=[]):
+        module = nets.build(name, **options)
+    return Loaded(name, options, _fill(module, weights), checkpoint.family, tuple(notes))
+
+
+def read(path: str | Path, *, family: str | None = None, kept: float | None = None) -> Checkpoint:
+    """The weights in a file, on the CPU, under the names that networks have; a ``module.`` prefix is taken off.
+
+    ``family`` is a name in :data:`FAMILIES`; by default it is told by the file's structure. ``kept`` is the share of
+    its weights that each layer with HYDRA's popup scores keeps, as trained; 1 for a dense network.
+    Raises :class:`CheckpointError` if a family or a share is not as it must be, :class:`CheckpointUnreadable` and
+    :class:`CheckpointUnsafe`.
+    """
+    path = Path(path)
+    if family is not None and family not in FAMILIES:
+        raise CheckpointError(
+            f"no family of checkpoints is called {family!r}", path=str(path), hint=f"one of: {', '.join(FAMILIES)}"
+        )
+    content, metadata = read_file(path)
+    contents = Contents(_state_dict(content, path))
+    contents.strip("module.")
+    if family is None:
+        ours = metadata.get("format") == FORMAT
+        family = "plain" if ours else sniff(content, contents.weights).name
+    FAMILIES[family].arrange(contents)
+    if masks.has_scores(contents.weights):
+        _apply_scores(contents, kept if kept is not None else content.get("k"), path)
+    elif kept is not None:
+        contents.notes.append("there are no popup scores, so every weight is kept")
+    notes = tuple(contents.notes)
+    return Checkpoint(contents.weights, metadata, family, contents.normalisation, contents.loose, notes)
+
+
+def _apply_scores(contents: Contents, kept: Any, path: Path) -> None:
+    if not isinstance(kept, (int, float)):
+        raise CheckpointError(
+            f"{path} has popup scores, and does not say which share of the weights they keep",
+            path=str(path),
+            hint="give the share that it was trained for, e.g. --kept 0.1; --kept 1 for a dense network",
+        )
+    count = sum(key.endswith(masks.SCORES) for key in contents.weights)
+    try:
+        contents.weights = masks.apply_scores(contents.weights, kept)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}", path=str(path), hint="a share is a number like 0.1") from error
+    contents.notes.append(
+        f"popup scores of {count} layers: {kept:.4g} of the weights of each are kept, the others are 0"
+    )
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict, bare or under one of the usual names."""
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in _NESTED if isinstance(content.get(key), Mapping)), content)
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointUnreadable(f"{path} holds no state dict", path=str(path))
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            raise CheckpointUnreadable(
+                f"{path} holds no state dict: {key!r} is a {type(value).__name__}, not a tensor",
+                path=str(path),
+            )
+    return dict(content)
+
+
+def _named_network(
+    checkpoint: Checkpoint, net: str | None, options: Mapping[str, Any], path: Path
+) -> tuple[str, dict[str, Any]]:
+    """Name and options of the network: what the caller says, then what the file says."""
+    if net is not None and net != checkpoint.metadata.get("net"):
+        return net, dict(options)
+    name = checkpoint.metadata.get("net")
+    if name is None:
+        fitting = _fitting_networks(checkpoint)
+        raise CheckpointMismatch(
+            f"{path} does not say which network it belongs to",
+            path=str(path),
+            hint=f"its weights fit {' and '.join(fitting)}: give --net {fitting[0]}"
+            if fitting
+            else f"name the network, one of: {', '.join(nets.names())}",
+        )
+    try:
+        stored = json.loads(checkpoint.metadata.get("net_options", "{}"))
+        return name, {**stored, **options}
+    except (ValueError, TypeError) as error:
+        raise CheckpointUnreadable(f"{path}: the metadata field net_options is malformed", path=str(path)) from error
+
+
+def _fitting_networks(checkpoint: Checkpoint) -> list[str]:
+    """The registered networks that the weights fit without further options."""
+    found = []
+    with torch.device("meta"):
+        for name in nets.names():
+            try:
+                require_fit(nets.build(name), checkpoint.weights, Path())
+            except (CheckpointMismatch, ModelError):
+                continue
+            found.append(name)
+    return found
+
+
+def _fitting(model: nn.Module, checkpoint: Checkpoint, path: Path, notes: list[str]) -> Mapping[str, torch.Tensor]:
+    """The weights for ``model``, checked, without entries that may be left out, for which a note is added."""
+    require_finite(checkpoint.weights)
+    weights = checkpoint.weights
+    if checkpoint.loose and (stray := unexpected(model, weights)):
+        notes.append(f"left out {len(stray)} entries that the network does not have: {shortened(stray)}")
+        weights = {key: tensor for key, tensor in weights.items() if key not in set(stray)}
+    require_fit(model, weights, path)
+    return weights
+
+
+def _fill(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    model.load_state_dict(weights, strict=False)
+    return model.eval()
+
+
+def _named(normalisation: Normalisation) -> str:
+    if isinstance(normalisation, Mapping):
+        return "the file says, " + " and ".join(
+            f"{what} {', '.join(f'{value:.4g}' for value in values)}" for what, values in normalisation.items()
+        )
+    return f"for {normalisation}"

@@ -1,0 +1,159 @@
+"""ImageNet from folders of images, read when they are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gdws.datasets.splits import Dataset, Split, hold_out
+from gdws.errors import DataError
+from gdws.parallel import map_in_threads
+
+VALIDATION_PER_CLASS = 10
+SIZE, CROP = 256, 224
+"""Pixels: the shorter side of the resized image, and the sides of the square cut from its middle."""
+
+_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+_HINT = "ImageNet is train/<class>/*.JPEG and val/<class>/*.JPEG, a folder for each class"
+
+
+class FileSplit(Split):
+    """A split whose images are in files. They are read when they are asked for, with :meth:`first` as a rule.
+
+    What is asked for must fit into half of this machine's memory; an image takes 0.6 MB.
+    """
+
+    def __init__(self, files: Sequence[str], labels: torch.Tensor, absent: str) -> None:
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "_files", tuple(files))
+        object.__setattr__(self, "_absent", absent)
+
+    _files: tuple[str, ...]
+    _absent: str
+
+    def __repr__(self) -> str:
+        return f"FileSplit({len(self)} images in files)"
+
+    @property
+    def images(self) -> torch.Tensor:
+        """All of them. Raises :class:`DataError` as :meth:`first`."""
+        return self.first(len(self)).images
+
+    def first(self, count: int) -> Split:
+        """The first ``count`` images, read from disk; all of them if there are fewer.
+
+        Raises :class:`DataError` if there are none, if they take too much memory, or naming a file that is no image.
+        """
+        files = self._files[:count]
+        if not files:
+            raise DataError(self._absent, hint=_HINT)
+        bytes_each, limit = 3 * CROP * CROP * 4, _memory_bytes() // 2
+        if len(files) * bytes_each > limit:
+            raise DataError(
+                f"{len(files):,} images take {len(files) * bytes_each / 2**30:.1f} GiB, more than half of the memory",
+                hint=f"ask for {limit // bytes_each:,} at most",
+            )
+        images = torch.empty(len(files), 3, CROP, CROP)
+        read = _reader()
+
+        def fill(row: int) -> None:
+            images[row] = read(files[row])
+
+        map_in_threads(fill, range(len(files)))
+        return Split(images, self.labels[:count])
+
+
+def imagenet(root: str | Path, *, seed: int = 0, classes: int = 1000) -> Dataset:
+    """ImageNet from ``root``, a folder with ``train`` and ``val``, each with a folder for each class.
+
+    Labels are the places of the folders' names in order. An image is resized to 256 pixels at the shorter side and
+    its middle, 224 x 224, is taken. The test split is ``val``. Ten images of each class are held out of ``train`` to
+    validate; without a folder ``train`` both are empty. An image's place follows from the name of its file and
+    ``seed``; the classes are mixed, so the beginning of a split is a fair sample.
+    Raises :class:`DataError` if the folders are not like that, or hold something else; hidden files are passed over.
+    """
+    root = Path(root)
+    test_files, test_labels, names = _listed(root / "val", classes)
+    files: list[str] = []
+    labels = np.empty(0, dtype=np.int64)
+    if (root / "train").is_dir():
+        files, labels, others = _listed(root / "train", classes)
+        if others != names:
+            different = ", ".join(sorted(set(others) ^ set(names))[:3])
+            raise DataError(f"{root}: train and val have different classes: {different}", hint=_HINT)
+    train, validation = hold_out(
+        np.arange(len(files)), _name_of(files), labels, VALIDATION_PER_CLASS, salt=f"validation/{seed}"
+    )
+    _, test = hold_out(np.arange(len(test_files)), _name_of(test_files), test_labels, len(test_files), salt="test")
+    absent = f"{root / 'train'} is absent or has no images to spare"
+    return Dataset(
+        "imagenet",
+        classes,
+        _split(files, labels, train, absent),
+        _split(files, labels, validation, absent),
+        _split(test_files, test_labels, test, f"{root / 'val'} has no images"),
+    )
+
+
+def _name_of(files: Sequence[str]) -> Callable[[int], bytes]:
+    """The name of a row's file with its class, wherever the folder lies."""
+    return lambda row: "/".join(files[row].split(os.sep)[-2:]).encode()
+
+
+def _split(files: Sequence[str], labels: np.ndarray, rows: np.ndarray, absent: str) -> FileSplit:
+    return FileSplit([files[row] for row in rows.tolist()], torch.from_numpy(labels[rows]), absent)
+
+
+def _listed(folder: Path, classes: int) -> tuple[list[str], np.ndarray, list[str]]:
+    """The images in the folders of a folder, their labels (N,), and the names of the classes."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder", hint=_HINT)
+    names: list[str] = []
+    files: list[str] = []  # paths would take half a gigabyte
+    labels: list[int] = []
+    for place in _visible(folder):
+        if not place.is_dir():
+            raise DataError(f"{place.path} is no folder of a class", hint=f"move it away; {_HINT}")
+        found = _visible(place)
+        stray = [path for path in found if not path.name.lower().endswith(_SUFFIXES)]
+        if stray:
+            raise DataError(f"{stray[0].path} is no image", hint=f"move it away; images end in {', '.join(_SUFFIXES)}")
+        if not found:
+            raise DataError(f"{place.path} has no images", hint="remove the folder, or restore its images")
+        labels += [len(names)] * len(found)
+        names.append(place.name)
+        files += [entry.path for entry in found]
+    if len(names) != classes:
+        raise DataError(f"{folder} has {len(names)} classes, not {classes:,}", hint=_HINT)
+    return files, np.array(labels, dtype=np.int64), names
+
+
+def _visible(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _reader() -> Callable[[str], torch.Tensor]:
+    """What reads a file into (3, 224, 224) float32 in [0, 1]."""
+    from PIL import Image
+    from torchvision.transforms import v2
+
+    prepare = v2.Compose([v2.Resize(SIZE), v2.CenterCrop(CROP), v2.PILToTensor()])
+
+    def read(path: str) -> torch.Tensor:
+        try:
+            with Image.open(path) as image:
+                pixels: torch.Tensor = prepare(image.convert("RGB")).float().div_(255)
+        except Exception as error:  # damaged images fail in many ways
+            raise DataError(f"{path} cannot be read: {error}", hint="restore it from the original archive") from error
+        return pixels
+
+    return read
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
