@@ -9,16 +9,19 @@ n_x is the predicted class of x, delta_{x,j} = z_j - z_{n_x}, and D_{x,j} its de
 A backward pass serves a whole batch: it starts from one class difference of each sample and stops at the
 outputs of the convolutions. The weight gradient of each sample is the product of these output gradients and
 the unfolded input, and only its squared norm is needed.
+
+**Many classes.** The exact form needs a backward pass for each class but one. For independent random signs r_j,
+E ||sum_j r_j v_j||^2 = sum_j ||v_j||^2, so one pass from the sum of all scaled differences with random signs gives an
+unbiased estimate of a sample's term, whatever the number of classes. The mean over samples evens out its noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import cast
+from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +33,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gdws import margins, surgery
 from gdws.errors import DataError, ModelError
 from gdws.gradient_norms import Call, SquaredNorms, squared_norms
-from gdws.modes import evaluation_mode
+from gdws.modes import evaluation_mode, frozen
+from gdws.seeds import derive_seed
 from gdws.surgery import Layer
 
 #: ``attack(model, x, y) -> x_adv``, all of shape (N, C, H, W) but the labels y, (N,).
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+#: ``exact``: a backward pass for each class but one. ``random-signs``: unbiased, one pass for each draw of signs.
+Method = Literal["exact", "random-signs"]
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +51,16 @@ class Calibration:
 
     ``alphas`` has (C,) float64 values for each layer, by name, as :func:`gdws.convert` takes them.
     ``samples`` is the number of samples of the mean. ``guarded`` is the number of samples with a class
-    difference so near zero that it was raised to the guard.
+    difference so near zero that it was raised to the guard. ``draws`` counts the draws of signs for each sample and
+    ``seed`` is theirs; both are None for the exact method.
     """
 
     alphas: dict[str, npt.NDArray[np.float64]]
     samples: int
     guarded: int
+    method: Method = "exact"
+    draws: int | None = None
+    seed: int | None = None
 
 
 def alphas(
@@ -57,11 +69,14 @@ def alphas(
     *,
     layers: Iterable[str] | None = None,
     attack: Attack | None = None,
+    method: Method = "exact",
+    draws: int = 1,
+    seed: int = 0,
     tie: float = 1e-4,
     chunk: int = 16,
     progress: Callable[[int], object] | None = None,
 ) -> Calibration:
-    """Return the alphas of Equation 8, exact up to rounding.
+    """Return the alphas of Equation 8: exact up to rounding, or an unbiased estimate of them by random signs.
 
     ``model`` runs in evaluation mode and is left as it was: modes, gradients and ``requires_grad`` included,
     whatever the attack does. A layer that is called several times, or that shares its weight, gets the
@@ -74,6 +89,12 @@ def alphas(
         layers: names of convolutions with ``groups`` = 1; by default all that GDWS can replace, the first
             convolution included.
         attack: makes the inputs at which the mean is taken, ``attack(model, x, y) -> x_adv``.
+        method: ``exact`` takes as many backward passes as there are classes, less one; ``random-signs`` takes
+            ``draws``, which makes networks with many classes feasible. With two classes both are the same.
+        draws: sets of random signs for each sample. The variance of the estimate falls with their number as it
+            does with that of the samples, and so does the speed; more samples are the better use of the time.
+        seed: of the signs. Those of a sample depend on the seed and its place in ``batches`` alone, not on how
+            samples are grouped into batches.
         tie: guard against ties. A class difference below ``tie`` times the range of the sample's logits is
             raised to that; a sample whose logits are all equal is left out of the sum. Both are counted.
         chunk: samples in one forward pass; memory grows with it.
@@ -81,20 +102,25 @@ def alphas(
 
     Raises :class:`~gdws.errors.ModelError` if the model is no such classifier, if samples of a batch influence
     each other, or if a layer cannot be calibrated, :class:`~gdws.errors.DataError` if there is no sample, and
-    ``ValueError`` if ``tie`` is not between 0 and 1.
+    ``ValueError`` if ``method`` is unknown, ``draws`` is less than 1, or ``tie`` is not between 0 and 1.
     """
     if not 0 < tie < 1:
         raise ValueError(f"tie: expected a fraction between 0 and 1, got {tie}")
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if draws < 1:
+        raise ValueError(f"draws: expected at least 1, got {draws}")
     targets = _targets(model, layers)
     _check_samples_are_independent(model)
     sums = {name: np.zeros(group[0].weight_shape[1]) for name, group in targets.items()}
     samples = guarded = 0
     device = next(model.parameters()).device
-    with _undisturbed(model), torch.enable_grad():
+    with evaluation_mode(model), frozen(model), torch.enable_grad():
         for batch in batches:
             inputs = _inputs(model, batch, attack, device)
             for x in torch.split(inputs, chunk) if len(inputs) else ():
-                ties = _accumulate(model, x, targets, sums, tie)
+                cotangents = _exact if method == "exact" else partial(_random_signs, draws, seed, samples)
+                ties = _accumulate(model, x, targets, sums, tie, cotangents)
                 samples, guarded = samples + len(x), guarded + ties
                 if progress is not None:
                     progress(len(x))
@@ -105,7 +131,35 @@ def alphas(
         M, _, Kh, Kw = group[0].weight_shape
         for layer in group:
             means[layer.name] = sums[name] / (samples * M * Kh * Kw)
-    return Calibration(alphas=means, samples=samples, guarded=guarded)
+    drawn = {} if method == "exact" else {"draws": draws, "seed": seed}
+    return Calibration(alphas=means, samples=samples, guarded=guarded, method=method, **drawn)
+
+
+#: ``(logits (B, classes), factors (B, classes - 1))`` -> the cotangents (B, classes) to go back from, and the weight
+#: of each one's squared norms in the sum.
+Cotangents = Callable[[Tensor, Tensor], tuple[Iterable[Tensor], int, float]]
+
+
+def _exact(logits: Tensor, factors: Tensor) -> tuple[Iterable[Tensor], int, float]:
+    """Each class but the predicted one by itself."""
+    count = factors.shape[1]
+    return (margins.difference(logits, other, factors[:, other]) for other in range(count)), count, 1.0
+
+
+def _random_signs(
+    draws: int, seed: int, first: int, logits: Tensor, factors: Tensor
+) -> tuple[Iterable[Tensor], int, float]:
+    """All classes at once with random signs, ``draws`` times; ``first`` is the place of the first sample."""
+
+    def drawn(draw: int) -> Tensor:
+        generator = torch.Generator()
+        rows = []
+        for sample in range(first, first + len(factors)):
+            generator.manual_seed(derive_seed(seed, "signs", sample, draw))
+            rows.append(margins.signs(factors.shape[1:], generator))
+        return margins.signed_sum(logits, factors * torch.stack(rows).to(factors))
+
+    return (drawn(draw) for draw in range(draws)), draws, 1 / draws
 
 
 class _Uses:
@@ -153,18 +207,20 @@ def _accumulate(
     targets: Mapping[str, list[Layer]],
     sums: dict[str, npt.NDArray[np.float64]],
     tie: float,
+    cotangents: Cotangents,
 ) -> int:
     """Add the terms of Equation 8 of the samples ``x`` (B, C, H, W) to ``sums``; return how many were guarded."""
     logits, uses = _forward(model, x, targets)
     edges = [edge for use in uses.values() for edge in use.edges]
     scales, guarded = margins.scales(logits.detach(), tie)
-    for other in range(scales.shape[1]):
-        cotangent = margins.difference(logits.detach(), other, scales[:, other])
-        found = iter(torch.autograd.grad(logits, edges, cotangent, retain_graph=True, allow_unused=True))
+    starts, count, weight = cotangents(logits.detach(), scales)
+    for number, cotangent in enumerate(starts, start=1):
+        gradients = torch.autograd.grad(logits, edges, cotangent, retain_graph=number < count, allow_unused=True)
+        found = iter(gradients)
         for use in uses.values():
-            use.take(list(islice(found, len(use.edges))), scales.shape[1])
+            use.take(list(islice(found, len(use.edges))), count)
     for name, use in uses.items():
-        sums[name] += use.squared_norms()
+        sums[name] += weight * use.squared_norms()
     return guarded
 
 
@@ -251,22 +307,3 @@ def _check_samples_are_independent(model: nn.Module) -> None:
             raise ModelError(
                 f"layer {name!r} normalises by batch statistics, so samples influence each other", layer=name
             )
-
-
-@contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode with frozen parameters; afterwards modes, gradients and flags are what they were.
-
-    Frozen parameters keep the backward passes of an attack from adding to their gradients.
-    """
-    parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
-    try:
-        with evaluation_mode(model):
-            for parameter, _, _ in parameters:
-                parameter.requires_grad_(False)
-                parameter.grad = None
-            yield
-    finally:
-        for parameter, requires_grad, gradient in parameters:
-            parameter.requires_grad_(requires_grad)
-            parameter.grad = gradient

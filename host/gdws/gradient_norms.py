@@ -78,8 +78,13 @@ def squared_norms(calls: Sequence[Call], out_channels: int, sets: int) -> Square
     channels, kernel_size = calls[0].padded.shape[1], calls[0].kernel_size
     positions, inputs = sum(call.positions for call in calls), sum(call.inputs for call in calls)
     by_product = sets * out_channels * positions * channels * kernel_size[0] * kernel_size[1]
-    by_gram = sets * out_channels * positions**2 + channels * inputs**2
+    by_gram = sets * out_channels * positions**2 + (channels + _MEMORY_COST) * inputs**2
     return _ByGram(calls) if by_gram < by_product else _ByProduct(calls)
+
+
+#: What it takes to fill one entry of the matrix over input positions with memory that was never touched before,
+#: in multiply-adds.
+_MEMORY_COST = 500
 
 
 class _ByProduct:
@@ -88,7 +93,8 @@ class _ByProduct:
     def __init__(self, calls: Sequence[Call]) -> None:
         self._channels = calls[0].padded.shape[1]
         unfolded = [functional.unfold(call.padded, call.kernel_size, call.dilation, 0, call.stride) for call in calls]
-        self._columns = torch.cat(unfolded, dim=2).mT  # (B, P, C*Kh*Kw)
+        columns = unfolded[0] if len(unfolded) == 1 else torch.cat(unfolded, dim=2)
+        self._columns = columns.mT  # (B, P, C*Kh*Kw)
         self._sum = self._columns.new_zeros(self._columns.shape[2], dtype=torch.float64)
 
     def add(self, gradients: Tensor) -> None:
@@ -115,7 +121,8 @@ class _ByGram:
         self._gram = products if self._gram is None else self._gram.add_(products)
 
     def total(self) -> Tensor:
-        x = torch.cat([call.padded.flatten(2) for call in self._calls], dim=2)  # (B, C, inputs)
+        inputs = [call.padded.flatten(2) for call in self._calls]
+        x = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=2)  # (B, C, inputs)
         if self._gram is None:
             return x.new_zeros(x.shape[1], dtype=torch.float64)
         return ((x @ self._spread(self._gram)) * x).sum(dim=(0, 2)).double()

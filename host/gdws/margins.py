@@ -7,6 +7,7 @@ n is the predicted class of a sample, and delta_j = z_n - z_j how far class j is
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -40,11 +41,19 @@ def random_sum(logits: Tensor, tie: float, generator: torch.Generator) -> Tensor
     classes: one backward pass in place of one for each class.
     """
     factors, _ = scales(logits, tie)
-    signs = torch.randint(0, 2, factors.shape, generator=generator).to(factors) * 2 - 1
-    signed = factors * signs
+    return signed_sum(logits, factors * signs(factors.shape, generator).to(factors))
+
+
+def signed_sum(logits: Tensor, signed: Tensor) -> Tensor:
+    """The cotangent (B, classes) of the sum over j != n of ``signed`` (B, classes - 1) times z_j - z_n."""
     predicted = logits.argmax(dim=1, keepdim=True)
     cotangent = torch.zeros_like(logits).scatter_(1, _others(predicted, logits.shape[1]), signed)
     return cotangent.scatter_(1, predicted, -signed.sum(dim=1, keepdim=True))
+
+
+def signs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Independent signs, -1 or 1 with equal probability, of that shape, as int64 on the CPU."""
+    return torch.randint(0, 2, tuple(shape), generator=generator) * 2 - 1
 
 
 def _others(predicted: Tensor, classes: int) -> Tensor:

@@ -18,3 +18,18 @@ def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Let no gradient reach the parameters; on leaving, flags and gradients are what they were."""
+    parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    try:
+        for parameter, _, _ in parameters:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        yield model
+    finally:
+        for parameter, requires_grad, gradient in parameters:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = gradient

@@ -300,3 +300,76 @@ def test_a_layer_that_runs_without_gradients_is_an_error():
     assert caught.value.layer == "stem"
     result = calibrate.alphas(seeded(WithoutGradients), [inputs()], layers=["conv1", "conv2"])
     assert (result.alphas["conv1"] > 0).all()
+
+
+def estimate(model, x, **options):
+    return calibrate.alphas(model, x if isinstance(x, list) else [x], method="random-signs", **options)
+
+
+def concatenated(calibration):
+    return np.concatenate(list(calibration.alphas.values()))
+
+
+@pytest.mark.parametrize("network", [SmallResNet, Sharing])
+def test_random_signs_are_unbiased(network):
+    """The mean over seeds meets the exact values: z scores of all channels are as those of a normal draw."""
+    model = seeded(network)
+    exact = concatenated(calibrate.alphas(model, [inputs(16)]))
+    found = np.array([concatenated(estimate(model, inputs(16), seed=seed)) for seed in range(60)])
+    scores = (found.mean(axis=0) - exact) / (found.std(axis=0, ddof=1) / math.sqrt(len(found)))
+    assert np.abs(scores).max() < 4.5
+    assert scores.std() < 1.5
+
+
+def test_more_draws_and_more_samples_come_closer():
+    model = seeded(SmallResNet)
+
+    def error(count, draws):
+        exact = concatenated(calibrate.alphas(model, [inputs(count)]))
+        found = [concatenated(estimate(model, inputs(count), draws=draws, seed=seed)) for seed in range(8)]
+        return math.sqrt(np.mean((np.array(found) / exact - 1) ** 2))
+
+    once = error(8, 1)
+    assert error(8, 16) < once / 2.5
+    assert error(128, 1) < once / 2
+    assert once < 1
+
+
+def test_two_classes_need_no_luck():
+    model = seeded(SmallResNet, 8, 2)
+    np.testing.assert_allclose(
+        concatenated(estimate(model, inputs())), concatenated(calibrate.alphas(model, [inputs()])), rtol=1e-5
+    )
+
+
+def test_signs_belong_to_the_sample_whatever_the_batches():
+    model = seeded(SmallResNet)
+    x = inputs()
+    whole = estimate(model, x, draws=2, seed=3)
+    parts = estimate(model, [x[:1], x[1:5], x[5:]], draws=2, seed=3, chunk=3)
+    np.testing.assert_allclose(concatenated(parts), concatenated(whole), rtol=1e-5)
+    assert not np.allclose(concatenated(estimate(model, x, seed=4)), concatenated(whole))
+    assert (whole.method, whole.draws, whole.seed) == ("random-signs", 2, 3)
+    exact = calibrate.alphas(model, [x])
+    assert (exact.method, exact.draws, exact.seed) == ("exact", None, None)
+
+
+@pytest.mark.parametrize("classes", [4, 1000])
+def test_random_signs_take_one_backward_pass_whatever_the_number_of_classes(classes, monkeypatch):
+    passes = []
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **o: passes.append(1) or grad(*a, **o))
+    estimate(seeded(SmallResNet, 8, classes), inputs(), draws=3)
+    assert len(passes) == 3
+
+
+def test_random_signs_leave_torchs_generator_alone():
+    before = torch.get_rng_state()
+    estimate(seeded(SmallResNet), inputs())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("options", [{"method": "magic"}, {"method": "random-signs", "draws": 0}])
+def test_a_method_that_makes_no_sense_is_refused(options):
+    with pytest.raises(ValueError, match=next(reversed(options))):
+        calibrate.alphas(seeded(SmallResNet), [inputs()], **options)
