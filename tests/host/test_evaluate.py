@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from gdws.attacks import AttackSpec
-from gdws.errors import DataError, GdwsError, ModelError
+from gdws.attacks import AttackSpec, UnionSpec
+from gdws.conversion import convert
+from gdws.errors import DataError, GdwsError, ModelError, ResultError
 from gdws.evaluate import evaluate
 from gdws_contract.manifest import HostEvaluation
+from support.networks import SmallResNet, seeded
 
 
 class Brightness(nn.Module):
@@ -158,3 +164,174 @@ def test_its_fields_are_those_of_the_contract(attack):
     assert (known.natural, known.robust) == (result.natural, result.robust)
     assert stored["torch_version"] == torch.__version__
     assert stored["duration_s"] > 0
+
+
+class Interrupting(Brightness):
+    """Ends the program at a given call."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.left = calls
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().forward(x)
+
+
+def interrupted(state: Path, attack: AttackSpec | None = ATTACK) -> None:
+    """Judge two batches of two images, and end within the third."""
+    model = Interrupting(24 if attack else 2)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, IMAGES, LABELS, attack, batch_size=2, state=state)
+
+
+def marks(state: Path) -> str:
+    return json.loads(state.read_text())["marks"]
+
+
+def test_it_goes_on_where_it_was_interrupted(tmp_path):
+    state = tmp_path / "result.json.state"
+    interrupted(state)
+    assert marks(state) == "rffr-"
+    model = Interrupting(1000)
+    result = evaluate(model, IMAGES, LABELS, ATTACK, batch_size=3, state=state)
+    assert model.sizes == [1]  # the last image alone, which is misclassified
+    whole = evaluate(Brightness(), IMAGES, LABELS, ATTACK)
+    assert (result.natural, result.robust) == (whole.natural, whole.robust)
+    assert marks(state) == "rffrw"
+    again = Interrupting(0)
+    assert evaluate(again, IMAGES, LABELS, ATTACK, state=state).robust == whole.robust
+
+
+def test_without_an_attack_it_goes_on_too(tmp_path):
+    interrupted(tmp_path / "state", None)
+    result = evaluate(Interrupting(1), IMAGES, LABELS, None, state=tmp_path / "state")
+    assert (result.natural.successes, result.robust) == (4, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attack": AttackSpec(eps=0.1, step=0.05, iterations=10, seed=1)}, "other attack"),
+        ({"attack": None}, "other attack"),
+        ({"images": IMAGES * 0.5}, "other images"),
+        ({"labels": 1 - LABELS}, "other images"),
+        ({"images": IMAGES[:3], "labels": LABELS[:3]}, "other images, count"),
+        ({"model": Brightness().double()}, "other weights"),
+        ({"attack_on": "dense-equivalent"}, "other place of the attack"),
+    ],
+    ids=str,
+)
+def test_a_state_of_another_evaluation_is_refused(tmp_path, change, message):
+    state = tmp_path / "state"
+    evaluate(Brightness(), IMAGES, LABELS, ATTACK, state=state)
+    before = state.read_bytes()
+    wanted = {"model": Brightness(), "images": IMAGES, "labels": LABELS, "attack": ATTACK, **change}
+    with pytest.raises(ResultError, match=message) as caught:
+        evaluate(**wanted, state=state)
+    assert "delete" in caught.value.hint
+    assert state.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"format": "gdws.evaluation-state", "version": 9}'])
+def test_a_damaged_state_is_refused(tmp_path, content):
+    state = tmp_path / "state"
+    state.write_bytes(content)
+    with pytest.raises(ResultError, match="no state of an evaluation"):
+        evaluate(Brightness(), IMAGES, LABELS, state=state)
+
+
+def test_marks_that_do_not_fit_are_refused(tmp_path):
+    state = tmp_path / "state"
+    evaluate(Brightness(), IMAGES, LABELS, state=state)
+    state.write_text(state.read_text().replace('"rrrrw"', '"rrx"'))
+    with pytest.raises(ResultError, match="damaged"):
+        evaluate(Brightness(), IMAGES, LABELS, state=state)
+
+
+def problem() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    model = convert(seeded(SmallResNet), mean_rank=3)[0]
+    images = torch.rand(24, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.head.bias -= model(images).mean(dim=0)  # so that all classes occur
+    return model, images, model(images).argmax(dim=1)
+
+
+def test_an_attack_on_the_dense_equivalent_finds_the_same():
+    model, images, labels = problem()
+    spec = AttackSpec(eps=0.006, step=0.0015, iterations=5)
+    direct = evaluate(model, images, labels, spec)
+    through = evaluate(model, images, labels, spec, attack_on="dense-equivalent")
+    assert 0 < direct.robust.successes < 24
+    assert abs(through.robust.successes - direct.robust.successes) <= 1  # rounding may turn a sign
+    assert (direct.attack_on, through.attack_on) == ("itself", "dense-equivalent")
+    assert through.to_dict()["attack_on"] == "dense-equivalent"
+
+
+def test_a_dense_equivalent_that_is_none_is_refused(monkeypatch):
+    model, images, labels = problem()
+    other = convert(seeded(SmallResNet), mean_rank=1)[0]
+    monkeypatch.setattr("gdws.judging.to_dense", lambda module: other)
+    with pytest.raises(ModelError, match="something else"):
+        evaluate(model, images, labels, ATTACK, attack_on="dense-equivalent")
+    assert evaluate(model, images, labels, None, attack_on="dense-equivalent").natural.successes == 24
+
+
+def test_an_unknown_place_of_the_attack_is_refused():
+    with pytest.raises(GdwsError, match="'elsewhere'"):
+        evaluate(Brightness(), IMAGES, LABELS, ATTACK, attack_on="elsewhere")
+
+
+def test_a_union_has_the_fields_of_the_contract():
+    union = UnionSpec((ATTACK, AttackSpec(norm="l2", eps=0.3, step=0.1, iterations=5)))
+    stored = json.loads(json.dumps(evaluate(Brightness(), IMAGES, LABELS, union).to_dict()))
+    known = HostEvaluation(data="grey", natural=stored["natural"], robust=stored["robust"], attack=stored["attack"])
+    assert [part.norm for part in known.attack.parts] == ["linf", "l2"]
+    assert known.robust.successes <= 2
+
+
+WORKER = """
+import json, sys, torch
+sys.path.insert(0, sys.argv[1])
+from torch import nn
+from gdws.attacks import AttackSpec
+from gdws.evaluate import evaluate
+from gdws.workers import launched
+from pathlib import Path
+torch.manual_seed(0)
+model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+images, labels = torch.rand(21, 1, 4, 4), torch.randint(3, (21,))
+sizes = []
+model.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+spec = AttackSpec(eps=0.3, step=0.1, iterations=2)
+with launched() as workers:
+    found = evaluate(model, images, labels, spec, batch_size=4, state=Path(sys.argv[2]), workers=workers)
+    calls = workers.gather(len(sizes))
+    if workers.leads:
+        print(json.dumps({"natural": found.natural.successes, "robust": found.robust.successes,
+                          "total": found.natural.count, "calls": calls}))
+"""
+
+
+def test_processes_of_torchrun_share_the_images(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run(command: list[str], state: str) -> dict[str, object]:
+        command = [*command, str(script), str(tmp_path), str(tmp_path / state)]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout.splitlines()[-1])
+
+    alone = run([sys.executable], "one")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    shared = run(torchrun, "two")
+    assert {name: shared[name] for name in ("natural", "robust", "total")} == {
+        name: alone[name] for name in ("natural", "robust", "total")
+    }
+    assert sum(shared["calls"]) == sum(alone["calls"])
+    assert min(shared["calls"]) > 0
+    assert marks(tmp_path / "two") == marks(tmp_path / "one")

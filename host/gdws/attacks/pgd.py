@@ -1,31 +1,41 @@
-"""Projected gradient descent in the l_inf ball (Madry et al., 2018, arXiv:1706.06083)."""
+"""Projected gradient ascent within a ball (Madry et al., 2018, arXiv:1706.06083).
+
+A step goes along the steepest direction of the norm: the sign of the gradient for l_inf, the gradient at length
+``step`` for l_2. The l_1 step is that of Maini et al. (2020, arXiv:1909.04068): see :func:`_sparse_step`.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
-from torch.nn import functional as F  # noqa: N812 (the customary name)
+from torch import Tensor, nn
 
+from gdws.attacks import balls
+from gdws.attacks.ascent import cross_entropy, slope
 from gdws.attacks.spec import AttackSpec
 from gdws.seeds import derive_seed
+
+#: An l_1 step moves so many pixels, drawn anew for each image and step.
+_PIXELS = (5, 20)
+#: A pixel so near the end of the range that it would move towards is left out of an l_1 step.
+_GAP = 0.05
 
 
 def pgd(
     model: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    images: Tensor,
+    labels: Tensor,
     spec: AttackSpec,
     *,
-    indices: torch.Tensor | None = None,
-) -> torch.Tensor:
+    indices: Tensor | None = None,
+) -> Tensor:
     """Adversarial images that raise the cross-entropy of ``labels`` under ``model``.
 
     ``images``: (N, C, H, W) in [0, 1]; ``labels``: (N,) int64. Returns (N, C, H, W), each pixel in [0, 1]
-    and within ``spec.eps`` of its original; a copy of ``images`` if ``spec.eps`` is 0.
+    and the image within ``spec.eps`` of its original in ``spec.norm``; a copy of ``images`` if ``spec.eps`` is 0.
 
-    ``indices``: (N,), the images' positions in their data set, 0 to N-1 by default. The random start
-    of an image depends on ``spec.seed``, its index and the restart alone, so the result does not depend
-    on how images are grouped into batches. A restart runs only on images that no earlier one has fooled.
+    ``indices``: (N,), the images' positions in their data set, 0 to N-1 by default. The draws of an image depend on
+    ``spec.seed``, its index and the restart alone, so the result does not depend on how images are grouped into
+    batches. A restart runs only on images that no earlier one has fooled.
 
     The model runs in the mode it is in, and no gradient reaches its weights. In training mode its
     BN layers would follow the adversarial images: see :func:`gdws.modes.evaluation_mode`.
@@ -41,8 +51,7 @@ def pgd(
             if len(remaining) == 0:
                 break
             x, y = images.detach()[remaining].clone(), labels[remaining].clone()
-            start = _start(x, indices[remaining.to(indices.device)], restart, spec)
-            candidates = _ascend(model, x, y, start, spec)
+            candidates = _ascend(model, x, y, indices[remaining.to(indices.device)], restart, spec)
             adversarial[remaining] = candidates
             if restart + 1 < spec.restarts:
                 with torch.no_grad():
@@ -50,34 +59,44 @@ def pgd(
         return adversarial
 
 
-def _start(images: torch.Tensor, indices: torch.Tensor, restart: int, spec: AttackSpec) -> torch.Tensor:
-    """The first iterate: the images, or a uniform draw from their ball."""
-    if not spec.random_start:
-        return images
-    generator = torch.Generator()
-    noise = torch.empty(images.shape)
-    for row, index in zip(noise, indices.tolist(), strict=True):
-        generator.manual_seed(derive_seed(spec.seed, "start", restart, index))
-        row.uniform_(-spec.eps, spec.eps, generator=generator)
-    return (images + noise.to(images)).clamp(0, 1)
-
-
 def _ascend(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, start: torch.Tensor, spec: AttackSpec
-) -> torch.Tensor:
-    lowest = (images - spec.eps).clamp(min=0)
-    highest = (images + spec.eps).clamp(max=1)
-    x = start
-    for _ in range(spec.iterations):
-        x = torch.clamp(x + spec.step * _gradient(model, x, labels).sign(), lowest, highest)
+    model: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, restart: int, spec: AttackSpec
+) -> Tensor:
+    """One run of the attack, (N, C, H, W)."""
+    assert spec.step is not None  # the specification sees to it
+    x, objective = images, cross_entropy(labels)
+    if spec.random_start or restart > 0:
+        x = balls.starts(images, indices, restart, eps=spec.eps, norm=spec.norm, seed=spec.seed)
+    pixels = _pixel_counts(indices, restart, spec).to(images.device) if spec.norm == "l1" else None
+    for iteration in range(spec.iterations):
+        gradient = slope(model, x, objective).gradient
+        if pixels is None:
+            step = balls.steepest(gradient, spec.norm)
+        else:
+            step = _sparse_step(gradient, x, pixels[:, iteration])
+        x = balls.project(x + spec.step * step, images, spec.eps, spec.norm)
     return x
 
 
-def _gradient(model: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The gradient of the summed cross-entropy with respect to ``x`` alone."""
-    x = x.detach().requires_grad_(True)
-    loss = F.cross_entropy(model(x), labels, reduction="sum")
-    if not loss.requires_grad:  # a constant network with frozen weights
-        return torch.zeros_like(x)
-    (gradient,) = torch.autograd.grad(loss, x, allow_unused=True)
-    return torch.zeros_like(x) if gradient is None else gradient
+def _pixel_counts(indices: Tensor, restart: int, spec: AttackSpec) -> Tensor:
+    """How many pixels each l_1 step of each image moves, (N, iterations)."""
+    generator, rows = torch.Generator(), []
+    for index in indices.tolist():
+        generator.manual_seed(derive_seed(spec.seed, "pixels", restart, index))
+        rows.append(torch.randint(_PIXELS[0], _PIXELS[1] + 1, (spec.iterations,), generator=generator))
+    return torch.stack(rows)
+
+
+def _sparse_step(gradient: Tensor, x: Tensor, pixels: Tensor) -> Tensor:
+    """A step of length 1 in l_1: the ``pixels`` (N,) of largest gradient, each by the same amount along its sign.
+
+    Left out are those at either end of the range, or within the gap of the end that they would move towards.
+    """
+    at_end = (x <= 0) | (x >= 1)
+    no_way = ((gradient > 0) & (x >= 1 - _GAP)) | ((gradient < 0) & (x <= _GAP))
+    usable = gradient.masked_fill(at_end | no_way, 0).flatten(1)
+    most = min(_PIXELS[1], usable.shape[1])
+    places = usable.abs().topk(most, dim=1).indices
+    moved = torch.arange(most, device=x.device) < pixels[:, None]
+    signs = usable.gather(1, places).sign() / pixels[:, None].to(usable)
+    return torch.zeros_like(usable).scatter_(1, places, signs * moved).view_as(x)

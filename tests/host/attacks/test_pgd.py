@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from gdws.attacks import AttackSpec
-from gdws.attacks.pgd import pgd
+from gdws.attacks import AttackSpec, balls
+from gdws.attacks.pgd import _pixel_counts, _sparse_step, pgd
 from gdws.modes import evaluation_mode
 
 
@@ -208,3 +208,90 @@ def test_bn_statistics_follow_the_attack_only_in_training_mode():
         pgd(model, images, labels, AttackSpec(iterations=1))
     assert torch.equal(model[1].running_mean, before)
     assert all(module.training for module in model)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@given(eps=st.floats(0, 5), iterations=st.integers(1, 4), random_start=st.booleans(), restarts=st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_images_stay_in_the_balls_of_other_norms(norm, eps, iterations, random_start, restarts):
+    images, labels = batch(4)
+    spec = AttackSpec(norm=norm, eps=eps, step=1.0, iterations=iterations, random_start=random_start, restarts=restarts)
+    adversarial = pgd(network(), images, labels, spec)
+    assert float(adversarial.min()) >= 0
+    assert float(adversarial.max()) <= 1
+    assert float(balls.norms_of(adversarial - images, norm).max()) <= eps + 1e-5
+
+
+def linear_problem() -> tuple[nn.Module, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two classes, the weights' difference (1, 1, 6, 6), and grey images from which no pixel need leave the range."""
+    torch.manual_seed(0)
+    linear = nn.Linear(36, 2)
+    direction = (linear.weight[1] - linear.weight[0]).detach().reshape(1, 1, 6, 6)
+    return nn.Sequential(nn.Flatten(), linear), direction, torch.full((5, 1, 6, 6), 0.5), torch.zeros(5).long()
+
+
+@pytest.mark.parametrize("random_start", [True, False])
+def test_a_linear_network_is_attacked_optimally_in_l2(random_start):
+    model, direction, images, labels = linear_problem()
+    spec = AttackSpec(norm="l2", eps=0.5, step=0.2, iterations=60, random_start=random_start)
+    expected = images + 0.5 * direction / direction.norm()
+    torch.testing.assert_close(pgd(model, images, labels, spec), expected, atol=2e-3, rtol=0)
+
+
+def test_a_linear_network_is_attacked_nearly_optimally_in_l1():
+    """The best is to put all into the pixels of the largest weights until they reach the end of the range."""
+    model, direction, images, labels = linear_problem()
+    spec = AttackSpec(norm="l1", eps=2.0, step=1.0, iterations=60, random_start=False)
+    gained = ((pgd(model, images, labels, spec) - images) * direction).sum(dim=(1, 2, 3))
+    best = direction.abs().flatten().sort(descending=True).values[:4].sum() * 0.5
+    assert (gained > 0.85 * best).all()
+    assert (gained <= best + 1e-5).all()
+
+
+def test_an_l1_step_moves_the_pixels_of_largest_gradient_that_can_move():
+    gradient = torch.tensor([5.0, -4.0, 3.0, 2.0, -1.0, 0.5]).reshape(1, 1, 2, 3)
+    x = torch.tensor([0.97, 0.5, 0.5, 0.0, 0.03, 0.5]).reshape(1, 1, 2, 3)
+    # The first and the fifth are within the gap of their end, the fourth is at an end.
+    step = _sparse_step(gradient, x, torch.tensor([2]))
+    assert step.flatten().tolist() == [0, -0.5, 0.5, 0, 0, 0]
+    wide = _sparse_step(gradient, x, torch.tensor([6]))
+    torch.testing.assert_close(wide.flatten(), torch.tensor([0, -1, 1, 0, 0, 1]) / 6)
+
+
+def test_l1_steps_draw_their_pixels_by_image():
+    spec = AttackSpec(norm="l1", eps=1, step=1, iterations=200)
+    drawn = _pixel_counts(torch.tensor([4, 7]), 0, spec)
+    assert (int(drawn.min()), int(drawn.max())) == (5, 20)
+    assert torch.equal(_pixel_counts(torch.tensor([7]), 0, spec)[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_results_in_other_norms_do_not_depend_on_the_batches(norm):
+    model, (images, labels) = network(), batch()
+    spec = AttackSpec(norm=norm, eps=0.3, step=0.1, iterations=4, restarts=2, random_start=False)
+    whole = pgd(model, images, labels, spec)
+    for part in (torch.arange(5), torch.arange(5, 12), torch.tensor([7, 2])):
+        torch.testing.assert_close(pgd(model, images[part], labels[part], spec, indices=part), whole[part])
+
+
+def test_after_a_start_at_the_image_restarts_are_random():
+    images, labels = batch(40)
+    model = network()
+    spec = AttackSpec(eps=0.02, step=1e-6, iterations=1, random_start=False)
+    once = pgd(model, images, labels, spec)
+    twice = pgd(model, images, labels, dataclasses.replace(spec, restarts=2))
+    assert float((once - images).abs().max()) < 1e-5
+    assert float((twice - images).abs().max()) > 0.01
+
+
+def test_it_agrees_with_another_implementation():
+    """Same start, same steps: torchattacks' PGD in l_inf and l_2 from the image itself."""
+    torchattacks = pytest.importorskip("torchattacks")
+    model, (images, labels) = network(), batch(30)
+    ours = pgd(model, images, labels, AttackSpec(eps=0.1, step=0.03, iterations=7, random_start=False))
+    theirs = torchattacks.PGD(model, eps=0.1, alpha=0.03, steps=7, random_start=False)(images, labels)
+    torch.testing.assert_close(ours, theirs)
+    spec = AttackSpec(norm="l2", eps=0.4, step=0.1, iterations=7, random_start=False)
+    theirs = torchattacks.PGDL2(model, eps=0.4, alpha=0.1, steps=7, random_start=False)(images, labels)
+    torch.testing.assert_close(pgd(model, images, labels, spec), theirs, atol=1e-5, rtol=0)
