@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gdws import checkpoints
-from gdws.datasets import Dataset, Split
+from gdws.datasets import Split
 from gdws.errors import CheckpointUnreadable, DataError, GdwsError, ModelError
-from gdws.train import EpochRecord, TrainSettings, learning_rate, shift_images, state_path, train
+from gdws.training import EpochRecord, TrainSettings, run, state_path, train
+from support.toy import DATA, InterruptAt
 
 SETTINGS = TrainSettings(
     net="mnist-preact-resnet",
@@ -28,41 +26,6 @@ SETTINGS = TrainSettings(
     shift=1,
     seed=5,
 )
-
-
-def toy(count: int, seed: int) -> Split:
-    """Two classes, bright on the left or on the right, with noise."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 2
-    images = 0.3 * torch.rand(count, 1, 8, 8, generator=generator)
-    images[labels == 0, :, :, :4] += 0.6
-    images[labels == 1, :, :, 4:] += 0.6
-    return Split(images, labels)
-
-
-class Forbidden:
-    """A split that must not be looked at."""
-
-    def __getattr__(self, name: str) -> object:
-        raise AssertionError(f"the test split was asked for {name}")
-
-
-DATA = Dataset("toy", 2, toy(24, 0), toy(8, 1), Forbidden())  # type: ignore[arg-type]
-
-
-class InterruptAt:
-    """A progress that is interrupted at one of its steps, as by Ctrl-C."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def start(self, total: int, description: str) -> None:
-        pass
-
-    def advance(self, n: int = 1, **figures: float | str) -> None:
-        self.left -= n
-        if self.left < 0:
-            raise KeyboardInterrupt
 
 
 def test_a_run_is_repeatable_and_leaves_nothing_but_the_weights(tmp_path):
@@ -154,7 +117,7 @@ def test_a_damaged_state_is_told(unfinished, share):
         train(SETTINGS, DATA, unfinished, resume=True)
 
 
-@pytest.mark.parametrize("content", [{"version": 99}, {"version": 1}, [1], {"weight": torch.zeros(1)}])
+@pytest.mark.parametrize("content", [{"version": 99}, {"version": 2}, [1], {"weight": torch.zeros(1)}])
 def test_a_foreign_state_is_told(tmp_path, content):
     out = tmp_path / "w.safetensors"
     torch.save(content, state_path(out))
@@ -166,16 +129,15 @@ def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
     """The highest robust accuracy, then the highest natural, then the latest."""
     robust, natural = [5, 6, 6, 6, 2], [7, 6, 8, 8, 8]
     shares = iter(zip(natural, robust, strict=True))
-    from gdws import train as module
     from gdws.intervals import proportion
 
-    real = module.evaluate
+    real = run.evaluate
 
     def scripted(*args: object, **kwargs: object) -> object:
         n, r = next(shares)
         return dataclasses.replace(real(*args, **kwargs), natural=proportion(n, 8), robust=proportion(r, 8))
 
-    monkeypatch.setattr(module, "evaluate", scripted)
+    monkeypatch.setattr(run, "evaluate", scripted)
     weights = []
     out = tmp_path / "w.safetensors"
     result = train(
@@ -250,65 +212,20 @@ def test_data_that_do_not_suit_the_network(tmp_path, data, message):
         train(SETTINGS, data, tmp_path / "w.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("epochs", 0),
-        ("batch_size", 0),
-        ("iterations", 0),
-        ("eps", -1.0),
-        ("learning_rate", float("nan")),
-        ("weight_decay", -1.0),
-        ("momentum", 1.0),
-        ("shift", -1),
-        ("optimizer", "lbfgs"),
-        ("schedule", "cosine"),
-    ],
-)
-def test_illegal_settings_are_named(field, value):
-    with pytest.raises(GdwsError, match=field):
-        dataclasses.replace(SETTINGS, **{field: value})
+def test_the_record_says_in_what_precision(tmp_path):
+    out = tmp_path / "w.safetensors"
+    train(dataclasses.replace(SETTINGS, epochs=1), DATA, out)
+    assert checkpoints.read(out).metadata["precision"] == "fp32"  # what auto is on a CPU
+    mixed = dataclasses.replace(SETTINGS, epochs=12, net_options={"width": 4, "classes": 2}, precision="bf16")
+    result = train(mixed, DATA, out)
+    checkpoint = checkpoints.read(out)
+    assert checkpoint.metadata["precision"] == "bf16"
+    assert checkpoint.weights["conv1.weight"].dtype == torch.float32
+    assert result.best.robust == 1.0
 
 
-def test_the_attack_follows_madrys_rule():
-    settings = TrainSettings(net="preact-resnet18", eps=8 / 255, iterations=10)
-    assert settings.attack(seed=1).step == pytest.approx(2 / 255)
+def test_the_old_name_leads_here():
+    from gdws import train as old
 
-
-@given(st.integers(1, 400))
-def test_one_cycle_rises_then_falls(total):
-    rates = [learning_rate(SETTINGS, step, total) for step in range(total)]
-    assert all(0 < rate <= SETTINGS.learning_rate for rate in rates)
-    top = rates.index(max(rates))
-    assert all(a < b for a, b in itertools.pairwise(rates[: top + 1]))
-    assert all(a > b for a, b in itertools.pairwise(rates[top:]))
-
-
-def test_piecewise_falls_by_tens():
-    settings = dataclasses.replace(SETTINGS, schedule="piecewise", learning_rate=0.1)
-    rates = [learning_rate(settings, step, 200) for step in (0, 99, 100, 149, 150, 199)]
-    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
-
-
-@given(st.integers(0, 3), st.integers(0, 1000))
-def test_shifted_images_are_moved_whole(most, seed):
-    images = torch.rand(5, 2, 6, 7, generator=torch.Generator().manual_seed(seed)) + 0.1
-    moved = shift_images(images, most, torch.Generator().manual_seed(seed))
-    assert moved.shape == images.shape
-    for before, after in zip(images, moved, strict=True):
-        candidates = []
-        for down, right in itertools.product(range(-most, most + 1), repeat=2):
-            shifted = torch.roll(before, (down, right), dims=(1, 2))
-            rows, columns = torch.arange(6), torch.arange(7)
-            outside = (((rows - down) % 6) != rows - down)[:, None] | (((columns - right) % 7) != columns - right)
-            candidates.append(torch.where(outside, 0.0, shifted))
-        assert any(torch.equal(after, candidate) for candidate in candidates)
-
-
-def test_every_shift_occurs():
-    images = torch.zeros(400, 1, 5, 5)
-    images[:, :, 2, 2] = 1
-    moved = shift_images(images, 1, torch.Generator().manual_seed(0))
-    counts = moved.sum(dim=0)[0]
-    assert float(counts.sum()) == 400
-    assert float(counts[1:4, 1:4].min()) > 20
+    assert old.train is train
+    assert old.TrainSettings is TrainSettings

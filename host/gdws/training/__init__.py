@@ -1,0 +1,31 @@
+"""Adversarial training, and fine-tuning after conversion, with a validation split to choose by.
+
+Two habits make a run repeatable and resumable. Every random draw has a seed of its own, derived from the run's seed and
+the epoch; and the learning rate is a function of the step. So a run that was killed and resumed ends with the weights
+of an unbroken one.
+"""
+
+from gdws.training.augmentation import flip_images, shift_images
+from gdws.training.balancing import balance
+from gdws.training.fresh import TrainResult, train
+from gdws.training.run import EpochRecord, state_path
+from gdws.training.schedule import learning_rate
+from gdws.training.settings import PRESETS, FinetuneSettings, Preset, TrainSettings
+from gdws.training.tuning import FinetuneResult, finetune
+
+__all__ = [
+    "PRESETS",
+    "EpochRecord",
+    "FinetuneResult",
+    "FinetuneSettings",
+    "Preset",
+    "TrainResult",
+    "TrainSettings",
+    "balance",
+    "finetune",
+    "flip_images",
+    "learning_rate",
+    "shift_images",
+    "state_path",
+    "train",
+]

@@ -1,0 +1,108 @@
+"""Adversarial training from fresh weights (Madry et al., 2018; Rice et al., 2020)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gdws import checkpoints, nets
+from gdws.datasets import Dataset, check_images
+from gdws.errors import DataError
+from gdws.evaluate import predict
+from gdws.modes import evaluation_mode
+from gdws.progress import SILENT, Progress
+from gdws.seeds import derive_seed
+from gdws.training.descent import Descent
+from gdws.training.run import EpochRecord, Run, follow, require_writable
+from gdws.training.settings import TrainSettings
+from gdws.workers import Workers
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """``best`` is the epoch whose weights are in ``path``; ``history`` has every epoch."""
+
+    path: Path
+    best: EpochRecord
+    history: tuple[EpochRecord, ...]
+
+
+def train(
+    settings: TrainSettings,
+    data: Dataset,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    device: str | torch.device = "cpu",
+    workers: Workers | None = None,
+    command: str | None = None,
+    progress: Progress = SILENT,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> TrainResult:
+    """Train a network and write the weights of its best epoch to ``out`` as safetensors.
+
+    The best epoch has the highest robust, then natural accuracy on the validation split; of equals the
+    latest. The test split is not looked at. ``out`` is written whenever an epoch is the best so far, and
+    the state of the run (:func:`gdws.training.state_path`) after every epoch; the state is removed at the end. After
+    an interruption ``resume=True`` goes on from there. ``command`` goes into the metadata of ``out``, and
+    ``on_epoch`` is called after each epoch, when its state is stored.
+
+    ``workers`` are processes that share each batch (:func:`gdws.workers.launched`); with them ``device`` is theirs.
+    They give what one process gives, up to rounding, but for batch normalisation on CPUs
+    (:meth:`gdws.workers.Workers.shared_statistics`) and dropout.
+
+    Raises :class:`GdwsError` if ``out`` cannot be written, or an unfinished run is in the way, or differs in
+    its settings from the one to resume; :class:`DataError` if the data do not suit the network;
+    :class:`ModelError` if the loss diverges; :class:`OSError` if the disk is full.
+    """
+    out = Path(out)
+    require_writable(out)
+    workers = workers or Workers(device=torch.device(device))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(settings.seed, "weights"))
+        model = nets.build(settings.net, **settings.net_options)
+    model = model.to(workers.device).to(memory_format=torch.channels_last)  # convolves faster on every device
+    _require_suitable(settings, model, data)
+    descent = Descent(model, settings, data.train, workers)
+    identity = {**settings.to_dict(), "precision": descent.precision, "data": data.name}
+    run = Run(descent, data.validation, {**identity, "what": f"training {settings.net}"})
+
+    def save() -> None:
+        checkpoints.save(out, run.best_weights, _metadata(run, settings, data, command))
+
+    follow(run, out, save, resume=resume, progress=progress, on_epoch=on_epoch)
+    assert run.best is not None
+    return TrainResult(out, run.best, tuple(run.history))
+
+
+def _require_suitable(settings: TrainSettings, model: nn.Module, data: Dataset) -> None:
+    for split in (data.train, data.validation):
+        check_images(split.images, split.labels)
+    channels, *_ = nets.info(settings.net).input_shape
+    if data.train.images.shape[1] != channels:
+        raise DataError(f"{settings.net} takes {channels} channels, {data.name} has {data.train.images.shape[1]}")
+    device = next(model.parameters()).device
+    probe = data.validation.first(1).images.to(device)
+    with evaluation_mode(model):
+        predict(model, probe, torch.tensor([data.classes - 1], device=device))
+
+
+def _metadata(run: Run, settings: TrainSettings, data: Dataset, command: str | None) -> dict[str, str]:
+    assert run.best is not None
+    fields = {
+        "net": settings.net,
+        "net_options": json.dumps(dict(settings.net_options)),
+        "data": data.name,
+        "training": json.dumps(settings.to_dict()),
+        "precision": run.descent.precision,
+        "processes": str(run.descent.workers.size),
+        "validation": json.dumps({**dataclasses.asdict(run.best), "attack": settings.validation_attack.to_dict()}),
+        "torch_version": torch.__version__,
+    }
+    return fields if command is None else {**fields, "command": command}

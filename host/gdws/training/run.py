@@ -1,0 +1,200 @@
+"""A run of epochs of which the best is kept, and which goes on after an interruption as if there had been none."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gdws import checkpoints
+from gdws.datasets import Split
+from gdws.errors import CheckpointUnreadable, GdwsError
+from gdws.evaluate import evaluate
+from gdws.files import write_atomic
+from gdws.progress import SILENT, Progress
+from gdws.training.descent import Descent
+
+STATE_VERSION = 2
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch, counted from 1: mean adversarial ``loss``, then accuracies on the validation split.
+
+    Epoch 0 is the network that a fine-tuning starts from; it has no loss.
+    """
+
+    epoch: int
+    loss: float | None
+    natural: float
+    robust: float
+
+
+@dataclass(eq=False)
+class Run:
+    """A descent between two epochs.
+
+    ``identity`` has what an interrupted run and the one that goes on must have in common, as JSON values by name.
+    ``start`` is the record of the network before the first epoch, if it may be kept as the best.
+    """
+
+    descent: Descent
+    validation: Split
+    identity: Mapping[str, Any]
+    start: EpochRecord | None = None
+    history: list[EpochRecord] = field(default_factory=list)
+    best: EpochRecord | None = None
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are finished."""
+        return len(self.history)
+
+    def judge_start(self) -> EpochRecord:
+        """Judge the network as it is; an epoch must be better than it to be kept."""
+        self.start = self._judge(epoch=0, loss=None)
+        self._keep(self.start)
+        return self.start
+
+    def train_epoch(self, progress: Progress) -> EpochRecord:
+        """Train for one epoch, judge the result on the validation split, and note it."""
+        record = self._judge(self.epoch + 1, self.descent.epoch(self.epoch, progress))
+        if self._is_best(record):
+            self._keep(record)
+        self.history.append(record)
+        progress.advance(0, epoch=record.epoch, loss=record.loss or 0.0, natural=record.natural, robust=record.robust)
+        return record
+
+    def _judge(self, epoch: int, loss: float | None) -> EpochRecord:
+        """The processes share the images, and each gets the whole result."""
+        descent, images = self.descent, self.validation
+        attack = descent.settings.validation_attack
+        target = descent.target(descent.model)
+        found = evaluate(target, images.images, images.labels, attack, workers=descent.workers)
+        assert found.robust is not None
+        return EpochRecord(epoch, loss, found.natural.value, found.robust.value)
+
+    def _is_best(self, record: EpochRecord) -> bool:
+        """Of equal epochs the latest is the best, but the start yields to a better one alone."""
+        if self.best is None:
+            return True
+        mine, best = (record.robust, record.natural), (self.best.robust, self.best.natural)
+        return mine > best or (mine == best and self.best.epoch > 0)
+
+    def _keep(self, record: EpochRecord) -> None:
+        self.best = record
+        self.best_weights = {key: tensor.clone() for key, tensor in self.descent.model.state_dict().items()}
+
+    def state(self) -> bytes:
+        """Everything the next epoch depends on, as tensors and plain containers."""
+        buffer = io.BytesIO()
+        state = {
+            "version": STATE_VERSION,
+            "identity": json.dumps(self.identity, sort_keys=True),
+            "model": self.descent.model.state_dict(),
+            "optimizer": self.descent.optimizer.state_dict(),
+            "start": None if self.start is None else dataclasses.asdict(self.start),
+            "history": [dataclasses.asdict(record) for record in self.history],
+            "best_epoch": self.best.epoch if self.best else None,
+            "best_weights": self.best_weights,
+        }
+        torch.save(state, buffer)
+        return buffer.getvalue()
+
+    def restore(self, path: Path) -> None:
+        """The inverse of :meth:`state`, for a run of the same identity.
+
+        Raises :class:`CheckpointUnreadable` for a file of another kind, :class:`GdwsError` for another run's.
+        """
+        state = checkpoints.read_torch(path)
+        try:
+            known = state["version"] == STATE_VERSION
+            stored = json.loads(state["identity"])
+        except (TypeError, KeyError, IndexError, ValueError):
+            known = False
+        if not known:
+            raise CheckpointUnreadable(
+                f"{path} is not the state of a training run of this release",
+                path=str(path),
+                hint="remove it to start from the beginning",
+            )
+        _require_same(stored, json.loads(json.dumps(self.identity)), path)
+        self.descent.model.load_state_dict(state["model"])
+        self.descent.optimizer.load_state_dict(state["optimizer"])
+        self.start = None if state["start"] is None else EpochRecord(**state["start"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.best = self.start if state["best_epoch"] == 0 else self.history[state["best_epoch"] - 1]
+        self.best_weights = state["best_weights"]
+
+
+def follow(
+    run: Run,
+    out: Path | None,
+    save: Callable[[], None],
+    *,
+    resume: bool = False,
+    progress: Progress = SILENT,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> None:
+    """Take ``run`` to its end, from the state beside ``out`` if there is one and ``resume`` is set.
+
+    ``save`` writes the best weights, and is called whenever an epoch is the best so far and at the end. The state is
+    stored after every epoch and removed at the end; without ``out`` nothing is stored. Only the leading process writes.
+    Raises :class:`GdwsError` if an unfinished run is in the way or is another.
+    """
+    workers, settings = run.descent.workers, run.descent.settings
+    state = None if out is None else state_path(out)
+    # All look before any writes; the state is on a disk that they share.
+    if state is not None and workers.agree(state.exists()):
+        if not resume:
+            raise GdwsError(
+                f"{state} is an unfinished run", hint="resume it, or remove the file to start from the beginning"
+            )
+        run.restore(state)
+    progress.start(settings.epochs * run.descent.steps, str(run.identity["what"]))
+    progress.advance(run.epoch * run.descent.steps)
+    while run.epoch < settings.epochs:
+        record = run.train_epoch(progress)
+        if state is not None and workers.leads:
+            if record is run.best:
+                save()
+            write_atomic(state, run.state())
+        if on_epoch is not None:
+            on_epoch(record)
+    if state is not None and workers.leads:
+        save()
+        state.unlink(missing_ok=True)
+
+
+def state_path(out: str | Path) -> Path:
+    """Where a run that writes to ``out`` keeps its state: beside it, with ``.state.pt`` added."""
+    out = Path(out)
+    return out.with_name(f"{out.name}.state.pt")
+
+
+def require_writable(out: Path) -> None:
+    """Raise :class:`GdwsError` now; to be told after the first epoch would be late."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        raise GdwsError(f"{out} cannot be written", hint="name a file in a folder that you may write to")
+
+
+def _require_same(stored: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
+    different = [
+        f"{name} was {stored.get(name)!r}, is {asked.get(name)!r}"
+        for name in sorted({*stored, *asked})
+        if stored.get(name) != asked.get(name)
+    ]
+    if different:
+        raise GdwsError(
+            f"{path} is the state of another run: {'; '.join(different)}",
+            hint="resume with the same settings, or remove the file to start from the beginning",
+        )
