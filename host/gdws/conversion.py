@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 import numpy.typing as npt
 from torch import Tensor, nn
@@ -29,6 +31,8 @@ def convert(
     beta: float | None = None,
     gamma: int | None = None,
     mean_rank: float | None = None,
+    budget: float | None = None,
+    equal_rank: int | None = None,
     alphas: Mapping[str, npt.ArrayLike] | None = None,
     data: Tensor | None = None,
     layout: Layout = "gather",
@@ -39,8 +43,9 @@ def convert(
 ) -> tuple[nn.Module, Plan]:
     """Return a GDWS copy of ``model`` and the plan it follows (Algorithm 3 of the paper, or data-aware).
 
-    Exactly one of ``plan``, ``beta``, ``gamma`` and ``mean_rank`` must be given; the last three hold for each
-    layer by itself. A network without an eligible layer is copied as it is, and the plan tells why.
+    Exactly one of ``plan``, ``beta``, ``gamma``, ``mean_rank``, ``budget`` and ``equal_rank`` must be given. ``budget``
+    holds for the whole network, the others for each layer by itself. A network without an eligible layer is copied as
+    it is, and the plan tells why.
 
     Args:
         model: the network; it is not changed.
@@ -49,6 +54,10 @@ def convert(
             meet it (LEGO, Theorem 2).
         gamma: bound on each layer's G, the sum of its ranks: the least e^2 that meets it (MEGO, Theorem 1).
         mean_rank: G/C in each layer. G is the nearest integer to ``mean_rank * C``, distributed by MEGO.
+        budget: bound on the sum of e^2 over all layers: the fewest components in the whole network that meet it, taken
+            from the layers where they matter least. With ``alphas`` the sum bounds the probability that a decision
+            changes, so a budget means the same in every network; betas do not.
+        equal_rank: the rank of every channel in every layer (Network Decoupling, arXiv:1808.05517), in any layout.
         alphas: weights of the input channels (C,) by layer name, as :func:`gdws.calibrate.alphas` returns
             them. Without them every channel weighs 1. Layers that share a weight use those of the first.
         data: calibration images (N, C, H, W), as the network takes them. With them the conversion is data-aware:
@@ -57,7 +66,7 @@ def convert(
             Adversarial images keep the accuracy of a robust network on such images.
         layout: how the layers run, see :class:`gdws.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need equal
             ranks in every channel of a layer: then ``beta`` takes the least equal rank that meets it, ``gamma``
-            the greatest, and ``mean_rank`` is rounded, to at least 1 if it is positive.
+            the greatest, ``mean_rank`` is rounded, to at least 1 if it is positive, and ``budget`` is met greedily.
         skip: names or shell patterns of layers to leave alone, see :func:`gdws.surgery.inspect`.
         convert_first: whether the first convolution is converted too.
         example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs; without it
@@ -69,7 +78,14 @@ def convert(
     :class:`~gdws.errors.ModelError` if the network cannot be handled, and
     :class:`~gdws.errors.DataError` if ``data`` are no images or too few for the ranks.
     """
-    constraint, budget = _one_constraint(plan=plan, beta=beta, gamma=gamma, mean_rank=mean_rank)
+    constraint, bound = _one_constraint(
+        given=None if plan is None else 0.0,
+        beta=beta,
+        gamma=gamma,
+        mean_rank=mean_rank,
+        budget=budget,
+        equal_rank=equal_rank,
+    )
     calibration = None if data is None else data_aware.identify(data)
     if plan is not None:
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
@@ -86,12 +102,15 @@ def convert(
     layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
     seen = {} if data is None else _observe(model, layers, data)
     spectra = _spectra(layers, seen)
+    weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
+    ranks = _ranks(layers, spectra, constraint, bound, weights, equal=layout != "gather")
     made = Plan(
         layers=tuple(
-            _layer_plan(layer, spectra.get(layer.name), constraint, budget, alphas, layout, seen) for layer in layers
+            _layer_plan(layer, spectra.get(layer.name), ranks.get(layer.name), weights.get(layer.name), layout, seen)
+            for layer in layers
         ),
         constraint=constraint,
-        budget=budget,
+        budget=bound,
         weighted=alphas is not None,
         input_shape=_sample_shape(example_input),
         other_parameters=sum(p.numel() for p in model.parameters()) - sum(layer.parameters for layer in layers),
@@ -148,42 +167,28 @@ def _factors(plan: Plan, spectra: Mapping[str, Spectrum]) -> dict[str, Factors]:
     return dict(zip((name for name, _ in planned), found, strict=True))
 
 
-def _one_constraint(
-    plan: Plan | None, beta: float | None, gamma: int | None, mean_rank: float | None
-) -> tuple[Constraint, float]:
-    """The one constraint that is given, with its budget; the budget of a plan is not used."""
-    budgets: dict[Constraint, float | None] = {
-        "given": None if plan is None else 0.0,
-        "beta": beta,
-        "gamma": gamma,
-        "mean_rank": mean_rank,
-    }
-    chosen = [(name, budget) for name, budget in budgets.items() if budget is not None]
+def _one_constraint(**bounds: float | None) -> tuple[Constraint, float]:
+    """The one constraint that is given, with its bound; that of a plan is not used."""
+    chosen = [(name, bound) for name, bound in bounds.items() if bound is not None]
     if len(chosen) != 1:
-        raise PlanError(f"exactly one of plan, beta, gamma and mean_rank must be given, got {len(chosen)}")
-    [(name, budget)] = chosen
-    return name, float(budget)  # numpy's numbers would not go into JSON
+        got = ", ".join(name.replace("given", "plan") for name, _ in chosen) or "none"
+        raise PlanError(f"exactly one of plan, beta, gamma, mean_rank, budget and equal_rank must be given, got {got}")
+    [(name, bound)] = chosen
+    return cast(Constraint, name), float(bound)  # numpy's numbers would not go into JSON
 
 
 def _layer_plan(
     layer: Layer,
     spectrum: Spectrum | None,
-    constraint: Constraint,
-    budget: float,
-    alphas: Mapping[str, npt.ArrayLike] | None,
+    ranks: Ints | None,
+    weights: npt.ArrayLike | None,
     layout: Layout,
     seen: Mapping[str, Observation],
 ) -> LayerPlan:
-    """The plan of one layer; ``spectrum`` is None for a layer that is left alone."""
-    ranks, e2, energy = None, None, None
-    if spectrum is not None:
-        weights = None if alphas is None else _weights_of(layer, alphas)
-        try:
-            g = _ranks(spectrum, constraint, budget, weights, equal=layout != "gather")
-            e2, energy = weighted_error(spectrum, g, weights), weighted_error(spectrum, 0 * g, weights)
-        except ValueError as error:
-            raise PlanError(f"layer {layer.name!r}: {error}") from error
-        ranks = tuple(g.tolist())
+    """The plan of one layer; ``spectrum`` and ``ranks`` are None for a layer that is left alone."""
+    e2, energy = None, None
+    if spectrum is not None and ranks is not None:
+        e2, energy = weighted_error(spectrum, ranks, weights), weighted_error(spectrum, 0 * ranks, weights)
     return LayerPlan(
         name=layer.name,
         kind=layer.kind,
@@ -191,7 +196,7 @@ def _layer_plan(
         parameters_dense=layer.parameters,
         grids=layer.grids,
         shares=layer.shares,
-        ranks=ranks,
+        ranks=None if ranks is None else tuple(ranks.tolist()),
         layout=None if ranks is None else layout,
         e2=e2,
         energy=energy,
@@ -200,7 +205,10 @@ def _layer_plan(
     )
 
 
-def _weights_of(layer: Layer, alphas: Mapping[str, npt.ArrayLike]) -> npt.ArrayLike:
+def _weights_of(layer: Layer, alphas: Mapping[str, npt.ArrayLike] | None) -> npt.ArrayLike | None:
+    """The alphas of the layer, or of the one whose weight it shares."""
+    if alphas is None:
+        return None
     name = layer.shares or layer.name
     if name not in alphas:
         raise PlanError(f"alphas: none for layer {name!r}", hint="calibrate this network, or skip the layer")
@@ -208,13 +216,65 @@ def _weights_of(layer: Layer, alphas: Mapping[str, npt.ArrayLike]) -> npt.ArrayL
 
 
 def _ranks(
-    spectrum: Spectrum, constraint: Constraint, budget: float, alphas: npt.ArrayLike | None, *, equal: bool
+    layers: Sequence[Layer],
+    spectra: Mapping[str, Spectrum],
+    constraint: Constraint,
+    bound: float,
+    weights: Mapping[str, npt.ArrayLike | None],
+    *,
+    equal: bool,
+) -> dict[str, Ints]:
+    """The ranks of each eligible layer by name; layers that share a weight share them."""
+    holders = [layer.name for layer in layers if layer.eligible and layer.shares is None]
+    found: dict[str, Ints] = {}
+    if constraint == "budget":
+        found = _ranks_in_network(holders, spectra, bound, weights, equal=equal)
+    else:
+        for name in holders:
+            with _naming(name):
+                found[name] = _ranks_in_layer(spectra[name], constraint, bound, weights[name], equal=equal)
+    return {layer.name: found[layer.shares or layer.name] for layer in layers if layer.eligible}
+
+
+def _ranks_in_layer(
+    spectrum: Spectrum, constraint: Constraint, bound: float, alphas: npt.ArrayLike | None, *, equal: bool
 ) -> Ints:
+    spectrum.weighted(alphas)  # refuses weights that make no sense, also where ranks do not depend on them
+    if constraint == "equal_rank":
+        return allocate.equal_rank(spectrum, int(bound))
     if constraint == "beta":
-        return (allocate.equal_lego if equal else allocate.lego)(spectrum, budget, alphas)
+        return (allocate.equal_lego if equal else allocate.lego)(spectrum, bound, alphas)
     if constraint == "mean_rank":
-        budget = allocate.components_for_mean_rank(budget, len(spectrum.squares), equal=equal)
-    return allocate.equal_mego(spectrum, budget) if equal else allocate.mego(spectrum, budget, alphas)
+        bound = allocate.components_for_mean_rank(bound, len(spectrum.squares), equal=equal)
+    return allocate.equal_mego(spectrum, bound) if equal else allocate.mego(spectrum, bound, alphas)
+
+
+def _ranks_in_network(
+    names: Sequence[str],
+    spectra: Mapping[str, Spectrum],
+    bound: float,
+    weights: Mapping[str, npt.ArrayLike | None],
+    *,
+    equal: bool,
+) -> dict[str, Ints]:
+    for name in names:
+        with _naming(name):
+            spectra[name].weighted(weights[name])
+    share = allocate.equal_network_lego if equal else allocate.network_lego
+    try:
+        found = share([spectra[name] for name in names], bound, [weights[name] for name in names])
+    except ValueError as error:
+        raise PlanError(str(error)) from error
+    return dict(zip(names, found, strict=True))
+
+
+@contextmanager
+def _naming(layer: str) -> Iterator[None]:
+    """Refusals of the algorithms, which know no names, with the name of the layer."""
+    try:
+        yield
+    except ValueError as error:
+        raise PlanError(f"layer {layer!r}: {error}") from error
 
 
 def _sample_shape(example_input: Tensor | Sequence[int] | None) -> tuple[int, ...] | None:

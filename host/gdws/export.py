@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from gdws.errors import ExportError
+from gdws.errors import ExportError, first_line
 from gdws.onnx_graph import BatchDependence, fold_shapes, free_batch, gather_constants, pad_explicitly, rename
+from gdws.onnx_run import CannotRun, run
 
 OPSET = 17
 IR_VERSION = 8
@@ -68,7 +68,7 @@ def float32_copy(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model).float().eval()
     except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
-        raise ExportError(f"the network cannot be copied: {_first_line(error)}") from error
+        raise ExportError(f"the network cannot be copied: {first_line(error)}") from error
 
 
 def _tidy_trace(model: nn.Module, input_shape: Sequence[int]) -> bytes:
@@ -81,7 +81,7 @@ def _tidy_trace(model: nn.Module, input_shape: Sequence[int]) -> bytes:
     try:
         onnx.checker.check_model(traced, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"the exported network is not valid ONNX: {_first_line(error)}") from error
+        raise ExportError(f"the exported network is not valid ONNX: {first_line(error)}") from error
     content: bytes = traced.SerializeToString(deterministic=True)
     return content
 
@@ -106,7 +106,7 @@ def _trace(model: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # the exporter lets through whatever its passes and the network raise
-            raise ExportError(f"the network cannot be exported to ONNX: {_first_line(error)}", hint=_HINT) from error
+            raise ExportError(f"the network cannot be exported to ONNX: {first_line(error)}", hint=_HINT) from error
         exported = onnx.load(path)
     exported.ir_version = min(exported.ir_version, IR_VERSION)
     gather_constants(exported)
@@ -183,7 +183,7 @@ def _logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
         logits = model(images)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ExportError(
-            f"the network does not run on images of shape {shape}: {_first_line(error)}",
+            f"the network does not run on images of shape {shape}: {first_line(error)}",
             hint="check the input shape: (channels, height, width)",
         ) from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
@@ -195,19 +195,11 @@ def _logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def _run(content: bytes, batches: Sequence[Images]) -> list[Logits]:
-    """The logits that the ONNX file gives, by ONNX Runtime if it is there, else by ONNX's own evaluator."""
+    """The logits that the ONNX file gives."""
     try:
-        import onnxruntime
-    except ImportError:
-        evaluator = ReferenceEvaluator(content)
-        return [np.asarray(evaluator.run([OUTPUT_NAME], {INPUT_NAME: images})).squeeze(0) for images in batches]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        return [session.run(None, {INPUT_NAME: images})[0] for images in batches]
-    except Exception as error:  # its exceptions have no common base but this
-        raise ExportError(f"ONNX Runtime cannot run the exported network: {_first_line(error)}") from error
+        return run(content, batches)
+    except CannotRun as error:
+        raise ExportError(f"ONNX Runtime cannot run the exported network: {error}") from error
 
 
 def _compare(found: Logits, expected: Logits) -> None:
@@ -221,11 +213,6 @@ def _compare(found: Logits, expected: Logits) -> None:
             f"the largest logit is {scale:.3g}",
             hint="its path may depend on the values of its input, which a trace cannot hold",
         )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 _HINT = "use operators that ONNX has at opset 17, and tensor shapes that do not depend on the input's values"

@@ -177,6 +177,41 @@ def free_batch(model: onnx.ModelProto, other: onnx.ModelProto, sizes: tuple[int,
     del graph.value_info[:]
 
 
+def unfix_batch(model: onnx.ModelProto) -> None:
+    """Let a model of one fixed batch size run at any: target shapes of ``Reshape`` keep the first axis of their input.
+
+    Constants must be gathered. Right where the first axis is the batch in all of these, which is for the caller to
+    check by running it. A model whose batch size is dynamic stays as it is.
+    """
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    [value] = [value for value in graph.input if value.name not in weights]
+    size = value.type.tensor_type.shape.dim[0].dim_value
+    if not size:
+        return
+    fold_shapes(model)
+    shapes = _static_shapes(model)
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if _is_small(tensor)}
+    for node in graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants:
+            continue
+        source, target = shapes.get(node.input[0]), constants[node.input[1]]
+        if source is not None and len(source) and source[0] == size and len(target) and target[0] == size:
+            node.input[1] = f"{node.output[0]}_of_batch"
+            graph.initializer.append(numpy_helper.from_array(np.array([0, *target[1:]]), node.input[1]))
+    for each in (value, *graph.output):
+        each.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del graph.value_info[:]
+
+
+def drop_needless_allowzero(model: onnx.ModelProto) -> None:
+    """Drop ``allowzero`` from each ``Reshape`` to a constant shape without a 0, where it means nothing."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer if _is_small(tensor)}
+    for node in model.graph.node:
+        if node.op_type == "Reshape" and node.input[1] in constants and (constants[node.input[1]] != 0).all():
+            _replace(node.attribute, [each for each in node.attribute if each.name != "allowzero"])
+
+
 def _free_shape(
     graph: onnx.GraphProto, tensor: onnx.TensorProto, other: onnx.TensorProto, sizes: tuple[int, int]
 ) -> list[onnx.NodeProto]:

@@ -89,6 +89,42 @@ def test_mean_rank_sets_the_components_by_channels():
     assert [layer.mean_rank for layer in equal.converted] == [2, 2]
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_budget_bounds_the_sum_of_errors_of_the_whole_network(layout):
+    model = seeded(SmallResNet)
+    plan = convert(model, budget=2.0, layout=layout)[1]
+    assert 1.0 < plan.totals.e2 <= 2.0
+    assert (plan.constraint, plan.budget) == ("budget", 2.0)
+    assert "budget = 2 for the whole network" in str(plan)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_one_budget_needs_fewer_components_than_the_same_sum_of_betas():
+    model = seeded(SmallResNet)
+    model.conv1.weight.data *= 0.1  # little to lose in this layer
+    by_layer = convert(model, beta=0.5)[1]
+    together = convert(model, budget=1.0)[1]
+    assert by_layer.totals.e2 <= together.totals.e2 <= 1.0
+    assert sum(layer.components for layer in together.converted) < sum(layer.components for layer in by_layer.converted)
+
+
+def test_a_shared_weight_counts_once_in_the_sum_of_errors():
+    plan = convert(seeded(Sharing), budget=1.5)[1]
+    layers = planned(plan)
+    assert layers["body"].ranks == layers["strided"].ranks
+    assert plan.totals.e2 == layers["body"].e2 <= 1.5
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_equal_ranks_are_the_same_in_every_layer_and_layout(layout):
+    converted, plan = convert(seeded(SmallResNet), equal_rank=2, layout=layout)
+    assert [layer.ranks for layer in plan.converted] == [(2,) * 8, (2,) * 8]
+    assert (plan.constraint, plan.budget) == ("equal_rank", 2)
+    by_mean = convert(seeded(SmallResNet), mean_rank=2)[1]
+    assert plan.totals.e2 >= by_mean.totals.e2
+    assert converted(torch.randn(2, 3, 12, 12)).shape == (2, 5)
+
+
 def test_more_components_come_closer():
     model = seeded(SmallResNet)
     x = torch.randn(8, 3, 12, 12)
@@ -222,7 +258,12 @@ def test_first_and_skipped_layers():
     [
         ({}, "exactly one"),
         ({"beta": 1, "gamma": 1}, "exactly one"),
-        ({"plan": Plan(layers=()), "mean_rank": 1}, "exactly one"),
+        ({"plan": Plan(layers=()), "mean_rank": 1}, "exactly one.* got plan, mean_rank"),
+        ({"beta": 1, "budget": 1}, "exactly one.* got beta, budget"),
+        ({"budget": -1}, "budget"),
+        ({"equal_rank": -1}, "equal_rank"),
+        ({"budget": 1, "alphas": {"conv1": np.ones(7), "conv2": np.ones(8)}}, "layer 'conv1': alphas: expected shape"),
+        ({"equal_rank": 1, "alphas": {"conv1": np.ones(7), "conv2": np.ones(8)}}, "layer 'conv1': alphas"),
         ({"plan": Plan(layers=()), "layout": "stacked"}, "a plan has its own"),
         ({"plan": Plan(layers=()), "skip": ["conv1"]}, "a plan has its own"),
         ({"beta": 1, "layout": "diagonal"}, "unknown layout"),

@@ -31,8 +31,9 @@ _READABLE = (1, 2)
 Layout = Literal["gather", "stacked", "grouped"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
-#: What set the ranks: a bound on e^2, a bound on G, a mean rank G/C, or the ranks were given.
-Constraint = Literal["beta", "gamma", "mean_rank", "given"]
+#: What set the ranks: a bound on e^2, a bound on G or a mean rank G/C of each layer by itself; a bound on the sum of
+#: e^2 over the whole network; one rank for every channel of every layer; or the ranks were given.
+Constraint = Literal["beta", "gamma", "mean_rank", "budget", "equal_rank", "given"]
 CONSTRAINTS: tuple[str, ...] = get_args(Constraint)
 
 
@@ -149,8 +150,8 @@ class Totals:
     """Sums over the whole network, layers left alone included.
 
     MACs are those of one sample, in layers with a weight; None if unknown. Parameters include what belongs
-    to no listed layer, such as batch normalisation. ``e2`` is the sum over converted layers; with alphas of
-    Equation 8 it bounds the probability that weight errors change a decision.
+    to no listed layer, such as batch normalisation. ``e2`` is the sum over converted weights, a shared one once; with
+    alphas of Equation 8 it bounds the probability that weight errors change a decision.
     """
 
     layers: int
@@ -166,10 +167,10 @@ class Totals:
 class Plan:
     """What becomes of a network.
 
-    ``constraint`` and ``budget`` say what set the ranks of each layer; ``budget`` is None for ranks that were
-    given. ``weighted`` tells whether alphas were used. ``calibration`` names the images that the factors were fitted
-    to; None for the paper's method, which looks at weights alone. ``input_shape`` is the shape of one sample with which
-    MACs were counted, or None. ``other_parameters`` counts the parameters that belong to no listed layer.
+    ``constraint`` and ``budget`` say what set the ranks; ``budget`` is the value of that constraint, None for ranks
+    that were given. ``weighted`` tells whether alphas were used. ``calibration`` names the images that the factors were
+    fitted to; None for the paper's method, which looks at weights alone. ``input_shape`` is the shape of one sample
+    with which MACs were counted, or None. ``other_parameters`` counts the parameters that belong to no listed layer.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -207,7 +208,7 @@ class Plan:
             macs_gdws=_sum_known(layer.macs_gdws for layer in self.layers),
             parameters_dense=self.other_parameters + sum(layer.parameters_dense for layer in self.layers),
             parameters_gdws=self.other_parameters + sum(layer.parameters_gdws for layer in self.layers),
-            e2=math.fsum(layer.e2 for layer in self.layers if layer.e2 is not None),
+            e2=math.fsum(layer.e2 for layer in self.layers if layer.e2 is not None and layer.shares is None),
         )
 
     def to_dict(self) -> dict[str, Any]:

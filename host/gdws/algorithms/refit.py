@@ -11,6 +11,9 @@ where E_xx, E_xy and E_yy are covariances. So once these are summed up, every fu
 - given P and all other filters, the best filter of one component solves one with the (Kh*Kw, Kh*Kw) covariance
   of its channel. Going through the components in turn never raises the error.
 
+Whatever weighs the errors of the outputs against each other, the best P is the same; the best filters are not. With H
+the weight, E[e^T H e] in place of E||e||^2, both steps are those above on targets H^(1/2) y.
+
 ``x`` are patches in the network as converted so far and ``y`` outputs of the network before conversion, so a layer
 makes up for what earlier layers lost.
 """
@@ -27,6 +30,8 @@ from gdws.algorithms.spectrum import Floats, Ints
 #: Shares of the mean power that are added to a Gram matrix. What is too small overfits few data, what is too large
 #: shrinks the weights.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+#: No direction of the outputs weighs less than this share of the heaviest: gradients of few data leave some out.
+_LEAST_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,10 @@ class Moments:
             y=mine * self.y + theirs * other.y,
             count=count,
         )
+
+    def with_targets(self, change: Floats) -> Moments:
+        """Return the moments of x and ``change`` @ y, with ``change`` (M, M); ``yy``, which needs more, stays."""
+        return replace(self, yx=change @ self.yx, y=change @ self.y)
 
     def of_channels(self, channels: int) -> Floats:
         """The blocks of ``xx`` on its diagonal, one for each input channel, (C, Kh*Kw, Kh*Kw)."""
@@ -134,6 +143,23 @@ class Projection:
         crossed = float(np.sum(pointwise * self.cross))
         squared = float(np.sum((pointwise @ self.gram) * pointwise))
         return max(0.0, (self.yy - 2 * crossed + squared) / self.yy)
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """H^(1/2) and H^(-1/2), (M, M): how much errors of the outputs matter, made regular."""
+
+    root: Floats
+    inverse: Floats
+
+    @classmethod
+    def of(cls, outputs: Floats) -> Metric:
+        """The metric of ``outputs`` (M, M), positive semidefinite; the identity if that is zero."""
+        values, vectors = np.linalg.eigh(outputs)
+        if values[-1] <= 0:
+            return cls(np.eye(len(outputs)), np.eye(len(outputs)))
+        roots = np.sqrt(np.maximum(values, _LEAST_WEIGHT * values[-1]))
+        return cls((vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T)
 
 
 def choose_ridge(train: Projection, held_out: Projection) -> float:

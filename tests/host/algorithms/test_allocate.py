@@ -6,7 +6,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gdws.algorithms.allocate import components_for_mean_rank, equal_lego, equal_mego, lego, mego
+from gdws.algorithms.allocate import (
+    components_for_mean_rank,
+    equal_lego,
+    equal_mego,
+    equal_network_lego,
+    equal_rank,
+    lego,
+    mego,
+    network_lego,
+)
 from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.spectrum import Spectrum, decompose
 
@@ -186,3 +195,71 @@ def test_lego_on_real_spectra_meets_its_bound_and_no_smaller_sum_does(seed):
     assume(ranks.sum() > 0)
     assert weighted_error(spectrum, ranks) <= beta
     assert all(weighted_error(spectrum, g) > beta for g in every_choice(spectrum) if g.sum() == ranks.sum() - 1)
+
+
+@st.composite
+def networks(draw):
+    layers = draw(st.lists(cases(), min_size=1, max_size=3))
+    while sum(len(spectrum.squares) for spectrum, _ in layers) > 6:  # the exhaustive search grows fast
+        layers.pop()
+    assume(layers)
+    return [spectrum for spectrum, _ in layers], [alphas for _, alphas in layers]
+
+
+def total_error(spectra, ranks, alphas):
+    return math.fsum(weighted_error(*layer) for layer in zip(spectra, ranks, alphas, strict=True))
+
+
+@given(networks(), st.integers(0, 96).map(lambda n: n / 8))
+@settings(deadline=None, max_examples=80)
+def test_network_lego_is_optimal(network, budget):
+    spectra, alphas = network
+    ranks = network_lego(spectra, budget, alphas)
+    assert total_error(spectra, ranks, alphas) <= budget
+    fewest = min(
+        sum(int(g.sum()) for g in choice)
+        for choice in product(*(every_choice(spectrum) for spectrum in spectra))
+        if total_error(spectra, choice, alphas) <= budget
+    )
+    assert sum(int(g.sum()) for g in ranks) == fewest
+
+
+@given(networks(), st.integers(0, 96).map(lambda n: n / 8))
+@settings(deadline=None, max_examples=80)
+def test_equal_network_lego_meets_its_budget_and_no_step_is_left(network, budget):
+    spectra, alphas = network
+    ranks = equal_network_lego(spectra, budget, alphas)
+    assert total_error(spectra, ranks, alphas) <= budget
+    for layer, g in enumerate(ranks):
+        assert len(set(g.tolist())) == 1
+        if g[0] > 0:
+            smaller = [*ranks[:layer], g - 1, *ranks[layer + 1 :]]
+            assert total_error(spectra, smaller, alphas) > budget
+
+
+def test_a_network_gives_up_what_matters_least_anywhere():
+    spectra = [spectrum_of([[4, 1], [2, 1]]), spectrum_of([[9, 0.5]])]
+    assert [g.tolist() for g in network_lego(spectra, 2.5)] == [[1, 1], [1]]
+    assert [g.tolist() for g in network_lego(spectra, 1.4)] == [[2, 2], [1]]
+    assert [g.tolist() for g in network_lego(spectra, 0.5, [None, [100]])] == [[2, 2], [2]]
+    assert [g.tolist() for g in network_lego(spectra, 100)] == [[0, 0], [0]]
+    assert network_lego([], 1) == equal_network_lego([], 1) == []
+
+
+def test_one_layer_is_a_network():
+    spectrum = decompose(np.random.default_rng(0).standard_normal((4, 5, 3, 3)))
+    for beta in (0, 0.5, 7.0, 1e9):
+        assert network_lego([spectrum], beta)[0].tolist() == lego(spectrum, beta).tolist()
+        assert equal_network_lego([spectrum], beta)[0].tolist() == equal_lego(spectrum, beta).tolist()
+
+
+def test_an_equal_rank_stops_where_nothing_is_gained():
+    spectrum = spectrum_of([[4, 1, 0], [2, 0, 0]])
+    assert [equal_rank(spectrum, rank).tolist() for rank in range(4)] == [[0, 0], [1, 1], [2, 2], [2, 2]]
+
+
+@pytest.mark.parametrize("bound", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("allocate", [network_lego, equal_network_lego])
+def test_budgets_that_make_no_sense_are_refused(allocate, bound):
+    with pytest.raises(ValueError, match="budget: expected a finite number"):
+        allocate([spectrum_of([[1.0]])], bound)

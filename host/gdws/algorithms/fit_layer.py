@@ -1,0 +1,90 @@
+"""The factors of one layer from second moments: start, ridge, and refits in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gdws.algorithms.refit import Fit, Metric, Moments, Projection, best_dense, choose_ridge, refit_depthwise
+from gdws.algorithms.spectrum import Factors, Floats, Spectrum, decompose
+
+Shape = tuple[int, int, int, int]
+
+_DENSE_RIDGE = 1e-4
+_FILTER_RIDGE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLayer:
+    """``factors`` with the ``bias`` (M,) to add beside them.
+
+    ``error`` is the share of the variance of the targets that they leave. ``change`` is E[e^T H e] of the error e at
+    one position, with H the ``outputs`` that the layer was fitted with.
+    """
+
+    factors: Factors
+    bias: Floats
+    error: float
+    change: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayerProblem:
+    """What the factors of one layer are fitted to; ranks are chosen afterwards.
+
+    ``moments`` are of all data, not centred, ``ridge_data`` those of two parts of them: pointwise weights found on the
+    first, judged on the second. ``outputs`` (M, M) weighs the errors of the outputs, ``spectrum`` is that of the dense
+    weight nearest to the targets.
+    """
+
+    spectrum: Spectrum
+    moments: Moments
+    ridge_data: tuple[Moments, Moments]
+    outputs: Floats
+    metric: Metric
+    shape: Shape
+
+    @classmethod
+    def of(cls, weight: Floats, shape: Shape, ridge_data: tuple[Moments, Moments], outputs: Floats) -> LayerProblem:
+        """The problem for the trained ``weight`` (M, C*Kh*Kw) of ``shape`` (M, C, Kh, Kw)."""
+        moments = ridge_data[0].pooled(ridge_data[1])
+        centred = moments.centred()
+        nearest = best_dense(weight, centred, _DENSE_RIDGE).reshape(shape)
+        spectrum = decompose(nearest, inputs=centred.of_channels(shape[1]), outputs=outputs)
+        return cls(spectrum, moments, ridge_data, outputs, Metric.of(outputs), shape)
+
+    def fit(self, ranks: Sequence[int], sweeps: int) -> FittedLayer:
+        """The factors of these ``ranks`` (C,); filters and pointwise weights are refitted in turn ``sweeps`` times."""
+        _, _, Kh, Kw = self.shape
+        start = self.spectrum.factors(ranks)
+        found = Fit(start.channels, start.depthwise.reshape(-1, Kh * Kw), start.pointwise)
+        train, held_out = (Projection.of(found, part.centred()) for part in self.ridge_data)
+        ridge = choose_ridge(train, held_out)
+        centred = self.moments.centred()
+        weighed = centred.with_targets(self.metric.root)
+        found = _with_best_pointwise(found, weighed, ridge)
+        for _ in range(sweeps):
+            found = _with_best_pointwise(refit_depthwise(found, weighed, _FILTER_RIDGE), weighed, ridge)
+        found = replace(found, pointwise=self.metric.inverse @ found.pointwise)
+        projection = Projection.of(found, centred)
+        return FittedLayer(
+            factors=Factors(found.channels, found.depthwise.reshape(-1, Kh, Kw), found.pointwise),
+            bias=found.bias(self.moments),
+            error=projection.relative_error(found.pointwise),
+            change=self._change(projection, found.pointwise, centred),
+        )
+
+    def _change(self, projection: Projection, pointwise: Floats, centred: Moments) -> float:
+        """tr(H E[e e^T]); the targets' own part, which no moment has, is that of the nearest dense weight."""
+        dense = self.spectrum.weight.reshape(len(pointwise), -1)
+        targets = float(np.sum((self.outputs @ dense) * (dense @ centred.xx)))
+        weighed = self.outputs @ pointwise
+        crossed = float(np.sum(weighed * projection.cross))
+        squared = float(np.sum((weighed @ projection.gram) * pointwise))
+        return max(0.0, targets - 2 * crossed + squared)
+
+
+def _with_best_pointwise(found: Fit, moments: Moments, ridge: float) -> Fit:
+    return replace(found, pointwise=Projection.of(found, moments).best_pointwise(ridge))

@@ -1,0 +1,50 @@
+"""What it would cost the decisions to give one layer fewer components, all others being as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gdws.algorithms.spectrum import Ints
+from gdws.data_aware.observe import Observation
+from gdws.data_aware.target import Target, with_biases
+from gdws.modes import evaluation_mode
+from gdws.progress import SILENT, Progress
+from gdws.surgery import Layer
+
+#: More hardly change the order of the layers.
+IMAGES = 256
+
+
+def sensitivities(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    images: Tensor,
+    seen: Mapping[str, Observation],
+    candidates: Mapping[str, Sequence[Ints]],
+    *,
+    batch_size: int = 128,
+    progress: Progress = SILENT,
+) -> dict[str, list[float]]:
+    """Return for each candidate of each weight how far it would move the decisions, by the name of the weight's holder.
+
+    ``candidates`` has channel distribution vectors (C,). Each is fitted to the layer as it is in ``model`` (one sweep),
+    and the error e of the output that remains is weighed by the gradients of the logit differences that decide:
+    E[e^T H e] with H the ``outputs`` of ``seen``. That is the expected square of the first-order change of the scaled
+    differences of Equation 8, for errors that are independent from position to position; it adds up over layers as
+    far as their errors are independent too.
+
+    ``layers`` are layers of ``model`` that run; the first :data:`IMAGES` of ``images`` (N, C, H, W) are looked at.
+    """
+    running = with_biases(model, layers)
+    found: dict[str, list[float]] = {}
+    progress.start(len(candidates), f"sensitivity of {len(candidates)} layers")
+    with evaluation_mode(model), evaluation_mode(running), torch.no_grad():
+        for name, ranks in candidates.items():
+            group = [layer for layer in layers if (layer.shares or layer.name) == name]
+            wanted = Target(model, running, group).problem(images[:IMAGES], seen[name].outputs, batch_size)
+            found[name] = [wanted.fit(each.tolist(), sweeps=1).change for each in ranks]
+            progress.advance(1, layer=name)
+    return found

@@ -1,0 +1,254 @@
+"""ONNX -> a torch module of the same function, on which the surgery works as on any other.
+
+The module is rebuilt by onnx2torch, node by node. Before it is given back it is run beside the file itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.version_converter
+import torch
+from onnx import TensorProto
+from torch import nn
+
+from gdws.errors import ModelError, first_line
+from gdws.onnx_graph import drop_needless_allowzero, gather_constants, unfix_batch
+from gdws.onnx_run import CannotRun, run
+
+#: Largest difference between the rebuilt module and the file, over the largest output.
+TOLERANCE = 1e-4
+#: The newest opset whose operators onnx2torch knows; files of another one are converted to it where it helps.
+_OPSET = 17
+_CHECK_SIZES = (1, 3)
+
+Shape = tuple[int, int, int]
+Images = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxNetwork:
+    """A network rebuilt from ONNX, in evaluation mode on the CPU.
+
+    ``input_shape`` is (C, H, W). ``sha256`` is that of the file. ``difference`` is the largest between the outputs of
+    module and file on random images, over the largest output.
+    """
+
+    module: nn.Module
+    input_shape: Shape
+    sha256: str
+    difference: float
+
+
+def load_onnx(path: str | Path, input_shape: Shape | None = None) -> OnnxNetwork:
+    """Return the network in an ONNX file as a torch module: images (N, C, H, W) in float32 to one output (N, ...).
+
+    ``input_shape`` (C, H, W) is needed where the file leaves an axis open. A batch size that the file fixes is freed.
+    The module agrees with ONNX Runtime up to :data:`TOLERANCE`, whatever the batch size.
+
+    Raises:
+        ModelError: it is no ONNX file, has other inputs or outputs, an operator that cannot be rebuilt (the error
+            names node and operator), or the module computes something else.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    model = _read(path)
+    fixed, shape = _interface(model, path, input_shape)
+    content = _serialized(model, path)
+    module = _rebuild(model, path)
+    return OnnxNetwork(module, shape, sha256, _check_parity(module, content, fixed, shape, path))
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except OSError:
+        raise
+    except Exception as error:  # the parser of protocol buffers and the checker share no base
+        raise ModelError(
+            f"{path} is no valid ONNX file: {first_line(error)}", hint="export the network again"
+        ) from error
+    return model
+
+
+def _interface(model: onnx.ModelProto, path: Path, wanted: Shape | None) -> tuple[int | None, Shape]:
+    """The batch size that the file fixes, or None, and the shape of one image."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    outputs = [value.name for value in model.graph.output]
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(
+            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs ({', '.join(outputs)})",
+            hint="a classifier has one of each: images and logits; export the network without the others",
+        )
+    tensor = inputs[0].type.tensor_type
+    kind = TensorProto.DataType.Name(tensor.elem_type).lower()
+    axes = [axis.dim_value or None for axis in tensor.shape.dim]
+    if tensor.elem_type != TensorProto.FLOAT or len(axes) != 4:
+        raise ModelError(
+            f"the input {inputs[0].name!r} of {path} is {kind} with {len(axes)} axes",
+            hint="it must be images (N, C, H, W) in float; export the network so",
+        )
+    for axis, given in zip(axes[1:], wanted or (), strict=False):
+        if axis is not None and axis != given:
+            shown = "x".join("?" if each is None else str(each) for each in axes[1:])
+            raise ModelError(f"{path} takes images of {shown}, not {'x'.join(map(str, wanted or ()))}")
+    shape = wanted or tuple(axes[1:])
+    if None in shape:
+        raise ModelError(
+            f"{path} leaves the size of its images open", hint="say it, e.g. --input-shape 3,224,224 for C,H,W"
+        )
+    channels, height, width = (int(axis) for axis in shape if axis is not None)
+    return axes[0], (channels, height, width)
+
+
+def _serialized(model: onnx.ModelProto, path: Path) -> bytes:
+    try:
+        content: bytes = model.SerializeToString()
+    except Exception as error:  # protobuf has had several kinds of error for it
+        raise ModelError(f"{path} is too large: {first_line(error)}", hint="ONNX files end at 2 GiB") from error
+    return content
+
+
+def _rebuild(model: onnx.ModelProto, path: Path) -> nn.Module:
+    import onnx2torch  # takes a second: all its converters are imported
+
+    model = _readable(model)
+    problem = next(_problems(model), None)
+    if problem is not None:
+        raise ModelError(f"{path}: {problem}", hint=_HINT)
+    gather_constants(model)
+    drop_needless_allowzero(model)
+    unfix_batch(model)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on constants that share memory
+            module: nn.Module = onnx2torch.convert(model)
+    except Exception as error:  # whatever its converters raise
+        culprit = _culprit(model)
+        where = "" if culprit is None else f"{culprit}: "
+        raise ModelError(f"{path} cannot be rebuilt: {where}{first_line(error)}", hint=_HINT) from error
+    return module.eval()
+
+
+def _readable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, or the same at another opset if that has operators which can be rebuilt and this has not."""
+    if next(_problems(model), None) is None:
+        return model
+    try:
+        other = onnx.version_converter.convert_version(model, _OPSET)
+    except Exception:  # there is no way to that opset: what is wrong is told of the file as it is
+        return model
+    return other if next(_problems(other), None) is None else model
+
+
+def _problems(model: onnx.ModelProto) -> Iterator[str]:
+    """Each node that onnx2torch has no converter for, in words."""
+    opsets = {each.domain: each.version for each in model.opset_import}
+    for index, node in enumerate(model.graph.node):
+        if _converter(node.op_type, node.domain, opsets) is None:
+            version = f"opset {opsets.get(node.domain, '?')}" + (f" of {node.domain!r}" if node.domain else "")
+            yield f"{_called(node, index)} cannot be rebuilt: {version} of this operator is not known"
+
+
+def _converter(operator: str, domain: str, opsets: Mapping[str, int]) -> Callable[..., Any] | None:
+    from onnx2torch.node_converters import get_converter
+
+    try:
+        found: Callable[..., Any] = get_converter(operator, opsets[domain], domain)
+    except (NotImplementedError, KeyError):
+        return None
+    return found
+
+
+def _culprit(model: onnx.ModelProto) -> str | None:
+    """The first node whose converter fails; None if all succeed."""
+    from onnx2torch.onnx_graph import OnnxGraph
+    from onnx2torch.utils.safe_shape_inference import safe_shape_inference
+
+    inferred = safe_shape_inference(model)
+    opsets = {each.domain: each.version for each in inferred.opset_import}
+    graph = OnnxGraph(inferred.graph)
+    nodes = list(graph.nodes.values())
+    return next((_called(node.proto, i) for i, node in enumerate(nodes) if not _converts(node, graph, opsets)), None)
+
+
+def _converts(node: Any, graph: Any, opsets: Mapping[str, int]) -> bool:
+    convert = _converter(node.operation_type, node.domain, opsets)
+    try:
+        return convert is not None and convert(node, graph) is not None
+    except Exception:  # as above: whatever it raises
+        return False
+
+
+def _called(node: Any, index: int) -> str:
+    name = repr(node.name) if node.name else f"number {index + 1}, without a name,"
+    return f"the node {name} ({node.op_type})"
+
+
+def _check_parity(module: nn.Module, content: bytes, fixed: int | None, shape: Shape, path: Path) -> float:
+    """Compare module and file at several batch sizes; return the largest relative difference."""
+    sizes = [size * (fixed or 1) for size in _CHECK_SIZES]
+    batches = [np.random.default_rng(size).random((size, *shape), dtype=np.float32) for size in sizes]
+    expected = _of_file(content, batches, fixed, path)
+    worst = 0.0
+    for images, wanted in zip(batches, expected, strict=True):
+        found = _of_module(module, images, path)
+        if found.shape != wanted.shape:
+            raise ModelError(
+                f"rebuilt, {path} gives {found.shape} in place of {wanted.shape}",
+                hint="export it with a dynamic batch size (dynamic_axes={'input': {0: 'batch'}})",
+            )
+        if not np.isfinite(wanted).all():
+            raise ModelError(f"{path} gives NaN or infinity on random images", hint="check the weights of the network")
+        worst = max(worst, _difference(found, wanted))
+    if not worst <= TOLERANCE:
+        raise ModelError(f"rebuilt, {path} differs from ONNX Runtime by {worst:.3g} of its largest output", hint=_HINT)
+    return worst
+
+
+def _of_file(content: bytes, batches: Sequence[Images], fixed: int | None, path: Path) -> list[npt.NDArray[Any]]:
+    """What the file gives, in pieces of the batch size that it fixes."""
+    step = [fixed or len(images) for images in batches]
+    pieces = [
+        [images[first : first + size] for first in range(0, len(images), size)]
+        for images, size in zip(batches, step, strict=True)
+    ]
+    try:
+        found = iter(run(content, [piece for batch in pieces for piece in batch]))
+    except CannotRun as error:
+        raise ModelError(f"{path} does not run on random images: {error}", hint="check --input-shape") from error
+    return [np.concatenate([next(found) for _ in batch]) for batch in pieces]
+
+
+@torch.no_grad()
+def _of_module(module: nn.Module, images: Images, path: Path) -> npt.NDArray[Any]:
+    try:
+        output = module(torch.from_numpy(images))
+        found: npt.NDArray[Any] = output.numpy()
+    except Exception as error:  # whatever the rebuilt operators raise
+        raise ModelError(
+            f"rebuilt, {path} does not run on {len(images)} images: {first_line(error)}",
+            hint="export it with a dynamic batch size (dynamic_axes={'input': {0: 'batch'}})",
+        ) from error
+    return found
+
+
+def _difference(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+    """The largest difference over the largest |wanted|; infinity for NaN."""
+    scale = max(float(np.abs(wanted).max(initial=0.0)), 1e-30)
+    worst = float(np.abs(found.astype(np.float64) - wanted).max(initial=0.0)) / scale
+    return worst if np.isfinite(worst) else float("inf")
+
+
+_HINT = "export the network again with plain operators, at opset 17 or older, or give the torch module by --module"
