@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from gdws.algorithms.plan import LayerPlan, Plan
 
 if TYPE_CHECKING:
-    from gdws import calibrate, layers, surgery
+    from gdws import calibrate, layers, surgery, training
     from gdws.conversion import convert
 
 __version__ = "0.1.0"
-__all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "convert", "layers", "surgery"]
+__all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "convert", "layers", "surgery", "training"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 from gdws.client import DeviceClient
 from gdws.errors import DeviceError, DeviceUnreachable
 from gdws.files import require_writable
+from gdws.live_job import watch
 from gdws.results import save_result
+from gdws.versions import SHARING, require_revision
 from gdws_contract.archive import open_bundle
 from gdws_contract.profiles import ProfileRequest
+from gdws_contract.queueing import Limits
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
 
@@ -25,13 +29,15 @@ def benchmark(
     on_upload: Callable[[int], None] | None = None,
     on_progress: Callable[[Job], None] | None = None,
     patience_s: float = 20.0,
+    lease_id: str | None = None,
 ) -> BenchmarkResult:
     """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
     The bundle is sent only if the agent does not have it. The result is stored in ``out`` as each cell ends, so
     that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
     interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
-    on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands.
+    on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``lease_id`` the job
+    is sent under that lease; :func:`gdws.leases.renewing` keeps one in force.
 
     Raises:
         BundleError: the bundle cannot be used.
@@ -40,7 +46,9 @@ def benchmark(
     """
     if out is not None:
         require_writable(out)
-    device.check()
+    health = device.check()
+    for what in _newer_wishes(request, lease_id):
+        require_revision(health, SHARING, what, device.url)
     info = device.device()
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
@@ -53,10 +61,11 @@ def benchmark(
             save_result(result, out)
         return result
 
-    latest = device.submit(request)
+    key = None if health.api_revision < SHARING else secrets.token_hex(16)
+    latest = device.submit(request, lease_id=lease_id, key=key)
     stored = 0
     try:
-        for job in device.follow(latest.id, patience_s=patience_s):
+        for job in watch(device, latest.id, patience_s=patience_s):
             latest = job
             if on_progress is not None:
                 on_progress(job)
@@ -80,6 +89,16 @@ def benchmark(
         _cancelled(device, latest)
         raise
     return keep(latest, partial=False)
+
+
+def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[str]:
+    """What is asked for that agents of revision 0 do not know."""
+    if request.priority != 0:
+        yield "priorities"
+    if request.limits != Limits():
+        yield "limits of time and memory"
+    if lease_id is not None:
+        yield "leases"
 
 
 def _cancelled(device: DeviceClient, job: Job) -> Job:

@@ -29,8 +29,8 @@ import gdws
 from gdws import surgery
 from gdws.algorithms.cost import dense_weights
 from gdws.algorithms.plan import LayerPlan, Plan
-from gdws.attacks import AttackSpec
-from gdws.attacks.pgd import pgd
+from gdws.attacks import Spec
+from gdws.attacks.run import perturb
 from gdws.datasets import check_images
 from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluate import Evaluation
@@ -70,7 +70,7 @@ class VerificationSet:
     images: torch.Tensor
     labels: torch.Tensor
     data: str
-    attack: AttackSpec | None = None
+    attack: Spec | None = None
 
 
 def pack(
@@ -164,7 +164,7 @@ def _pack_variant(
     variant: PackedVariant,
     images: torch.Tensor,
     labels: torch.Tensor,
-    attack: AttackSpec | None,
+    attack: Spec | None,
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, bytes], int]:
     """Return the manifest's entry, the members and the number of classes of one variant."""
@@ -193,7 +193,7 @@ def _pack_variant(
         "opset": OPSET,
         "macs": _macs(network, input_shape),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "method": variant.method or (None if variant.plan is None else _method(variant.plan)),
+        "method": variant.method or (None if variant.plan is None else method_of(variant.plan)),
         "plan": paths.get("plan"),
         "layers": [] if variant.plan is None else [_summary(layer) for layer in variant.plan.layers],
         "evaluation": variant.evaluation,
@@ -205,14 +205,14 @@ def _pack_variant(
 
 
 def _attack_all(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, attack: AttackSpec, progress: Progress
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, attack: Spec, progress: Progress
 ) -> torch.Tensor:
     """Return adversarial images (N, C, H, W) on the CPU."""
     parameter = next(network.parameters(), images)
     found = []
     for indices in torch.split(torch.arange(len(images)), _BATCH_SIZE):
         batch, targets = images[indices].to(parameter.device), labels[indices].to(parameter.device)
-        found.append(pgd(network, batch, targets, attack, indices=indices).cpu())
+        found.append(perturb(network, batch, targets, attack, indices=indices).cpu())
         progress.advance(len(indices), attack=str(attack))
     return torch.cat(found)
 
@@ -236,8 +236,8 @@ def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
     )
 
 
-def _method(plan: Plan) -> str:
-    """E.g. ``beta=0.05 with alphas, gather``."""
+def method_of(plan: Plan) -> str:
+    """How the network of ``plan`` was made, e.g. ``beta=0.05 with alphas, gather``."""
     budget = plan.constraint if plan.budget is None else f"{plan.constraint}={plan.budget:g}"
     layouts = sorted({layer.layout for layer in plan.converted if layer.layout is not None})
     if plan.calibration is not None:
@@ -262,7 +262,7 @@ def _summary(layer: LayerPlan) -> LayerSummary:
     )
 
 
-def _attack(spec: AttackSpec | None) -> Attack | None:
+def _attack(spec: Spec | None) -> Attack | None:
     return None if spec is None else Attack(**spec.to_dict())
 
 

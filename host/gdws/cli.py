@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from gdws.commands import bench, convert, demo, evaluate, inspect, nets, plan, profile, report, train
+from gdws.commands import (
+    bench,
+    convert,
+    demo,
+    evaluate,
+    finetune,
+    inspect,
+    jobs,
+    lease,
+    nets,
+    plan,
+    profile,
+    report,
+    train,
+)
 from gdws.commands.failures import Commands
 from gdws.commands.panels import PanelledCommand
 
@@ -48,12 +62,15 @@ app = typer.Typer(
 
 app.command("demo", short_help="Go the whole way once, on this machine.")(demo.demo)
 app.command("train", short_help="Train a network against PGD.")(train.train)
-app.command("plan", short_help="Show what would become of each layer.")(plan.plan)
-app.command("convert", short_help="Convert, evaluate and pack into a bundle.")(convert.convert)
-app.command("evaluate", short_help="Natural and robust accuracy of a network.")(evaluate.evaluate)
+app.command("finetune", short_help="Train a GDWS network on for an epoch or two.")(finetune.finetune)
+app.command("plan", cls=PanelledCommand, short_help="Show what would become of each layer.")(plan.plan)
+app.command("convert", cls=PanelledCommand, short_help="Convert, evaluate and pack into a bundle.")(convert.convert)
+app.command("evaluate", cls=PanelledCommand, short_help="Natural and robust accuracy of a network.")(evaluate.evaluate)
 app.command("inspect", short_help="Check a bundle and tell what is in it.")(inspect.inspect)
 app.command("bench", cls=PanelledCommand, short_help="Measure a bundle on a device.")(bench.bench)
 app.command("profile", cls=PanelledCommand, short_help="Show where a network spends its time.")(profile.profile)
+app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
+app.add_typer(lease.app, name="lease", short_help="Hold a device that others use, too.")
 app.command("report", short_help="Write a report from results.")(report.report)
 app.command("nets", short_help="List the networks known by name.")(nets.nets)
 

@@ -6,35 +6,42 @@ import ipaddress
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 from pydantic import BaseModel, ValidationError
 
-from gdws.errors import DeviceProtocolError, DeviceRefused, DeviceUnreachable
+from gdws.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnreachable
+from gdws.versions import require_version
 from gdws_contract.parsing import first_fault
 from gdws_contract.problems import Problem
 from gdws_contract.profiles import ProfileRequest
+from gdws_contract.queueing import IDEMPOTENCY_HEADER, LEASE_HEADER, Lease, LeaseInfo, LeaseRequest, LeaseState
 from gdws_contract.rest import (
-    API_VERSION,
     FINAL_STATES,
     BenchmarkRequest,
     DeviceInfo,
     Health,
     Job,
     JobList,
+    JobState,
     ModelInfo,
     ModelList,
+    Queue,
 )
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
+_Page = TypeVar("_Page", ModelList, JobList)
 
 CONNECT_TIMEOUT_S = 5.0
 #: The longest silence within one answer; an agent that stores a large bundle on a slow card needs some.
 ANSWER_TIMEOUT_S = 60.0
 _BLOCK_BYTES = 1 << 18
+EVENT_STREAM = "text/event-stream"
 
 
 class DeviceClient:
@@ -53,12 +60,13 @@ class DeviceClient:
     answers with a problem document, and :class:`DeviceProtocolError` if what answers is no agent of our kind.
     """
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        """``token`` is what an agent that other machines can reach asks for. It is sent, and never shown or stored."""
         self.url = _normalised(url)
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            headers={"accept": "application/json, application/problem+json"},
+            headers={"accept": "application/json, application/problem+json", **_authorization(token, self.url)},
             transport=transport,
             # A proxy for the internet leads nowhere from this machine to itself.
             trust_env=not _is_loopback(self.url),
@@ -78,13 +86,14 @@ class DeviceClient:
 
     def check(self) -> Health:
         """The agent's health, once it is known to speak this release's version of the interface."""
-        health = self._get("/healthz", Health)
-        if health.api_version != API_VERSION:
-            raise DeviceProtocolError(
-                f"the agent speaks version {health.api_version} of the interface, this release {API_VERSION}",
-                url=self.url,
-                hint="install the same release of gdws and gdws-agent on both machines",
-            )
+        try:
+            health = self._get("/healthz", Health)
+        except DeviceProtocolError:
+            # An agent that needs a token says here only that it lives; how it refuses all else says what it wants.
+            with suppress(DeviceProtocolError, DeviceUnreachable):
+                self.device()
+            raise
+        require_version(health, self.url)
         return health
 
     def device(self) -> DeviceInfo:
@@ -92,8 +101,8 @@ class DeviceClient:
         return self._get("/device", DeviceInfo)
 
     def models(self) -> list[ModelInfo]:
-        """The stored bundles, without their manifests."""
-        return self._get("/models", ModelList).models
+        """The stored bundles, newest first, without their manifests."""
+        return [model for page in self._pages("/models", ModelList) for model in page.models]
 
     def model(self, model_id: str) -> ModelInfo | None:
         """A stored bundle with its manifest; None if the agent does not have it."""
@@ -117,14 +126,57 @@ class DeviceClient:
         """Remove a stored bundle."""
         self._request("DELETE", f"/models/{model_id}")
 
-    def submit(self, request: BenchmarkRequest | ProfileRequest) -> Job:
-        """Queue a benchmark of a stored bundle, or a profile of one of its networks, which is followed like one."""
-        path = "/profile" if isinstance(request, ProfileRequest) else "/benchmark"
-        return self._send("POST", path, Job, json=request.model_dump(mode="json"))
+    def submit(
+        self, request: BenchmarkRequest | ProfileRequest, *, lease_id: str | None = None, key: str | None = None
+    ) -> Job:
+        """Queue a benchmark of a stored bundle, or a profile of one of its networks, which is followed like one.
 
-    def jobs(self) -> list[Job]:
-        """All benchmarks, newest first, without their cells."""
-        return self._get("/benchmark", JobList).jobs
+        ``lease_id`` is that of the lease under which it is sent. With ``key``, new for each request, a connection
+        that breaks is tried once more: the agent makes one job of it. Agents of revision 0 know neither.
+        """
+        path = "/profile" if isinstance(request, ProfileRequest) else "/benchmark"
+        headers = {LEASE_HEADER: lease_id, IDEMPOTENCY_HEADER: key}
+        options = {"json": request.model_dump(mode="json"), "headers": {n: v for n, v in headers.items() if v}}
+        try:
+            return self._send("POST", path, Job, **options)
+        except DeviceUnreachable:
+            if key is None:
+                raise
+        return self._send("POST", path, Job, **options)
+
+    def jobs(self, state: JobState | None = None) -> list[Job]:
+        """All benchmarks, or those in one ``state``, newest first, without their cells."""
+        params = {} if state is None else {"state": state}
+        return [job for page in self._pages("/benchmark", JobList, **params) for job in page.jobs]
+
+    def last_jobs(self, state: JobState, limit: int) -> list[Job]:
+        """The last benchmarks in a ``state``, newest first, without their cells; at most ``limit``, up to 1000."""
+        return self._get("/benchmark", JobList, state=state, limit=str(limit)).jobs
+
+    def queue(self) -> Queue:
+        """What the device does, what comes next, and who holds it."""
+        return self._get("/queue", Queue)
+
+    def lease(self) -> LeaseInfo | None:
+        """Who holds the device, if somebody does."""
+        return self._get("/lease", LeaseState).lease
+
+    def take_lease(self, holder: str, ttl_s: float, note: str | None = None) -> Lease:
+        """Hold the device; raises :class:`DeviceRefused` with status 409 while somebody does."""
+        fields = LeaseRequest(holder=holder, ttl_s=ttl_s, note=note).model_dump(mode="json")
+        return self._send("POST", "/lease", Lease, json=fields)
+
+    def renew_lease(self, lease_id: str) -> Lease:
+        """Begin the time of a lease anew; raises :class:`DeviceRefused` when it is not in force."""
+        return self._send("PUT", "/lease", Lease, headers={LEASE_HEADER: lease_id})
+
+    def release_lease(self, lease_id: str) -> None:
+        """Let the device go; raises :class:`DeviceRefused` when the lease is not in force."""
+        self._request("DELETE", "/lease", headers={LEASE_HEADER: lease_id})
+
+    def force_release(self) -> None:
+        """Have whoever holds the device let it go."""
+        self._request("DELETE", "/lease", params={"force": "true"})
 
     def job(self, job_id: str) -> Job:
         """A benchmark with the cells that have ended so far."""
@@ -164,8 +216,30 @@ class DeviceClient:
                     return
             sleep(interval_s)
 
-    def _get(self, path: str, kind: type[_Answer]) -> _Answer:
-        return self._send("GET", path, kind)
+    def events(self, job_id: str, last_id: str | None = None) -> Iterator[ServerSentEvent]:
+        """What happens to a benchmark, as it happens, behind the event ``last_id``; ends when the agent ends it.
+
+        See :func:`gdws.live_job.watch`, which makes jobs of them.
+        """
+        path = f"/benchmark/{job_id}/events"
+        headers = {"accept": EVENT_STREAM, **({} if last_id is None else {"last-event-id": last_id})}
+        with self._faults_named("GET", path), self._http.stream("GET", path, headers=headers) as response:
+            if not response.is_success:
+                response.read()
+                raise self._refusal(response)
+            if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
+                raise self._no_agent(f"GET {path}: the answer is no stream of events")
+            yield from EventSource(response).iter_sse()
+
+    def _get(self, path: str, kind: type[_Answer], **params: str) -> _Answer:
+        return self._send("GET", path, kind, params=params)
+
+    def _pages(self, path: str, kind: type[_Page], **params: str) -> Iterator[_Page]:
+        page = self._get(path, kind, **params)
+        yield page
+        while page.next_cursor is not None:
+            page = self._get(path, kind, **params, cursor=page.next_cursor)
+            yield page
 
     def _send(self, method: str, path: str, kind: type[_Answer], **options: Any) -> _Answer:
         """Send a request and read the answer as ``kind``."""
@@ -179,8 +253,17 @@ class DeviceClient:
             raise self._no_agent(f"{method} {path}: the answer is not JSON ({_excerpt(response)})") from error
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
+        with self._faults_named(method, path):
             response = self._http.request(method, path, **options)
+        if response.is_success:
+            return response
+        raise self._refusal(response)
+
+    @contextmanager
+    def _faults_named(self, method: str, path: str) -> Iterator[None]:
+        """Raise what goes wrong on the way as the errors of this module."""
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise DeviceUnreachable(
                 f"{self.url} does not answer in time ({method} {path})",
@@ -197,9 +280,6 @@ class DeviceClient:
                 url=self.url,
                 hint="start the agent there: gdws-agent --host 0.0.0.0 --port 8000",
             ) from error
-        if response.is_success:
-            return response
-        raise self._refusal(response)
 
     def _refusal(self, response: httpx.Response) -> DeviceRefused | DeviceProtocolError:
         """The error that an answer other than 2xx stands for."""
@@ -241,6 +321,17 @@ def _normalised(url: str) -> str:
     return text.rstrip("/")
 
 
+def _authorization(token: str | None, url: str) -> dict[str, str]:
+    """The header that carries ``token``. Raises :class:`DeviceError` for what no header can carry."""
+    if token is None or not token.strip():
+        return {}
+    text = token.strip()
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise DeviceError("the access token is not one word of plain characters", url=url, hint=TOKEN_HINT)
+    return {"authorization": f"Bearer {text}"}
+
+
+TOKEN_HINT = "set GDWS_TOKEN to the token that the agent printed at its first start"
 _ADDRESS_HINT = "use local, or an address such as http://jetson.local:8000"
 
 

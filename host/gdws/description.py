@@ -64,7 +64,8 @@ def _row(variant: Variant, onnx_bytes: int) -> tuple[str, ...]:
 
 def _attack_text(attack: Attack) -> str:
     iterations = "" if attack.iterations is None else f"-{attack.iterations}"
-    return f"{attack.name}{iterations} ({attack.norm}, eps {attack.eps:g})"
+    radius = "" if attack.eps is None else f", eps {attack.eps:g}"
+    return f"{attack.name}{iterations} ({attack.norm}{radius})"
 
 
 def _count(number: int | None) -> str:

@@ -138,3 +138,9 @@ class DeviceRefused(DeviceError):
     def __init__(self, message: str, *, url: str, status: int, hint: str | None = None) -> None:
         super().__init__(message, url=url, hint=hint)
         self.status = status
+
+
+def first_line(error: BaseException) -> str:
+    """The kind of a foreign error and the first line of what it says, cut to a readable length."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from gdws.errors import DeviceUnreachable
 AGENT_COMMAND = (sys.executable, "-m", "gdws_agent")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
+_TOKEN_VARIABLES = ("GDWS_TOKEN", "GDWS_AGENT_TOKEN", "GDWS_AGENT_READ_TOKEN")
 _INSTALL_HINT = 'install it here with: pip install "gdws-agent[onnxruntime]"'
 
 
@@ -49,6 +51,7 @@ def local_agent(
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=_environment(),
                 # Ctrl-C is for the host, which then cancels the job and stops the agent in order.
                 start_new_session=True,
             )
@@ -56,6 +59,11 @@ def local_agent(
                 yield _announced_url(child, log, start_timeout_s)
             finally:
                 _stop(child, stop_timeout_s)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, but for tokens: an agent on loopback for one process alone asks for none."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_TOKEN_VARIABLES)}
 
 
 def _announced_url(child: subprocess.Popen[bytes], log: BinaryIO, timeout_s: float) -> str:

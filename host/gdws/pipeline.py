@@ -19,20 +19,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gdws import bundle, checkpoints, nets
+from gdws import bundle, checkpoints, converted, nets
 from gdws.algorithms.plan import Layout, Method, Plan
-from gdws.attacks import AttackSpec
+from gdws.attacks import Spec
 from gdws.attacks.pgd import pgd
+from gdws.attacks.protocols import gentle
 from gdws.benchmark import benchmark
-from gdws.bundle import PackedVariant, VerificationSet, host_evaluation
+from gdws.bundle import PackedVariant, VerificationSet, host_evaluation, method_of
+from gdws.calibrate import Method as AlphaMethod
 from gdws.calibrate import alphas
 from gdws.conversion import convert
 from gdws.datasets import Split
-from gdws.errors import CheckpointMismatch, GdwsError
+from gdws.errors import GdwsError
 from gdws.evaluate import Evaluation, evaluate
-from gdws.layers import to_dense
 from gdws.modes import evaluation_mode
 from gdws.progress import SILENT, Progress
+from gdws.workers import Workers
 
 __all__ = [
     "BASELINE",
@@ -46,6 +48,7 @@ __all__ = [
     "evaluate_one",
     "load",
     "pack",
+    "with_tuned",
 ]
 
 #: What the network before conversion is called in a bundle.
@@ -56,17 +59,23 @@ Alphas = Mapping[str, npt.ArrayLike]
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A network to convert. ``provenance`` tells where it comes from, ``input_shape`` is (C, H, W)."""
+    """A network to convert. ``provenance`` tells where it comes from, ``input_shape`` is (C, H, W).
+
+    ``plan`` is that of a network which is converted already, as :mod:`gdws.converted` stores them. ``notes`` say what
+    was done to the checkpoint before it was loaded.
+    """
 
     name: str
     module: nn.Module
     input_shape: tuple[int, int, int]
     provenance: Mapping[str, Any]
+    plan: Plan | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one GDWS network is made: one of three constraints on each layer, see :func:`gdws.convert`, and a layout.
+    """How one GDWS network is made: one of five constraints, see :func:`gdws.convert`, and a layout.
 
     ``method`` ``weights`` is the paper's; ``weighted`` asks it for alphas, without which every input channel weighs the
     same. ``data-aware`` fits to calibration images. Layers that match ``skip`` stay dense, and ``label`` tells so in
@@ -81,51 +90,69 @@ class Recipe:
     weighted: bool = True
     skip: tuple[str, ...] = ()
     label: str | None = None
+    budget: float | None = None
+    equal_rank: int | None = None
 
     @property
     def name(self) -> str:
         """E.g. ``mean-rank-2``, ``mean-rank-2-stacked``, or ``data-rank-2-stacked`` for a data-aware one."""
-        budgets = {"mean-rank": self.mean_rank, "beta": self.beta, "gamma": self.gamma}
-        if self.method == "data-aware":
-            budgets = {"data-rank": self.mean_rank, "data-beta": self.beta, "data-gamma": self.gamma}
-        words = [f"{constraint}-{budget:g}" for constraint, budget in budgets.items() if budget is not None]
+        prefix, rank = ("data-", "rank") if self.method == "data-aware" else ("", "mean-rank")
+        bounds = {
+            rank: self.mean_rank,
+            "beta": self.beta,
+            "gamma": self.gamma,
+            "budget": self.budget,
+            "equal-rank": self.equal_rank,
+        }
+        words = [f"{prefix}{constraint}-{bound:g}" for constraint, bound in bounds.items() if bound is not None]
         words += [] if self.layout == "gather" else [self.layout]
         return "-".join([*words, *([] if self.label is None else [self.label])])
 
 
-def load(checkpoint: str, net: str | None = None) -> Source:
+def load(
+    checkpoint: str,
+    net: str | None = None,
+    *,
+    family: str | None = None,
+    kept: float | None = None,
+    **options: Any,
+) -> Source:
     """The network in the file ``checkpoint``, or the one that ships under that name if there is no such file.
 
-    ``net`` names the network where the file does not. Raises :class:`~gdws.errors.CheckpointError` and
+    ``net`` names the network where the file does not, ``options`` are those of :func:`gdws.nets.build`, and
+    ``family`` and ``kept`` as for :func:`gdws.checkpoints.read`. Raises :class:`~gdws.errors.CheckpointError` and
     :class:`~gdws.errors.ModelError`.
     """
     path = Path(checkpoint)
     if not path.exists() and checkpoint in nets.names():
         path = nets.pretrained_path(checkpoint)
-    name = net or checkpoints.read(path).metadata.get("net")
-    module = checkpoints.load(path, net)
-    if name is None:  # load() needs a name from one of the two
-        raise CheckpointMismatch(f"{path} does not say which network it belongs to", path=str(path))
+    of_another = net is not None or family is not None or kept is not None or options
+    if not of_another and (found := converted.find(path)) is not None:
+        return Source(path.stem, found.module, nets.info(found.net).input_shape, found.metadata, found.plan)
+    loaded = checkpoints.load_named(path, net, family=family, kept=kept, **options)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    provenance = {"net": name, "checkpoint": path.name, "checkpoint_sha256": digest}
-    return Source(name, module, nets.info(name).input_shape, provenance)
+    provenance: dict[str, Any] = {"net": loaded.name, "checkpoint": path.name, "checkpoint_sha256": digest}
+    if loaded.options:
+        provenance["net_options"] = dict(loaded.options)
+    if loaded.family != "plain":
+        provenance["checkpoint_family"] = loaded.family
+    shape = nets.input_shape(loaded.name, **loaded.options)
+    return Source(loaded.name, loaded.module, shape, provenance, notes=loaded.notes)
 
 
-def calibrate_alphas(source: Source, images: Split, *, progress: Progress = SILENT) -> Alphas:
-    """The weight of each input channel of each layer (Equation 8), from natural images of the training split."""
+def calibrate_alphas(
+    source: Source, images: Split, *, method: AlphaMethod = "exact", seed: int = 0, progress: Progress = SILENT
+) -> Alphas:
+    """The weight of each input channel of each layer (Equation 8), from natural images of the training split.
+
+    ``method`` and ``seed`` as for :func:`gdws.calibrate.alphas`.
+    """
     progress.start(len(images), f"alphas from {len(images)} images")
-    done = 0
-
-    def advance(samples: int) -> None:
-        nonlocal done
-        progress.advance(samples - done)
-        done = samples
-
-    return alphas(source.module, [images.images], progress=advance).alphas
+    return alphas(source.module, [images.images], method=method, seed=seed, progress=progress.advance).alphas
 
 
 def calibration_images(
-    source: Source, images: Split, attack: AttackSpec | None, *, batch_size: int = 128, progress: Progress = SILENT
+    source: Source, images: Split, attack: Spec | None, *, batch_size: int = 128, progress: Progress = SILENT
 ) -> Tensor:
     """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
 
@@ -133,7 +160,7 @@ def calibration_images(
     """
     if attack is None:
         return images.images
-    short = replace(attack, iterations=min(attack.iterations, 8), step=attack.eps / 5, restarts=1)
+    short = gentle(attack, iterations=8)
     progress.start(len(images), f"attack {len(images)} calibration images")
     device = next(source.module.parameters()).device
     attacked: list[Tensor] = []
@@ -160,6 +187,10 @@ def convert_all(
     ``weights`` are the alphas, ``data`` the calibration images (N, C, H, W) that recipes and plans may ask for.
     Raises :class:`~gdws.errors.GdwsError` if two would have one name, and what :func:`gdws.convert` raises.
     """
+    if source.plan is not None:
+        if recipes or plans:
+            raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
+        return [PackedVariant(source.name, source.module, source.plan)]
     variants = [PackedVariant(BASELINE, source.module, method="as trained")]
     for recipe in recipes:
         module, plan = convert(
@@ -167,6 +198,8 @@ def convert_all(
             mean_rank=recipe.mean_rank,
             beta=recipe.beta,
             gamma=recipe.gamma,
+            budget=recipe.budget,
+            equal_rank=recipe.equal_rank,
             alphas=weights if recipe.method == "weights" and recipe.weighted else None,
             data=_data_for(recipe.method, data),
             layout=recipe.layout,
@@ -186,6 +219,23 @@ def convert_all(
     return variants
 
 
+def with_tuned(variants: Sequence[PackedVariant], source: Source, paths: Sequence[Path]) -> list[PackedVariant]:
+    """``variants`` and the networks of ``source`` in files that ``gdws finetune`` wrote, under the files' names.
+
+    Raises :class:`~gdws.errors.GdwsError` if a file holds a GDWS network of another network or a name is taken, and
+    what :func:`gdws.converted.load` raises.
+    """
+    found = list(variants)
+    for path in paths:
+        tuned = converted.load(path)
+        if tuned.net != source.provenance["net"]:
+            raise GdwsError(f"{path} was made from {tuned.net}", hint=f"give one that was made from {source.name}")
+        if path.stem in {variant.name for variant in found}:
+            raise GdwsError(f"two networks would be called {path.stem!r}", hint="rename the file")
+        found.append(PackedVariant(path.stem, tuned.module, tuned.plan, method=f"{method_of(tuned.plan)}, fine-tuned"))
+    return found
+
+
 def _data_for(method: Method, data: Tensor | None) -> Tensor | None:
     if method == "weights":
         return None
@@ -195,22 +245,36 @@ def _data_for(method: Method, data: Tensor | None) -> Tensor | None:
 
 
 def evaluate_one(
-    variant: PackedVariant, images: Split, attack: AttackSpec | None, *, progress: Progress = SILENT
+    variant: PackedVariant,
+    images: Split,
+    attack: Spec | None,
+    *,
+    state: Path | None = None,
+    workers: Workers | None = None,
+    progress: Progress = SILENT,
 ) -> Evaluation:
     """Natural and robust accuracy of one network, the attack white-box on it.
 
-    A GDWS network is evaluated as the dense network of the same function, whose gradients are the same up to
-    rounding and take a fraction of the time.
+    The attack on a GDWS network runs on the dense network of the same function, whose gradients are the same up to
+    rounding and take a fraction of the time. ``state`` and ``workers`` as for :func:`gdws.evaluate.evaluate`.
     """
-    module = variant.module if variant.plan is None else to_dense(variant.module)
-    return evaluate(module, images.images, images.labels, attack, progress=_Named(progress, variant.name))
+    return evaluate(
+        variant.module,
+        images.images,
+        images.labels,
+        attack,
+        attack_on="itself" if variant.plan is None else "dense-equivalent",
+        state=state,
+        workers=workers,
+        progress=_Named(progress, variant.name),
+    )
 
 
 def evaluate_all(
     variants: Sequence[PackedVariant],
     images: Split,
     data: str,
-    attack: AttackSpec | None,
+    attack: Spec | None,
     *,
     progress: Progress = SILENT,
 ) -> list[PackedVariant]:
@@ -230,7 +294,7 @@ def pack(
     variants: Sequence[PackedVariant],
     images: Split,
     data: str,
-    attack: AttackSpec | None,
+    attack: Spec | None,
     *,
     description: str | None = None,
     progress: Progress = SILENT,

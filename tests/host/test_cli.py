@@ -9,16 +9,18 @@ import os
 import signal
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from gdws import nets
+from gdws import datasets, nets, training
 from gdws.algorithms.plan import Plan
 from gdws.cli import app
+from gdws.commands.train import PresetName
 from gdws.results import load_result, save_result
-from gdws.train import TrainSettings
+from gdws.training import PRESETS, EpochRecord, FinetuneSettings, TrainResult, TrainSettings
 from gdws_contract.archive import open_bundle
 from gdws_contract.engines import EngineOptions
 from gdws_contract.problems import Problem
@@ -30,7 +32,7 @@ from support.tiny import tiny_checkpoint
 
 FIRST = cell(DENSE, DENSE, 1)
 SECOND = cell(KEPT, DENSE, 1)
-COMMANDS = ("demo", "train", "plan", "convert", "evaluate", "inspect", "bench", "profile", "report", "nets")
+COMMANDS = ("demo", "train", "finetune", "plan", "convert", "evaluate", "inspect", "bench", "profile", "report", "nets")
 
 
 def gdws(*arguments: object) -> Result:
@@ -92,18 +94,80 @@ def test_version() -> None:
     assert gdws("--version").stdout == "gdws 0.1.0\n"
 
 
-def test_training_defaults_are_those_of_the_recipe() -> None:
-    (command,) = [command for command in app.registered_commands if command.name == "train"]
+def test_fine_tuning_defaults_are_those_of_the_settings() -> None:
+    (command,) = [command for command in app.registered_commands if command.name == "finetune"]
     assert command.callback is not None
-    defaults = dict(zip(command.callback.__annotations__, command.callback.__defaults__ or (), strict=False))
-    names = list(command.callback.__annotations__)
-    optional = names[1 : 1 + len(command.callback.__defaults__ or ())]
-    defaults = dict(zip(optional, command.callback.__defaults__ or (), strict=True))
-    recipe = dataclasses.asdict(TrainSettings(net="mnist-preact-resnet"))
-    shared = set(recipe) & set(defaults)
-    assert len(shared) >= 12
+    defaults = {name: parameter.default for name, parameter in signature(command.callback).parameters.items()}
+    settings = dataclasses.asdict(FinetuneSettings())
+    shared = set(settings) & set(defaults)
+    assert len(shared) >= 9
     for name in shared:
-        assert getattr(defaults[name], "value", defaults[name]) == recipe[name], name
+        assert getattr(defaults[name], "value", defaults[name]) == settings[name], name
+
+
+def test_presets_can_be_named_and_their_values_are_shown() -> None:
+    assert {name.value for name in PresetName} == set(PRESETS)
+    shown = gdws("train", "--help").stdout
+    for name, preset in PRESETS.items():
+        (line,) = [line for line in shown.splitlines() if line.strip().startswith(f"{name} ")]
+        settings = preset.settings
+        words = (
+            preset.data,
+            settings.net,
+            settings.epochs,
+            f"PGD-{settings.iterations},",
+            f"{settings.learning_rate:g},",
+        )
+        for word in words:
+            assert str(word) in line.split(), (word, line)
+
+
+def test_a_preset_is_what_is_trained_but_for_what_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TrainSettings] = []
+
+    def train(settings: TrainSettings, *_: object, **__: object) -> TrainResult:
+        asked.append(settings)
+        return TrainResult(tmp_path, EpochRecord(1, 0.5, 0.9, 0.8), ())
+
+    monkeypatch.setattr(training, "train", train)
+    common = ("train", "--data", "mnist-sample", "--out", tmp_path / "n.safetensors", "-q")
+    rice = PRESETS["cifar10-rice"].settings
+    assert gdws(*common).exit_code == 0
+    assert gdws(*common, "--preset", "cifar10-rice", "--epochs", 3, "--no-flip", "--precision", "bf16").exit_code == 0
+    assert gdws(*common, "--preset", "cifar10-rice", "--eps", 0.1).exit_code == 0
+    assert asked == [
+        PRESETS["mnist"].settings,
+        dataclasses.replace(rice, epochs=3, flip=False, precision="bf16"),
+        dataclasses.replace(rice, eps=0.1, step=None),  # its step was for its own radius
+    ]
+
+
+def test_fine_tuning_from_a_checkpoint_to_a_bundle(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = datasets.load("mnist-sample")
+    few = dataclasses.replace(whole, train=whole.train.first(64), validation=whole.validation.first(16))
+    monkeypatch.setattr(datasets, "load", lambda name, **_: few)
+    tuned, bundle, again = tmp_path / "tuned.safetensors", tmp_path / "t.gdws", tmp_path / "again.safetensors"
+    quick = ("--epochs", 1, "--iterations", 1, "--validation-iterations", 1, "-q")
+    found = gdws("finetune", checkpoint, "--mean-rank", 1, "--calibration", 20, "--out", tuned, *quick, "--json")
+    assert found.exit_code == 0, found.output
+    content = json.loads(found.stdout)
+    assert content["start"]["epoch"] == 0
+    assert content["best"]["robust"] >= content["start"]["robust"]
+    assert "epoch 1: loss" in found.stderr
+    shown = json.loads(gdws("evaluate", tuned, "--attack", "none", "--images", 5, "--json", "-q").stdout)
+    assert shown["variant"] == "tuned"
+    packing = ("--images", 0, "--verification", 2, "--attack", "none", "--out", bundle, "-q")
+    assert gdws("convert", checkpoint, "--tuned", tuned, *packing).exit_code == 0
+    with open_bundle(bundle) as opened:
+        assert [variant.name for variant in opened.manifest.variants] == ["dense", "tuned"]
+    assert gdws("finetune", bundle, "--out", again, *quick).exit_code == 0
+    assert_failed(gdws("finetune", bundle, "--variant", "dense", "--out", again, *quick), 2, "tuned")
+    assert_failed(gdws("finetune", tuned, "--mean-rank", 1, "--out", again, *quick), 2, "converted already")
+    assert_failed(gdws("finetune", checkpoint, "--variant", "x", "--out", again, *quick), 2, "no bundle")
+    assert_failed(gdws("finetune", checkpoint, "--out", again, *quick), 2, "dense network", "--mean-rank")
+    assert_failed(gdws("convert", tuned, "--mean-rank", 1, *packing), 2, "converted already")
 
 
 # bench

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gdws.client import DeviceClient
-from gdws.errors import DeviceProtocolError, DeviceRefused, DeviceUnreachable
+from gdws.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnreachable
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, Health
@@ -48,6 +48,41 @@ def test_check_refuses_another_interface() -> None:
     with pytest.raises(DeviceProtocolError, match="version 2 of the interface") as caught:
         answering(health.model_dump()).check()
     assert "same release" in (caught.value.hint or "")
+
+
+def test_a_token_is_sent_and_not_shown() -> None:
+    seen: list[str | None] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("authorization"))
+        return httpx.Response(200, json=device().model_dump())
+
+    for token in ("secret-token", " secret-token\n", None, ""):
+        client = DeviceClient("http://device:8000", token=token, transport=httpx.MockTransport(handler))
+        client.device()
+        assert "secret-token" not in f"{client!r} {vars(client)}"
+    assert seen == ["Bearer secret-token"] * 2 + [None] * 2
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "schlüssel"])
+def test_what_no_header_can_carry_is_no_token(token: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        DeviceClient("http://device:8000", token=token)
+    assert token not in caught.value.message
+    assert "GDWS_TOKEN" in (caught.value.hint or "")
+
+
+def test_an_agent_that_needs_a_token_is_told_from_something_else() -> None:
+    problem = Problem(type="urn:gdws:problem:token-needed", title="Token needed", status=401, hint="set GDWS_TOKEN")
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/healthz":
+            return httpx.Response(200, json={"status": "ok"})
+        return httpx.Response(401, json=problem.model_dump())
+
+    with pytest.raises(DeviceRefused) as caught:
+        client_of(handler).check()
+    assert (caught.value.status, caught.value.hint) == (401, "set GDWS_TOKEN")
 
 
 def test_answers_become_the_contracts_models() -> None:

@@ -58,6 +58,7 @@ def test_load_tells_where_the_network_comes_from(checkpoint: Path, source: Sourc
         "net": "mnist-preact-resnet",
         "checkpoint": "tiny.safetensors",
         "checkpoint_sha256": digest,
+        "net_options": {"width": 4},
     }
 
 

@@ -19,6 +19,7 @@ from gdws.report.text import plural
 def bench(
     bundle: options.Bundle,
     device: options.Device = LOCAL,
+    token: options.Token = None,
     batch: Annotated[str, typer.Option("--batch", metavar="N,...", help="Batch sizes.")] = "1",
     variants: Annotated[
         str | None, typer.Option("--variants", metavar="NAME,...", help="Networks of the bundle. Default: all.")
@@ -34,6 +35,10 @@ def bench(
     ),
     quiet: options.Quiet = False,
     as_json: options.Json = False,
+    priority: options.Priority = 0,
+    lease: options.LeaseId = None,
+    time_limit: options.TimeLimit = None,
+    memory_limit: options.MemoryLimit = None,
     rounds: options.Rounds = None,
     min_duration: options.MinDuration = None,
     min_iterations: options.MinIterations = None,
@@ -77,6 +82,7 @@ def bench(
     """
     from gdws.benchmark import benchmark, failure, is_complete
     from gdws.client import DeviceClient
+    from gdws.leases import renewing
     from gdws.report import summarise
     from gdws_contract.archive import open_bundle
     from gdws_contract.rest import BenchmarkRequest
@@ -115,10 +121,12 @@ def bench(
             sustained_ms=milliseconds(sustained),
         ),
         label=label,
+        priority=priority,
+        limits=given(time_s=time_limit, memory_mib=memory_limit),
     )
     live = LiveBenchmark(quiet=quiet)
     try:
-        with live, agent_at(device) as url, DeviceClient(url) as client:
+        with live, agent_at(device) as url, DeviceClient(url, token=token) as client, renewing(client, lease):
             live.uploading(bundle.stat().st_size)
             result = benchmark(
                 client,
@@ -128,6 +136,7 @@ def bench(
                 on_upload=live.sent,
                 on_progress=live.show,
                 patience_s=patience,
+                lease_id=lease,
             )
     except (KeyboardInterrupt, GdwsError):
         if live.cells:

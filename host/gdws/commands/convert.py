@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gdws.commands import options
-from gdws.commands.making import read_plans, recipes
+from gdws.commands.making import alphas_from, channel_weights, open_data, open_source, read_plans, recipes
 from gdws.commands.output import errors, print_json, progress_bar
 from gdws.errors import GdwsError
 
@@ -17,20 +17,32 @@ def convert(
     checkpoint: options.Checkpoint,
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write, e.g. model.gdws.")],
     net: options.Net = None,
+    net_option: options.NetOptions = None,
+    family: options.Family = None,
+    kept: options.Kept = None,
+    normalisation: options.Normalisation = None,
     mean_rank: options.MeanRanks = None,
     beta: options.Betas = None,
     gamma: options.Gammas = None,
+    budget: options.Budgets = None,
+    equal_rank: options.EqualRanks = None,
     plan: Annotated[
         list[Path] | None,
         typer.Option("--plan", metavar="FILE", help="A network by a stored plan, under the file's name. Repeatable."),
     ] = None,
+    tuned: Annotated[
+        list[Path] | None,
+        typer.Option("--tuned", metavar="FILE", help="A file that gdws finetune wrote, under its name. Repeatable."),
+    ] = None,
     layout: options.Layouts = None,
     method: options.Methods = None,
-    alphas: options.Alphas = 64,
+    alphas: options.Alphas = "64",
+    alphas_by: options.AlphasBy = options.AlphaMethodName.exact,
     calibration: options.Calibration = 1024,
     skip: options.Skip = None,
     convert_first: options.ConvertFirst = False,
     data: options.Data = "mnist-sample",
+    data_root: options.DataRoot = None,
     images: Annotated[
         int, typer.Option("--images", metavar="N", min=0, help="Evaluate on the first N test images; 0: not at all.")
     ] = 1000,
@@ -38,11 +50,12 @@ def convert(
         int, typer.Option("--verification", metavar="N", min=1, help="Test images that the device replays.")
     ] = 128,
     attack: options.Attack = "pgd",
-    eps: options.Eps = 0.2,
-    step: options.Step = 0.02,
-    iterations: options.Iterations = 40,
-    restarts: options.Restarts = 1,
-    random_start: options.RandomStart = True,
+    protocol: options.Protocol = None,
+    eps: options.Eps = None,
+    step: options.Step = None,
+    iterations: options.Iterations = None,
+    restarts: options.Restarts = None,
+    random_start: options.RandomStart = None,
     seed: options.Seed = 0,
     description: Annotated[str | None, typer.Option("--description", help="A line of text to keep with it.")] = None,
     quiet: options.Quiet = False,
@@ -59,22 +72,47 @@ def convert(
       gdws convert mnist-preact-resnet --method data-aware --mean-rank 2 --layout stacked --out model.gdws
       gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
       gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
+      gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \
+        --data-root datasets --out model.gdws
     """
-    from gdws import datasets, pipeline
+    from gdws import pipeline
 
-    spec = options.attack_spec(attack, eps, step, iterations, restarts, random_start, seed)
-    wanted = recipes(mean_rank, beta, gamma, layout, methods=method, weighted=alphas > 0, skip=skip)
+    spec = options.attack_spec(
+        attack,
+        protocol,
+        data,
+        eps=eps,
+        step=step,
+        iterations=iterations,
+        restarts=restarts,
+        random_start=random_start,
+        seed=seed,
+    )
+    alphas_given = alphas_from(alphas)
+    wanted = recipes(
+        mean_rank,
+        beta,
+        gamma,
+        layout,
+        budgets=budget,
+        equal_ranks=equal_rank,
+        methods=method,
+        weighted=alphas_given != 0,
+        skip=skip,
+    )
     plans = read_plans(plan)
-    if not wanted and not plans:
-        raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --beta, --gamma or --plan")
-    source = pipeline.load(checkpoint, net)
-    dataset = datasets.load(data)
+    if not (wanted or plans or tuned):
+        raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan or --tuned")
+    source = open_source(checkpoint, net, family=family, kept=kept, normalisation=normalisation, net_options=net_option)
+    dataset = open_data(source, data, data_root)
     test = f"{dataset.name}, test"
     with progress_bar(quiet) as progress:
         weights, fitted_to = None, None
         methods = {recipe.method for recipe in wanted}
-        if alphas and "weights" in methods:
-            weights = pipeline.calibrate_alphas(source, dataset.train.first(alphas), progress=progress)
+        if "weights" in methods:
+            weights = channel_weights(
+                source, alphas_given, dataset.train.first, method=alphas_by.value, seed=seed, progress=progress
+            )
         if "data-aware" in methods | {given.method for given in plans.values()}:
             sample = dataset.train.first(calibration)
             fitted_to = pipeline.calibration_images(source, sample, spec, progress=progress)
@@ -87,6 +125,7 @@ def convert(
             convert_first=convert_first,
             progress=progress,
         )
+        variants = pipeline.with_tuned(variants, source, tuned or [])
         if images:
             variants = pipeline.evaluate_all(variants, dataset.test.first(images), test, spec, progress=progress)
         bundle_id = pipeline.pack(

@@ -2,61 +2,138 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gdws.commands import options
-from gdws.commands.making import read_plans
-from gdws.commands.output import print_json, progress_bar
+from gdws.commands.making import open_data, open_source, read_plans
+from gdws.commands.output import errors, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from gdws.evaluate import Evaluation
 
 
 def evaluate(
     checkpoint: options.Checkpoint,
     net: options.Net = None,
+    net_option: options.NetOptions = None,
+    family: options.Family = None,
+    kept: options.Kept = None,
+    normalisation: options.Normalisation = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Evaluate the GDWS network of this plan instead.")
     ] = None,
     data: options.Data = "mnist-sample",
+    data_root: options.DataRoot = None,
     images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="The first N test images.")] = 1000,
     attack: options.Attack = "pgd",
-    eps: options.Eps = 0.2,
-    step: options.Step = 0.02,
-    iterations: options.Iterations = 40,
-    restarts: options.Restarts = 1,
-    random_start: options.RandomStart = True,
+    protocol: options.Protocol = None,
+    eps: options.Eps = None,
+    step: options.Step = None,
+    iterations: options.Iterations = None,
+    restarts: options.Restarts = None,
+    random_start: options.RandomStart = None,
     seed: options.Seed = 0,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", metavar="cpu|cuda", help="Where to compute, as torch names it; cuda is one GPU a process."
+        ),
+    ] = "cpu",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Store the result as JSON; interrupted work goes on from here."
+        ),
+    ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Natural and robust accuracy of a network, each with its 95 % interval.
 
-    The attack is white-box: made for the very network that is evaluated, GDWS or dense.
+    The attack is white-box: made for the very network that is evaluated, GDWS or dense. Images that an attack has
+    fooled are left out of its further runs, and of the attacks after it.
+
+    With --out the images that are done are kept in a file beside it, so that the same command goes on where it was
+    interrupted. Under torchrun several processes share the images; the result is the same.
+
+    \b
+    Which attack?
+      pgd         what most papers report, this one's too: compare with their tables
+      apgd        stronger at the same number of steps, with no step size to choose
+      autoattack  adds attacks that find what gradients hide; hours on a whole test set
+      union       three norms at once, for networks trained against all of them
 
     \b
     Examples:
       gdws evaluate mnist-preact-resnet
       gdws evaluate net.safetensors --plan plan.json --iterations 100 --restarts 10
+      gdws evaluate net.safetensors --data cifar10 --attack apgd --images 10000 --out apgd.json
+      gdws evaluate MSD_V0.pt --data cifar10 --attack union --protocol msd --out union.json
+      torchrun --nproc-per-node 4 -m gdws evaluate net.safetensors --device cuda --attack autoattack
       gdws evaluate net.safetensors --attack none --json
     """
-    from gdws import datasets, pipeline
+    from gdws import pipeline
+    from gdws.files import require_writable, write_atomic
+    from gdws.workers import launched
+
+    spec = options.attack_spec(
+        attack,
+        protocol,
+        data,
+        eps=eps,
+        step=step,
+        iterations=iterations,
+        restarts=restarts,
+        random_start=random_start,
+        seed=seed,
+    )
+    plans = read_plans([plan] if plan else None)
+    if out is not None:
+        require_writable(out)
+    with launched(device) as workers:
+        source = open_source(
+            checkpoint, net, family=family, kept=kept, normalisation=normalisation, net_options=net_option
+        )
+        dataset = open_data(source, data, data_root)
+        variant = pipeline.convert_all(source, [], plans=plans)[-1]
+        variant.module.to(workers.device)
+        state = None if out is None else out.with_name(f"{out.name}.state")
+        try:
+            with progress_bar(quiet or not workers.leads) as progress:
+                found = pipeline.evaluate_one(
+                    variant, dataset.test.first(images), spec, state=state, workers=workers, progress=progress
+                )
+        except KeyboardInterrupt:
+            if workers.leads and state is not None and state.exists():
+                errors().print("the images that are done are kept; go on with the same command")
+            raise
+        if not workers.leads:
+            return
+    of_what = {"checkpoint": checkpoint, "variant": variant.name, "data": f"{dataset.name}, test"}
+    result = {**of_what, **found.to_dict()}
+    if out is not None:
+        write_atomic(out, json.dumps(result, indent=1).encode())
+        out.with_name(f"{out.name}.state").unlink(missing_ok=True)
+        errors().print(f"wrote {out}", markup=False)
+    if as_json:
+        print_json(result)
+        return
+    _print_result(variant.name, f"{dataset.name}, test", found)
+
+
+def _print_result(name: str, data: str, found: Evaluation) -> None:
+    from gdws.attacks.spec import is_void
     from gdws.report import text
 
-    spec = options.attack_spec(attack, eps, step, iterations, restarts, random_start, seed)
-    plans = read_plans([plan] if plan else None)
-    source = pipeline.load(checkpoint, net)
-    dataset = datasets.load(data)
-    variant = pipeline.convert_all(source, [], plans=plans)[-1]
-    with progress_bar(quiet) as progress:
-        found = pipeline.evaluate_one(variant, dataset.test.first(images), spec, progress=progress)
-    if as_json:
-        of_what = {"checkpoint": checkpoint, "variant": variant.name, "data": f"{dataset.name}, test"}
-        print_json({**of_what, **found.to_dict()})
-        return
     natural = f"{text.percent(found.natural.value)} ({text.percent_interval(found.natural)})"
-    typer.echo(f"{variant.name} on {found.natural.count} images of {dataset.name}, test; 95 % intervals")
+    typer.echo(f"{name} on {found.natural.count} images of {data}; 95 % intervals")
     typer.echo(f"natural accuracy  {natural}")
-    if found.robust is not None:
+    if found.robust is not None and found.attack is not None:
         typer.echo(f"robust accuracy   {text.percent(found.robust.value)} ({text.percent_interval(found.robust)})")
-        typer.echo(f"attack            {found.attack}, white-box")
+        typer.echo(f"attack            {found.attack}, white-box, seed {found.attack.seed}")
+        if is_void(found.attack):
+            typer.echo("the budget is 0, so no image changes: this is the natural accuracy once more")

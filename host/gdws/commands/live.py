@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from gdws.commands.output import errors
 from gdws.report import text
-from gdws_contract.rest import Cell, Job
+from gdws_contract.rest import FINAL_STATES, Cell, Job
 
 
 class LiveBenchmark:
-    """One line that tells stage, cell and round, and a line for each cell that has ended.
+    """A bar of the job's cells with the time left, one of the rounds of what is measured, and a line for each cell.
 
     ``quiet`` shows nothing. ``cells`` counts those that have ended.
     """
@@ -23,10 +25,12 @@ class LiveBenchmark:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            _TimeLeft(),
             console=errors(),
             disable=quiet,
         )
-        self._task = self._bar.add_task("starting", total=None)
+        self._task = self._bar.add_task("starting", total=None, ends_at_s=None)
+        self._rounds = self._bar.add_task("rounds", total=None, visible=False, ends_at_s=None)
         self.cells = 0
 
     def __enter__(self) -> LiveBenchmark:
@@ -58,14 +62,48 @@ class LiveBenchmark:
             description=stage(job),
             total=job.progress.cells_total,
             completed=job.progress.cells_finished,
+            ends_at_s=_end(job),
         )
+        rounds = job.progress.rounds if job.state == "running" else None
+        self._bar.update(
+            self._rounds, visible=rounds is not None, total=rounds, completed=0 if rounds is None else _round(job)
+        )
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left by the agent's estimate, counted down between two of its words."""
+
+    def render(self, task: Task) -> Text:
+        ends_at_s: float | None = task.fields["ends_at_s"]
+        if ends_at_s is None:
+            return Text("")
+        return Text(f"{_clock_time(max(0.0, ends_at_s - time.monotonic()))} left", style="progress.remaining")
+
+
+def _end(job: Job) -> float | None:
+    """When the job ends by ``time.monotonic``; None where nobody knows."""
+    if job.state in FINAL_STATES or job.estimate is None or job.estimate.ends_in_s is None:
+        return None
+    return time.monotonic() + job.estimate.ends_in_s
+
+
+def _round(job: Job) -> int:
+    """How many rounds are over; the agent counts them from 1 as they begin."""
+    return max(0, (job.progress.round or 1) - 1)
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def stage(job: Job) -> str:
     """What the agent does just now, e.g. ``measure mean-rank-3, batch 8, round 4 of 10``."""
     if job.state == "queued":
         ahead = "" if not job.queue_position else f", {text.plural(job.queue_position, 'job')} ahead"
-        return f"queued{ahead}"
+        held = ", somebody else holds the device" if job.waits_for_lease else ""
+        return f"queued{ahead}{held}"
     progress = job.progress
     if job.state != "running" or progress.stage is None:
         return job.state

@@ -8,10 +8,15 @@ from gdws.errors import ModelError
 
 
 def nets(as_json: Json = False) -> None:
-    """List the networks that are known by name, and which ship with weights."""
+    """List the networks that are known by name, and which ship with weights.
+
+    Size is that of the learnable parameters as float32. GMAC are billions of multiply-accumulates of convolutions and
+    linear layers for one image.
+    """
     from gdws import nets
 
     infos = [nets.info(name) for name in nets.names()]
+    sizes = {name: nets.measure(name) for name in nets.names()}
     shipped = {name: _weights_ship(name) for name in nets.names()}
     if as_json:
         print_json(
@@ -20,6 +25,9 @@ def nets(as_json: Json = False) -> None:
                     "name": info.name,
                     "input_shape": info.input_shape,
                     "classes": info.classes,
+                    "parameters": sizes[info.name].parameters,
+                    "size_mib": round(sizes[info.name].mib, 3),
+                    "macs": sizes[info.name].macs,
                     "summary": info.summary,
                     "weights": shipped[info.name],
                 }
@@ -28,12 +36,15 @@ def nets(as_json: Json = False) -> None:
         )
         return
     print_table(
-        ["name", "input", "classes", "weights", "summary"],
+        ["name", "input", "classes", "parameters", "MiB", "GMAC", "weights", "summary"],
         [
             [
                 info.name,
                 " x ".join(map(str, info.input_shape)),
                 str(info.classes),
+                f"{sizes[info.name].parameters:,}",
+                f"{sizes[info.name].mib:.2f}",
+                f"{sizes[info.name].macs / 1e9:.3f}",
                 "ship" if shipped[info.name] else "-",
                 info.summary,
             ]

@@ -11,7 +11,7 @@ import typer
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
-    from gdws.attacks import AttackSpec
+    from gdws.attacks import Spec
 
 
 class LayoutName(str, Enum):
@@ -29,6 +29,13 @@ class MethodName(str, Enum):
     data_aware = "data-aware"
 
 
+class AlphaMethodName(str, Enum):
+    """How alphas are found; see ``gdws.calibrate``."""
+
+    exact = "exact"
+    random_signs = "random-signs"
+
+
 Checkpoint = Annotated[
     str,
     typer.Argument(
@@ -41,7 +48,60 @@ Net = Annotated[
     str | None,
     typer.Option("--net", metavar="NAME", help="The network, where the file does not name it: see gdws nets."),
 ]
-Data = Annotated[str, typer.Option("--data", metavar="NAME", help="Data set for images.")]
+_CHECKPOINT = "Checkpoints of other projects"
+
+Family = Annotated[
+    str | None,
+    typer.Option(
+        "--family",
+        metavar="NAME",
+        help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
+        "told by its structure, but for svhn, which looks like plain.",
+        rich_help_panel=_CHECKPOINT,
+    ),
+]
+Kept = Annotated[
+    float | None,
+    typer.Option(
+        "--kept",
+        metavar="SHARE",
+        help="Of a file with popup scores (HYDRA): the share of its weights that each layer keeps, as it was trained, "
+        "e.g. 0.1.",
+        rich_help_panel=_CHECKPOINT,
+    ),
+]
+Normalisation = Annotated[
+    str | None,
+    typer.Option(
+        "--normalisation",
+        metavar="NAME",
+        help="What the network does to pixels in [0, 1] first: cifar10, svhn, imagenet or none. Default: what the "
+        "file's family does.",
+        rich_help_panel=_CHECKPOINT,
+    ),
+]
+NetOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--net-option",
+        metavar="NAME=VALUE",
+        help="An option of the network, e.g. classes=100. Repeatable.",
+        rich_help_panel=_CHECKPOINT,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option("--data", metavar="NAME", help="Data set for images: mnist-sample, cifar10, svhn or imagenet."),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        envvar="GDWS_DATA_ROOT",
+        help="The folder where the data sets lie; nothing is downloaded.",
+    ),
+]
 MeanRanks = Annotated[
     list[float] | None,
     typer.Option("--mean-rank", metavar="G/C", help="A network with this mean rank in each layer. Repeatable."),
@@ -53,6 +113,24 @@ Betas = Annotated[
 Gammas = Annotated[
     list[int] | None,
     typer.Option("--gamma", metavar="G", help="A network with at most this sum of ranks in each layer. Repeatable."),
+]
+Budgets = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--budget",
+        metavar="E2",
+        help="A network with at most this error, e^2 summed over all layers: the fewest components in the whole "
+        "network that meet it. With alphas the sum bounds the share of changed decisions. Repeatable.",
+    ),
+]
+EqualRanks = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--equal-rank",
+        metavar="G",
+        min=0,
+        help="A network with this rank in every channel of every layer (Network Decoupling), a baseline. Repeatable.",
+    ),
 ]
 Layouts = Annotated[
     list[LayoutName] | None,
@@ -79,12 +157,20 @@ Calibration = Annotated[
     ),
 ]
 Alphas = Annotated[
-    int,
+    str,
     typer.Option(
         "--alphas",
-        metavar="N",
-        min=0,
-        help="Weigh errors by alphas (Equation 8) from N training images; 0: all channels weigh the same.",
+        metavar="N|FILE",
+        help="Weigh errors by alphas (Equation 8): from N training images, or from a file as the paper's authors store "
+        "them; 0: all channels weigh the same.",
+    ),
+]
+AlphasBy = Annotated[
+    AlphaMethodName,
+    typer.Option(
+        "--alphas-by",
+        help="exact: a backward pass for each class but one. random-signs: an unbiased estimate by one pass, for many "
+        "images or many classes (ImageNet).",
     ),
 ]
 Skip = Annotated[
@@ -92,19 +178,118 @@ Skip = Annotated[
     typer.Option("--skip", metavar="PATTERN", help="Leave layers of this name or shell pattern alone. Repeatable."),
 ]
 ConvertFirst = Annotated[bool, typer.Option("--convert-first", help="Convert the first convolution too.")]
-Attack = Annotated[str, typer.Option("--attack", metavar="pgd|none", help="Attack for robust accuracy.")]
-Eps = Annotated[float, typer.Option("--eps", help="Radius of the l_inf ball, in pixel units of [0, 1].")]
-Step = Annotated[float, typer.Option("--step", help="Step size of the attack, in pixel units.")]
-Iterations = Annotated[int, typer.Option("--iterations", help="Steps of the attack.")]
-Restarts = Annotated[int, typer.Option("--restarts", help="Runs of the attack on each image.")]
-RandomStart = Annotated[bool, typer.Option(help="Start at a random point of the ball, or at the image.")]
+_ATTACK = "The attack"
+
+Attack = Annotated[
+    str,
+    typer.Option(
+        "--attack",
+        metavar="NAME",
+        help="none, or: pgd, pgd-l2, pgd-l1 (steps of fixed size); apgd, apgd-l2 (adaptive steps, stronger); "
+        "autoattack, autoattack-l2 (four attacks, the usual yardstick); union (an image must resist all norms).",
+        rich_help_panel=_ATTACK,
+    ),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="NAME",
+        help="Radii, steps and restarts as in the literature: mnist, cifar10, imagenet or msd. The options below "
+        "change single settings. Default: what goes with the data set.",
+        rich_help_panel=_ATTACK,
+    ),
+]
+Eps = Annotated[
+    float | None,
+    typer.Option(
+        "--eps",
+        help="Radius of the ball, in pixel units of [0, 1]; 0 leaves the images as they are.",
+        rich_help_panel=_ATTACK,
+    ),
+]
+Step = Annotated[
+    float | None, typer.Option("--step", help="Step size of pgd, in pixel units.", rich_help_panel=_ATTACK)
+]
+Iterations = Annotated[
+    int | None, typer.Option("--iterations", help="Steps of each run of the attack.", rich_help_panel=_ATTACK)
+]
+Restarts = Annotated[
+    int | None,
+    typer.Option(
+        "--restarts", help="Runs on each image, the first included, until one fools it.", rich_help_panel=_ATTACK
+    ),
+]
+RandomStart = Annotated[
+    bool | None,
+    typer.Option(
+        "--random-start/--no-random-start",
+        help="Start the first run at a random point of the ball, or at the image.",
+        rich_help_panel=_ATTACK,
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.")]
 
 _MEASURING = "How long and how exactly is measured"
 _JETSON = "Power modes, energy and heat (Jetson)"
+_SHARING = "On a device that others use, too"
 _ENGINE = "How engines are built and run (TensorRT)"
 
 Device = Annotated[str, typer.Option("--device", metavar="local|URL", help="An agent's address, or this machine.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        envvar="GDWS_TOKEN",
+        show_envvar=True,
+        show_default=False,
+        help="What the agent asks for; others on this machine can read an option, so better set the variable.",
+    ),
+]
+RemoteDevice = Annotated[
+    str, typer.Option("--device", metavar="URL", envvar="GDWS_DEVICE", show_envvar=True, help="An agent's address.")
+]
+LeaseId = Annotated[
+    str | None,
+    typer.Option(
+        "--lease",
+        metavar="ID",
+        envvar="GDWS_LEASE",
+        show_envvar=True,
+        show_default=False,
+        help="The lease to use, as gdws lease take printed it.",
+        rich_help_panel=_SHARING,
+    ),
+]
+Priority = Annotated[
+    int,
+    typer.Option(
+        "--priority",
+        min=-10,
+        max=10,
+        help="Jobs of a higher one are measured first.",
+        rich_help_panel=_SHARING,
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit",
+        metavar="SECONDS",
+        help="Give up what is not measured after this time. Default: the agent's limit.",
+        rich_help_panel=_SHARING,
+    ),
+]
+MemoryLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="MIB",
+        help="Give up a network whose measurement takes more memory. Default: the agent's limit.",
+        rich_help_panel=_SHARING,
+    ),
+]
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A file that gdws convert wrote.")]
 Label = Annotated[str | None, typer.Option("--label", help="A line of text to keep with the result.")]
 Patience = Annotated[
@@ -259,15 +444,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def attack_spec(
-    attack: str, eps: float, step: float, iterations: int, restarts: int, random_start: bool, seed: int
-) -> AttackSpec | None:
+    name: str,
+    protocol: str | None,
+    data: str,
+    *,
+    eps: float | None,
+    step: float | None,
+    iterations: int | None,
+    restarts: int | None,
+    random_start: bool | None,
+    seed: int,
+) -> Spec | None:
     """The attack that the options ask for, or None. Raises :class:`GdwsError` for a value that cannot be."""
-    from gdws.attacks import AttackSpec
+    from gdws.attacks import protocols
 
-    if attack == "none":
+    if name == "none":
         return None
-    return AttackSpec(
-        name=attack,
+    spec = protocols.attack(
+        name,
+        protocol or protocols.for_data(data),
         eps=eps,
         step=step,
         iterations=iterations,
@@ -275,6 +470,11 @@ def attack_spec(
         random_start=random_start,
         seed=seed,
     )
+    if name.startswith("autoattack"):  # say at once what is missing, not after the natural accuracy
+        from gdws.attacks.autoattack import require_installed
+
+        require_installed()
+    return spec
 
 
 def numbers(text: str, option: str) -> list[int]:

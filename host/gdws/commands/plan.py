@@ -8,47 +8,90 @@ from typing import Annotated
 import typer
 
 from gdws.commands import options
-from gdws.commands.making import recipes
+from gdws.commands.making import alphas_from, channel_weights, open_data, open_source, recipes
 from gdws.commands.output import errors, print_json, progress_bar
+from gdws.commands.plan_comparison import comparison, print_comparison
 from gdws.errors import GdwsError
 
 
 def plan(
     checkpoint: options.Checkpoint,
     net: options.Net = None,
+    net_option: options.NetOptions = None,
+    family: options.Family = None,
+    kept: options.Kept = None,
+    normalisation: options.Normalisation = None,
     mean_rank: options.MeanRanks = None,
     beta: options.Betas = None,
     gamma: options.Gammas = None,
+    budget: options.Budgets = None,
+    equal_rank: options.EqualRanks = None,
     layout: options.Layouts = None,
-    alphas: options.Alphas = 0,
+    alphas: options.Alphas = "0",
+    alphas_by: options.AlphasBy = options.AlphaMethodName.exact,
     skip: options.Skip = None,
     convert_first: options.ConvertFirst = False,
     data: options.Data = "mnist-sample",
+    data_root: options.DataRoot = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Store the plan as JSON too.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Make every plan that is asked for, and show their totals side by side.")
+    ] = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Show what would become of each layer: ranks, error, MACs, parameters, or why it stays as it is.
+
+    Ranks follow from one bound. --beta bounds the error e^2 of each layer by itself, as in the paper; --budget
+    bounds its sum over all layers and spends it where it saves most; --mean-rank and --gamma bound the cost of each
+    layer; --equal-rank is the same rank everywhere, a baseline. With --compare give as many as you like.
 
     \b
     Examples:
       gdws plan mnist-preact-resnet --mean-rank 3
       gdws plan net.safetensors --beta 0.05 --alphas 64 --out plan.json
       gdws plan net.safetensors --mean-rank 2 --layout stacked --skip 'layer4.*'
+      gdws plan net.safetensors --compare --alphas 64 --beta 0.01 --budget 0.1 --equal-rank 3
     """
-    from gdws import datasets, pipeline
+    from gdws import pipeline
     from gdws.files import write_atomic
 
-    wanted = recipes(mean_rank, beta, gamma, layout, weighted=alphas > 0, skip=skip)
-    if len(wanted) != 1:
-        raise GdwsError(f"{len(wanted)} plans are asked for", hint="give one of --mean-rank, --beta and --gamma, once")
-    source = pipeline.load(checkpoint, net)
+    alphas_given = alphas_from(alphas)
+    wanted = recipes(
+        mean_rank,
+        beta,
+        gamma,
+        layout,
+        budgets=budget,
+        equal_ranks=equal_rank,
+        weighted=alphas_given != 0,
+        skip=skip,
+    )
+    if not wanted or (len(wanted) > 1 and not compare):
+        raise GdwsError(
+            f"{len(wanted)} plans are asked for",
+            hint="give one of --mean-rank, --beta, --gamma, --budget and --equal-rank, once, or several with --compare",
+        )
+    if compare and out is not None:
+        raise GdwsError("--compare stores no plan", hint="make the plan that you choose with --out alone")
+    source = open_source(checkpoint, net, family=family, kept=kept, normalisation=normalisation, net_options=net_option)
     with progress_bar(quiet) as progress:
-        weights = None
-        if alphas:
-            images = datasets.load(data).train.first(alphas)
-            weights = pipeline.calibrate_alphas(source, images, progress=progress)
-        _, made = pipeline.convert_all(source, wanted, weights=weights, convert_first=convert_first)
+        weights = channel_weights(
+            source,
+            alphas_given,
+            lambda count: open_data(source, data, data_root).train.first(count),
+            method=alphas_by.value,
+            progress=progress,
+        )
+        _, *variants = pipeline.convert_all(source, wanted, weights=weights, convert_first=convert_first)
+    if compare:
+        plans = {variant.name: variant.plan for variant in variants if variant.plan is not None}
+        if as_json:
+            print_json(comparison(plans))
+        else:
+            print_comparison(plans)
+        return
+    [made] = variants
     assert made.plan is not None  # the second is the GDWS network
     if out is not None:
         write_atomic(out, made.plan.to_json().encode())

@@ -18,6 +18,7 @@ from gdws.errors import DeviceError
 def profile(
     bundle: options.Bundle,
     device: options.Device = LOCAL,
+    token: options.Token = None,
     variant: Annotated[
         str | None, typer.Option("--variant", metavar="NAME", help="Network of the bundle. Default: the dense one.")
     ] = None,
@@ -39,6 +40,10 @@ def profile(
     ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
+    priority: options.Priority = 0,
+    lease: options.LeaseId = None,
+    time_limit: options.TimeLimit = None,
+    memory_limit: options.MemoryLimit = None,
     threads: options.Threads = None,
     optimization_level: options.OptimizationLevel = None,
     workspace: options.Workspace = None,
@@ -60,6 +65,7 @@ def profile(
     """
     from gdws.benchmark import benchmark, failure
     from gdws.client import DeviceClient
+    from gdws.leases import renewing
     from gdws_contract.archive import open_bundle
     from gdws_contract.profiles import ProfileRequest
 
@@ -82,12 +88,21 @@ def profile(
         ),
         threads=threads,
         label=label,
+        priority=priority,
+        limits=given(time_s=time_limit, memory_mib=memory_limit),
     )
     live = LiveBenchmark(quiet=quiet)
-    with live, agent_at(device) as url, DeviceClient(url) as client:
+    with live, agent_at(device) as url, DeviceClient(url, token=token) as client, renewing(client, lease):
         live.uploading(bundle.stat().st_size)
         result = benchmark(
-            client, bundle, request, out=out, on_upload=live.sent, on_progress=live.show, patience_s=patience
+            client,
+            bundle,
+            request,
+            out=out,
+            on_upload=live.sent,
+            on_progress=live.show,
+            patience_s=patience,
+            lease_id=lease,
         )
     if as_json:
         print_json(result.model_dump(mode="json"))

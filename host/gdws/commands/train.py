@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
+import dataclasses
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,105 +10,151 @@ from typing import Annotated, Any
 import typer
 
 from gdws.commands import options
-from gdws.commands.output import errors, print_json, progress_bar
-from gdws.errors import GdwsError
+from gdws.commands.epochs import Resume, TrainingDevice, command_line, tell, training_run
+from gdws.commands.making import net_option as read_net_option
+from gdws.commands.output import print_json
+
+
+class PresetName(str, Enum):
+    """The names of :data:`gdws.training.PRESETS`."""
+
+    mnist = "mnist"
+    cifar10_rice = "cifar10-rice"
+    svhn_rice = "svhn-rice"
 
 
 class Optimizer(str, Enum):
-    """What :mod:`gdws.train` descends with."""
+    """What :mod:`gdws.training` descends with."""
 
     sgd = "sgd"
     adam = "adam"
 
 
 class Schedule(str, Enum):
-    """How the learning rate goes, see :func:`gdws.train.learning_rate`."""
+    """How the learning rate goes, see :func:`gdws.training.learning_rate`."""
 
     one_cycle = "one-cycle"
     piecewise = "piecewise"
 
 
+class Precision(str, Enum):
+    """What passes run in, see :class:`gdws.training.TrainSettings`."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
 def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the weights go, e.g. net.safetensors.")],
-    net: Annotated[str, typer.Option("--net", help="The network: see gdws nets.")] = "mnist-preact-resnet",
+    preset: Annotated[
+        PresetName, typer.Option("--preset", help="The recipe: data, network and all that follows. Options change it.")
+    ] = PresetName.mnist,
+    net: Annotated[str | None, typer.Option("--net", metavar="NAME", help="The network: see gdws nets.")] = None,
     net_option: Annotated[
         list[str] | None, typer.Option("--net-option", metavar="NAME=VALUE", help="E.g. width=16. Repeatable.")
     ] = None,
-    data: options.Data = "mnist-sample",
-    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training images.")] = 16,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Images in a step.")] = 64,
-    eps: Annotated[float, typer.Option("--eps", help="Radius of the attack trained against; 0: none.")] = 0.2,
-    iterations: Annotated[int, typer.Option("--iterations", help="Steps of that attack.")] = 5,
+    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set for images.")] = None,
+    data_root: options.DataRoot = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Images in a step, over all processes.")
+    ] = None,
+    eps: Annotated[float | None, typer.Option("--eps", help="Radius of the attack trained against; 0: none.")] = None,
+    step: Annotated[
+        float | None, typer.Option("--step", help="Step size of that attack. Default: 2.5 * eps / iterations.")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option("--iterations", help="Steps of that attack.")] = None,
     validation_iterations: Annotated[
-        int, typer.Option("--validation-iterations", help="Steps of the attack that chooses the best epoch.")
-    ] = 10,
-    optimizer: Annotated[Optimizer, typer.Option("--optimizer", help="What descends.")] = Optimizer.sgd,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="The highest of the schedule.")] = 0.1,
-    momentum: Annotated[float, typer.Option("--momentum", help="Of SGD.")] = 0.9,
-    weight_decay: Annotated[float, typer.Option("--weight-decay", help="On all weights.")] = 5e-4,
-    schedule: Annotated[Schedule, typer.Option("--schedule", help="Of the learning rate.")] = Schedule.one_cycle,
-    shift: Annotated[int, typer.Option("--shift", help="Largest random shift of an image, in pixels.")] = 2,
+        int | None,
+        typer.Option("--validation-iterations", help="Steps of the attack that chooses the best epoch."),
+    ] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option("--optimizer", help="What descends.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="The highest of the schedule.")] = None,
+    momentum: Annotated[float | None, typer.Option("--momentum", help="Of SGD.")] = None,
+    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="On all weights.")] = None,
+    schedule: Annotated[Schedule | None, typer.Option("--schedule", help="Of the learning rate.")] = None,
+    shift: Annotated[
+        int | None, typer.Option("--shift", help="Largest random shift of an image, in pixels (random crop).")
+    ] = None,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option("--precision", help="bf16: mixed precision; auto: that, on GPUs that have it."),
+    ] = None,
     seed: options.Seed = 0,
-    device: Annotated[str, typer.Option("--device", help="Where to train, as torch names it.")] = "cpu",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run beside --out.")] = False,
+    device: TrainingDevice = "cpu",
+    resume: Resume = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a network against PGD and store the weights of its best epoch.
 
-    The best epoch is chosen on a validation split; test images are never looked at. The state of the run is
-    kept after each epoch, so that --resume goes on after an interruption to the same weights.
+    A preset is a whole recipe; each option that is given takes the place of the preset's value.
+
+    \b
+      preset        data          network              epochs  attack              SGD: rate, schedule
+      mnist         mnist-sample  mnist-preact-resnet      16  PGD-5,  eps 0.2     0.1,  one cycle
+      cifar10-rice  cifar10       preact-resnet18         200  PGD-10, eps 8/255   0.1,  /10 at 100 and 150
+      svhn-rice     svhn          preact-resnet18         200  PGD-10, eps 8/255   0.01, /10 at 100 and 150
+
+    Robust accuracy falls again late in a long run (robust overfitting). So each epoch is judged on a validation split,
+    and the weights of the best are stored; test images are never looked at. The state of the run is kept after each
+    epoch, so that --resume goes on after an interruption to the same weights.
+
+    With torchrun several processes share each batch, one for each GPU with --device cuda. They give what one process
+    gives, up to rounding; but on CPUs, batch normalisation is over the images of each process.
 
     \b
     Examples:
       gdws train --out net.safetensors
-      gdws train --net mnist-preact-resnet --net-option width=16 --epochs 4 --out small.safetensors
+      gdws train --net mnist-wrn --epochs 8 --out wrn.safetensors
+      gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
+      torchrun --nproc-per-node 4 -m gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
       gdws train --out net.safetensors --resume
     """
     from gdws import datasets
-    from gdws.train import EpochRecord, TrainSettings, state_path
-    from gdws.train import train as train_network
+    from gdws.training import PRESETS
+    from gdws.training import train as train_network
 
-    settings = TrainSettings(
-        net=net,
-        net_options=dict(_net_option(text) for text in net_option or []),
-        epochs=epochs,
-        batch_size=batch_size,
-        eps=eps,
-        iterations=iterations,
-        validation_iterations=validation_iterations,
-        optimizer=optimizer.value,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        schedule=schedule.value,
-        shift=shift,
-        seed=seed,
-    )
-
-    def tell(record: EpochRecord) -> None:
-        errors().print(
-            f"epoch {record.epoch}: loss {record.loss:.4f}, validation natural {record.natural:.2%}, "
-            f"robust {record.robust:.2%}"
+    given: dict[str, Any] = {
+        "net": net,
+        "net_options": dict(read_net_option(text) for text in net_option) if net_option else None,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "eps": eps,
+        "step": step,
+        "iterations": iterations,
+        "validation_iterations": validation_iterations,
+        "optimizer": _value(optimizer),
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "schedule": _value(schedule),
+        "shift": shift,
+        "flip": flip,
+        "precision": _value(precision),
+        "seed": seed,
+    }
+    recipe = PRESETS[preset.value]
+    if step is None and (eps is not None or iterations is not None):
+        recipe = dataclasses.replace(recipe, settings=dataclasses.replace(recipe.settings, step=None))
+    changed = {name: value for name, value in given.items() if value is not None}
+    settings = dataclasses.replace(recipe.settings, **changed)
+    with training_run(device, quiet, out) as (workers, progress):
+        result = train_network(
+            settings,
+            datasets.load(data or recipe.data, seed=seed, root=data_root),
+            out,
+            resume=resume,
+            workers=workers,
+            command=command_line(),
+            progress=progress,
+            on_epoch=tell if workers.leads else None,
         )
-
-    try:
-        with progress_bar(quiet) as progress:
-            result = train_network(
-                settings,
-                datasets.load(data, seed=seed),
-                out,
-                resume=resume,
-                device=device,
-                command=shlex.join(["gdws", *sys.argv[1:]]),
-                progress=progress,
-                on_epoch=tell,
-            )
-    except KeyboardInterrupt:
-        if state_path(out).exists():
-            errors().print("the finished epochs are kept; go on with the same command and --resume")
-        raise
     best = result.best
+    if not workers.leads:
+        return
     if as_json:
         history = [vars(record) for record in result.history]
         print_json({"out": str(result.path), "best": vars(best), "history": history})
@@ -121,12 +165,5 @@ def train(
         )
 
 
-def _net_option(text: str) -> tuple[str, Any]:
-    """``width=16`` as a name and a value, which is JSON or else text."""
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise GdwsError(f"--net-option {text!r} is not NAME=VALUE", hint="e.g. --net-option width=16")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+def _value(choice: Enum | None) -> str | None:
+    return None if choice is None else choice.value

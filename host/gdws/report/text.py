@@ -93,7 +93,11 @@ def attack_settings(attack: Attack | None) -> str:
     """The name and all settings, e.g. ``PGD-40 (linf, eps 0.2, step 0.02, random start)``."""
     if attack is None:
         return UNKNOWN
-    settings = [attack.norm, f"eps {attack.eps:g}"]
+    if attack.parts:
+        return f"{attack_name(attack)} of {'; '.join(map(attack_settings, attack.parts))}"
+    settings = [attack.norm]
+    if attack.eps is not None:
+        settings.append(f"eps {attack.eps:g}")
     if attack.step is not None:
         settings.append(f"step {attack.step:g}")
     settings.append("random start" if attack.random_start else "zero start")

@@ -1,0 +1,34 @@
+"""Which agents this release can work with, and what to say to the user of another."""
+
+from __future__ import annotations
+
+from gdws.errors import DeviceProtocolError
+from gdws_contract import __version__
+from gdws_contract.rest import API_VERSION, Health
+
+#: The revision since which agents know priorities, limits, leases, idempotency keys and the queue.
+SHARING = 1
+
+
+def require_version(health: Health, url: str) -> None:
+    """Refuse an agent of another version of the interface; raises :class:`DeviceProtocolError`."""
+    if health.api_version == API_VERSION:
+        return
+    older = health.api_version < API_VERSION
+    what = "gdws-agent on the device" if older else "gdws on this machine"
+    raise DeviceProtocolError(
+        f"the agent ({health.agent_version}) speaks version {health.api_version} of the interface, "
+        f"this release ({__version__}) version {API_VERSION}",
+        url=url,
+        hint=f"update {what}: install the same release of gdws and gdws-agent on both machines",
+    )
+
+
+def require_revision(health: Health, revision: int, what: str, url: str) -> None:
+    """Refuse an agent that does not know ``what`` yet; raises :class:`DeviceProtocolError`."""
+    if health.api_revision < revision:
+        raise DeviceProtocolError(
+            f"the agent ({health.agent_version}) does not know {what}",
+            url=url,
+            hint="update gdws-agent on the device, or leave it out",
+        )
