@@ -1,0 +1,86 @@
+"""Accuracies and sizes, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gdws.attacks import AttackSpec
+from gdws.attacks.run import perturb
+from gdws.datasets import Split
+from gdws.intervals import proportion
+from gdws.judging import dense_equivalent, device_of
+from gdws.modes import evaluation_mode
+from gdws.progress import Progress
+
+#: Columns of Table 6 under attacks in one norm; an image counts for ``union`` if it resists them all.
+NORMS = ("linf", "l1", "l2")
+
+#: More classes are likelier than the right one than there are in any data set.
+_FOOLED = 1_000_000
+
+
+def accuracies(
+    network: nn.Module,
+    images: Split,
+    attacks: Mapping[str, AttackSpec],
+    *,
+    top5: bool = False,
+    batch_size: int = 100,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    """``natural``, one accuracy for each of ``attacks`` by its name, and their ``union`` if there are several.
+
+    Each is a proportion as JSON. With ``top5`` there are also ``<name>_top5``: the right class is among the five
+    likeliest. Attacks are white-box and run on the dense network of the same function; an image that is misclassified
+    as it is counts as fooled.
+    """
+    attacked = dense_equivalent(network, images.images)
+    device = device_of(network)
+    ranks = {"natural": 5 if top5 else 1}
+    right: dict[str, list[Tensor]] = {}
+    progress.start(len(images), "accuracies")
+    with evaluation_mode(network), evaluation_mode(attacked):
+        for indices in torch.split(torch.arange(len(images)), batch_size):
+            x, y = images.images[indices].to(device), images.labels[indices].to(device)
+            natural = _places(network, x, y)
+            batch = {"natural": natural}
+            kept = (natural < ranks["natural"]).nonzero().flatten()
+            for name, attack in attacks.items():
+                places = torch.full_like(natural, _FOOLED)
+                if len(kept) > 0:
+                    adversarial = perturb(attacked, x[kept], y[kept], attack, indices=indices[kept.cpu()])
+                    # A second likeliest that an attack makes the likeliest is no resistance.
+                    places[kept] = torch.maximum(_places(network, adversarial, y[kept]), natural[kept])
+                batch[name] = places
+            if len(attacks) > 1:
+                batch["union"] = torch.stack([batch[name] for name in attacks]).amax(0)
+            for name, places in batch.items():
+                right.setdefault(name, []).append(places == 0)
+                if top5:
+                    right.setdefault(f"{name}_top5", []).append(places < 5)
+            progress.advance(len(indices))
+    return {name: _share(torch.cat(parts)) for name, parts in right.items()}
+
+
+@torch.no_grad()
+def _places(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """How many classes are likelier than the right one, (N,)."""
+    logits = network(images)
+    return (logits > logits.gather(1, labels[:, None])).sum(1)
+
+
+def _share(right: Tensor) -> dict[str, Any]:
+    return proportion(int(right.sum()), len(right)).model_dump()
+
+
+def sizes(network: nn.Module) -> dict[str, float]:
+    """The size in MiB of the parameters at 4 bytes: all of them, and those that are not zero (no index counted)."""
+    parameters: Sequence[Tensor] = list(network.parameters())
+    return {
+        "size": sum(parameter.numel() for parameter in parameters) * 4 / 2**20,
+        "size_non_zero": sum(int(parameter.count_nonzero()) for parameter in parameters) * 4 / 2**20,
+    }

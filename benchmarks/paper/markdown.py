@@ -1,0 +1,86 @@
+"""A table of the paper with our figures beside the published ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rows import Row, Table
+
+_HEADINGS = {
+    "natural": "natural [%]",
+    "natural_top5": "natural, top 5 [%]",
+    "robust": "robust [%]",
+    "robust_top5": "robust, top 5 [%]",
+    "linf": "robust, l_inf [%]",
+    "l1": "robust, l_1 [%]",
+    "l2": "robust, l_2 [%]",
+    "union": "robust, union [%]",
+    "size": "size [MiB]",
+    "fps": "FPS",
+}
+
+
+def render(table: Table, results: Mapping[str, Any]) -> str:
+    """The results of ``table`` as Markdown."""
+    headings = ["model", "network", "plan", *(_HEADINGS[column] for column in table.columns)]
+    lines = [
+        f"# Table {table.number}: {table.title}",
+        "",
+        f"Measured on {results['on']}. Attack: {results['attack']}.",
+        "",
+        "In each cell our figure comes first, accuracies with their 95 % interval, FPS at batch 1 by backend; the",
+        "paper's figure is in brackets.",
+        *([results["note"]] if results.get("note") else []),
+        "",
+        f"Machine: `{json.dumps(results['machine'])}`.",
+        "",
+        f"| {' | '.join(headings)} |",
+        f"|{'---|' * len(headings)}",
+    ]
+    for row in table.rows:
+        found = results["rows"].get(row.key, {})
+        missing = "not present" if row.network.key in results["absent"] else "not measured"
+        cells = [_cell(column, found, row.paper.get(column)) for column in table.columns]
+        lines.append(f"| {' | '.join([row.model, found.get('network', missing), _plan(row, found), *cells])} |")
+    absent = {network.key: network for network in table.networks() if network.key in results["absent"]}
+    if absent:
+        lines += ["", "Not present, and where to get it:", ""]
+        lines += [f"- `{network.file}` ({key}): {network.where}" for key, network in absent.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _plan(row: Row, found: Mapping[str, Any]) -> str:
+    if row.beta is None:
+        return "dense"
+    if not found:
+        return f"weights, beta-{row.beta:g}"
+    return f"{found['plan']}, G/C {found['mean_rank']:.2f}"
+
+
+def _cell(column: str, found: Mapping[str, Any], paper: float | None) -> str:
+    published = "" if paper is None else f" [{paper:g}]"
+    return f"{_ours(column, found)}{published}"
+
+
+def _ours(column: str, found: Mapping[str, Any]) -> str:
+    if column == "fps":
+        return ", ".join(map(_speed, found.get("speed") or [])) or "-"
+    if column == "size":
+        if "size" not in found:
+            return "-"
+        sparse = found["size_non_zero"] < 0.98 * found["size"]
+        return f"{found['size']:.2f}" + (f" ({found['size_non_zero']:.2f} not zero)" if sparse else "")
+    share = found.get("accuracies", {}).get(column)
+    if share is None:
+        return "-"
+    low, high = (100 * share["interval"][end] for end in ("low", "high"))
+    return f"{100 * share['value']:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _speed(entry: Mapping[str, Any]) -> str:
+    if entry["fps"] is None:
+        return f"{entry['backend']}: not measured ({entry['reason']})"
+    simulated = ", simulated" if entry["simulated"] else ""
+    return f"{entry['backend']} {entry['fps']:.0f}{simulated}"

@@ -1,0 +1,54 @@
+"""Images per second of the networks of a group, side by side on one agent."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gdws import pipeline
+from gdws.bundle import PackedVariant
+from gdws.client import DeviceClient
+from gdws.datasets import Split
+from gdws.pipeline import Source
+from gdws_contract.rest import BenchmarkRequest, Cell, DeviceInfo, Protocol
+
+
+def speeds(
+    device: DeviceClient,
+    source: Source,
+    variants: Mapping[str, PackedVariant],
+    images: Split,
+    *,
+    backends: Sequence[str] | None,
+    protocol: Protocol,
+) -> dict[str, list[dict[str, Any]]]:
+    """What was measured of each of ``variants`` at batch 1, one entry for each backend; ``fps`` None with a reason."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.gdws"
+        bundle_id = pipeline.pack(path, source, list(variants.values()), images.first(16), "verification", None)
+        request = BenchmarkRequest(
+            model_id=bundle_id, backends=None if backends is None else list(backends), protocol=protocol
+        )
+        result = pipeline.benchmark(device, path, request)
+    names = {variant.name: key for key, variant in variants.items()}
+    found: dict[str, list[dict[str, Any]]] = {key: [] for key in variants}
+    for cell in result.job.cells:
+        entry = {"device": _name(result.device), "backend": cell.key.backend, "precision": cell.key.precision}
+        found[names[cell.key.variant]].append({**entry, **_figures(cell)})
+    return found
+
+
+def _name(device: DeviceInfo) -> str:
+    return device.board or device.cpu_model or device.hostname
+
+
+def _figures(cell: Cell) -> dict[str, Any]:
+    reason = None if cell.error is None else cell.error.detail or cell.error.title
+    return {
+        "fps": cell.fps,
+        "speedup": None if cell.speedup is None else cell.speedup.model_dump(),
+        "simulated": cell.simulated,
+        "reason": reason,
+    }
