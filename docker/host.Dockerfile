@@ -15,12 +15,13 @@ RUN useradd --uid 10001 --user-group --create-home gdws && python3 -m venv /opt/
 ENV PATH=/opt/gdws/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
-    MPLCONFIGDIR=/tmp/matplotlib
+    MPLCONFIGDIR=/tmp/matplotlib \
+    GDWS_DATA_ROOT=/data
 
 ARG TORCH_INDEX_URL=
 COPY host/constraints.txt /opt/gdws-setup/constraints.txt
 RUN if [ -n "${TORCH_INDEX_URL}" ]; then \
-        pip install --index-url "${TORCH_INDEX_URL}" --constraint /opt/gdws-setup/constraints.txt torch; \
+        pip install --index-url "${TORCH_INDEX_URL}" --constraint /opt/gdws-setup/constraints.txt torch torchvision; \
     fi
 # Dependencies first: this layer is built anew only when the pins or the metadata change.
 COPY device/pyproject.toml /opt/gdws-setup/device/

@@ -23,6 +23,9 @@ Stop it with Ctrl-C or SIGTERM: a benchmark that is under way goes on at the nex
   curl localhost:8000/device                                       what this machine can do
   http://localhost:8000/docs                                       every request and answer
 
+On another address than loopback, who asks needs a token. It is printed at the first start and kept in the data
+folder; GDWS_AGENT_TOKEN and GDWS_AGENT_READ_TOKEN, or files, give others. The read-only one allows GET alone.
+
 exit codes:
   0  stopped as asked
   1  an error that nobody foresaw
@@ -55,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for name, field in Settings.model_fields.items():
-        default = "" if field.is_required() else f" Default: {field.default}."
+        default = "" if field.is_required() or field.default is None else f" Default: {field.default}."
         parser.add_argument(
             option_name(name),
             metavar=name.rsplit("_", 1)[-1].upper(),
@@ -75,26 +78,28 @@ def _run(
     settings: Settings, announce_ready: bool, exit_with_parent: bool, worker_command: Optional[Sequence[str]]
 ) -> int:
     # Imported late: --help and wrong options need not wait for the web framework.
+    from .access import announcement, is_exposed, open_access
+    from .logs import configure
     from .runner import WORKER_COMMAND
     from .server import announce, bind, serve, url_of
     from .service import open_service
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what clients send is answered, not logged
+    configure(settings.log_level, settings.log_format, sys.stderr)
     listener = bind(settings.host, settings.port)
     command = worker_command or WORKER_COMMAND
     with contextlib.closing(listener), open_service(settings, worker_command=command) as service:
         url = url_of(listener)
+        exposed = is_exposed(listener.getsockname()[0])
+        access, made = open_access(settings, service.folder.path, os.environ, exposed=exposed)
+        if made:
+            print(announcement(made), file=sys.stderr, flush=True)
 
         def on_ready() -> None:
             logging.getLogger(__name__).info("gdws-agent %s at %s, data in %s", __version__, url, settings.data_dir)
             if announce_ready:
                 announce(url)
 
-        serve(service, listener, on_ready=on_ready, parent=sys.stdin.buffer if exit_with_parent else None)
+        serve(service, listener, access, on_ready=on_ready, parent=sys.stdin.buffer if exit_with_parent else None)
     return 0
 
 

@@ -7,6 +7,7 @@ What the backends and the power sensors lack, they are asked themselves.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -21,10 +22,11 @@ from typing_extensions import Literal
 
 from gdws_contract.rest import Availability
 
+from .access import TOKEN_FILE, given_tokens
 from .device_info import read_l4t
 from .errors import SettingsInvalid
 from .probes import NO_SENSOR, Probes, system_probes
-from .settings import load_settings
+from .settings import Settings, load_settings
 
 OLDEST_L4T = 35
 OLDEST_TENSORRT = (8, 5)
@@ -70,7 +72,8 @@ def examine(root: Path = _ROOT, probes: Optional[Probes] = None) -> List[Finding
     found = [*check_settings(), *check_board(root)]
     if on_jetson:
         found += [*check_gpu(root), *check_tensorrt()]
-    return [*found, *check_backends(asked.backends()), *check_sensors(asked.power_sensors(), on_jetson)]
+    found += [*check_backends(asked.backends()), *check_sensors(asked.power_sensors(), on_jetson)]
+    return [*found, *check_tokens()]
 
 
 def is_jetson(root: Path) -> bool:
@@ -81,11 +84,29 @@ def is_jetson(root: Path) -> bool:
 def check_settings() -> Iterator[Finding]:
     """Check that the agent's settings are usable, and the folder that they name."""
     try:
-        data_dir = load_settings({}, os.environ).data_dir
+        settings = load_settings({}, os.environ)
+        given_tokens(settings, os.environ)
     except SettingsInvalid as error:
         yield Finding("fatal", "settings", error.message, error.hint)
         return
-    yield check_data_dir(data_dir)
+    yield check_data_dir(settings.data_dir)
+
+
+def check_tokens() -> Iterator[Finding]:
+    """Tell whether who asks needs a token; nothing where the settings are wrong, which is told already."""
+    with contextlib.suppress(SettingsInvalid):
+        settings = load_settings({}, os.environ)
+        yield check_access(settings, bool(given_tokens(settings, os.environ)))
+
+
+def check_access(settings: Settings, is_given: bool) -> Finding:
+    """Return where the token comes from that who asks needs."""
+    kept = settings.data_dir / TOKEN_FILE
+    if is_given:
+        return Finding("ok", "access", "who asks needs the token that was given")
+    if kept.exists():
+        return Finding("ok", "access", f"on another address than loopback who asks needs the token in {kept}")
+    return Finding("ok", "access", "on another address than loopback tokens are made now, and printed below")
 
 
 def check_data_dir(data_dir: Path) -> Finding:

@@ -7,18 +7,34 @@
     │   ├── SettingsInvalid      an option or environment variable is wrong
     │   ├── AddressUnusable      the port is in use, or the host is not this machine's
     │   └── DataUnusable         the data folder cannot be used
-    │       └── StoreUnsupported its database is damaged or of a newer release
+    │       └── StoreUnsupported its database cannot be read
+    │           └── StoreDamaged because it is damaged, not because a newer release wrote it
     ├── RequestInvalid           the request does not say what to do
     │   ├── BodyMalformed        the body is not the JSON or the form that it claims to be
     │   ├── MediaTypeUnsupported the body is of a type that is not taken here
     │   ├── UnknownVariant       the bundle has no variant of that name
     │   ├── UnknownBackend       the agent has no backend of that name
-    │   └── PrecisionUnsupported a backend cannot run in that precision
+    │   ├── PrecisionUnsupported a backend cannot run in that precision
+    │   ├── LimitTooHigh         a job asks for more time or memory than the agent allows
+    │   └── IdempotencyKeyReused the key came before, with another request
+    ├── AccessRefused            the request is not let in
+    │   ├── TokenNeeded          it brings no token
+    │   ├── TokenUnknown         it brings one that is not this agent's
+    │   ├── TooManyAttempts      many wrong tokens came from its address
+    │   ├── ReadOnlyToken        it would change something, and its token only reads
+    │   ├── OriginForeign        a browser sent it for the page of another site
+    │   └── HostForeign          a browser was led here under the name of another site
+    ├── TooManyListeners         as many clients as can be follow jobs already
     ├── BodyTooLarge             a limit on the size of the body is passed
+    ├── BodyTooSlow              the body does not arrive in time
     ├── UploadCutOff             the client went away in the middle of the body
     ├── ModelNotFound            no bundle of that id is stored
     ├── JobNotFound              no benchmark of that id is known
     ├── ModelInUse               a benchmark still needs the bundle
+    ├── QueueFull                as many jobs wait as may
+    ├── LeaseError               the device is held, or not by who says so
+    │   ├── LeaseHeld            somebody else holds it
+    │   └── LeaseNotHeld         no lease of that id is in force (any more)
     ├── BackendUnavailable       what would measure cannot be used on this machine
     ├── ClocksError              power mode or clocks are not as they should be
     │   ├── ClocksUnavailable    they cannot be set on this machine, or not now
@@ -49,13 +65,24 @@ from gdws_contract.problems import Problem, problem_type
 
 
 class AgentError(Exception):
-    """Base of the tree; ``field`` is the path of the culprit in the request, ``hint`` tells the fix."""
+    """Base of the tree; ``field`` is the path of the culprit in the request, ``hint`` tells the fix.
 
-    def __init__(self, message: str, *, field: Optional[str] = None, hint: Optional[str] = None) -> None:
+    ``retry_after_s`` is given where the same request may succeed later.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: Optional[str] = None,
+        hint: Optional[str] = None,
+        retry_after_s: Optional[float] = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.hint = hint
+        self.retry_after_s = retry_after_s
 
 
 class StartupError(AgentError):
@@ -86,6 +113,10 @@ class StoreUnsupported(DataUnusable):
     """The database is damaged, or a newer release wrote it."""
 
 
+class StoreDamaged(StoreUnsupported):
+    """The database is damaged, or is none."""
+
+
 class RequestInvalid(AgentError):
     """The request does not say what to do."""
 
@@ -110,6 +141,50 @@ class PrecisionUnsupported(RequestInvalid):
     """A backend cannot run in that precision."""
 
 
+class LimitTooHigh(RequestInvalid):
+    """A job asks for more time or memory than the agent's settings allow."""
+
+
+class IdempotencyKeyReused(RequestInvalid):
+    """The idempotency key came before, with another request."""
+
+
+class AccessRefused(AgentError):
+    """The request is not let in."""
+
+
+class TokenNeeded(AccessRefused):
+    """The request brings no token."""
+
+
+class TokenUnknown(AccessRefused):
+    """The request brings a token that is not this agent's."""
+
+
+class TooManyAttempts(AccessRefused):
+    """Many wrong tokens came from the address of the request."""
+
+
+class ReadOnlyToken(AccessRefused):
+    """The request would change something, and its token only reads."""
+
+
+class OriginForeign(AccessRefused):
+    """A browser sent the request for the page of another site."""
+
+
+class HostForeign(AccessRefused):
+    """A browser was led here under the name of another site."""
+
+
+class TooManyListeners(AgentError):
+    """As many clients as can be follow jobs already."""
+
+
+class BodyTooSlow(AgentError):
+    """The body does not arrive in time."""
+
+
 class BodyTooLarge(AgentError):
     """A limit on the size of the body is passed."""
 
@@ -128,6 +203,22 @@ class JobNotFound(AgentError):
 
 class ModelInUse(AgentError):
     """A benchmark that has not ended needs the bundle."""
+
+
+class QueueFull(AgentError):
+    """As many jobs wait as may."""
+
+
+class LeaseError(AgentError):
+    """The device is held, or not by who says so."""
+
+
+class LeaseHeld(LeaseError):
+    """Somebody else holds the device."""
+
+
+class LeaseNotHeld(LeaseError):
+    """No lease of that id is in force: it was released, or ended because nobody renewed it."""
 
 
 class BackendUnavailable(AgentError):
@@ -174,14 +265,29 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     UnknownVariant: (422, "unknown-variant"),
     UnknownBackend: (422, "unknown-backend"),
     PrecisionUnsupported: (422, "precision-unsupported"),
+    AccessRefused: (403, "access-refused"),
+    TokenNeeded: (401, "token-needed"),
+    TokenUnknown: (401, "token-unknown"),
+    TooManyAttempts: (429, "too-many-attempts"),
+    ReadOnlyToken: (403, "read-only-token"),
+    OriginForeign: (403, "origin-foreign"),
+    HostForeign: (421, "host-foreign"),
+    TooManyListeners: (429, "too-many-listeners"),
     BodyTooLarge: (413, "body-too-large"),
+    BodyTooSlow: (408, "body-too-slow"),
     UploadCutOff: (400, "upload-cut-off"),
     ModelNotFound: (404, "model-not-found"),
     JobNotFound: (404, "job-not-found"),
     ModelInUse: (409, "model-in-use"),
-    BackendUnavailable: (503, "backend-unavailable"),
+    LimitTooHigh: (422, "limit-too-high"),
+    IdempotencyKeyReused: (422, "idempotency-key-reused"),
+    QueueFull: (429, "queue-full"),
+    LeaseError: (409, "lease-failed"),
+    LeaseHeld: (409, "lease-held"),
+    LeaseNotHeld: (409, "lease-not-held"),
+    BackendUnavailable: (409, "backend-unavailable"),
     ClocksError: (500, "clocks-failed"),
-    ClocksUnavailable: (503, "clocks-unavailable"),
+    ClocksUnavailable: (409, "clocks-unavailable"),
     PowerModeUnknown: (422, "power-mode-unknown"),
     PowerModeNeedsReboot: (409, "power-mode-needs-reboot"),
     ClocksNotHeld: (500, "clocks-not-held"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from gdws_contract.profiles import ProfileRequest
+from gdws_contract.queueing import LeaseRequest
 from gdws_contract.rest import BenchmarkRequest
 
 MODEL_ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -53,6 +54,11 @@ PROFILES: Dict[str, Dict[str, Any]] = {
         "batch_size": 8,
         "options": {"iterations": 200},
     },
+}
+
+LEASES: Dict[str, Dict[str, Any]] = {
+    "a CI gate": {"holder": "ci, branch main", "ttl_s": 120.0},
+    "a person for the afternoon": {"holder": "ada", "ttl_s": 14_400.0, "note": "looking for the heat"},
 }
 
 PROBLEM: Dict[str, Any] = {
@@ -134,6 +140,19 @@ PROFILE_BODY: Dict[str, Any] = {
             "application/json": {
                 "schema": _PROFILE_REQUEST,
                 "examples": {name: {"summary": name, "value": value} for name, value in PROFILES.items()},
+            }
+        },
+    }
+}
+
+
+LEASE_BODY: Dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": LeaseRequest.model_json_schema(),
+                "examples": {name: {"summary": name, "value": value} for name, value in LEASES.items()},
             }
         },
     }

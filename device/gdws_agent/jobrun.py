@@ -8,17 +8,21 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tu
 
 from gdws_contract.measures import Flag
 from gdws_contract.problems import Problem
-from gdws_contract.rest import Cell, CellKey, Job, PowerMode
+from gdws_contract.rest import Cell, CellKey, Job, JobState, PowerMode
 
 from .clocks import Clocks, ClockState
 from .errors import ClocksError, ClocksInterrupted, make_problem, problem_of
 from .groups import Group, plan_groups, to_blame, variants_to_run
+from .limits import memory_limit_mib, out_of_time, time_limit_s
 from .messages import CellEvent, Event, StageEvent, WorkOrder
 from .runner import Interrupt, run_group
 from .settings import Settings
 from .timestamps import utc_now
 
 _LOG = logging.getLogger(__name__)
+
+#: The code of cells that were given up because the agent died while it measured them.
+AGENT_DIED = "agent-died"
 
 
 class Workshop(NamedTuple):
@@ -34,6 +38,13 @@ class Workshop(NamedTuple):
     power_sensor: Callable[[], str]
     clocks: Clocks
     simulated: Callable[[], bool]
+
+
+class Failure(NamedTuple):
+    """Why a job ended as a whole, other than that every cell was tried."""
+
+    state: JobState
+    problem: Problem
 
 
 class JobRun:
@@ -63,11 +74,12 @@ class JobRun:
         self._last_named: Optional[str] = None
         self._entered: Optional[Tuple[Optional[PowerMode], Union[ClockState, ClocksError]]] = None
 
-    def run(self, interruptions: int) -> Optional[Problem]:
+    def run(self, interruptions: int) -> Optional[Failure]:
         """Measure until every cell was tried or the interrupt is heard; return why the job as a whole failed, if so.
 
         ``interruptions`` is how often in a row the agent died during this job's next group: past the limit
-        that group is failed, so that a job which brings the machine down does not do so for ever.
+        that group is failed, so that a job which brings the machine down does not do so for ever. When the group
+        after that does the same, the job as a whole is to blame: it ends as ``interrupted``.
         """
         give_back(self._workshop)  # what the job before this one could not
         try:
@@ -76,9 +88,11 @@ class JobRun:
             for flag in give_back(self._workshop):
                 self._flag(flag)
 
-    def _measure(self, interruptions: int) -> Optional[Problem]:
+    def _measure(self, interruptions: int) -> Optional[Failure]:
         groups = list(plan_groups(self._job.request))
         if interruptions >= self._workshop.settings.max_interruptions:
+            if self._gave_up_last():
+                return Failure("interrupted", _died(interruptions, "in each of two groups that it began; it ends here"))
             self._give_up_next(groups, interruptions)
         for group in groups:
             given_up: Set[str] = set()
@@ -87,7 +101,8 @@ class JobRun:
                 if not variants:
                     break
                 if not self._bundle_path.exists():
-                    return make_problem(404, "model-not-found", "the bundle's file is gone", hint="upload it again")
+                    problem = make_problem(404, "model-not-found", "the bundle's file is gone", hint="upload it again")
+                    return Failure("failed", problem)
                 in_force = self._enter(group.power_mode)
                 if isinstance(in_force, ClockState):
                     given_up.update(self._run_once(group, variants, in_force))
@@ -95,7 +110,22 @@ class JobRun:
                     given_up.update(variants)
                     for variant in variants:
                         self._fail(group.cell(variant), problem_of(in_force))
+        if self._interrupt.reason == "time-limit":
+            return self._out_of_time(groups)
         return None
+
+    def _out_of_time(self, groups: Sequence[Group]) -> Optional[Failure]:
+        """Fail what is left; None when nothing is."""
+        problem = out_of_time(time_limit_s(self._job.request, self._workshop.settings))
+        left = [key for group in groups for key in map(group.cell, group.variants) if key not in self._cells]
+        for key in left:
+            self._fail(key, problem)
+        return Failure("failed", problem) if left else None
+
+    def _gave_up_last(self) -> bool:
+        """Whether the last thing that came of this job is a group that was given up."""
+        last = self._job.cells[-1].error if self._job.cells else None
+        return last is not None and last.code == AGENT_DIED
 
     def _enter(self, mode: Optional[PowerMode]) -> Union[ClockState, ClocksError]:
         """Put the board into ``mode``, unless it is there; return the state in force, or why that could not be.
@@ -148,12 +178,14 @@ class JobRun:
             power_mode=group.power_mode,
             power_mode_name=in_force.power_mode,
             jetson_clocks=in_force.jetson_clocks,
+            memory_limit_mib=memory_limit_mib(self._job.request, self._workshop.settings),
         )
         ending = run_group(self._workshop.command, order, self._workshop.settings, self._interrupt, on_event)
         if ending.kind in ("completed", "interrupted"):
             return []
         blamed = to_blame(variants, ended, self._last_named)
-        problem = make_problem(500, f"worker-{ending.kind}", ending.detail, hint=ending.hint)
+        code = "memory-limit-exceeded" if ending.kind == "oversized" else f"worker-{ending.kind}"
+        problem = make_problem(500, code, ending.detail, hint=ending.hint)
         for variant in blamed:
             self._fail(group.cell(variant), problem)
         return blamed
@@ -163,8 +195,7 @@ class JobRun:
             states = group.states(list(self._cells.values()))
             variants = variants_to_run(states, group)
             if variants:
-                detail = f"the agent itself died {interruptions} times in a row while it measured this group"
-                problem = make_problem(500, "agent-died", detail, hint="memory or power may not suffice for it")
+                problem = _died(interruptions, "while it measured this group")
                 for variant in to_blame(variants, set(states), None):
                     self._fail(group.cell(variant), problem)
                 return
@@ -189,6 +220,11 @@ class JobRun:
             if cell.state == "done":
                 self._cells[key] = cell.model_copy(update={"flags": [*cell.flags, flag]})
                 self._save(self._cells[key])
+
+
+def _died(interruptions: int, when: str) -> Problem:
+    detail = f"the agent itself died {interruptions} times in a row {when}"
+    return make_problem(500, AGENT_DIED, detail, hint="memory or power may not suffice for it")
 
 
 def give_back(workshop: Workshop) -> List[Flag]:

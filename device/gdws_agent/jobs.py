@@ -1,4 +1,4 @@
-"""The queue of benchmarks: one thread runs them, one at a time, oldest first.
+"""The queue of benchmarks: one thread runs them, one at a time, those of the highest priority and age first.
 
 The store holds the truth, so a restart goes on where the last agent ended. A clean stop puts the running
 job back into the queue; a job that is found as running was cut off by the death of its agent.
@@ -6,35 +6,34 @@ job back into the queue; a job that is found as running was cut off by the death
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from concurrent.futures import Future, InvalidStateError
+import time
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, ContextManager, List, Optional, Tuple
 
 from gdws_contract.problems import Problem
 from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Cell, CellKey, Job, JobState
 
-from .errors import StorageFailed, problem_of
+from .changes import Change, Changes
+from .errors import QueueFull, StorageFailed, problem_of
 from .jobrun import JobRun, Workshop, give_back
+from .lease import LeaseDesk
+from .limits import time_limit_s
 from .messages import StageEvent
-from .runner import Interrupt
-from .store import Store
+from .standing import RunningJob, Standing
+from .store import NO_TICKET, Page, Store, Ticket
+from .watchers import Watchers
 
 _LOG = logging.getLogger(__name__)
 
 _STORAGE_RETRY_S = 5.0
+#: How often to look for what need not be kept any more.
+_TIDY_EVERY_S = 600.0
+#: Bounds of when a client is asked to come again that found the queue full, in seconds.
+_SOONEST_S, _LATEST_S = 5.0, 3_600.0
 WAITING_FOR_DISK = "waiting for the disk"
-
-
-class _Running:
-    """The job that is being measured, and where it stands."""
-
-    def __init__(self, job_id: str) -> None:
-        self.job_id = job_id
-        self.interrupt = Interrupt()
-        self.progress: Dict[str, Any] = {}
 
 
 class JobQueue:
@@ -45,20 +44,29 @@ class JobQueue:
         store: Store,
         bundle_path: Callable[[str], Path],
         workshop: Workshop,
+        leases: LeaseDesk,
         *,
+        tidy: Callable[[], None] = lambda: None,
         retry_s: float = _STORAGE_RETRY_S,
     ) -> None:
+        """``tidy`` is called now and then while nothing is measured."""
+        #: What happens to jobs, for whoever subscribes.
+        self.changes = Changes()
         self._retry_s = retry_s
         self._store = store
         self._bundle_path = bundle_path
         self._workshop = workshop
-        # Guards everything below. Taken before the store's own lock, never while that is held.
+        self._leases = leases
+        self._tidy = tidy
+        self._tidy_due_s = time.monotonic()
+        # Guards everything below. Taken before the locks of store and leases, never while these are held.
         self._condition = threading.Condition()
-        self._running: Optional[_Running] = None
+        self._running: Optional[RunningJob] = None
         self._stopping = False
-        self._watchers: Dict[str, List[Future[None]]] = {}
-        self._released = False
+        self._watchers = Watchers()
+        self._standing = Standing(store, leases, lambda: self._running)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+        leases.listen(self._wake)
 
     def start(self) -> None:
         """Begin to run jobs; to be called once."""
@@ -78,25 +86,50 @@ class JobQueue:
         if self._thread.is_alive():
             self._thread.join()
 
-    def submit(self, request: BenchmarkRequest) -> Job:
-        """Append a job with a resolved request and return it.
+    def submit(self, request: BenchmarkRequest, ticket: Ticket = NO_TICKET) -> Job:
+        """Append a job with a resolved request and return it, or that which came before with the same key.
 
         Raises:
             ModelNotFound: its bundle is not there (any more).
+            LeaseNotHeld: the ticket names a lease that is not in force.
+            IdempotencyKeyReused, QueueFull
         """
-        job = self._store.add_job(request)
+        known = self.job_of_key(ticket)
+        if known is not None:
+            return known
+        if ticket.lease_id is not None:
+            ticket = ticket._replace(lease_holder=self._leases.check(ticket.lease_id).holder)
+        try:
+            job = self._store.add_job(request, ticket, limit=self._workshop.settings.max_queued_jobs)
+        except QueueFull as error:
+            error.retry_after_s = min(_LATEST_S, max(_SOONEST_S, self._standing.free_in_s()))
+            raise
         _LOG.info("job %s: queued, %d cells of bundle %s", job.id, job.progress.cells_total, request.model_id)
-        with self._condition:
-            self._condition.notify_all()
-        return job
+        self.changes.tell(Change(job.id, state="queued"))
+        self._wake()
+        return self._standing.of([job])[0]
+
+    def job_of_key(self, ticket: Ticket) -> Optional[Job]:
+        """Return the job that came before with the same idempotency key; raises IdempotencyKeyReused."""
+        known = self._store.job_of_key(ticket)
+        return None if known is None else self._standing.of([known])[0]
 
     def job(self, job_id: str) -> Job:
         """Return a job with its cells and, while it runs, its progress; raises JobNotFound."""
-        return self._with_progress(self._store.job(job_id))
+        return self._standing.of([self._store.job(job_id)])[0]
 
     def jobs(self, limit: int) -> List[Job]:
         """Return at most ``limit`` jobs without their cells, newest first."""
-        return [self._with_progress(job) for job in self._store.jobs(limit)]
+        return self.page(limit).jobs
+
+    def page(self, limit: int, before: Optional[int] = None, state: Optional[JobState] = None) -> Page:
+        """Return one page of the jobs, without their cells, newest first; ``before`` is the cursor of the last page."""
+        page = self._store.jobs(limit, before, state)
+        return page._replace(jobs=self._standing.of(page.jobs))
+
+    def next_jobs(self, limit: int) -> Tuple[List[Job], int]:
+        """Return at most ``limit`` jobs that wait, the next first, and how many wait in all."""
+        return self._standing.next_jobs(limit)
 
     def count_queued(self) -> int:
         """Return the number of jobs that wait."""
@@ -115,50 +148,41 @@ class JobQueue:
         Raises:
             JobNotFound: there is none of that id.
         """
+        is_ended = False
         with self._condition:
             if self._running is not None and self._running.job_id == job_id:
                 self._running.interrupt.request("cancel")
-            elif self._store.cancel_queued(job_id):
-                _LOG.info("job %s: cancelled in the queue", job_id)
-                self._tell_watchers(job_id)
+            else:
+                is_ended = self._store.cancel_queued(job_id)
+        if is_ended:
+            _LOG.info("job %s: cancelled in the queue", job_id)
+            self._tell(job_id, "cancelled")
         return self.job(job_id)
 
-    @contextlib.contextmanager
-    def watch(self, job_id: str) -> Iterator[Future[None]]:
+    def watch(self, job_id: str) -> ContextManager[Future[None]]:
         """A future that is done as soon as the job is final or the agent stops.
 
         It says nothing about a job that was final before: look at the job within the context.
         """
-        future: Future[None] = Future()
-        with self._condition:
-            if self._released:
-                future.set_result(None)
-            self._watchers.setdefault(job_id, []).append(future)
-        try:
-            yield future
-        finally:
-            with self._condition:
-                self._watchers[job_id].remove(future)
-                if not self._watchers[job_id]:
-                    del self._watchers[job_id]
+        return self._watchers.watch(job_id)
+
+    def count_watchers(self, job_id: str) -> int:
+        """Return how many wait for the end of a job."""
+        return self._watchers.count(job_id)
 
     def release_watchers(self) -> None:
         """Tell all that watch, now and later, not to wait any longer."""
-        with self._condition:
-            self._released = True
-            for job_id in self._watchers:
-                self._tell_watchers(job_id)
+        self._watchers.release()
 
-    def _tell_watchers(self, job_id: str) -> None:
-        for future in self._watchers.get(job_id, []):
-            with contextlib.suppress(InvalidStateError):  # told before, or nobody waits any more
-                future.set_result(None)
+    def _tell(self, job_id: str, state: JobState) -> None:
+        """Tell whoever waits or subscribed that a job is in another state."""
+        if state in FINAL_STATES:
+            self._watchers.tell(job_id)
+        self.changes.tell(Change(job_id, state=state))
 
-    def _with_progress(self, job: Job) -> Job:
+    def _wake(self) -> None:
         with self._condition:
-            if job.state != "running" or self._running is None or self._running.job_id != job.id:
-                return job
-            return job.model_copy(update={"progress": job.progress.model_copy(update=self._running.progress)})
+            self._condition.notify_all()
 
     # What follows runs in the thread of the queue.
 
@@ -185,19 +209,39 @@ class JobQueue:
 
     def _wait_for_next(self) -> Optional[Job]:
         """Return the next job, marked as running, or None when the agent stops."""
-        with self._condition:
-            while not self._stopping:
-                job = self._store.begin_next()
+        while True:
+            self._tidy_if_due()
+            with self._condition:
+                if self._stopping:
+                    return None
+                lease = self._leases.current()
+                job = self._store.begin_next(None if lease is None else lease.id)
                 if job is not None:
-                    self._running = _Running(job.id)
+                    self._running = RunningJob(job)
                     return job
-                self._condition.wait()
-        return None
+                lease_ends_s = _TIDY_EVERY_S if lease is None else lease.expires_in_s
+                self._condition.wait(max(0.1, min(lease_ends_s, self._tidy_due_s - time.monotonic())))
+
+    def _tidy_if_due(self) -> None:
+        if time.monotonic() < self._tidy_due_s:
+            return
+        self._tidy_due_s = time.monotonic() + _TIDY_EVERY_S
+        try:
+            self._tidy()
+        except StorageFailed as error:
+            _LOG.warning("what need not be kept is not removed: %s", error)
+        except Exception:
+            _LOG.exception("what need not be kept is not removed")
 
     def _run(self, job: Job) -> None:
         running = self._running
         assert running is not None
         _LOG.info("job %s: %s", job.id, "resumed" if job.cells else "started")
+        self._tell(job.id, "running")
+        limit_s = time_limit_s(job.request, self._workshop.settings)
+        timer = threading.Timer(max(0.0, limit_s - job.run_s), running.interrupt.request, ["time-limit"])
+        timer.daemon = True
+        timer.start()
         try:
             state, error = self._outcome(job, running)
             if state is None:
@@ -207,39 +251,37 @@ class JobQueue:
                 self._insist(lambda: self._store.finish(job.id, state, error))
                 _LOG.info("job %s: %s%s", job.id, state, f", {error.detail}" if error is not None else "")
         finally:
+            timer.cancel()
             with self._condition:
                 self._running = None
             running.interrupt.close()
-        if state is not None:
-            with self._condition:
-                self._tell_watchers(job.id)
+        self._tell(job.id, "queued" if state is None else state)
 
-    def _outcome(self, job: Job, running: _Running) -> Tuple[Optional[JobState], Optional[Problem]]:
+    def _outcome(self, job: Job, running: RunningJob) -> Tuple[Optional[JobState], Optional[Problem]]:
         """Run ``job`` and return the state to give it, or None when the agent stops before its end."""
 
         def save(cell: Cell) -> None:
-            self._insist(lambda: self._store.add_cell(job.id, cell))
+            run_s = running.run_s()
+            self._insist(lambda: self._store.add_cell(job.id, cell, run_s))
+            self.changes.tell(Change(job.id, cell=cell))
 
         def report(event: StageEvent, cell: Optional[CellKey]) -> None:
+            progress = {"stage": event.stage, "cell": cell, "round": event.round, "rounds": event.rounds}
             with self._condition:
-                running.progress = {
-                    "stage": event.stage,
-                    "cell": cell,
-                    "round": event.round,
-                    "rounds": event.rounds,
-                }
+                running.progress = progress
+            self.changes.tell(Change(job.id, progress=progress))
 
         try:
             path = self._bundle_path(job.request.model_id)
             run = JobRun(job, path, self._workshop, running.interrupt, save, report)
-            error = run.run(self._store.interruptions(job.id))
+            failure = run.run(self._store.interruptions(job.id))
         except StorageFailed:
             raise
         except Exception as mishap:
             _LOG.exception("job %s: an error of the agent's own", job.id)
             return "failed", problem_of(mishap)
-        if error is not None:
-            return "failed", error
+        if failure is not None:
+            return failure.state, failure.problem
         if running.interrupt.reason is not None and not self._is_complete(job.id):
             return ("cancelled" if running.interrupt.reason == "cancel" else None), None
         return "done", None

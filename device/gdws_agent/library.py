@@ -11,15 +11,16 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from gdws_contract.archive import open_bundle
+from gdws_contract.errors import BundleError
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import ModelInfo
 
 from .errors import StorageFull
 from .folder import is_full
-from .store import Store
+from .store import ModelPage, Store
 from .timestamps import utc_now
 
 _LOG = logging.getLogger(__name__)
@@ -48,10 +49,13 @@ def check_bundle(path: Path) -> CheckedBundle:
 class Library:
     """The bundles that the agent keeps. All methods may be called from any thread."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, *, adopt: bool = False) -> None:
+        """Put right what a crash left. With ``adopt``, files without a record are taken in if they are whole."""
         self._store = store
         self._folder = folder
         self._lock = threading.Lock()
+        if adopt:
+            self._adopt_orphans()
         self._remove_orphans()
 
     def add(self, bundle: CheckedBundle) -> Tuple[ModelInfo, bool]:
@@ -60,14 +64,7 @@ class Library:
         Raises:
             StorageFull: there is no space.
         """
-        info = ModelInfo(
-            id=bundle.id,
-            name=bundle.manifest.name,
-            size_bytes=bundle.size_bytes,
-            created_at=utc_now(),
-            baseline=bundle.manifest.baseline,
-            variants=[variant.name for variant in bundle.manifest.variants],
-        )
+        info = _info_of(bundle)
         with self._lock:
             target = self.path(bundle.id)
             was_there = target.exists()
@@ -87,6 +84,10 @@ class Library:
     def models(self) -> List[ModelInfo]:
         """Return all bundles without their manifests, newest first."""
         return self._store.models()
+
+    def model_page(self, limit: int, before: Optional[int]) -> ModelPage:
+        """Return one page of the bundles, without their manifests, newest first."""
+        return self._store.model_page(limit, before)
 
     def model(self, model_id: str) -> ModelInfo:
         """Return a bundle with its manifest; raises ModelNotFound."""
@@ -123,6 +124,17 @@ class Library:
         with contextlib.suppress(FileNotFoundError):
             self.path(model_id).unlink()
 
+    def _adopt_orphans(self) -> None:
+        for path in sorted(self._folder.glob("*.gdws")):
+            try:
+                bundle = check_bundle(path)
+            except BundleError as error:
+                _LOG.warning("%s is not taken in: %s", path.name, error.message)
+                continue
+            if path == self.path(bundle.id):
+                self._store.add_model(_info_of(bundle), bundle.manifest)
+                _LOG.warning("bundle %s (%s) taken in", bundle.id, bundle.manifest.name)
+
     def _remove_orphans(self) -> None:
         known = {f"{info.id}.gdws" for info in self._store.models()}
         present = {entry.name for entry in self._folder.glob("*.gdws")}
@@ -131,6 +143,17 @@ class Library:
             (self._folder / name).unlink()
         for name in sorted(known - present):
             _LOG.warning("the file %s of a bundle is missing; upload it again", name)
+
+
+def _info_of(bundle: CheckedBundle) -> ModelInfo:
+    return ModelInfo(
+        id=bundle.id,
+        name=bundle.manifest.name,
+        size_bytes=bundle.size_bytes,
+        created_at=utc_now(),
+        baseline=bundle.manifest.baseline,
+        variants=[variant.name for variant in bundle.manifest.variants],
+    )
 
 
 def _move_durably(source: Path, target: Path) -> None:

@@ -29,7 +29,8 @@ class WorkOrder(Record):
     """One group of cells to measure.
 
     ``batch_sizes`` are all of the request, for engines that serve several. ``power_mode`` and ``jetson_clocks``
-    are in force already; ``power_mode_name`` is what the machine calls it.
+    are in force already; ``power_mode_name`` is what the machine calls it. The agent watches over
+    ``memory_limit_mib``.
     """
 
     job_id: Name
@@ -47,6 +48,7 @@ class WorkOrder(Record):
     power_mode: Optional[PowerMode] = None
     power_mode_name: Optional[str] = None
     jetson_clocks: Optional[bool] = None
+    memory_limit_mib: Optional[int] = None
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""

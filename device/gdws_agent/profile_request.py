@@ -37,6 +37,8 @@ def as_benchmark(request: ProfileRequest, manifest: Manifest) -> BenchmarkReques
         profile=request.options,
         protocol=Protocol(threads=request.threads),
         label=request.label,
+        priority=request.priority,
+        limits=request.limits,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from gdws_contract.parsing import first_fault, parse_json
 from gdws_contract.profiles import ProfileRequest
+from gdws_contract.queueing import LeaseRequest
 from gdws_contract.rest import BenchmarkRequest
 
 from .errors import BodyMalformed, RequestInvalid
@@ -32,6 +33,15 @@ def parse_profile_request(text: bytes) -> ProfileRequest:
         BodyMalformed, RequestInvalid: as :func:`parse_request`.
     """
     return _validated(_parse_object(text), ProfileRequest)
+
+
+def parse_lease_request(text: bytes) -> LeaseRequest:
+    """Return the request for a lease in ``text``.
+
+    Raises:
+        BodyMalformed, RequestInvalid: as :func:`parse_request`.
+    """
+    return _validated(_parse_object(text), LeaseRequest)
 
 
 def parse_options(text: Optional[bytes], model_id: str) -> BenchmarkRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from http import HTTPStatus
 from typing import Any, Dict, Mapping, Optional, Union
@@ -18,11 +19,16 @@ from gdws_contract.errors import ContractError
 from gdws_contract.parsing import field_path
 from gdws_contract.problems import CONTENT_TYPE, Problem
 
-from .errors import AgentError, make_problem, problem_of
+from .errors import AgentError, JobNotFound, ModelNotFound, make_problem, problem_of
 from .examples import PROBLEM
 
 _LOG = logging.getLogger(__name__)
 
+#: Parameter in a path -> what an id of the wrong form leads to.
+_NOT_FOUND = {
+    "model_id": ModelNotFound("there is no bundle of such an id", field="model_id", hint="GET /models lists them"),
+    "job_id": JobNotFound("there is no benchmark of such an id", field="job_id", hint="GET /benchmark lists them"),
+}
 #: Status -> what OpenAPI says of it, as FastAPI takes it.
 Responses = Dict[Union[int, str], Dict[str, Any]]
 
@@ -41,6 +47,15 @@ def documented_problems(*statuses: int) -> Responses:
     return {status: _document(HTTPStatus(status).phrase) for status in statuses}
 
 
+def documented_answer(model: str, description: str) -> Dict[str, Any]:
+    """Return what OpenAPI says of an answer that is the ``model`` which another status of its route has, too.
+
+    By its name: given the class itself, FastAPI builds another validator of a megabyte for it.
+    """
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+    return {"description": description, "content": content}
+
+
 def documented_default() -> Responses:
     """Return the ``responses`` that say that every other error is a problem, too."""
     return {"default": _document("Any other error")}
@@ -51,24 +66,36 @@ def _document(description: str) -> Dict[str, Any]:
     return {"description": description, "content": {CONTENT_TYPE: content}}
 
 
-def _answer(problem: Problem, headers: Optional[Mapping[str, str]] = None) -> Response:
+def problem_response(problem: Problem, headers: Optional[Mapping[str, str]] = None) -> Response:
+    """Return the answer that is ``problem``."""
     text = problem.model_dump_json(exclude_none=True)
     return Response(text, status_code=problem.status, media_type=CONTENT_TYPE, headers=dict(headers or {}))
+
+
+def error_response(error: Exception, headers: Optional[Mapping[str, str]] = None) -> Response:
+    """Return the problem document of ``error``, which says when to come again where that may help."""
+    retry_after_s = error.retry_after_s if isinstance(error, AgentError) else None
+    again = {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
+    return problem_response(problem_of(error), {**again, **(headers or {})})
 
 
 async def _on_known_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     level = logging.WARNING if problem.status >= 500 else logging.INFO
     _LOG.log(level, "%s %s: %d %s: %s", request.method, request.url.path, problem.status, problem.code, problem.detail)
-    return _answer(problem)
+    return error_response(error)
 
 
 async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
     place, *location = fault["loc"]
-    field = field_path(location)
-    return _answer(make_problem(422, "request-invalid", f"{place} parameter {field}: {fault['msg']}", field=field))
+    field = str(location[0]) if place == "header" else field_path(location)
+    if place == "path" and field in _NOT_FOUND:
+        # What cannot be an id is the id of nothing.
+        return problem_response(problem_of(_NOT_FOUND[field]))
+    detail = f"{place} parameter {field}: {fault['msg']}"
+    return problem_response(make_problem(422, "request-invalid", detail, field=field))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -81,7 +108,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         f"{request.method} {request.url.path}: {phrase.lower()}",
         hint="GET /openapi.json lists the routes and their methods",
     )
-    return _answer(problem, error.headers)
+    return problem_response(problem, error.headers)
 
 
 class _UnforeseenErrors:
@@ -114,4 +141,4 @@ class _UnforeseenErrors:
                     "hint": f"the agent's log has the details under 'error {error_id}'",
                 }
             )
-            await _answer(problem)(scope, receive, send)
+            await problem_response(problem)(scope, receive, send)

@@ -35,12 +35,16 @@ _MAX_LINE_BYTES = 16 * 2**20
 _TAIL_BYTES = 4_096
 #: How often to look whether the worker lives, should a child of it keep its pipe open.
 _POLL_S = 1.0
+#: How often to look how much memory it takes, where that is limited.
+_MEMORY_POLL_S = 0.2
+
+Reason = Literal["cancel", "stop", "time-limit"]
 
 
 class Ending(NamedTuple):
     """How a worker's run ended; ``detail`` and ``hint`` are for people."""
 
-    kind: Literal["completed", "interrupted", "crashed", "hung", "garbled"]
+    kind: Literal["completed", "interrupted", "crashed", "hung", "garbled", "oversized"]
     detail: str = ""
     hint: Optional[str] = None
 
@@ -49,12 +53,12 @@ class Interrupt:
     """A request to stop that a thread waiting on file descriptors hears at once."""
 
     def __init__(self) -> None:
-        self.reason: Optional[Literal["cancel", "stop"]] = None
+        self.reason: Optional[Reason] = None
         self._lock = threading.Lock()
         self._reader, self._writer = os.pipe()
         self._open = True
 
-    def request(self, reason: Literal["cancel", "stop"]) -> None:
+    def request(self, reason: Reason) -> None:
         """Ask to stop; the first reason given holds."""
         with self._lock:
             if self._open and self.reason is None:
@@ -130,6 +134,14 @@ class _Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def private_mib(self) -> float:
+        """Return how much private memory the process takes, in MiB; 0 when it has ended, or is not on Linux."""
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{self._process.pid}/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"RssAnon:"):
+                    return int(line.split()[1]) / 1_024
+        return 0.0
+
     def end(self) -> None:
         """End the process and its children, kindly at first."""
         if self.is_alive():
@@ -192,7 +204,8 @@ class _Conversation:
             selector.register(interrupt, selectors.EVENT_READ, "interrupt")
             deadline = time.monotonic() + self._patience_s()
             while True:
-                ready = {key.data for key, _ in selector.select(min(_POLL_S, max(0.0, deadline - time.monotonic())))}
+                left_s = max(0.0, deadline - time.monotonic())
+                ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s))}
                 if "output" in ready and not self._read_output():
                     selector.unregister(self._worker.output)
                 if "events" in ready:
@@ -210,6 +223,8 @@ class _Conversation:
                 if "interrupt" in ready:
                     self._worker.end()
                     return Ending("interrupted")
+                if self._takes_too_much():
+                    return self._oversized()
                 if not ready and not self._worker.is_alive():
                     return self._crashed(self._worker.kill())
                 if time.monotonic() >= deadline:
@@ -245,6 +260,22 @@ class _Conversation:
         p = self._order.protocol
         longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, p.sustained_ms)
         return self._settings.silence_timeout_s + longest_ms / 1_000
+
+    def _poll_s(self) -> float:
+        return _POLL_S if self._order.memory_limit_mib is None else _MEMORY_POLL_S
+
+    def _takes_too_much(self) -> bool:
+        limit_mib = self._order.memory_limit_mib
+        return limit_mib is not None and self._worker.private_mib() > limit_mib
+
+    def _oversized(self) -> Ending:
+        self._worker.kill()
+        return Ending(
+            "oversized",
+            f"the worker was ended because it took more than {self._order.memory_limit_mib} MiB of private memory "
+            f"during stage '{self._stage}'",
+            "use a smaller batch, or allow more: limits.memory_mib of the request, --max-memory-mib of the agent",
+        )
 
     def _read_output(self) -> bool:
         """Keep the end of what the worker prints; False when there will be no more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import socket
 import sys
@@ -13,12 +14,21 @@ from typing import BinaryIO, Callable, List, Optional
 
 import uvicorn
 
+from .access import Access
 from .app import create_app
 from .errors import AddressUnusable
+from .following import Followers
+from .protocol import PatientProtocol
 from .service import Service
 
 #: How long requests that are under way may go on when the agent stops.
 _GRACE_S = 3
+#: Of the head of a request; curl's is a few hundred bytes.
+_MAX_HEAD_BYTES = 16_384
+#: Connections at once; each takes a descriptor, of which a process has about a thousand.
+_MAX_CONNECTIONS = 512
+#: Below what measures, above what is idle.
+_SERVER_NICENESS = 5
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -52,20 +62,30 @@ def url_of(listener: socket.socket) -> str:
 
 
 def serve(
-    service: Service, listener: socket.socket, *, on_ready: Callable[[], None], parent: Optional[BinaryIO]
+    service: Service,
+    listener: socket.socket,
+    access: Access,
+    *,
+    on_ready: Callable[[], None],
+    parent: Optional[BinaryIO],
 ) -> None:
     """Serve until SIGTERM, SIGINT, or the end of ``parent``, a pipe that the parent process holds open."""
+    followers = Followers(service.jobs)
     config = uvicorn.Config(
-        create_app(service),
+        create_app(service, access, followers),
         loop="asyncio",
-        http="h11",
+        http=PatientProtocol,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        limit_concurrency=_MAX_CONNECTIONS,
+        proxy_headers=False,  # anybody could write them
+        server_header=False,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    server = _Server(config, service, on_ready)
+    server = _Server(config, service, followers, on_ready)
     # Where the server hands a signal on after a clean stop, the process is to end well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_well)
@@ -83,19 +103,33 @@ def announce(url: str) -> None:
 class _Server(uvicorn.Server):
     """A server that says when it is ready, and lets held answers go before it waits for requests to end."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, followers: Followers, on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._service = service
+        self._followers = followers
         self._on_ready = on_ready
 
     async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:
         await super().startup(sockets)
+        make_way()
         if self.started:
             self._on_ready()
 
     async def shutdown(self, sockets: Optional[List[socket.socket]] = None) -> None:
         self._service.jobs.release_watchers()
+        self._followers.close()
         await super().shutdown(sockets)
+
+
+def make_way() -> None:
+    """Have this thread, and the threads that it starts from now on, give way to what measures. Linux only.
+
+    There priorities are those of threads. That of the queue is older, so the workers that it starts keep theirs.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, max(_SERVER_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _exit_well(number: int, frame: Optional[FrameType]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from functools import partial
-from typing import Callable, Iterator, NamedTuple, Optional, Sequence, TypeVar
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, TypeVar
 
 from gdws_contract import __version__
 from gdws_contract.manifest import Manifest
-from gdws_contract.rest import API_VERSION, BenchmarkRequest, DeviceInfo, Health
+from gdws_contract.queueing import Notice
+from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
 
 from . import jtop_clocks
 from .clocks import Clocks
@@ -18,12 +19,15 @@ from .errors import DataUnusable, StorageFailed
 from .folder import DataFolder
 from .jobrun import Workshop
 from .jobs import JobQueue
+from .lease import LeaseDesk, for_everybody
 from .library import Library
+from .limits import check_limits
 from .probes import Probes, system_probes
+from .recovery import notices, open_store
 from .resolve import resolve
+from .retention import Retention
 from .runner import WORKER_COMMAND
 from .settings import Settings
-from .store import Store
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,24 +43,49 @@ class Service(NamedTuple):
     jobs: JobQueue
     probes: Probes
     clocks: Clocks
+    leases: LeaseDesk
 
     def health(self) -> Health:
         """Return that the agent serves, and how busy it is."""
         return Health(
             agent_version=__version__,
             api_version=API_VERSION,
+            api_revision=API_REVISION,
             queued_jobs=self.jobs.count_queued(),
             running_job=self.jobs.running_id(),
+            notices=self.notices(),
+        )
+
+    def notices(self) -> List[Notice]:
+        """Return what whoever looks after the agent should know."""
+        return notices(self.folder.database)
+
+    def queue(self, limit: int) -> Queue:
+        """Return what the device does, and at most ``limit`` jobs that come next."""
+        running_id = self.jobs.running_id()
+        queued, total = self.jobs.next_jobs(limit)
+        return Queue(
+            running=None if running_id is None else self.jobs.job(running_id),
+            queued=queued,
+            queued_total=total,
+            queued_limit=self.settings.max_queued_jobs,
+            lease=for_everybody(self.leases.current()),
         )
 
     def device(self) -> DeviceInfo:
         """Return the facts about this machine."""
         simulated = self.settings.simulated or self.probes.simulated()
-        return describe_device(self.probes.backends(), self.probes.power_sensors(), simulated=simulated)
+        found = describe_device(self.probes.backends(), self.probes.power_sensors(), simulated=simulated)
+        return found.model_copy(update={"api_revision": API_REVISION, "notices": self.notices()})
 
     def resolve(self, request: BenchmarkRequest, manifest: Manifest) -> BenchmarkRequest:
-        """Return ``request`` with nothing left open; see :func:`gdws_agent.resolve.resolve`."""
-        return resolve(request, manifest, self.probes.backends(), self.clocks.check)
+        """Return ``request`` with nothing left open and within the limits.
+
+        Raises as :func:`gdws_agent.resolve.resolve` and :func:`gdws_agent.limits.check_limits` do.
+        """
+        found = resolve(request, manifest, self.probes.backends(), self.clocks.check)
+        check_limits(found, self.settings)
+        return found
 
 
 @contextlib.contextmanager
@@ -76,12 +105,14 @@ def open_service(
     """
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
-        store = stack.enter_context(contextlib.closing(_at_start(lambda: Store(folder.database))))
+        opened = _at_start(lambda: open_store(folder.database))
+        store = stack.enter_context(contextlib.closing(opened.store))
         for job_id in _at_start(store.count_interruptions):
             _LOG.warning("job %s: cut off when the agent died; it will go on", job_id)
         known = probes if probes is not None else system_probes(settings.jtop_socket)
         board = clocks if clocks is not None else _clocks_of_jtop(settings, folder)
-        library = Library(store, folder.models)
+        library = _at_start(lambda: Library(store, folder.models, adopt=opened.is_replacement))
+        leases = _at_start(lambda: LeaseDesk(store.database, settings.max_lease_s))
         workshop = Workshop(
             command=worker_command,
             settings=settings,
@@ -90,9 +121,10 @@ def open_service(
             clocks=board,
             simulated=lambda: settings.simulated or known.simulated(),
         )
-        jobs = JobQueue(store, library.path, workshop)
+        retention = Retention(store, library, folder.cache, settings)
+        jobs = JobQueue(store, library.path, workshop, leases, tidy=retention.tidy)
         stack.callback(jobs.stop)
-        yield Service(settings, folder, library, jobs, known, board)
+        yield Service(settings, folder, library, jobs, known, board, leases)
 
 
 def _clocks_of_jtop(settings: Settings, folder: DataFolder) -> Clocks:

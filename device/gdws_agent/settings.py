@@ -24,6 +24,12 @@ class Settings(Record):
     data_dir: Path = Field(
         description="Folder for bundles, results and engines; default ~/.local/state/gdws-agent.",
     )
+    token_file: Optional[Path] = Field(
+        None, description="File of the access token; else GDWS_AGENT_TOKEN, else made where one is needed."
+    )
+    read_token_file: Optional[Path] = Field(
+        None, description="File of the read-only token, for dashboards; else GDWS_AGENT_READ_TOKEN, else made."
+    )
     max_upload_mb: int = Field(1_024, ge=1, le=1_048_576, description="Largest upload, in MiB.")
     build_timeout_s: float = Field(
         3_600.0, gt=0, le=864_000, description="Kill a worker that loads or builds for longer, in seconds."
@@ -37,6 +43,34 @@ class Settings(Record):
     max_interruptions: int = Field(
         5, ge=1, le=1_000_000, description="Give up on cells during which the agent itself died this often in a row."
     )
+    max_queued_jobs: int = Field(1_000, ge=1, le=100_000, description="Jobs that may wait; more are refused.")
+    max_job_time_s: float = Field(
+        86_400.0, gt=0, le=8_640_000, description="Time that one job may be measured, in seconds."
+    )
+    max_memory_mib: int = Field(
+        0, ge=0, le=4_194_304, description="Private memory that a worker may take, in MiB; 0 is what there is."
+    )
+    max_lease_s: float = Field(
+        86_400.0, ge=1, le=864_000, description="Longest time that a lease holds without being renewed, in seconds."
+    )
+    keep_results_days: float = Field(
+        0.0, ge=0, le=100_000, description="Remove results that ended so long ago; 0 is never. The agent's own time."
+    )
+    keep_results_mb: int = Field(
+        2_048, ge=0, le=1_048_576, description="Remove the oldest results beyond this size, in MiB; 0 is never."
+    )
+    keep_models_days: float = Field(
+        0.0, ge=0, le=100_000, description="Remove bundles that were not used for so long; 0 is never."
+    )
+    keep_models_mb: int = Field(
+        20_480, ge=0, le=16_777_216, description="Remove the longest unused bundles beyond this size; 0 is never."
+    )
+    keep_engines_days: float = Field(
+        0.0, ge=0, le=100_000, description="Remove engines that were not used for so long; 0 is never."
+    )
+    keep_engines_mb: int = Field(
+        8_192, ge=0, le=16_777_216, description="Remove the longest unused engines beyond this size; 0 is never."
+    )
     jtop_socket: Path = Field(
         Path("/run/jtop.sock"), description="Socket of the jtop service: power, power modes and clocks of a Jetson."
     )
@@ -44,6 +78,9 @@ class Settings(Record):
         False, description="true: this machine stands in for a Jetson, and every result says that it is simulated."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text: a line with key=value at its end; json: one JSON object a line."
+    )
 
     @property
     def max_upload_bytes(self) -> int:

@@ -42,16 +42,26 @@ class TensorSpec(Record):
 
 
 class Attack(Record):
-    """How adversarial inputs were made; perturbations live in pixel space."""
+    """How adversarial inputs were made; perturbations live in pixel space.
+
+    A union has ``parts`` with radii of their own, and no ``eps``.
+    """
 
     name: str
     norm: str
-    eps: NonNegative
+    eps: Optional[NonNegative] = None
     step: Optional[NonNegative] = None
     iterations: Optional[int] = Field(None, ge=0)
     restarts: int = Field(1, ge=1)
     random_start: bool = True
     seed: Optional[int] = None
+    parts: Optional[List[Attack]] = Field(None, max_length=16, description="Of a union: an image must resist them all.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Attack:
+        if (self.eps is None) != bool(self.parts):
+            raise ValueError("an attack has a radius eps, or parts that have their own")
+        return self
 
 
 class HostEvaluation(Record):

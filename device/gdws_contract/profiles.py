@@ -8,6 +8,7 @@ from pydantic import Field
 
 from .base import Fraction, Name, NonNegative, Reading, Record, Sha256
 from .engines import EngineOptions
+from .queueing import Submission
 
 
 class ProfileOptions(Record):
@@ -16,7 +17,7 @@ class ProfileOptions(Record):
     iterations: int = Field(50, ge=1, le=10_000, description="Inferences that the times are taken over.")
 
 
-class ProfileRequest(Record):
+class ProfileRequest(Submission):
     """Body of ``POST /profile``: one variant on one backend."""
 
     model_id: Sha256

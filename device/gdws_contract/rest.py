@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from pydantic import Field, field_validator
 from typing_extensions import Annotated, Literal
@@ -13,15 +13,19 @@ from .manifest import Manifest
 from .measures import Build, DeviceLatency, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp, Sustained
 from .problems import Problem
 from .profiles import LayerProfile, ProfileOptions
+from .queueing import Estimate, LeaseInfo, Notice, Submission
 from .thermal import Thermal
 
+#: Client and agent must have this in common.
 API_VERSION = 1
+#: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue.
+API_REVISION = 1
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
-CellState = Literal["done", "parity_failed", "failed", "cancelled"]
+CellState = Literal["done", "parity_failed", "failed"]
 
 #: States that a job does not leave.
-FINAL_STATES = ("done", "failed", "cancelled", "interrupted")
+FINAL_STATES: Tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted")
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 #: A mode of nvpmodel, by name or by number.
@@ -51,7 +55,7 @@ class Protocol(Record):
     )
 
 
-class BenchmarkRequest(Record):
+class BenchmarkRequest(Submission):
     """Which cells to measure: power modes x variants x backends x precisions x batch sizes."""
 
     model_id: Sha256
@@ -96,6 +100,7 @@ class DeviceInfo(Reading):
 
     agent_version: str
     api_version: int
+    api_revision: int = 0
     board: Optional[str] = Field(None, description="Jetson module, or null on other machines.")
     l4t: Optional[str] = None
     hostname: str
@@ -111,6 +116,13 @@ class DeviceInfo(Reading):
     simulated: bool = False
     backends: List[Availability]
     power_sensors: List[Availability]
+    notices: List[Notice] = Field(default_factory=list, description="What whoever looks after it should know.")
+
+
+class Alive(Reading):
+    """Answer of ``GET /healthz`` to somebody without a token, at an agent that needs one."""
+
+    status: Literal["ok"] = "ok"
 
 
 class Health(Reading):
@@ -119,8 +131,10 @@ class Health(Reading):
     status: Literal["ok"] = "ok"
     agent_version: str
     api_version: int
+    api_revision: int = 0
     queued_jobs: int
     running_job: Optional[str] = None
+    notices: List[Notice] = Field(default_factory=list, description="What whoever looks after it should know.")
 
 
 class ModelInfo(Reading):
@@ -139,6 +153,7 @@ class ModelList(Reading):
     """Answer of ``GET /models``."""
 
     models: List[ModelInfo]
+    next_cursor: Optional[str] = Field(None, description="Gives the next page; null: there is none.")
 
 
 class CellKey(Record):
@@ -198,6 +213,10 @@ class Job(Reading):
     started_at: Optional[str] = None
     finished_at: Optional[str] = None
     queue_position: Optional[int] = Field(None, description="0 is next; null once it has left the queue.")
+    estimate: Optional[Estimate] = Field(None, description="null once it has ended.")
+    lease_holder: Optional[str] = Field(None, description="Under whose lease it was sent; null: under none.")
+    waits_for_lease: bool = Field(False, description="It waits because somebody else holds the device.")
+    run_s: NonNegative = Field(0.0, description="Time that it was measured, over all its runs, up to its last cell.")
     progress: Progress
     cells: List[Cell] = Field(default_factory=list, description="Finished cells, in order of finishing.")
     error: Optional[Problem] = Field(None, description="Why the job failed as a whole.")
@@ -207,6 +226,17 @@ class JobList(Reading):
     """Answer of ``GET /benchmark``: newest first, without cells."""
 
     jobs: List[Job]
+    next_cursor: Optional[str] = Field(None, description="Gives the next page; null: there is none.")
+
+
+class Queue(Reading):
+    """Answer of ``GET /queue``: what the device does, and what comes next."""
+
+    running: Optional[Job] = Field(None, description="With its cells.")
+    queued: List[Job] = Field(description="Without cells, in the order in which they come to their turn.")
+    queued_total: int
+    queued_limit: int = Field(description="Past this number jobs are refused.")
+    lease: Optional[LeaseInfo] = None
 
 
 class BenchmarkResult(Reading):

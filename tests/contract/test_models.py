@@ -8,17 +8,18 @@ import json
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gdws_contract import base, engines, manifest, measures, problems, profiles, rest, thermal
+from gdws_contract import base, engines, manifest, measures, problems, profiles, queueing, rest, thermal
 from gdws_contract.base import Reading, Record
+from gdws_contract.queueing import Submission
 from support.contract_examples import records
 
-MODULES = (engines, manifest, measures, problems, profiles, rest, thermal)
+MODULES = (engines, manifest, measures, problems, profiles, queueing, rest, thermal)
 MODELS = sorted(
     {
         member
         for module in MODULES
         for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, BaseModel) and member not in (Record, Reading)
+        if issubclass(member, BaseModel) and member not in (Record, Reading, Submission)
     },
     key=lambda model: model.__qualname__,
 )
@@ -70,6 +71,7 @@ class TestEach:
 
 #: Fields that an example leaves at their defaults, because the defaults are worth checking.
 DEFAULTED = {
+    "Attack": {"parts"},  # in place of eps
     "Protocol": {
         "warmup_ms",
         "warmup_max_ms",
@@ -79,7 +81,7 @@ DEFAULTED = {
         "parity_tolerance",
         "idle_ms",
         "sustained_ms",
-    }
+    },
 }
 
 

@@ -11,6 +11,7 @@ from gdws_agent import doctor
 from gdws_agent.doctor import Finding
 from gdws_agent.probes import Probes
 from gdws_contract.rest import Availability
+from support.agents import settings_for
 
 AVAILABLE = Availability(name="onnxruntime", available=True, version="1.16.3")
 MISSING = Availability(name="tensorrt", available=False, reason="tensorrt is not installed")
@@ -211,3 +212,18 @@ class TestWhatCanBeUsed:
         ina3221 = Availability(name="ina3221", available=True)
         levels = [finding.level for finding in doctor.check_sensors([NO_SOCKET, ina3221], on_jetson=True)]
         assert levels == ["note", "ok"]
+
+
+def test_it_tells_whether_a_token_is_needed_and_where_it_comes_from(tmp_path):
+    settings = settings_for(tmp_path)
+    assert "made now" in doctor.check_access(settings, False).message
+    (tmp_path / "token").write_text("x")
+    assert str(tmp_path / "token") in doctor.check_access(settings, False).message
+    assert "was given" in doctor.check_access(settings, True).message
+
+
+def test_a_token_that_is_none_is_fatal(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDWS_AGENT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("GDWS_AGENT_TOKEN", "short")
+    (finding,) = doctor.check_settings()
+    assert (finding.level, "GDWS_AGENT_TOKEN" in finding.message) == ("fatal", True)

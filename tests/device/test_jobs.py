@@ -7,11 +7,22 @@ import threading
 import pytest
 
 from gdws_agent.clocks import ClockState
-from gdws_agent.errors import ClocksUnavailable, JobNotFound, ModelInUse, ModelNotFound, StorageFull
+from gdws_agent.errors import (
+    ClocksUnavailable,
+    IdempotencyKeyReused,
+    JobNotFound,
+    LeaseNotHeld,
+    ModelInUse,
+    ModelNotFound,
+    QueueFull,
+    StorageFull,
+)
 from gdws_agent.jobrun import Workshop
 from gdws_agent.jobs import WAITING_FOR_DISK, JobQueue
 from gdws_agent.library import check_bundle
 from gdws_agent.probes import Probes
+from gdws_agent.store import Ticket
+from gdws_contract.queueing import LeaseRequest, Limits
 from support.agents import (
     PATIENCE_S,
     FakeWorker,
@@ -381,6 +392,213 @@ def test_below_the_limit_the_group_is_tried_again(bench):
         assert set(states(until_final(jobs, job_id)).values()) == {"done"}
 
 
+def test_a_job_that_brings_down_the_agent_in_group_after_group_ends_as_interrupted(bench):
+    job_id = cut_off(bench, [cell("dense", "failed")], times=2)
+    bench.worker.set_actions({"dense@8": "hang"})
+    with bench.agent(max_interruptions=2) as service:
+        store = service.jobs._store
+        with started(service.jobs):  # gives up the first group, and dies in the second
+            bench.worker.wait_until_reached()
+        store.begin_next()
+        store.count_interruptions()
+    with bench.agent(max_interruptions=2) as service, started(service.jobs) as jobs:
+        job = until_final(jobs, job_id)
+
+    assert (job.state, job.error.code) == ("interrupted", "agent-died")
+    assert "each of two groups" in job.error.detail
+    assert codes(job) == {"a@1": "agent-died", "b@1": "agent-died"}
+    assert len(job.cells) == 3
+
+
+# Whose turn it is
+
+
+def test_jobs_of_a_higher_priority_go_first(bench):
+    with bench.agent() as service:
+        ids = {priority: service.jobs.submit(bench.request(priority=priority)).id for priority in (0, -3, 5, 1)}
+        shown = {priority: service.jobs.job(job_id) for priority, job_id in ids.items()}
+        with started(service.jobs) as jobs:
+            for job_id in ids.values():
+                until_final(jobs, job_id)
+
+    assert [order["job_id"] for order in bench.worker.orders()] == [ids[p] for p in (5, 1, 0, -3)]
+    assert {priority: job.queue_position for priority, job in shown.items()} == {5: 0, 1: 1, 0: 2, -3: 3}
+
+
+def test_a_job_that_waits_knows_its_place_and_when_it_comes_to_its_turn(bench):
+    with bench.agent() as service:
+        first, second = (service.jobs.submit(bench.request()) for _ in range(2))
+        listed = {job.id: job for job in service.jobs.jobs(10)}
+        queue = service.queue(1)
+
+    assert (first.queue_position, first.estimate.starts_in_s) == (0, 0)
+    assert second.queue_position == 1
+    assert second.estimate.starts_in_s == first.estimate.ends_in_s > 0
+    assert listed == {first.id: first, second.id: second}
+    assert ([job.id for job in queue.queued], queue.queued_total, queue.running) == ([first.id], 2, None)
+
+
+def test_a_running_job_knows_when_it_will_have_ended(bench):
+    bench.worker.set_actions({"a@8": "hang"})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job_id = jobs.submit(bench.request(batch_sizes=[1, 8])).id
+        waiting_id = jobs.submit(bench.request()).id
+        bench.worker.wait_until_reached()
+        running, waiting = jobs.job(job_id), jobs.job(waiting_id)
+        queue = service.queue(10)
+
+    assert running.estimate.ends_in_s is not None
+    assert running.run_s > 0
+    assert (running.queue_position, waiting.queue_position) == (None, 0)
+    assert waiting.estimate.starts_in_s == pytest.approx(running.estimate.ends_in_s, abs=1)
+    assert (queue.running.id, len(queue.running.cells)) == (job_id, 3)
+
+
+def test_past_the_limit_jobs_are_refused_and_told_when_to_come_again(bench):
+    with bench.agent(max_queued_jobs=2) as service:
+        first, _ = (service.jobs.submit(bench.request()) for _ in range(2))
+        with pytest.raises(QueueFull) as caught:
+            service.jobs.submit(bench.request())
+        service.jobs.cancel(first.id)
+        service.jobs.submit(bench.request())
+
+    assert caught.value.retry_after_s >= 1
+    assert "--max-queued-jobs" in caught.value.hint
+
+
+def test_a_request_that_is_sent_again_is_the_same_job(bench):
+    ticket = Ticket(key="k", digest="d")
+    with bench.agent(max_queued_jobs=1) as service:
+        first = service.jobs.submit(bench.request(), ticket)
+        again = service.jobs.submit(bench.request(), ticket)
+        with pytest.raises(IdempotencyKeyReused, match=first.id):
+            service.jobs.submit(bench.request(), Ticket(key="k", digest="other"))
+        assert len(service.jobs.jobs(10)) == 1
+
+    assert again == first
+
+
+# Leases
+
+
+def test_while_the_device_is_held_only_the_holders_jobs_are_begun(bench):
+    with bench.agent() as service:
+        others = service.jobs.submit(bench.request())
+        lease = service.leases.take(LeaseRequest(holder="ada"))
+        own = service.jobs.submit(bench.request(), Ticket(lease_id=lease.id))
+        waiting = service.jobs.job(others.id)
+        with started(service.jobs) as jobs:
+            until_final(jobs, own.id)
+            assert jobs.job(others.id).state == "queued"
+            service.leases.release(lease.id)
+            assert until_final(jobs, others.id).state == "done"
+
+    assert [order["job_id"] for order in bench.worker.orders()] == [own.id, others.id]
+    assert (own.lease_holder, own.queue_position, own.waits_for_lease) == ("ada", 0, False)
+    assert (waiting.lease_holder, waiting.queue_position, waiting.waits_for_lease) == (None, 1, True)
+    assert waiting.estimate.starts_in_s is None
+
+
+def test_when_a_lease_ends_by_itself_the_queue_goes_on(bench):
+    with bench.agent() as service, started(service.jobs) as jobs:
+        service.leases.take(LeaseRequest(holder="ada", ttl_s=1))
+        assert until_final(jobs, jobs.submit(bench.request()).id).state == "done"
+
+
+def test_a_job_under_a_lease_that_is_not_in_force_is_refused(bench):
+    with bench.agent() as service, pytest.raises(LeaseNotHeld):
+        service.jobs.submit(bench.request(), Ticket(lease_id="nope"))
+
+
+def test_a_lease_outlives_its_agent(bench):
+    with bench.agent() as service:
+        lease = service.leases.take(LeaseRequest(holder="ada"))
+        others = service.jobs.submit(bench.request())
+    with bench.agent() as service, started(service.jobs) as jobs:
+        until_final(jobs, jobs.submit(bench.request(), Ticket(lease_id=lease.id)).id)
+        assert jobs.job(others.id).state == "queued"
+
+
+# Limits
+
+
+def test_a_job_whose_time_is_up_keeps_what_it_has_and_says_so_of_the_rest(bench):
+    bench.worker.set_actions({"a@8": "hang"})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        request = bench.request(batch_sizes=[1, 8, 16], limits=Limits(time_s=1.0))
+        job = until_final(jobs, jobs.submit(request).id)
+        after = until_final(jobs, jobs.submit(bench.request()).id)
+
+    assert (job.state, job.error.code) == ("failed", "time-limit-exceeded")
+    assert [states(job)[f"{variant}@1"] for variant in THREE] == ["done"] * 3
+    assert set(codes(job).values()) == {"time-limit-exceeded"}
+    assert len(job.cells) == 9
+    assert "limits.time_s" in job.error.hint
+    assert after.state == "done"
+
+
+def test_the_time_of_a_job_goes_on_where_it_was_after_a_restart(bench):
+    with bench.agent() as service:
+        job_id = service.jobs.submit(bench.request(batch_sizes=[1, 8], limits=Limits(time_s=100.0))).id
+        service.jobs._store.begin_next()
+        service.jobs._store.add_cell(job_id, cell(), run_s=100.0)
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job = until_final(jobs, job_id)
+
+    assert (job.state, job.error.code) == ("failed", "time-limit-exceeded")
+    assert states(job)["dense@1"] == "done"
+
+
+def test_a_cell_that_takes_too_much_memory_is_failed_and_the_others_are_measured(bench):
+    bench.worker.set_actions({"a": "hoard"})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        job = until_final(jobs, jobs.submit(bench.request(limits=Limits(memory_mib=48))).id)
+
+    assert codes(job) == {"a@1": "memory-limit-exceeded"}
+    assert states(job) == {"a@1": "failed", "dense@1": "done", "b@1": "done"}
+    assert "48 MiB" in job.cells[0].error.detail
+
+
+# What happens, told
+
+
+def test_whoever_subscribed_hears_what_happens_to_a_job_in_order(bench):
+    heard = []
+    with bench.agent() as service:
+        service.jobs.changes.subscribe(heard.append)
+        with started(service.jobs) as jobs:
+            job_id = until_final(jobs, jobs.submit(bench.request()).id).id
+            eventually(lambda: heard[-1].state == "done")
+        cancelled = service.jobs.submit(bench.request()).id
+        service.jobs.cancel(cancelled)
+
+    assert [change.state for change in heard if change.state] == ["queued", "running", "done", "queued", "cancelled"]
+    assert [change.cell.key.variant for change in heard if change.cell is not None] == THREE
+    assert {change.job_id for change in heard} == {job_id, cancelled}
+    assert [change.progress["stage"] for change in heard if change.progress][-1] == "measure"
+
+
+# What need not be kept
+
+
+def test_the_queue_tidies_up_while_nothing_is_measured(bench, caplog):
+    tidied = threading.Event()
+    with bench.agent() as service:
+        jobs = service.jobs
+
+        def tidy():
+            assert jobs.running_id() is None
+            tidied.set()
+            raise StorageFull("full")
+
+        jobs._tidy = tidy
+        with started(jobs):
+            assert until_final(jobs, jobs.submit(bench.request()).id).state == "done"
+
+    assert tidied.is_set()
+    assert "not removed: full" in caplog.text
+
+
 # Power modes and clocks
 
 FOUND = ClockState(power_mode="MODE_15W", jetson_clocks=False)
@@ -633,7 +851,7 @@ def test_watchers_are_let_go_when_the_agent_stops(bench):
             early.result(timeout=0)
         with service.jobs.watch(job_id) as late:
             late.result(timeout=0)
-        assert service.jobs._watchers == {}
+        assert service.jobs.count_watchers(job_id) == 0
 
 
 def test_a_watcher_that_gave_up_harms_nobody(bench):
@@ -677,7 +895,7 @@ def failing(bench):
             clocks=clocks_of(Board(), bench.folder / "clocks.json"),
             simulated=lambda: False,
         )
-        yield JobQueue(store, service.library.path, workshop, retry_s=0.01), store
+        yield JobQueue(store, service.library.path, workshop, service.leases, retry_s=0.01), store
 
 
 @pytest.mark.parametrize("method", ["add_cell", "finish", "begin_next", "interruptions"])

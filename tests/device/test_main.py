@@ -162,6 +162,54 @@ def test_a_signal_stops_it_well(data, number):
     assert "Traceback" not in agent.log.read_text()
 
 
+def test_on_another_address_it_makes_tokens_prints_them_once_and_asks_for_them(data):
+    printed = []
+    for _ in range(2):
+        with running_agent(data, None, "--host", "0.0.0.0", "--log-format", "json") as agent:
+            port = agent.url.rsplit(":", 1)[1]
+            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, trust_env=False)
+            with client:
+                token = (data / "token").read_text().strip()
+                bearer = {"authorization": f"Bearer {token}"}
+                assert client.get("/healthz").json() == {"status": "ok"}
+                assert client.get("/device").status_code == 401
+                assert client.get("/device", headers=bearer).status_code == 200
+                assert client.get("/metrics", params={"token": token}, headers=bearer).status_code == 200
+            printed.append(agent.log.read_text().count(token))
+    assert printed == [1, 1], "the log holds both starts"
+
+
+def test_a_token_that_is_given_is_asked_for_and_not_inherited_by_the_worker(data, bundle, tmp_path):
+    worker = FakeWorker(tmp_path / "worker", {"dense": "hang"})
+    token = "a-token-that-was-given"
+    with running_agent(data, worker, environment={"GDWS_AGENT_TOKEN": token}) as agent:
+        assert agent.client.get("/device").status_code == 401
+        agent.client.headers["authorization"] = f"Bearer {token}"
+        submit(agent, bundle)
+        worker.wait_until_reached()
+        (measuring,) = psutil.Process(agent.process.pid).children()
+        assert "GDWS_AGENT_TOKEN" not in measuring.environ()
+        assert token not in agent.log.read_text()
+    assert not (data / "token").exists()
+
+
+def test_a_token_that_is_none_is_told_in_one_line(capsys, data, monkeypatch):
+    monkeypatch.setenv("GDWS_AGENT_TOKEN", "too short")
+    code, said = failure(capsys, "--port", "0", "--data-dir", str(data))
+    assert (code, "GDWS_AGENT_TOKEN holds no usable token" in said, "too short" in said) == (2, True, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_what_measures_keeps_its_priority_and_what_serves_gives_way(data, bundle, worker):
+    worker.set_actions({"dense": "hang"})
+    with running_agent(data, worker) as agent:
+        submit(agent, bundle)
+        worker.wait_until_reached()
+        process = psutil.Process(agent.process.pid)
+        (measuring,) = process.children()
+        assert process.nice() > measuring.nice() == os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def test_it_ends_with_its_parent(data):
     with running_agent(data, None, "--exit-with-parent") as agent:
         agent.get("/healthz")
@@ -243,7 +291,7 @@ def test_an_upload_that_is_cut_off_leaves_nothing_behind(data, bundle):
             eventually(lambda: os.listdir(str(data / "uploads")) != [])
         eventually(lambda: os.listdir(str(data / "uploads")) == [])
 
-        assert agent.get("/models") == {"models": []}
+        assert agent.get("/models")["models"] == []
         assert os.listdir(str(data / "models")) == []
     assert "Traceback" not in agent.log.read_text()
 

@@ -14,7 +14,8 @@ from gdws_agent.errors import (
     StoreUnsupported,
     make_problem,
 )
-from gdws_agent.store import SCHEMA_VERSION, Store
+from gdws_agent.schema import SCHEMA_VERSION
+from gdws_agent.store import Store
 from gdws_contract.archive import open_bundle
 from gdws_contract.rest import ModelInfo
 from support.agents import cell, resolved, states
@@ -46,6 +47,10 @@ def info(model_id=MODEL, created_at="2024-01-01T00:00:00.000Z"):
     return ModelInfo(
         id=model_id, name="tiny", size_bytes=9, created_at=created_at, baseline="dense", variants=["dense", "gdws"]
     )
+
+
+def waiting_ids(store):
+    return [waiting.id for waiting in store.waiting()]
 
 
 def reopened(store, path):
@@ -102,7 +107,8 @@ def test_a_new_job_waits_with_all_its_cells_to_do(store):
 
     job = store.add_job(request)
 
-    assert (job.state, job.request, job.queue_position) == ("queued", request, 0)
+    assert (job.state, job.request) == ("queued", request)
+    assert [waiting.id for waiting in store.waiting()] == [job.id]
     assert (job.progress.cells_total, job.progress.cells_finished, job.cells) == (4, 0, [])
     assert (job.started_at, job.finished_at, job.error) == (None, None, None)
 
@@ -110,7 +116,7 @@ def test_a_new_job_waits_with_all_its_cells_to_do(store):
 def test_no_job_without_its_bundle(store):
     with pytest.raises(ModelNotFound):
         store.add_job(resolved("b" * 64))
-    assert store.jobs(10) == []
+    assert store.jobs(10).jobs == []
 
 
 def test_an_unknown_job_is_named(store):
@@ -120,14 +126,14 @@ def test_an_unknown_job_is_named(store):
 
 def test_jobs_leave_the_queue_oldest_first(store):
     first, second, third = (store.add_job(resolved(MODEL)) for _ in range(3))
-    assert [store.job(job.id).queue_position for job in (first, second, third)] == [0, 1, 2]
+    assert waiting_ids(store) == [first.id, second.id, third.id]
 
     begun = store.begin_next()
 
     assert begun is not None
-    assert (begun.id, begun.state, begun.queue_position) == (first.id, "running", None)
+    assert (begun.id, begun.state) == (first.id, "running")
     assert begun.started_at is not None
-    assert [store.job(job.id).queue_position for job in (second, third)] == [0, 1]
+    assert waiting_ids(store) == [second.id, third.id]
     assert store.count_queued() == 2
 
 
@@ -150,8 +156,7 @@ def test_a_job_put_back_keeps_its_place_and_its_cells(store):
 
     store.requeue(first.id)
 
-    assert store.job(first.id).queue_position == 0
-    assert store.job(second.id).queue_position == 1
+    assert waiting_ids(store) == [first.id, second.id]
     assert states(store.begin_next()) == {"dense@1": "done"}
 
 
@@ -185,10 +190,10 @@ def test_jobs_are_listed_newest_first_without_cells(store):
     store.begin_next()
     store.add_cell(jobs[0].id, cell())
 
-    listed = store.jobs(2)
+    listed = store.jobs(2).jobs
 
     assert [job.id for job in listed] == [jobs[2].id, jobs[1].id]
-    oldest = store.jobs(10)[-1]
+    oldest = store.jobs(10).jobs[-1]
     assert (oldest.cells, oldest.progress.cells_finished) == ([], 1)
 
 
@@ -280,8 +285,9 @@ def test_a_folder_that_is_not_there_is_a_storage_failure(tmp_path):
 
 def test_a_full_disk_is_named_and_nothing_is_changed(store, path):
     job = store.add_job(resolved(MODEL))
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with store.database.writing() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def fill():
         for batch_size in range(1, 1000):
@@ -293,7 +299,8 @@ def test_a_full_disk_is_named_and_nothing_is_changed(store, path):
     kept = store.job(job.id).cells
 
     assert 0 < len(kept) < 999
-    store._connection.execute("PRAGMA max_page_count = 100000")
+    with store.database.writing() as connection:
+        connection.execute("PRAGMA max_page_count = 100000")
     store.add_cell(job.id, cell(batch_size=60_000))
     assert len(store.job(job.id).cells) == len(kept) + 1
 
@@ -317,4 +324,4 @@ def test_threads_share_the_store(store):
         thread.join()
 
     assert errors == []
-    assert len(store.jobs(1000)) == 80
+    assert len(store.jobs(1000).jobs) == 80

@@ -10,14 +10,16 @@ import pytest
 
 from support.agent_process import running_agent
 from support.bundles import tiny_bundle
-from support.readme import README, run_curl_lines
+from support.readme import README, TOKEN_OPTION, run_curl_lines
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_every_curl_line_works_in_order_on_a_fresh_agent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("token", [None, "a-token-for-the-tests-of-README"])
+def test_every_curl_line_works_in_order_on_a_fresh_agent(tmp_path: Path, token: str | None) -> None:
     bundle = tiny_bundle(tmp_path / "tiny.gdws")
-    with running_agent(tmp_path / "agent-data") as agent:
-        answers = run_curl_lines(agent.url, bundle, tmp_path)
+    environment = {} if token is None else {"GDWS_AGENT_TOKEN": token}
+    with running_agent(tmp_path / "agent-data", environment=environment) as agent:
+        answers = run_curl_lines(agent.url, bundle, tmp_path, token)
 
     assert len(answers) >= 6
     health, device, stored, models, job, jobs = answers[:6]
@@ -27,6 +29,10 @@ def test_every_curl_line_works_in_order_on_a_fresh_agent(tmp_path: Path) -> None
     assert job["state"] == "done"
     assert all(cell["latency"]["median_ms"] > 0 for cell in job["cells"])
     assert [each["id"] for each in jobs["jobs"]] == [job["id"]]
+
+
+def test_it_tells_how_to_send_a_token() -> None:
+    assert TOKEN_OPTION in README.read_text()
 
 
 def test_every_local_link_and_picture_exists() -> None:

@@ -7,9 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -21,25 +21,36 @@ _LAUNCH = (
 )
 
 
+def launch(
+    data_dir: Path,
+    worker: FakeWorker | None,
+    options: Sequence[str],
+    log: IO[bytes],
+    environment: Mapping[str, str] = {},
+) -> subprocess.Popen[bytes]:
+    """Start the process without waiting for it; its standard error goes to ``log``."""
+    command = json.dumps(None if worker is None else worker.command)
+    return subprocess.Popen(
+        [sys.executable, "-c", _LAUNCH, command, "--port=0", f"--data-dir={data_dir}", "--announce", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("GDWS_AGENT_")},
+            **environment,
+        },
+    )
+
+
 class AgentProcess:
     """The process, a client for it, and what it wrote to standard error."""
 
     def __init__(
         self, data_dir: Path, worker: FakeWorker | None = None, *options: str, environment: Mapping[str, str] = {}
     ) -> None:
-        command = json.dumps(None if worker is None else worker.command)
         self.log = data_dir.with_name(data_dir.name + ".log")
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _LAUNCH, command, "--port=0", f"--data-dir={data_dir}", "--announce", *options],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={
-                    **{name: value for name, value in os.environ.items() if not name.startswith("GDWS_AGENT_")},
-                    **environment,
-                },
-            )
+            self.process = launch(data_dir, worker, options, log, environment)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.log.read_text()

@@ -27,7 +27,9 @@ PATIENCE_S = 60
 class FakeWorker:
     """A worker command whose behaviour is told by variant; see ``fake_worker.py`` for the actions."""
 
-    def __init__(self, folder: Path, actions: dict[str, str] | None = None, baseline: str = "dense") -> None:
+    def __init__(
+        self, folder: Path, actions: dict[str, str] | None = None, baseline: str = "dense", *, stamp: bool = False
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "script.json"
         self._log = folder / "orders.jsonl"
@@ -35,6 +37,7 @@ class FakeWorker:
         self.child_file = folder / "child"
         os.mkfifo(str(self._fifo))
         self._baseline = baseline
+        self._stamp = stamp
         self.command = [sys.executable, "-I", "-S", str(_SCRIPT), str(self._path)]
         self.set_actions(actions or {})
 
@@ -46,6 +49,7 @@ class FakeWorker:
             "child": str(self.child_file),
             "baseline": self._baseline,
             "actions": actions,
+            "stamp": self._stamp,
         }
         self._path.write_text(json.dumps(script))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gdws_contract import engines, manifest, measures, problems, profiles, rest, thermal
+from gdws_contract import engines, manifest, measures, problems, profiles, queueing, rest, thermal
 
 ID = "0123456789abcdef" * 4
 NOW = "2026-01-02T03:04:05Z"
@@ -174,6 +174,10 @@ CELL = rest.Cell(
     error=PROBLEM,
     environment={"onnxruntime": "1.16.3", "threads": 2},
 )
+LIMITS = queueing.Limits(time_s=3_600.0, memory_mib=2_048)
+ESTIMATE = queueing.Estimate(starts_in_s=0.0, ends_in_s=60.0)
+LEASE_INFO = queueing.LeaseInfo(holder="ci, branch main", note="nightly", since=NOW, ttl_s=600.0, expires_in_s=590.0)
+NOTICE = queueing.Notice(code="database-set-aside", detail="the database was damaged", hint="look at it")
 REQUEST = rest.BenchmarkRequest(
     model_id=ID,
     variants=["dense", "gdws"],
@@ -186,6 +190,8 @@ REQUEST = rest.BenchmarkRequest(
     profile=PROFILE_OPTIONS,
     protocol=rest.Protocol(threads=2, seed=3),
     label="an example",
+    priority=2,
+    limits=LIMITS,
 )
 JOB = rest.Job(
     id="job-1",
@@ -195,6 +201,10 @@ JOB = rest.Job(
     started_at=NOW,
     finished_at=NOW,
     queue_position=0,
+    estimate=ESTIMATE,
+    lease_holder="ci, branch main",
+    waits_for_lease=True,
+    run_s=12.5,
     progress=rest.Progress(cells_total=4, cells_finished=1, stage="measure", cell=KEY, round=1, rounds=10),
     cells=[CELL],
     error=PROBLEM,
@@ -210,6 +220,7 @@ AVAILABILITY = rest.Availability(
 DEVICE = rest.DeviceInfo(
     agent_version="0.1.0",
     api_version=1,
+    api_revision=1,
     board="AGX Xavier",
     l4t="35.4.1",
     hostname="xavier",
@@ -225,6 +236,7 @@ DEVICE = rest.DeviceInfo(
     simulated=True,
     backends=[AVAILABILITY],
     power_sensors=[AVAILABILITY],
+    notices=[NOTICE],
 )
 MODEL = rest.ModelInfo(
     id=ID, name="example", size_bytes=1000, created_at=NOW, baseline="dense", variants=["dense"], manifest=MANIFEST
@@ -232,9 +244,21 @@ MODEL = rest.ModelInfo(
 
 EXAMPLES: list[BaseModel] = [
     rest.BenchmarkResult(schema_version=1, job=JOB, device=DEVICE, manifest=MANIFEST, saved_at=NOW, partial=True),
-    rest.Health(status="ok", agent_version="0.1.0", api_version=1, queued_jobs=0, running_job="job-1"),
-    rest.ModelList(models=[MODEL]),
-    rest.JobList(jobs=[JOB]),
+    rest.Health(
+        status="ok",
+        agent_version="0.1.0",
+        api_version=1,
+        api_revision=1,
+        queued_jobs=0,
+        running_job="job-1",
+        notices=[NOTICE],
+    ),
+    rest.ModelList(models=[MODEL], next_cursor="7"),
+    rest.JobList(jobs=[JOB], next_cursor="7"),
+    rest.Queue(running=JOB, queued=[JOB], queued_total=1, queued_limit=100, lease=LEASE_INFO),
+    queueing.LeaseRequest(holder="ci, branch main", ttl_s=60.0, note="nightly"),
+    queueing.LeaseState(lease=LEASE_INFO),
+    queueing.Lease(id="lease-1", **LEASE_INFO.model_dump()),
     profiles.ProfileRequest(
         model_id=ID,
         variant="gdws",
@@ -245,6 +269,8 @@ EXAMPLES: list[BaseModel] = [
         engine=ENGINE,
         threads=2,
         label="an example",
+        priority=2,
+        limits=LIMITS,
     ),
 ]
 

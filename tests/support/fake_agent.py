@@ -79,6 +79,8 @@ class FakeAgent:
             answer(handler, 200, device())
         elif handler.path.startswith("/models/"):
             answer(handler, 404, Problem(type="urn:gdws:problem:model-not-found", title="No such model", status=404))
+        elif handler.path.endswith("/events"):  # as an agent of an earlier release
+            answer(handler, 404, Problem(type="urn:gdws:problem:not-found", title="Not found", status=404))
         elif self._looks < len(self.stands) or self.then == "stay":
             state, cells = self.stands[min(self._looks, len(self.stands) - 1)]
             self._looks += 1

@@ -6,7 +6,8 @@ The script is a JSON file::
 
 An action is looked up by ``variant@batch``, then by ``variant``; without one the variant is measured. Each order
 is appended to ``log``. An action that waits first writes a byte to ``fifo``, so that a test can wait for it without
-sleeping; it ends when the agent closes the worker's input.
+sleeping; it ends when the agent closes the worker's input. With ``"stamp": true`` each cell says when it was measured,
+so that one which was measured again differs.
 
 Run it in an interpreter without site-packages: a start then takes 20 ms.
 """
@@ -18,6 +19,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 
 def main():
@@ -103,6 +105,10 @@ class Worker:
     def hang(self, variant):
         self.wait()
 
+    def hoard(self, variant):
+        self.hoarded = bytearray(64 * 2**20)
+        self.wait()
+
     def hang_deaf(self, variant):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.wait()
@@ -135,6 +141,8 @@ class Worker:
     def measured(self, variant):
         latency = {"scope": "fake", "count": 200, "min_ms": 1.0, "mean_ms": 2.0, "median_ms": 2.0, "max_ms": 3.0}
         cell = {"key": self.key(variant), "state": "done", "latency": latency, "fps": 500.0}
+        if self.script.get("stamp"):
+            cell["environment"] = {"measured_ns": time.monotonic_ns()}
         cell["power_mode"], cell["jetson_clocks"] = self.order["power_mode_name"], self.order["jetson_clocks"]
         baseline = self.script.get("baseline", "dense")
         if variant != baseline and baseline in self.order["variants"]:

@@ -105,7 +105,9 @@ def run_tests(engine: Engine, packages: Path, arguments: list[str]) -> int:
     ]
     command += ["--env", "PYTHONPATH=/packages:/src/device", "--env", "OMP_NUM_THREADS=1", "--workdir", "/src", IMAGE]
     command += ["python3", "-m", "pytest", "-p", "no:cacheprovider", "-k", f"not ({' or '.join(SHOWS_EMULATOR)})"]
-    command += arguments or ["tests/contract", "tests/device"]
+    command += arguments
+    if all(argument.startswith("-") for argument in arguments):
+        command += ["tests/contract", "tests/device"]
     say("         python3 -m pytest, under arm64")
     return subprocess.run(command, env=engine.process_environment()).returncode
 

@@ -29,6 +29,8 @@ DEFAULT_PROTOCOL: Mapping[str, float] = {}
 LONG_PROTOCOL = {"min_duration_ms": 12_000, "rounds": 4, "warmup_ms": 50}
 QUICK_PROTOCOL = {"min_duration_ms": 500, "min_iterations": 100, "rounds": 2, "warmup_ms": 50}
 
+TOKEN = "a-token-for-tests-of-images"
+
 #: The group of jtop's socket on the stand-in for a Jetson: a number that no image knows.
 SOCKET_GROUP = "4242"
 
@@ -60,11 +62,11 @@ class Project:
     def up(self, profile: str, service: str, **variables: str) -> Iterator[Agent]:
         """Bring ``profile`` up, yield its agent, and take it down with its volumes."""
         port = _free_port()
-        settings = {"GDWS_PORT": str(port), **variables}
+        settings = {"GDWS_PORT": str(port), "GDWS_AGENT_TOKEN": TOKEN, **variables}
         try:
             with Step(f"up, profile {profile}"):
                 self.compose(profile, "up", "--detach", "--no-build", variables=settings)
-                agent = Agent(self, profile, service, settings, Rest(f"http://127.0.0.1:{port}"))
+                agent = Agent(self, profile, service, settings, Rest(f"http://127.0.0.1:{port}", TOKEN))
                 try:
                     agent.rest.wait_until_up()
                 except Failed as error:
@@ -124,6 +126,9 @@ def check_cpu(project: Project, bundle: Path) -> None:
     with project.up("cpu", "agent-cpu") as agent:
         agent.expect_in_log("[ok] backend onnxruntime", "[note] board: not a Jetson")
         _expect_unprivileged(agent)
+        with Step("the read-only token is made and printed, and nobody without a token is let in"):
+            agent.expect_in_log("made access tokens", "read-only (GET)")
+            _expect_closed(agent.rest.address)
         with Step("the lines of README's REST interface"):
             _try_readme(agent, bundle)
         with Step("measure a bundle"):
@@ -221,12 +226,24 @@ def _expect_told(output: str, *lines: str) -> None:
         _expect(line in output, f"the start-up check does not say {line!r}:\n{output}")
 
 
+def _expect_closed(address: str) -> None:
+    """Check that an agent answers without a token only that it lives."""
+    stranger = Rest(address, "")
+    _expect(stranger.get("/healthz") == {"status": "ok"}, "GET /healthz tells strangers more than that it lives")
+    try:
+        stranger.get("/device")
+    except Failed as refusal:
+        _expect("401" in str(refusal), f"refused for another reason: {refusal}")
+        return
+    raise Failed("GET /device answers without a token")
+
+
 def _try_readme(agent: Agent, bundle: Path) -> None:
     """Run README's lines against ``agent``, which knows no bundle yet."""
     if shutil.which("curl") is None:
         raise Skipped("README's lines need curl, which is not installed")
     try:
-        answers = run_curl_lines(agent.rest.address, bundle, agent.project.work / "readme")
+        answers = run_curl_lines(agent.rest.address, bundle, agent.project.work / "readme", agent.rest.token)
     except LineFailed as error:
         raise Failed(str(error)) from error
     _expect(len(answers) == len(curl_lines()) >= 6, f"README has {len(answers)} lines in place of 6 or more")

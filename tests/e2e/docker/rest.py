@@ -16,9 +16,11 @@ from console import Failed
 class Rest:
     """The agent at ``address``; no proxy comes between."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, token: str) -> None:
         self.address = address
+        self.token = token
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener.addheaders = [("Authorization", f"Bearer {token}")]
 
     def get(self, path: str, timeout_s: float = 30.0) -> Any:
         """Return the answer of ``GET path``."""

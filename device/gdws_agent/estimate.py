@@ -1,0 +1,97 @@
+"""How long jobs take: what their protocol plans, corrected by what was seen. Pure functions.
+
+Loading, building and checking parity take as long as they take, so a plan is only as good as the last jobs show it
+to be: ``pace`` is the time that was needed over the time that was planned.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, NamedTuple, Optional
+
+from gdws_contract.queueing import Estimate
+from gdws_contract.rest import BenchmarkRequest
+
+from .groups import plan_groups
+
+#: What a cell and a group take besides the times of the protocol: build and parity; start of a worker, loading.
+_CELL_EXTRA_S = 1.0
+_GROUP_EXTRA_S = 1.0
+#: Bounds of what a pace is believed to be.
+_SLOWEST, _FASTEST = 100.0, 0.001
+
+
+class Waiting(NamedTuple):
+    """A job in the queue; ``lease_id`` is that under which it was sent."""
+
+    id: str
+    planned_s: float
+    lease_id: Optional[str] = None
+
+
+class Turn(NamedTuple):
+    """When a job in the queue comes to its turn; ``position`` 0 is next. A job that waits for a lease has no times."""
+
+    position: int
+    waits_for_lease: bool
+    starts_in_s: Optional[float]
+    ends_in_s: Optional[float]
+
+    @property
+    def estimate(self) -> Estimate:
+        """The times as they are told."""
+        if self.starts_in_s is None or self.ends_in_s is None:
+            return Estimate()
+        return Estimate(starts_in_s=round(self.starts_in_s, 1), ends_in_s=round(self.ends_in_s, 1))
+
+
+def planned_s(request: BenchmarkRequest) -> float:
+    """Return the time that a resolved ``request`` plans to take, in seconds."""
+    groups = list(plan_groups(request))
+    builds = sum(len(group.variants) for group in groups) * request.engine.builds
+    return shortest_s(request) + builds * _CELL_EXTRA_S + len(groups) * _GROUP_EXTRA_S
+
+
+def shortest_s(request: BenchmarkRequest) -> float:
+    """Return the time that the protocol of a resolved ``request`` takes at least, in seconds."""
+    if request.profile is not None:
+        return 0.0
+    p = request.protocol
+    cell_ms = p.warmup_ms + p.min_duration_ms + p.sustained_ms
+    return sum(p.idle_ms + len(group.variants) * cell_ms for group in plan_groups(request)) / 1_000
+
+
+def bounded_pace(run_s: float, planned_for_it_s: float) -> float:
+    """Return the pace of what took ``run_s``; 1 where nothing was planned or seen."""
+    if run_s <= 0 or planned_for_it_s <= 0:
+        return 1.0
+    return min(_SLOWEST, max(_FASTEST, run_s / planned_for_it_s))
+
+
+def remaining_s(planned: float, share_done: float, run_s: float, since_last_cell_s: float, pace: float) -> float:
+    """Return how long a running job will still take.
+
+    ``run_s`` is the time of the cells that have ended, ``share_done`` their share of all, ``since_last_cell_s`` the
+    time since. Before its first cell the job is judged by the ``pace`` of others.
+    """
+    if share_done > 0:
+        pace = bounded_pace(run_s, planned * share_done)
+    return max(0.0, planned * (1 - share_done) * pace - since_last_cell_s)
+
+
+def turns(waiting: Iterable[Waiting], running_s: float, pace: float, lease_id: Optional[str]) -> Dict[str, Turn]:
+    """Return {job id: turn} of the jobs that wait, given in the order in which they would be measured.
+
+    ``running_s`` is what the running job still takes. While a lease is in force the jobs that were sent under it go
+    first, and when the others come to their turn is not known.
+    """
+    ordered = list(waiting)
+    if lease_id is not None:
+        ordered.sort(key=lambda each: each.lease_id != lease_id)
+    found: Dict[str, Turn] = {}
+    begins_s = running_s
+    for position, each in enumerate(ordered):
+        held = lease_id is not None and each.lease_id != lease_id
+        ends_s = begins_s + each.planned_s * pace
+        found[each.id] = Turn(position, held, None if held else begins_s, None if held else ends_s)
+        begins_s = ends_s
+    return found
