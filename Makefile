@@ -1,7 +1,8 @@
 # make demo         the whole way on real images: convert, evaluate, pack, benchmark, report
 # make test         every test: here, under each JetPack's Python, against real jtop services
 # make test-docker  the images and docker-compose.yml, on a Docker engine
-# make check        lint, types, import rules
+# make check        lint, types, import rules, known vulnerabilities of what is pinned
+# make fuzz         5,000 requests to the agent, a million bundles to their reader
 # make bench        regenerate the tables under benchmarks/
 #
 # Each target sets up what it needs: virtual environments in .venv* with pinned versions,
@@ -39,7 +40,7 @@ JTOP_VENVS := $(JTOP_VERSIONS:%=.venv-jtop-%/.ready)
 PIP := -m pip --disable-pip-version-check install --quiet
 
 TEST_PYTHONS := test-py38 test-py310 test-py312
-.PHONY: help demo test test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check bench clean
+.PHONY: help demo test test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check audit fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -80,12 +81,20 @@ test-docker: $(VENV) ## Build the images on stand-in bases and measure through e
 test-arm64: $(VENV) ## Run the agent's tests in an emulated arm64 container (half an hour)
 	.venv/bin/python tests/e2e/docker/arm64.py
 
-check: $(VENV) ## Lint, types and import rules
+check: $(VENV) ## Lint, types, import rules and known vulnerabilities
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy host/gdws device/gdws_contract device/gdws_agent
 	.venv/bin/python tests/check_tensorrt_types.py
 	.venv/bin/lint-imports --no-cache
+	$(MAKE) --no-print-directory audit
+
+audit: .venv-audit/.ready ## Look for known vulnerabilities among the pinned versions
+	.venv-audit/bin/python tests/audit.py host/constraints.txt $(PINS38) $(PINS310) $(PINS312)
+
+fuzz: $(VENV) ## Send 5,000 requests and a million bundles that mean harm (half an hour)
+	.venv/bin/python tests/e2e/fuzz_api.py
+	.venv/bin/python tests/e2e/fuzz_bundles.py
 
 bench: $(VENV) ## Regenerate every table under benchmarks/
 	missed=""
@@ -95,7 +104,7 @@ bench: $(VENV) ## Regenerate every table under benchmarks/
 	if [ -n "$$missed" ]; then echo "missed their target:$$missed" >&2; exit 1; fi
 
 clean: ## Remove environments, caches and demo output
-	rm -rf .venv .venv3* .venv-jtop-* $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv3* .venv-audit .venv-jtop-* $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find host device tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/tensorrt-builder.txt tests/tensorrt-stubs.txt
@@ -114,6 +123,12 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 	"$(PYTHON$*)" -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP) --upgrade 'pip<25' 'setuptools<76'
 	$(@D)/bin/python $(PIP) -c $(PINS$*) -e 'device[onnxruntime,test]'
+	touch $@
+
+.venv-audit/.ready: tests/audit.txt
+	@echo "setting up $(@D) with $(PYTHON)"
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP) -r tests/audit.txt
 	touch $@
 
 # jetpack6.txt pins Python 3.10's newest, which serve later Pythons too.
