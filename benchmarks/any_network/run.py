@@ -69,8 +69,8 @@ def table(results: Mapping[str, Any]) -> str:
         "",
         f"{len(outcomes)} networks of {len(FAMILIES)} families of pytorchcv {results['pytorchcv']}, random weights,",
         "the smallest of a few image sizes that each takes. Converted at full rank (beta 0) and at mean rank 3,",
-        "exported, run in ONNX Runtime. Differences are relative to the largest logit: at full rank to the network before",
-        "conversion, in torch and in ONNX Runtime; at mean rank 3 between ONNX Runtime and torch.",
+        "exported, run in ONNX Runtime. Differences are relative to the largest logit: at full rank to the network",
+        "before conversion, in torch and in ONNX Runtime; at mean rank 3 between ONNX Runtime and torch.",
         "",
         f"**{len(same)} computed the same** within {TOLERANCE:g}; "
         f"{sum('refused' in found for found in outcomes)} were refused with a reason; "
