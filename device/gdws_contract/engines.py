@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Optional
 
 from pydantic import Field
+from typing_extensions import Literal
 
 from .base import NonNegative, Record
+
+BatchProfile = Literal["each", "all", "measured"]
 
 
 class EngineOptions(Record):
@@ -22,8 +25,10 @@ class EngineOptions(Record):
     workspace_mib: Optional[int] = Field(
         None, ge=1, le=1_048_576, description="Memory that a build may use for its scratch space; null: its default."
     )
-    dynamic_batch: bool = Field(
-        False, description="TensorRT: one engine for all batch sizes of the request instead of one for each."
+    batch_profile: BatchProfile = Field(
+        "each",
+        description="TensorRT: an engine for each batch size; one for all of the request; or, measured, both are built "
+        "and timed at each batch size, and the faster one is kept.",
     )
     cuda_graph: bool = Field(False, description="TensorRT: capture the inference once and replay it as a CUDA graph.")
     dla_core: Optional[int] = Field(

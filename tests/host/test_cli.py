@@ -199,8 +199,8 @@ def test_everything_that_a_jetson_can_be_asked_is_sent(bundle: Path, tmp_path: P
         gdws(
             "bench", bundle, "--device", agent.url, "--out", tmp_path / "r.json", "-q",
             "--power-mode", "MAXN", "--power-mode", "2", "--jetson-clocks", "--idle", 10, "--sustained", 300,
-            "--builds", 5, "--build-timeout", 60, "--optimization-level", 4, "--workspace", 512, "--dynamic-batch",
-            "--cuda-graph", "--dla-core", 1, "--no-gpu-fallback",
+            "--builds", 5, "--build-timeout", 60, "--optimization-level", 4, "--workspace", 512,
+            "--batch-profile", "all", "--cuda-graph", "--dla-core", 1, "--no-gpu-fallback",
         )  # fmt: skip
     (request,) = agent.requests
     assert request.power_modes == ["MAXN", 2]
@@ -211,7 +211,7 @@ def test_everything_that_a_jetson_can_be_asked_is_sent(bundle: Path, tmp_path: P
         build_timeout_s=60.0,
         optimization_level=4,
         workspace_mib=512,
-        dynamic_batch=True,
+        batch_profile="all",
         cuda_graph=True,
         dla_core=1,
         gpu_fallback=False,

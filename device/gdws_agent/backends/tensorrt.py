@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any, Optional
 
 from gdws_contract.rest import Availability
@@ -12,6 +13,7 @@ from .cuda_context import PrimaryContext, let_go
 from .errors import BackendUnavailable
 from .gpu import GPU_HINT, find_gpu
 from .packages import is_installed, version_of
+from .tensorrt_batch_choice import make_faster
 from .tensorrt_builder import check_release
 from .tensorrt_log import Log
 from .tensorrt_maker import Maker
@@ -25,7 +27,7 @@ _PACKAGES = {
 
 
 class TensorRtBackend:
-    """Builds one engine for each model, precision and batch size, or one for all batch sizes where asked.
+    """Builds one engine for each model, precision and batch size, or one for all batch sizes: see ``batch_profile``.
 
     All engines of one backend share one thread, one CUDA context and one logger.
     """
@@ -60,7 +62,10 @@ class TensorRtBackend:
             self._primary, self._log = PrimaryContext(cuda), Log(trt)
         device = self._primary.retain()
         try:
-            return Maker(trt, self._log, cuda, self._primary, device, spec).make(model)
+            new_maker = partial(Maker, trt, self._log, cuda, self._primary, device)
+            if spec.options.batch_profile == "measured":
+                return make_faster(new_maker, spec, model)
+            return new_maker(spec).make(model)
         except BaseException as error:
             let_go(error)
             raise

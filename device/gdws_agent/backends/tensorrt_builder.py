@@ -164,8 +164,8 @@ def _in_words(
     words = [f"flags={'+'.join(flag.name for flag in flags)}"] if len(flags) > 1 else []
     if spec.options.dla_core is not None:
         words.append(candidates_in_words(trt, config, network.definition))
-    if spec.options.dynamic_batch and not network.has_open_batch:
-        words.append("dynamic_batch=not possible, the model fixes its batch size")
+    if spec.options.batch_profile == "all" and not network.has_open_batch:
+        words.append("batch_profile=each, for the model fixes its batch size")
     return words
 
 

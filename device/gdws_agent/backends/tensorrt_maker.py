@@ -76,6 +76,10 @@ class Maker:
             notes.append(f"cache=not kept, {unstored}")
         return self._open(entry, from_cache=False, notes=notes)
 
+    def time(self, engine: TensorRtEngine) -> float:
+        """Return the median latency of one engine's own steps, in milliseconds; no other may run meanwhile."""
+        return time_steps(engine.bind(_trial_inputs(self._spec)))
+
     # -- building -------------------------------------------------------------------------------------------
 
     def _build_median(self, model: bytes) -> Entry:
@@ -88,9 +92,8 @@ class Maker:
         return Entry(kept.content, {**kept.facts, "spread": spread(trials).model_dump()})
 
     def _try(self, entry: Entry) -> float:
-        """Return the median latency of one engine's own steps, in milliseconds; no other runs meanwhile."""
         with self._open(entry, from_cache=False) as engine:
-            return time_steps(engine.bind(_trial_inputs(self._spec)))
+            return self.time(engine)
 
     def _build(self, model: bytes) -> Entry:
         timing_key = fingerprint({"what": "timing cache", **self._platform})
@@ -170,7 +173,7 @@ class Maker:
                 f"builds={self._spec.options.builds}",
                 self._timings.words,
                 "host_memory=page-locked",
-                *self._dynamic_in_words(),
+                *self._profile_in_words(),
                 *entry.facts["notes"],
                 *counts_in_words(counts),
                 *self._devices_in_words(information),
@@ -180,9 +183,9 @@ class Maker:
         )
         return TensorRtEngine(self._cuda, self._primary, loaded, build, self._spec, layer_facts(information))
 
-    def _dynamic_in_words(self) -> List[str]:
-        if self._spec.options.dynamic_batch and not is_dynamic(self._spec):
-            return ["dynamic_batch=not with a DLA, which runs one batch size"]
+    def _profile_in_words(self) -> List[str]:
+        if self._spec.options.batch_profile == "all" and not is_dynamic(self._spec):
+            return ["batch_profile=each, for a DLA runs one batch size"]
         return []
 
     def _devices_in_words(self, information: str) -> List[str]:

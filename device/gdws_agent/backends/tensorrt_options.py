@@ -21,7 +21,7 @@ class Batches(NamedTuple):
 
     @classmethod
     def of(cls, spec: EngineSpec) -> Batches:
-        """Return the spec's batch size alone, or with ``dynamic_batch`` all of the request.
+        """Return the spec's batch size alone, or with the batch profile ``all`` those of the request.
 
         The kernels are then chosen for the middle one, of two the smaller. A DLA runs one batch size alone.
         """
@@ -39,7 +39,7 @@ class Batches(NamedTuple):
 
 def is_dynamic(spec: EngineSpec) -> bool:
     """Return whether one engine is to serve all batch sizes of the request."""
-    return spec.options.dynamic_batch and spec.options.dla_core is None
+    return spec.options.batch_profile == "all" and spec.options.dla_core is None
 
 
 @dataclass(frozen=True)

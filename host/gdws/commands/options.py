@@ -406,11 +406,12 @@ Workspace = Annotated[
         rich_help_panel=_ENGINE,
     ),
 ]
-DynamicBatch = Annotated[
-    bool,
+BatchProfile = Annotated[
+    str | None,
     typer.Option(
-        "--dynamic-batch",
-        help="One engine for all batch sizes, in place of one for each.",
+        "--batch-profile",
+        metavar="each|all|measured",
+        help="An engine for each batch size, one for all, or the faster of both at each batch size.",
         rich_help_panel=_ENGINE,
     ),
 ]

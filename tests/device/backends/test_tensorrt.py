@@ -11,7 +11,6 @@ import pytest
 
 from gdws_agent.backends import tensorrt as module
 from gdws_agent.backends import tensorrt_graph, tensorrt_maker
-from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import (
     BackendUnavailable,
     BuildFailed,
@@ -21,48 +20,11 @@ from gdws_agent.backends.errors import (
 )
 from gdws_agent.backends.tensorrt import TensorRtBackend
 from gdws_agent.profiling import layer_profile
-from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
-from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.bundles import CLASSES, tiny_parts
+from support.tensorrt_cases import images, is_clean, model, told
 from support.tensorrt_installed import install
 
 pytest.importorskip("onnxruntime", reason="the double of TensorRT runs on onnxruntime")
-
-
-@pytest.fixture
-def spec(tmp_path):
-    def make(precision="fp32", batch_size=2, batch_sizes=(), calibration=None, **options):
-        return EngineSpec(
-            precision=precision,
-            batch_size=batch_size,
-            input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-            output=TensorSpec(name="logits", shape=[CLASSES]),
-            threads=1,
-            cache_dir=tmp_path,
-            options=EngineOptions(**options),
-            batch_sizes=batch_sizes,
-            calibration=calibration,
-        )
-
-    return make
-
-
-def model(seed=0):
-    return tiny_parts(seed=seed)[1]["variants/gdws/model.onnx"]
-
-
-def images(batch_size=2, seed=0):
-    return np.random.default_rng(seed).random((batch_size, *INPUT_SHAPE), np.float32)
-
-
-def is_clean(gpu):
-    return not gpu.memory and not gpu.graphs and not gpu.stack and gpu.retained == 0 and not gpu.faults
-
-
-def told(engine, name):
-    """What the build says of ``name``; an option that is not there is an error."""
-    (value,) = [option.partition("=")[2] for option in engine.build.options if option.startswith(f"{name}=")]
-    return value
 
 
 class TestProbe:
@@ -373,7 +335,7 @@ class TestDynamicBatch:
     def test_one_engine_serves_all_batch_sizes(self, monkeypatch, spec):
         trt, gpu = install(monkeypatch)
         backend = TensorRtBackend()
-        wanted = {size: spec(batch_size=size, batch_sizes=(1, 2, 5), dynamic_batch=True) for size in (5, 1, 2)}
+        wanted = {size: spec(batch_size=size, batch_sizes=(1, 2, 5), batch_profile="all") for size in (5, 1, 2)}
         for size, each in wanted.items():
             with backend.build(model(), each) as engine:
                 assert engine.bind(images(size))().shape == (size, CLASSES)
@@ -385,16 +347,16 @@ class TestDynamicBatch:
         install(monkeypatch)
         backend = TensorRtBackend()
         with backend.build(model(), spec()) as fixed, backend.build(
-            model(), spec(batch_sizes=(1, 2, 5), dynamic_batch=True)
+            model(), spec(batch_sizes=(1, 2, 5), batch_profile="all")
         ) as dynamic:
             assert np.array_equal(fixed.bind(images())(), dynamic.bind(images())())
 
     def test_not_with_an_accelerator(self, monkeypatch, spec):
         install(monkeypatch)
-        wanted = spec("fp16", batch_sizes=(1, 2), dynamic_batch=True, dla_core=0)
+        wanted = spec("fp16", batch_sizes=(1, 2), batch_profile="all", dla_core=0)
         with TensorRtBackend().build(model(), wanted) as engine:
             assert told(engine, "profile") == "batch 2 alone"
-            assert told(engine, "dynamic_batch").startswith("not with a DLA")
+            assert told(engine, "batch_profile") == "each, for a DLA runs one batch size"
 
 
 class TestInt8:

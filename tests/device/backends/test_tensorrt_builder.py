@@ -77,7 +77,7 @@ class TestRealBuilder:
             models,
             shape=NETWORKS[network],
             classes=CLASSES,
-            dynamic_batch=True,
+            batch_profile="all",
             batch_sizes=[1, 2, 32],
         )
         assert all(result.get("engine_bytes", 0) > 10_000 for result in results), results
@@ -93,7 +93,7 @@ class TestRealBuilder:
             assert result["notes"] == ["int8_ranges=of the model"]
 
     def test_one_engine_for_several_batch_sizes(self, tmp_path):
-        result = build(tmp_path, model(), dynamic_batch=True, batch_sizes=[1, 2, 8, 16])
+        result = build(tmp_path, model(), batch_profile="all", batch_sizes=[1, 2, 8, 16])
         assert result["engine_bytes"] > 10_000
         assert "profile=batch 1 to 16, tuned for 2" in result["words"]
 
@@ -338,7 +338,7 @@ class TestProfiles:
         assert double.config._profiles[0]._shapes == {"input": [[3, *INPUT_SHAPE]] * 3}
 
     def test_all_batch_sizes_of_the_request(self, double, tmp_path):
-        double.build(model(), spec(tmp_path, batch_size=3, batch_sizes=(8, 1, 3), dynamic_batch=True))
+        double.build(model(), spec(tmp_path, batch_size=3, batch_sizes=(8, 1, 3), batch_profile="all"))
         assert [shape[0] for shape in double.config._profiles[0]._shapes["input"]] == [1, 3, 8]
 
     def test_a_model_that_fixes_its_batch_size(self, double, tmp_path):
@@ -346,8 +346,8 @@ class TestProfiles:
 
         fixed = onnx.load_from_string(model())
         fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
-        plan = double.build(fixed.SerializeToString(), spec(tmp_path, batch_sizes=(1, 2), dynamic_batch=True))
-        assert plan.notes == ["dynamic_batch=not possible, the model fixes its batch size"]
+        plan = double.build(fixed.SerializeToString(), spec(tmp_path, batch_sizes=(1, 2), batch_profile="all"))
+        assert plan.notes == ["batch_profile=each, for the model fixes its batch size"]
         wanted = spec(tmp_path, precision="int8")
         assert double.build(fixed.SerializeToString(), wanted, calibration=Calibration(double.driver, images(5))).engine
 

@@ -38,15 +38,15 @@ def spec(batch_size=4, batch_sizes=(1, 2, 4, 16), **options):
     ],
 )
 def test_one_engine_for_all(sizes, batches):
-    assert Batches.of(spec(batch_sizes=sizes, dynamic_batch=True)) == batches
+    assert Batches.of(spec(batch_sizes=sizes, batch_profile="all")) == batches
 
 
 def test_engines_of_one_request_share_their_batch_sizes():
-    found = {Batches.of(spec(batch_size=size, dynamic_batch=True)) for size in (1, 2, 4, 16)}
+    found = {Batches.of(spec(batch_size=size, batch_profile="all")) for size in (1, 2, 4, 16)}
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("options", [{}, {"dynamic_batch": True, "dla_core": 0}])
+@pytest.mark.parametrize("options", [{}, {"batch_profile": "all", "dla_core": 0}])
 def test_one_engine_for_each(options):
     assert Batches.of(spec(**options)) == (4, 4, 4)
 
