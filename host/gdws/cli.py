@@ -9,10 +9,13 @@ import typer
 
 from gdws.commands import (
     bench,
+    compare,
     convert,
     demo,
     evaluate,
+    export,
     finetune,
+    history,
     inspect,
     jobs,
     lease,
@@ -71,7 +74,10 @@ app.command("bench", cls=PanelledCommand, short_help="Measure a bundle on a devi
 app.command("profile", cls=PanelledCommand, short_help="Show where a network spends its time.")(profile.profile)
 app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
 app.add_typer(lease.app, name="lease", short_help="Hold a device that others use, too.")
+app.command("history", short_help="List what a device measured before.")(history.history)
 app.command("report", short_help="Write a report from results.")(report.report)
+app.command("compare", short_help="Compare two results, cell by cell.")(compare.compare)
+app.command("export", short_help="Write a result for Bencher, github-action-benchmark or as CSV.")(export.export)
 app.command("nets", short_help="List the networks known by name.")(nets.nets)
 
 

@@ -32,7 +32,10 @@ from support.tiny import tiny_checkpoint
 
 FIRST = cell(DENSE, DENSE, 1)
 SECOND = cell(KEPT, DENSE, 1)
-COMMANDS = ("demo", "train", "finetune", "plan", "convert", "evaluate", "inspect", "bench", "profile", "report", "nets")
+COMMANDS = (
+    "demo", "train", "finetune", "plan", "convert", "evaluate", "inspect", "bench", "profile", "history", "report",
+    "compare", "export", "nets",
+)  # fmt: skip
 
 
 def gdws(*arguments: object) -> Result:

@@ -1,0 +1,101 @@
+"""In what two runs differ besides the networks: whatever else could have changed a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gdws_contract.rest import BenchmarkResult, Cell, DeviceInfo
+
+#: JetPack by the first number of L4T's release.
+_JETPACK = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
+#: What the worker tells of each cell that does not change by itself from minute to minute.
+_SETTINGS = ("threads", "cpu_affinity", "cpu_quota_cores", "cpu_governor", "cpu_mhz_max", "garbage_collector")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One circumstance that was not the same; None where it is not known."""
+
+    what: str
+    a: str | None
+    b: str | None
+
+    def __str__(self) -> str:
+        """``L4T: 35.4.1, then 36.4.0``."""
+        return f"{self.what}: {self.a or 'not known'}, then {self.b or 'not known'}"
+
+
+def differences(a: BenchmarkResult, b: BenchmarkResult) -> tuple[Difference, ...]:
+    """What differs between the surroundings of two results, in the order of :func:`surroundings`."""
+    before, after = surroundings(a), surroundings(b)
+    names = dict.fromkeys([*before, *after])
+    pairs = [Difference(name, before.get(name), after.get(name)) for name in names]
+    return tuple(pair for pair in pairs if pair.a != pair.b)
+
+
+def surroundings(result: BenchmarkResult) -> dict[str, str | None]:
+    """Everything but the networks that shapes a time, by name: device, releases, modes, runtimes, protocol."""
+    cells, request = result.job.cells, result.job.request
+    return {
+        **_device(result.device, cells),
+        **_runtimes(result.device, cells),
+        "power mode": _one_or_all(cell.power_mode for cell in cells),
+        "fixed clocks": _one_or_all(cell.jetson_clocks for cell in cells),
+        **{_words(name): _one_or_all(cell.environment.get(name) for cell in cells) for name in _SETTINGS},
+        **{f"protocol: {_words(name)}": _text(value) for name, value in request.protocol.model_dump().items()},
+        **{f"engine: {_words(name)}": _text(value) for name, value in request.engine.model_dump().items()},
+    }
+
+
+def jetpack(l4t: str | None) -> str | None:
+    """The JetPack that a release of L4T belongs to, e.g. ``5`` of ``35.4.1``; None if it is not known."""
+    return None if l4t is None else _JETPACK.get(l4t.partition(".")[0])
+
+
+def _device(device: DeviceInfo, cells: Iterable[Cell]) -> dict[str, str | None]:
+    return {
+        "device": device.hostname,
+        "board": device.board,
+        "JetPack": jetpack(device.l4t),
+        "L4T": device.l4t,
+        "simulated": _text(device.simulated or any(cell.simulated for cell in cells)),
+        "operating system": device.os,
+        "kernel": device.kernel,
+        "instruction set": device.machine,
+        "processor": device.cpu_model,
+        "logical cores": _text(device.logical_cores),
+        "agent": device.agent_version,
+        "Python of the agent": device.python,
+    }
+
+
+def _runtimes(device: DeviceInfo, cells: Iterable[Cell]) -> dict[str, str | None]:
+    """The runtimes that were used, each with its version and what it says of itself."""
+    used = dict.fromkeys(cell.key.backend for cell in cells)
+    told: dict[str, str | None] = {}
+    for backend in used:
+        known = next((each for each in device.backends if each.name == backend), None)
+        versions = (cell.environment.get("backend_version") for cell in cells if cell.key.backend == backend)
+        told[f"{backend}: version"] = _one_or_all(versions) or (known.version if known else None)
+        told |= {f"{backend}: {_words(name)}": value or None for name, value in (known.detail if known else {}).items()}
+    return told
+
+
+def _one_or_all(values: Iterable[Any]) -> str | None:
+    """The value that all have in common, or every one that occurs."""
+    texts = dict.fromkeys(text for text in map(_text, values) if text is not None)
+    return ", ".join(texts) or None
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
