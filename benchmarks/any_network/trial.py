@@ -50,14 +50,22 @@ def build(name: str) -> tuple[nn.Module, int]:
     """The network with random weights, and the side of the smallest images that it takes, of a few."""
     sizes = (32,) if name.endswith("_cifar10") else (SMALL, USUAL, 299)
     for size in sizes:
-        model = get_model(name, in_size=(size, size)).eval()
         try:
+            model = _made(name, size)
             run(model, torch.rand(IMAGES, 3, size, size))
         except (RuntimeError, ValueError, AssertionError):
             continue
         settle(model, torch.rand(4, 3, size, size))
         return model, size
     raise RuntimeError(f"{name} runs at none of the sizes {sizes}")
+
+
+def _made(name: str, size: int) -> nn.Module:
+    try:
+        model: nn.Module = get_model(name, in_size=(size, size))
+    except TypeError:  # some have a size of their own, and take no other
+        model = get_model(name)
+    return model.eval()
 
 
 @torch.no_grad()

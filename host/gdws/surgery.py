@@ -9,7 +9,7 @@ import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class Layer:
     ``name`` is its first dotted name; ``aliases`` are its other names, if it is registered more than once.
     ``weight_shape`` is the shape as stored; (M, C, Kh, Kw) for a 2D convolution. ``parameters`` counts what
     no earlier layer holds. ``grids`` has the (height, width) where the weight is applied for each call in a
-    forward pass of one sample, or None without an example input (see
+    forward pass of one sample, or None without an example input and for a subclass that does not give a tensor (see
     :class:`~gdws.algorithms.plan.LayerPlan`). ``shares`` names the first layer that holds the same weight.
     ``left_alone`` says why the layer stays as it is; None if it can be converted.
     """
@@ -96,6 +96,7 @@ def inspect(
     for index, module in enumerate(modules):
         own = {id(p): p.numel() for p in module.parameters() if id(p) not in counted}
         counted.update(own)
+        grids = None if calls is None else calls[id(module)]
         holder = next(i for i in holders.get(id(module.weight), [index]) if i != eligibility.FOREIGN)
         layers.append(
             Layer(
@@ -105,7 +106,7 @@ def inspect(
                 kind=_kind(module),
                 weight_shape=tuple(module.weight.shape),
                 parameters=sum(own.values()),
-                grids=None if calls is None else tuple(calls[id(module)]),
+                grids=None if grids is None else tuple(grids),
                 shares=None if holder == index else names[holder][0],
                 left_alone=reasons[index],
             )
@@ -187,21 +188,28 @@ def _weighted_modules(model: nn.Module) -> tuple[list[list[str]], list[Weighted]
     return list(names.values()), list(modules.values())
 
 
-def _first_convolution(modules: Sequence[Weighted], calls: Mapping[int, Sequence[Grid]] | None) -> int | None:
+def _first_convolution(modules: Sequence[Weighted], calls: Mapping[int, Sequence[Grid] | None] | None) -> int | None:
     """Index of the first convolution of any kind: the first to run if calls are known, else as declared."""
     positions = {id(module): i for i, module in enumerate(modules) if isinstance(module, _ConvNd)}
-    order = positions if calls is None else [key for key, grids in calls.items() if grids]
+    order = positions if calls is None else [key for key, grids in calls.items() if grids or grids is None]
     return next((positions[key] for key in order if key in positions), None)
 
 
 def _trace(
     model: nn.Module, modules: Sequence[Weighted], example_input: Tensor | Sequence[int]
-) -> dict[int, list[Grid]]:
-    """Run one sample; return the grids of each module's calls, by identity, in order of the first call."""
-    calls: dict[int, list[Grid]] = {}
+) -> dict[int, list[Grid] | None]:
+    """Run one sample; return the grids of each module's calls, by identity, in order of the first call.
 
-    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        calls.setdefault(id(module), []).extend(_grids(module, inputs[0], output))
+    They are None for a subclass whose outputs are no tensors, e.g. pairs: where its weight is applied is not known.
+    """
+    calls: dict[int, list[Grid] | None] = {}
+
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        known = calls.setdefault(id(module), [])
+        if known is None or not (isinstance(inputs[0], Tensor) and isinstance(output, Tensor)):
+            calls[id(module)] = None
+        else:
+            known.extend(_grids(module, inputs[0], output))
 
     sample = _sample(model, example_input)
     handles = [module.register_forward_hook(record) for module in modules]

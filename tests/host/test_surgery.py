@@ -55,6 +55,31 @@ def test_inspect_lists_layers_in_order_with_reasons():
     assert all(layer.grids is None for layer in layers)
 
 
+class Pair(nn.Conv2d):
+    """Gives its output twice, as octave convolutions give one at each scale."""
+
+    def forward(self, x):
+        return super().forward(x), super().forward(x)
+
+
+class Paired(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.pair = Pair(4, 4, 3)
+
+    def forward(self, x):
+        return torch.cat(self.pair(self.stem(x)), dim=1)
+
+
+def test_where_a_layer_that_gives_no_tensor_is_applied_is_not_known():
+    stem, pair = surgery.inspect(Paired(), (3, 8, 8))
+    assert (stem.grids, pair.grids) == (((6, 6),), None)
+    assert pair.left_alone is not None
+    _, plan = convert(Paired(), mean_rank=1, example_input=(3, 8, 8))
+    assert plan.totals.macs_dense is None
+
+
 def test_inspect_can_take_the_first_and_skip_others():
     layers = named(surgery.inspect(seeded(SmallResNet), convert_first=True, skip=["conv*"]))
     assert layers["stem"].eligible
