@@ -184,8 +184,7 @@ class JobRun:
         if ending.kind in ("completed", "interrupted"):
             return []
         blamed = to_blame(variants, ended, self._last_named)
-        code = "memory-limit-exceeded" if ending.kind == "oversized" else f"worker-{ending.kind}"
-        problem = make_problem(500, code, ending.detail, hint=ending.hint)
+        problem = make_problem(500, ending.code, ending.detail, hint=ending.hint)
         for variant in blamed:
             self._fail(group.cell(variant), problem)
         return blamed

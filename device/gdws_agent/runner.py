@@ -48,6 +48,11 @@ class Ending(NamedTuple):
     detail: str = ""
     hint: Optional[str] = None
 
+    @property
+    def code(self) -> str:
+        """The code of the problem that it is to a cell."""
+        return "memory-limit-exceeded" if self.kind == "oversized" else f"worker-{self.kind}"
+
 
 class Interrupt:
     """A request to stop that a thread waiting on file descriptors hears at once."""
@@ -256,7 +261,8 @@ class _Conversation:
             return self._settings.build_timeout_s
         if self._stage == "build":
             engine = self._order.engine
-            return min(self._settings.build_timeout_s, engine.build_timeout_s) * engine.builds * _BUILD_GRACE
+            builds = engine.builds * (2 if engine.batch_profile == "measured" else 1)
+            return min(self._settings.build_timeout_s, engine.build_timeout_s) * builds * _BUILD_GRACE
         p = self._order.protocol
         longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, p.sustained_ms)
         return self._settings.silence_timeout_s + longest_ms / 1_000

@@ -8,12 +8,12 @@ import json
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gdws_contract import base, engines, manifest, measures, problems, profiles, queueing, rest, thermal
+from gdws_contract import base, engines, live, manifest, measures, problems, profiles, queueing, rest, thermal
 from gdws_contract.base import Reading, Record
 from gdws_contract.queueing import Submission
 from support.contract_examples import records
 
-MODULES = (engines, manifest, measures, problems, profiles, queueing, rest, thermal)
+MODULES = (engines, live, manifest, measures, problems, profiles, queueing, rest, thermal)
 MODELS = sorted(
     {
         member

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -28,6 +29,17 @@ pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 def _plain_environment(monkeypatch):
     for field in Settings.model_fields:
         monkeypatch.delenv(variable_name(field), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_logging():
+    """Take off the handler that the command installs: it writes to a stream that ends with the test."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="module")

@@ -61,13 +61,15 @@ def test_the_worker_is_told_where_the_jtop_service_is(tmp_path, interrupt):
     assert "/host/run/jtop.sock" in ending.detail
 
 
-def test_a_worker_that_builds_several_engines_has_the_time_for_them(tmp_path, interrupt):
+@pytest.mark.parametrize("options", [{"builds": 3}, {"builds": 3, "batch_profile": "measured"}])
+def test_a_worker_that_builds_several_engines_has_the_time_for_them(tmp_path, interrupt, options):
     worker = FakeWorker(tmp_path / "worker", {"gdws": "hang"})
-    several = order().model_copy(update={"engine": EngineOptions(builds=3)})
+    several = order().model_copy(update={"engine": EngineOptions(**options)})
     settings = settings_for(tmp_path, build_timeout_s=0.5)
     ending = run_group(worker.command, several, settings, interrupt, lambda event: None)
 
-    assert "1.65 s of silence during stage 'build'" in ending.detail
+    engines = 6 if "batch_profile" in options else 3
+    assert f"{0.55 * engines:g} s of silence during stage 'build'" in ending.detail
 
 
 def test_a_request_may_give_its_builds_less_time_than_the_agent_does(tmp_path, interrupt):

@@ -12,7 +12,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 import gdws_agent
-from gdws_agent import errors, runner
+from gdws_agent import errors, jobrun, runner
 from gdws_agent.backends.errors import BackendError
 
 ROOT = Path(__file__).parents[2]
@@ -37,9 +37,10 @@ def written(pattern: str) -> set[str]:
 
 def problem_codes() -> set[str]:
     endings = get_args(get_type_hints(runner.Ending)["kind"])
-    failures = {f"worker-{kind}" for kind in endings if kind not in ("completed", "interrupted")}
+    failures = {runner.Ending(kind).code for kind in endings if kind not in ("completed", "interrupted")}
     tabled = {code for _, code in errors.TABLE.values()}
-    return tabled | set(codes_of(BackendError)) | failures | written(r"make_problem\(\s*\d+,\s*")
+    named = {jobrun.AGENT_DIED}
+    return tabled | set(codes_of(BackendError)) | failures | named | written(r"make_problem\(\s*\d+,\s*")
 
 
 def flag_codes() -> set[str]:

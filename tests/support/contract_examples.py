@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gdws_contract import engines, manifest, measures, problems, profiles, queueing, rest, thermal
+from gdws_contract import engines, live, manifest, measures, problems, profiles, queueing, rest, thermal
 
 ID = "0123456789abcdef" * 4
 NOW = "2026-01-02T03:04:05Z"
@@ -244,6 +244,7 @@ MODEL = rest.ModelInfo(
 
 EXAMPLES: list[BaseModel] = [
     rest.BenchmarkResult(schema_version=1, job=JOB, device=DEVICE, manifest=MANIFEST, saved_at=NOW, partial=True),
+    rest.Alive(status="ok"),
     rest.Health(
         status="ok",
         agent_version="0.1.0",
@@ -253,6 +254,22 @@ EXAMPLES: list[BaseModel] = [
         running_job="job-1",
         access="read-only",
         notices=[NOTICE],
+    ),
+    live.LiveReadings(
+        read_at=NOW,
+        power=live.LivePower(
+            total_w=12.5,
+            scope="module power, rail VDD_IN",
+            rails=[live.LiveRail(name="VDD_IN", power_w=12.5)],
+            reason="an example",
+        ),
+        temperatures=[live.LiveTemperature(name="GPU-therm", celsius=41.5)],
+        temperatures_reason="an example",
+        clocks=[live.LiveClock(name="GPU", mhz=1377.0, limit_mhz=1377.0)],
+        clocks_reason="an example",
+        held_back=["gpu (state 2)"],
+        load_average_1min=1.5,
+        memory_available_bytes=2**32,
     ),
     rest.ModelList(models=[MODEL], next_cursor="7"),
     rest.JobList(jobs=[JOB], next_cursor="7"),
