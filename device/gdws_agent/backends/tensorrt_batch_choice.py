@@ -28,8 +28,8 @@ def with_profile(spec: EngineSpec, profile: BatchProfile) -> EngineSpec:
 def make_faster(new_maker: Callable[[EngineSpec], Maker], spec: EngineSpec, model: bytes) -> TensorRtEngine:
     """Return the engine of ``model`` that is faster at the spec's batch size; its build tells both medians.
 
-    Where both profiles come to the same, one is made and none is timed. One that cannot be made or run loses; where neither
-    can be, the error is that of the engine for this batch size.
+    Where both profiles come to the same, one is made and none is timed. One that cannot be made or run loses; where
+    neither can, the error is that of the engine for this batch size.
     """
     specs = {profile: with_profile(spec, profile) for profile in PROFILES}
     if Batches.of(specs["all"]) == Batches.of(specs["each"]):
