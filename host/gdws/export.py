@@ -23,7 +23,8 @@ import torch
 from torch import nn
 
 from gdws.errors import ExportError, first_line
-from gdws.onnx_graph import BatchDependence, fold_shapes, free_batch, gather_constants, pad_explicitly, rename
+from gdws.onnx_batch import BatchDependence, free_batch
+from gdws.onnx_graph import fold_shapes, gather_constants, pad_explicitly, rename, slice_subsampling
 from gdws.onnx_run import CannotRun, run
 
 OPSET = 17
@@ -112,6 +113,7 @@ def _trace(model: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
     gather_constants(exported)
     fold_shapes(exported)
     pad_explicitly(exported)
+    slice_subsampling(exported)
     paths = [path for path, _ in model.named_modules()]
     rename(exported, lambda name: _node_name(name, paths), _weight_name)
     return exported

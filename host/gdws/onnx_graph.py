@@ -47,12 +47,6 @@ _SHAPE_OPERATORS = frozenset(
     )
 )
 
-_BATCH = "batch_size"
-
-
-class BatchDependence(ValueError):
-    """Two traces differ in something that cannot be written as a function of the batch size."""
-
 
 def gather_constants(model: onnx.ModelProto) -> None:
     """Make an initialiser of each ``Constant`` node and of each ``Identity`` of an initialiser.
@@ -72,8 +66,8 @@ def gather_constants(model: onnx.ModelProto) -> None:
         copy.CopyFrom(tensor)
         copy.name = node.output[0]
         constants[copy.name] = copy
-    _replace(graph.node, kept)
-    _replace(graph.initializer, constants.values())
+    replace(graph.node, kept)
+    replace(graph.initializer, constants.values())
     _drop_unused_initializers(graph)
 
 
@@ -84,8 +78,8 @@ def fold_shapes(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     while True:
-        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if _is_small(tensor)}
-        shapes = _static_shapes(model)
+        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if is_small(tensor)}
+        shapes = static_shapes(model)
         kept, folded = [], []
         for node in graph.node:
             value = _shape_value(node, constants, shapes, model.opset_import[0].version)
@@ -96,7 +90,7 @@ def fold_shapes(model: onnx.ModelProto) -> None:
                 folded.append(numpy_helper.from_array(value, node.output[0]))
         if not folded:
             break
-        _replace(graph.node, kept)
+        replace(graph.node, kept)
         graph.initializer.extend(folded)  # a folded target shape lets the next pass see past its Reshape
     for node in graph.node:
         if node.op_type == "Reshape" and node.input[1] in constants and node.output[0] in shapes:
@@ -124,8 +118,33 @@ def pad_explicitly(model: onnx.ModelProto) -> None:
         totals = [d * (k - 1) if mode == b"SAME_UPPER" else 0 for d, k in zip(dilations, kernel, strict=True)]
         begins = [total // 2 for total in totals]
         ends = [total - begin for total, begin in zip(totals, begins, strict=True)]
-        _replace(node.attribute, [each for each in node.attribute if each.name not in ("auto_pad", "pads")])
+        replace(node.attribute, [each for each in node.attribute if each.name not in ("auto_pad", "pads")])
         node.attribute.append(helper.make_attribute("pads", [*begins, *ends]))
+
+
+def slice_subsampling(model: onnx.ModelProto) -> None:
+    """Write pooling over windows of one pixel, a way to take each second one, as the ``Slice`` that it is.
+
+    ONNX Runtime merges a ``Pad`` before it into the pooling, and then refuses a window smaller than its padding.
+    """
+    for node in model.graph.node:
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        pools = node.op_type in ("AveragePool", "MaxPool") and len(node.output) == 1
+        if not pools or set(attributes["kernel_shape"]) != {1} or any(attributes.get("pads", [])):
+            continue
+        axes = len(attributes["kernel_shape"])
+        bounds = {
+            "starts": [0] * axes,
+            "ends": [np.iinfo(np.int64).max] * axes,
+            "axes": range(2, 2 + axes),
+            "steps": attributes.get("strides", [1] * axes),
+        }
+        for name, values in bounds.items():
+            tensor = numpy_helper.from_array(np.array(values, np.int64), f"{node.output[0]}_{name}")
+            model.graph.initializer.append(tensor)
+            node.input.append(tensor.name)
+        node.op_type = "Slice"
+        replace(node.attribute, [])
 
 
 def rename(model: onnx.ModelProto, node_name: Callable[[str], str], weight_name: Callable[[str], str | None]) -> None:
@@ -150,90 +169,12 @@ def rename(model: onnx.ModelProto, node_name: Callable[[str], str], weight_name:
     _rename_tensors(graph, names)
 
 
-def free_batch(model: onnx.ModelProto, other: onnx.ModelProto, sizes: tuple[int, int]) -> None:
-    """Make the batch size of ``model`` dynamic.
-
-    ``model`` and ``other`` are traces of one network at the batch sizes ``sizes``, with constants gathered.
-    Whatever differs between them depends on the batch: target shapes of ``Reshape`` get a -1, other shapes are
-    computed from the input's. So no size of the traces stays behind in the graph.
-
-    Raises:
-        BatchDependence: they differ in structure, in an attribute, or in a tensor that is no shape.
-    """
-    graph = model.graph
-    if [_skeleton(node) for node in graph.node] != [_skeleton(node) for node in other.graph.node]:
-        raise BatchDependence("the network takes another path at another batch size")
-    others = {tensor.name: tensor for tensor in other.graph.initializer}
-    if {tensor.name for tensor in graph.initializer} != set(others):
-        raise BatchDependence("the network has other weights at another batch size")
-    computed: list[onnx.NodeProto] = []
-    for tensor in list(graph.initializer):
-        if tensor.SerializeToString() != others[tensor.name].SerializeToString():
-            computed += _free_shape(graph, tensor, others[tensor.name], sizes)
-    if computed:
-        _replace(graph.node, [*_batch_nodes(graph), *computed, *graph.node])
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]
-
-
-def unfix_batch(model: onnx.ModelProto) -> None:
-    """Let a model of one fixed batch size run at any: target shapes of ``Reshape`` keep the first axis of their input.
-
-    Constants must be gathered. Right where the first axis is the batch in all of these, which is for the caller to
-    check by running it. A model whose batch size is dynamic stays as it is.
-    """
-    graph = model.graph
-    weights = {tensor.name for tensor in graph.initializer}
-    [value] = [value for value in graph.input if value.name not in weights]
-    size = value.type.tensor_type.shape.dim[0].dim_value
-    if not size:
-        return
-    fold_shapes(model)
-    shapes = _static_shapes(model)
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if _is_small(tensor)}
-    for node in graph.node:
-        if node.op_type != "Reshape" or node.input[1] not in constants:
-            continue
-        source, target = shapes.get(node.input[0]), constants[node.input[1]]
-        if source is not None and len(source) and source[0] == size and len(target) and target[0] == size:
-            node.input[1] = f"{node.output[0]}_of_batch"
-            graph.initializer.append(numpy_helper.from_array(np.array([0, *target[1:]]), node.input[1]))
-    for each in (value, *graph.output):
-        each.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]
-
-
 def drop_needless_allowzero(model: onnx.ModelProto) -> None:
     """Drop ``allowzero`` from each ``Reshape`` to a constant shape without a 0, where it means nothing."""
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer if _is_small(tensor)}
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer if is_small(tensor)}
     for node in model.graph.node:
         if node.op_type == "Reshape" and node.input[1] in constants and (constants[node.input[1]] != 0).all():
-            _replace(node.attribute, [each for each in node.attribute if each.name != "allowzero"])
-
-
-def _free_shape(
-    graph: onnx.GraphProto, tensor: onnx.TensorProto, other: onnx.TensorProto, sizes: tuple[int, int]
-) -> list[onnx.NodeProto]:
-    """Rewrite one shape; returns the nodes that compute it, none if a -1 will do."""
-    first, second = numpy_helper.to_array(tensor), numpy_helper.to_array(other)
-    if first.dtype != np.int64 or first.shape != second.shape:
-        raise BatchDependence(f"the tensor {tensor.name!r} depends on the batch size")
-    slope = (second - first) // (sizes[1] - sizes[0])
-    intercept = first - slope * sizes[0]
-    if (intercept + slope * sizes[1] != second).any():
-        raise BatchDependence(f"the tensor {tensor.name!r} is no linear function of the batch size")
-    users = [node for node in graph.node if tensor.name in node.input]
-    if all(node.op_type == "Reshape" for node in users) and np.count_nonzero(slope) == 1 and not (first == -1).any():
-        tensor.CopyFrom(numpy_helper.from_array(np.where(slope != 0, -1, first), tensor.name))
-        return []
-    graph.initializer.remove(tensor)
-    graph.initializer.append(numpy_helper.from_array(slope, f"{tensor.name}.per_image"))
-    graph.initializer.append(numpy_helper.from_array(intercept, f"{tensor.name}.fixed"))
-    return [
-        helper.make_node("Mul", [_BATCH, f"{tensor.name}.per_image"], [f"{tensor.name}.scaled"], f"{tensor.name}_Mul"),
-        helper.make_node("Add", [f"{tensor.name}.scaled", f"{tensor.name}.fixed"], [tensor.name], f"{tensor.name}_Add"),
-    ]
+            replace(node.attribute, [each for each in node.attribute if each.name != "allowzero"])
 
 
 def _constant(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> onnx.TensorProto | None:
@@ -251,11 +192,11 @@ def _constant(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> o
     return numpy_helper.from_array(np.array(helper.get_attribute_value(attribute), _NUMBERS[attribute.name]))
 
 
-def _is_small(tensor: onnx.TensorProto) -> bool:
+def is_small(tensor: onnx.TensorProto) -> bool:
     return int(np.prod(tensor.dims)) <= _SHAPE_SIZE and tensor.data_type in _SHAPE_TYPES
 
 
-def _static_shapes(model: onnx.ModelProto) -> dict[str, npt.NDArray[np.int64]]:
+def static_shapes(model: onnx.ModelProto) -> dict[str, npt.NDArray[np.int64]]:
     """The shapes that ONNX can infer, by tensor; those with an unknown axis are left out."""
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {}
@@ -285,7 +226,7 @@ def _shape_value(
 
 def _drop_unused_initializers(graph: onnx.GraphProto) -> None:
     used = _used_tensors(graph)
-    _replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
+    replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
 
 
 def _used_tensors(graph: onnx.GraphProto) -> set[str]:
@@ -299,25 +240,11 @@ def _used_tensors(graph: onnx.GraphProto) -> set[str]:
     return used
 
 
-def _batch_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Nodes that compute the batch size, shape (1,), from the input's shape."""
-    graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), f"{_BATCH}.axis"))
-    return [
-        helper.make_node("Shape", [graph.input[0].name], [f"{_BATCH}.shape"], f"{_BATCH}/Shape"),
-        helper.make_node("Gather", [f"{_BATCH}.shape", f"{_BATCH}.axis"], [_BATCH], f"{_BATCH}/Gather"),
-    ]
-
-
-def _skeleton(node: onnx.NodeProto) -> tuple[str, tuple[str, ...], tuple[str, ...], bytes]:
-    attributes = b"".join(attribute.SerializeToString(deterministic=True) for attribute in node.attribute)
-    return node.op_type, tuple(node.input), tuple(node.output), attributes
-
-
 def _rename_tensors(graph: onnx.GraphProto, names: dict[str, str]) -> None:
     """Rename tensors wherever nodes use them, in the bodies of loops and branches too."""
     for node in graph.node:
         for refer in (node.input, node.output):
-            _replace(refer, [names.get(name, name) for name in refer])
+            replace(refer, [names.get(name, name) for name in refer])
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 _rename_tensors(attribute.g, names)
@@ -334,7 +261,7 @@ def _unused(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _replace(field: object, values: Iterable[object]) -> None:
+def replace(field: object, values: Iterable[object]) -> None:
     """Set a repeated protobuf field."""
     kept = list(values)
     del field[:]  # type: ignore[attr-defined]

@@ -21,7 +21,8 @@ from onnx import TensorProto
 from torch import nn
 
 from gdws.errors import ModelError, first_line
-from gdws.onnx_graph import drop_needless_allowzero, gather_constants, unfix_batch
+from gdws.onnx_batch import unfix_batch
+from gdws.onnx_graph import drop_needless_allowzero, gather_constants
 from gdws.onnx_run import CannotRun, run
 
 #: Largest difference between the rebuilt module and the file, over the largest output.

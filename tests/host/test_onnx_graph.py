@@ -6,30 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
-from gdws.onnx_graph import BatchDependence, fold_shapes, free_batch, gather_constants, pad_explicitly, rename
+from gdws.onnx_graph import fold_shapes, gather_constants, pad_explicitly, rename, slice_subsampling
+from support.onnx_graphs import flattened_by_hand, model, operators, run
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
-
-
-def model(nodes, tensors, input_shape, output_shape) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [helper.make_tensor_value_info("x", FLOAT, input_shape)],
-        [helper.make_tensor_value_info("y", FLOAT, output_shape)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def operators(graph_model) -> list[str]:
-    return [node.op_type for node in graph_model.graph.node]
-
-
-def run(graph_model, x):
-    return ReferenceEvaluator(graph_model).run(None, {"x": x})[0]
 
 
 def test_gather_constants():
@@ -55,34 +36,11 @@ def test_gather_constants():
     assert run(made, np.float32([1, 2])).tolist() == [12, 18]
 
 
-def flattened_by_hand(batch: int) -> onnx.ModelProto:
-    """x (batch, 3, 2, 2) -> x.view(x.size(0), -1), as a tracer writes it."""
-    return model(
-        [
-            helper.make_node("Shape", ["x"], ["shape"], "/Shape"),
-            helper.make_node("Gather", ["shape", "zero"], ["size"], "/Gather", axis=0),
-            helper.make_node("Unsqueeze", ["size", "axis"], ["vector"], "/Unsqueeze"),
-            helper.make_node("Concat", ["vector", "rest"], ["target"], "/Concat", axis=0),
-            helper.make_node("Reshape", ["x", "target"], ["y"], "/Reshape"),
-        ],
-        {"zero": np.int64(0), "axis": np.int64([0]), "rest": np.int64([-1])},
-        [batch, 3, 2, 2],
-        [batch, 12],
-    )
-
-
-def test_shapes_fold_and_the_batch_becomes_free():
-    first, second = flattened_by_hand(2), flattened_by_hand(3)
-    for each in (first, second):
-        fold_shapes(each)
-        assert operators(each) == ["Reshape"]
-    free_batch(first, second, (2, 3))
-    onnx.checker.check_model(first, full_check=True)
-    assert operators(first) == ["Reshape"]
-    (target,) = first.graph.initializer
-    assert numpy_helper.to_array(target).tolist() == [-1, 12]
-    for batch in (1, 2, 7):
-        assert run(first, np.zeros((batch, 3, 2, 2), np.float32)).shape == (batch, 12)
+def test_shapes_fold():
+    made = flattened_by_hand(2)
+    fold_shapes(made)
+    assert operators(made) == ["Reshape"]
+    assert run(made, np.zeros((2, 3, 2, 2), np.float32)).shape == (2, 12)
 
 
 def test_large_and_float_constants_are_not_folded():
@@ -95,68 +53,6 @@ def test_large_and_float_constants_are_not_folded():
     )
     fold_shapes(made)
     assert operators(made) == ["Neg", "Add"]
-
-
-def expanded(batch: int, target) -> onnx.ModelProto:
-    nodes = [helper.make_node("Expand", ["bias", "target"], ["big"], "/Expand")]
-    nodes.append(helper.make_node("Add", ["x", "big"], ["y"], "/Add"))
-    return model(nodes, {"bias": np.ones((1, 4), np.float32), "target": np.int64(target)}, [batch, 4], [batch, 4])
-
-
-def test_other_shapes_are_computed_from_the_input():
-    made = expanded(2, [2, 4])
-    free_batch(made, expanded(3, [3, 4]), (2, 3))
-    onnx.checker.check_model(made, full_check=True)
-    for batch in (1, 5):
-        assert run(made, np.zeros((batch, 4), np.float32)).tolist() == np.ones((batch, 4)).tolist()
-
-
-def test_products_with_the_batch():
-    """A Reshape that folds the batch into another axis."""
-
-    def made(batch):
-        nodes = [
-            helper.make_node("Reshape", ["x", "target"], ["z"], "/Reshape"),
-            helper.make_node("Reshape", ["z", "back"], ["y"], "/Reshape_1"),
-        ]
-        tensors = {"target": np.int64([2, batch * 2, -1]), "back": np.int64([batch, 4])}
-        return model(nodes, tensors, [batch, 4], [batch, 4])
-
-    first, second = made(2), made(3)
-    for each in (first, second):
-        fold_shapes(each)
-    free_batch(first, second, (2, 3))
-    x = np.arange(20, dtype=np.float32).reshape(5, 4)
-    assert np.array_equal(run(first, x), x)
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        (model([helper.make_node("Add", ["x", "x"], ["y"])], {}, [3, 4], [3, 4]), "another path"),
-        (expanded(3, [3, 4, 4]), "target"),
-        (expanded(3, [[3, 4]]), "target"),
-    ],
-)
-def test_what_cannot_be_freed(other, message):
-    with pytest.raises(BatchDependence, match=message):
-        free_batch(expanded(2, [2, 4]), other, (2, 3))
-
-
-def test_a_weight_that_depends_on_the_batch():
-    def made(batch):
-        return model([helper.make_node("Mul", ["x", "w"], ["y"])], {"w": np.float32([batch])}, [batch, 4], [batch, 4])
-
-    with pytest.raises(BatchDependence, match="'w'"):
-        free_batch(made(2), made(3), (2, 3))
-
-
-def test_another_attribute_is_another_path():
-    def made(batch):
-        return model([helper.make_node("Concat", ["x"], ["y"], axis=batch - 2)], {}, [batch, 4], [batch, 4])
-
-    with pytest.raises(BatchDependence, match="another path"):
-        free_batch(made(2), made(3), (2, 3))
 
 
 @pytest.mark.parametrize(
@@ -188,6 +84,24 @@ def test_other_padding_stays(attributes):
     before = made.SerializeToString()
     pad_explicitly(made)
     assert made.SerializeToString() == before
+
+
+@pytest.mark.parametrize("operator", ["AveragePool", "MaxPool"])
+def test_pooling_over_single_pixels_is_a_slice(operator):
+    node = helper.make_node(operator, ["x"], ["y"], kernel_shape=[1, 1], strides=[2, 3])
+    made = model([node], {}, ["n", 2, 7, 8], ["n", 2, 4, 3])
+    x = np.random.default_rng(0).normal(size=(3, 2, 7, 8)).astype(np.float32)
+    slice_subsampling(made)
+    onnx.checker.check_model(made, full_check=True)
+    assert operators(made) == ["Slice"]
+    assert np.array_equal(run(made, x), x[:, :, ::2, ::3])
+
+
+@pytest.mark.parametrize("attributes", [{"kernel_shape": [1, 2]}, {"kernel_shape": [1, 1], "pads": [0, 1, 0, 0]}])
+def test_other_pooling_stays(attributes):
+    made = model([helper.make_node("AveragePool", ["x"], ["y"], **attributes)], {}, ["n", 1, 9, 8], ["n", 1, "h", "w"])
+    slice_subsampling(made)
+    assert operators(made) == ["AveragePool"]
 
 
 def test_rename():
