@@ -17,12 +17,14 @@ from gdws_contract.rest import Alive, DeviceInfo, Health, Job, JobList, JobState
 from . import examples
 from .access import Access
 from .bodies import BodyLimits
+from .dashboard.routes import add_dashboard_routes
 from .following import Followers
 from .guard import Guard, role_in
 from .headers import SecurityHeaders
 from .holding import hold_until_final
 from .jobs import is_final
 from .library import check_bundle
+from .live import LiveBoard
 from .logs import follow_jobs
 from .metrics import Metrics
 from .observing import Observer
@@ -67,10 +69,15 @@ ModelId = Annotated[str, Path(pattern=SHA256_PATTERN, description="As `gdws insp
 JobId = Annotated[str, Path(pattern=NAME_PATTERN)]
 
 
-def create_app(service: Service, access: Optional[Access] = None, followers: Optional[Followers] = None) -> FastAPI:
+def create_app(
+    service: Service,
+    access: Optional[Access] = None,
+    followers: Optional[Followers] = None,
+    board: Optional[LiveBoard] = None,
+) -> FastAPI:
     """Return the web application of ``service``. It starts the queue; who opened the service stops it.
 
-    Without ``access`` no token is needed. Who passes ``followers`` closes them.
+    Without ``access`` no token is needed. Who passes ``followers`` closes them. ``board`` shows another machine.
     """
 
     @contextlib.asynccontextmanager
@@ -89,14 +96,16 @@ def create_app(service: Service, access: Optional[Access] = None, followers: Opt
         separate_input_output_schemas=False,
         responses=documented_default(),
     )
-    metrics = Metrics(service.jobs)
+    board = board or LiveBoard()
+    metrics = Metrics(service.jobs, board)
     service.jobs.changes.subscribe(follow_jobs)
     _add_layers(app, service, access or Access(), metrics)
     _add_device_routes(app, service)
     _add_model_routes(app, service)
     _add_benchmark_routes(app, service)
     add_queue_routes(app, service)
-    add_watching_routes(app, metrics, followers or Followers(service.jobs))
+    add_watching_routes(app, metrics, board, followers or Followers(service.jobs))
+    add_dashboard_routes(app)
     describe_access(app)
     return app
 
@@ -114,7 +123,8 @@ def _add_device_routes(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", tags=["device"], summary="Is the agent there?")
     def health(request: Request) -> Union[Health, Alive]:
         """Answers at once, also while a measurement runs, and without a token: then it says only that it lives."""
-        return Alive() if role_in(request) is None else service.health()
+        role = role_in(request)
+        return Alive() if role is None else service.health().model_copy(update={"access": role})
 
     @app.get("/device", tags=["device"], summary="The machine, its backends and its power sensors")
     def device() -> DeviceInfo:

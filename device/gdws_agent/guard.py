@@ -35,7 +35,9 @@ _LOG = logging.getLogger(__name__)
 #: What changes nothing, and so is all that a read-only token allows.
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Answered without a token: that the agent lives, and what is the same for every agent of a release.
-OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs", "/docs.css"})
+OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs", "/docs.css", "/"})
+#: Below it are the dashboard's scripts and styles.
+_OPEN_FOLDER = "/dashboard/"
 
 #: Ends of names that only a local network gives out (RFC 6761, 6762, 8375, and ICANN's private-use domain).
 _LOCAL_ENDS = (".localhost", ".local", ".internal", ".home.arpa", ".lan")
@@ -86,7 +88,7 @@ class Guard:
             raise OriginForeign("a page of another site may change nothing here", field="origin")
         authorization = headers.get(b"authorization")
         role = self._access.role_of(authorization)
-        if role is None and not (is_safe and scope["path"] in OPEN_PATHS):
+        if role is None and not (is_safe and is_open(scope["path"])):
             raise self._refusal(scope, authorization)
         if role == "read-only" and not is_safe:
             raise ReadOnlyToken(
@@ -111,6 +113,11 @@ def role_in(request: Request) -> Optional[Role]:
     """Return what the sender of ``request`` may do; None for one without a token at an agent that needs one."""
     role: Optional[Role] = getattr(request.state, "role", None)
     return role
+
+
+def is_open(path: str) -> bool:
+    """Return whether ``path`` is answered without a token."""
+    return path in OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
 
 def is_unownable(name: str) -> bool:

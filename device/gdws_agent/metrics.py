@@ -1,15 +1,13 @@
 """What ``GET /metrics`` tells, in the text format of Prometheus and by its naming conventions.
 
 Counters count since the agent started. What can be asked is asked when a scrape comes, so that nothing is spent in
-between; the power monitors and thermal zones are read from the kernel's files alone, because a second client of the
-jtop service would disturb a measurement.
+between; power and temperatures are those of :mod:`gdws_agent.live`.
 """
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -24,26 +22,23 @@ from gdws_contract.rest import FINAL_STATES, Cell
 
 from .changes import Change
 from .jobs import JobQueue
-from .power.base import SensorFailed
-from .power.ina3221 import live_channels
-from .thermal import Gauges
+from .live import LiveBoard
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _HTTP_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 _CELL_BUCKETS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0)
-_SYSFS = Path("/sys")
 
 
 class Metrics:
     """The metrics of one agent, in a registry of their own."""
 
-    def __init__(self, jobs: JobQueue, sysfs: Path = _SYSFS) -> None:
+    def __init__(self, jobs: JobQueue, board: LiveBoard) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         registry.register(_Queue(jobs))
-        registry.register(_Board(sysfs))
+        registry.register(_Board(board))
         self._jobs = Counter("gdws_agent_jobs", "Jobs that ended.", ["state"], registry=registry)
         for state in FINAL_STATES:
             self._jobs.labels(state)
@@ -111,29 +106,21 @@ class _Queue(Collector):
 
 
 class _Board(Collector):
-    """Reads power and temperatures from the kernel's files when a scrape comes; absent where there are none."""
+    """Reads power and temperatures when a scrape comes; absent where no file shows them."""
 
-    def __init__(self, sysfs: Path) -> None:
-        self._sysfs = sysfs
-        self._gauges: Optional[Gauges] = None
+    def __init__(self, board: LiveBoard) -> None:
+        self._board = board
 
     def describe(self) -> List[Metric]:
         """Return nothing, so that to register reads nothing."""
         return []
 
     def collect(self) -> Iterator[Metric]:
+        readings = self._board.read()
         power = GaugeMetricFamily("gdws_agent_power_watts", "Power of a supply rail (INA3221).", labels=["rail"])
-        for rail, value in self._rails():
-            power.add_metric([rail], value)
+        for rail in readings.power.rails:
+            power.add_metric([rail.name], rail.power_w)
         heat = GaugeMetricFamily("gdws_agent_temperature_celsius", "Temperature of a zone.", labels=["zone"])
-        self._gauges = self._gauges or Gauges(self._sysfs)
-        for zone, value in self._gauges.read().temperatures_c.items():
-            heat.add_metric([zone], value)
+        for zone in readings.temperatures:
+            heat.add_metric([zone.name], zone.celsius)
         yield from (family for family in (power, heat) if family.samples)
-
-    def _rails(self) -> Iterator[Tuple[str, float]]:
-        try:
-            for channel in live_channels(self._sysfs):
-                yield channel.rail, channel.read_w()
-        except (SensorFailed, OSError, ValueError):
-            return

@@ -1,4 +1,4 @@
-"""The routes for those who watch an agent: metrics, the events of a job, and the page about the interface."""
+"""The routes for those who watch an agent: readings, metrics, the events of a job, the page about the interface."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from starlette.responses import HTMLResponse, Response
 from typing_extensions import Annotated
 
 from gdws_contract.base import NAME_PATTERN
+from gdws_contract.live import LiveReadings
 
 from . import api_page
 from .following import EVENT_STREAM, EventStream, Followers
+from .live import LiveBoard
 from .metrics import CONTENT_TYPE, Metrics
 from .responses import documented_problems
 
@@ -23,8 +25,13 @@ _EXAMPLE = (
 )
 
 
-def add_watching_routes(app: FastAPI, metrics: Metrics, followers: Followers) -> None:
+def add_watching_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, followers: Followers) -> None:
     """Add the routes to ``app``."""
+
+    @app.get("/device/live", tags=["device"], summary="Power, temperatures and clocks right now")
+    def live() -> LiveReadings:
+        """From files that the kernel shows, read at most once a second however many ask; what it hides says why."""
+        return board.read()
 
     @app.get(
         "/metrics",

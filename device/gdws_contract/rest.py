@@ -134,6 +134,7 @@ class Health(Reading):
     api_revision: int = 0
     queued_jobs: int
     running_job: Optional[str] = None
+    access: Optional[Literal["full", "read-only"]] = Field(None, description="What the sender may do.")
     notices: List[Notice] = Field(default_factory=list, description="What whoever looks after it should know.")
 
 

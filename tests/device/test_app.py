@@ -514,7 +514,7 @@ def test_a_failed_cell_tells_why(client, worker, model_id):
 # Errors of every kind
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/models/", "/benchmark/a/b", "/healthz/"])
+@pytest.mark.parametrize("path", ["/nope", "/dashboard/nope.js", "/models/", "/benchmark/a/b", "/healthz/"])
 def test_an_unknown_route_is_a_problem(client, path):
     assert "/openapi.json" in problem_in(client.get(path), 404, "not-found").hint
 

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gdws_agent.app import create_app
 from gdws_agent.changes import Change, Changes
+from gdws_agent.live import LiveBoard
 from gdws_agent.metrics import Metrics
 from support.agents import PATIENCE_S, FakeWorker, agent, cell
 from support.bundles import tiny_bundle
@@ -45,7 +46,7 @@ def jobs():
 
 @pytest.fixture
 def metrics(jobs, tmp_path):
-    return Metrics(jobs, tmp_path)
+    return Metrics(jobs, LiveBoard(tmp_path))
 
 
 def test_jobs_and_cells_are_counted_as_they_end(jobs, metrics):

@@ -1,0 +1,52 @@
+// The cells of a job: variants down, settings across, each with what became of it or how far it is.
+
+import { h } from "./dom.js";
+import { isFinal, keyOf, settingsOf, settingWords, stageWord, variantsOf } from "./jobs.js";
+import * as text from "./text.js";
+
+/** Return the grid of `job`. */
+export function cellGrid(job) {
+  const settings = settingsOf(job);
+  const done = new Map(job.cells.map((cell) => [keyOf(cell.key), cell]));
+  const current = job.state === "running" && job.progress.cell ? keyOf(job.progress.cell) : null;
+  const cellOf = (variant, setting) => {
+    const key = keyOf({ ...setting, variant });
+    if (done.has(key)) return finished(done.get(key));
+    if (key === current) return underWay(job.progress);
+    return h("td", { class: "cell waits" }, isFinal(job) ? "not measured" : "waits");
+  };
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Cells" },
+    h(
+      "table",
+      { class: "cells" },
+      h("caption", { class: "unseen" }, "Cells of the job: median latency and speed-up, or the stage"),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Network"), settings.map((setting) => h("th", { scope: "col" }, settingWords(setting, settings))))),
+      h(
+        "tbody",
+        {},
+        variantsOf(job).map((variant) =>
+          h("tr", { "data-key": variant }, h("th", { scope: "row" }, variant), settings.map((setting) => cellOf(variant, setting))),
+        ),
+      ),
+    ),
+  );
+}
+
+function finished(cell) {
+  if (cell.state === "parity_failed") return h("td", { class: "cell bad" }, "parity failed", sub(cell.parity?.reasons.join("; ")));
+  if (cell.state === "failed") return h("td", { class: "cell bad" }, "failed", sub(cell.error?.detail ?? cell.error?.title));
+  if (cell.profile) return h("td", { class: "cell done" }, `${text.plural(cell.profile.layers.length, "layer")} timed`);
+  const parts = [cell.speedup ? text.ratio(cell.speedup.ratio) : null, cell.fps === null ? null : `${text.significant(cell.fps)} FPS`];
+  return h("td", { class: "cell done" }, text.milliseconds(cell.latency?.median_ms), sub(parts.filter(Boolean).join(" · ")));
+}
+
+function underWay({ stage, round, rounds }) {
+  const turn = rounds ? `round ${round + 1} of ${rounds}` : "";
+  return h("td", { class: "cell now" }, stageWord(stage ?? "load"), sub(turn));
+}
+
+function sub(words) {
+  return words ? h("span", { class: "sub" }, words) : null;
+}

@@ -1,0 +1,34 @@
+// The plots of a result: accuracy against speed for one setting, latency for all.
+
+import { accuracyPlot } from "./accuracy-plot.js";
+import { h } from "./dom.js";
+import { settingWords } from "./jobs.js";
+import { latencyPlot } from "./latency-plot.js";
+
+/** Wide, and for a narrow page: text in a plot shrinks with it. */
+const WIDTH = 480;
+const NARROW_WIDTH = 330;
+
+/** Return the figures of what was timed; null where nothing was. */
+export function plotSection(facts) {
+  const width = matchMedia("(max-width: 640px)").matches ? NARROW_WIDTH : WIDTH;
+  const timed = facts.settings.filter((setting) => facts.at(setting).some((each) => each.cell?.latency));
+  if (timed.length === 0) return null;
+  const figures = [
+    ...timed.slice(0, 1).map((setting) => captioned(accuracyPlot(facts, setting, width), accuracyWords(facts, setting))),
+    captioned(latencyPlot(facts, timed, width), "Median latency with a whisker to the 95th percentile, and the speed-up over the dense network."),
+  ];
+  return h("section", { class: "plots", "aria-label": "Plots" }, figures);
+}
+
+function captioned(plot, words) {
+  return plot === null ? null : h("figure", {}, plot, h("figcaption", {}, words));
+}
+
+function accuracyWords(facts, setting) {
+  return (
+    `Accuracy on the host's test images against images per second at ${settingWords(setting, facts.settings)}. ` +
+    "Up and to the right is better; in the shaded corner a network is faster and loses no more than a point. " +
+    "Bars: 95 % interval of the accuracy, range of the rounds."
+  );
+}

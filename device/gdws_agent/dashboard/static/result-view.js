@@ -1,0 +1,105 @@
+// The view of one job: while it runs, its cells as they end; then what it found.
+
+import { cancelButton, whyNot } from "./cancel.js";
+import { cellGrid } from "./cell-grid.js";
+import { detailSections } from "./details.js";
+import { h } from "./dom.js";
+import { factsOf, isSimulated } from "./facts.js";
+import { follow } from "./following.js";
+import { statePill } from "./job-list.js";
+import { isFinal, isProfile, settingWords, title } from "./jobs.js";
+import { progressBar } from "./job-panel.js";
+import { layerSection } from "./layers.js";
+import { plotSection } from "./plot-section.js";
+import { render } from "./render.js";
+import { saveButton } from "./save.js";
+import { between, duration, local } from "./times.js";
+import { verdictTables } from "./verdict-table.js";
+import { judge } from "./verdict.js";
+
+/** Show the job of that id, and follow it until it has ended. */
+export async function showResult(page, jobId) {
+  const { agent, signal } = page;
+  const job = await agent.get(`benchmark/${encodeURIComponent(jobId)}`, { signal });
+  const [device, manifest] = await Promise.all([agent.get("device", { signal }), manifestOf(page, job)]);
+  page.root.replaceChildren();
+  const show = (now) => render(page.root, content(page, now, device, manifest));
+  show(job);
+  if (!isFinal(job)) followOn(page, job, show);
+}
+
+async function followOn(page, job, show) {
+  try {
+    let cells = job.cells.length;
+    for await (const now of follow(page.agent, job.id, page.signal)) {
+      show(now);
+      if (now.cells.length > cells) page.tell(`${now.cells.length} of ${now.progress.cells_total} cells have ended.`);
+      cells = now.cells.length;
+      if (isFinal(now)) page.tell(`${title(now)} is ${now.state}.`);
+    }
+  } catch (error) {
+    page.onError(error);
+  }
+}
+
+/** The manifest of the job's bundle; null where it is no longer stored. */
+async function manifestOf(page, job) {
+  try {
+    return (await page.agent.get(`models/${job.request.model_id}`, { signal: page.signal })).manifest;
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
+function content(page, job, device, manifest) {
+  const facts = factsOf(job, manifest);
+  const name = title(job, manifest?.name ?? null);
+  return [
+    h(
+      "div",
+      { class: "card-head" },
+      h("h1", { tabindex: "-1" }, name, isSimulated(job, device) ? h("span", { class: "mark" }, "simulated") : null),
+      isFinal(job) ? actions(job, device, manifest) : cancelButton(page, job),
+    ),
+    h("p", { class: "lead" }, statePill(job.state), leadWords(job, manifest)),
+    isFinal(job) ? null : whyNot(page),
+    job.error ? h("p", { class: "banner bad" }, job.error.detail ?? job.error.title, job.error.hint ? ` ${job.error.hint}` : null) : null,
+    isFinal(job) ? null : [progressBar(job, name), cellGrid(job)],
+    manifest === null ? h("p", { class: "note" }, "The bundle is no longer stored, so what the host knew of it is not shown.") : null,
+    isProfile(job) ? layerSection(job) : [verdictSection(facts), plotSection(facts), verdictTables(job, facts)],
+    detailSections(job, device),
+  ];
+}
+
+function actions(job, device, manifest) {
+  return h(
+    "div",
+    { class: "actions" },
+    isProfile(job) ? null : h("a", { class: "button", href: `#/compare?b=${encodeURIComponent(job.id)}` }, "Compare"),
+    manifest === null ? null : saveButton(job, device, manifest),
+  );
+}
+
+function leadWords(job, manifest) {
+  const took = between(job.started_at, job.finished_at);
+  const words = [
+    manifest === null ? null : `bundle ${manifest.name}`,
+    `job ${job.id}`,
+    job.started_at === null ? null : local(job.started_at),
+    took === null ? null : `took ${duration(took)}`,
+  ];
+  return ` ${words.filter(Boolean).join(" · ")}`;
+}
+
+function verdictSection(facts) {
+  const judged = facts.settings.map((setting) => ({ setting, ...judge(facts, setting) })).filter(({ setting }) => facts.at(setting).some((each) => each.cell));
+  if (judged.length === 0) return null;
+  return h(
+    "section",
+    { class: "verdicts", "aria-label": "Verdict" },
+    judged.map(({ setting, kind, sentence }) =>
+      h("p", { class: `verdict ${kind}` }, h("strong", {}, `At ${settingWords(setting, facts.settings)}: `), sentence),
+    ),
+  );
+}

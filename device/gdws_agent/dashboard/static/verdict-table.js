@@ -1,0 +1,116 @@
+// The figures of a result: one table a setting, one row a network. What was not measured is a dash or says why.
+
+import { h } from "./dom.js";
+import { cell } from "./job-list.js";
+import { settingWords } from "./jobs.js";
+import * as text from "./text.js";
+
+/** Return the tables of all settings of `job`. */
+export function verdictTables(job, facts) {
+  return facts.settings.map((setting) => table(facts, setting)).filter(Boolean);
+}
+
+function table(facts, setting) {
+  const measured = facts.at(setting);
+  if (measured.every((each) => each.cell === null)) return null;
+  const hasEnergy = measured.some(({ cell: each }) => (each?.power?.energy_per_inference_mj ?? null) !== null);
+  const words = settingWords(setting, facts.settings, { all: true });
+  const heads = ["Network", "MACs", "Parameters", "Natural", "Robust", "On the device", "Median", "p95", "p99", "FPS", "Speed-up", ...(hasEnergy ? ["Energy"] : [])];
+  return h(
+    "section",
+    { "data-key": JSON.stringify(setting) },
+    h("h2", {}, words[0].toUpperCase() + words.slice(1)),
+    h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": `Figures at ${words}` },
+      h(
+        "table",
+        { class: "figures stacks" },
+        h("caption", { class: "unseen" }, `Size, accuracy and speed of each network at ${words}`),
+        h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+        h("tbody", {}, measured.map((each) => row(each, facts.variants.get(each.variant), hasEnergy))),
+      ),
+    ),
+    sensorNote(measured),
+  );
+}
+
+function row({ variant, isBaseline, cell: measured, reason }, about, hasEnergy) {
+  return h(
+    "tr",
+    { class: isBaseline ? "baseline" : null, "data-key": variant },
+    h(
+      "th",
+      { scope: "row" },
+      variant,
+      measured?.simulated ? h("span", { class: "mark" }, "simulated") : null,
+      about.method === null ? null : h("span", { class: "sub" }, about.method),
+      measured?.flags.length > 0 ? h("span", { class: "sub flag" }, `⚑ ${text.listed(measured.flags.map((flag) => flag.code))}`) : null,
+    ),
+    cell("MACs", text.scaled(about.macs), sub(fewer(about.macsRatio))),
+    cell("Parameters", text.scaled(about.parameters)),
+    cell("Natural", ...accuracy(about.natural, about.naturalChange)),
+    cell("Robust", ...accuracy(about.robust, about.robustChange, about.attack)),
+    cell("On the device", ...replay(measured?.parity ?? null)),
+    ...(measured?.latency ? times(measured, hasEnergy) : [h("td", { class: "reason", colspan: hasEnergy ? 6 : 5, "data-head": "Times" }, reason ?? "still to come")]),
+  );
+}
+
+function times({ latency, fps, speedup, power, key }, hasEnergy) {
+  return [
+    cell("Median", text.milliseconds(latency.median_ms)),
+    cell("p95", text.milliseconds(latency.p95_ms)),
+    cell("p99", text.milliseconds(latency.p99_ms)),
+    cell("FPS", text.significant(fps)),
+    cell("Speed-up", ...speed(speedup)),
+    hasEnergy ? cell("Energy", ...energy(power, key)) : null,
+  ];
+}
+
+function speed(speedup) {
+  if (!speedup) return [text.UNKNOWN];
+  const low = speedup.interval?.low ?? null;
+  const high = speedup.interval?.high ?? null;
+  const kind = low !== null && low > 1 ? "better" : high !== null && high < 1 ? "worse" : "";
+  return [h("strong", { class: kind }, text.ratio(speedup.ratio)), sub(speedup.interval ? text.ratioInterval(speedup.interval) : null)];
+}
+
+function accuracy(proportion, change, attack = null) {
+  if (proportion === null) return [text.UNKNOWN];
+  const under = attack === null ? null : text.attackName(attack);
+  const difference = change === null ? null : `${text.points(change)} points`;
+  return [text.percent(proportion.value), sub([difference, under].filter(Boolean).join(", ") || null)];
+}
+
+/** The verification set replayed on the device: natural and adversarial inputs. */
+function replay(parity) {
+  if (parity === null) return [text.UNKNOWN];
+  const of = (proportion) => `${proportion.successes}/${proportion.count}`;
+  const words = [`natural ${of(parity.natural)}`, parity.robust ? `robust ${of(parity.robust)}` : null].filter(Boolean);
+  return [h("span", { class: parity.passed ? "better" : "bad" }, parity.passed ? "parity passed" : "parity failed"), words.map(sub)];
+}
+
+function energy(power, { batch_size }) {
+  const energy_mj = power?.energy_per_inference_mj ?? null;
+  if (energy_mj === null) return [text.UNKNOWN];
+  const watts = `${text.significant(power.mean_w)} W`;
+  return [`${text.significant(energy_mj)} mJ`, sub(batch_size > 1 ? `for ${batch_size} images, ${watts}` : watts)];
+}
+
+/** Which sensor gave the energy, or why there is none. */
+function sensorNote(measured) {
+  const powers = measured.map((each) => each.cell?.power).filter(Boolean);
+  const scopes = powers.filter((power) => power.mean_w !== null).map((power) => `Energy: ${power.scope ?? "scope unknown"}, by ${power.sensor}.`);
+  const reasons = powers.filter((power) => power.mean_w === null && power.reason).map((power) => `No energy: ${power.reason}.`);
+  const words = [...new Set([...scopes, ...reasons])];
+  return words.length === 0 ? null : h("p", { class: "note" }, words.join(" "));
+}
+
+function fewer(denseOverThis) {
+  if (denseOverThis === null) return null;
+  return denseOverThis >= 1 ? `${text.ratio(denseOverThis)} fewer` : `${text.ratio(1 / denseOverThis)} more`;
+}
+
+function sub(words) {
+  return words === null ? null : h("span", { class: "sub" }, words);
+}
