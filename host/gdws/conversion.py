@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import numpy.typing as npt
 from torch import Tensor, nn
 
 from gdws import data_aware, surgery
-from gdws.algorithms import allocate
 from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
 from gdws.algorithms.spectrum import Factors, Ints, Spectrum
@@ -18,6 +16,7 @@ from gdws.data_aware import Observation
 from gdws.errors import PlanError
 from gdws.parallel import map_in_threads
 from gdws.progress import SILENT, Progress
+from gdws.rank_choice import choose_ranks
 from gdws.surgery import Layer
 
 #: So many calibration images tell how much errors matter; the factors are fitted to all.
@@ -32,6 +31,7 @@ def convert(
     gamma: int | None = None,
     mean_rank: float | None = None,
     budget: float | None = None,
+    mac_saving: float | None = None,
     equal_rank: int | None = None,
     alphas: Mapping[str, npt.ArrayLike] | None = None,
     data: Tensor | None = None,
@@ -43,9 +43,9 @@ def convert(
 ) -> tuple[nn.Module, Plan]:
     """Return a GDWS copy of ``model`` and the plan it follows (Algorithm 3 of the paper, or data-aware).
 
-    Exactly one of ``plan``, ``beta``, ``gamma``, ``mean_rank``, ``budget`` and ``equal_rank`` must be given. ``budget``
-    holds for the whole network, the others for each layer by itself. A network without an eligible layer is copied as
-    it is, and the plan tells why.
+    Exactly one of ``plan``, ``beta``, ``gamma``, ``mean_rank``, ``budget``, ``mac_saving`` and ``equal_rank`` must be
+    given. ``budget`` and ``mac_saving`` hold for the whole network, the others for each layer by itself. A network
+    without an eligible layer is copied as it is, and the plan tells why.
 
     Args:
         model: the network; it is not changed.
@@ -57,6 +57,8 @@ def convert(
         budget: bound on the sum of e^2 over all layers: the fewest components in the whole network that meet it, taken
             from the layers where they matter least. With ``alphas`` the sum bounds the probability that a decision
             changes, so a budget means the same in every network; betas do not.
+        mac_saving: how many times fewer MACs the whole network takes, at least. They are spent on the layers where
+            they take away most error, see :func:`gdws.algorithms.mac_budget.ranks_within`; a layer may stay dense.
         equal_rank: the rank of every channel in every layer (Network Decoupling, arXiv:1808.05517), in any layout.
         alphas: weights of the input channels (C,) by layer name, as :func:`gdws.calibrate.alphas` returns
             them. Without them every channel weighs 1. Layers that share a weight use those of the first.
@@ -66,11 +68,12 @@ def convert(
             Adversarial images keep the accuracy of a robust network on such images.
         layout: how the layers run, see :class:`gdws.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need equal
             ranks in every channel of a layer: then ``beta`` takes the least equal rank that meets it, ``gamma``
-            the greatest, ``mean_rank`` is rounded, to at least 1 if it is positive, and ``budget`` is met greedily.
+            the greatest, ``mean_rank`` is rounded, to at least 1 if it is positive, and ``budget`` and ``mac_saving``
+            are met greedily.
         skip: names or shell patterns of layers to leave alone, see :func:`gdws.surgery.inspect`.
         convert_first: whether the first convolution is converted too.
         example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs; without it
-            the plan's MACs are None. With ``data`` it is the first image.
+            the plan's MACs are None. With ``data`` it is the first image. ``mac_saving`` needs one of the two.
         progress: shown while layers are fitted to ``data``.
 
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,
@@ -84,6 +87,7 @@ def convert(
         gamma=gamma,
         mean_rank=mean_rank,
         budget=budget,
+        mac_saving=mac_saving,
         equal_rank=equal_rank,
     )
     calibration = None if data is None else data_aware.identify(data)
@@ -103,7 +107,7 @@ def convert(
     seen = {} if data is None else _observe(model, layers, data)
     spectra = _spectra(layers, seen)
     weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
-    ranks = _ranks(layers, spectra, constraint, bound, weights, equal=layout != "gather")
+    ranks = choose_ranks(layers, spectra, constraint, bound, weights, equal=layout != "gather")
     made = Plan(
         layers=tuple(
             _layer_plan(layer, spectra.get(layer.name), ranks.get(layer.name), weights.get(layer.name), layout, seen)
@@ -171,8 +175,9 @@ def _one_constraint(**bounds: float | None) -> tuple[Constraint, float]:
     """The one constraint that is given, with its bound; that of a plan is not used."""
     chosen = [(name, bound) for name, bound in bounds.items() if bound is not None]
     if len(chosen) != 1:
+        names = [name.replace("given", "plan") for name in bounds]
         got = ", ".join(name.replace("given", "plan") for name, _ in chosen) or "none"
-        raise PlanError(f"exactly one of plan, beta, gamma, mean_rank, budget and equal_rank must be given, got {got}")
+        raise PlanError(f"exactly one of {', '.join(names[:-1])} and {names[-1]} must be given, got {got}")
     [(name, bound)] = chosen
     return cast(Constraint, name), float(bound)  # numpy's numbers would not go into JSON
 
@@ -189,6 +194,9 @@ def _layer_plan(
     e2, energy = None, None
     if spectrum is not None and ranks is not None:
         e2, energy = weighted_error(spectrum, ranks, weights), weighted_error(spectrum, 0 * ranks, weights)
+    left_alone = layer.left_alone
+    if left_alone is None and ranks is None:
+        left_alone = "worth its dense MACs"
     return LayerPlan(
         name=layer.name,
         kind=layer.kind,
@@ -200,7 +208,7 @@ def _layer_plan(
         layout=None if ranks is None else layout,
         e2=e2,
         energy=energy,
-        left_alone=layer.left_alone,
+        left_alone=left_alone,
         bias_added=ranks is not None and (layer.shares or layer.name) in seen and layer.module.bias is None,
     )
 
@@ -213,68 +221,6 @@ def _weights_of(layer: Layer, alphas: Mapping[str, npt.ArrayLike] | None) -> npt
     if name not in alphas:
         raise PlanError(f"alphas: none for layer {name!r}", hint="calibrate this network, or skip the layer")
     return alphas[name]
-
-
-def _ranks(
-    layers: Sequence[Layer],
-    spectra: Mapping[str, Spectrum],
-    constraint: Constraint,
-    bound: float,
-    weights: Mapping[str, npt.ArrayLike | None],
-    *,
-    equal: bool,
-) -> dict[str, Ints]:
-    """The ranks of each eligible layer by name; layers that share a weight share them."""
-    holders = [layer.name for layer in layers if layer.eligible and layer.shares is None]
-    found: dict[str, Ints] = {}
-    if constraint == "budget":
-        found = _ranks_in_network(holders, spectra, bound, weights, equal=equal)
-    else:
-        for name in holders:
-            with _naming(name):
-                found[name] = _ranks_in_layer(spectra[name], constraint, bound, weights[name], equal=equal)
-    return {layer.name: found[layer.shares or layer.name] for layer in layers if layer.eligible}
-
-
-def _ranks_in_layer(
-    spectrum: Spectrum, constraint: Constraint, bound: float, alphas: npt.ArrayLike | None, *, equal: bool
-) -> Ints:
-    spectrum.weighted(alphas)  # refuses weights that make no sense, also where ranks do not depend on them
-    if constraint == "equal_rank":
-        return allocate.equal_rank(spectrum, int(bound))
-    if constraint == "beta":
-        return (allocate.equal_lego if equal else allocate.lego)(spectrum, bound, alphas)
-    if constraint == "mean_rank":
-        bound = allocate.components_for_mean_rank(bound, len(spectrum.squares), equal=equal)
-    return allocate.equal_mego(spectrum, bound) if equal else allocate.mego(spectrum, bound, alphas)
-
-
-def _ranks_in_network(
-    names: Sequence[str],
-    spectra: Mapping[str, Spectrum],
-    bound: float,
-    weights: Mapping[str, npt.ArrayLike | None],
-    *,
-    equal: bool,
-) -> dict[str, Ints]:
-    for name in names:
-        with _naming(name):
-            spectra[name].weighted(weights[name])
-    share = allocate.equal_network_lego if equal else allocate.network_lego
-    try:
-        found = share([spectra[name] for name in names], bound, [weights[name] for name in names])
-    except ValueError as error:
-        raise PlanError(str(error)) from error
-    return dict(zip(names, found, strict=True))
-
-
-@contextmanager
-def _naming(layer: str) -> Iterator[None]:
-    """Refusals of the algorithms, which know no names, with the name of the layer."""
-    try:
-        yield
-    except ValueError as error:
-        raise PlanError(f"layer {layer!r}: {error}") from error
 
 
 def _sample_shape(example_input: Tensor | Sequence[int] | None) -> tuple[int, ...] | None:

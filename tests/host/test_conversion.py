@@ -116,6 +116,57 @@ def test_a_shared_weight_counts_once_in_the_sum_of_errors():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_mac_saving_bounds_the_macs_of_the_whole_network(layout):
+    model = seeded(SmallResNet)
+    converted, plan = convert(model, mac_saving=1.5, layout=layout, example_input=(3, 12, 12))
+    totals = plan.totals
+    assert 1.5 * totals.macs_gdws <= totals.macs_dense < 2 * totals.macs_gdws
+    assert {layer.layout for layer in plan.converted} == {layout}
+    assert (plan.constraint, plan.budget) == ("mac_saving", 1.5)
+    assert "mac_saving = 1.5 for the whole network" in str(plan)
+    assert Plan.from_json(plan.to_json()) == plan
+    assert converted(torch.randn(2, 3, 12, 12)).shape == (2, 5)
+
+
+def test_a_layer_that_needs_its_macs_stays_dense():
+    model = seeded(SmallResNet)
+    model.conv1.weight.data *= 100
+    converted, plan = convert(model, mac_saving=1.2, example_input=(3, 12, 12))
+    assert planned(plan)["conv1"].left_alone == "worth its dense MACs"
+    assert torch.equal(converted.conv1.weight, model.conv1.weight)
+    assert [layer.name for layer in plan.converted] == ["conv2"]
+
+
+def test_a_mac_saving_of_1_leaves_the_network_as_it_is():
+    model = seeded(SmallResNet)
+    converted, plan = convert(model, mac_saving=1, example_input=(3, 12, 12))
+    assert not plan.converted
+    x = torch.randn(2, 3, 12, 12)
+    torch.testing.assert_close(converted(x), model(x))
+
+
+def test_a_shared_weight_pays_its_macs_at_each_call():
+    plan = convert(seeded(Sharing), mac_saving=3, example_input=(3, 9, 9))[1]
+    layers = planned(plan)
+    assert layers["strided"].ranks == layers["body"].ranks
+    assert plan.totals.macs_dense >= 3 * plan.totals.macs_gdws
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"mac_saving": 100.0, "example_input": (3, 12, 12)}, "cannot take 100 times fewer MACs"),
+        ({"mac_saving": 0.5, "example_input": (3, 12, 12)}, "at least 1, got 0.5"),
+        ({"mac_saving": float("nan"), "example_input": (3, 12, 12)}, "at least 1, got nan"),
+        ({"mac_saving": 2.0}, "the MACs are unknown"),
+    ],
+)
+def test_mac_savings_that_cannot_be(options, problem):
+    with pytest.raises(PlanError, match=problem):
+        convert(seeded(SmallResNet), **options)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_equal_ranks_are_the_same_in_every_layer_and_layout(layout):
     converted, plan = convert(seeded(SmallResNet), equal_rank=2, layout=layout)
     assert [layer.ranks for layer in plan.converted] == [(2,) * 8, (2,) * 8]

@@ -31,9 +31,10 @@ _READABLE = (1, 2)
 Layout = Literal["gather", "stacked", "grouped"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
-#: What set the ranks: a bound on e^2, a bound on G or a mean rank G/C of each layer by itself; a bound on the sum of
-#: e^2 over the whole network; one rank for every channel of every layer; or the ranks were given.
-Constraint = Literal["beta", "gamma", "mean_rank", "budget", "equal_rank", "given"]
+#: What set the ranks: a bound on e^2, a bound on G or a mean rank G/C of each layer by itself; over the whole network a
+#: bound on the sum of e^2, or how many times fewer MACs; one rank for every channel of every layer; or the ranks were
+#: given.
+Constraint = Literal["beta", "gamma", "mean_rank", "budget", "mac_saving", "equal_rank", "given"]
 CONSTRAINTS: tuple[str, ...] = get_args(Constraint)
 
 

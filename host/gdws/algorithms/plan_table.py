@@ -82,7 +82,7 @@ def _notes(plan: Plan) -> list[str]:
         weights = "with alphas" if plan.weighted else "without alphas"
         if plan.calibration is not None:
             weights = f"data-aware, fitted to {plan.calibration.images} images"
-        scope = "the whole network" if plan.constraint == "budget" else "each layer"
+        scope = "the whole network" if plan.constraint in ("budget", "mac_saving") else "each layer"
         notes.append(f"ranks: {plan.constraint} = {plan.budget:g} for {scope}, {weights}")
     if plan.input_shape is not None:
         notes.append(f"MACs: of one sample of shape {'×'.join(map(str, plan.input_shape))}")

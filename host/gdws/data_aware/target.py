@@ -79,8 +79,9 @@ class _MomentSums:
         """Take in patches (C*Kh*Kw, n) and targets (M, n)."""
         self._xx = self._xx + (x @ x.mT).double()
         self._yx = self._yx + (y @ x.mT).double()
-        self._x, self._y = self._x + x.double().sum(1), self._y + y.double().sum(1)
-        self._yy += float(y.double().square().sum())
+        self._x = self._x + x.sum(1, dtype=torch.float64)
+        self._y = self._y + y.sum(1, dtype=torch.float64)
+        self._yy += float(torch.linalg.vector_norm(y, dtype=torch.float64)) ** 2
         self._count += x.shape[1]
 
     def mean(self) -> Moments:
