@@ -11,8 +11,9 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +34,9 @@ INPUT_NAME = "input"
 OUTPUT_NAME = "logits"
 #: Largest difference between ONNX and torch, over the largest logit.
 TOLERANCE = 1e-4
+#: Where rounding alone moves the logits of torch further than that, ONNX may differ by this many times as much.
+_ROUNDING_SLACK = 4
+_LARGEST_TOLERANCE = 1e-2
 
 Images = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float32]
@@ -45,7 +49,8 @@ def export(model: nn.Module, input_shape: Sequence[int]) -> bytes:
     """Return ``model`` as the bytes of an ONNX file: images (N, \\*input_shape) to logits (N, classes).
 
     The module is exported in evaluation mode and float32, and is not changed. The same module gives the same bytes.
-    The file is checked by ONNX and run at several batch sizes, as far as :data:`TOLERANCE` of what torch computes.
+    The file is checked by ONNX and run at several batch sizes, and must agree with torch up to :data:`TOLERANCE`, or
+    up to what rounding does to the network, if that is more: some networks turn the last bits into the third digit.
 
     Raises:
         ExportError: the network cannot be expressed in ONNX, gives no finite logits of shape (N, classes), treats
@@ -55,8 +60,9 @@ def export(model: nn.Module, input_shape: Sequence[int]) -> bytes:
     images = [_images(size, input_shape) for size in _CHECK_SIZES]
     expected = [_logits(reference, batch) for batch in images]
     content = _tidy_trace(reference, input_shape)
-    for found, logits in zip(_run(content, [batch.numpy() for batch in images]), expected, strict=True):
-        _compare(found, logits.numpy())
+    found = _run(content, [batch.numpy() for batch in images])
+    for mine, logits, batch in zip(found, expected, images, strict=True):
+        _compare(mine, logits.numpy(), partial(_rounding_error, reference, batch, logits))
     return content
 
 
@@ -204,17 +210,31 @@ def _run(content: bytes, batches: Sequence[Images]) -> list[Logits]:
         raise ExportError(f"ONNX Runtime cannot run the exported network: {error}") from error
 
 
-def _compare(found: Logits, expected: Logits) -> None:
+def _compare(found: Logits, expected: Logits, rounding_error: Callable[[], float]) -> None:
     if found.shape != expected.shape:
         raise ExportError(f"exported, the network gives {found.shape} instead of {expected.shape}", hint=_BATCH_HINT)
-    scale = float(np.abs(expected).max())
+    scale = max(float(np.abs(expected).max()), 1e-30)
     difference = float(np.abs(found - expected).max())
-    if not difference <= TOLERANCE * max(scale, 1e-30):
+    if difference <= TOLERANCE * scale:
+        return
+    rounding = rounding_error()
+    if not difference <= min(_ROUNDING_SLACK * rounding, _LARGEST_TOLERANCE * scale):  # holds for NaN as well
         raise ExportError(
             f"exported, the network's logits differ by {difference:.3g} at {len(expected)} images; "
-            f"the largest logit is {scale:.3g}",
-            hint="its path may depend on the values of its input, which a trace cannot hold",
+            f"the largest logit is {scale:.3g}, and rounding moves it by {rounding:.1g}",
+            hint="its path may depend on the values of its input, or it may change tensors in place, which a trace "
+            "cannot hold",
         )
+
+
+@torch.no_grad()
+def _rounding_error(model: nn.Module, images: torch.Tensor, logits: torch.Tensor) -> float:
+    """How far float32 moves the logits of torch itself; 0 if the network does not run in float64."""
+    try:
+        exact = copy.deepcopy(model).double()(images.double())
+    except (RuntimeError, TypeError, ValueError):
+        return 0.0
+    return float((exact - logits).abs().max())
 
 
 _HINT = "use operators that ONNX has at opset 17, and tensor shapes that do not depend on the input's values"

@@ -316,16 +316,38 @@ class TestRefusals:
             export(model, SHAPE)
 
     def test_a_wrong_result_is_noticed(self, net, monkeypatch):
-        def spoil(model, *_):
-            for tensor in model.graph.initializer:
-                if tensor.name.endswith("head.bias"):
-                    tensor.CopyFrom(
-                        onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) + 0.01, tensor.name)
-                    )
-
-        monkeypatch.setattr(exporting, "pad_explicitly", spoil)
+        spoil(monkeypatch, by=0.01)
         with pytest.raises(ExportError, match="logits differ by"):
             export(net, SHAPE)
+
+    def test_what_rounding_does_to_the_network_is_allowed_and_no_more(self, net, monkeypatch):
+        class Coarse(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = net
+
+            def forward(self, x):
+                return (self.net(x) + 1e4) - 1e4  # float32 holds steps of 0.001 there
+
+        spoil(monkeypatch, by=0.0005)
+        export(Coarse().eval(), SHAPE)
+        with pytest.raises(ExportError, match="logits differ by"):
+            export(net, SHAPE)
+        spoil(monkeypatch, by=0.01)
+        with pytest.raises(ExportError, match="rounding moves it by"):
+            export(Coarse().eval(), SHAPE)
+
+
+def spoil(monkeypatch, *, by: float) -> None:
+    """Let the exporter change the last bias."""
+
+    def change(model, *_):
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith("head.bias"):
+                changed = onnx.numpy_helper.to_array(tensor) + np.float32(by)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
+
+    monkeypatch.setattr(exporting, "pad_explicitly", change)
 
 
 def test_without_onnx_runtime_the_reference_evaluator_checks(net, monkeypatch):
