@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gdws.commands import (
+    baseline,
     bench,
     compare,
     convert,
@@ -15,11 +16,13 @@ from gdws.commands import (
     evaluate,
     export,
     finetune,
+    gate,
     history,
     inspect,
     jobs,
     lease,
     nets,
+    noise,
     plan,
     profile,
     report,
@@ -74,6 +77,11 @@ app.command("bench", cls=PanelledCommand, short_help="Measure a bundle on a devi
 app.command("profile", cls=PanelledCommand, short_help="Show where a network spends its time.")(profile.profile)
 app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
 app.add_typer(lease.app, name="lease", short_help="Hold a device that others use, too.")
+app.command("gate", cls=PanelledCommand, short_help="Say whether a change made a network worse.")(gate.gate)
+app.command("baseline", cls=PanelledCommand, short_help="Keep figures for gdws gate to compare with.")(
+    baseline.baseline
+)
+app.command("noise", cls=PanelledCommand, short_help="Measure the noise of a device, for gdws gate.")(noise.noise)
 app.command("history", short_help="List what a device measured before.")(history.history)
 app.command("report", short_help="Write a report from results.")(report.report)
 app.command("compare", short_help="Compare two results, cell by cell.")(compare.compare)

@@ -14,6 +14,7 @@
     ├── DataError                a data set is absent, malformed or out of range
     ├── ExportError              ONNX export failed or its outputs differ
     ├── ResultError              a stored result is not one of ours
+    ├── SettingsError            a settings file is malformed
     └── DeviceError              the agent could not serve
         ├── DeviceUnreachable    nothing answers there, or it went away
         ├── DeviceProtocolError  something answers, but not an agent of our kind
@@ -108,6 +109,14 @@ class ExportError(GdwsError):
 
 class ResultError(GdwsError):
     """A stored result is not one of ours; ``field`` is the path of the culprit."""
+
+    def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class SettingsError(GdwsError):
+    """A settings file is malformed; ``field`` is the path of the culprit."""
 
     def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

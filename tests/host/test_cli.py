@@ -34,7 +34,7 @@ FIRST = cell(DENSE, DENSE, 1)
 SECOND = cell(KEPT, DENSE, 1)
 COMMANDS = (
     "demo", "train", "finetune", "plan", "convert", "evaluate", "inspect", "bench", "profile", "history", "report",
-    "compare", "export", "nets",
+    "compare", "export", "gate", "noise", "baseline", "nets",
 )  # fmt: skip
 
 

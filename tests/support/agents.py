@@ -28,7 +28,13 @@ class FakeWorker:
     """A worker command whose behaviour is told by variant; see ``fake_worker.py`` for the actions."""
 
     def __init__(
-        self, folder: Path, actions: dict[str, str] | None = None, baseline: str = "dense", *, stamp: bool = False
+        self,
+        folder: Path,
+        actions: dict[str, str] | None = None,
+        baseline: str = "dense",
+        *,
+        stamp: bool = False,
+        medians_ms: dict[str, float] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "script.json"
@@ -38,6 +44,7 @@ class FakeWorker:
         os.mkfifo(str(self._fifo))
         self._baseline = baseline
         self._stamp = stamp
+        self._medians_ms = medians_ms or {}
         self.command = [sys.executable, "-I", "-S", str(_SCRIPT), str(self._path)]
         self.set_actions(actions or {})
 
@@ -50,6 +57,7 @@ class FakeWorker:
             "baseline": self._baseline,
             "actions": actions,
             "stamp": self._stamp,
+            "medians_ms": self._medians_ms,
         }
         self._path.write_text(json.dumps(script))
 

@@ -7,7 +7,7 @@ The script is a JSON file::
 An action is looked up by ``variant@batch``, then by ``variant``; without one the variant is measured. Each order
 is appended to ``log``. An action that waits first writes a byte to ``fifo``, so that a test can wait for it without
 sleeping; it ends when the agent closes the worker's input. With ``"stamp": true`` each cell says when it was measured,
-so that one which was measured again differs.
+so that one which was measured again differs. ``"medians_ms": {"gdws": 2.5}`` gives the windows of a variant that median.
 
 Run it in an interpreter without site-packages: a start then takes 20 ms.
 """
@@ -141,6 +141,11 @@ class Worker:
     def measured(self, variant):
         latency = {"scope": "fake", "count": 200, "min_ms": 1.0, "mean_ms": 2.0, "median_ms": 2.0, "max_ms": 3.0}
         cell = {"key": self.key(variant), "state": "done", "latency": latency, "fps": 500.0}
+        median_ms = self.script.get("medians_ms", {}).get(variant)
+        if median_ms is not None:
+            cell["latency"]["median_ms"] = median_ms
+            windows = range(2)
+            cell["rounds"] = [{"index": i, "count": 9, "median_ms": median_ms, "duration_s": 0.1} for i in windows]
         if self.script.get("stamp"):
             cell["environment"] = {"measured_ns": time.monotonic_ns()}
         cell["power_mode"], cell["jetson_clocks"] = self.order["power_mode_name"], self.order["jetson_clocks"]

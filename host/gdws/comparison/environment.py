@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,11 @@ class Difference:
 
 def differences(a: BenchmarkResult, b: BenchmarkResult) -> tuple[Difference, ...]:
     """What differs between the surroundings of two results, in the order of :func:`surroundings`."""
-    before, after = surroundings(a), surroundings(b)
+    return differing(surroundings(a), surroundings(b))
+
+
+def differing(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Difference, ...]:
+    """What differs between two :func:`surroundings`."""
     names = dict.fromkeys([*before, *after])
     pairs = [Difference(name, before.get(name), after.get(name)) for name in names]
     return tuple(pair for pair in pairs if pair.a != pair.b)

@@ -1,0 +1,16 @@
+"""The regression gate: did a network get slower, hungrier, less accurate or less robust on this device?
+
+::
+
+    limits     what is allowed                     (pure)
+    pairing    baseline and candidate as one bundle, so that they take turns
+    sequential when to stop measuring, and what is shown by then (pure)
+    figures    a run -> the figures that limits are about       (pure)
+    judging    limits and figures -> one verdict and sentence each (pure)
+    session    the runs on one device, under a lease
+    outputs    what CI shows
+
+A *run* is one job on the device, with engines of its own in a process of its own; within it the networks take turns
+in rounds. Runs are the independent observations: whatever differs from process to process, or from build to build of
+an engine, differs from run to run. So the spread over runs, and not that over rounds, tells what can be told apart.
+"""

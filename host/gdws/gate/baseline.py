@@ -1,0 +1,105 @@
+"""The figures of a baseline, kept in a file to compare with later: what ``gdws baseline`` writes.
+
+Small enough for a repository. It holds where it was measured; elsewhere it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from gdws.comparison.environment import Difference
+from gdws.gate.documents import load
+from gdws.gate.facts import Kind
+from gdws.gate.figures import Run, Subject, log_figure
+from gdws.gate.gatekeeper import Reference
+from gdws.gate.limits import MEASURES, Measure
+from gdws.gate.noise import changes, circumstances
+from gdws.report.figures import Setting
+from gdws_contract.base import Finite, Record
+from gdws_contract.measures import Proportion
+from gdws_contract.rest import BenchmarkResult, PowerMode
+
+
+class Entry(Record):
+    """One network in one setting. ``log_figures`` hold an observation for each run, by measure."""
+
+    network: str
+    backend: str
+    precision: str
+    batch_size: int
+    power_mode: PowerMode | None = None
+    log_figures: dict[str, list[Finite]]
+    natural: Proportion | None = None
+    robust: Proportion | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return Subject(self.network, Setting(self.backend, self.precision, self.batch_size, self.power_mode))
+
+
+class Baseline(Record):
+    """What was measured of a bundle, and in what circumstances, by backend."""
+
+    kind: Literal["gdws-baseline"] = "gdws-baseline"
+    schema_version: Literal[1] = 1
+    bundle: str
+    measured_at: str
+    circumstances: dict[str, dict[str, str | None]]
+    entries: list[Entry]
+    sizes: dict[str, int]
+
+    def reference(self) -> Reference:
+        """What a gate compares with."""
+        figures: dict[tuple[Subject, Measure], tuple[float, ...]] = {}
+        accuracies: dict[tuple[Subject, Kind], Proportion] = {}
+        for entry in self.entries:
+            for measure in MEASURES:
+                figures[entry.subject, measure] = tuple(entry.log_figures.get(measure, ()))
+            kinds: dict[Kind, Proportion | None] = {"natural": entry.natural, "robust": entry.robust}
+            accuracies |= {(entry.subject, kind): known for kind, known in kinds.items() if known is not None}
+        return Reference(figures, accuracies)
+
+    def mismatches(self, result: BenchmarkResult) -> tuple[Difference, ...]:
+        """What differs between its circumstances and those of ``result``."""
+        found: dict[Difference, None] = {}
+        for backend in dict.fromkeys(cell.key.backend for cell in result.job.cells):
+            found |= dict.fromkeys(changes(self.circumstances.get(backend, {}), result, backend))
+        return tuple(found)
+
+
+def make_baseline(
+    bundle: str, measured_at: str, runs: Sequence[Run], results: Sequence[BenchmarkResult], sizes: Mapping[str, int]
+) -> Baseline:
+    """The baseline that at least one run of a bundle alone gives."""
+    backends = dict.fromkeys(cell.key.backend for cell in results[0].job.cells)
+    return Baseline(
+        bundle=bundle,
+        measured_at=measured_at,
+        circumstances={backend: circumstances(results[0], backend) for backend in backends},
+        entries=[_entry(subject, runs) for subject in runs[0].candidate],
+        sizes=dict(sizes),
+    )
+
+
+def _entry(subject: Subject, runs: Sequence[Run]) -> Entry:
+    observed = {measure: [log_figure(run.candidate.get(subject), measure) for run in runs] for measure in MEASURES}
+    figures = {measure: [v for v in values if v is not None] for measure, values in observed.items()}
+    parity = runs[-1].candidate[subject].parity if subject in runs[-1].candidate else None
+    return Entry(
+        network=subject.network,
+        backend=subject.setting.backend,
+        precision=subject.setting.precision,
+        batch_size=subject.setting.batch_size,
+        power_mode=subject.setting.power_mode,
+        log_figures={measure: values for measure, values in figures.items() if values},
+        natural=parity.natural if parity else None,
+        robust=parity.robust if parity else None,
+    )
+
+
+def load_baseline(path: Path) -> Baseline:
+    """The baseline stored at ``path``; raises as :func:`gdws.gate.documents.load`."""
+    return load(Baseline, path, hint="measure it again: gdws baseline")

@@ -1,0 +1,208 @@
+"""Limits on what is the same in every run: parity, accuracy on the bundle's images, sizes, and the build. Pure.
+
+Accuracy is judged on the very images that the bundle holds: PASS means that the figure on them is within the limit. A
+figure beyond it is FAIL only if chance would hardly make so many images change sides (exact McNemar test at
+:data:`CHANCE`), else INCONCLUSIVE: more images would tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gdws.gate.figures import Run, Subject
+from gdws.gate.limits import Limits
+from gdws.gate.verdicts import Outcome, Verdict
+from gdws.intervals import wilson
+from gdws.report import text
+from gdws.report.figures import accuracy_change
+from gdws_contract.measures import Parity, Proportion
+from gdws_contract.rest import Cell
+
+#: Above this one-sided probability a change of accuracy is put down to chance.
+CHANCE = 0.01
+#: Of the intervals on accuracies, in line with :data:`CHANCE`.
+_LEVEL = 0.98
+
+Kind = Literal["natural", "robust"]
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Images that the baseline classifies correctly and the candidate does not, and the reverse."""
+
+    lost: int
+    gained: int
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What the bundles tell of one network; None where the baseline is unknown or recorded other images."""
+
+    size_bytes: int
+    baseline_size_bytes: int | None = None
+    natural: Flips | None = None
+    robust: Flips | None = None
+
+
+#: Accuracies of the baseline by subject and kind, where it is not measured now.
+Accuracies = Mapping[tuple[Subject, Kind], Proportion]
+
+
+def fact_verdicts(
+    limits: Limits, runs: Sequence[Run], networks: Mapping[str, NetworkFacts], accuracies: Accuracies | None
+) -> list[Verdict]:
+    """The verdicts on every subject of the runs, of which there is at least one."""
+    found: list[Verdict] = []
+    for subject in runs[0].candidate:
+        cells = [run.candidate[subject] for run in runs if subject in run.candidate]
+        beside = [run.baseline[subject] for run in runs if subject in run.baseline]
+        facts = networks[subject.network]
+        found.append(_serves(subject, cells, beside))
+        for kind in _KINDS:
+            found += _accuracy(limits, subject, kind, cells, beside, facts, accuracies)
+        found += _sizes(limits, subject, facts)
+        found += _build(limits, subject, cells)
+    return found
+
+
+def is_settled_failure(verdicts: Sequence[Verdict], runs: int) -> bool:
+    """Whether something failed that no further run can mend, and that a second run has shown again."""
+    return runs >= 2 and any(verdict.outcome == "FAIL" for verdict in verdicts)
+
+
+def chance(flips: Flips) -> float:
+    """The probability of so many losses among the flips, if each were as likely a gain (McNemar, 1947; exact)."""
+    from scipy.special import bdtrc
+
+    return 1.0 if flips.lost == 0 else float(bdtrc(flips.lost - 1, flips.lost + flips.gained, 0.5))
+
+
+_KINDS: tuple[Kind, ...] = ("natural", "robust")
+
+
+def _serves(subject: Subject, cells: Sequence[Cell], beside: Sequence[Cell]) -> Verdict:
+    """Whether the engine is built, and computes what the host computed, in every run."""
+    bad = [cell for cell in cells if cell.state != "done"]
+    if not bad:
+        worst = max((cell.parity.max_rel_diff or 0.0 for cell in cells if cell.parity is not None), default=0.0)
+        tolerance = max((cell.parity.tolerance_rel for cell in cells if cell.parity is not None), default=0.0)
+        sentence = f"{subject}: logits differ from the host's by {worst:.1e} of the largest, limit {tolerance:g}: PASS."
+        return Verdict("parity", str(subject), "PASS", sentence, figure=worst, allowed=tolerance)
+    limit = "parity" if bad[0].state == "parity_failed" else "engine"
+    reason = _reason(bad[0])
+    outcome: Outcome = "FAIL"
+    if len(bad) < len(cells) or len(cells) < 2:
+        outcome, reason = "INCONCLUSIVE", f"{reason} in {len(bad)} of {text.plural(len(cells), 'run')}"
+    elif limit == "engine" and beside and all(cell.state == "failed" for cell in beside):
+        outcome, reason = "INCONCLUSIVE", f"{reason}, as does the baseline"
+    return Verdict(limit, str(subject), outcome, f"{subject}: {reason}: {outcome}.")
+
+
+def _reason(cell: Cell) -> str:
+    if cell.error is not None:
+        return f"it cannot be measured ({(cell.error.detail or cell.error.title).rstrip('.')})"
+    reasons = "; ".join(cell.parity.reasons) if cell.parity is not None else ""
+    return f"it fails parity ({reasons})" if reasons else "it fails parity"
+
+
+def _accuracy(
+    limits: Limits,
+    subject: Subject,
+    kind: Kind,
+    cells: Sequence[Cell],
+    beside: Sequence[Cell],
+    facts: NetworkFacts,
+    accuracies: Accuracies | None,
+) -> list[Verdict]:
+    own, drop, least = (
+        _proportion(cells, kind),
+        getattr(limits, f"max_{kind}_drop_points"),
+        getattr(limits, f"min_{kind}_percent"),
+    )
+    found = []
+    if least is not None:
+        found.append(_least(subject, kind, own, least))
+    if drop is not None:
+        before = _proportion(beside, kind) if accuracies is None else accuracies.get((subject, kind))
+        flips: Flips | None = getattr(facts, kind) if accuracies is None else None
+        found.append(_drop(subject, kind, own, before, drop, flips))
+    return found
+
+
+def _least(subject: Subject, kind: Kind, own: Proportion | None, least: float) -> Verdict:
+    limit = f"min_{kind}_percent"
+    if own is None:
+        return _unknown(limit, subject, f"{kind} accuracy was not measured", least, "%")
+    low, high = (100 * end for end in wilson(own.successes, own.count, level=_LEVEL))
+    figure = 100 * own.value
+    outcome: Outcome = "PASS" if figure >= least else "FAIL" if high < least else "INCONCLUSIVE"
+    sentence = (
+        f"{subject}: {kind} accuracy {figure:.1f} % of {text.plural(own.count, 'image')} (interval {low:.1f} to "
+        f"{high:.1f} %), limit {least:g} %: {outcome}."
+    )
+    return Verdict(limit, str(subject), outcome, sentence, figure, low, high, least, "%")
+
+
+def _drop(
+    subject: Subject, kind: Kind, own: Proportion | None, before: Proportion | None, drop: float, flips: Flips | None
+) -> Verdict:
+    limit = f"max_{kind}_drop_points"
+    if own is None or before is None or own.count != before.count:
+        return _unknown(limit, subject, f"{kind} accuracy was not measured on the same images of both", drop, "points")
+    change = accuracy_change(before, own)
+    fall = -change.points
+    # Rounded, since 93.0 % less 92.0 % is one point only up to the last bit.
+    within = round(fall, 6) <= drop
+    shown = change.high < 0 if flips is None else chance(flips) <= CHANCE
+    outcome: Outcome = "PASS" if within else "FAIL" if shown else "INCONCLUSIVE"
+    moved = "" if flips is None else f"; {flips.lost} lost, {flips.gained} gained"
+    sentence = (
+        f"{subject}: {kind} accuracy {100 * own.value:.1f} % against {100 * before.value:.1f} %, a fall of "
+        f"{text.points(fall)} points (interval {text.points(-change.high)} to {text.points(-change.low)}, "
+        f"{text.plural(own.count, 'image')}{moved}), limit {drop:g}: {outcome}."
+    )
+    return Verdict(limit, str(subject), outcome, sentence, fall, -change.high, -change.low, drop, "points")
+
+
+def _sizes(limits: Limits, subject: Subject, facts: NetworkFacts) -> list[Verdict]:
+    found = []
+    if limits.max_size_mib is not None:
+        size = facts.size_bytes / 2**20
+        found.append(_exact("max_size_mib", subject, "ONNX file", size, limits.max_size_mib, "MiB"))
+    if limits.max_size_increase_percent is not None:
+        limit, allowed = "max_size_increase_percent", limits.max_size_increase_percent
+        if facts.baseline_size_bytes is None:
+            found.append(_unknown(limit, subject, "the size of the baseline is not known", allowed, "%"))
+        else:
+            growth = 100 * (facts.size_bytes / facts.baseline_size_bytes - 1)
+            found.append(_exact(limit, subject, "ONNX file grew by", growth, allowed, "%"))
+    return found
+
+
+def _build(limits: Limits, subject: Subject, cells: Sequence[Cell]) -> list[Verdict]:
+    if limits.max_build_s is None:
+        return []
+    times = [cell.build.time_s for cell in cells if cell.build is not None and not cell.build.from_cache]
+    if not times:
+        return [_unknown("max_build_s", subject, "no build of the engine was timed", limits.max_build_s, "s")]
+    return [_exact("max_build_s", subject, "slowest build", max(times), limits.max_build_s, "s")]
+
+
+def _exact(limit: str, subject: Subject, words: str, figure: float, allowed: float, unit: str) -> Verdict:
+    outcome: Outcome = "PASS" if figure <= allowed else "FAIL"
+    sentence = f"{subject}: {words} {text.significant(figure)} {unit}, limit {allowed:g} {unit}: {outcome}."
+    return Verdict(limit, str(subject), outcome, sentence, figure, None, None, allowed, unit)
+
+
+def _unknown(limit: str, subject: Subject, reason: str, allowed: float, unit: str) -> Verdict:
+    sentence = f"{subject}: {reason}, limit {allowed:g} {unit}: INCONCLUSIVE."
+    return Verdict(limit, str(subject), "INCONCLUSIVE", sentence, allowed=allowed, unit=unit)
+
+
+def _proportion(cells: Sequence[Cell], kind: Kind) -> Proportion | None:
+    """The accuracy on the device of the last run that has one."""
+    parities: list[Parity] = [cell.parity for cell in cells if cell.parity is not None]
+    found: Proportion | None = getattr(parities[-1], kind) if parities else None
+    return found

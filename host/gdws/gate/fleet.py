@@ -1,0 +1,32 @@
+"""Several devices at the same time: one gate each, in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from gdws.gate.session import Session
+
+_Report = TypeVar("_Report")
+
+
+def run_all(
+    works: Sequence[Callable[[], _Report]], sessions: Sequence[Session]
+) -> tuple[list[_Report], KeyboardInterrupt | None]:
+    """What each of ``works`` returns, in order, and the interrupt that ended them early, if one did.
+
+    An interrupt stops the sessions, which ends the jobs on the devices; what they have by then is still returned.
+    What a work raises is raised once all have ended.
+    """
+    interrupt: KeyboardInterrupt | None = None
+    with ThreadPoolExecutor(max_workers=len(works), thread_name_prefix="gate") as pool:
+        futures = [pool.submit(work) for work in works]
+        try:
+            wait(futures)
+        except KeyboardInterrupt as caught:
+            interrupt = caught
+            for session in sessions:
+                session.stop()
+            wait(futures)
+    return [future.result() for future in futures], interrupt

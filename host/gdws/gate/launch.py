@@ -1,0 +1,186 @@
+"""From bundles, settings and devices to a gate, a calibration or a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from gdws.errors import GdwsError
+from gdws.gate.baseline import Baseline, load_baseline, make_baseline
+from gdws.gate.devices import Device
+from gdws.gate.facts import NetworkFacts
+from gdws.gate.figures import Run, Subject
+from gdws.gate.fleet import run_all
+from gdws.gate.noise import Noise, circumstances, default_path, spreads
+from gdws.gate.outputs import write_outputs
+from gdws.gate.pairing import Pairing, plan_pairing
+from gdws.gate.records import network_facts
+from gdws.gate.reports import GateReport
+from gdws.gate.run import DeviceGate
+from gdws.gate.session import Line, Say, Session
+from gdws.gate.settings import GateSettings
+from gdws_contract.base import safe_name
+from gdws_contract.rest import BenchmarkResult
+
+__all__ = ["Line", "calibrate", "measure_baseline", "run_gate"]
+
+
+def run_gate(
+    bundle: Path,
+    devices: Sequence[Device],
+    settings: GateSettings,
+    *,
+    baseline: Path | None,
+    folder: Path,
+    noise: Path | None,
+    line: Line,
+    say: Say,
+) -> tuple[GateReport, KeyboardInterrupt | None]:
+    """Run the gate on each device at the same time, write what CI shows to ``folder``, and return the report.
+
+    With it comes the interrupt that ended it early, if one did; what was measured by then is in the report.
+    ``noise`` is the file of the device's noise in place of the one in the user's data folder.
+
+    Raises:
+        GdwsError: bundle, baseline or limits do not go together.
+        OSError: a file cannot be read or written.
+    """
+    kept, beside = _read_baseline(baseline)
+    needed = settings.limits.needs_baseline
+    if needed and baseline is None:
+        raise GdwsError(f"{needed[0]} is against a baseline, and there is none", hint="give --baseline FILE")
+    pairing = plan_pairing(bundle, beside, settings.measure.networks)
+    networks = _with_sizes(network_facts(pairing), kept)
+    started_at = _now()
+
+    def gate_on(device: Device) -> DeviceGate:
+        return DeviceGate(
+            name=device.name,
+            session=_session(
+                device, pairing, settings, folder / safe_name(device.name), line, _named(say, device, devices)
+            ),
+            limits=settings.limits,
+            sequencing=settings.gate,
+            networks=networks,
+            baseline=kept,
+            noise_path=default_path if noise is None else lambda *_: noise,
+        )
+
+    gates = [gate_on(device) for device in devices]
+    reports, interrupt = run_all([gate.run for gate in gates], [gate.session for gate in gates])
+    report = GateReport(str(bundle), None if baseline is None else str(baseline), started_at, tuple(reports))
+    write_outputs(report, folder)
+    return report, interrupt
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Runs on one device, at least one."""
+
+    results: list[BenchmarkResult]
+    runs: list[Run]
+
+
+def calibrate(
+    bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, line: Line, say: Say
+) -> list[Noise]:
+    """Compare each network of ``bundle`` with itself in so many runs; the noise of each backend, of its first network.
+
+    Raises as :func:`measure_baseline`.
+    """
+    pairing = plan_pairing(bundle, bundle, settings.measure.networks)
+    measured = _measure(device, replace(pairing, networks=pairing.networks[:1]), settings, runs, folder, line, say)
+    subjects: dict[str, list[Subject]] = {}
+    for subject in measured.runs[0].candidate:
+        subjects.setdefault(subject.setting.backend, []).append(subject)
+    first = measured.results[0]
+    return [
+        Noise(
+            device=first.device.hostname,
+            backend=backend,
+            network=f"{pairing.networks[0]} of {first.manifest.name.removeprefix('gate.')}",
+            measured_at=_now(),
+            environment=circumstances(first, backend),
+            spreads=[record for subject in found for record in spreads(measured.runs, subject)],
+        )
+        for backend, found in subjects.items()
+    ]
+
+
+def measure_baseline(
+    bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, line: Line, say: Say
+) -> Baseline:
+    """Measure ``bundle`` alone in so many runs.
+
+    Raises:
+        GdwsError: the bundle cannot be used.
+        DeviceError: the agent could not serve.
+        OSError: a file cannot be read or written.
+    """
+    pairing = plan_pairing(bundle, None, settings.measure.networks)
+    measured = _measure(device, pairing, settings, runs, folder, line, say)
+    sizes = {name: facts.size_bytes for name, facts in network_facts(pairing).items()}
+    return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes)
+
+
+def _measure(
+    device: Device, pairing: Pairing, settings: GateSettings, count: int, folder: Path, line: Line, say: Say
+) -> Measured:
+    session = _session(device, pairing, settings, folder, line, say)
+
+    def work() -> Measured:
+        found = Measured([], [])
+        with session.held() as measure:
+            for number in range(1, count + 1):
+                say(f"run {number} of {count}")
+                result, run = measure(number)
+                found.results.append(result)
+                found.runs.append(run)
+        return found
+
+    [measured], interrupt = run_all([work], [session])
+    if interrupt is not None:
+        raise interrupt
+    return measured
+
+
+def _read_baseline(path: Path | None) -> tuple[Baseline | None, Path | None]:
+    """A baseline's figures, or its bundle: one of them, or none where there is no baseline."""
+    if path is None:
+        return None, None
+    with path.open("rb") as file:
+        is_bundle = file.read(2) == b"PK"
+    return (None, path) if is_bundle else (load_baseline(path), None)
+
+
+def _with_sizes(networks: Mapping[str, NetworkFacts], kept: Baseline | None) -> dict[str, NetworkFacts]:
+    """The facts with the sizes that a baseline's file tells."""
+    if kept is None:
+        return dict(networks)
+    return {name: replace(facts, baseline_size_bytes=kept.sizes.get(name)) for name, facts in networks.items()}
+
+
+def _session(device: Device, pairing: Pairing, settings: GateSettings, folder: Path, line: Line, say: Say) -> Session:
+    return Session(
+        url=device.url,
+        token=device.token,
+        pairing=pairing,
+        request=settings.measure.request(),
+        folder=folder,
+        say=say,
+        line=line,
+        note="gdws gate",
+    )
+
+
+def _named(say: Say, device: Device, devices: Sequence[Device]) -> Say:
+    """What tells whose line it is, where there are several devices."""
+    if len(devices) == 1:
+        return say
+    return lambda text: say(f"{device.name}: {text}")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,118 @@
+"""How much the figures of a device differ from run to run, measured by comparing a network with itself.
+
+The file is kept for a device and a backend in the user's data folder, and holds for the circumstances and the
+protocol that it was measured in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from gdws.comparison.environment import Difference, differing, surroundings
+from gdws.gate.documents import load
+from gdws.gate.figures import Run, Subject, log_figure
+from gdws.gate.limits import MEASURES, Measure
+from gdws.gate.sequential import Spread
+from gdws.report.figures import Setting
+from gdws_contract.base import NonNegative, Record, safe_name
+from gdws_contract.rest import BenchmarkResult, PowerMode
+
+#: What changes from run to run on purpose.
+_MEANT_TO_DIFFER = "protocol: seed"
+
+
+class SpreadRecord(Record):
+    """The standard deviation of one measure in one setting, on the logarithmic scale."""
+
+    precision: str
+    batch_size: int
+    power_mode: PowerMode | None = None
+    measure: Measure
+    paired: bool = Field(description="Of the ratio to a network measured beside; else of the figure by itself.")
+    sd: NonNegative
+    runs: int = Field(ge=3)
+
+
+class Noise(Record):
+    """What ``gdws noise`` found on one device with one backend."""
+
+    kind: Literal["gdws-noise"] = "gdws-noise"
+    schema_version: Literal[1] = 1
+    device: str
+    backend: str
+    network: str = Field(description="What was compared with itself.")
+    measured_at: str
+    environment: dict[str, str | None]
+    spreads: list[SpreadRecord]
+
+    def spread(self, setting: Setting, measure: Measure, paired: bool) -> Spread | None:
+        """The spread for a question; None where it was not measured."""
+        wanted = (setting.precision, setting.batch_size, setting.power_mode, measure, paired)
+        for each in self.spreads:
+            if (each.precision, each.batch_size, each.power_mode, each.measure, each.paired) == wanted:
+                return Spread(each.sd, each.runs)
+        return None
+
+
+def spreads(runs: Sequence[Run], subject: Subject) -> list[SpreadRecord]:
+    """The spread of each measure of ``subject`` over ``runs``, in each of which it ran beside itself."""
+    setting = subject.setting
+    found = []
+    for measure in MEASURES:
+        pairs = [
+            (log_figure(r.candidate.get(subject), measure), log_figure(r.baseline.get(subject), measure)) for r in runs
+        ]
+        known = [(own, beside) for own, beside in pairs if own is not None and beside is not None]
+        if len(known) < 3:
+            continue
+        observed: dict[bool, list[float]] = {
+            True: [own - beside for own, beside in known],
+            False: [own for own, _ in known],
+        }
+        for paired, values in observed.items():
+            found.append(
+                SpreadRecord(
+                    precision=setting.precision,
+                    batch_size=setting.batch_size,
+                    power_mode=setting.power_mode,
+                    measure=measure,
+                    paired=paired,
+                    sd=float(np.std(values, ddof=1)),
+                    runs=len(values),
+                )
+            )
+    return found
+
+
+def circumstances(result: BenchmarkResult, backend: str) -> dict[str, str | None]:
+    """The surroundings of the cells of one backend, but for what differs from run to run on purpose."""
+    cells = [cell for cell in result.job.cells if cell.key.backend == backend]
+    found = surroundings(result.model_copy(update={"job": result.job.model_copy(update={"cells": cells})}))
+    return {name: value for name, value in found.items() if name != _MEANT_TO_DIFFER}
+
+
+def changes(before: Mapping[str, str | None], result: BenchmarkResult, backend: str) -> tuple[Difference, ...]:
+    """What differs between former circumstances and those of ``result``."""
+    return differing(before, circumstances(result, backend))
+
+
+def default_path(device: str, backend: str) -> Path:
+    """Where the noise of a device with a backend is kept: below the user's data folder, or ``GDWS_DATA_DIR``."""
+    own = os.environ.get("GDWS_DATA_DIR")
+    shared = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    folder = Path(own) if own else Path(shared, "gdws")
+    return folder / "noise" / safe_name(device, default="device") / f"{safe_name(backend)}.json"
+
+
+def load_noise(path: Path) -> Noise | None:
+    """What is stored at ``path``; None if there is no such file. Raises as :func:`gdws.gate.documents.load`."""
+    try:
+        return load(Noise, path, hint="measure it again: gdws noise")
+    except FileNotFoundError:
+        return None

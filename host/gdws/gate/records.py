@@ -1,0 +1,65 @@
+"""What bundles tell of their networks without a device: sizes, and which images each classifies correctly."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack
+
+import numpy as np
+import numpy.typing as npt
+
+from gdws.gate.facts import Flips, NetworkFacts
+from gdws.gate.pairing import Pairing
+from gdws_contract.archive import Bundle, open_bundle
+from gdws_contract.manifest import Variant
+
+_Correct = npt.NDArray[np.bool_]
+
+
+def network_facts(pairing: Pairing) -> dict[str, NetworkFacts]:
+    """The facts on each network to be measured, from the records of the host in the bundles."""
+    with ExitStack() as stack:
+        candidate = stack.enter_context(open_bundle(pairing.candidate))
+        baseline = None if pairing.baseline is None else stack.enter_context(open_bundle(pairing.baseline))
+        return {
+            name: _facts(candidate, baseline if name in pairing.paired else None, name) for name in pairing.networks
+        }
+
+
+def _facts(candidate: Bundle, baseline: Bundle | None, name: str) -> NetworkFacts:
+    own = candidate.manifest.variant(name)
+    size = candidate.manifest.members[own.onnx].size
+    if baseline is None:
+        return NetworkFacts(size)
+    theirs = baseline.manifest.variant(name)
+    return NetworkFacts(
+        size_bytes=size,
+        baseline_size_bytes=baseline.manifest.members[theirs.onnx].size,
+        natural=_flips(_correct(baseline, theirs.logits), _correct(candidate, own.logits)),
+        robust=_robust_flips(baseline, theirs, candidate, own),
+    )
+
+
+def _robust_flips(baseline: Bundle, theirs: Variant, candidate: Bundle, own: Variant) -> Flips | None:
+    """Over the images; the adversarial inputs of each network are its own, made from the same images."""
+    if theirs.adversarial_logits is None or own.adversarial_logits is None:
+        return None
+    return _flips(_correct(baseline, theirs.adversarial_logits), _correct(candidate, own.adversarial_logits))
+
+
+def _flips(before: _Correct, after: _Correct) -> Flips | None:
+    if len(before) != len(after):
+        return None
+    return Flips(lost=int(np.sum(before & ~after)), gained=int(np.sum(~before & after)))
+
+
+def _correct(bundle: Bundle, logits: str) -> _Correct:
+    labels = _load(bundle, bundle.manifest.verification.labels)
+    scores = _load(bundle, logits)
+    correct: _Correct = scores.argmax(axis=1)[: len(labels)] == labels[: len(scores)]
+    return correct
+
+
+def _load(bundle: Bundle, member: str) -> npt.NDArray[np.generic]:
+    array: npt.NDArray[np.generic] = np.load(io.BytesIO(bundle.read(member)), allow_pickle=False)
+    return array

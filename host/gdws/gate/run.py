@@ -1,0 +1,131 @@
+"""A gate from its first run to its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gdws.comparison.environment import surroundings
+from gdws.errors import DeviceError
+from gdws.gate.baseline import Baseline
+from gdws.gate.facts import NetworkFacts
+from gdws.gate.figures import Run
+from gdws.gate.gatekeeper import Gatekeeper, Reference
+from gdws.gate.limits import Limits, Measure, Sequencing
+from gdws.gate.noise import Noise, changes, default_path, load_noise
+from gdws.gate.reports import DeviceReport
+from gdws.gate.sequential import Spread
+from gdws.gate.session import Session, Stopped
+from gdws.gate.verdicts import Verdict, overall
+from gdws.report import text
+from gdws.report.figures import Setting
+from gdws_contract.rest import BenchmarkResult
+
+
+@dataclass
+class DeviceGate:
+    """A gate on one device; ``noise_path`` finds the file of a device's noise by host name and backend.
+
+    With ``baseline`` the candidate is compared with that, which must have been measured in the same circumstances.
+    """
+
+    name: str
+    session: Session
+    limits: Limits
+    sequencing: Sequencing
+    networks: Mapping[str, NetworkFacts]
+    baseline: Baseline | None = None
+    noise_path: Callable[[str, str], Path] = default_path
+    clock: Callable[[], float] = time.monotonic
+    _notes: list[str] = field(default_factory=list)
+    _noises: dict[str, Noise] = field(default_factory=dict)
+    _environment: dict[str, str | None] = field(default_factory=dict)
+    _mismatch: tuple[str, ...] = ()
+
+    def run(self) -> DeviceReport:
+        """Measure until the verdict is clear or the budget is used up.
+
+        A device that could not serve is an answer, not an exception.
+        """
+        began_s = self.clock()
+        keeper = Gatekeeper(self.limits, self.sequencing, self.networks, self._reference())
+        error = None
+        try:
+            with self.session.held() as measure:
+                while keeper.wants_run and not self._is_late(keeper, began_s):
+                    number = len(keeper.runs) + 1
+                    self._say_what_comes(keeper, number)
+                    result, run = measure(number)
+                    if number == 1:
+                        self._learn(result, run)
+                        if self._mismatch:
+                            break
+                    keeper.add(run, self._spread)
+        except DeviceError as failed:
+            error = failed.message
+        except Stopped as stopped:
+            error = stopped.message
+        verdicts = tuple(self._verdicts(keeper))
+        return DeviceReport(
+            device=self.name,
+            url=self.session.url,
+            outcome=None if error is not None else overall(verdict.outcome for verdict in verdicts),
+            error=error,
+            verdicts=verdicts,
+            notes=tuple(self._notes),
+            environment=self._environment,
+            finished_runs=len(keeper.runs),
+            duration_s=self.clock() - began_s,
+        )
+
+    def _reference(self) -> Reference | None:
+        return None if self.baseline is None else self.baseline.reference()
+
+    def _is_late(self, keeper: Gatekeeper, began_s: float) -> bool:
+        """Whether the time is used up; a confirmation that has begun is ended."""
+        if keeper.is_confirming or self.clock() - began_s < self.sequencing.budget_s:
+            return False
+        self._notes.append(f"the time of {self.sequencing.budget_s:g} s was used up before the verdict was clear")
+        return True
+
+    def _say_what_comes(self, keeper: Gatekeeper, number: int) -> None:
+        left = keeper.runs_to_next_look
+        if left is None:
+            self.session.say(f"run {number}")
+        elif keeper.is_confirming:
+            self.session.say(f"run {number}, to confirm what looks like a FAIL; {text.plural(left, 'run')} to go")
+        else:
+            self.session.say(f"run {number}; {text.plural(left, 'run')} to the next look")
+
+    def _learn(self, result: BenchmarkResult, run: Run) -> None:
+        """Take from the first run what the device is, and what is known of it."""
+        self._environment = surroundings(result)
+        for backend in dict.fromkeys(subject.setting.backend for subject in run.candidate):
+            self._learn_noise(result, backend)
+        if self.baseline is not None:
+            self._mismatch = tuple(map(str, self.baseline.mismatches(result)))
+
+    def _learn_noise(self, result: BenchmarkResult, backend: str) -> None:
+        device = result.device.hostname
+        noise = load_noise(self.noise_path(device, backend))
+        if noise is None:
+            self._notes.append(f"the noise of {device} with {backend} is not known: gdws noise makes gates shorter")
+            return
+        changed = changes(noise.environment, result, backend)
+        if changed:
+            named = "; ".join(map(str, changed))
+            self._notes.append(f"the noise of {device} with {backend} was measured in other circumstances: {named}")
+        else:
+            self._noises[backend] = noise
+
+    def _spread(self, setting: Setting, measure: Measure, paired: bool) -> Spread | None:
+        noise = self._noises.get(setting.backend)
+        return None if noise is None else noise.spread(setting, measure, paired)
+
+    def _verdicts(self, keeper: Gatekeeper) -> list[Verdict]:
+        if self._mismatch:
+            sentence = f"the baseline was measured in other circumstances ({'; '.join(self._mismatch)}): INCONCLUSIVE."
+            return [Verdict("environment", self.name, "INCONCLUSIVE", sentence)]
+        return keeper.verdicts()

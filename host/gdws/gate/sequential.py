@@ -1,0 +1,251 @@
+"""When a gate has measured enough, and what is shown by then. Pure, and known by nothing but numbers.
+
+A *question* is whether a figure lies above its limit; figure and limit are logarithms, turned so that more is worse.
+Each run answers every question with one observation. They are looked at after fixed numbers of runs, at most
+:data:`LOOKS` times. At each look a question is settled once the interval of its mean lies on one side of the limit.
+
+The error is controlled by Bonferroni's inequality over looks and questions: at each look either end of the interval
+has the one-sided level ``error / (looks * questions)``. Therefore, whatever the times at which it stops,
+
+- a gate in which every figure is within its limit says "above" of any with a probability of at most ``error``;
+- a figure above its limit is said to be "below" with a probability of at most ``error``.
+
+"Above" is then confirmed by as many further runs, whose mean is judged by itself at :data:`CONFIRMATION_LEVEL`,
+before it is said.
+
+The interval is Student's t on the runs. A spread that was calibrated on the device before is pooled with that of the
+runs, unless theirs is larger than chance easily makes it (F test at :data:`NOISIER_LEVEL`): then it counts alone. So a
+device that became noisier makes a gate long or open. It can also make it err more often, since few runs cannot tell
+that they are noisier; ``tests/host/gate/test_sequential.py`` holds by how much.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from gdws.log_intervals import t_quantile
+
+#: How often the runs are looked at, at most; each time twice as many as the time before.
+LOOKS = 3
+#: One-sided probability of an error in each direction, over all looks.
+ERROR = 0.01
+CONFIRMATION_LEVEL = 0.1
+NOISIER_LEVEL = 0.1
+#: Runs before the first look where nothing is known of the spread.
+UNCALIBRATED_RUNS = 6
+#: Runs before the first look where the spread is known and one cannot tell how near to the limit the figure will be.
+USUAL_RUNS = 4
+#: A gate is sized so that a figure that did not change passes at the first look with about this probability.
+_FIRST_LOOK_POWER = 0.95
+
+Answer = Literal["below", "above", "unconfirmed", "open", "missing"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of an observation from run to run, on the logarithmic scale, from so many runs."""
+
+    sd: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether a figure lies above ``limit``, the logarithm of what is allowed.
+
+    ``distance`` is from a figure that did not change to the limit; None where that is not known. ``spread`` is the
+    device's; None where it was not calibrated. ``reference`` holds former observations that those of the runs are
+    compared with, where the baseline is not measured beside the candidate: the figure is then the difference.
+    """
+
+    limit: float
+    distance: float | None = None
+    spread: Spread | None = None
+    reference: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The mean of the observations, and its interval; both ends have the one-sided level ``tail``."""
+
+    mean: float
+    low: float
+    high: float
+    tail: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question. ``bound`` is that of the look that settled it, else of the last look.
+
+    ``confirmation`` is that of the further runs, where "above" had to be confirmed.
+    """
+
+    answer: Answer
+    bound: Bound | None = None
+    confirmation: Bound | None = None
+
+
+def look_after(questions: Mapping[str, Question], max_runs: int) -> tuple[int, ...]:
+    """After how many runs to look: even numbers, so that each network is as often built first as second.
+
+    The first is the least that the questions need; see :data:`_FIRST_LOOK_POWER`. None is above ``max_runs``, but the
+    first is at least 2.
+    """
+    count = max(len(questions), 1)
+    needed = max((_runs_needed(question, count) for question in questions.values()), default=2)
+    first = max(2, min(_even(needed), max_runs - max_runs % 2))
+    return tuple(dict.fromkeys(n for n in (first * 2**index for index in range(LOOKS)) if n <= max_runs)) or (2,)
+
+
+def bound(values: tuple[float, ...], question: Question, tail: float) -> Bound | None:
+    """The interval of the mean of ``values``, less that of the reference; None where no spread can be told."""
+    variance, freedom = _variance(values, question)
+    if variance is None:
+        return None
+    share = 1 / len(values) + (1 / len(question.reference) if question.reference else 0.0)
+    mean = float(np.mean(values)) - (float(np.mean(question.reference)) if question.reference else 0.0)
+    margin = t_quantile(1 - tail, freedom) * math.sqrt(variance * share)
+    return Bound(mean, mean - margin, mean + margin, tail, len(values))
+
+
+@dataclass
+class Trial:
+    """One gate on its way: takes the observations of each run, and says whether it wants another.
+
+    ``wants_run`` is false once every question is settled, or one is shown to be above and was confirmed or not, or
+    the looks are over.
+    """
+
+    questions: Mapping[str, Question]
+    max_runs: int
+    error: float = ERROR
+    findings: dict[str, Finding] = field(init=False)
+    looks: tuple[int, ...] = field(init=False)
+    wants_run: bool = field(init=False, default=True)
+
+    def __post_init__(self) -> None:
+        self.looks = look_after(self.questions, self.max_runs)
+        self.findings = dict.fromkeys(self.questions, Finding("open"))
+        self._values: dict[str, list[float]] = {name: [] for name in self.questions}
+        self._searched: dict[str, tuple[float, ...]] = {}
+        self._runs = 0
+        self._confirming = 0  # so many runs; 0: not yet
+
+    @property
+    def tail(self) -> float:
+        """The one-sided level of either end of an interval at one look."""
+        return self.error / (len(self.looks) * max(len(self.questions), 1))
+
+    @property
+    def runs_to_next_look(self) -> int:
+        """How many runs are wanted before anything can be decided."""
+        return self._target() - self._runs if self.wants_run else 0
+
+    def add(self, observations: Mapping[str, float | None]) -> None:
+        """Take what one run observed; a question without an observation cannot be answered any more."""
+        self._runs += 1
+        for name, values in self._values.items():
+            value = observations.get(name)
+            if value is not None:
+                values.append(value)
+            elif self.findings[name].answer in ("open", "above"):
+                self.findings[name] = Finding("missing")
+        if self._runs == self._target():
+            if self._confirming:
+                self._confirm()
+            else:
+                self._look()
+
+    def _target(self) -> int:
+        if self._confirming:
+            return self._confirming
+        return next(runs for runs in self.looks if runs >= self._runs)
+
+    def _look(self) -> None:
+        for name, question in self.questions.items():
+            if self.findings[name].answer != "open":
+                continue
+            found = bound(tuple(self._values[name]), question, self.tail)
+            self.findings[name] = Finding(_side(found, question.limit), found)
+        answers = {finding.answer for finding in self.findings.values()}
+        if "above" in answers:
+            self._confirming, self._runs = self._runs, 0
+            self._searched = {name: tuple(values) for name, values in self._values.items()}
+            self._values = {name: [] for name in self.questions}
+        elif "open" not in answers or self._runs == self.looks[-1]:
+            self.wants_run = False
+
+    def _confirm(self) -> None:
+        for name, question in self.questions.items():
+            finding = self.findings[name]
+            if finding.answer != "above":
+                continue
+            known = replace(question, spread=_spread(self._searched[name], question))
+            again = bound(tuple(self._values[name]), known, CONFIRMATION_LEVEL)
+            confirmed = again is not None and again.low > question.limit
+            self.findings[name] = replace(finding, answer="above" if confirmed else "unconfirmed", confirmation=again)
+        self.wants_run = False
+
+
+def _side(found: Bound | None, limit: float) -> Answer:
+    if found is None:
+        return "open"
+    if found.low > limit:
+        return "above"
+    return "below" if found.high < limit else "open"
+
+
+def _runs_needed(question: Question, questions: int) -> int:
+    """How many runs the first look needs. The answer is only a size, so the normal quantile's power term will do."""
+    if question.spread is None:
+        return UNCALIBRATED_RUNS
+    if question.distance is None or question.distance <= 0:
+        return USUAL_RUNS
+    tail, power = ERROR / (LOOKS * questions), t_quantile(_FIRST_LOOK_POWER, 1e6)
+    runs = 2
+    while runs < 1_000:
+        margin = t_quantile(1 - tail, question.spread.runs + runs - 2) + power
+        if margin * question.spread.sd * math.sqrt(1 / runs) <= question.distance:
+            break
+        runs += 2
+    return runs
+
+
+def _variance(values: tuple[float, ...], question: Question) -> tuple[float | None, float]:
+    """The variance of one observation and its degrees of freedom; see the module."""
+    groups = [group for group in (values, question.reference) if len(group) > 1]
+    own_freedom = sum(len(group) - 1 for group in groups)
+    own = sum(float(np.var(group)) * len(group) for group in groups) / own_freedom if own_freedom else None
+    if not values or (own is None and question.spread is None):
+        return None, 0.0
+    if question.spread is None:
+        return own, own_freedom
+    known, freedom = question.spread.sd**2, question.spread.runs - 1
+    if own is None:
+        return known, freedom
+    if own > known * _f_quantile(1 - NOISIER_LEVEL, own_freedom, freedom):
+        return own, own_freedom
+    return (own_freedom * own + freedom * known) / (own_freedom + freedom), own_freedom + freedom
+
+
+def _spread(values: tuple[float, ...], question: Question) -> Spread | None:
+    """What the first runs tell of the spread; independent of the mean of the further ones."""
+    variance, freedom = _variance(values, question)
+    return None if variance is None else Spread(math.sqrt(variance), round(freedom) + 1)
+
+
+def _f_quantile(probability: float, numerator: float, denominator: float) -> float:
+    from scipy.special import fdtri  # at call time: most commands never need it
+
+    return float(fdtri(numerator, denominator, probability))
+
+
+def _even(count: int) -> int:
+    return count + count % 2

@@ -1,0 +1,92 @@
+"""``gdws-gate.toml``: what a repository asks of its networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from gdws.errors import SettingsError
+from gdws.gate.limits import Limits, Sequencing
+from gdws.toml_file import load_toml
+from gdws_contract.base import Name, NonNegative, Record
+from gdws_contract.parsing import first_fault
+from gdws_contract.rest import BatchSize, PowerMode
+
+#: The file that is read where the command runs, if there is one.
+DEFAULT_FILE = Path("gdws-gate.toml")
+
+
+class Measurement(Record):
+    """What each run measures; as the options of ``gdws bench``."""
+
+    networks: list[Name] | None = Field(None, min_length=1, max_length=32, description="Of the bundle. Default: all.")
+    batch_sizes: list[BatchSize] = Field([1], min_length=1, max_length=32)
+    backends: list[Name] | None = Field(None, min_length=1, description="Default: the best there is.")
+    precisions: list[Name] = Field(["fp32"], min_length=1)
+    power_modes: list[PowerMode] | None = Field(None, min_length=1)
+    jetson_clocks: bool | None = None
+    rounds: int = Field(10, ge=2, le=1_000, description="Turns that each network takes in a run; even is best.")
+    min_duration_s: NonNegative = Field(1.0, le=3_600, description="Measured time of each network in a run.")
+    min_iterations: int = Field(100, ge=1, description="Measured inferences of each network in a run.")
+    warmup_s: NonNegative = Field(0.2, le=600)
+    idle_s: NonNegative = Field(0.0, le=600, description="Rest before each run, for the idle baseline of power.")
+    threads: int | None = Field(None, ge=1)
+    time_limit_s: float | None = Field(None, gt=0, description="For one run; past it the run is given up.")
+
+    def request(self) -> dict[str, Any]:
+        """The fields of the request for a run, but for its bundle and its seed."""
+        protocol = {
+            "rounds": self.rounds,
+            "min_duration_ms": 1e3 * self.min_duration_s,
+            "min_iterations": self.min_iterations,
+            "warmup_ms": 1e3 * self.warmup_s,
+            "idle_ms": 1e3 * self.idle_s,
+            "threads": self.threads,
+        }
+        return {
+            "backends": self.backends,
+            "precisions": self.precisions,
+            "batch_sizes": self.batch_sizes,
+            "power_modes": self.power_modes,
+            "jetson_clocks": self.jetson_clocks,
+            "protocol": protocol,
+            "limits": {"time_s": self.time_limit_s},
+        }
+
+
+class GateSettings(Record):
+    """The whole file."""
+
+    limits: Limits = Field(default_factory=Limits)
+    measure: Measurement = Field(default_factory=Measurement)
+    gate: Sequencing = Field(default_factory=Sequencing)
+
+    def with_options(self, limits: dict[str, Any], gate: dict[str, Any], measure: dict[str, Any]) -> GateSettings:
+        """These settings with the fields given, those that are not None, in place of the file's.
+
+        Raises :class:`SettingsError` if one is out of range.
+        """
+        fields = self.model_dump()
+        for section, given in (("limits", limits), ("gate", gate), ("measure", measure)):
+            fields[section] |= {name: value for name, value in given.items() if value is not None}
+        try:
+            return GateSettings.model_validate(fields)
+        except ValidationError as error:
+            field, message = first_fault(error)
+            raise SettingsError(
+                f"{field}: {message}", field=field, hint="gdws gate --help lists the options"
+            ) from error
+
+
+def load_settings(path: Path | None) -> GateSettings:
+    """The settings at ``path``; without one those of :data:`DEFAULT_FILE`, if it is there.
+
+    Raises:
+        OSError: the file cannot be read.
+        SettingsError: it is malformed.
+    """
+    if path is None and not DEFAULT_FILE.exists():
+        return GateSettings()
+    return load_toml(GateSettings, path or DEFAULT_FILE, hint="docs/ci.md lists the fields")

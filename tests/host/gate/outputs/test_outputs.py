@@ -1,0 +1,139 @@
+"""What CI shows of a gate."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from gdws.gate.outputs import write_outputs
+from gdws.gate.outputs.annotations import workflow_commands
+from gdws.gate.outputs.junit import render_junit
+from gdws.gate.outputs.page import render_page
+from gdws.gate.outputs.summary import render_summary
+from gdws.gate.reports import DeviceReport, GateReport
+from gdws.gate.verdicts import Outcome, Verdict
+
+FAILED = Verdict("max_slowdown_percent", "dense, batch 1", "FAIL", "dense: latency 5 % above: FAIL.", 5, 4, 6, 3, "%")
+OPEN = Verdict("min_fps", "dense, batch 1", "INCONCLUSIVE", "dense: not clear: INCONCLUSIVE.")
+PASSED = Verdict("parity", "dense, batch 1", "PASS", "dense: logits as they should be: PASS.")
+
+
+def device(name: str, outcome: Outcome | None, *verdicts: Verdict, error: str | None = None) -> DeviceReport:
+    return DeviceReport(
+        device=name,
+        url="http://xavier:8000",
+        outcome=outcome,
+        error=error,
+        verdicts=verdicts,
+        notes=("the noise is not known",),
+        environment={"L4T": "35.4.1", "board": None},
+        finished_runs=4,
+        duration_s=12.5,
+    )
+
+
+def report(*devices: DeviceReport) -> GateReport:
+    return GateReport("model.gdws", "main.gdws", "2026-01-02T03:04:05Z", devices)
+
+
+WHOLE = report(device("xavier", "FAIL", PASSED, OPEN, FAILED), device("orin", None, error="it went away"))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "outcome", "code", "word"),
+    [
+        (["PASS", "PASS"], "PASS", 0, "PASS"),
+        (["PASS", "FAIL"], "FAIL", 1, "FAIL"),
+        (["PASS", "INCONCLUSIVE"], "INCONCLUSIVE", 2, "INCONCLUSIVE"),
+        (["PASS", None], None, 3, "UNAVAILABLE"),
+        (["INCONCLUSIVE", None], None, 3, "UNAVAILABLE"),
+        (["FAIL", None], "FAIL", 1, "FAIL"),
+    ],
+)
+def test_one_verdict_over_all_devices(
+    outcomes: list[Outcome | None], outcome: Outcome | None, code: int, word: str
+) -> None:
+    found = report(*(device(f"d{index}", each) for index, each in enumerate(outcomes)))
+    assert (found.outcome, found.exit_code, found.word) == (outcome, code, word)
+
+
+def test_every_file_is_written_and_the_json_has_everything(tmp_path: Path) -> None:
+    files = write_outputs(WHOLE, tmp_path / "out")
+    assert {path.name for path in files} == {path.name for path in (tmp_path / "out").iterdir()}
+    document = json.loads((tmp_path / "out" / "gate.json").read_text())
+    assert (document["schema_version"], document["outcome"], document["exit_code"]) == (1, "FAIL", 1)
+    assert document["devices"][0]["verdicts"][2] == dataclasses.asdict(FAILED)
+    assert document["devices"][1]["error"] == "it went away"
+
+
+def test_junit_has_a_suite_for_each_device_and_a_case_for_each_limit() -> None:
+    root = ElementTree.fromstring(render_junit(WHOLE))
+    xavier, orin = root.findall("testsuite")
+    assert {name: xavier.get(name) for name in ("name", "tests", "failures", "errors", "skipped")} == {
+        "name": "xavier",
+        "tests": "3",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "1",
+    }
+    cases = {case.get("name"): case for case in xavier.findall("testcase")}
+    assert cases["max_slowdown_percent"].find("failure").get("message") == FAILED.sentence  # type: ignore[union-attr]
+    assert cases["max_slowdown_percent"].get("classname") == "xavier.dense, batch 1"
+    assert cases["min_fps"].find("skipped") is not None
+    assert cases["parity"].find("failure") is None
+    (lost,) = orin.findall("testcase/error")
+    assert (orin.get("errors"), lost.get("message")) == ("1", "it went away")
+
+
+def test_junit_takes_any_text() -> None:
+    strange = dataclasses.replace(FAILED, sentence="\x00\x1b<&>\ud800\U0001f600")
+    root = ElementTree.fromstring(render_junit(report(device("x", "FAIL", strange))))
+    (failure,) = root.findall(".//failure")
+    assert failure.get("message") == "\ufffd\ufffd<&>\ufffd\U0001f600"
+
+
+def test_the_summary_begins_with_what_needs_a_look() -> None:
+    text = render_summary(WHOLE)
+    assert text.startswith("## gdws gate: FAIL\n")
+    places = [text.index(word) for word in ("| FAIL |", "| INCONCLUSIVE |", "| PASS |", "### orin: UNAVAILABLE")]
+    assert places == sorted(places)
+    assert "could not serve to the end: it went away." in text
+
+
+def test_text_of_a_bundle_is_no_markup() -> None:
+    hostile = dataclasses.replace(FAILED, sentence="<script>|[x](y)")
+    found = report(device("x", "FAIL", hostile))
+    assert "\\<script\\>\\|\\[x\\](y)" in render_summary(found)
+    assert "&lt;script&gt;" in render_page(found)
+    assert "<script" not in render_page(found)
+
+
+def test_the_page_tells_how_it_was_measured_but_nothing_unknown() -> None:
+    page = render_page(WHOLE)
+    assert "35.4.1" in page
+    assert '<th scope="row">board</th>' not in page
+    assert "http-equiv" in page
+
+
+def test_annotations_are_commands_on_a_line_each() -> None:
+    many = dataclasses.replace(FAILED, sentence="5 % above\nnext")
+    lines = workflow_commands(report(device("a:b", "FAIL", many, OPEN, PASSED), device("c", None, error="gone")))
+    assert lines == [
+        "::error title=gdws gate%3A max_slowdown_percent on a%3Ab::5 %25 above%0Anext",
+        "::warning title=gdws gate%3A min_fps on a%3Ab::dense: not clear: INCONCLUSIVE.",
+        "::error title=gdws gate%3A c::gone",
+    ]
+
+
+@pytest.mark.parametrize(("outcome", "word"), [("PASS", "pass"), ("FAIL", "fail"), (None, "unavailable")])
+def test_the_badge_says_the_word(tmp_path: Path, outcome: Outcome | None, word: str) -> None:
+    write_outputs(report(device("x", outcome)), tmp_path)
+    endpoint = json.loads((tmp_path / "badge.json").read_text())
+    assert (endpoint["schemaVersion"], endpoint["label"], endpoint["message"]) == (1, "gdws gate", word)
+    assert endpoint["isError"] is (word != "pass")
+    svg = ElementTree.parse(tmp_path / "badge.svg").getroot()
+    assert word in [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
