@@ -142,10 +142,7 @@ class Run:
         alphas = None
         if any(row.beta is not None for row in rows):
             with progress_bar(False) as progress:
-                # One backward pass an image whatever the number of classes, which ImageNet's thousand need.
-                method = "random-signs" if data.classes > 100 else "exact"
-                sample = data.train.first(self.options.alphas)
-                alphas = pipeline.calibrate_alphas(source, sample, method=method, progress=progress)
+                alphas = pipeline.calibrate_alphas(source, data.train.first(self.options.alphas), progress=progress)
         return variants(source, rows, alphas, mnist=self.options.mnist)
 
     def judge(self, row: Row, source: Source, variant: PackedVariant, images: datasets.Split) -> None:

@@ -9,17 +9,15 @@ Each step is a function of what the one before it returned; files appear only wh
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gdws import bundle, checkpoints, converted, nets
+from gdws import bundle, converted
 from gdws.algorithms.plan import Layout, Method, Plan
 from gdws.attacks import Spec
 from gdws.attacks.pgd import pgd
@@ -34,6 +32,7 @@ from gdws.errors import GdwsError
 from gdws.evaluate import Evaluation, evaluate
 from gdws.modes import evaluation_mode
 from gdws.progress import SILENT, Progress
+from gdws.sources import Source, load, load_module, load_onnx
 from gdws.workers import Workers
 
 __all__ = [
@@ -47,6 +46,8 @@ __all__ = [
     "evaluate_all",
     "evaluate_one",
     "load",
+    "load_module",
+    "load_onnx",
     "pack",
     "with_tuned",
 ]
@@ -54,28 +55,15 @@ __all__ = [
 #: What the network before conversion is called in a bundle.
 BASELINE = "dense"
 
+#: Beyond so many classes exact alphas take too long.
+MANY_CLASSES = 100
+
 Alphas = Mapping[str, npt.ArrayLike]
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A network to convert. ``provenance`` tells where it comes from, ``input_shape`` is (C, H, W).
-
-    ``plan`` is that of a network which is converted already, as :mod:`gdws.converted` stores them. ``notes`` say what
-    was done to the checkpoint before it was loaded.
-    """
-
-    name: str
-    module: nn.Module
-    input_shape: tuple[int, int, int]
-    provenance: Mapping[str, Any]
-    plan: Plan | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one GDWS network is made: one of five constraints, see :func:`gdws.convert`, and a layout.
+    """How one GDWS network is made: one of six constraints, see :func:`gdws.convert`, and a layout.
 
     ``method`` ``weights`` is the paper's; ``weighted`` asks it for alphas, without which every input channel weighs the
     same. ``data-aware`` fits to calibration images. Layers that match ``skip`` stay dense, and ``label`` tells so in
@@ -92,6 +80,7 @@ class Recipe:
     label: str | None = None
     budget: float | None = None
     equal_rank: int | None = None
+    mac_saving: float | None = None
 
     @property
     def name(self) -> str:
@@ -102,6 +91,7 @@ class Recipe:
             "beta": self.beta,
             "gamma": self.gamma,
             "budget": self.budget,
+            "mac-saving": self.mac_saving,
             "equal-rank": self.equal_rank,
         }
         words = [f"{prefix}{constraint}-{bound:g}" for constraint, bound in bounds.items() if bound is not None]
@@ -109,46 +99,29 @@ class Recipe:
         return "-".join([*words, *([] if self.label is None else [self.label])])
 
 
-def load(
-    checkpoint: str,
-    net: str | None = None,
-    *,
-    family: str | None = None,
-    kept: float | None = None,
-    **options: Any,
-) -> Source:
-    """The network in the file ``checkpoint``, or the one that ships under that name if there is no such file.
-
-    ``net`` names the network where the file does not, ``options`` are those of :func:`gdws.nets.build`, and
-    ``family`` and ``kept`` as for :func:`gdws.checkpoints.read`. Raises :class:`~gdws.errors.CheckpointError` and
-    :class:`~gdws.errors.ModelError`.
-    """
-    path = Path(checkpoint)
-    if not path.exists() and checkpoint in nets.names():
-        path = nets.pretrained_path(checkpoint)
-    of_another = net is not None or family is not None or kept is not None or options
-    if not of_another and (found := converted.find(path)) is not None:
-        return Source(path.stem, found.module, nets.info(found.net).input_shape, found.metadata, found.plan)
-    loaded = checkpoints.load_named(path, net, family=family, kept=kept, **options)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    provenance: dict[str, Any] = {"net": loaded.name, "checkpoint": path.name, "checkpoint_sha256": digest}
-    if loaded.options:
-        provenance["net_options"] = dict(loaded.options)
-    if loaded.family != "plain":
-        provenance["checkpoint_family"] = loaded.family
-    shape = nets.input_shape(loaded.name, **loaded.options)
-    return Source(loaded.name, loaded.module, shape, provenance, notes=loaded.notes)
-
-
 def calibrate_alphas(
-    source: Source, images: Split, *, method: AlphaMethod = "exact", seed: int = 0, progress: Progress = SILENT
+    source: Source,
+    images: Split,
+    *,
+    method: AlphaMethod | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
 ) -> Alphas:
     """The weight of each input channel of each layer (Equation 8), from natural images of the training split.
 
-    ``method`` and ``seed`` as for :func:`gdws.calibrate.alphas`.
+    ``method`` and ``seed`` as for :func:`gdws.calibrate.alphas`; by default the method is exact for up to
+    :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
     """
+    if method is None:
+        method = "random-signs" if _classes(source, images) > MANY_CLASSES else "exact"
     progress.start(len(images), f"alphas from {len(images)} images")
     return alphas(source.module, [images.images], method=method, seed=seed, progress=progress.advance).alphas
+
+
+@torch.no_grad()
+def _classes(source: Source, images: Split) -> int:
+    with evaluation_mode(source.module):
+        return int(source.module(images.images[:1]).shape[-1])
 
 
 def calibration_images(
@@ -199,6 +172,7 @@ def convert_all(
             beta=recipe.beta,
             gamma=recipe.gamma,
             budget=recipe.budget,
+            mac_saving=recipe.mac_saving,
             equal_rank=recipe.equal_rank,
             alphas=weights if recipe.method == "weights" and recipe.weighted else None,
             data=_data_for(recipe.method, data),
@@ -228,7 +202,7 @@ def with_tuned(variants: Sequence[PackedVariant], source: Source, paths: Sequenc
     found = list(variants)
     for path in paths:
         tuned = converted.load(path)
-        if tuned.net != source.provenance["net"]:
+        if tuned.net != source.provenance.get("net"):
             raise GdwsError(f"{path} was made from {tuned.net}", hint=f"give one that was made from {source.name}")
         if path.stem in {variant.name for variant in found}:
             raise GdwsError(f"two networks would be called {path.stem!r}", hint="rename the file")

@@ -49,7 +49,8 @@ _ADAPTIVE_ITERATIONS = 100
 def for_data(data: str) -> str:
     """The protocol that goes with a data set. Raises :class:`GdwsError` if there is none."""
     if data not in _BY_DATA:
-        raise GdwsError(f"no protocol is known for {data!r}", hint=f"name one of {', '.join(PROTOCOLS)}")
+        known = ", ".join(PROTOCOLS)
+        raise GdwsError(f"no protocol is known for {data!r}", hint=f"use --attack none, or --protocol: one of {known}")
     return _BY_DATA[data]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from gdws.checkpoints.alpha_file import AlphaFile, read_alphas
 from gdws.checkpoints.families import FAMILIES, Family
 from gdws.checkpoints.files import FORMAT, read_torch, require_finite, save
-from gdws.checkpoints.loading import Checkpoint, CheckpointWarning, Loaded, load, load_named, read
+from gdws.checkpoints.loading import Checkpoint, CheckpointWarning, Loaded, load, load_named, read, read_into
 
 __all__ = [
     "FAMILIES",
@@ -26,6 +26,7 @@ __all__ = [
     "load_named",
     "read",
     "read_alphas",
+    "read_into",
     "read_torch",
     "require_finite",
     "save",

@@ -73,17 +73,25 @@ def load(
     shapes are not the network's, and :class:`NonFiniteWeights`.
     """
     if isinstance(net, nn.Module):
-        checkpoint = read(path, family=family, kept=kept)
-        module, notes = deepcopy(net).cpu(), list(checkpoint.notes)
-        _fill(module, _fitting(module, checkpoint, Path(path), notes))
-        if checkpoint.normalisation is not None:
-            notes.append(f"the weights are for pixels normalised as {_named(checkpoint.normalisation)}")
+        module, notes = read_into(net, path, family=family, kept=kept)
     else:
         loaded = load_named(path, net, family=family, kept=kept, **options)
-        module, notes = loaded.module, list(loaded.notes)
+        module, notes = loaded.module, loaded.notes
     for note in notes:
         warnings.warn(f"{path}: {note}", CheckpointWarning, stacklevel=2)
     return module
+
+
+def read_into(
+    network: nn.Module, path: str | Path, *, family: str | None = None, kept: float | None = None
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """A copy of ``network`` with the weights of a file, as :func:`load` gives it, and notes without warnings."""
+    checkpoint = read(path, family=family, kept=kept)
+    module, notes = deepcopy(network).cpu(), list(checkpoint.notes)
+    _fill(module, _fitting(module, checkpoint, Path(path), notes))
+    if checkpoint.normalisation is not None:
+        notes.append(f"the weights are for pixels normalised as {_named(checkpoint.normalisation)}")
+    return module, tuple(notes)
 
 
 def load_named(

@@ -7,24 +7,30 @@ from typing import Annotated
 
 import typer
 
-from gdws.commands import options
-from gdws.commands.making import alphas_from, channel_weights, open_data, open_source, read_plans, recipes
+from gdws.commands import network_options, options
+from gdws.commands.making import alphas_from, channel_weights, read_plans, recipes
+from gdws.commands.opening import open_data, open_source
 from gdws.commands.output import errors, print_json, progress_bar
 from gdws.errors import GdwsError
 
 
 def convert(
-    checkpoint: options.Checkpoint,
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write, e.g. model.gdws.")],
-    net: options.Net = None,
-    net_option: options.NetOptions = None,
-    family: options.Family = None,
-    kept: options.Kept = None,
-    normalisation: options.Normalisation = None,
+    checkpoint: network_options.Checkpoint = None,
+    net: network_options.Net = None,
+    net_option: network_options.NetOptions = None,
+    family: network_options.Family = None,
+    kept: network_options.Kept = None,
+    normalisation: network_options.Normalisation = None,
+    onnx: network_options.Onnx = None,
+    module: network_options.Module = None,
+    module_option: network_options.ModuleOptions = None,
+    input_shape: network_options.InputShape = None,
     mean_rank: options.MeanRanks = None,
     beta: options.Betas = None,
     gamma: options.Gammas = None,
     budget: options.Budgets = None,
+    mac_saving: options.MacSavings = None,
     equal_rank: options.EqualRanks = None,
     plan: Annotated[
         list[Path] | None,
@@ -37,7 +43,7 @@ def convert(
     layout: options.Layouts = None,
     method: options.Methods = None,
     alphas: options.Alphas = "64",
-    alphas_by: options.AlphasBy = options.AlphaMethodName.exact,
+    alphas_by: options.AlphasBy = None,
     calibration: options.Calibration = 1024,
     skip: options.Skip = None,
     convert_first: options.ConvertFirst = False,
@@ -69,11 +75,15 @@ def convert(
     \b
     Examples:
       gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
-      gdws convert mnist-preact-resnet --method data-aware --mean-rank 2 --layout stacked --out model.gdws
+      gdws convert mnist-preact-resnet --method data-aware --mac-saving 4 --layout stacked --out model.gdws
       gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
       gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
       gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \
         --data-root datasets --out model.gdws
+      gdws convert --onnx model.onnx --data imagenet --mean-rank 3 --out model.gdws
+      gdws convert weights.pth --module package.module:factory --input-shape 3,32,32 --data cifar10 --beta 0.01 \
+        --out model.gdws
+      gdws convert --onnx model.onnx --data random --attack none --mean-rank 3 --out model.gdws
     """
     from gdws import pipeline
 
@@ -95,6 +105,7 @@ def convert(
         gamma,
         layout,
         budgets=budget,
+        mac_savings=mac_saving,
         equal_ranks=equal_rank,
         methods=method,
         weighted=alphas_given != 0,
@@ -103,7 +114,18 @@ def convert(
     plans = read_plans(plan)
     if not (wanted or plans or tuned):
         raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan or --tuned")
-    source = open_source(checkpoint, net, family=family, kept=kept, normalisation=normalisation, net_options=net_option)
+    source = open_source(
+        checkpoint,
+        net,
+        family=family,
+        kept=kept,
+        normalisation=normalisation,
+        net_options=net_option,
+        onnx=onnx,
+        module=module,
+        module_options=module_option,
+        input_shape=input_shape,
+    )
     dataset = open_data(source, data, data_root)
     test = f"{dataset.name}, test"
     with progress_bar(quiet) as progress:
@@ -111,7 +133,12 @@ def convert(
         methods = {recipe.method for recipe in wanted}
         if "weights" in methods:
             weights = channel_weights(
-                source, alphas_given, dataset.train.first, method=alphas_by.value, seed=seed, progress=progress
+                source,
+                alphas_given,
+                dataset.train.first,
+                method=None if alphas_by is None else alphas_by.value,
+                seed=seed,
+                progress=progress,
             )
         if "data-aware" in methods | {given.method for given in plans.values()}:
             sample = dataset.train.first(calibration)

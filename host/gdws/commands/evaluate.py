@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gdws.commands import options
-from gdws.commands.making import open_data, open_source, read_plans
+from gdws.commands import network_options, options
+from gdws.commands.making import read_plans
+from gdws.commands.opening import open_data, open_source
 from gdws.commands.output import errors, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    checkpoint: options.Checkpoint,
-    net: options.Net = None,
-    net_option: options.NetOptions = None,
-    family: options.Family = None,
-    kept: options.Kept = None,
-    normalisation: options.Normalisation = None,
+    checkpoint: network_options.Checkpoint = None,
+    net: network_options.Net = None,
+    net_option: network_options.NetOptions = None,
+    family: network_options.Family = None,
+    kept: network_options.Kept = None,
+    normalisation: network_options.Normalisation = None,
+    onnx: network_options.Onnx = None,
+    module: network_options.Module = None,
+    module_option: network_options.ModuleOptions = None,
+    input_shape: network_options.InputShape = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Evaluate the GDWS network of this plan instead.")
     ] = None,
@@ -75,6 +80,7 @@ def evaluate(
       gdws evaluate MSD_V0.pt --data cifar10 --attack union --protocol msd --out union.json
       torchrun --nproc-per-node 4 -m gdws evaluate net.safetensors --device cuda --attack autoattack
       gdws evaluate net.safetensors --attack none --json
+      gdws evaluate --onnx model.onnx --data cifar10
     """
     from gdws import pipeline
     from gdws.files import require_writable, write_atomic
@@ -96,7 +102,16 @@ def evaluate(
         require_writable(out)
     with launched(device) as workers:
         source = open_source(
-            checkpoint, net, family=family, kept=kept, normalisation=normalisation, net_options=net_option
+            checkpoint,
+            net,
+            family=family,
+            kept=kept,
+            normalisation=normalisation,
+            net_options=net_option,
+            onnx=onnx,
+            module=module,
+            module_options=module_option,
+            input_shape=input_shape,
         )
         dataset = open_data(source, data, data_root)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]
@@ -113,7 +128,12 @@ def evaluate(
             raise
         if not workers.leads:
             return
-    of_what = {"checkpoint": checkpoint, "variant": variant.name, "data": f"{dataset.name}, test"}
+    of_what = {
+        "network": source.name,
+        "checkpoint": checkpoint,
+        "variant": variant.name,
+        "data": f"{dataset.name}, test",
+    }
     result = {**of_what, **found.to_dict()}
     if out is not None:
         write_atomic(out, json.dumps(result, indent=1).encode())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gdws.commands import options
+from gdws.commands import network_options, options
 from gdws.commands.epochs import Resume, TrainingDevice, command_line, tell, training_run
-from gdws.commands.making import open_source, read_plans
+from gdws.commands.making import read_plans
+from gdws.commands.opening import open_source
 from gdws.commands.output import errors, print_json
 from gdws.errors import GdwsError
 
@@ -42,11 +43,11 @@ def finetune(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where weights and plan go, e.g. tuned.safetensors.")],
     variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Which network of a bundle.")] = None,
-    net: options.Net = None,
-    net_option: options.NetOptions = None,
-    family: options.Family = None,
-    kept: options.Kept = None,
-    normalisation: options.Normalisation = None,
+    net: network_options.Net = None,
+    net_option: network_options.NetOptions = None,
+    family: network_options.Family = None,
+    kept: network_options.Kept = None,
+    normalisation: network_options.Normalisation = None,
     mean_rank: Annotated[
         float | None,
         typer.Option("--mean-rank", metavar="G/C", help="Convert to this mean rank in each layer first, data-aware."),

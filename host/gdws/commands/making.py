@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdws.commands.options import LayoutName, MethodName
-from gdws.commands.output import errors
-from gdws.errors import DataError, GdwsError
+from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.algorithms.plan import Plan
-    from gdws.datasets import Dataset, Split
+    from gdws.datasets import Split
     from gdws.pipeline import Alphas, Recipe, Source
-
-
-def open_source(
-    checkpoint: str,
-    net: str | None,
-    *,
-    family: str | None = None,
-    kept: float | None = None,
-    normalisation: str | None = None,
-    net_options: list[str] | None = None,
-) -> Source:
-    """The network in a file; what was done to the file's contents first is told on standard error."""
-    from gdws import pipeline
-
-    more = dict(net_option(text) for text in net_options or [])
-    if normalisation is not None:
-        more["normalisation"] = normalisation
-    source = pipeline.load(checkpoint, net, family=family, kept=kept, **more)
-    for note in source.notes:
-        errors().print(f"note: {checkpoint}: {note}", markup=False)
-    return source
-
-
-def open_data(source: Source, name: str, root: Path | None) -> Dataset:
-    """A data set for a network. Raises :class:`DataError`, also if its images have another number of channels."""
-    from gdws import datasets
-
-    data = datasets.load(name, root=root)
-    shape = tuple(data.test.first(1).images.shape[1:])
-    if shape[0] != source.input_shape[0]:
-        theirs, ours = ("x".join(map(str, sizes)) for sizes in (shape, source.input_shape))
-        raise DataError(
-            f"the images of {name} are {theirs}, the network takes {ours}", hint="choose another data set with --data"
-        )
-    return data
 
 
 def alphas_from(text: str) -> int | Path:
@@ -73,17 +36,6 @@ def channel_weights(
     return pipeline.calibrate_alphas(source, images(given), **calibration) if given else None
 
 
-def net_option(text: str) -> tuple[str, Any]:
-    """``width=16`` as a name and a value, which is JSON or else text. Raises :class:`GdwsError`."""
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise GdwsError(f"--net-option {text!r} is not NAME=VALUE", hint="e.g. --net-option width=16")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
 def recipes(
     mean_ranks: list[float] | None,
     betas: list[float] | None,
@@ -91,6 +43,7 @@ def recipes(
     layouts: list[LayoutName] | None,
     *,
     budgets: list[float] | None = None,
+    mac_savings: list[float] | None = None,
     equal_ranks: list[int] | None = None,
     methods: list[MethodName] | None = None,
     weighted: bool,
@@ -110,6 +63,7 @@ def recipes(
             *(common(beta=budget, layout=layout, method=method) for budget in betas or []),
             *(common(gamma=budget, layout=layout, method=method) for budget in gammas or []),
             *(common(budget=budget, layout=layout, method=method) for budget in budgets or []),
+            *(common(mac_saving=saving, layout=layout, method=method) for saving in mac_savings or []),
             *(common(equal_rank=rank, layout=layout, method=method) for rank in equal_ranks or []),
         )
     ]

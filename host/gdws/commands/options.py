@@ -36,62 +36,14 @@ class AlphaMethodName(str, Enum):
     random_signs = "random-signs"
 
 
-Checkpoint = Annotated[
-    str,
-    typer.Argument(
-        metavar="CHECKPOINT",
-        help="A file of weights (safetensors or a torch state dict), or the name of a network whose weights "
-        "ship with the package, e.g. mnist-preact-resnet.",
-    ),
-]
-Net = Annotated[
-    str | None,
-    typer.Option("--net", metavar="NAME", help="The network, where the file does not name it: see gdws nets."),
-]
-_CHECKPOINT = "Checkpoints of other projects"
-
-Family = Annotated[
-    str | None,
-    typer.Option(
-        "--family",
-        metavar="NAME",
-        help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
-        "told by its structure, but for svhn, which looks like plain.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-Kept = Annotated[
-    float | None,
-    typer.Option(
-        "--kept",
-        metavar="SHARE",
-        help="Of a file with popup scores (HYDRA): the share of its weights that each layer keeps, as it was trained, "
-        "e.g. 0.1.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-Normalisation = Annotated[
-    str | None,
-    typer.Option(
-        "--normalisation",
-        metavar="NAME",
-        help="What the network does to pixels in [0, 1] first: cifar10, svhn, imagenet or none. Default: what the "
-        "file's family does.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-NetOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--net-option",
-        metavar="NAME=VALUE",
-        help="An option of the network, e.g. classes=100. Repeatable.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
 Data = Annotated[
     str,
-    typer.Option("--data", metavar="NAME", help="Data set for images: mnist-sample, cifar10, svhn or imagenet."),
+    typer.Option(
+        "--data",
+        metavar="NAME",
+        help="Data set for images: mnist-sample, cifar10, svhn or imagenet; random: noise, "
+        "labelled by the network itself, where no images are at hand.",
+    ),
 ]
 DataRoot = Annotated[
     Path | None,
@@ -113,6 +65,15 @@ Betas = Annotated[
 Gammas = Annotated[
     list[int] | None,
     typer.Option("--gamma", metavar="G", help="A network with at most this sum of ranks in each layer. Repeatable."),
+]
+MacSavings = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--mac-saving",
+        metavar="TIMES",
+        help="A network of this many times fewer MACs: they are spent on the layers where they take away most error, "
+        "and a layer may stay dense. Repeatable.",
+    ),
 ]
 Budgets = Annotated[
     list[float] | None,
@@ -166,11 +127,11 @@ Alphas = Annotated[
     ),
 ]
 AlphasBy = Annotated[
-    AlphaMethodName,
+    AlphaMethodName | None,
     typer.Option(
         "--alphas-by",
         help="exact: a backward pass for each class but one. random-signs: an unbiased estimate by one pass, for many "
-        "images or many classes (ImageNet).",
+        "images or many classes (ImageNet). Default: exact for up to 100 classes.",
     ),
 ]
 Skip = Annotated[

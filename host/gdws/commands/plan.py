@@ -7,28 +7,34 @@ from typing import Annotated
 
 import typer
 
-from gdws.commands import options
-from gdws.commands.making import alphas_from, channel_weights, open_data, open_source, recipes
+from gdws.commands import network_options, options
+from gdws.commands.making import alphas_from, channel_weights, recipes
+from gdws.commands.opening import open_data, open_source
 from gdws.commands.output import errors, print_json, progress_bar
 from gdws.commands.plan_comparison import comparison, print_comparison
 from gdws.errors import GdwsError
 
 
 def plan(
-    checkpoint: options.Checkpoint,
-    net: options.Net = None,
-    net_option: options.NetOptions = None,
-    family: options.Family = None,
-    kept: options.Kept = None,
-    normalisation: options.Normalisation = None,
+    checkpoint: network_options.Checkpoint = None,
+    net: network_options.Net = None,
+    net_option: network_options.NetOptions = None,
+    family: network_options.Family = None,
+    kept: network_options.Kept = None,
+    normalisation: network_options.Normalisation = None,
+    onnx: network_options.Onnx = None,
+    module: network_options.Module = None,
+    module_option: network_options.ModuleOptions = None,
+    input_shape: network_options.InputShape = None,
     mean_rank: options.MeanRanks = None,
     beta: options.Betas = None,
     gamma: options.Gammas = None,
     budget: options.Budgets = None,
+    mac_saving: options.MacSavings = None,
     equal_rank: options.EqualRanks = None,
     layout: options.Layouts = None,
     alphas: options.Alphas = "0",
-    alphas_by: options.AlphasBy = options.AlphaMethodName.exact,
+    alphas_by: options.AlphasBy = None,
     skip: options.Skip = None,
     convert_first: options.ConvertFirst = False,
     data: options.Data = "mnist-sample",
@@ -44,7 +50,8 @@ def plan(
 
     Ranks follow from one bound. --beta bounds the error e^2 of each layer by itself, as in the paper; --budget
     bounds its sum over all layers and spends it where it saves most; --mean-rank and --gamma bound the cost of each
-    layer; --equal-rank is the same rank everywhere, a baseline. With --compare give as many as you like.
+    layer, --mac-saving that of the network; --equal-rank is the same rank everywhere, a baseline. With --compare give
+    as many as you like.
 
     \b
     Examples:
@@ -63,6 +70,7 @@ def plan(
         gamma,
         layout,
         budgets=budget,
+        mac_savings=mac_saving,
         equal_ranks=equal_rank,
         weighted=alphas_given != 0,
         skip=skip,
@@ -70,17 +78,28 @@ def plan(
     if not wanted or (len(wanted) > 1 and not compare):
         raise GdwsError(
             f"{len(wanted)} plans are asked for",
-            hint="give one of --mean-rank, --beta, --gamma, --budget and --equal-rank, once, or several with --compare",
+            hint="give one bound, such as --mean-rank or --mac-saving, once, or several with --compare",
         )
     if compare and out is not None:
         raise GdwsError("--compare stores no plan", hint="make the plan that you choose with --out alone")
-    source = open_source(checkpoint, net, family=family, kept=kept, normalisation=normalisation, net_options=net_option)
+    source = open_source(
+        checkpoint,
+        net,
+        family=family,
+        kept=kept,
+        normalisation=normalisation,
+        net_options=net_option,
+        onnx=onnx,
+        module=module,
+        module_options=module_option,
+        input_shape=input_shape,
+    )
     with progress_bar(quiet) as progress:
         weights = channel_weights(
             source,
             alphas_given,
             lambda count: open_data(source, data, data_root).train.first(count),
-            method=alphas_by.value,
+            method=None if alphas_by is None else alphas_by.value,
             progress=progress,
         )
         _, *variants = pipeline.convert_all(source, wanted, weights=weights, convert_first=convert_first)

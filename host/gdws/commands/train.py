@@ -11,7 +11,7 @@ import typer
 
 from gdws.commands import options
 from gdws.commands.epochs import Resume, TrainingDevice, command_line, tell, training_run
-from gdws.commands.making import net_option as read_net_option
+from gdws.commands.opening import named_values
 from gdws.commands.output import print_json
 
 
@@ -119,7 +119,7 @@ def train(
 
     given: dict[str, Any] = {
         "net": net,
-        "net_options": dict(read_net_option(text) for text in net_option) if net_option else None,
+        "net_options": named_values(net_option, "--net-option") or None,
         "epochs": epochs,
         "batch_size": batch_size,
         "eps": eps,

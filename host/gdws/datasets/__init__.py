@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gdws.datasets.image_folders import imagenet
 from gdws.datasets.mnist import mnist_sample
+from gdws.datasets.random_images import random_images
 from gdws.datasets.small import cifar10, svhn
 from gdws.datasets.splits import Dataset, Split, check_images
 from gdws.errors import DataError
@@ -24,6 +25,7 @@ __all__ = [
     "load",
     "mnist_sample",
     "names",
+    "random_images",
     "svhn",
 ]
 

@@ -1,0 +1,110 @@
+"""Networks of a user's own on the command line: ONNX files and Python code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from gdws.cli import app
+from gdws.export import export
+from gdws_contract.archive import open_bundle
+from support.networks import SmallResNet, seeded
+
+CODE = """
+from support.networks import SmallResNet, seeded
+
+def make(width=4, classes=5):
+    return seeded(SmallResNet, width, classes)
+"""
+MODULE = ("--module", "networks_of_a_user:make")
+SHAPE = ("--input-shape", "3,12,12")
+
+
+def gdws(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [*(str(argument) for argument in arguments), "-q"])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "networks_of_a_user.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("networks_of_a_user", None)
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    path = tmp_path / "my model (2).onnx"
+    path.write_bytes(export(seeded(SmallResNet, 4), (3, 12, 12)))
+    return path
+
+
+def test_an_onnx_file_becomes_a_bundle(onnx: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.gdws"
+    options = ("--data", "random", "--attack", "none", "--verification", 4, "--alphas", 2)
+    found = gdws("convert", "--onnx", onnx, "--mean-rank", 2, *options, "--out", out)
+    assert found.exit_code == 0, found.output
+    with open_bundle(out) as bundle:
+        bundle.verify()
+        manifest = bundle.manifest
+    assert manifest.name == "my-model-2"
+    assert manifest.provenance["onnx"] == onnx.name
+    assert manifest.variants[0].evaluation.natural.value == 1  # labels are its own
+    assert manifest.variants[1].layers[1].mean_rank == 2
+    again = gdws("finetune", out, "--out", tmp_path / "tuned.safetensors")
+    assert again.exit_code == 2
+    assert "does not name the network" in again.stderr
+
+
+def test_python_code_with_weights_from_a_file(tmp_path: Path) -> None:
+    trained = seeded(SmallResNet, 4, seed=3)
+    torch.save(trained.state_dict(), tmp_path / "weights.pth")
+    options = (*MODULE, *SHAPE, "--mean-rank", 1, "--json")
+    plans = [json.loads(gdws("plan", *given, *options).stdout) for given in ((), ("weights.pth",))]
+    assert plans[0]["layers"][1]["weight_shape"] == plans[1]["layers"][1]["weight_shape"]
+    assert plans[0]["layers"][1]["e2"] != plans[1]["layers"][1]["e2"]
+
+
+def test_options_of_the_factory() -> None:
+    found = gdws("plan", *MODULE, *SHAPE, "--module-option", "width=6", "--mean-rank", 1, "--json")
+    assert json.loads(found.stdout)["layers"][1]["weight_shape"] == [6, 6, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "no network is named"),
+        (("--onnx", "no.onnx"), "no.onnx: No such file"),
+        (("--onnx", "no.onnx", *MODULE), "--onnx goes without --module"),
+        (("weights.pth", "--onnx", "no.onnx"), "--onnx goes without CHECKPOINT"),
+        (("--onnx", "no.onnx", "--net", "vgg16", "--family", "msd"), "--onnx goes without --net and --family"),
+        ((*MODULE, "--net", "vgg16"), "--module goes without --net"),
+        (("weights.pth", *SHAPE), "a checkpoint goes without --input-shape"),
+        (MODULE, "does not tell how large its images are"),
+        ((*MODULE, "--input-shape", "3,12"), "no shape of images"),
+        ((*MODULE, "--input-shape", "3,12,0"), "no shape of images"),
+        ((*MODULE, "--input-shape", "3x12x12"), "no list of whole numbers"),
+        ((*MODULE, "--input-shape", "1,12,12"), "does not run on an input of shape"),
+        ((*MODULE, *SHAPE, "--module-option", "width"), "--module-option 'width' is not NAME=VALUE"),
+        ((*MODULE, *SHAPE, "--module-option", "depth=2"), "depth=2"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_exit_2(options: tuple[str, ...], words: str) -> None:
+    found = gdws("plan", *options, "--mean-rank", 1)
+    assert found.exit_code == 2
+    assert words in found.stderr.replace("\n", " ")
+
+
+def test_images_of_another_kind() -> None:
+    found = gdws("evaluate", *MODULE, *SHAPE, "--attack", "none")
+    assert found.exit_code == 2
+    assert "--data random" in found.stderr
+    found = gdws("evaluate", *MODULE, *SHAPE, "--data", "random")
+    assert found.exit_code == 2
+    assert "--attack none" in found.stderr
