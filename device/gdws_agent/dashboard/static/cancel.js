@@ -13,7 +13,7 @@ export function cancelButton(page, job) {
     const blocked = { type: "button", class: "quiet", "aria-disabled": "true", title: WHY_NOT, "aria-label": `${name}. ${WHY_NOT}` };
     return h("button", blocked, "Cancel");
   }
-  const onclick = () => cancel(page, job).catch((error) => page.tell(`It was not cancelled: ${error.message}`));
+  const onclick = () => cancel(page, job).catch((error) => page.warn(`It was not cancelled: ${error.message}`));
   return h("button", { type: "button", class: "quiet", "aria-label": name, onclick }, "Cancel");
 }
 
@@ -28,6 +28,7 @@ async function cancel(page, job) {
       ? "It ends within two seconds. Cells that have ended are kept; the job cannot be taken up again."
       : "It leaves the queue and cannot be put back to its place.";
   if (!(await confirmed(`Cancel ${title(job)}?`, { detail, action: "Cancel the job" }))) return;
+  page.warn(null);
   const ended = await page.agent.cancel(job.id);
   page.tell(`${title(job)} is ${ended.state}.`);
   page.changed();

@@ -7,7 +7,7 @@ import { backoff_s, pause } from "./waiting.js";
 
 const POLL_S = 5;
 /** The agent says every 15 s that it is still there; a stream that is silent for longer is dead. */
-const SILENCE_S = 40;
+const SILENCE_S = 35;
 
 /**
  * Yield the job of that id whenever something is new about it, its cells and the time left (`ends_in_s`) included,
@@ -24,22 +24,18 @@ export async function* follow(agent, jobId, signal) {
         yield job;
         if (isFinal(job)) return;
       }
-      failures += 1; // a stream ends before its job when the agent stops
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof Refused && error.status !== 429 && error.status < 500) throw error;
-      failures += 1;
-      if (error instanceof Refused) {
-        const job = await polled(agent, path, known, signal);
-        if (job !== null) {
-          yield job;
-          if (isFinal(job)) return;
-        }
-        await pause(POLL_S, signal);
-        continue;
-      }
+      if (error instanceof Refused && !mayPass(error)) throw error;
     }
-    await pause(backoff_s(failures), signal);
+    // A stream that ends before its job, or that is not to be had: ask, and try again.
+    failures += 1;
+    const job = await polled(agent, path, known, signal);
+    if (job !== null) {
+      yield job;
+      if (isFinal(job)) return;
+    }
+    await pause(Math.min(POLL_S, backoff_s(failures)), signal);
   }
 }
 
@@ -67,9 +63,14 @@ async function polled(agent, path, known, signal) {
     known.job = { ...job, ends_in_s: job.estimate?.ends_in_s ?? null };
     return known.job;
   } catch (error) {
-    if (error instanceof Unreachable || error.status >= 500) return null;
+    if (error instanceof Unreachable || mayPass(error)) return null;
     throw error;
   }
+}
+
+/** Whether a refusal is about the moment: too many streams, or a disk that does not serve. */
+function mayPass(error) {
+  return error.status === 429 || error.status >= 500;
 }
 
 /** Take note of an event, and return whether the job can be shown: its cells come before its state. */

@@ -16,11 +16,13 @@ import { backoff_s, pause } from "./waiting.js";
 
 const main = document.getElementById("content");
 const told = document.getElementById("told");
+const refusal = document.getElementById("refusal");
 const signOut = document.getElementById("sign-out");
 const connection = new Connection(document.getElementById("connection"), document.getElementById("lost"));
 const agent = new Agent({ token: savedToken(), onOutcome: (error) => connection.note(error) });
 const history = new LiveHistory();
 let leave = new AbortController();
+let isFirst = true;
 
 /** What views get of the page around them. */
 function pageFor(health, signal) {
@@ -32,6 +34,7 @@ function pageFor(health, signal) {
     access: health.access,
     health,
     tell: (text) => { told.textContent = text; },
+    warn,
     changed: () => window.dispatchEvent(new Event("gdws-changed")),
     onError: (error) => showError(error, signal),
     noteRelease,
@@ -43,6 +46,7 @@ async function open() {
   if (route === null) return;
   leave.abort();
   leave = new AbortController();
+  warn(null);
   const { signal } = leave;
   markCurrent(route);
   try {
@@ -55,7 +59,8 @@ async function open() {
     noteRelease(health);
     await show(route, pageFor(health, signal));
   } catch (error) {
-    showError(error, signal);
+    if (error instanceof Unreachable) pause(backoff_s(1), signal).then(open, () => {});
+    else showError(error, signal);
   }
 }
 
@@ -67,6 +72,12 @@ async function show({ words, query }, page) {
   else if (first === "compare" && words.length === 1) await showCompare(page, query);
   else page.root.replaceChildren(h("h1", { tabindex: "-1" }, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "To the device")));
   if (!page.signal.aborted) arrive();
+}
+
+/** Show what the agent refused; null takes it away. */
+function warn(text) {
+  refusal.hidden = text === null;
+  refusal.textContent = text ?? "";
 }
 
 function noteRelease(health) {
@@ -103,7 +114,8 @@ function askForToken(reason) {
 }
 
 function showError(error, signal) {
-  if (signal.aborted) return;
+  // While the agent is gone the banner says so, and what is repeated goes on when it is back.
+  if (signal.aborted || error instanceof Unreachable) return;
   if (error instanceof Refused && error.status === 401) {
     leave.abort();
     askForToken("The agent does not know this token any more.");
@@ -127,11 +139,12 @@ function markCurrent({ words }) {
   }
 }
 
-/** Put the reader, and a screen reader, at the head of the view. */
+/** Put the reader, and a screen reader, at the head of a view that was gone to. */
 function arrive() {
   const heading = main.querySelector("h1");
   document.title = `${heading?.textContent ?? "gdws"} – gdws agent`;
-  if (document.activeElement === document.body || document.activeElement?.closest("nav")) heading?.focus({ preventScroll: true });
+  if (!isFirst) heading?.focus({ preventScroll: true });
+  isFirst = false;
   window.scrollTo(0, 0);
 }
 

@@ -117,7 +117,7 @@ class Overview {
   }
 
   #showResults(jobs) {
-    const caption = "Latest results";
+    const caption = "Jobs that ended last";
     const none = h("p", { class: "note" }, "Results will be here when a job has ended.");
     const all = h("p", {}, h("a", { href: "#/results" }, "All results"));
     render(this.#parts.results, jobs.length === 0 ? none : [jobTable(jobs, { caption, nameOf: this.#nameOf }), all]);

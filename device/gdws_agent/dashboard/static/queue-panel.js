@@ -23,7 +23,7 @@ export function queuePanel(page, queue, nameOf) {
 function table(page, jobs, nameOf) {
   return h(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Queue" },
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Jobs that wait" },
     h(
       "table",
       { class: "stacks" },

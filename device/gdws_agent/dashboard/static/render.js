@@ -12,6 +12,10 @@ export function render(parent, ...children) {
 }
 
 function matchChildren(parent, wanted) {
+  const keys = new Set([...wanted.children].map((child) => child.dataset.key));
+  for (const child of [...parent.children]) {
+    if (child.dataset.key !== undefined && !keys.has(child.dataset.key)) child.remove();
+  }
   let current = parent.firstChild;
   for (const child of [...wanted.childNodes]) {
     if (current !== null && isSame(current, child)) {

@@ -1,0 +1,70 @@
+"""Two results side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from gdws_contract.rest import Protocol
+from support.agent_process import AgentProcess, running_agent
+from support.benchmark_results import CUT, DENSE, KEPT, result
+from support.browser import Page
+from support.stored_results import store_results
+
+Look = Callable[..., Page]
+
+
+def test_two_results_are_chosen_from_the_list_and_held_side_by_side(tmp_path: Path, look: Look) -> None:
+    before = result([DENSE, KEPT, CUT], label="before")
+    faster = [DENSE, replace(KEPT, median_ms=1.0)]
+    after = result(faster, label="after", batch_sizes=(1, 8), protocol=Protocol(seed=7, threads=1))
+    store_results(tmp_path / "data", [before, after])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, "#/results")
+        page.find("tbody tr", "before")
+        assert not page.find("button", "Compare").is_enabled()
+        for label in ("after", "before"):  # whatever the order: the older one is A
+            page.find("tbody tr", label).find_element("css selector", "input").click()
+        page.click("button", "Compare")
+        page.find(".pair", "A: before")
+        page.find(".pair", "B: after")
+        rows = page.texts("table.figures tbody tr")
+        notes = " ".join(page.texts(".note"))
+        differences = page.texts("h2 ~ .scroll tbody tr")
+
+    assert len(rows) == 2
+    assert rows[0].split("\n")[-2:] == ["1.00×", "within the rounds' range"]
+    assert rows[1].startswith("mean-rank-4")
+    assert rows[1].split("\n")[-2:] == ["1.50×", "faster"]
+    assert "Only in A: mean-rank-1 at batch 1, onnxruntime, fp32." in notes
+    assert "Only in B: dense at batch 8, onnxruntime, fp32 and mean-rank-4 at batch 8" in notes
+    assert [difference.split() for difference in differences] == [
+        ["protocol:", "threads", "–", "1"],
+        ["protocol:", "seed", "0", "7"],
+    ]
+
+
+def test_results_that_share_nothing_say_so(tmp_path: Path, look: Look) -> None:
+    a, b = store_results(tmp_path / "data", [result([DENSE]), result([DENSE], batch_sizes=(8,))])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/compare?a={a}&b={b}")
+        page.find(".note", "They have no cell in common")
+        page.find(".note", "Nothing that the agent knows of")
+
+
+def test_others_are_chosen_on_the_page(tmp_path: Path, look: Look) -> None:
+    store_results(tmp_path / "data", [result([DENSE], label=label) for label in ("one", "two")])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, "#/compare")
+        page.find(".note", "Choose a result A")
+        page.click("select[name=a] option", "one")
+        page.click("select[name=b] option", "two")
+        page.click(".chooser button")
+        page.find(".pair", "A: one")
+        page.driver.refresh()
+        page.find(".pair", "B: two")
+
+
+def test_a_lone_result_has_nothing_to_be_compared_with(device: AgentProcess, look: Look) -> None:
+    look(device.url, "#/compare").find(".note", "There must be two results")

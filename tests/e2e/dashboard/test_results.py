@@ -1,0 +1,212 @@
+"""The list of results and the view of one, with its plots and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gdws.report import text
+from gdws_contract.rest import BenchmarkResult
+from support.agent_process import AgentProcess, running_agent
+from support.agents import eventually
+from support.benchmark_results import (
+    CUT,
+    DENSE,
+    KEPT,
+    MODEL_ID,
+    SLOW,
+    failed_cell,
+    jetson_result,
+    parity_failed_cell,
+    profiled_cell,
+    result,
+)
+from support.benchmark_results import cell as measured_cell
+from support.browser import Page
+from support.stored_results import store_results
+
+Look = Callable[..., Page]
+NETS = [DENSE, KEPT, CUT, SLOW]
+
+
+def table_of(page: Page, heading: str) -> dict[str, dict[str, str]]:
+    """The rows of the table below a heading: network -> column -> text."""
+    page.find("h2", heading)
+    rows = page.script(
+        """
+        const section = [...document.querySelectorAll('h2')].find((each) => each.textContent === arguments[0]).parentElement;
+        return [...section.querySelectorAll('tbody tr')].map((row) => [
+          row.querySelector('th').firstChild.textContent,
+          Object.fromEntries([...row.querySelectorAll('td')].map((cell) => [cell.dataset.head, cell.innerText])),
+        ]);
+        """,
+        heading,
+    )
+    return dict(rows)
+
+
+def test_results_come_in_pages_and_by_state(tmp_path: Path, look: Look) -> None:
+    ended = [result([DENSE, KEPT], label=f"run {number}") for number in range(27)]
+    ended.append(result([DENSE, KEPT], label="gone wrong", state="failed", cells=[]))
+    store_results(tmp_path / "data", ended)
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, "#/results")
+        page.find("tbody tr", "gone wrong")
+        assert len(page.texts("tbody tr")) == 25
+        page.click(".pages a", "Older")
+        page.find("tbody tr", "run 2")
+        assert len(page.texts("tbody tr")) == 3
+        page.click(".pages a", "Newest")
+        page.find("tbody tr", "gone wrong")
+        page.click("select option", "failed")
+        page.until(lambda: page.texts("tbody th a") == ["gone wrong"], "the failed job alone")
+        page.driver.back()
+        page.until(lambda: len(page.texts("tbody tr")) == 25, "all states again")
+
+
+def test_an_empty_list_says_what_to_type(device: AgentProcess, look: Look) -> None:
+    assert "curl" in look(device.url, "#/results").find(".empty").text
+
+
+def test_the_table_has_the_figures_of_the_report(tmp_path: Path, look: Look) -> None:
+    made = result(NETS, batch_sizes=(1, 8))
+    (job_id,) = store_results(tmp_path / "data", [made])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        for batch in (1, 8):
+            rows = table_of(page, f"Batch {batch}, onnxruntime, fp32")
+            assert list(rows) == [net.name for net in NETS]
+            for cell in (cell for cell in made.job.cells if cell.key.batch_size == batch):
+                row, variant = rows[cell.key.variant], made.manifest.variant(cell.key.variant)
+                assert cell.latency is not None
+                assert variant.evaluation is not None
+                assert row["Median"] == text.milliseconds(cell.latency.median_ms)
+                assert row["p95"] == text.milliseconds(cell.latency.p95_ms)
+                assert row["p99"] == text.milliseconds(cell.latency.p99_ms)
+                assert row["FPS"] == text.significant(cell.fps)
+                assert row["MACs"].startswith(text.scaled(variant.macs))
+                assert row["Parameters"] == text.scaled(variant.parameters)
+                assert row["Natural"].startswith(text.percent(variant.evaluation.natural.value))
+                assert row["Robust"].startswith(text.percent(variant.evaluation.robust.value))
+                assert row["On the device"].split("\n") == ["parity passed", "natural 126/128", "robust 119/128"]
+                if cell.speedup is not None:
+                    told = [text.ratio(cell.speedup.ratio), text.ratio_interval(cell.speedup.interval)]
+                    assert row["Speed-up"].split("\n") == told
+        assert "no power sensor was found" in page.text(".note")
+
+
+def test_the_plots_say_in_words_what_they_show(tmp_path: Path, look: Look) -> None:
+    (job_id,) = store_results(tmp_path / "data", [result(NETS, batch_sizes=(1, 8))])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        page.find("figure svg")
+        accuracy, latency = page.script(
+            "return [...document.querySelectorAll('figure svg')].map((each) => each.getAttribute('aria-label'))"
+        )
+        assert accuracy.startswith(
+            "Plot of robust accuracy against images per second at batch 1: dense 490 FPS and 93.9 %"
+        )
+        assert "batch 8: dense" in latency
+        assert len(page.texts(".plot .mark")) == len(NETS)
+        assert len(page.texts(".plot .bar")) == 2 * len(NETS)
+        inside = page.script(
+            """
+            return [...document.querySelectorAll('.plot')].every((plot) => {
+              const frame = plot.getBoundingClientRect();
+              return [...plot.querySelectorAll('text')].every((each) => {
+                const box = each.getBoundingClientRect();
+                return box.left >= frame.left - 1 && box.right <= frame.right + 1;
+              });
+            });
+            """
+        )
+        assert inside
+
+
+def test_what_a_jetson_tells_is_shown_and_marked_as_simulated(tmp_path: Path, look: Look) -> None:
+    (job_id,) = store_results(tmp_path / "data", [jetson_result([DENSE, KEPT], simulated=True)])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        rows = table_of(page, "Batch 1, tensorrt, fp16, MAXN")
+        assert rows["dense"]["Energy"] == "57.1 mJ\n28.0 W"
+        assert page.text("h1 .mark") == "simulated"
+        assert page.texts("tbody th .mark") == ["simulated", "simulated"]
+        assert "Energy: module power, rail VDD_IN, by ina3221." in page.text("main")
+        page.click("summary", "dense, batch 1")
+        page.find("dd", "GPU-therm 46.0 to 52.0 °C")
+
+
+def test_what_was_not_timed_says_why(tmp_path: Path, look: Look) -> None:
+    cells = [
+        measured_cell(DENSE, DENSE, 1),
+        parity_failed_cell(KEPT, 1),
+        failed_cell(CUT, 1, "2 GiB asked, 1 GiB free"),
+    ]
+    (job_id,) = store_results(tmp_path / "data", [result(NETS, cells=cells, state="cancelled")])
+    with running_agent(tmp_path / "data") as agent:
+        rows = table_of(look(agent.url, f"#/results/{job_id}"), "Batch 1, onnxruntime, fp32")
+    assert rows[KEPT.name]["On the device"].startswith("parity failed")
+    assert rows[KEPT.name]["Times"] == "logits differ by 0.31 of the largest, more than 0.001"
+    assert rows[CUT.name]["Times"] == "2 GiB asked, 1 GiB free"
+    assert rows[SLOW.name]["Times"] == "the job was cancelled first"
+
+
+def test_without_its_bundle_a_result_still_has_its_times(tmp_path: Path, look: Look) -> None:
+    (job_id,) = store_results(tmp_path / "data", [result([DENSE, KEPT])], manifests=False)
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}", allowed=("status of 404",))
+        rows = table_of(page, "Batch 1, onnxruntime, fp32")
+        assert "The bundle is no longer stored" in page.text("main")
+    assert (rows["dense"]["Robust"], rows["dense"]["Median"]) == ("–", "2.00 ms")
+    assert rows[KEPT.name]["Speed-up"].startswith("1.33×")
+
+
+def test_a_profile_shows_its_layers(tmp_path: Path, look: Look) -> None:
+    profiled = result([DENSE], cells=[profiled_cell(DENSE)])
+    asked = profiled.job.request.model_copy(update={"profile": {"iterations": 50}})
+    profiled = profiled.model_copy(update={"job": profiled.job.model_copy(update={"request": asked})})
+    (job_id,) = store_results(tmp_path / "data", [profiled])
+    with running_agent(tmp_path / "data") as agent:
+        rows = table_of(look(agent.url, f"#/results/{job_id}"), "dense at batch 1, onnxruntime, fp32")
+    assert rows["conv1/Conv"] == {"From": "conv1", "Kind": "Conv", "Time": "0.750 ms", "Share": "75.0 %"}
+
+
+def test_a_result_is_saved_as_the_report_reads_it(tmp_path: Path, downloads: Path, look: Look) -> None:
+    made = result([DENSE, KEPT])
+    (job_id,) = store_results(tmp_path / "data", [made])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        page.click("button", "Save result.json")
+        saved = downloads / f"result-{job_id}.json"
+        eventually(saved.exists)
+        found = BenchmarkResult.model_validate_json(saved.read_text())
+        assert (
+            found.job.model_dump()
+            == BenchmarkResult.model_validate(
+                {**found.model_dump(), "job": agent.get(f"/benchmark/{job_id}")}
+            ).job.model_dump()
+        )
+        assert found.manifest == made.manifest
+
+
+def test_a_real_measurement_is_shown_as_it_is(tmp_path: Path, bundle: Path, look: Look) -> None:
+    """With the real worker: what the page shows is what the interface answers."""
+    with running_agent(tmp_path / "data") as agent:
+        form = {"request": '{"protocol": {"min_duration_ms": 20, "warmup_ms": 1, "min_iterations": 20}}'}
+        job = agent.client.post("/benchmark?wait=100", files={"bundle": bundle.read_bytes()}, data=form).json()
+        assert job["state"] == "done", job
+        rows = table_of(look(agent.url, f"#/results/{job['id']}"), "Batch 1, onnxruntime, fp32")
+    medians = {cell["key"]["variant"]: text.milliseconds(cell["latency"]["median_ms"]) for cell in job["cells"]}
+    assert {name: row["Median"] for name, row in rows.items()} == medians
+
+
+@pytest.mark.parametrize(
+    "route", ["#/results/nope", f"#/results/{MODEL_ID}", "#/results/a/b", "#/elsewhere", "#/results/%zz"]
+)
+def test_an_address_of_nothing_says_so(device: AgentProcess, look: Look, route: str) -> None:
+    page = look(device.url, route, allowed=("status of 404", "status of 422"))
+    page.until(lambda: page.texts("h1")[:1] in (["This did not work"], ["There is no such page"]), "an error")
+    page.click("main a", "To the device")
+    page.find("h2", "Right now")
