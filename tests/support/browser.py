@@ -113,7 +113,7 @@ class Page:
         return self.driver.execute_script(code, *arguments)
 
     def module(self, name: str, code: str, *arguments: Any) -> Any:
-        """Return what ``code`` returns, in which ``m`` is the dashboard's module of that name and ``a`` the arguments."""
+        """Return what ``code`` gives, where ``m`` is the dashboard's module of that name and ``a`` the arguments."""
         script = f"const m = await import('/dashboard/{name}'); const a = [...arguments]; return ({code});"
         return self.driver.execute_script(
             f"return (async function () {{ {script} }}).apply(null, arguments);", *arguments

@@ -37,7 +37,8 @@ const rgba = (colour) => {
   canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
   return [...canvas.getImageData(0, 0, 1, 1).data];
 };
-const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4))
+const linear = (v) => (v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+const luminance = (colour) => colour.slice(0, 3).map((v) => linear(v / 255))
   .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
 const behind = (each) => {
   for (let at = each; at; at = at.parentElement) {
@@ -47,7 +48,8 @@ const behind = (each) => {
   return [255, 255, 255, 255];
 };
 return [...document.querySelectorAll('body *')]
-  .filter((each) => each.checkVisibility() && [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+  .filter((each) => each.checkVisibility())
+  .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
   .map((each) => {
     const style = getComputedStyle(each);
     const [a, b] = [rgba(each instanceof SVGElement ? style.fill : style.color), behind(each)].map(luminance);

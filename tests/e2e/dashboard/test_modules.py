@@ -113,7 +113,8 @@ def test_verdicts_are_those_of_the_report(page: Page) -> None:
         found = page.driver.execute_async_script(
             """
             const [job, manifest, done] = arguments;
-            Promise.all(['facts', 'verdict'].map((name) => import(`/dashboard/${name}.js`))).then(([facts, verdict]) => {
+            const load = (name) => import(`/dashboard/${name}.js`);
+            Promise.all([load('facts'), load('verdict')]).then(([facts, verdict]) => {
               const known = facts.factsOf(job, manifest);
               done(known.settings.map((setting) => [Object.values(setting), verdict.judge(known, setting)]));
             });
@@ -167,7 +168,8 @@ def test_what_is_drawn_again_keeps_focus_and_what_was_opened(page: Page) -> None
           const root = document.body.appendChild(document.createElement('div'));
           let clicks = '';
           const draw = (keys) => render(root, keys.map((key) => h('section', {'data-key': key},
-            h('button', {onclick: () => { clicks += keys.length + key; }}, key), h('details', {}, h('summary', {}, key)))));
+            h('button', {onclick: () => { clicks += keys.length + key; }}, key),
+            h('details', {}, h('summary', {}, key)))));
           draw(['a', 'b', 'c']);
           const button = root.querySelector('[data-key="b"] button');
           button.focus();
@@ -191,7 +193,8 @@ def test_a_page_that_nobody_sees_asks_for_nothing(page: Page) -> None:
     found = page.driver.execute_async_script(
         """
         const done = arguments[0];
-        const turns = async (count) => { for (let i = 0; i < count; i += 1) await new Promise((go) => setTimeout(go, 0)); };
+        const turn = () => new Promise((go) => setTimeout(go, 0));
+        const turns = async (count) => { for (let i = 0; i < count; i += 1) await turn(); };
         import('/dashboard/polling.js').then(async ({repeat}) => {
           let hidden = true;
           Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});

@@ -36,7 +36,8 @@ def table_of(page: Page, heading: str) -> dict[str, dict[str, str]]:
     page.find("h2", heading)
     rows = page.script(
         """
-        const section = [...document.querySelectorAll('h2')].find((each) => each.textContent === arguments[0]).parentElement;
+        const heads = [...document.querySelectorAll('h2')];
+        const section = heads.find((each) => each.textContent === arguments[0]).parentElement;
         return [...section.querySelectorAll('tbody tr')].map((row) => [
           row.querySelector('th').firstChild.textContent,
           Object.fromEntries([...row.querySelectorAll('td')].map((cell) => [cell.dataset.head, cell.innerText])),
