@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import numpy.typing as npt
@@ -58,7 +59,8 @@ def convert(
             from the layers where they matter least. With ``alphas`` the sum bounds the probability that a decision
             changes, so a budget means the same in every network; betas do not.
         mac_saving: how many times fewer MACs the whole network takes, at least. They are spent on the layers where
-            they take away most error, see :func:`gdws.algorithms.mac_budget.ranks_within`; a layer may stay dense.
+            they take away most error, see :func:`gdws.algorithms.mac_budget.ranks_within`; a layer may stay dense. With
+            ``data`` the errors are those of fitted factors, see :func:`gdws.data_aware.sensitivities`.
         equal_rank: the rank of every channel in every layer (Network Decoupling, arXiv:1808.05517), in any layout.
         alphas: weights of the input channels (C,) by layer name, as :func:`gdws.calibrate.alphas` returns
             them. Without them every channel weighs 1. Layers that share a weight use those of the first.
@@ -107,7 +109,11 @@ def convert(
     seen = {} if data is None else _observe(model, layers, data)
     spectra = _spectra(layers, seen)
     weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
-    ranks = choose_ranks(layers, spectra, constraint, bound, weights, equal=layout != "gather")
+    errors_of = None
+    if data is not None:
+        used = [layer for layer in layers if (layer.shares or layer.name) in seen]
+        errors_of = partial(data_aware.sensitivities, model, used, data, seen, progress=progress)
+    ranks = choose_ranks(layers, spectra, constraint, bound, weights, errors_of, equal=layout != "gather")
     made = Plan(
         layers=tuple(
             _layer_plan(layer, spectra.get(layer.name), ranks.get(layer.name), weights.get(layer.name), layout, seen)

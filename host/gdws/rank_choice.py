@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy.typing as npt
 
 from gdws.algorithms import allocate
-from gdws.algorithms.cost import dense_weights
-from gdws.algorithms.mac_budget import Candidate, ranks_within
+from gdws.algorithms.cost import dense_weights, weighted_error
+from gdws.algorithms.mac_budget import Candidate, nested_ranks, ranks_within
 from gdws.algorithms.plan import Constraint
 from gdws.algorithms.spectrum import Ints, Spectrum
 from gdws.errors import PlanError
 from gdws.surgery import Layer
+
+#: From ranks (C,) that weights may take, by name, to the errors of each.
+ErrorsOf = Callable[[Mapping[str, Sequence[Ints]]], Mapping[str, Sequence[float]]]
 
 
 def choose_ranks(
@@ -23,13 +26,15 @@ def choose_ranks(
     constraint: Constraint,
     bound: float,
     weights: Mapping[str, npt.ArrayLike | None],
+    errors_of: ErrorsOf | None = None,
     *,
     equal: bool,
 ) -> dict[str, Ints | None]:
     """The ranks of each eligible layer by name, None for one that is better left dense.
 
     ``layers`` are all layers of the network, ``spectra`` and ``weights`` (alphas) those of the eligible ones by name.
-    Layers that share a weight share their ranks. Raises :class:`~gdws.errors.PlanError` if the constraint cannot be
+    ``errors_of`` says what ranks cost where MACs are shared among layers; by default e^2 of Equation 5. Layers that
+    share a weight share their ranks. Raises :class:`~gdws.errors.PlanError` if the constraint cannot be
     met or makes no sense.
     """
     holders = [layer.name for layer in layers if layer.eligible and layer.shares is None]
@@ -37,12 +42,12 @@ def choose_ranks(
     if constraint == "budget":
         found.update(_within_budget(holders, spectra, bound, weights, equal=equal))
     elif constraint == "mac_saving":
-        found.update(_at_saving(layers, holders, spectra, bound, weights, equal=equal))
+        found.update(_at_saving(layers, holders, spectra, bound, weights, errors_of, equal=equal))
     else:
         for name in holders:
             with _naming(name):
                 found[name] = _ranks_in_layer(spectra[name], constraint, bound, weights[name], equal=equal)
-    return {layer.name: found[layer.shares or layer.name] for layer in layers if layer.eligible}
+    return {layer.name: found.get(layer.shares or layer.name) for layer in layers if layer.eligible}
 
 
 def _ranks_in_layer(
@@ -83,6 +88,7 @@ def _at_saving(
     spectra: Mapping[str, Spectrum],
     saving: float,
     weights: Mapping[str, npt.ArrayLike | None],
+    errors_of: ErrorsOf | None,
     *,
     equal: bool,
 ) -> dict[str, Ints | None]:
@@ -92,10 +98,22 @@ def _at_saving(
     positions = {layer.name: _positions(layer) for layer in layers}
     dense = sum(positions[layer.name] * dense_weights(layer.weight_shape) for layer in layers)
     uses = {name: sum(positions[each.name] for each in layers if name in (each.name, each.shares)) for name in names}
+    names = [name for name in names if uses[name]]  # what never runs saves nothing
     ours = sum(uses[name] * dense_weights(spectra[name].weight.shape) for name in names)
-    candidates = [Candidate(spectra[name], uses[name], weights[name]) for name in names]
+    offered: dict[str, list[Ints]] = {}
+    for name in names:
+        with _naming(name):
+            offered[name] = nested_ranks(spectra[name], weights[name], equal=equal)
+    errors: Mapping[str, Sequence[float]]
+    if errors_of is None:
+        errors = {
+            name: [weighted_error(spectra[name], ranks, weights[name]) for ranks in offered[name]] for name in names
+        }
+    else:
+        errors = errors_of(offered)
+    candidates = [Candidate(spectra[name].weight.shape, uses[name], offered[name], errors[name]) for name in names]
     try:
-        found = ranks_within(candidates, dense / saving - (dense - ours), equal=equal)
+        found = ranks_within(candidates, dense / saving - (dense - ours))
     except ValueError as error:
         raise PlanError(
             f"mac_saving: the network cannot take {saving:g} times fewer MACs",

@@ -9,65 +9,62 @@ import numpy as np
 import numpy.typing as npt
 
 from gdws.algorithms.allocate import mego
-from gdws.algorithms.cost import dense_weights, gdws_weights, weighted_error
+from gdws.algorithms.cost import dense_weights, gdws_weights
 from gdws.algorithms.share import Option, share
 from gdws.algorithms.spectrum import Ints, Spectrum
 
-#: Unequal ranks are tried in steps of this mean rank G/C.
-_STEP = 1 / 8
+#: Mean ranks G/C that are tried where ranks may differ: quarters, halves and wholes, as each step then counts alike.
+_MEAN_RANKS = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A weight that may be converted, applied at ``positions`` places in a forward pass of one sample.
 
-    ``alphas`` (C,) as for :func:`gdws.algorithms.allocate.mego`.
+    It may take any of ``ranks``, (C,) each, at the ``errors`` beside them, in any unit that adds up over weights; or
+    stay dense, without error.
     """
 
-    spectrum: Spectrum
+    weight_shape: Sequence[int]
     positions: int
-    alphas: npt.ArrayLike | None = None
+    ranks: Sequence[Ints]
+    errors: Sequence[float]
 
 
-def ranks_within(candidates: Sequence[Candidate], macs: float, *, equal: bool = False) -> list[Ints | None]:
-    """Return the ranks (C_l,) of each weight l, None for one that stays dense: little error for ``macs`` in sum.
+def nested_ranks(spectrum: Spectrum, alphas: npt.ArrayLike | None = None, *, equal: bool = False) -> list[Ints]:
+    """Ranks (C,) to choose from, from few to many: MEGO's, or ``equal`` ones; with fewer MACs than the dense weight.
 
-    The errors e^2 of Equation 5 add up over weights, so they are bought where they cost least: see
-    :func:`gdws.algorithms.share.share`. A weight stays dense where ranks would cost as much, and where dense MACs are
-    the best buy. Ranks within a weight are MEGO's, of whole eighths of a mean rank, or ``equal``.
-    Raises ``ValueError`` if a mean rank of 1/8, or an equal rank of 1, in every weight costs more than ``macs``.
+    None keeps components of value zero, so a weight of zeros is offered no component at all. ``alphas`` (C,) as for
+    :func:`gdws.algorithms.allocate.mego`.
     """
-    ranks = [_nested(candidate, equal=equal) for candidate in candidates]
-    options = [
-        [*(_option(candidate, each) for each in offered), _dense(candidate)]
-        for candidate, offered in zip(candidates, ranks, strict=True)
-    ]
-    chosen = share(options, macs)
-    return [None if index == len(offered) else offered[index] for index, offered in zip(chosen, ranks, strict=True)]
-
-
-def _nested(candidate: Candidate, *, equal: bool) -> list[Ints]:
-    """Ranks that cost less than the dense weight, from few to many; none of them keeps components of value zero."""
-    spectrum = candidate.spectrum
-    channels, ranks = len(spectrum.squares), spectrum.numerical_ranks
+    shape, useful = spectrum.weight.shape, spectrum.numerical_ranks
+    channels, most = len(useful), int(useful.max())
     if equal:
-        most = int(ranks.max())
         offered = [np.full(channels, rank) for rank in range(min(1, most), most + 1)]
     else:
-        steps = np.arange(_STEP, ranks.max() + _STEP, _STEP) if ranks.any() else np.zeros(1)
-        totals = np.unique(np.minimum(np.ceil(steps * channels), ranks.sum()))
-        offered = [mego(spectrum, total, candidate.alphas) for total in totals]
-    dense = _dense(candidate).cost
-    return [each for each in offered if _macs(candidate, each) < dense]
+        totals = {min(int(np.ceil(rank * channels)), int(useful.sum())) for rank in _MEAN_RANKS}
+        offered = [mego(spectrum, total, alphas) for total in sorted(totals)]
+    return [ranks for ranks in offered if gdws_weights(shape, int(ranks.sum())) < dense_weights(shape)]
 
 
-def _option(candidate: Candidate, ranks: Ints) -> Option:
-    return Option(_macs(candidate, ranks), weighted_error(candidate.spectrum, ranks, candidate.alphas))
+def ranks_within(candidates: Sequence[Candidate], macs: float) -> list[Ints | None]:
+    """Return the ranks (C_l,) of each weight l, None for one that stays dense: little error for ``macs`` in sum.
+
+    MACs are spent where they take away most error, see :func:`gdws.algorithms.share.share`. Raises ``ValueError`` if
+    the fewest components of every weight cost more than ``macs``.
+    """
+    chosen = share([_options(candidate) for candidate in candidates], macs)
+    return [
+        None if index == len(candidate.ranks) else candidate.ranks[index]
+        for index, candidate in zip(chosen, candidates, strict=True)
+    ]
 
 
-def _dense(candidate: Candidate) -> Option:
-    return Option(candidate.positions * dense_weights(candidate.spectrum.weight.shape), 0.0)
-
-
-def _macs(candidate: Candidate, ranks: Ints) -> int:
-    return candidate.positions * gdws_weights(candidate.spectrum.weight.shape, int(ranks.sum()))
+def _options(candidate: Candidate) -> list[Option]:
+    """What the weight may do; the last is to stay dense."""
+    shape, positions = candidate.weight_shape, candidate.positions
+    offered = [
+        Option(positions * gdws_weights(shape, int(ranks.sum())), error)
+        for ranks, error in zip(candidate.ranks, candidate.errors, strict=True)
+    ]
+    return [*offered, Option(positions * dense_weights(shape), 0.0)]

@@ -96,8 +96,8 @@ class Fit:
     def by_channel(self) -> Iterator[tuple[slice, slice]]:
         """For each channel in use: its components, and its place in a patch (C*Kh*Kw,)."""
         taps = self.depthwise.shape[1]
-        used, starts = np.unique(self.channels, return_index=True)
-        for channel, start, end in zip(used, starts, [*starts[1:], len(self.channels)], strict=True):
+        used, starts, counts = np.unique(self.channels, return_index=True, return_counts=True)
+        for channel, start, end in zip(used, starts, starts + counts, strict=True):
             yield slice(start, end), slice(channel * taps, (channel + 1) * taps)
 
     def bias(self, moments: Moments) -> Floats:

@@ -3,5 +3,6 @@
 from gdws.data_aware.fit import Fitted, fit
 from gdws.data_aware.images import identify
 from gdws.data_aware.observe import Observation, observe
+from gdws.data_aware.sensitivity import sensitivities
 
-__all__ = ["Fitted", "Observation", "fit", "identify", "observe"]
+__all__ = ["Fitted", "Observation", "fit", "identify", "observe", "sensitivities"]

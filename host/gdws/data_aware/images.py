@@ -17,7 +17,8 @@ LEAST_IMAGES = 10
 def identify(images: Tensor) -> CalibrationSet:
     """Return how many ``images`` (N, C, H, W) there are, and their hash.
 
-    Raises :class:`~gdws.errors.DataError` if they are no images, hold NaN or infinity, or are fewer than ten.
+    Raises :class:`~gdws.errors.DataError` if they are no images, hold NaN or infinity, are fewer than ten, or are all
+    the same. Their range is the network's business: not every network takes pixels from 0 to 1.
     """
     if images.ndim != 4 or not images.is_floating_point():
         raise DataError(
@@ -30,6 +31,8 @@ def identify(images: Tensor) -> CalibrationSet:
         )
     if not torch.isfinite(images).all():
         raise DataError("the calibration images hold NaN or infinity")
+    if bool((images == images[:1]).all()):
+        raise DataError("the calibration images are all the same", hint="give different images, as the network meets")
     values = images.detach().to("cpu", torch.float32).contiguous().numpy()
     digest = hashlib.sha256(repr(values.shape).encode() + values.astype("<f4").tobytes())
     return CalibrationSet(images=len(images), sha256=digest.hexdigest())

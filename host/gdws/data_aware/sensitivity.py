@@ -40,7 +40,7 @@ def sensitivities(
     """
     running = with_biases(model, layers)
     found: dict[str, list[float]] = {}
-    progress.start(len(candidates), f"sensitivity of {len(candidates)} layers")
+    progress.start(len(candidates), f"what ranks cost in {len(candidates)} layers")
     with evaluation_mode(model), evaluation_mode(running), torch.no_grad():
         for name, ranks in candidates.items():
             group = [layer for layer in layers if (layer.shares or layer.name) == name]

@@ -120,6 +120,7 @@ def test_data_and_alphas_are_one_or_the_other():
         (torch.zeros(40, 3, 12, 12, dtype=torch.uint8), "uint8"),
         (torch.full((40, 3, 12, 12), float("nan")), "NaN"),
         (torch.zeros(9, 3, 12, 12), "9 calibration images"),
+        (torch.rand(1, 3, 12, 12).expand(40, -1, -1, -1), "all the same"),
     ],
 )
 def test_images_that_will_not_do(data, problem):
@@ -152,9 +153,49 @@ def test_a_layer_whose_input_is_constant():
 
     model = seeded(Constant)
     x = images(8, seed=1)
-    for layout in ("gather", "stacked"):
-        converted, _ = convert(model, mean_rank=1, layout=layout, data=images())
-        assert torch.isfinite(converted(x)).all()
+    for options in ({"mean_rank": 1}, {"mean_rank": 1, "layout": "stacked"}, {"mac_saving": 3}):
+        converted, _ = convert(model, data=images(), **options)
+        # What never varies goes into the biases, whatever becomes of the weights.
+        torch.testing.assert_close(converted(x), model(x), rtol=1e-2, atol=1e-3)
+
+
+def test_without_components_layers_are_their_mean():
+    model, x = seeded(SmallResNet), images(60)
+    converted, plan = convert(model, mean_rank=0, data=x)
+    assert [layer.components for layer in plan.converted] == [0, 0]
+    outputs = {}
+    for name, network in (("dense", model), ("mean", converted)):
+        hook = network.conv2.register_forward_hook(lambda *call, name=name: outputs.update({name: call[-1]}))
+        network(x)
+        hook.remove()
+    torch.testing.assert_close(outputs["mean"].mean((0, 2, 3)), outputs["dense"].mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+
+
+def test_a_channel_that_is_dead_gets_no_component():
+    class Dead(SmallResNet):
+        def forward(self, x):
+            x = torch.relu(self.stem(x)) * (torch.arange(8) != 2)[:, None, None]
+            y = torch.relu(self.bn(self.conv1(x)))
+            return self.head(torch.relu(self.conv2(y) + self.shortcut(x)).mean(dim=(2, 3)))
+
+    model = seeded(Dead)
+    for options in ({"mean_rank": 9}, {"mac_saving": 2.5}):
+        converted, plan = convert(model, data=images(), **options)
+        [ranks] = [layer.ranks for layer in plan.converted if layer.name == "conv1"]
+        assert ranks[2] == 0
+        assert sum(ranks) > 0
+        assert torch.isfinite(converted(images(8, seed=1))).all()
+
+
+def test_one_bound_on_macs_for_the_whole_network():
+    model, data, x = seeded(SmallResNet, width=16), images(120), images(40, seed=1)
+    wanted = model(x)
+    converted, plan = convert(model, mac_saving=2, data=data)
+    assert plan.totals.macs_dense >= 2 * plan.totals.macs_gdws
+    by_weights, _ = convert(model, mac_saving=2, example_input=x)
+    assert relative_error(converted(x), wanted) < relative_error(by_weights(x), wanted) / 4
+    again, _ = convert(model, plan=Plan.from_json(plan.to_json()), data=data)
+    torch.testing.assert_close(again(x), converted(x), rtol=1e-5, atol=1e-6)
 
 
 def test_a_layer_that_never_runs_is_converted_by_its_weights():
