@@ -27,7 +27,7 @@ from gdws.bundle import PackedVariant, VerificationSet, host_evaluation, method_
 from gdws.calibrate import Method as AlphaMethod
 from gdws.calibrate import alphas
 from gdws.conversion import convert
-from gdws.datasets import Split
+from gdws.datasets import Split, check_images
 from gdws.errors import GdwsError
 from gdws.evaluate import Evaluation, evaluate
 from gdws.modes import evaluation_mode
@@ -130,7 +130,9 @@ def calibration_images(
     """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
 
     A few long steps of ``attack`` do: what matters is what the layers see, not to fool the network every time.
+    Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1.
     """
+    check_images(images.images, images.labels)
     if attack is None:
         return images.images
     short = gentle(attack, iterations=8)

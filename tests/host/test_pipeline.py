@@ -10,7 +10,7 @@ import torch
 
 from gdws import datasets, pipeline
 from gdws.attacks import AttackSpec
-from gdws.errors import CheckpointError, GdwsError, PlanError
+from gdws.errors import CheckpointError, DataError, GdwsError, PlanError
 from gdws.evaluate import evaluate
 from gdws.pipeline import BASELINE, Recipe, Source
 from gdws_contract.archive import open_bundle
@@ -119,6 +119,9 @@ def test_calibration_images_are_attacked_on_the_network(source: Source, data: da
     assert 0.01 < float((found - sample.images).abs().max()) <= 0.1 + 1e-6
     torch.testing.assert_close(found, pipeline.calibration_images(source, sample, attack, batch_size=2))
     assert pipeline.calibration_images(source, sample, None) is sample.images
+    bytes_as_floats = datasets.Split(255 * sample.images, sample.labels)
+    with pytest.raises(DataError, match="pixels run from 0 to 255"):
+        pipeline.calibration_images(source, bytes_as_floats, attack)
 
 
 def test_data_aware_networks_need_images(source: Source, data: datasets.Dataset) -> None:

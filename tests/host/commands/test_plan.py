@@ -35,6 +35,16 @@ def test_plans_side_by_side(checkpoint: Path) -> None:
     assert rows["equal-rank-1"]["macs_gdws"] < rows["equal-rank-1"]["macs_dense"]
 
 
+def test_a_saving_of_macs_in_the_whole_network(checkpoint: Path) -> None:
+    found = run(checkpoint, "--mac-saving", 2, "--layout", "stacked", "--json")
+    assert found.exit_code == 0, found.output
+    plan = json.loads(found.stdout)
+    assert (plan["constraint"], plan["budget"]) == ("mac_saving", 2)
+    row = json.loads(run(checkpoint, "--compare", "--mac-saving", 2, "--json").stdout)[0]
+    assert row["name"] == "mac-saving-2"
+    assert row["macs_dense"] >= 2 * row["macs_gdws"]
+
+
 def test_alphas_by_random_signs(checkpoint: Path) -> None:
     found = run(checkpoint, "--budget", 0.01, "--alphas", 8, "--alphas-by", "random-signs", "--json")
     assert found.exit_code == 0, found.output
@@ -49,6 +59,7 @@ def test_alphas_by_random_signs(checkpoint: Path) -> None:
         (["--compare"], "0 plans"),
         (["--beta", 1, "--budget", 1], "--compare"),
         (["--budget", -1], "budget"),
+        (["--mac-saving", 1000], "1000 times fewer MACs"),
         (["--compare", "--beta", 1, "--beta", 1], "two networks"),
     ],
     ids=str,
