@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdws.algorithms.cost import dense_weights, gdws_weights, weighted_error
-from gdws.algorithms.mac_budget import Candidate, nested_ranks, ranks_within
+from gdws.algorithms.mac_budget import VECTOR, Candidate, nested_ranks, ranks_within
 from gdws.algorithms.spectrum import Spectrum, decompose
 
 
@@ -23,7 +23,7 @@ def candidate(spectrum, positions=1, *, alphas=None, equal=False):
 def network(seed, count=3, *, equal=False):
     """Weights of different shapes at different numbers of positions."""
     random = np.random.default_rng(seed)
-    shapes = [(6, 3, 3, 3), (5, 6, 3, 3), (8, 4, 2, 2)][:count]
+    shapes = [(20, 8, 3, 3), (15, 16, 3, 3), (16, 12, 2, 2)][:count]
     return [
         candidate(
             decompose(random.standard_normal(shape) * random.uniform(0.2, 2)), int(random.integers(1, 20)), equal=equal
@@ -80,6 +80,8 @@ def test_the_ranks_on_offer_grow_and_err_less(seed, equal):
         assert all(macs_of(one, each) < macs_of(one, None) for each in one.ranks)
         if equal:
             assert all(len(set(each.tolist())) == 1 for each in one.ranks)
+        else:
+            assert len(one.ranks[0]) < VECTOR or all(total % VECTOR == 0 for total in sums[:-1])
 
 
 def test_a_weight_is_worth_more_where_it_errs_more():
@@ -126,10 +128,10 @@ def test_without_weights_there_is_nothing_to_choose():
 
 
 def test_unequal_ranks_go_to_the_channels_that_need_them():
-    squares = np.zeros((8, 4))
-    squares[0] = 5.0
-    squares[1:, 0] = 1e-3
-    unused = np.zeros((8, 4, 2, 2))
-    spectrum = Spectrum(weight=np.zeros((16, 8, 2, 2)), squares=squares, filters=unused, directions=unused)
-    [ranks] = ranks_within([candidate(spectrum)], 4 * (4 + 16))
-    assert ranks.tolist() == [4, 0, 0, 0, 0, 0, 0, 0]
+    squares = np.zeros((16, 4))
+    squares[:4] = 5.0
+    squares[4:, 0] = 1e-3
+    unused = np.zeros((16, 4, 2, 2))
+    spectrum = Spectrum(weight=np.zeros((32, 16, 2, 2)), squares=squares, filters=unused, directions=unused)
+    [ranks] = ranks_within([candidate(spectrum)], VECTOR * (4 + 32))
+    assert ranks.tolist() == [4] * 4 + [0] * 12
