@@ -1,8 +1,8 @@
-"""Accuracies and sizes, column by column."""
+"""Accuracies, column by column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -75,12 +75,3 @@ def _places(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 def _share(right: Tensor) -> dict[str, Any]:
     return proportion(int(right.sum()), len(right)).model_dump()
-
-
-def sizes(network: nn.Module) -> dict[str, float]:
-    """The size in MiB of the parameters at 4 bytes: all of them, and those that are not zero (no index counted)."""
-    parameters: Sequence[Tensor] = list(network.parameters())
-    return {
-        "size": sum(parameter.numel() for parameter in parameters) * 4 / 2**20,
-        "size_non_zero": sum(int(parameter.count_nonzero()) for parameter in parameters) * 4 / 2**20,
-    }

@@ -15,14 +15,18 @@ from gdws import nets, pipeline
 from gdws.bundle import PackedVariant
 from gdws.errors import ModelError
 from gdws.pipeline import Alphas, Recipe, Source
+from gdws.sparsity import sizes
 
 MNIST_NETWORKS = Path(__file__).resolve().parents[1] / "networks"
 
 
 def public(network: Network, folder: Path) -> Source | None:
-    """The network with the weights of its public checkpoint in ``folder``; None if that is not there."""
+    """The network with the weights of its public checkpoint in ``folder``; None if that is not there.
+
+    A pruned one loses the channels that it no longer needs, so that it is as fast as it can be.
+    """
     path = folder / network.file
-    return pipeline.load(str(path), network.net, **network.options) if path.exists() else None
+    return _narrowed(pipeline.load(str(path), network.net, **network.options)) if path.exists() else None
 
 
 def stand_in(network: Network) -> Source | None:
@@ -32,7 +36,11 @@ def stand_in(network: Network) -> Source | None:
     source = pipeline.load(str(path))
     if network.stand_in_pruned is None:
         return source
-    return replace(source, module=pruned(source.module, network.stand_in_pruned))
+    return _narrowed(replace(source, module=pruned(source.module, network.stand_in_pruned)))
+
+
+def _narrowed(source: Source) -> Source:
+    return pipeline.slimmed(source) if sizes(source.module).pruned else source
 
 
 def _mnist_weights(name: str) -> Path | None:

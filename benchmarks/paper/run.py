@@ -8,8 +8,8 @@
 Checkpoints are looked for in ``--checkpoints`` under the file names of ``tables.json``, data sets in ``--data-root``. A
 row whose checkpoint is not there is marked "not present", with where to get it. With ``--mnist`` each network is
 replaced by a narrow one of its family, from ``benchmarks/networks`` or the package; pruned ones are that network with
-the smallest weights or channels set to zero, without training. They are converted at the mean rank that the paper's
-Size implies, since betas do not carry over to other networks.
+the smallest weights or channels set to zero, without training. Channels that pruning left without use are removed.
+Networks are converted at the mean rank that the paper's Size implies, since betas do not carry over to other networks.
 
 Accuracy is found row by row and kept in ``results/``, speed network by network with all its rows side by side; what is
 there of the same networks and settings is not measured again. Writes ``results/table-<N>[-mnist].json`` and ``.md``.
@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import markdown  # noqa: E402
-from judge import NORMS, accuracies, sizes  # noqa: E402
+from judge import NORMS, accuracies  # noqa: E402
 from measured import machine  # noqa: E402
 from networks import public, recipe, stand_in, variants  # noqa: E402
 from rows import Network, Row, Table, read_table  # noqa: E402
@@ -51,6 +51,7 @@ from gdws.datasets import Dataset  # noqa: E402
 from gdws.files import write_atomic  # noqa: E402
 from gdws.local_agent import local_agent  # noqa: E402
 from gdws.pipeline import Source  # noqa: E402
+from gdws.sparsity import sizes  # noqa: E402
 from gdws_contract.rest import Protocol  # noqa: E402
 
 TABLES = ("1", "2", "3", "4", "5", "6")
@@ -161,6 +162,7 @@ class Run:
         with progress_bar(False) as progress:
             top5 = "natural_top5" in self.table.columns
             found = accuracies(variant.module, images, self.attacks, top5=top5, progress=progress)
+        size = sizes(variant.module)
         ranks = [] if variant.plan is None else [rank for layer in variant.plan.converted for rank in layer.ranks or ()]
         self.rows[row.key] = {
             "of": of,
@@ -168,7 +170,8 @@ class Run:
             "network": source.name,
             "plan": None if plan is None else f"weights, {plan.name}",
             "mean_rank": sum(ranks) / len(ranks) if ranks else None,
-            **sizes(variant.module),
+            "size": size.mib,
+            "size_non_zero": size.mib_non_zero,
             "accuracies": found,
             "paper": dict(row.paper),
         }
@@ -234,7 +237,7 @@ class Run:
 _MNIST_NOTE = (
     "**The networks are narrow ones of the same family, trained on the MNIST sample**, so the paper's figures beside\n"
     "them are of other networks on other images. Their plans have the mean rank that the paper's sizes imply. Pruned\n"
-    "networks were not trained again after pruning."
+    "networks were not trained again after pruning; channels that it left without use are removed."
 )
 
 

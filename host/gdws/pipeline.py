@@ -32,7 +32,8 @@ from gdws.errors import GdwsError
 from gdws.evaluate import Evaluation, evaluate
 from gdws.modes import evaluation_mode
 from gdws.progress import SILENT, Progress
-from gdws.sources import Source, load, load_module, load_onnx
+from gdws.sources import Source, load, load_module, load_onnx, slimmed
+from gdws.sparsity import sizes
 from gdws.workers import Workers
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "load_module",
     "load_onnx",
     "pack",
+    "slimmed",
     "with_tuned",
 ]
 
@@ -275,15 +277,21 @@ def pack(
     description: str | None = None,
     progress: Progress = SILENT,
 ) -> str:
-    """Write the bundle and return its id; ``images`` with ``attack`` become the verification set."""
+    """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
+
+    Of a pruned network it also tells how many parameters of each variant are not zero.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    provenance = dict(source.provenance)
+    if sizes(source.module).pruned:
+        provenance["non_zero_parameters"] = {each.name: sizes(each.module).non_zero for each in variants}
     return bundle.pack(
         path,
         name=source.name,
         variants=variants,
         verification=VerificationSet(images.images, images.labels, data, attack),
         description=description,
-        provenance=source.provenance,
+        provenance=provenance,
         progress=progress,
     )
 

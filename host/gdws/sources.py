@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from torch import nn
 
 from gdws import checkpoints, converted, nets, tally
 from gdws.algorithms.plan import Plan
+from gdws.errors import ModelError
 from gdws.module_import import load_module as import_module
 from gdws.onnx_import import load_onnx as rebuild
+from gdws.slimming import slim
 
 Shape = tuple[int, int, int]
 
@@ -98,6 +100,29 @@ def load_module(
         provenance |= {"checkpoint": path.name, "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     provenance["network_sha256"] = tally.digest_of_network(module)
     return Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance, notes=notes)
+
+
+def slimmed(source: Source) -> Source:
+    """The network of ``source`` without the channels that it does not need, see :mod:`gdws.slimming`.
+
+    If there are any it is no longer the network known by name. Raises :class:`~gdws.errors.ModelError` for one that is
+    converted already or whose code cannot be traced.
+    """
+    if source.plan is not None:
+        raise ModelError(f"{source.name} is converted already", hint="remove channels before the conversion")
+    found = slim(source.module, source.input_shape)
+    if not found.removed:
+        return replace(source, notes=(*source.notes, "no channel can be removed"))
+    before, after = found.parameters
+    provenance = {name: value for name, value in source.provenance.items() if name != "net"}
+    if "net" in source.provenance:
+        provenance["narrowed_from"] = source.provenance["net"]
+    provenance["removed_channels"] = sum(found.removed.values())
+    note = (
+        f"removed {sum(found.removed.values())} channels of {len(found.removed)} layers: "
+        f"{before:,} -> {after:,} parameters"
+    )
+    return replace(source, module=found.module, provenance=provenance, notes=(*source.notes, note))
 
 
 def _as_name(text: str) -> str:

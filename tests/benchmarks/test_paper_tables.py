@@ -70,13 +70,6 @@ def test_shares_are_of_the_images():
     }
 
 
-def test_sizes_are_in_mebibytes():
-    network = nn.Linear(1024, 256, bias=False)
-    with torch.no_grad():
-        network.weight[:, 512:] = 0
-    assert load("judge").sizes(network) == {"size": 1.0, "size_non_zero": 0.5}
-
-
 @pytest.mark.parametrize(("what", "share"), [("weights", 0.75), ("channels", 0.5)])
 def test_stand_ins_are_pruned_by_size(what, share):
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 8, 3))

@@ -26,6 +26,7 @@ def convert(
     module: network_options.Module = None,
     module_option: network_options.ModuleOptions = None,
     input_shape: network_options.InputShape = None,
+    slim: network_options.Slim = False,
     mean_rank: options.MeanRanks = None,
     beta: options.Betas = None,
     gamma: options.Gammas = None,
@@ -80,12 +81,14 @@ def convert(
       gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
       gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \
         --data-root datasets --out model.gdws
+      gdws convert pruned.pth.tar --net vgg16-hydra --kept 0.01 --slim --data cifar10 --beta 0.02 --out model.gdws
       gdws convert --onnx model.onnx --data imagenet --mean-rank 3 --out model.gdws
       gdws convert weights.pth --module package.module:factory --input-shape 3,32,32 --data cifar10 --beta 0.01 \
         --out model.gdws
       gdws convert --onnx model.onnx --data random --attack none --mean-rank 3 --out model.gdws
     """
     from gdws import pipeline
+    from gdws.sparsity import sizes
 
     spec = options.attack_spec(
         attack,
@@ -125,6 +128,7 @@ def convert(
         module=module,
         module_options=module_option,
         input_shape=input_shape,
+        slim=slim,
     )
     dataset = open_data(source, data, data_root)
     test = f"{dataset.name}, test"
@@ -171,4 +175,8 @@ def convert(
     for variant in variants:
         if variant.plan is not None and not variant.plan.converted:
             errors().print(f"note: {variant.name} has no layer that GDWS can replace; it is the dense network")
+    if sizes(source.module).pruned:
+        for variant in variants:
+            size = sizes(variant.module)
+            typer.echo(f"{variant.name}: {size.mib:.2f} MiB, {size.mib_non_zero:.2f} MiB without zeros")
     typer.echo(f"{out}: {len(variants)} networks, id {bundle_id}")

@@ -28,6 +28,7 @@ def evaluate(
     module: network_options.Module = None,
     module_option: network_options.ModuleOptions = None,
     input_shape: network_options.InputShape = None,
+    slim: network_options.Slim = False,
     plan: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Evaluate the GDWS network of this plan instead.")
     ] = None,
@@ -112,6 +113,7 @@ def evaluate(
             module=module,
             module_options=module_option,
             input_shape=input_shape,
+            slim=slim,
         )
         dataset = open_data(source, data, data_root)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]

@@ -21,7 +21,7 @@ Net = Annotated[
     typer.Option("--net", metavar="NAME", help="The network, where the file does not name it: see gdws nets."),
 ]
 _CHECKPOINT = "Checkpoints of other projects"
-_MODEL = "Networks of your own"
+_MODEL = "Networks of your own, and pruned ones"
 
 Family = Annotated[
     str | None,
@@ -96,6 +96,15 @@ InputShape = Annotated[
         "--input-shape",
         metavar="C,H,W",
         help="Of an image, e.g. 3,224,224. Needed with --module, and where an ONNX file leaves it open.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Slim = Annotated[
+    bool,
+    typer.Option(
+        "--slim",
+        help="Of a pruned network: first remove channels that are zero, constant or not read, where that leaves the "
+        "function as it is.",
         rich_help_panel=_MODEL,
     ),
 ]

@@ -32,6 +32,7 @@ def open_source(
     module: str | None = None,
     module_options: list[str] | None = None,
     input_shape: str | None = None,
+    slim: bool = False,
 ) -> Source:
     """The network that the options name; what was done to a file's contents first is told on standard error.
 
@@ -43,8 +44,8 @@ def open_source(
     if onnx is not None:
         _refuse("--onnx", of_net | {"CHECKPOINT": checkpoint, "--family": family, "--kept": kept})
         _refuse("--onnx", {"--module": module, "--module-option": module_options})
-        return pipeline.load_onnx(onnx, _shape(input_shape))
-    if module is not None:
+        source = pipeline.load_onnx(onnx, _shape(input_shape))
+    elif module is not None:
         _refuse("--module", of_net)
         if (shape := _shape(input_shape)) is None:
             raise GdwsError("--module does not tell how large its images are", hint="give --input-shape C,H,W")
@@ -58,8 +59,10 @@ def open_source(
         if normalisation is not None:
             more["normalisation"] = normalisation
         source = pipeline.load(checkpoint, net, family=family, kept=kept, **more)
+    if slim:
+        source = pipeline.slimmed(source)
     for note in source.notes:
-        errors().print(f"note: {checkpoint}: {note}", markup=False)
+        errors().print(f"note: {checkpoint or onnx or module}: {note}", markup=False)
     return source
 
 

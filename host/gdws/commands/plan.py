@@ -26,6 +26,7 @@ def plan(
     module: network_options.Module = None,
     module_option: network_options.ModuleOptions = None,
     input_shape: network_options.InputShape = None,
+    slim: network_options.Slim = False,
     mean_rank: options.MeanRanks = None,
     beta: options.Betas = None,
     gamma: options.Gammas = None,
@@ -93,6 +94,7 @@ def plan(
         module=module,
         module_options=module_option,
         input_shape=input_shape,
+        slim=slim,
     )
     with progress_bar(quiet) as progress:
         weights = channel_weights(

@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from gdws import nets
 from gdws.cli import app
 from gdws.export import export
 from gdws_contract.archive import open_bundle
@@ -108,3 +109,33 @@ def test_images_of_another_kind() -> None:
     found = gdws("evaluate", *MODULE, *SHAPE, "--data", "random")
     assert found.exit_code == 2
     assert "--attack none" in found.stderr
+
+
+def test_a_pruned_network_is_narrowed_and_tells_both_sizes(tmp_path: Path) -> None:
+    """A checkpoint of HYDRA's form whose masks leave whole filters of zeros."""
+    torch.manual_seed(0)
+    state = nets.build("mnist-vgg16", width=4).state_dict()
+    scores = {key.removesuffix("weight") + "popup_scores": v for key, v in state.items() if v.ndim == 4}
+    torch.save({"arch": "vgg", "best_prec1": 1.0, "state_dict": state | scores}, tmp_path / "pruned.pth.tar")
+    out = tmp_path / "model.gdws"
+    given = ("pruned.pth.tar", "--net", "mnist-vgg16", "--net-option", "width=4", "--kept", 0.02)
+    options = ("--mean-rank", 2, "--images", 0, "--verification", 4, "--alphas", 0, "--attack", "none", "--out", out)
+    found = gdws("convert", *given, *options, "--slim")
+    assert found.exit_code == 0, found.output
+    assert "removed" in found.stderr
+    assert "MiB without zeros" in found.stdout
+    with open_bundle(out) as bundle:
+        provenance, variants = bundle.manifest.provenance, bundle.manifest.variants
+    assert provenance["narrowed_from"] == "mnist-vgg16"
+    assert provenance["removed_channels"] > 10
+    assert "net" not in provenance
+    dense = variants[0]
+    assert provenance["non_zero_parameters"]["dense"] < dense.parameters < sum(v.numel() for v in state.values())
+    unchanged = gdws("plan", *given, "--mean-rank", 2, "--json")
+    assert json.loads(unchanged.stdout)["layers"][1]["weight_shape"] == [4, 4, 3, 3]
+
+
+def test_a_dense_network_has_nothing_to_remove() -> None:
+    found = gdws("plan", *MODULE, *SHAPE, "--slim", "--mean-rank", 1)
+    assert found.exit_code == 0
+    assert "no channel can be removed" in found.stderr
