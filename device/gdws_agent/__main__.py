@@ -21,6 +21,7 @@ Stop it with Ctrl-C or SIGTERM: a benchmark that is under way goes on at the nex
   gdws-agent --data-dir /data                                      start it
   curl -F bundle=@model.gdws 'localhost:8000/benchmark?wait=600'   measure a bundle and wait for the result
   curl localhost:8000/device                                       what this machine can do
+  http://localhost:8000/                                           the dashboard
   http://localhost:8000/docs                                       every request and answer
 
 On another address than loopback, who asks needs a token. It is printed at the first start and kept in the data

@@ -20,17 +20,21 @@ export function pause(seconds, signal) {
 }
 
 /** Return at once where the page is seen, else when it is seen again: a hidden page leaves the device in peace. */
-export function untilSeen(signal) {
+export async function untilSeen(signal) {
+  while (document.hidden) await eventOf(document, "visibilitychange", signal);
+}
+
+/** Return once `target` has an event of that `type`; throws the signal's reason once it is aborted. */
+function eventOf(target, type, signal) {
   return new Promise((resolve, reject) => {
-    const look = () => {
-      if (document.hidden) return;
-      document.removeEventListener("visibilitychange", look);
-      resolve();
-    };
     signal.throwIfAborted();
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    document.addEventListener("visibilitychange", look);
-    look();
+    const done = new AbortController(); // takes both listeners away: a page may be open for months
+    const settle = (how) => () => {
+      done.abort();
+      how(signal.reason);
+    };
+    target.addEventListener(type, settle(resolve), { signal: done.signal });
+    signal.addEventListener("abort", settle(reject), { signal: done.signal });
   });
 }
 
