@@ -144,6 +144,13 @@ class Projection:
         squared = float(np.sum((pointwise @ self.gram) * pointwise))
         return max(0.0, (self.yy - 2 * crossed + squared) / self.yy)
 
+    def change(self, pointwise: Floats, outputs: Floats, power: Floats) -> float:
+        """E[e^T H e] of the error e, with H the ``outputs`` (M, M) and E[y y^T] the ``power`` (M, M)."""
+        weighed = outputs @ pointwise
+        crossed = float(np.sum(weighed * self.cross))
+        squared = float(np.sum((weighed @ self.gram) * pointwise))
+        return max(0.0, float(np.sum(outputs * power)) - 2 * crossed + squared)
+
 
 @dataclass(frozen=True, eq=False)
 class Metric:

@@ -38,7 +38,7 @@ def fit(
     images: Tensor,
     seen: Mapping[str, Observation],
     *,
-    sweeps: int = 2,
+    sweeps: int = 40,
     batch_size: int = 128,
     progress: Progress = SILENT,
 ) -> Fitted:
@@ -47,7 +47,7 @@ def fit(
     Each layer is fitted to its output in ``model``, from its input in the network as converted so far: so it makes up
     for what the layers before it lost. ``layers`` are layers of ``model`` that run, with their calls counted;
     ``images`` (N, C, H, W) are what they are fitted on, and ``seen`` has what :func:`gdws.data_aware.observe` saw.
-    ``sweeps`` says how often filters and pointwise weights are refitted in turn after the first fit.
+    ``sweeps`` says how often filters and pointwise weights are refitted in turn after the first fit, at most.
 
     Memory does not grow with the number of images. Raises :class:`~gdws.errors.DataError` if there are too few.
     """

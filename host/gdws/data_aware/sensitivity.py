@@ -16,6 +16,7 @@ from gdws.surgery import Layer
 
 #: More hardly change the order of the layers.
 IMAGES = 256
+_SWEEPS = 5
 
 
 def sensitivities(
@@ -30,8 +31,8 @@ def sensitivities(
 ) -> dict[str, list[float]]:
     """Return for each candidate of each weight how far it would move the decisions, by the name of the weight's holder.
 
-    ``candidates`` has channel distribution vectors (C,). Each is fitted to the layer as it is in ``model`` (one sweep),
-    and the error e of the output that remains is weighed by the gradients of the logit differences that decide:
+    ``candidates`` has channel distribution vectors (C,). Each is fitted to the layer as it is in ``model``, by a few
+    sweeps, and the error e of the output that remains is weighed by the gradients of the logit differences that decide:
     E[e^T H e] with H the ``outputs`` of ``seen``. That is the expected square of the first-order change of the scaled
     differences of Equation 8, for errors that are independent from position to position; it adds up over layers as
     far as their errors are independent too.
@@ -45,6 +46,6 @@ def sensitivities(
         for name, ranks in candidates.items():
             group = [layer for layer in layers if (layer.shares or layer.name) == name]
             wanted = Target(model, running, group).problem(images[:IMAGES], seen[name].outputs, batch_size)
-            found[name] = [wanted.fit(each.tolist(), sweeps=1).change for each in ranks]
+            found[name] = [wanted.fit(each.tolist(), _SWEEPS).change for each in ranks]
             progress.advance(1, layer=name)
     return found
