@@ -165,7 +165,7 @@ def _number(limit: TimedLimit, value: float) -> str:
 
 
 def _plain(limit: TimedLimit, value: float) -> str:
-    return f"{value:.1f}" if limit.is_relative else text.significant(value)
+    return text.points(value).removeprefix("+") if limit.is_relative else text.significant(value)
 
 
 def _change(percent: float) -> str:
