@@ -1,13 +1,16 @@
-"""Accuracy against ranks, MACs and speed: the paper's method and the data-aware one on the network of the package.
+"""Accuracy against ranks, MACs and speed, by method, on three networks of the MNIST sample.
 
-    python benchmarks/accuracy_vs_rank/run.py [--images 1000] [--calibration 1024]
+    python benchmarks/accuracy_vs_rank/run.py                           # all that is not in results.json yet
+    python benchmarks/accuracy_vs_rank/run.py --network mnist-vgg16     # one of the networks; repeatable
+    python benchmarks/accuracy_vs_rank/run.py --only accuracy           # or speed, which wants a machine at rest
 
-Each network is evaluated on held-out images (natural, and PGD-40 white-box on that network), and all are measured side
-by side on an agent on this machine at batch 1 and 8. An evaluation that is already in ``results.json``, from the same
-images and weights, is not made again, so an interrupted run goes on where it was.
+Each network is converted by the paper's method and by the data-aware one, evaluated on held-out images (natural, and
+PGD-40 white-box on that network), and all are measured side by side on an agent on this machine. One is fine-tuned.
+An evaluation, or the times of a network, that are in ``results.json`` for the same settings are not made again, so an
+interrupted run goes on where it was; the converted networks are kept in ``runs/`` beside this file.
 
-Writes ``results.json``, ``results.md`` and ``accuracy.svg`` beside this file. Returns 1 unless a data-aware network of
-a mean rank of at most 2.5 is within 1 point of the dense one, natural and robust, at twice its speed at batch 1.
+Writes ``results.json``, ``results.md`` and ``accuracy.svg`` beside this file. Returns 1 unless each network reaches the
+targets that ``figures.py`` names.
 """
 
 from __future__ import annotations
@@ -16,204 +19,204 @@ import argparse
 import json
 import sys
 import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from accuracy import accuracies  # noqa: E402
+from figures import plot, reached, table  # noqa: E402
 from measured import machine, write_results  # noqa: E402
 
-from gdws import datasets, pipeline  # noqa: E402
+from gdws import converted, datasets, pipeline  # noqa: E402
 from gdws.attacks import AttackSpec  # noqa: E402
 from gdws.bundle import PackedVariant  # noqa: E402
 from gdws.client import DeviceClient  # noqa: E402
+from gdws.datasets import Dataset  # noqa: E402
 from gdws.files import write_atomic  # noqa: E402
 from gdws.local_agent import local_agent  # noqa: E402
-from gdws.pipeline import Recipe  # noqa: E402
-from gdws_contract.rest import BenchmarkRequest, BenchmarkResult  # noqa: E402
+from gdws.pipeline import Recipe, Source  # noqa: E402
+from gdws.training import FinetuneSettings, finetune  # noqa: E402
+from gdws.training.tuning import fingerprint  # noqa: E402
+from gdws_contract.rest import BenchmarkRequest, Protocol  # noqa: E402
 
-NETWORK, DATA = "mnist-preact-resnet", "mnist-sample"
+#: By name, what :func:`gdws.pipeline.load` finds each under.
+NETWORKS = {
+    "mnist-preact-resnet": "mnist-preact-resnet",
+    "mnist-vgg16": str(HERE.parent / "networks" / "mnist-vgg16.safetensors"),
+    "mnist-wrn": str(HERE.parent / "networks" / "mnist-wrn.safetensors"),
+}
 ATTACK = AttackSpec(eps=0.2, step=0.02, iterations=40, random_start=True)
 BATCHES = (1, 8)
-MOST_MEAN_RANK, POINTS, SPEEDUP = 2.5, 1.0, 2.0
+ALPHA_IMAGES = 128
+PROTOCOL = Protocol(min_duration_ms=1_000, warmup_max_ms=1_000)
+
+#: The network that is fine-tuned, and how: two epochs.
+TUNED, TUNING = Recipe(mac_saving=5, method="data-aware", layout="stacked"), FinetuneSettings(precision="bf16")
 RECIPES = (
-    *(Recipe(mean_rank=rank, method="data-aware", layout="stacked") for rank in (1, 2, 3)),
-    *(Recipe(mean_rank=rank, method="data-aware") for rank in (1.5, 2, 2.5)),
-    *(Recipe(mean_rank=rank, layout="stacked") for rank in (2, 4, 6)),
-    *(Recipe(mean_rank=rank) for rank in (3, 5)),
+    *(Recipe(mean_rank=rank, method="data-aware", layout="stacked") for rank in (2, 3)),
+    Recipe(mean_rank=5),
+    TUNED,
+    *(Recipe(mac_saving=3, method="data-aware", layout=layout) for layout in ("stacked", "gather")),
+    Recipe(mean_rank=7),
 )
 
 
-def networks(calibration: int) -> tuple[pipeline.Source, list[PackedVariant], datasets.Dataset]:
-    """The dense network and one for each recipe."""
-    source, data = pipeline.load(NETWORK), datasets.load(DATA)
-    weights = pipeline.calibrate_alphas(source, data.train.first(128))
-    fitted_to = pipeline.calibration_images(source, data.train.first(calibration), ATTACK)
-    return source, pipeline.convert_all(source, RECIPES, weights=weights, data=fitted_to), data
+@dataclass(frozen=True)
+class Bench:
+    """One network with its data, and where its converted forms are kept."""
+
+    name: str
+    source: Source
+    data: Dataset
+    calibration: int
+    folder: Path
+
+    @classmethod
+    def of(cls, name: str, calibration: int) -> Bench:
+        """The network called ``name`` in :data:`NETWORKS`."""
+        return cls(name, pipeline.load(NETWORKS[name]), datasets.load("mnist-sample"), calibration, HERE / "runs")
+
+    @property
+    def names(self) -> list[str]:
+        """Of all its forms: dense, converted, fine-tuned."""
+        names = [pipeline.BASELINE, *(recipe.name for recipe in RECIPES)]
+        names.insert(names.index(TUNED.name) + 1, f"{TUNED.name}-tuned")
+        return names
+
+    def variant(self, name: str) -> PackedVariant:
+        """One form of it, from its file or made now."""
+        if name == pipeline.BASELINE:
+            return PackedVariant(name, self.source.module, method="as trained")
+        path = self.folder / f"{self.name}-{name}-{self.calibration}.safetensors"
+        if not path.exists():
+            began = time.perf_counter()
+            variant = self._tuned(name) if name.endswith("-tuned") else self._converted(name)
+            assert variant.plan is not None
+            path.parent.mkdir(exist_ok=True)
+            seconds = {"seconds": f"{time.perf_counter() - began:.1f}"}
+            converted.save(path, variant.module.state_dict(), variant.plan, {**self.source.provenance, **seconds})
+        found = converted.load(path)
+        return PackedVariant(name, found.module, found.plan)
+
+    def _converted(self, name: str) -> PackedVariant:
+        [recipe] = [recipe for recipe in RECIPES if recipe.name == name]
+        weights = fitted_to = None
+        if recipe.method == "weights":
+            weights = pipeline.calibrate_alphas(self.source, self.data.train.first(ALPHA_IMAGES))
+        else:
+            fitted_to = self._calibration_images()
+        return pipeline.convert_all(self.source, [recipe], weights=weights, data=fitted_to)[1]
+
+    def _tuned(self, name: str) -> PackedVariant:
+        start = self.variant(name.removesuffix("-tuned"))
+        result = finetune(start.module, self.data, TUNING)
+        return PackedVariant(name, result.network, start.plan)
+
+    def _calibration_images(self) -> torch.Tensor:
+        path = self.folder / f"{self.name}-images-{self.calibration}.pt"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            images = self.data.train.first(self.calibration)
+            torch.save(pipeline.calibration_images(self.source, images, ATTACK), path)
+        return torch.load(path, weights_only=True)
 
 
-def evaluate_all(variants: list[PackedVariant], data: datasets.Dataset, images: int, store: Path) -> dict[str, Any]:
-    """The accuracies of each network by name, as JSON; those in ``store`` are not found again."""
-    figures: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
-    for variant in variants:
-        if variant.name not in figures:
-            evaluation = pipeline.evaluate_one(variant, data.test.first(images), ATTACK)
-            figures[variant.name] = evaluation.to_dict()
-            write_atomic(store, json.dumps(figures).encode())
-        natural, robust = (figures[variant.name][kind]["value"] for kind in ("natural", "robust"))
-        print(f"{variant.name}: natural {natural:.1%}, robust {robust:.1%}", flush=True)
-    return figures
+def judge_all(bench: Bench, images: int, rows: dict[str, Any]) -> None:
+    """Evaluate every form of a network that is not in ``rows`` with the same settings."""
+    for name in bench.names:
+        variant = bench.variant(name)
+        of = {"images": images, "calibration": bench.calibration, "weights": fingerprint(variant.module)}
+        if rows.get(name, {}).get("of") == of:
+            continue
+        found = accuracies(variant.module, bench.data.test.first(images), ATTACK)
+        rows[name] = {"of": of, **_size(variant), **{kind: share.model_dump() for kind, share in found.items()}}
+        store(bench.name, rows)
+        natural, robust = found["natural"].value, found["robust"].value
+        print(f"{bench.name} {name}: natural {natural:.1%}, robust {robust:.1%}", flush=True)
 
 
-def measured(source: pipeline.Source, variants: list[PackedVariant], data: datasets.Dataset) -> BenchmarkResult:
-    """All networks side by side on an agent on this machine."""
+def time_all(bench: Bench, rows: Mapping[str, Any]) -> None:
+    """Measure every form of a network side by side on an agent on this machine."""
+    variants = [bench.variant(name) for name in rows]
     with tempfile.TemporaryDirectory() as folder, local_agent() as url, DeviceClient(url) as device:
         path = Path(folder) / "model.gdws"
-        bundle_id = pipeline.pack(path, source, variants, data.test.first(32), f"{data.name}, test", None)
-        request = BenchmarkRequest(model_id=bundle_id, batch_sizes=list(BATCHES))
-        return pipeline.benchmark(device, path, request)
+        images = bench.data.test.first(32)
+        bundle_id = pipeline.pack(path, bench.source, variants, images, f"{bench.data.name}, test", None)
+        request = BenchmarkRequest(model_id=bundle_id, batch_sizes=list(BATCHES), protocol=PROTOCOL)
+        result = pipeline.benchmark(device, path, request)
+    for cell in result.job.cells:
+        if cell.latency is None:
+            raise RuntimeError(f"{cell.key.variant} was not measured: {cell.error}")
+        rows[cell.key.variant].setdefault("speed", {})[str(cell.key.batch_size)] = {
+            "fps": cell.fps,
+            "speedup": None if cell.speedup is None else cell.speedup.model_dump(),
+        }
 
 
-def rows_of(variants: list[PackedVariant], accuracies: dict[str, Any], result: BenchmarkResult) -> list[dict[str, Any]]:
-    """One row for each network: ranks, MACs, accuracies with intervals, and speed-ups at each batch size."""
-    rows = []
-    for variant in variants:
-        cells = {cell.key.batch_size: cell for cell in result.job.cells if cell.key.variant == variant.name}
-        plan = variant.plan
-        mean_rank = macs = None
-        if plan is not None:
-            ranks = [rank for layer in plan.converted for rank in layer.ranks or ()]
-            mean_rank = sum(ranks) / len(ranks)
-            macs = plan.totals.macs_gdws
-        rows.append(
-            {
-                "name": variant.name,
-                "method": "dense" if plan is None else plan.method,
-                "mean_rank": mean_rank,
-                "macs": macs,
-                "natural": accuracies[variant.name]["natural"],
-                "robust": accuracies[variant.name]["robust"],
-                "speedup": {
-                    batch: None if cell.speedup is None else cell.speedup.model_dump() for batch, cell in cells.items()
-                },
-                "median_ms": {batch: cell.latency.median_ms for batch, cell in cells.items() if cell.latency},
-            }
-        )
-    dense_macs = next(v.plan.totals.macs_dense for v in variants if v.plan is not None)
-    rows[0]["macs"] = dense_macs
-    return rows
-
-
-def reached(rows: list[dict[str, Any]]) -> list[str]:
-    """The data-aware networks that meet all three bounds."""
-    dense = rows[0]
-    names = []
-    for row in rows[1:]:
-        lost = max(100 * (dense[kind]["value"] - row[kind]["value"]) for kind in ("natural", "robust"))
-        speed = row["speedup"][1]
-        small = row["method"] == "data-aware" and row["mean_rank"] <= MOST_MEAN_RANK
-        fast = speed is not None and speed["ratio"] >= SPEEDUP
-        if small and fast and lost <= POINTS + 1e-9:
-            names.append(row["name"])
-    return names
-
-
-def table(results: dict[str, Any]) -> str:
-    """The results as Markdown."""
-    rows = results["rows"]
-    dense = rows[0]
-    lines = [
-        "# Accuracy against ranks and speed",
-        "",
-        f"The network `{NETWORK}`; {results['images']} held-out images, PGD-40 (l_inf, eps 0.2) white-box on each",
-        f"network; data-aware networks are fitted to {results['calibration']} adversarial training images, the",
-        "others use alphas from 128. Speed in ONNX Runtime on the CPU, measured side by side through the agent.",
-        "Accuracies (percent) and speed-ups with 95 % intervals.",
-        "",
-        f"Machine: `{json.dumps(results['machine'])}`.",
-        "",
-        "![Accuracy against MACs and against speed](accuracy.svg)",
-        "",
-        "| network | G/C | MACs saved | natural | robust (PGD-40) | speed-up, batch 1 | batch 8 |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        rank = "" if row["mean_rank"] is None else f"{row['mean_rank']:.2f}"
-        saved = "" if row is dense else f"{dense['macs'] / row['macs']:.1f}x"
-        speeds = [_speed(row["speedup"][batch]) for batch in BATCHES]
-        cells = [row["name"], rank, saved, _share(row["natural"]), _share(row["robust"]), *speeds]
-        lines.append(f"| {' | '.join(cells)} |")
-    met = ", ".join(results["reached"]) or "none"
-    lines += [
-        "",
-        f"Data-aware, mean rank at most {MOST_MEAN_RANK}, at most {POINTS:g} point below dense in both accuracies,",
-        f"and at least {SPEEDUP:g} times its speed at batch 1: {met}.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _share(proportion: dict[str, Any]) -> str:
-    low, high = (100 * proportion["interval"][end] for end in ("low", "high"))
-    return f"{100 * proportion['value']:.1f} ({low:.1f} to {high:.1f})"
-
-
-def _speed(speedup: dict[str, Any] | None) -> str:
-    if speedup is None:
-        return ""
-    interval = speedup["interval"]
-    return f"**{speedup['ratio']:.2f}** ({interval['low']:.2f} to {interval['high']:.2f})"
-
-
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Robust accuracy against MACs saved, and against speed at batch 1."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    dense = rows[0]
-    axes = figure.subplots(1, 2, sharey=True)
-    ways = (("data-aware", "stacked"), ("data-aware", "gather"), ("weights", "stacked"), ("weights", "gather"))
-    for (method, layout), style in zip(ways, ("o-", "o--", "s-", "s--"), strict=True):
-        chosen = [r for r in rows if r["method"] == method and r["name"].endswith("stacked") == (layout == "stacked")]
-        label = f"{'data-aware' if method == 'data-aware' else 'as published'}, {layout}"
-        colour = "tab:blue" if method == "data-aware" else "tab:gray"
-        robust = [100 * row["robust"]["value"] for row in chosen]
-        axes[0].plot([dense["macs"] / row["macs"] for row in chosen], robust, style, color=colour, label=label)
-        axes[1].plot([row["speedup"][1]["ratio"] for row in chosen], robust, style, color=colour, label=label)
-    for one, words in zip(axes, ("MACs saved (times)", "speed-up at batch 1 (times)"), strict=True):
-        one.axhline(100 * dense["robust"]["value"], color="black", linewidth=0.8)
-        one.axvline(1, color="lightgray", linewidth=0.8)
-        one.set_xlabel(words)
-        one.grid(True, linewidth=0.4)
-    axes[0].set_ylabel("robust accuracy (%), PGD-40")
-    axes[0].legend(fontsize=8)
-    figure.savefig(path)
+def _size(variant: PackedVariant) -> dict[str, Any]:
+    plan = variant.plan
+    if plan is None:
+        return {"method": "dense", "mean_rank": None, "dense_layers": None, "mac_saving": 1.0}
+    totals = plan.totals
+    assert totals.macs_dense is not None
+    assert totals.macs_gdws is not None
+    ranks = [rank for layer in plan.converted for rank in layer.ranks or ()]
+    return {
+        "method": plan.method,
+        "mean_rank": sum(ranks) / len(ranks),
+        "dense_layers": sum(layer.left_alone == "worth its dense MACs" for layer in plan.layers),
+        "mac_saving": totals.macs_dense / totals.macs_gdws,
+    }
 
 
 def main() -> int:
-    """Measure, write the results, and return 1 when the target is missed."""
+    """Measure what is not known, write the results, and return 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", action="append", choices=NETWORKS, help="repeatable; default: all")
+    parser.add_argument("--only", choices=("accuracy", "speed"))
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--calibration", type=int, default=1024)
     options = parser.parse_args()
-    source, variants, data = networks(options.calibration)
-    store = HERE / f"accuracies-{options.images}-{options.calibration}.json"
-    accuracies = evaluate_all(variants, data, options.images, store)
-    rows = rows_of(variants, accuracies, measured(source, variants, data))
+    for name in options.network or NETWORKS:
+        bench = Bench.of(name, options.calibration)
+        rows = stored()["networks"].get(name, {})
+        if options.only != "speed":
+            judge_all(bench, options.images, rows)
+        if options.only != "accuracy" and not all("speed" in row for row in rows.values()):
+            time_all(bench, rows)
+            store(name, rows, machine={**machine(), "torch": torch.__version__})
     results = {
         "what": "accuracy against ranks, MACs and speed, by method",
-        "machine": {**machine(), "torch": torch.__version__},
         "images": options.images,
         "calibration": options.calibration,
-        "rows": rows,
-        "reached": reached(rows),
+        "alpha_images": ALPHA_IMAGES,
+        **stored(),
     }
-    plot(rows, HERE / "accuracy.svg")
+    plot(results["networks"], HERE / "accuracy.svg")
     write_results(HERE, results, table(results))
-    store.unlink()
-    return 0 if results["reached"] else 1
+    return 0 if all(met for rows in results["networks"].values() for _, met in reached(rows)) else 1
+
+
+def stored() -> dict[str, Any]:
+    """What was found so far."""
+    path = HERE / "results.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"machine": {}, "networks": {}}
+    return found
+
+
+def store(name: str, rows: Mapping[str, Any], **more: Any) -> None:
+    """Keep the rows of one network; those of others may have been found meanwhile, by another process."""
+    results = stored()
+    networks = {**results["networks"], name: rows}
+    results |= {**more, "networks": {each: networks[each] for each in NETWORKS if each in networks}}
+    write_atomic(HERE / "results.json", (json.dumps(results, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

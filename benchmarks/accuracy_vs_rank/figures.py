@@ -1,0 +1,207 @@
+"""Targets, table and plot of the results, from what is stored alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Row]
+
+POINTS = 1.0
+MOST_MEAN_RANK, SPEEDUP = 2.5, 2.0
+MOST_MEAN_RANK_TUNED, SPEEDUP_TUNED = 1.5, 2.5
+FASTER_THAN_PUBLISHED = 2.5
+
+_WAYS = (
+    ("as published", "gray", "s-"),
+    ("as published, stacked", "tab:olive", "v-"),
+    ("data-aware, gather", "tab:cyan", "D"),
+    ("data-aware", "tab:blue", "o-"),
+    ("data-aware, one budget", "tab:green", "^-"),
+    ("data-aware and fine-tuned", "tab:red", "*"),
+)
+
+
+def way(name: str, row: Row) -> str:
+    """What a network is called in the plot."""
+    if name.endswith("-tuned"):
+        return "data-aware and fine-tuned"
+    stacked = name.endswith("-stacked")
+    if row["method"] == "weights":
+        return "as published, stacked" if stacked else "as published"
+    if "mac-saving" in name:
+        return "data-aware, one budget"
+    return "data-aware" if stacked else "data-aware, gather"
+
+
+def lost(dense: Row, row: Row) -> float:
+    """The greater loss of natural and robust accuracy, in points."""
+    return max(100 * (dense[kind]["value"] - row[kind]["value"]) for kind in ("natural", "robust"))
+
+
+def slowest_speedup(row: Row) -> float:
+    """The least speed-up over the batch sizes."""
+    return min(found["speedup"]["ratio"] for found in row["speed"].values())
+
+
+def published_equal(rows: Rows, row: Row) -> str | None:
+    """The fastest network of the paper's method that is at least as robust as ``row``; None if none is."""
+    equal = [
+        (other["speed"]["1"]["fps"], name)
+        for name, other in rows.items()
+        if other["method"] == "weights"
+        and not name.endswith("-stacked")
+        and other["robust"]["value"] >= row["robust"]["value"]
+    ]
+    return max(equal)[1] if equal else None
+
+
+def best(rows: Rows, *, tuned: bool, most_mean_rank: float) -> str | None:
+    """The fastest data-aware network that is small and accurate enough."""
+    dense = rows["dense"]
+    fit = [
+        (slowest_speedup(row), name)
+        for name, row in rows.items()
+        if row["method"] == "data-aware"
+        and name.endswith("-tuned") == tuned
+        and row["mean_rank"] <= most_mean_rank
+        and lost(dense, row) <= POINTS + 1e-9
+    ]
+    return max(fit)[1] if fit else None
+
+
+def reached(rows: Rows) -> list[tuple[str, bool]]:
+    """Each target of one network in words, and whether it is reached."""
+    if not all("speed" in row for row in rows.values()):
+        return [("its speed is not measured yet", False)]
+    untrained = best(rows, tuned=False, most_mean_rank=MOST_MEAN_RANK)
+    tuned = best(rows, tuned=True, most_mean_rank=MOST_MEAN_RANK_TUNED)
+    return [
+        _speed_target("without training", rows, untrained, MOST_MEAN_RANK, SPEEDUP),
+        _speed_target("fine-tuned", rows, tuned, MOST_MEAN_RANK_TUNED, SPEEDUP_TUNED),
+        _against_published(rows, untrained),
+    ]
+
+
+def _speed_target(words: str, rows: Rows, name: str | None, mean_rank: float, speedup: float) -> tuple[str, bool]:
+    aim = f"{words}, G/C at most {mean_rank:g}, at most {POINTS:g} point lost, {speedup:g} times as fast at each batch"
+    if name is None:
+        return f"{aim}: no network is accurate enough", False
+    found = slowest_speedup(rows[name])
+    return f"{aim}: {name}, {found:.2f} times", found >= speedup
+
+
+def _against_published(rows: Rows, name: str | None) -> tuple[str, bool]:
+    aim = f"{FASTER_THAN_PUBLISHED:g} times the FPS of the published method at the same robust accuracy, batch 1"
+    if name is None:
+        return f"{aim}: no data-aware network is accurate enough", False
+    other = published_equal(rows, rows[name])
+    if other is None:
+        return f"{aim}: none of the published method's is as robust as {name}", True
+    ratio = rows[name]["speed"]["1"]["fps"] / rows[other]["speed"]["1"]["fps"]
+    return f"{aim}: {name} against {other}, {ratio:.2f} times", ratio >= FASTER_THAN_PUBLISHED
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The results as Markdown."""
+    lines = [
+        "# Accuracy against ranks, MACs and speed",
+        "",
+        f"{results['images']} held-out images, PGD-40 (l_inf, eps 0.2) white-box on each network, its gradients in",
+        f"bfloat16. Data-aware networks are fitted to {results['calibration']} adversarial training images; the",
+        f"others use alphas from {results['alpha_images']}. `tuned`: two epochs of adversarial training after",
+        "conversion. Speed in ONNX Runtime on the CPU, all forms of a network side by side through the agent. 95 %",
+        "intervals.",
+        "",
+        f"Machine: `{json.dumps(results['machine'])}`.",
+        "",
+        "![Accuracy against MACs and against speed](accuracy.svg)",
+        "",
+    ]
+    for network, rows in results["networks"].items():
+        lines += [f"## {network}", "", *_table(rows), "", *_targets(rows), ""]
+    return "\n".join(lines)
+
+
+def _table(rows: Rows) -> list[str]:
+    lines = [
+        "| network | G/C | left dense | MACs saved | natural | robust | speed-up, batch 1 | batch 8 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        rank = "" if row["mean_rank"] is None else f"{row['mean_rank']:.2f}"
+        left = "" if row["dense_layers"] is None else str(row["dense_layers"])
+        speeds = [_speed(found["speedup"]) for found in row.get("speed", {}).values()] or ["", ""]
+        shares = [_share(row[kind]) for kind in ("natural", "robust")]
+        saved = f"{row['mac_saving']:.1f}x"
+        lines.append(f"| {' | '.join([name, rank, left, saved, *shares, *speeds])} |")
+    return lines
+
+
+def _targets(rows: Rows) -> list[str]:
+    return [f"- {'reached' if met else '**missed**'}: {words}" for words, met in reached(rows)]
+
+
+def _share(proportion: Mapping[str, Any]) -> str:
+    low, high = (100 * proportion["interval"][end] for end in ("low", "high"))
+    return f"{100 * proportion['value']:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _speed(speedup: Mapping[str, Any] | None) -> str:
+    if speedup is None:
+        return ""
+    interval = speedup["interval"]
+    return f"**{speedup['ratio']:.2f}** ({interval['low']:.2f} to {interval['high']:.2f})"
+
+
+def plot(networks: Mapping[str, Rows], path: Path) -> None:
+    """Robust accuracy against MACs saved, and against speed at batch 1; one column for each network."""
+    figure = Figure(figsize=(4 * len(networks), 6.4), layout="constrained")
+    grid = figure.subplots(2, len(networks), sharey="col", squeeze=False)
+    for column, (network, rows) in enumerate(networks.items()):
+        for axes, x_of in zip(grid[:, column], (_saving, _speedup), strict=True):
+            _draw(axes, rows, x_of)
+        grid[0, column].set_title(network, fontsize=10)
+        grid[0, column].set_xlabel("MACs saved (times)")
+        grid[1, column].set_xlabel("speed-up at batch 1 (times)")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("robust accuracy (%), PGD-40")
+    shown = [pair for axes in grid.flat for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    handles = {label: line for line, label in shown}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.savefig(path)
+
+
+def _saving(row: Row) -> float:
+    return float(row["mac_saving"])
+
+
+def _speedup(row: Row) -> float | None:
+    return row["speed"]["1"]["speedup"]["ratio"] if "speed" in row else None
+
+
+def _draw(axes: Any, rows: Rows, x_of: Any) -> None:
+    for label, colour, style in _WAYS:
+        points = [
+            (x, row["robust"])
+            for name, row in rows.items()
+            if name != "dense" and way(name, row) == label and (x := x_of(row)) is not None
+        ]
+        if not points:
+            continue
+        points.sort(key=lambda point: point[0])
+        values = [100 * robust["value"] for _, robust in points]
+        below, above = (
+            [abs(100 * robust["interval"][end] - value) for (_, robust), value in zip(points, values, strict=True)]
+            for end in ("low", "high")
+        )
+        axes.errorbar(
+            [x for x, _ in points], values, (below, above), fmt=style, color=colour, label=label, linewidth=1, capsize=2
+        )
+    axes.axhline(100 * rows["dense"]["robust"]["value"], color="black", linewidth=0.8, label="dense")
+    axes.grid(True, linewidth=0.4)
