@@ -8,6 +8,7 @@ as the procedure that was published with the paper does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -24,12 +25,13 @@ def network(classes: int = 10) -> nn.Module:
     return nets.build("preact-resnet18", classes=classes).eval()
 
 
-def differences(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
-    """The class differences of each sample, one at a time."""
+def differences(model: nn.Module, x: Tensor, most: int | None = None) -> Iterator[Tensor]:
+    """The class differences of each sample, one at a time; with ``most`` the first so many of each."""
     for sample in x:
         logits = model(sample[None])[0]
         predicted = int(logits.argmax())
-        yield from (logits[j] - logits[predicted] for j in range(len(logits)) if j != predicted)
+        every = (logits[j] - logits[predicted] for j in range(len(logits)) if j != predicted)
+        yield from islice(every, most)
 
 
 def loop(model: nn.Module, x: Tensor, names: list[str]) -> Alphas:
@@ -46,11 +48,11 @@ def loop(model: nn.Module, x: Tensor, names: list[str]) -> Alphas:
     }
 
 
-def published_loop(model: nn.Module, x: Tensor, names: list[str]) -> Alphas:
-    """Alphas by layer name, with the norms channel by channel."""
+def published_loop(model: nn.Module, x: Tensor, names: list[str], most: int | None = None) -> Alphas:
+    """Alphas by layer name, with the norms channel by channel; with ``most`` a part of their sums, for its time."""
     weights = {name: model.get_submodule(name).weight for name in names}
     sums = {name: torch.zeros(weight.shape[1], dtype=weight.dtype) for name, weight in weights.items()}
-    for delta in differences(model, x):
+    for delta in differences(model, x, most):
         model.zero_grad()
         delta.backward(retain_graph=True)
         denominator = 2 * delta.detach() ** 2

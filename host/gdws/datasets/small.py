@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gdws.datasets.splits import Dataset, Split, hold_out
-from gdws.errors import DataError
+from gdws.errors import DataError, first_line
 
 VALIDATION_PER_CLASS = 100
 """Of 5,000 and more: the 1,000 images that Rice et al. (2020) hold out of CIFAR-10."""
@@ -67,7 +67,9 @@ def _dataset(
     try:
         (pixels, labels), (test_pixels, test_labels) = read()
     except Exception as error:  # damaged files fail in many ways
-        raise DataError(f"{name}: the files in {files[0].parent} are damaged or others: {error}", hint=hint) from error
+        # torchvision knows them by their checksums, and offers to download others, which is not done here.
+        reason = "their checksums are not the published ones" if isinstance(error, RuntimeError) else first_line(error)
+        raise DataError(f"{name}: the files in {files[0].parent} are damaged or others: {reason}", hint=hint) from error
     for what in (pixels, test_pixels):
         if what.dtype != np.uint8 or what.shape[1:] != (3, 32, 32):
             raise DataError(f"{name}: images are {what.dtype} {what.shape[1:]}, not uint8 (3, 32, 32)", hint=hint)
