@@ -41,14 +41,23 @@ def render(table: Table, results: Mapping[str, Any]) -> str:
     ]
     for row in table.rows:
         found = results["rows"].get(row.key, {})
-        missing = "not present" if row.network.key in results["absent"] else "not measured"
+        missing = _missing(row, results)
         cells = [_cell(column, found, row.paper.get(column)) for column in table.columns]
         lines.append(f"| {' | '.join([row.model, found.get('network', missing), _plan(row, found), *cells])} |")
     absent = {network.key: network for network in table.networks() if network.key in results["absent"]}
     if absent:
-        lines += ["", "Not present, and where to get it:", ""]
+        heading = "Not present, and where to get it:"
+        if results["stand_ins"]:
+            heading = "Without a stand-in on the MNIST sample; the public checkpoint is measured without `--mnist`:"
+        lines += ["", heading, ""]
         lines += [f"- `{network.file}` ({key}): {network.where}" for key, network in absent.items()]
     return "\n".join(lines) + "\n"
+
+
+def _missing(row: Row, results: Mapping[str, Any]) -> str:
+    if row.network.key not in results["absent"]:
+        return "not measured"
+    return "no stand-in" if results["stand_ins"] else "not present"
 
 
 def _plan(row: Row, found: Mapping[str, Any]) -> str:

@@ -114,7 +114,8 @@ class Run:
                 continue
             source = self.source(network)
             if source is None:
-                print(f"table {self.table.number}, {network.key}: not present: {network.where}", flush=True)
+                reason = "no stand-in" if self.options.mnist else f"not present: {network.where}"
+                print(f"table {self.table.number}, {network.key}: {reason}", flush=True)
             else:
                 self.measure(network, source)
         self.store()
@@ -221,6 +222,7 @@ class Run:
             "attack": self.attack_words(),
             "note": _MNIST_NOTE if self.options.mnist else None,
             "machine": {**machine(), "torch": torch.__version__},
+            "stand_ins": self.options.mnist,
             "absent": self.absent,
             "rows": self.rows,
         }

@@ -46,11 +46,12 @@ def test_rows_name_what_exists(number):
 def test_a_table_without_any_network_says_where_to_get_them():
     table = load("rows").read_table("4")
     absent = [network.key for network in table.networks()]
-    results = {"on": "nothing yet", "attack": "none", "machine": {}, "rows": {}, "absent": absent}
+    results = {"on": "nothing yet", "attack": "none", "machine": {}, "rows": {}, "absent": absent, "stand_ins": False}
     text = load("markdown").render(table, results)
     assert text.count("| not present |") == 16
     assert text.count("github.com/inspire-group/hydra") == 8
     assert "[57.23]" in text
+    assert "| no stand-in |" in load("markdown").render(table, results | {"stand_ins": True})
 
 
 def test_shares_are_of_the_images():
