@@ -53,7 +53,7 @@ def clean(count: int) -> Tensor:
     return DATA.train.first(count).images
 
 
-def fitted(images: Tensor, sweeps: int = 40) -> nn.Module:
+def fitted(images: Tensor, sweeps: int = 20) -> nn.Module:
     """The network at equal ranks, fitted to ``images`` by so many sweeps."""
     _, by_weights = convert(MODEL, mean_rank=RANK, layout="stacked", example_input=images[:1])
     plan = Plan(by_weights.layers)
@@ -87,10 +87,10 @@ def with_new_statistics() -> nn.Module:
 
 LINES: dict[str, Callable[[], nn.Module]] = {
     "dense": lambda: MODEL,
-    f"{IMAGES} adversarial images, up to 40 sweeps": lambda: fitted(attacked(IMAGES)),
+    f"{IMAGES} adversarial images, up to 20 sweeps": lambda: fitted(attacked(IMAGES)),
     "no sweep": lambda: fitted(attacked(IMAGES), sweeps=0),
     "2 sweeps": lambda: fitted(attacked(IMAGES), sweeps=2),
-    "10 sweeps": lambda: fitted(attacked(IMAGES), sweeps=10),
+    "80 sweeps": lambda: fitted(attacked(IMAGES), sweeps=80),
     "256 images": lambda: fitted(attacked(256)),
     "2,048 images": lambda: fitted(attacked(2048)),
     "images as they are": lambda: fitted(clean(IMAGES)),

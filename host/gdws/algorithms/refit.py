@@ -100,6 +100,12 @@ class Fit:
         for channel, start, end in zip(used, starts, starts + counts, strict=True):
             yield slice(start, end), slice(channel * taps, (channel + 1) * taps)
 
+    def beyond(self, earlier: Fit, step: float) -> Fit:
+        """These filters moved on by ``step`` times the way from ``earlier``; norms stay 1."""
+        moved = self.depthwise + step * (self.depthwise - earlier.depthwise)
+        norms = np.linalg.norm(moved, axis=1, keepdims=True)
+        return replace(self, depthwise=np.divide(moved, norms, out=self.depthwise.copy(), where=norms > 0))
+
     def bias(self, moments: Moments) -> Floats:
         """The best bias (M,): it carries the mean of the targets."""
         means = np.empty(len(self.channels))

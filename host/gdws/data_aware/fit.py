@@ -38,7 +38,7 @@ def fit(
     images: Tensor,
     seen: Mapping[str, Observation],
     *,
-    sweeps: int = 40,
+    sweeps: int = 20,
     batch_size: int = 128,
     progress: Progress = SILENT,
 ) -> Fitted:

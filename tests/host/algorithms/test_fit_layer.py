@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,3 +84,13 @@ def test_outputs_that_do_not_matter_at_all_count_alike():
     metric = Metric.of(np.zeros((3, 3)))
     np.testing.assert_array_equal(metric.root, np.eye(3))
     np.testing.assert_array_equal(metric.inverse, np.eye(3))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20)
+def test_more_sweeps_err_less(seed):
+    """They go on ahead of themselves, and never end up behind."""
+    _, _, problem, _ = case(seed, noise=0.5)
+    changes = [problem.fit([1, 2, 1], sweeps=sweeps).change for sweeps in (0, 1, 4, 20)]
+    assert all(later <= (1 + 1e-3) * sooner for sooner, later in pairwise(changes))
+    assert changes[-1] <= changes[0]
