@@ -15,7 +15,10 @@ from gdws.errors import GdwsError
 
 
 def noise(
-    bundle: options.Bundle,
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BUNDLE]", help="A file that gdws convert wrote. Default: the network of the package."),
+    ] = None,
     device: gated.Devices = "local",
     devices: gated.DevicesFile = None,
     token: options.Token = None,
@@ -41,15 +44,15 @@ def noise(
 
     gdws gate sizes its runs by it. It holds for the same settings and the same versions on the device: measure it
     again after an update. The first network of the bundle is taken, or the one that --variants names; take one
-    that is about as fast as those of the gate.
+    that is about as fast as those of the gate. Without a bundle it is a small network that ships with gdws.
 
     \b
     Examples:
-      gdws noise model.gdws --device http://jetson.local:8000
+      gdws noise --device http://jetson.local:8000
       gdws noise model.gdws --device http://jetson.local:8000 --variants dense --runs 20 --out noise.json
     """
     from gdws.gate.documents import save
-    from gdws.gate.launch import Line, calibrate
+    from gdws.gate.launch import Line, calibrate, pack_shipped
     from gdws.gate.noise import default_path
     from gdws.gate.settings import load_settings
 
@@ -59,7 +62,8 @@ def noise(
     with gated.agents(device, devices, token) as agents, tempfile.TemporaryDirectory(prefix="gdws-noise-") as scratch:
         if len(agents) > 1:
             raise GdwsError("the noise of one device is measured at a time", hint="name one with --device")
-        found = calibrate(bundle, agents[0], settings, runs=runs, folder=Path(scratch), line=line, say=say)
+        measured_bundle = bundle or pack_shipped(Path(scratch, "shipped.gdws"))
+        found = calibrate(measured_bundle, agents[0], settings, runs=runs, folder=Path(scratch), line=line, say=say)
     if out is not None and len(found) > 1:
         raise GdwsError("--out holds the noise of one backend", hint="name one with --backends")
     rows = []

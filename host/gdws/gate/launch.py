@@ -24,7 +24,10 @@ from gdws.gate.settings import GateSettings
 from gdws_contract.base import safe_name
 from gdws_contract.rest import BenchmarkResult
 
-__all__ = ["Line", "calibrate", "measure_baseline", "run_gate"]
+__all__ = ["Line", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]
+
+#: Images in the bundle of the shipped network: few, since nothing but its times is asked for.
+_REPLAYED = 16
 
 
 def run_gate(
@@ -107,6 +110,18 @@ def calibrate(
         )
         for backend, found in subjects.items()
     ]
+
+
+def pack_shipped(path: Path) -> Path:
+    """Pack the network that ships with the package, alone, to calibrate with. Raises OSError."""
+    from gdws import datasets, pipeline  # torch: a gate of bundles has no need of it
+    from gdws.bundle import PackedVariant
+    from gdws.demo import DATA, NETWORK
+
+    source, data = pipeline.load(NETWORK), datasets.load(DATA)
+    variants = [PackedVariant(pipeline.BASELINE, source.module)]
+    pipeline.pack(path, source, variants, data.test.first(_REPLAYED), f"{data.name}, test", None)
+    return path
 
 
 def measure_baseline(
