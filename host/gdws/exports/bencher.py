@@ -13,7 +13,7 @@ from gdws.log_intervals import Estimate
 from gdws_contract.measures import Interval, Proportion
 from gdws_contract.rest import BenchmarkResult, Cell
 
-_NS_PER_MS = 1e6
+NS_PER_MS = 1e6
 
 Metric = dict[str, float]
 
@@ -27,13 +27,13 @@ def render_bencher(result: BenchmarkResult) -> str:
 def _measures(cell: Cell) -> dict[str, Metric]:
     assert cell.latency is not None  # it was timed
     latency = typical_latency(cell)
-    measures = {"latency": _metric(latency.value if latency else cell.latency.median_ms, latency, scale=_NS_PER_MS)}
+    measures = {"latency": metric(latency.value if latency else cell.latency.median_ms, latency, scale=NS_PER_MS)}
     if cell.latency.p99_ms is not None:
-        measures["latency-p99-ns"] = _metric(cell.latency.p99_ms, scale=_NS_PER_MS)
+        measures["latency-p99-ns"] = metric(cell.latency.p99_ms, scale=NS_PER_MS)
     if cell.fps is not None:
-        measures["throughput"] = _metric(cell.fps)
+        measures["throughput"] = metric(cell.fps)
     if cell.power is not None and cell.power.energy_per_inference_mj is not None:
-        measures["energy-mj"] = _metric(cell.power.energy_per_inference_mj, cell.power.energy_interval)
+        measures["energy-mj"] = metric(cell.power.energy_per_inference_mj, cell.power.energy_interval)
     if cell.parity is not None:
         measures["natural-accuracy-percent"] = _share(cell.parity.natural)
         if cell.parity.robust is not None:
@@ -42,11 +42,10 @@ def _measures(cell: Cell) -> dict[str, Metric]:
 
 
 def _share(proportion: Proportion) -> Metric:
-    return _metric(proportion.value, proportion.interval, scale=100)
+    return metric(proportion.value, proportion.interval, scale=100)
 
 
-def _metric(value: float, interval: Estimate | Interval | None = None, *, scale: float = 1.0) -> Metric:
-    metric = {"value": scale * value}
-    if interval is not None:
-        metric |= {"lower_value": scale * interval.low, "upper_value": scale * interval.high}
-    return metric
+def metric(value: float, interval: Estimate | Interval | None = None, *, scale: float = 1.0) -> Metric:
+    """A metric whose figures are ``scale`` times those given, with bounds where there is an interval."""
+    bounds = {} if interval is None else {"lower_value": scale * interval.low, "upper_value": scale * interval.high}
+    return {"value": scale * value, **bounds}

@@ -25,9 +25,9 @@ def render_github_action_benchmark(result: BenchmarkResult, direction: Direction
     """
     figures = _smaller if direction == "smaller" else _bigger
     entries = [
-        {"name": f"{path_of(result, cell)}: {name}", "extra": _extra(result, cell), **figure}
+        {"name": f"{path_of(result, cell)}: {name}", "extra": _extra(result, cell), **fields}
         for cell in timed_cells(result)
-        for name, figure in figures(cell).items()
+        for name, fields in figures(cell).items()
     ]
     return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 
@@ -35,30 +35,29 @@ def render_github_action_benchmark(result: BenchmarkResult, direction: Direction
 def _smaller(cell: Cell) -> dict[str, dict[str, Any]]:
     assert cell.latency is not None  # it was timed
     latency = typical_latency(cell)
-    found = {"latency": _figure("ms", latency.value if latency else cell.latency.median_ms, latency)}
+    found = {"latency": figure("ms", latency.value if latency else cell.latency.median_ms, latency)}
     if cell.latency.p99_ms is not None:
-        found["p99 latency"] = _figure("ms", cell.latency.p99_ms)
+        found["p99 latency"] = figure("ms", cell.latency.p99_ms)
     if cell.power is not None and cell.power.energy_per_inference_mj is not None:
-        found["energy"] = _figure("mJ", cell.power.energy_per_inference_mj, cell.power.energy_interval)
+        found["energy"] = figure("mJ", cell.power.energy_per_inference_mj, cell.power.energy_interval)
     return found
 
 
 def _bigger(cell: Cell) -> dict[str, dict[str, Any]]:
     found = {}
     if cell.fps is not None:
-        found["throughput"] = _figure("images/s", cell.fps)
+        found["throughput"] = figure("images/s", cell.fps)
     if cell.parity is not None:
-        found["natural accuracy"] = _figure("percent", 100 * cell.parity.natural.value)
+        found["natural accuracy"] = figure("percent", 100 * cell.parity.natural.value)
         if cell.parity.robust is not None:
-            found["robust accuracy"] = _figure("percent", 100 * cell.parity.robust.value)
+            found["robust accuracy"] = figure("percent", 100 * cell.parity.robust.value)
     return found
 
 
-def _figure(unit: str, value: float, interval: Estimate | Interval | None = None) -> dict[str, Any]:
-    figure: dict[str, Any] = {"unit": unit, "value": value}
-    if interval is not None:
-        figure["range"] = f"{interval.low:.4g} to {interval.high:.4g}"
-    return figure
+def figure(unit: str, value: float, interval: Estimate | Interval | None = None) -> dict[str, Any]:
+    """The fields of an entry but for its name, with a range where there is an interval."""
+    spread = {} if interval is None else {"range": f"{interval.low:.4g} to {interval.high:.4g}"}
+    return {"unit": unit, "value": value, **spread}
 
 
 def _extra(result: BenchmarkResult, cell: Cell) -> str:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gdws.gate.figures import Run, log_figure
+from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.verdicts import EXIT_CODES, Outcome, Verdict, overall
+from gdws.log_intervals import Estimate, geometric_mean
+from gdws.report.figures import Setting
 
 #: What the command returns where a device or its agent could not serve.
 UNAVAILABLE = 3
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One figure of the candidate over all runs: geometric mean, and its 95 % interval where there are several runs."""
+
+    network: str
+    setting: Setting
+    measure: Measure
+    value: float
+    interval: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,7 @@ class DeviceReport:
     environment: dict[str, str | None]
     finished_runs: int
     duration_s: float
+    observed: tuple[Observed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,3 +78,16 @@ def overall_outcome(devices: Sequence[DeviceReport]) -> Outcome | None:
     if "FAIL" in known or len(known) == len(devices):
         return overall(known)
     return None
+
+
+def observe(runs: Sequence[Run]) -> tuple[Observed, ...]:
+    """What the runs, if there are any, tell of the candidate; a measure that some run lacks is left out."""
+    found = []
+    for subject in runs[0].candidate if runs else ():
+        for measure in MEASURES:
+            logs = [log_figure(run.candidate.get(subject), measure) for run in runs]
+            values = [math.exp(log) for log in logs if log is not None]
+            if len(values) == len(runs):
+                value, interval = statistics.geometric_mean(values), geometric_mean(values)
+                found.append(Observed(subject.network, subject.setting, measure, value, interval))
+    return tuple(found)

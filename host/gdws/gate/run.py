@@ -15,7 +15,7 @@ from gdws.gate.figures import Run
 from gdws.gate.gatekeeper import Gatekeeper, Reference
 from gdws.gate.limits import Limits, Measure, Sequencing
 from gdws.gate.noise import Noise, changes, default_path, load_noise
-from gdws.gate.reports import DeviceReport
+from gdws.gate.reports import DeviceReport, observe
 from gdws.gate.sequential import Spread
 from gdws.gate.session import Session, Stopped
 from gdws.gate.verdicts import Verdict, overall
@@ -78,6 +78,7 @@ class DeviceGate:
             environment=self._environment,
             finished_runs=len(keeper.runs),
             duration_s=self.clock() - began_s,
+            observed=observe(keeper.runs),
         )
 
     def _reference(self) -> Reference | None:

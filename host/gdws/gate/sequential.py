@@ -92,14 +92,14 @@ class Finding:
     confirmation: Bound | None = None
 
 
-def look_after(questions: Mapping[str, Question], max_runs: int) -> tuple[int, ...]:
+def look_after(questions: Mapping[str, Question], max_runs: int, error: float = ERROR) -> tuple[int, ...]:
     """After how many runs to look: even numbers, so that each network is as often built first as second.
 
     The first is the least that the questions need; see :data:`_FIRST_LOOK_POWER`. None is above ``max_runs``, but the
     first is at least 2.
     """
-    count = max(len(questions), 1)
-    needed = max((_runs_needed(question, count) for question in questions.values()), default=2)
+    tail = error / (LOOKS * max(len(questions), 1))
+    needed = max((_runs_needed(question, tail) for question in questions.values()), default=2)
     first = max(2, min(_even(needed), max_runs - max_runs % 2))
     return tuple(dict.fromkeys(n for n in (first * 2**index for index in range(LOOKS)) if n <= max_runs)) or (2,)
 
@@ -131,7 +131,7 @@ class Trial:
     wants_run: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
-        self.looks = look_after(self.questions, self.max_runs)
+        self.looks = look_after(self.questions, self.max_runs, self.error)
         self.findings = dict.fromkeys(self.questions, Finding("open"))
         self._values: dict[str, list[float]] = {name: [] for name in self.questions}
         self._searched: dict[str, tuple[float, ...]] = {}
@@ -202,13 +202,13 @@ def _side(found: Bound | None, limit: float) -> Answer:
     return "below" if found.high < limit else "open"
 
 
-def _runs_needed(question: Question, questions: int) -> int:
+def _runs_needed(question: Question, tail: float) -> int:
     """How many runs the first look needs. The answer is only a size, so the normal quantile's power term will do."""
     if question.spread is None:
         return UNCALIBRATED_RUNS
     if question.distance is None or question.distance <= 0:
         return USUAL_RUNS
-    tail, power = ERROR / (LOOKS * questions), t_quantile(_FIRST_LOOK_POWER, 1e6)
+    power = t_quantile(_FIRST_LOOK_POWER, 1e6)
     runs = 2
     while runs < 1_000:
         margin = t_quantile(1 - tail, question.spread.runs + runs - 2) + power

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from gdws.files import write_atomic
 from gdws.gate.outputs.badge import badge_endpoint, badge_svg
+from gdws.gate.outputs.exports import render_bencher, render_github_action_benchmark
 from gdws.gate.outputs.junit import render_junit
 from gdws.gate.outputs.page import render_page
 from gdws.gate.outputs.summary import render_summary
@@ -27,6 +28,9 @@ def write_outputs(report: GateReport, folder: Path) -> list[Path]:
         "junit.xml": render_junit(report),
         "badge.json": badge_endpoint(report),
         "badge.svg": badge_svg(report),
+        "bencher.json": render_bencher(report),
+        "benchmark-smaller.json": render_github_action_benchmark(report, "smaller"),
+        "benchmark-bigger.json": render_github_action_benchmark(report, "bigger"),
     }
     for name, content in contents.items():
         write_atomic(folder / name, content.encode())

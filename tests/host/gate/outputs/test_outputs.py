@@ -14,8 +14,9 @@ from gdws.gate.outputs.annotations import workflow_commands
 from gdws.gate.outputs.junit import render_junit
 from gdws.gate.outputs.page import render_page
 from gdws.gate.outputs.summary import render_summary
-from gdws.gate.reports import DeviceReport, GateReport
+from gdws.gate.reports import DeviceReport, GateReport, observe
 from gdws.gate.verdicts import Outcome, Verdict
+from support.gate_runs import run
 
 FAILED = Verdict("max_slowdown_percent", "dense, batch 1", "FAIL", "dense: latency 5 % above: FAIL.", 5, 4, 6, 3, "%")
 OPEN = Verdict("min_fps", "dense, batch 1", "INCONCLUSIVE", "dense: not clear: INCONCLUSIVE.")
@@ -33,6 +34,7 @@ def device(name: str, outcome: Outcome | None, *verdicts: Verdict, error: str | 
         environment={"L4T": "35.4.1", "board": None},
         finished_runs=4,
         duration_s=12.5,
+        observed=observe([run(2.0), run(2.2)]),
     )
 
 
@@ -137,3 +139,32 @@ def test_the_badge_says_the_word(tmp_path: Path, outcome: Outcome | None, word: 
     assert endpoint["isError"] is (word != "pass")
     svg = ElementTree.parse(tmp_path / "badge.svg").getroot()
     assert word in [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+
+
+# Exports
+
+PATH = "xavier/dense/onnxruntime/fp32/batch-1"
+
+
+def test_bencher_gets_the_mean_over_runs_in_nanoseconds(tmp_path: Path) -> None:
+    write_outputs(report(device("xavier", "PASS")), tmp_path)
+    (measures,) = json.loads((tmp_path / "bencher.json").read_text()).items()
+    path, found = measures
+    assert path == PATH
+    assert set(found) == {"latency", "latency-p95-ns", "latency-p99-ns", "throughput"}
+    assert found["latency"]["value"] == pytest.approx(1e6 * (2.0 * 2.2) ** 0.5)
+    assert found["latency"]["lower_value"] < found["latency"]["value"] < found["latency"]["upper_value"]
+
+
+def test_github_action_benchmark_gets_one_direction_a_file(tmp_path: Path) -> None:
+    write_outputs(report(device("xavier", "PASS")), tmp_path)
+    smaller, bigger = (json.loads((tmp_path / f"benchmark-{word}.json").read_text()) for word in ("smaller", "bigger"))
+    assert [entry["name"] for entry in smaller] == [
+        f"{PATH}: {name}" for name in ("latency", "p95 latency", "p99 latency")
+    ]
+    assert [(entry["name"], entry["unit"]) for entry in bigger] == [(f"{PATH}: throughput", "images/s")]
+
+
+def test_without_runs_there_is_nothing_to_export() -> None:
+    assert observe([]) == ()
+    assert observe([run(2.0)])[0].interval is None
