@@ -34,6 +34,8 @@ AS_ROOT := $(filter 0,$(shell id -u))
 DEMO_OUT ?= demo-output
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
+# Two at a time: much of what they do is to wait for processes of their own.
+PYTEST := -m pytest --numprocesses=2 --dist=worksteal
 
 VENV := .venv/.ready
 JTOP_VENVS := $(JTOP_VERSIONS:%=.venv-jtop-%/.ready)
@@ -52,7 +54,7 @@ demo: $(VENV) ## Convert, evaluate, pack, benchmark and report on the shipped ne
 test: test-main $(TEST_PYTHONS) test-jtop ## Run every test that needs no Docker
 
 test-main: $(VENV)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 .venv/bin/python $(PYTEST) $(PYTEST_FLAGS)
 
 # The contract and the agent once more, under the interpreter and the versions of a JetPack.
 $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
@@ -61,7 +63,7 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	    exit
 	fi
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
-	OMP_NUM_THREADS=1 .venv$*/bin/python -m pytest $(PYTEST_FLAGS) tests/contract tests/device
+	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) tests/contract tests/device
 
 # Power, clocks and temperatures against real jtop services on the simulated Jetson. Side by side: they mostly wait.
 JTOP_TESTS := tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
@@ -132,8 +134,8 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 	touch $@
 
 # jetpack6.txt pins Python 3.10's newest, which serve later Pythons too.
-.venv-jtop-%/.ready: $(PINS310) device/pyproject.toml tests/jtop-service.txt
+.venv-jtop-%/.ready: $(PINS310) device/pyproject.toml
 	@echo "setting up $(@D) with $(PYTHON)"
 	"$(PYTHON)" -m venv --clear $(@D)
-	$(@D)/bin/python $(PIP) -c $(PINS310) -e 'device[onnxruntime,test]' -r tests/jtop-service.txt jetson-stats==$*
+	$(@D)/bin/python $(PIP) -c $(PINS310) -e 'device[onnxruntime,test]' jetson-stats==$*
 	touch $@
