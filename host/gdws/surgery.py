@@ -5,7 +5,6 @@ There is one surgery, on torch modules; networks from elsewhere are rebuilt as t
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch.nn.parameter import is_lazy
 from gdws import eligibility
 from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Factors, Floats, Spectrum, SpectrumError, decompose
+from gdws.copies import copied
 from gdws.eligibility import Weighted
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
 from gdws.layers import GDWSConv2d, replace
@@ -154,7 +154,7 @@ def apply(plan: Plan, model: nn.Module, *, factors: Mapping[str, Factors] | None
     copied.
     """
     targets = _targets(plan, model)
-    converted = _copy(model)
+    converted = copied(model)
     known = factors or {}
     found = map_in_threads(lambda target: _factors(*target, known), targets)
     replacements: dict[int, nn.Module] = {}
@@ -291,16 +291,6 @@ def _check_sharing(layer: Layer, targets: Mapping[str, tuple[int, LayerPlan, Lay
 def _misfit(index: int, field: str, problem: str) -> PlanError:
     path = f"layers[{index}].{field}"
     return PlanError(f"{path}: {problem}", field=path, hint="use the plan with the network it was made for")
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except RuntimeError as error:  # torch refuses to copy tensors that are results of a computation
-        raise ModelError(
-            f"the model cannot be copied: {error}",
-            hint="make computed weights, such as weight_norm, permanent",
-        ) from error
 
 
 def _factors(planned: LayerPlan, layer: Layer, known: Mapping[str, Factors]) -> Factors:

@@ -123,6 +123,8 @@ class _Walk(fx.Interpreter):
             layer = self.fetch_attr(str(node.target))
             if len(tensors) != 1 or len(node.args) != 1 or node.kwargs or node.target in self.shared:
                 return None
+            if isinstance(layer, nn.Conv2d | nn.Linear) and "weight" not in layer._parameters:
+                return None  # it is computed, e.g. masked, and would be so again
             return self._through(layer, node, self.channels[tensors[0]])
         if node.op not in ("call_function", "call_method"):
             return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from gdws.copies import copied
 from gdws.errors import ModelError, first_line
 from gdws.modes import evaluation_mode
 from gdws.slimming.analysis import Analysis, analyse
@@ -40,7 +40,7 @@ def slim(network: nn.Module, input_shape: Sequence[int]) -> Slimmed:
     Raises :class:`~gdws.errors.ModelError` if the network cannot be traced, does not run on such images, or would
     compute something else.
     """
-    narrow = copy.deepcopy(network)
+    narrow = copied(network)
     images = _images(narrow, input_shape)
     with evaluation_mode(narrow):
         expected = _run(narrow, images)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrizations, prune
 
 from gdws import nets
 from gdws.errors import ModelError
@@ -245,6 +246,21 @@ def test_a_layer_that_is_called_twice_keeps_its_channels():
     kill_filters(network.body, 0)
     kill_filters(network.stem, 0)
     assert slim(network, SHAPE).removed == {}
+
+
+def test_weights_that_are_computed_stay():
+    network = parametrizations.weight_norm(chain(nn.ReLU())[2], dim=0)
+    network = nn.Sequential(nn.Conv2d(3, 6, 3), network, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 4))
+    kill_filters(network[0], 1)
+    assert slim(network, SHAPE).removed == {}
+
+
+def test_masks_that_are_not_permanent_are_said():
+    network = chain(nn.ReLU())
+    prune.ln_structured(network[0], "weight", 0.5, n=2, dim=0)
+    with pytest.raises(ModelError, match="cannot be copied") as caught:
+        slim(network, SHAPE)
+    assert "permanent" in caught.value.hint
 
 
 def test_at_least_one_channel_stays():
