@@ -104,7 +104,7 @@ def test_a_running_job_is_shown_cell_by_cell(
         "dense 2.00 ms\n500 FPS\nwaits",
         "gdws 2.00 ms\n2.00× · 500 FPS\nbuilding the engine",
     ]
-    page.find(".progress", "2 of 4 cells, building the engine gdws at batch 8")
+    page.find(".progress", "2 of 4 cells, gdws at batch 8: building the engine")
     assert page.script("return document.querySelector('progress').value") == 2
 
     device.client.delete(f"/benchmark/{job_id}")
@@ -129,7 +129,8 @@ def test_cells_come_in_as_they_end_and_leave_the_focus_alone(
     with running_agent(device.log.with_suffix(""), worker, f"--port={port}") as again:
         page.find(".progress", "2 of 4 cells")
         assert page.focused().text == "Cancel"
-        assert "2 of 4 cells have ended" in page.script("return document.getElementById('told').textContent")
+        told = "return document.getElementById('told').textContent"
+        page.until(lambda: "2 of 4 cells have ended" in page.script(told), "the cells told to a screen reader")
         again.client.delete("/benchmark/" + again.get("/queue")["running"]["id"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gdws.report import text
+from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BenchmarkResult
 from support.agent_process import AgentProcess, running_agent
 from support.agents import eventually
@@ -166,7 +167,7 @@ def test_without_its_bundle_a_result_still_has_its_times(tmp_path: Path, look: L
 
 def test_a_profile_shows_its_layers(tmp_path: Path, look: Look) -> None:
     profiled = result([DENSE], cells=[profiled_cell(DENSE)])
-    asked = profiled.job.request.model_copy(update={"profile": {"iterations": 50}})
+    asked = profiled.job.request.model_copy(update={"profile": ProfileOptions(iterations=50)})
     profiled = profiled.model_copy(update={"job": profiled.job.model_copy(update={"request": asked})})
     (job_id,) = store_results(tmp_path / "data", [profiled])
     with running_agent(tmp_path / "data") as agent:

@@ -15,12 +15,26 @@ export function accuracyPlot(facts, setting, width) {
   const frame = { left: 52, right: width - 12, top: 12, bottom: HEIGHT - 44 };
   const attacked = [...facts.variants.values()].some((variant) => variant.robust !== null);
   const kind = attacked ? "robust" : "natural";
-  const points = facts.at(setting).map((each) => pointOf(each, facts.variants.get(each.variant)[kind])).filter(Boolean);
+  const points = facts
+    .at(setting)
+    .map((each) => pointOf(each, facts.variants.get(each.variant)[kind]))
+    .filter(Boolean);
   if (points.length === 0) return null;
-  const ranges = { x: padded(points.flatMap((p) => [p.fps.low, p.fps.high]), 0.16), y: padded(points.flatMap((p) => [p.share.low, p.share.high]), 0.1) };
+  const ranges = {
+    x: padded(
+      points.flatMap((p) => [p.fps.low, p.fps.high]),
+      0.16,
+    ),
+    y: padded(
+      points.flatMap((p) => [p.share.low, p.share.high]),
+      0.1,
+    ),
+  };
   const x = scale(ranges.x, [frame.left, frame.right]);
   const y = scale(ranges.y, [frame.bottom, frame.top]);
-  const shown = points.map((p) => `${p.name} ${text.significant(p.fps.value)} FPS and ${p.share.value.toFixed(1)} %`).join("; ");
+  const shown = points
+    .map((p) => `${p.name} ${text.significant(p.fps.value)} FPS and ${p.share.value.toFixed(1)} %`)
+    .join("; ");
   const words = `Plot of ${kind} accuracy against images per second at batch ${setting.batch_size}: ${shown}.`;
   const named = points.map((p) => ({ name: p.name, x: x(p.fps.value), y: y(p.share.value) }));
   return s(
@@ -62,7 +76,10 @@ function marker(p, x, y) {
     s("line", { class: "range", x1: cx, x2: cx, y1: y(p.share.low), y2: y(p.share.high) }),
     s("line", { class: "range", x1: x(p.fps.low), x2: x(p.fps.high), y1: cy, y2: cy }),
     p.isBaseline
-      ? s("path", { class: "mark", d: `M${cx} ${cy - r - 1}L${cx + r + 1} ${cy}L${cx} ${cy + r + 1}L${cx - r - 1} ${cy}Z` })
+      ? s("path", {
+          class: "mark",
+          d: `M${cx} ${cy - r - 1}L${cx + r + 1} ${cy}L${cx} ${cy + r + 1}L${cx - r - 1} ${cy}Z`,
+        })
       : s("circle", { class: "mark", cx, cy, r }),
   );
 }

@@ -14,7 +14,11 @@ export function bottomAxis(frame, range, x, name, count = 5) {
       s("line", { class: "grid", x1: x(value), x2: x(value), y1: frame.top, y2: frame.bottom }),
       s("text", { x: x(value), y: frame.bottom + 16, "text-anchor": "middle" }, labelOf(value, values)),
     ]),
-    s("text", { class: "name", x: (frame.left + frame.right) / 2, y: frame.bottom + 36, "text-anchor": "middle" }, name),
+    s(
+      "text",
+      { class: "name", x: (frame.left + frame.right) / 2, y: frame.bottom + 36, "text-anchor": "middle" },
+      name,
+    ),
   );
 }
 
@@ -29,7 +33,11 @@ export function leftAxis(frame, range, y, name, count = 6) {
       s("line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }),
       s("text", { x: frame.left - 8, y: y(value) + 4, "text-anchor": "end" }, labelOf(value, values)),
     ]),
-    s("text", { class: "name", x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, name),
+    s(
+      "text",
+      { class: "name", x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` },
+      name,
+    ),
   );
 }
 

@@ -10,7 +10,13 @@ const WHY_NOT = "Only the full token allows this; you came with the read-only on
 export function cancelButton(page, job) {
   const name = `Cancel ${title(job)}`;
   if (page.access !== "full") {
-    const blocked = { type: "button", class: "quiet", "aria-disabled": "true", title: WHY_NOT, "aria-label": `${name}. ${WHY_NOT}` };
+    const blocked = {
+      type: "button",
+      class: "quiet",
+      "aria-disabled": "true",
+      title: WHY_NOT,
+      "aria-label": `${name}. ${WHY_NOT}`,
+    };
     return h("button", blocked, "Cancel");
   }
   const onclick = () => cancel(page, job).catch((error) => page.warn(`It was not cancelled: ${error.message}`));

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { isFinal, keyOf, settingsOf, settingWords, stageWord, variantsOf } from "./jobs.js";
+import { sub, table } from "./table.js";
 import * as text from "./text.js";
 
 /** Return the grid of `job`. */
@@ -15,38 +16,40 @@ export function cellGrid(job) {
     if (key === current) return underWay(job.progress);
     return h("td", { class: "cell waits" }, isFinal(job) ? "not measured" : "waits");
   };
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Cells" },
-    h(
-      "table",
-      { class: "cells" },
-      h("caption", { class: "unseen" }, "Cells of the job: median latency and speed-up, or the stage"),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Network"), settings.map((setting) => h("th", { scope: "col" }, settingWords(setting, settings))))),
+  return table({
+    kind: "cells",
+    caption: "Cells of the job: median latency and speed-up, or the stage",
+    heads: ["Network", ...settings.map((setting) => settingWords(setting, settings))],
+    rows: variantsOf(job).map((variant) =>
       h(
-        "tbody",
-        {},
-        variantsOf(job).map((variant) =>
-          h("tr", { "data-key": variant }, h("th", { scope: "row" }, variant), settings.map((setting) => cellOf(variant, setting))),
-        ),
+        "tr",
+        { "data-key": variant },
+        h("th", { scope: "row" }, variant),
+        settings.map((setting) => cellOf(variant, setting)),
       ),
     ),
-  );
+  });
 }
 
 function finished(cell) {
-  if (cell.state === "parity_failed") return h("td", { class: "cell bad" }, "parity failed", sub(cell.parity?.reasons.join("; ")));
-  if (cell.state === "failed") return h("td", { class: "cell bad" }, "failed", sub(cell.error?.detail ?? cell.error?.title));
+  if (cell.state === "parity_failed")
+    return h("td", { class: "cell bad" }, "parity failed", sub(cell.parity?.reasons.join("; ")));
+  if (cell.state === "failed")
+    return h("td", { class: "cell bad" }, "failed", sub(cell.error?.detail ?? cell.error?.title));
   if (cell.profile) return h("td", { class: "cell done" }, `${text.plural(cell.profile.layers.length, "layer")} timed`);
-  const parts = [cell.speedup ? text.ratio(cell.speedup.ratio) : null, cell.fps === null ? null : `${text.significant(cell.fps)} FPS`];
-  return h("td", { class: "cell done" }, text.milliseconds(cell.latency?.median_ms), sub(parts.filter(Boolean).join(" · ")));
+  const parts = [
+    cell.speedup ? text.ratio(cell.speedup.ratio) : null,
+    cell.fps === null ? null : `${text.significant(cell.fps)} FPS`,
+  ];
+  return h(
+    "td",
+    { class: "cell done" },
+    text.milliseconds(cell.latency?.median_ms),
+    sub(parts.filter(Boolean).join(" · ")),
+  );
 }
 
 function underWay({ stage, round, rounds }) {
   const turn = rounds ? `round ${round + 1} of ${rounds}` : "";
   return h("td", { class: "cell now" }, stageWord(stage ?? "load"), sub(turn));
-}
-
-function sub(words) {
-  return words ? h("span", { class: "sub" }, words) : null;
 }

@@ -67,7 +67,14 @@ function circumstances(job) {
 
 /** Note what all cells that know it say of `name`: one value, or all that occur. */
 function gather(found, cells, name, read) {
-  const values = [...new Set(cells.map(read).map(worded).filter((value) => value !== null))];
+  const values = [
+    ...new Set(
+      cells
+        .map(read)
+        .map(worded)
+        .filter((value) => value !== null),
+    ),
+  ];
   if (values.length > 0) found.set(name, values.sort().join(", "));
 }
 

@@ -19,7 +19,8 @@ export class Connection {
     if (this.banner.hidden === lost) {
       this.banner.hidden = !lost;
       this.banner.textContent = lost
-        ? "The agent does not answer. It may have been stopped, or the network is down. This page tries again by itself; what it shows is as it last was."
+        ? "The agent does not answer. It may have been stopped, or the network is down. This page tries again by " +
+          "itself; what it shows is as it last was."
         : "";
     }
   }

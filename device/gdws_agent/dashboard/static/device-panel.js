@@ -1,7 +1,11 @@
 // What the device is, and what it can measure with.
 
 import { h } from "./dom.js";
+import { sub } from "./table.js";
 import * as text from "./text.js";
+
+/** The agent's word for measuring without a sensor. */
+const NO_SENSOR = "none";
 
 /** Return the facts about the device. */
 export function devicePanel(device) {
@@ -17,9 +21,16 @@ export function devicePanel(device) {
   return h(
     "div",
     { class: "card" },
-    h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    h(
+      "dl",
+      {},
+      facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    ),
     availability("Backends", device.backends),
-    availability("Power sensors", device.power_sensors),
+    availability(
+      "Power sensors",
+      device.power_sensors.filter((sensor) => sensor.name !== NO_SENSOR),
+    ),
   );
 }
 
@@ -30,14 +41,30 @@ export function deviceName(device) {
 
 function availability(name, items) {
   const missing = items.filter((item) => !item.available);
+  const there = items.filter((item) => item.available);
   return h(
     "section",
     {},
     h("h3", {}, name),
-    h("ul", { class: "checks" }, items.filter((item) => item.available).map((item) => entry(item, "yes"))),
+    there.length === 0
+      ? h("p", { class: "note" }, "None can be used here.")
+      : h(
+          "ul",
+          { class: "checks" },
+          there.map((item) => entry(item, "yes")),
+        ),
     missing.length === 0
       ? null
-      : h("details", {}, h("summary", {}, `${missing.length} not available`), h("ul", { class: "checks" }, missing.map((item) => entry(item, "no")))),
+      : h(
+          "details",
+          {},
+          h("summary", {}, `${missing.length} not available`),
+          h(
+            "ul",
+            { class: "checks" },
+            missing.map((item) => entry(item, "no")),
+          ),
+        ),
   );
 }
 
@@ -47,7 +74,7 @@ function entry(item, kind) {
     { class: kind },
     h("strong", {}, item.name),
     item.version ? ` ${item.version}` : null,
-    item.precisions?.length > 0 ? h("span", { class: "sub" }, item.precisions.join(", ")) : null,
-    item.reason ? h("span", { class: "sub" }, item.reason) : null,
+    sub(item.precisions.join(", ")),
+    sub(item.reason),
   );
 }

@@ -23,7 +23,9 @@ export function factsOf(job, manifest) {
 
 /** Images per second in the slowest and the fastest round, by their medians; null without rounds. */
 export function fpsRange(cell) {
-  const rates = cell.rounds.filter((round) => round.median_ms > 0).map((round) => (1_000 * cell.key.batch_size) / round.median_ms);
+  const rates = cell.rounds
+    .filter((round) => round.median_ms > 0)
+    .map((round) => (1_000 * cell.key.batch_size) / round.median_ms);
   return rates.length > 0 ? { low: Math.min(...rates), high: Math.max(...rates) } : null;
 }
 
@@ -61,11 +63,14 @@ function change(before, after, kind) {
 function reasonOf(cell, job) {
   if (cell === null) {
     if (!isFinal(job)) return null;
-    return job.error ? `the job failed first: ${job.error.detail ?? job.error.title}` : `the job was ${job.state} first`;
+    return job.error
+      ? `the job failed first: ${job.error.detail ?? job.error.title}`
+      : `the job was ${job.state} first`;
   }
   if (cell.latency) return null;
   if (cell.profile) return "its layers were timed in place of the whole";
   if (cell.error) return cell.error.detail ?? cell.error.title;
-  if (cell.parity && !cell.parity.passed) return cell.parity.reasons.join("; ") || "the device's answers are not the host's";
+  if (cell.parity && !cell.parity.passed)
+    return cell.parity.reasons.join("; ") || "the device's answers are not the host's";
   return `the cell is ${cell.state.replace("_", " ")}, without a reason`;
 }

@@ -12,6 +12,11 @@ export function firstSteps(page, words) {
     { class: "empty" },
     h("p", {}, words),
     h("pre", { tabindex: "0", "aria-label": "Command that sends a bundle" }, h("code", {}, line)),
-    h("p", { class: "note" }, "or ", h("code", {}, `gdws bench model.gdws --device ${address.href.replace(/\/benchmark$/, "")}`)),
+    h(
+      "p",
+      { class: "note" },
+      "or ",
+      h("code", {}, `gdws bench model.gdws --device ${address.href.replace(/\/benchmark$/, "")}`),
+    ),
   );
 }

@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { stateWord, title } from "./jobs.js";
 import { jobLink } from "./router.js";
+import { cell, table } from "./table.js";
 import { between, duration, local } from "./times.js";
 import * as text from "./text.js";
 
@@ -17,17 +18,7 @@ export function statePill(state, word = stateWord(state)) {
  */
 export function jobTable(jobs, { caption, nameOf, extraHead = null, extra = () => null }) {
   const heads = ["Job", "Bundle", "State", "Cells", "Began", "Took", ...(extraHead === null ? [] : [extraHead])];
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h(
-      "table",
-      { class: "stacks" },
-      h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, jobs.map((job) => row(job, nameOf(job.request.model_id), extraHead, extra))),
-    ),
-  );
+  return table({ caption, heads, rows: jobs.map((job) => row(job, nameOf(job.request.model_id), extraHead, extra)) });
 }
 
 function row(job, modelName, extraHead, extra) {
@@ -36,17 +27,20 @@ function row(job, modelName, extraHead, extra) {
   return h(
     "tr",
     { "data-key": job.id },
-    h("th", { scope: "row" }, h("a", { href: jobLink(job.id) }, title(job, modelName)), h("span", { class: "sub mono" }, job.id)),
+    h(
+      "th",
+      { scope: "row" },
+      h("a", { href: jobLink(job.id) }, title(job, modelName)),
+      h("span", { class: "sub mono" }, job.id),
+    ),
     cell("Bundle", modelName ?? `${text.short(job.request.model_id)}…`),
     cell("State", statePill(job.state)),
     cell("Cells", `${text.whole(cells_finished)} of ${text.whole(cells_total)}`),
-    cell("Began", job.started_at === null ? text.UNKNOWN : h("time", { datetime: job.started_at }, local(job.started_at))),
+    cell(
+      "Began",
+      job.started_at === null ? text.UNKNOWN : h("time", { datetime: job.started_at }, local(job.started_at)),
+    ),
     cell("Took", tookS === null ? text.UNKNOWN : duration(tookS)),
     extraHead === null ? null : cell(extraHead, extra(job)),
   );
-}
-
-/** A cell that names itself where the table is stacked, on a phone. */
-export function cell(head, ...content) {
-  return h("td", { "data-head": head }, h("div", {}, content));
 }

@@ -29,7 +29,7 @@ export function jobPanel(page, job, modelName) {
 /** Return the bar of a job that has not ended, with what happens now and the time left. */
 export function progressBar(job, name) {
   const { cells_finished, cells_total, stage } = job.progress;
-  const now = stage ? `, ${stageWord(stage)}${cellWords(job.progress)}` : "";
+  const now = stage ? `, ${cellWords(job.progress)}${stageWord(stage)}` : "";
   return h(
     "div",
     { class: "progress" },
@@ -40,7 +40,7 @@ export function progressBar(job, name) {
 }
 
 function cellWords({ cell }) {
-  return cell ? ` ${cell.variant} at batch ${cell.batch_size}` : "";
+  return cell ? `${cell.variant} at batch ${cell.batch_size}: ` : "";
 }
 
 function leftWords(seconds) {

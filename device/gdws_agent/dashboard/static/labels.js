@@ -18,7 +18,10 @@ export function placeLabels(points, frame) {
   return points.map((point, index) => {
     const box = boxes[index];
     const middle = (box.top + box.bottom) / 2;
-    const near = { x: Math.min(Math.max(point.x, box.left), box.right), y: Math.min(Math.max(point.y, box.top), box.bottom) };
+    const near = {
+      x: Math.min(Math.max(point.x, box.left), box.right),
+      y: Math.min(Math.max(point.y, box.top), box.bottom),
+    };
     const isFar = Math.hypot(near.x - point.x, near.y - point.y) > MARKER + LINE;
     return s(
       "g",
@@ -34,7 +37,12 @@ export function placeLabels(points, frame) {
  * already placed and of what lies outside the frame; places nearer to the customary one win ties.
  */
 export function chooseBoxes(points, frame) {
-  const taken = points.map(({ x, y }) => ({ left: x - MARKER, right: x + MARKER, top: y - MARKER, bottom: y + MARKER }));
+  const taken = points.map(({ x, y }) => ({
+    left: x - MARKER,
+    right: x + MARKER,
+    top: y - MARKER,
+    bottom: y + MARKER,
+  }));
   return points.map(({ name, x, y }) => {
     const places = candidates(x, y, textWidth(name), LINE);
     const best = places.reduce((a, b) => (cost(b, taken, frame) < cost(a, taken, frame) ? b : a));
@@ -47,7 +55,9 @@ function candidates(x, y, width, height) {
   const gap = MARKER + 2;
   const lefts = [x + gap, x - gap - width, x - width / 2];
   const middles = [-1, 1, 0, -2, 2, -3, 3].map((step) => y + step * (height / 2 + gap));
-  return middles.flatMap((middle) => lefts.map((left) => ({ left, right: left + width, top: middle - height / 2, bottom: middle + height / 2 })));
+  return middles.flatMap((middle) =>
+    lefts.map((left) => ({ left, right: left + width, top: middle - height / 2, bottom: middle + height / 2 })),
+  );
 }
 
 function cost(box, taken, frame) {

@@ -11,7 +11,10 @@ const GAP = 8;
 
 /** Return the plot of `settings`, each with times, `width` wide. */
 export function latencyPlot(facts, settings, width) {
-  const panels = settings.map((setting) => ({ setting, timed: facts.at(setting).filter((each) => each.cell?.latency) }));
+  const panels = settings.map((setting) => ({
+    setting,
+    timed: facts.at(setting).filter((each) => each.cell?.latency),
+  }));
   const longestName = Math.max(...panels.flatMap(({ timed }) => timed.map((each) => textWidth(each.variant))));
   const left = Math.min(longestName + GAP, 0.4 * width);
   let top = 0;
@@ -20,13 +23,26 @@ export function latencyPlot(facts, settings, width) {
     top += HEAD + ROW * timed.length + 6;
     return panel;
   });
-  const shown = panels.map(({ setting, timed }) => `${settingWords(setting, settings)}: ${timed.map(barWords).join(", ")}`).join("; ");
-  return s("svg", { class: "plot", viewBox: `0 0 ${width} ${top}`, role: "img", "aria-label": `Bars of the median latency. ${shown}.` }, drawn);
+  const shown = panels
+    .map(({ setting, timed }) => `${settingWords(setting, settings)}: ${timed.map(barWords).join(", ")}`)
+    .join("; ");
+  return s(
+    "svg",
+    {
+      class: "plot",
+      viewBox: `0 0 ${width} ${top}`,
+      role: "img",
+      "aria-label": `Bars of the median latency. ${shown}.`,
+    },
+    drawn,
+  );
 }
 
 function drawPanel(timed, words, { left, top, width }) {
   // Each bar leaves room for its own figures.
-  const perMs = Math.min(...timed.map(({ cell }) => (width - left - 2 * GAP - textWidth(valueWords(cell))) / whisker(cell)));
+  const perMs = Math.min(
+    ...timed.map(({ cell }) => (width - left - 2 * GAP - textWidth(valueWords(cell))) / whisker(cell)),
+  );
   const x = (ms) => left + perMs * ms;
   return s(
     "g",

@@ -1,4 +1,4 @@
-// The last readings of the device, for the lines in its tiles. Nothing is stored: a page that is loaded anew begins anew.
+// The last readings of the device, for the lines in its tiles. Nothing is stored: a page loaded anew begins anew.
 
 const KEPT = 150;
 

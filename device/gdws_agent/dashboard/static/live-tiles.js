@@ -19,7 +19,8 @@ export function liveTiles(readings, history, running) {
 
 function powerTile(power, history, measured) {
   if (power.total_w !== null) {
-    const parts = power.rails.length > 1 ? power.rails.map((rail) => [rail.name, `${text.significant(rail.power_w)} W`]) : [];
+    const parts =
+      power.rails.length > 1 ? power.rails.map((rail) => [rail.name, `${text.significant(rail.power_w)} W`]) : [];
     return tile("Power", text.significant(power.total_w), "W", history.series("power"), { note: power.scope, parts });
   }
   if (measured !== null) {
@@ -34,7 +35,11 @@ function temperatureTile({ temperatures, temperatures_reason, held_back }, histo
   if (top === null) return tile("Temperature", text.UNKNOWN, "", [], { note: temperatures_reason });
   const parts = temperatures.map((zone) => [zone.name, `${zone.celsius.toFixed(1)} °C`]);
   const warning = held_back.length > 0 ? `Held back against heat: ${text.listed(held_back)}` : null;
-  return tile("Temperature", top.celsius.toFixed(1), "°C", history.series("temperature"), { note: `hottest: ${top.name}`, parts, warning });
+  return tile("Temperature", top.celsius.toFixed(1), "°C", history.series("temperature"), {
+    note: `hottest: ${top.name}`,
+    parts,
+    warning,
+  });
 }
 
 function clockTile({ clocks, clocks_reason }, history) {
@@ -49,7 +54,8 @@ function clockWords({ mhz, limit_mhz }) {
 }
 
 function loadTile(readings, history) {
-  const note = `processes that run or want to, over a minute; ${text.bytes(readings.memory_available_bytes)} of memory free`;
+  const free = text.bytes(readings.memory_available_bytes);
+  const note = `processes that run or want to, over a minute; ${free} of memory free`;
   return tile("Load", text.significant(readings.load_average_1min), "", history.series("load"), { note });
 }
 
@@ -58,13 +64,27 @@ function tile(name, value, unit, series, { note = null, parts = [], warning = nu
     "section",
     { class: "tile", "data-key": name },
     h("h3", {}, name),
-    h("p", { class: value === text.UNKNOWN ? "figure unknown" : "figure" }, value, unit === "" ? null : h("span", { class: "unit" }, ` ${unit}`)),
+    h(
+      "p",
+      { class: value === text.UNKNOWN ? "figure unknown" : "figure" },
+      value,
+      unit === "" ? null : h("span", { class: "unit" }, ` ${unit}`),
+    ),
     sparkline(series, `${name} over the last minutes`, unit),
     warning === null ? null : h("p", { class: "warning" }, warning),
     note === null ? null : h("p", { class: "note" }, note),
     parts.length === 0
       ? null
-      : h("details", {}, h("summary", {}, text.plural(parts.length, "reading")), h("dl", {}, parts.map(([label, words]) => [h("dt", {}, label), h("dd", {}, words)]))),
+      : h(
+          "details",
+          {},
+          h("summary", {}, text.plural(parts.length, "reading")),
+          h(
+            "dl",
+            {},
+            parts.map(([label, words]) => [h("dt", {}, label), h("dd", {}, words)]),
+          ),
+        ),
   );
 }
 

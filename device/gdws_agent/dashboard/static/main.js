@@ -33,7 +33,9 @@ function pageFor(health, signal) {
     root: main,
     access: health.access,
     health,
-    tell: (text) => { told.textContent = text; },
+    tell: (text) => {
+      told.textContent = text;
+    },
     warn,
     changed: () => window.dispatchEvent(new Event("gdws-changed")),
     onError: (error) => showError(error, signal),
@@ -70,7 +72,11 @@ async function show({ words, query }, page) {
   else if (first === "results" && words.length === 1) await showResults(page, query);
   else if (first === "results" && words.length === 2) await showResult(page, second);
   else if (first === "compare" && words.length === 1) await showCompare(page, query);
-  else page.root.replaceChildren(h("h1", { tabindex: "-1" }, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "To the device")));
+  else
+    page.root.replaceChildren(
+      h("h1", { tabindex: "-1" }, "There is no such page"),
+      h("p", {}, h("a", { href: "#/" }, "To the device")),
+    );
   if (!page.signal.aborted) arrive();
 }
 

@@ -100,8 +100,7 @@ class Overview {
   }
 
   #tellCell(job) {
-    const { cells_finished, cells_total } = job.progress;
-    this.#page.tell(`${title(job)}: ${cells_finished} of ${cells_total} cells have ended.`);
+    this.#page.tell(`${title(job)}: ${job.cells.length} of ${job.progress.cells_total} cells have ended.`);
   }
 
   #showRunning(job) {
@@ -128,7 +127,8 @@ class Overview {
   }
 
   #showNotices(notices) {
-    const note = ({ code, detail, hint }) => h("p", { class: "banner", "data-key": code }, detail, hint ? ` ${hint}` : null);
+    const note = ({ code, detail, hint }) =>
+      h("p", { class: "banner", "data-key": code }, detail, hint ? ` ${hint}` : null);
     render(this.#parts.notices, notices.map(note));
   }
 }
@@ -137,7 +137,15 @@ class Overview {
 function layOut(root, device) {
   const part = (name, heading) => {
     const body = h("div", {});
-    return [body, h("section", { class: `part ${name}`, "aria-labelledby": `${name}-head` }, h("h2", { id: `${name}-head` }, heading), body)];
+    return [
+      body,
+      h(
+        "section",
+        { class: `part ${name}`, "aria-labelledby": `${name}-head` },
+        h("h2", { id: `${name}-head` }, heading),
+        body,
+      ),
+    ];
   };
   const notices = h("div", {});
   const [live, liveSection] = part("live", "Right now");
@@ -146,16 +154,30 @@ function layOut(root, device) {
   const [results, resultsSection] = part("results", "Latest results");
   const [about, aboutSection] = part("about", "This device");
   root.replaceChildren(
-    h("h1", { tabindex: "-1" }, deviceName(device), device.simulated ? h("span", { class: "mark" }, "simulated") : null),
+    h(
+      "h1",
+      { tabindex: "-1" },
+      deviceName(device),
+      device.simulated ? h("span", { class: "mark" }, "simulated") : null,
+    ),
     h("p", { class: "lead" }, leadWords(device)),
     notices,
     liveSection,
-    h("div", { class: "columns" }, h("div", {}, runningSection, queueSection, resultsSection), h("div", {}, aboutSection)),
+    h(
+      "div",
+      { class: "columns" },
+      h("div", {}, runningSection, queueSection, resultsSection),
+      h("div", {}, aboutSection),
+    ),
   );
   return { notices, live, running, queue, results, device: about };
 }
 
 function leadWords(device) {
-  const words = [device.board === null ? null : device.hostname, device.cpu_model, device.l4t === null ? device.os : `L4T ${device.l4t}`];
+  const words = [
+    device.board === null ? null : device.hostname,
+    device.cpu_model,
+    device.l4t === null ? device.os : `L4T ${device.l4t}`,
+  ];
   return words.filter(Boolean).join(" · ");
 }

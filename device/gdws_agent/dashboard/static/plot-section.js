@@ -15,8 +15,13 @@ export function plotSection(facts) {
   const timed = facts.settings.filter((setting) => facts.at(setting).some((each) => each.cell?.latency));
   if (timed.length === 0) return null;
   const figures = [
-    ...timed.slice(0, 1).map((setting) => captioned(accuracyPlot(facts, setting, width), accuracyWords(facts, setting))),
-    captioned(latencyPlot(facts, timed, width), "Median latency with a whisker to the 95th percentile, and the speed-up over the dense network."),
+    ...timed
+      .slice(0, 1)
+      .map((setting) => captioned(accuracyPlot(facts, setting, width), accuracyWords(facts, setting))),
+    captioned(
+      latencyPlot(facts, timed, width),
+      "Median latency with a whisker to the 95th percentile, and the speed-up over the dense network.",
+    ),
   ];
   return h("section", { class: "plots", "aria-label": "Plots" }, figures);
 }

@@ -3,8 +3,8 @@
 import { cancelButton } from "./cancel.js";
 import { h } from "./dom.js";
 import { title } from "./jobs.js";
-import { cell } from "./job-list.js";
 import { jobLink } from "./router.js";
+import { cell, table } from "./table.js";
 import { duration, remaining } from "./times.js";
 import * as text from "./text.js";
 
@@ -15,23 +15,14 @@ export function queuePanel(page, queue, nameOf) {
   const more = queue.queued_total - queue.queued.length;
   return [
     leaseNote(queue.lease),
-    queue.queued.length === 0 ? h("p", { class: "note" }, "Nothing waits.") : table(page, queue.queued, nameOf),
+    queue.queued.length === 0 ? h("p", { class: "note" }, "Nothing waits.") : waiting(page, queue.queued, nameOf),
     more > 0 ? h("p", { class: "note" }, `and ${text.plural(more, "more job")}`) : null,
   ];
 }
 
-function table(page, jobs, nameOf) {
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Jobs that wait" },
-    h(
-      "table",
-      { class: "stacks" },
-      h("caption", { class: "unseen" }, "Jobs that wait, the next first"),
-      h("thead", {}, h("tr", {}, HEADS.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, jobs.map((job) => row(page, job, nameOf(job.request.model_id)))),
-    ),
-  );
+function waiting(page, jobs, nameOf) {
+  const rows = jobs.map((job) => row(page, job, nameOf(job.request.model_id)));
+  return table({ caption: "Jobs that wait, the next first", heads: HEADS, rows });
 }
 
 function row(page, job, modelName) {
@@ -39,7 +30,12 @@ function row(page, job, modelName) {
     "tr",
     { "data-key": job.id },
     cell("Place", text.whole(job.queue_position === null ? null : job.queue_position + 1)),
-    h("th", { scope: "row" }, h("a", { href: jobLink(job.id) }, title(job, modelName)), h("span", { class: "sub mono" }, holderWords(job))),
+    h(
+      "th",
+      { scope: "row" },
+      h("a", { href: jobLink(job.id) }, title(job, modelName)),
+      h("span", { class: "sub mono" }, holderWords(job)),
+    ),
     cell("Cells", text.whole(job.progress.cells_total)),
     cell("Priority", String(job.request.priority ?? 0)),
     cell("Starts in", inWords(job, job.estimate?.starts_in_s)),

@@ -14,7 +14,14 @@ export function ratioBar(ratio, kind) {
   return s(
     "svg",
     { class: `ratio ${kind}`, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" },
-    s("rect", { class: "fill", x: share < 0 ? middle - length : middle, y: 2, width: length, height: HEIGHT - 4, rx: 2 }),
+    s("rect", {
+      class: "fill",
+      x: share < 0 ? middle - length : middle,
+      y: 2,
+      width: length,
+      height: HEIGHT - 4,
+      rx: 2,
+    }),
     s("line", { x1: middle, x2: middle, y1: 0, y2: HEIGHT }),
   );
 }

@@ -64,9 +64,21 @@ function content(page, job, device, manifest) {
     ),
     h("p", { class: "lead" }, statePill(job.state), leadWords(job, manifest)),
     isFinal(job) ? null : whyNot(page),
-    job.error ? h("p", { class: "banner bad" }, job.error.detail ?? job.error.title, job.error.hint ? ` ${job.error.hint}` : null) : null,
+    isSimulated(job, device)
+      ? h("p", { class: "banner" }, "The device is simulated: its times and power describe no hardware.")
+      : null,
+    job.error
+      ? h(
+          "p",
+          { class: "banner bad" },
+          job.error.detail ?? job.error.title,
+          job.error.hint ? ` ${job.error.hint}` : null,
+        )
+      : null,
     isFinal(job) ? null : [progressBar(job, name), cellGrid(job)],
-    manifest === null ? h("p", { class: "note" }, "The bundle is no longer stored, so what the host knew of it is not shown.") : null,
+    manifest === null
+      ? h("p", { class: "note" }, "The bundle is no longer stored, so what the host knew of it is not shown.")
+      : null,
     isProfile(job) ? layerSection(job) : [verdictSection(facts), plotSection(facts), verdictTables(job, facts)],
     detailSections(job, device),
   ];
@@ -93,7 +105,9 @@ function leadWords(job, manifest) {
 }
 
 function verdictSection(facts) {
-  const judged = facts.settings.map((setting) => ({ setting, ...judge(facts, setting) })).filter(({ setting }) => facts.at(setting).some((each) => each.cell));
+  const judged = facts.settings
+    .map((setting) => ({ setting, ...judge(facts, setting) }))
+    .filter(({ setting }) => facts.at(setting).some((each) => each.cell));
   if (judged.length === 0) return null;
   return h(
     "section",

@@ -41,7 +41,11 @@ function table(nameOf, chosen, update) {
       else chosen.delete(job.id);
       update();
     };
-    return h("input", { type: "checkbox", "aria-label": `Compare ${title(job, nameOf(job.request.model_id))}, ${job.id}`, onchange });
+    return h("input", {
+      type: "checkbox",
+      "aria-label": `Compare ${title(job, nameOf(job.request.model_id))}, ${job.id}`,
+      onchange,
+    });
   };
   return { caption: "Jobs, the newest first", nameOf, extraHead: "Compare", extra: choose };
 }
@@ -65,7 +69,11 @@ function stateFilter(state) {
     "label",
     {},
     "State ",
-    h("select", { onchange }, options.map(([value, word]) => h("option", { value, selected: value === (state ?? "") }, word))),
+    h(
+      "select",
+      { onchange },
+      options.map(([value, word]) => h("option", { value, selected: value === (state ?? "") }, word)),
+    ),
   );
 }
 

@@ -19,9 +19,17 @@ export function sparkline(values, name, unit) {
   const words = `${name}: from ${text.significant(low)} to ${text.significant(high)} ${unit}`.trim();
   return s(
     "svg",
-    { class: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": words },
+    {
+      class: "sparkline",
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": words,
+    },
     pieces(values).map((piece) =>
-      s("polyline", { points: piece.map(([index, value]) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }),
+      s("polyline", {
+        points: piece.map(([index, value]) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
+      }),
     ),
   );
 }

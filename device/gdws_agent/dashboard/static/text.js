@@ -20,7 +20,11 @@ export function whole(value) {
 /** A large count with k, M or G: 695 k. */
 export function scaled(value) {
   if (!known(value)) return UNKNOWN;
-  for (const [divisor, suffix] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]]) {
+  for (const [divisor, suffix] of [
+    [1e9, " G"],
+    [1e6, " M"],
+    [1e3, " k"],
+  ]) {
     // From 999.5 on it would read 1,000 of the smaller unit.
     if (Math.abs(value) >= divisor * 0.9995) return significant(value / divisor) + suffix;
   }

@@ -1,36 +1,44 @@
 // The figures of a result: one table a setting, one row a network. What was not measured is a dash or says why.
 
 import { h } from "./dom.js";
-import { cell } from "./job-list.js";
 import { settingWords } from "./jobs.js";
+import { cell, sub, table } from "./table.js";
 import * as text from "./text.js";
+
+const HEADS = [
+  "Network",
+  "MACs",
+  "Parameters",
+  "Natural",
+  "Robust",
+  "On the device",
+  "Median",
+  "p95",
+  "p99",
+  "FPS",
+  "Speed-up",
+];
 
 /** Return the tables of all settings of `job`. */
 export function verdictTables(job, facts) {
-  return facts.settings.map((setting) => table(facts, setting)).filter(Boolean);
+  return facts.settings.map((setting) => settingTable(facts, setting)).filter(Boolean);
 }
 
-function table(facts, setting) {
+function settingTable(facts, setting) {
   const measured = facts.at(setting);
   if (measured.every((each) => each.cell === null)) return null;
   const hasEnergy = measured.some(({ cell: each }) => (each?.power?.energy_per_inference_mj ?? null) !== null);
   const words = settingWords(setting, facts.settings, { all: true });
-  const heads = ["Network", "MACs", "Parameters", "Natural", "Robust", "On the device", "Median", "p95", "p99", "FPS", "Speed-up", ...(hasEnergy ? ["Energy"] : [])];
   return h(
     "section",
     { "data-key": JSON.stringify(setting) },
     h("h2", {}, words[0].toUpperCase() + words.slice(1)),
-    h(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": `Figures at ${words}` },
-      h(
-        "table",
-        { class: "figures stacks" },
-        h("caption", { class: "unseen" }, `Size, accuracy and speed of each network at ${words}`),
-        h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-        h("tbody", {}, measured.map((each) => row(each, facts.variants.get(each.variant), hasEnergy))),
-      ),
-    ),
+    table({
+      kind: "figures stacks",
+      caption: `Size, accuracy and speed of each network at ${words}`,
+      heads: [...HEADS, ...(hasEnergy ? ["Energy"] : [])],
+      rows: measured.map((each) => row(each, facts.variants.get(each.variant), hasEnergy)),
+    }),
     sensorNote(measured),
   );
 }
@@ -44,15 +52,19 @@ function row({ variant, isBaseline, cell: measured, reason }, about, hasEnergy) 
       { scope: "row" },
       variant,
       measured?.simulated ? h("span", { class: "mark" }, "simulated") : null,
-      about.method === null ? null : h("span", { class: "sub" }, about.method),
-      measured?.flags.length > 0 ? h("span", { class: "sub flag" }, `⚑ ${text.listed(measured.flags.map((flag) => flag.code))}`) : null,
+      sub(about.method),
+      measured?.flags.length > 0
+        ? h("span", { class: "sub flag" }, `⚑ ${text.listed(measured.flags.map((flag) => flag.code))}`)
+        : null,
     ),
     cell("MACs", text.scaled(about.macs), sub(fewer(about.macsRatio))),
     cell("Parameters", text.scaled(about.parameters)),
     cell("Natural", ...accuracy(about.natural, about.naturalChange)),
     cell("Robust", ...accuracy(about.robust, about.robustChange, about.attack)),
     cell("On the device", ...replay(measured?.parity ?? null)),
-    ...(measured?.latency ? times(measured, hasEnergy) : [h("td", { class: "reason", colspan: hasEnergy ? 6 : 5, "data-head": "Times" }, reason ?? "still to come")]),
+    ...(measured?.latency
+      ? times(measured, hasEnergy)
+      : [h("td", { class: "reason", colspan: hasEnergy ? 6 : 5, "data-head": "Times" }, reason ?? "still to come")]),
   );
 }
 
@@ -72,7 +84,10 @@ function speed(speedup) {
   const low = speedup.interval?.low ?? null;
   const high = speedup.interval?.high ?? null;
   const kind = low !== null && low > 1 ? "better" : high !== null && high < 1 ? "worse" : "";
-  return [h("strong", { class: kind }, text.ratio(speedup.ratio)), sub(speedup.interval ? text.ratioInterval(speedup.interval) : null)];
+  return [
+    h("strong", { class: kind }, text.ratio(speedup.ratio)),
+    sub(speedup.interval ? text.ratioInterval(speedup.interval) : null),
+  ];
 }
 
 function accuracy(proportion, change, attack = null) {
@@ -87,7 +102,10 @@ function replay(parity) {
   if (parity === null) return [text.UNKNOWN];
   const of = (proportion) => `${proportion.successes}/${proportion.count}`;
   const words = [`natural ${of(parity.natural)}`, parity.robust ? `robust ${of(parity.robust)}` : null].filter(Boolean);
-  return [h("span", { class: parity.passed ? "better" : "bad" }, parity.passed ? "parity passed" : "parity failed"), words.map(sub)];
+  return [
+    h("span", { class: parity.passed ? "better" : "bad" }, parity.passed ? "parity passed" : "parity failed"),
+    words.map(sub),
+  ];
 }
 
 function energy(power, { batch_size }) {
@@ -100,8 +118,12 @@ function energy(power, { batch_size }) {
 /** Which sensor gave the energy, or why there is none. */
 function sensorNote(measured) {
   const powers = measured.map((each) => each.cell?.power).filter(Boolean);
-  const scopes = powers.filter((power) => power.mean_w !== null).map((power) => `Energy: ${power.scope ?? "scope unknown"}, by ${power.sensor}.`);
-  const reasons = powers.filter((power) => power.mean_w === null && power.reason).map((power) => `No energy: ${power.reason}.`);
+  const scopes = powers
+    .filter((power) => power.mean_w !== null)
+    .map((power) => `Energy: ${power.scope ?? "scope unknown"}, by ${power.sensor}.`);
+  const reasons = powers
+    .filter((power) => power.mean_w === null && power.reason)
+    .map((power) => `No energy: ${power.reason}.`);
   const words = [...new Set([...scopes, ...reasons])];
   return words.length === 0 ? null : h("p", { class: "note" }, words.join(" "));
 }
@@ -109,8 +131,4 @@ function sensorNote(measured) {
 function fewer(denseOverThis) {
   if (denseOverThis === null) return null;
   return denseOverThis >= 1 ? `${text.ratio(denseOverThis)} fewer` : `${text.ratio(1 / denseOverThis)} more`;
-}
-
-function sub(words) {
-  return words === null ? null : h("span", { class: "sub" }, words);
 }

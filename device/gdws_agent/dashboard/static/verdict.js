@@ -12,8 +12,17 @@ export const TOLERANCE_POINTS = 1;
  */
 export function judge(facts, setting) {
   const measured = facts.at(setting);
+  const judged = judgeTimes(facts, measured);
+  const cells = measured.filter((each) => each.isBaseline || each.variant === judged.variant).map((each) => each.cell);
+  const codes = [...new Set(cells.flatMap((cell) => cell?.flags.map((flag) => flag.code) ?? []))].sort();
+  if (judged.variant === null || codes.length === 0) return judged;
+  return { ...judged, sentence: `${judged.sentence} These times are flagged: ${text.listed(codes)}.` };
+}
+
+function judgeTimes(facts, measured) {
   const dense = measured.find((each) => each.isBaseline);
-  if (!dense?.cell?.latency) return verdict("unknown", null, "The dense network was not timed, so there is no speed-up.");
+  if (!dense?.cell?.latency)
+    return verdict("unknown", null, "The dense network was not timed, so there is no speed-up.");
   const candidates = measured
     .filter((each) => !each.isBaseline && each.cell?.latency && each.cell.speedup)
     .map((each) => candidate(each, facts.variants.get(each.variant), facts.variants.get(facts.baseline)));
@@ -34,7 +43,11 @@ export function judge(facts, setting) {
     return verdict("unknown", best, `${speedWords(best)}; what that costs in accuracy is not known.`);
   }
   const gentlest = priced.reduce((a, b) => (b.price.points > a.price.points ? b : a));
-  return verdict("trade", gentlest, `None is both faster and as accurate: ${speedWords(gentlest)}, at ${priceWords(gentlest.price)}.`);
+  return verdict(
+    "trade",
+    gentlest,
+    `None is both faster and as accurate: ${speedWords(gentlest)}, at ${priceWords(gentlest.price)}.`,
+  );
 }
 
 function verdict(kind, best, sentence) {
@@ -54,7 +67,8 @@ function candidate({ variant, cell }, own, dense) {
 /** The greater of the falls in accuracy; null where an attacked network cannot be compared under attack. */
 function price(own, dense) {
   const prices = [];
-  if (own.robustChange !== null) prices.push({ kind: `robust accuracy (${text.attackName(own.attack)})`, points: rounded(own.robustChange) });
+  if (own.robustChange !== null)
+    prices.push({ kind: `robust accuracy (${text.attackName(own.attack)})`, points: rounded(own.robustChange) });
   else if (own.robust !== null || (dense?.robust ?? null) !== null) return null;
   if (own.naturalChange !== null) prices.push({ kind: "natural accuracy", points: rounded(own.naturalChange) });
   return prices.length > 0 ? prices.reduce((a, b) => (b.points < a.points ? b : a)) : null;
