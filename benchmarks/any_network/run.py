@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -40,6 +41,8 @@ def one(name: str, timeout_s: float) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         return {"name": name, "crashed": f"not done within {timeout_s:g} s"}
+    if done.returncode == -signal.SIGKILL:
+        return {"name": name, "crashed": "killed, as the system does where memory runs out"}
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return {"name": name, "crashed": lines[-1][:300]}

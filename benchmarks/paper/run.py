@@ -103,6 +103,7 @@ class Run:
         name = f"table-{table.number}{'-mnist' if options.mnist else ''}"
         self.path = options.out / f"{name}.json"
         self.rows: dict[str, Any] = json.loads(self.path.read_text())["rows"] if self.path.exists() else {}
+        self.protocol: Mapping[str, AttackSpec] = {}
         self.attacks: Mapping[str, AttackSpec] = {}
         self.on = "nothing yet"
         self.absent = [network.key for network in table.networks() if self.source(network) is None]
@@ -129,7 +130,8 @@ class Run:
         """The rows of one network."""
         data_name = "mnist-sample" if self.options.mnist else network.data
         data = datasets.load(data_name, root=self.options.data_root)
-        self.attacks = self.chosen_attacks(data_name)
+        self.protocol = self.protocol_for(data_name)
+        self.attacks = self.shortened(self.protocol)
         count = self.options.images or (1000 if "union" in self.table.columns else len(data.test))
         images = data.test.first(count)
         self.on = f"{len(images)} images of {data.name}, test"
@@ -204,15 +206,18 @@ class Run:
             self.rows[row.key] |= {"speed_of": of, "speed": found[row.key]}
         self.store()
 
-    def chosen_attacks(self, data: str) -> Mapping[str, AttackSpec]:
-        """By column: the three norms of a union, or l_inf alone."""
+    def protocol_for(self, data: str) -> Mapping[str, AttackSpec]:
+        """Attacks by column: the three norms of a union, or l_inf alone."""
         union = "union" in self.table.columns
         protocol = "msd" if union and not self.options.mnist else for_data(data)
         by_norm = {attack.norm: attack for attack in PROTOCOLS[protocol]}
-        chosen = {norm: by_norm[norm] for norm in NORMS} if union else {"robust": by_norm["linf"]}
+        return {norm: by_norm[norm] for norm in NORMS} if union else {"robust": by_norm["linf"]}
+
+    def shortened(self, attacks: Mapping[str, AttackSpec]) -> Mapping[str, AttackSpec]:
+        """The attacks with the steps and restarts that the options ask for."""
         wanted = {"iterations": self.options.iterations, "restarts": self.options.restarts}
         changes = {name: value for name, value in wanted.items() if value is not None}
-        return {name: dataclasses.replace(attack, **changes) for name, attack in chosen.items()}
+        return {name: dataclasses.replace(attack, **changes) for name, attack in attacks.items()}
 
     def store(self) -> None:
         """Write what is known, as JSON and as a table."""
@@ -233,13 +238,19 @@ class Run:
     def attack_words(self) -> str:
         """The attacks of the stored rows."""
         stored = {json.dumps(attack) for row in self.rows.values() for attack in row["of"]["attacks"].values()}
-        return "; ".join(sorted({str(AttackSpec(**json.loads(attack))) for attack in stored})) or "no attack yet"
+        run = sorted({str(AttackSpec(**json.loads(attack))) for attack in stored})
+        words = "; ".join(run) or "no attack yet"
+        if self.attacks == self.protocol:
+            return words
+        whole = "; ".join(sorted(map(str, self.protocol.values())))
+        return f"{words}. It is cut short; the whole protocol is {whole}"
 
 
 _MNIST_NOTE = (
     "**The networks are narrow ones of the same family, trained on the MNIST sample**, so the paper's figures beside\n"
-    "them are of other networks on other images. Their plans have the mean rank that the paper's sizes imply. Pruned\n"
-    "networks were not trained again after pruning; channels that it left without use are removed."
+    "them are of other networks on other images. Their plans have the mean rank that the paper's sizes imply, and at\n"
+    "that rank narrow networks can lose far more than wide ones, VGG-16 most. Pruned networks were not trained again\n"
+    "after pruning; channels that it left without use are removed."
 )
 
 

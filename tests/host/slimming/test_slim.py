@@ -288,7 +288,7 @@ def test_modes_and_flags_are_kept():
 def test_every_network_known_by_name_can_be_slimmed(name):
     """Half the filters of each convolution but the first are zero."""
     torch.manual_seed(1)
-    options = {} if name == "robnet-free" else {"width": 4}
+    options = {"width": 4}
     shape = (3, 64, 64) if name == "resnet50" else nets.input_shape(name)
     network = settled(nets.build(name, **options))
     convolutions = [each for each in network.modules() if isinstance(each, nn.Conv2d) and each.groups == 1]
