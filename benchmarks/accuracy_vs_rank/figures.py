@@ -112,7 +112,7 @@ def table(results: Mapping[str, Any]) -> str:
     lines = [
         "# Accuracy against ranks, MACs and speed",
         "",
-        f"{results['images']} held-out images, PGD-40 (l_inf, eps 0.2) white-box on each network, its gradients in",
+        "Held-out images, PGD-40 (l_inf, eps 0.2) white-box on each network, its gradients in",
         f"bfloat16. Data-aware networks are fitted to {results['calibration']} adversarial training images; the",
         f"others use alphas from {results['alpha_images']}. `tuned`: two epochs of adversarial training after",
         "conversion. Speed in ONNX Runtime on the CPU, all forms of a network side by side through the agent. 95 %",
@@ -124,7 +124,7 @@ def table(results: Mapping[str, Any]) -> str:
         "",
     ]
     for network, rows in results["networks"].items():
-        lines += [f"## {network}", "", *_table(rows), "", *_targets(rows), ""]
+        lines += [f"## {network}, {rows['dense']['of']['images']:,} images", "", *_table(rows), "", *_targets(rows), ""]
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,9 +128,9 @@ class Bench:
         return torch.load(path, weights_only=True)
 
 
-def judge_all(bench: Bench, images: int, rows: dict[str, Any]) -> None:
-    """Evaluate every form of a network that is not in ``rows`` with the same settings."""
-    for name in bench.names:
+def judge_all(bench: Bench, names: Sequence[str], images: int, rows: dict[str, Any]) -> None:
+    """Evaluate the forms of a network that are not in ``rows`` with the same settings."""
+    for name in names:
         variant = bench.variant(name)
         of = {"images": images, "calibration": bench.calibration, "weights": fingerprint(variant.module)}
         if rows.get(name, {}).get("of") == of:
@@ -180,6 +180,7 @@ def main() -> int:
     """Measure what is not known, write the results, and return 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", action="append", choices=NETWORKS, help="repeatable; default: all")
+    parser.add_argument("--form", action="append", metavar="NAME", help="of each network, e.g. dense; repeatable")
     parser.add_argument("--only", choices=("accuracy", "speed"))
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--calibration", type=int, default=1024)
@@ -188,13 +189,12 @@ def main() -> int:
         bench = Bench.of(name, options.calibration)
         rows = stored()["networks"].get(name, {})
         if options.only != "speed":
-            judge_all(bench, options.images, rows)
+            judge_all(bench, options.form or bench.names, options.images, rows)
         if options.only != "accuracy" and not all("speed" in row for row in rows.values()):
             time_all(bench, rows)
             store(name, rows, machine={**machine(), "torch": torch.__version__})
     results = {
         "what": "accuracy against ranks, MACs and speed, by method",
-        "images": options.images,
         "calibration": options.calibration,
         "alpha_images": ALPHA_IMAGES,
         **stored(),

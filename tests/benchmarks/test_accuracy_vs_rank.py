@@ -1,0 +1,91 @@
+"""Which targets the stored figures of ``benchmarks/accuracy_vs_rank`` reach."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "accuracy_vs_rank"
+
+
+@pytest.fixture(scope="module")
+def figures() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("accuracy_vs_rank_figures", FOLDER / "figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(method: str, mean_rank: float | None, natural: float, robust: float, *speedups: float) -> dict[str, Any]:
+    def share(value: float) -> dict[str, Any]:
+        return {"value": value, "interval": {"low": value - 0.01, "high": value + 0.01}}
+
+    speed = {
+        batch: {"fps": 100 * ratio, "speedup": {"ratio": ratio, "interval": {"low": ratio, "high": ratio}}}
+        for batch, ratio in zip(("1", "8"), speedups, strict=True)
+    }
+    return {
+        "method": method,
+        "mean_rank": mean_rank,
+        "dense_layers": 0,
+        "mac_saving": 2.0,
+        "natural": share(natural),
+        "robust": share(robust),
+        "speed": speed,
+        "of": {"images": 1000},
+    }
+
+
+ROWS = {
+    "dense": row("dense", None, 0.98, 0.94, 1.0, 1.0),
+    "data-rank-2-stacked": row("data-aware", 2.0, 0.975, 0.932, 2.6, 2.2),
+    "data-rank-1-stacked": row("data-aware", 1.0, 0.97, 0.80, 5.0, 5.0),
+    "data-rank-1-stacked-tuned": row("data-aware", 1.0, 0.975, 0.931, 5.0, 4.0),
+    "mean-rank-5": row("weights", 5.0, 0.97, 0.90, 1.1, 1.0),
+    "mean-rank-7": row("weights", 7.0, 0.98, 0.94, 0.8, 0.7),
+}
+
+
+def test_all_targets_reached(figures: ModuleType) -> None:
+    found = figures.reached(ROWS)
+    assert [met for _, met in found] == [True, True, True]
+    assert "data-rank-2-stacked, 2.20 times" in found[0][0]
+    assert "data-rank-1-stacked-tuned, 4.00 times" in found[1][0]
+    assert "data-rank-2-stacked against mean-rank-7, 3.25 times" in found[2][0]
+
+
+def test_what_loses_more_than_a_point_does_not_count(figures: ModuleType) -> None:
+    rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.0, 0.969, 0.94, 2.6, 2.2)}
+    assert [met for _, met in figures.reached(rows)] == [False, True, False]
+    assert figures.lost(rows["dense"], rows["data-rank-2-stacked"]) == pytest.approx(1.1)
+
+
+def test_the_slower_batch_size_counts(figures: ModuleType) -> None:
+    rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.0, 0.98, 0.94, 2.6, 1.9)}
+    assert not figures.reached(rows)[0][1]
+
+
+def test_a_larger_mean_rank_does_not_count(figures: ModuleType) -> None:
+    rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.6, 0.98, 0.94, 2.6, 2.2)}
+    assert not figures.reached(rows)[0][1]
+
+
+def test_without_times_nothing_is_reached(figures: ModuleType) -> None:
+    rows = {name: {key: value for key, value in each.items() if key != "speed"} for name, each in ROWS.items()}
+    assert figures.reached(rows) == [("its speed is not measured yet", False)]
+
+
+def test_table_and_plot_show_every_network(figures: ModuleType, tmp_path: Path) -> None:
+    results = {"calibration": 8, "alpha_images": 4, "machine": {}, "networks": {"net": ROWS}}
+    text = figures.table(results)
+    assert all(f"| {name} |" in text for name in ROWS)
+    figures.plot(results["networks"], tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
