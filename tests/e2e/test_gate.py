@@ -93,7 +93,7 @@ def test_noise_makes_the_next_gate_shorter(tmp_path: Path, bundle: Path) -> None
     assert measured.exit_code == 0, measured.output
     assert "spread from run to run" in measured.stdout
     assert len(list((tmp_path / "user").glob("noise/*/onnxruntime.json"))) == 1
-    assert (found.exit_code, report["devices"][0]["finished_runs"]) == (0, 2)
+    assert (found.exit_code, report["devices"][0]["finished_runs"]) == (0, 4)
     assert report["devices"][0]["notes"] == []
     assert (longer.exit_code, its_report["devices"][0]["finished_runs"]) == (0, 6)
     assert "protocol: rounds: 10, then 4" in its_report["devices"][0]["notes"][0]

@@ -10,8 +10,9 @@ has the one-sided level ``error / (looks * questions)``. Therefore, whatever the
 - a gate in which every figure is within its limit says "above" of any with a probability of at most ``error``;
 - a figure above its limit is said to be "below" with a probability of at most ``error``.
 
-"Above" is then confirmed by as many further runs, whose mean is judged by itself at :data:`CONFIRMATION_LEVEL`,
-before it is said.
+"Above" is then confirmed before it is said, by further runs that are judged by themselves: as many as were needed to
+see it, and where these are not clear twice and four times as many. Over these looks a figure within its limit is
+confirmed with a probability of at most :data:`CONFIRMATION_LEVEL`.
 
 The interval is Student's t on the runs. A spread that was calibrated on the device before is pooled with that of the
 runs, unless theirs is larger than chance easily makes it (F test at :data:`NOISIER_LEVEL`): then it counts alone. So a
@@ -35,6 +36,8 @@ LOOKS = 3
 #: One-sided probability of an error in each direction, over all looks.
 ERROR = 0.01
 CONFIRMATION_LEVEL = 0.1
+#: Runs before the first look at least, so that one odd run does not make the answer.
+LEAST_RUNS = 4
 NOISIER_LEVEL = 0.1
 #: Runs before the first look where nothing is known of the spread.
 UNCALIBRATED_RUNS = 6
@@ -96,7 +99,7 @@ def look_after(questions: Mapping[str, Question], max_runs: int, error: float = 
     """After how many runs to look: even numbers, so that each network is as often built first as second.
 
     The first is the least that the questions need; see :data:`_FIRST_LOOK_POWER`. None is above ``max_runs``, but the
-    first is at least 2.
+    first is at least 2. Without questions it is 2, which shows again whatever is the same in every run.
     """
     tail = error / (LOOKS * max(len(questions), 1))
     needed = max((_runs_needed(question, tail) for question in questions.values()), default=2)
@@ -135,8 +138,9 @@ class Trial:
         self.findings = dict.fromkeys(self.questions, Finding("open"))
         self._values: dict[str, list[float]] = {name: [] for name in self.questions}
         self._searched: dict[str, tuple[float, ...]] = {}
+        self._confirmed: set[str] = set()
         self._runs = 0
-        self._confirming = 0  # so many runs; 0: not yet
+        self._confirming: tuple[int, ...] = ()  # the looks at the further runs; empty: there are none yet
 
     @property
     def tail(self) -> float:
@@ -164,9 +168,7 @@ class Trial:
                 self._look()
 
     def _target(self) -> int:
-        if self._confirming:
-            return self._confirming
-        return next(runs for runs in self.looks if runs >= self._runs)
+        return next(runs for runs in self._confirming or self.looks if runs >= self._runs)
 
     def _look(self) -> None:
         for name, question in self.questions.items():
@@ -176,22 +178,28 @@ class Trial:
             self.findings[name] = Finding(_side(found, question.limit), found)
         answers = {finding.answer for finding in self.findings.values()}
         if "above" in answers:
-            self._confirming, self._runs = self._runs, 0
+            self._confirming, self._runs = tuple(self._runs * 2**index for index in range(LOOKS)), 0
             self._searched = {name: tuple(values) for name, values in self._values.items()}
             self._values = {name: [] for name in self.questions}
         elif "open" not in answers or self._runs == self.looks[-1]:
             self.wants_run = False
 
     def _confirm(self) -> None:
+        tail = CONFIRMATION_LEVEL / len(self._confirming)
         for name, question in self.questions.items():
             finding = self.findings[name]
-            if finding.answer != "above":
+            if finding.answer != "above" or name in self._confirmed:
                 continue
             known = replace(question, spread=_spread(self._searched[name], question))
-            again = bound(tuple(self._values[name]), known, CONFIRMATION_LEVEL)
-            confirmed = again is not None and again.low > question.limit
-            self.findings[name] = replace(finding, answer="above" if confirmed else "unconfirmed", confirmation=again)
-        self.wants_run = False
+            again = bound(tuple(self._values[name]), known, tail)
+            side = _side(again, question.limit)
+            if side == "above":
+                self._confirmed.add(name)
+            elif side == "below" or self._runs == self._confirming[-1]:
+                finding = replace(finding, answer="unconfirmed")
+            self.findings[name] = replace(finding, confirmation=again)
+        suspected = {name for name, finding in self.findings.items() if finding.answer == "above"}
+        self.wants_run = suspected > self._confirmed
 
 
 def _side(found: Bound | None, limit: float) -> Answer:
@@ -209,7 +217,7 @@ def _runs_needed(question: Question, tail: float) -> int:
     if question.distance is None or question.distance <= 0:
         return USUAL_RUNS
     power = t_quantile(_FIRST_LOOK_POWER, 1e6)
-    runs = 2
+    runs = LEAST_RUNS
     while runs < 1_000:
         margin = t_quantile(1 - tail, question.spread.runs + runs - 2) + power
         if margin * question.spread.sd * math.sqrt(1 / runs) <= question.distance:

@@ -70,8 +70,8 @@ def test_a_device_that_became_noisier_makes_gates_open_rather_than_wrong(times: 
 def test_a_quiet_device_needs_fewer_runs() -> None:
     sizes = [look_after({"q": Question(LIMIT, LIMIT, Spread(sd, 10))}, 64)[0] for sd in (0.002, 0.01, 0.02, 0.05)]
     assert sizes == sorted(sizes)
-    assert sizes[0] == 2
-    assert len(set(sizes)) == 4
+    assert sizes[0] == 4
+    assert len(set(sizes)) == 3
 
 
 def test_looks_double_and_end_at_the_budget() -> None:
@@ -131,6 +131,28 @@ def test_what_a_rerun_does_not_show_again_is_not_said() -> None:
     observe(trial, *[0.08] * trial.looks[0])
     observe(trial, *[0.0] * trial.looks[0])
     assert (trial.findings["q"].answer, trial.wants_run) == ("unconfirmed", False)
+
+
+def test_a_rerun_that_is_not_clear_goes_on_for_four_times_as_long() -> None:
+    trial = Trial({"q": CALIBRATED}, 24)
+    first = trial.looks[0]
+    observe(trial, *[0.08] * first)
+    further = 0
+    while trial.wants_run:
+        trial.add({"q": LIMIT})
+        further += 1
+    assert (trial.findings["q"].answer, further) == ("unconfirmed", 4 * first)
+
+
+def test_each_question_is_confirmed_by_itself() -> None:
+    trial = Trial({"a": CALIBRATED, "b": CALIBRATED}, 24)
+    first = trial.looks[0]
+    for _ in range(first):
+        trial.add({"a": 0.08, "b": 0.08})
+    for _ in range(first):
+        trial.add({"a": 0.08, "b": 0.0})
+    assert {name: finding.answer for name, finding in trial.findings.items()} == {"a": "above", "b": "unconfirmed"}
+    assert not trial.wants_run
 
 
 def test_a_question_without_an_observation_is_missing_and_the_others_go_on() -> None:
