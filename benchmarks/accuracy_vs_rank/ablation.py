@@ -33,7 +33,7 @@ from gdws.attacks.protocols import gentle  # noqa: E402
 from gdws.files import write_atomic  # noqa: E402
 from gdws.layers import to_dense  # noqa: E402
 
-NETWORK, RANK, IMAGES, JUDGED = "mnist-vgg16", 2, 1024, 1000
+NETWORK, RANK, IMAGES, JUDGED = "mnist-vgg16", 2, 1024, 500
 SOURCE, DATA = pipeline.load(NETWORKS[NETWORK]), datasets.load("mnist-sample")
 MODEL = SOURCE.module
 
@@ -89,14 +89,14 @@ LINES: dict[str, Callable[[], nn.Module]] = {
     "dense": lambda: MODEL,
     f"{IMAGES} adversarial images, up to 20 sweeps": lambda: fitted(attacked(IMAGES)),
     "no sweep": lambda: fitted(attacked(IMAGES), sweeps=0),
-    "2 sweeps": lambda: fitted(attacked(IMAGES), sweeps=2),
-    "80 sweeps": lambda: fitted(attacked(IMAGES), sweeps=80),
-    "256 images": lambda: fitted(attacked(256)),
-    "2,048 images": lambda: fitted(attacked(2048)),
-    "images as they are": lambda: fitted(clean(IMAGES)),
-    "half as they are": lambda: fitted(torch.cat([attacked(IMAGES // 2), clean(IMAGES)[IMAGES // 2 :]])),
     "fitted again to what fools it": again,
+    "2 sweeps": lambda: fitted(attacked(IMAGES), sweeps=2),
+    "256 images": lambda: fitted(attacked(256)),
+    "half as they are": lambda: fitted(torch.cat([attacked(IMAGES // 2), clean(IMAGES)[IMAGES // 2 :]])),
+    "images as they are": lambda: fitted(clean(IMAGES)),
     "statistics of BN anew": with_new_statistics,
+    "80 sweeps": lambda: fitted(attacked(IMAGES), sweeps=80),
+    "2,048 images": lambda: fitted(attacked(2048)),
 }
 
 

@@ -1,7 +1,8 @@
 """Natural and robust accuracy, the gradients of the attack in bfloat16: a third of the time on CPUs that have it.
 
 What is attacked is the dense network of the same function. Adversarial images are judged by the network itself in
-float32. ``results.md`` says how much weaker the attack is by that: as measured on one network, not at all.
+float32. The attack is no weaker by that than chance: of 250 images, the narrow VGG-16 resisted on 231 with gradients in
+float32, and on 232 with those in bfloat16.
 """
 
 from __future__ import annotations

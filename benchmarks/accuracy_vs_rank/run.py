@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from accuracy import accuracies  # noqa: E402
-from figures import plot, reached, table  # noqa: E402
+from figures import BATCHES, THREADS, plot, reached, setting, table  # noqa: E402
 from measured import machine, write_results  # noqa: E402
 
 from gdws import converted, datasets, pipeline  # noqa: E402
@@ -53,9 +53,8 @@ NETWORKS = {
     "mnist-wrn": str(HERE.parent / "networks" / "mnist-wrn.safetensors"),
 }
 ATTACK = AttackSpec(eps=0.2, step=0.02, iterations=40, random_start=True)
-BATCHES = (1, 8)
 ALPHA_IMAGES = 128
-PROTOCOL = Protocol(min_duration_ms=1_000, warmup_max_ms=1_000)
+PROTOCOL = Protocol(min_duration_ms=500, warmup_max_ms=500)
 
 #: The network that is fine-tuned, and how: two epochs.
 TUNED, TUNING = Recipe(mac_saving=5, method="data-aware", layout="stacked"), FinetuneSettings(precision="bf16")
@@ -143,21 +142,23 @@ def judge_all(bench: Bench, names: Sequence[str], images: int, rows: dict[str, A
 
 
 def time_all(bench: Bench, rows: Mapping[str, Any]) -> None:
-    """Measure every form of a network side by side on an agent on this machine."""
+    """Measure every form of a network side by side on an agent on this machine, at each batch size and thread count."""
     variants = [bench.variant(name) for name in rows]
     with tempfile.TemporaryDirectory() as folder, local_agent() as url, DeviceClient(url) as device:
         path = Path(folder) / "model.gdws"
         images = bench.data.test.first(32)
         bundle_id = pipeline.pack(path, bench.source, variants, images, f"{bench.data.name}, test", None)
-        request = BenchmarkRequest(model_id=bundle_id, batch_sizes=list(BATCHES), protocol=PROTOCOL)
-        result = pipeline.benchmark(device, path, request)
-    for cell in result.job.cells:
-        if cell.latency is None:
-            raise RuntimeError(f"{cell.key.variant} was not measured: {cell.error}")
-        rows[cell.key.variant].setdefault("speed", {})[str(cell.key.batch_size)] = {
-            "fps": cell.fps,
-            "speedup": None if cell.speedup is None else cell.speedup.model_dump(),
-        }
+        found: dict[str, dict[str, Any]] = {name: {} for name in rows}
+        for threads in THREADS:
+            protocol = PROTOCOL.model_copy(update={"threads": threads})
+            request = BenchmarkRequest(model_id=bundle_id, batch_sizes=list(BATCHES), protocol=protocol)
+            for cell in pipeline.benchmark(device, path, request).job.cells:
+                if cell.latency is None:
+                    raise RuntimeError(f"{cell.key.variant} was not measured: {cell.error}")
+                speedup = None if cell.speedup is None else cell.speedup.model_dump()
+                found[cell.key.variant][setting(threads, cell.key.batch_size)] = {"fps": cell.fps, "speedup": speedup}
+    for name, speed in found.items():
+        rows[name]["speed"] = speed
 
 
 def _size(variant: PackedVariant) -> dict[str, Any]:
