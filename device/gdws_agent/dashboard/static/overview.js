@@ -69,7 +69,7 @@ class Overview {
     await this.#learnNames([...queue.queued, ...jobs.jobs]);
     render(this.#parts.queue, queuePanel(this.#page, queue, this.#nameOf));
     this.#showResults(jobs.jobs.filter(isFinal).slice(0, SHOWN_RESULTS));
-    if (queue.running === null) this.#showIdle(jobs.jobs.length === 0);
+    if (queue.running === null) this.#showIdle(queue.queued_total, jobs.jobs.length === 0);
     else this.#follow(queue.running);
   }
 
@@ -108,11 +108,13 @@ class Overview {
     render(this.#parts.running, jobPanel(this.#page, job, this.#nameOf(job.request.model_id)));
   }
 
-  #showIdle(isNew) {
+  #showIdle(waiting, isNew) {
     this.#running = null;
     this.#followed = null;
     const words = isNew ? "Nothing was measured here yet. Send a bundle:" : "The device is idle. Send it a bundle:";
-    render(this.#parts.running, firstSteps(this.#page, words));
+    const idle =
+      waiting > 0 ? h("p", { class: "note" }, "Nothing is measured just now.") : firstSteps(this.#page, words);
+    render(this.#parts.running, idle);
   }
 
   #showResults(jobs) {
