@@ -7,7 +7,8 @@ The script is a JSON file::
 An action is looked up by ``variant@batch``, then by ``variant``; without one the variant is measured. Each order
 is appended to ``log``. An action that waits first writes a byte to ``fifo``, so that a test can wait for it without
 sleeping; it ends when the agent closes the worker's input. With ``"stamp": true`` each cell says when it was measured,
-so that one which was measured again differs. ``"medians_ms": {"gdws": 2.5}`` gives the windows of a variant that median.
+so that one which was measured again differs. ``"medians_ms": {"gdws": 2.5}`` gives the windows of a variant that
+median.
 
 Run it in an interpreter without site-packages: a start then takes 20 ms.
 """
