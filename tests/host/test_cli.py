@@ -488,7 +488,7 @@ def test_plan_prints_and_stores(checkpoint: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--mean-rank", 1, "--beta", 0.1], ["--mean-rank", 1, "--mean-rank", 2]])
 def test_plan_wants_one_constraint(checkpoint: Path, options: list[object]) -> None:
-    assert_failed(gdws("plan", checkpoint, *options), 2, "hint:  give one of")
+    assert_failed(gdws("plan", checkpoint, *options), 2, "hint:  give one bound")
 
 
 def test_convert_packs_what_is_asked_for(checkpoint: Path, tmp_path: Path) -> None:
