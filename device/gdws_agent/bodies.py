@@ -13,6 +13,7 @@ from typing import Callable, Optional
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import BodyTooLarge, BodyTooSlow
+from .patience import within
 from .uploads import FORM, MAX_JSON_BYTES
 
 #: The longest silence within a body, and the least that must have come on average once that time is over.
@@ -78,7 +79,7 @@ class _Body:
             return await self._receive()
         began_s = self._began_s = self._clock() if self._began_s is None else self._began_s
         try:
-            message = await asyncio.wait_for(self._receive(), self._max_silence_s)
+            message = await within(self._receive(), self._max_silence_s)
         except asyncio.TimeoutError:
             raise _too_slow(f"nothing more of the body came within {self._max_silence_s:g} s") from None
         if message["type"] != "http.request":

@@ -16,9 +16,10 @@ restarted meanwhile: the id is a number of cells in the store, and nothing is ke
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from typing import Any, AsyncIterator, Dict, Mapping, Optional, Set
+from typing import Any, AsyncIterator, Callable, Dict, Mapping, Optional, Set
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
@@ -29,6 +30,7 @@ from gdws_contract.rest import Job
 from .changes import Change
 from .errors import TooManyListeners
 from .jobs import JobQueue, is_final
+from .patience import within
 
 EVENT_STREAM = "text/event-stream"
 MAX_FOLLOWERS = 32
@@ -40,13 +42,13 @@ _STALE_S = 5.0
 
 
 class Follower:
-    """One client of one job, woken from the thread in which something happens to the job."""
+    """One client of one job. It lives in the event loop: what other threads tell it is taken there, in its turn."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         self.is_waiting = False
         #: Set when the job must be read anew, else ``progress`` has what is new.
-        self.is_stale = True
+        self.is_stale = False
         self.progress: Optional[Mapping[str, Any]] = None
         self.is_closed = False
         self._loop = asyncio.get_event_loop()
@@ -54,6 +56,17 @@ class Follower:
 
     def notice(self, change: Change) -> None:
         """Take note of a change; from any thread."""
+        self._call(self._take, change)
+
+    def wake(self) -> None:
+        """Have :meth:`wait` return; from any thread."""
+        self._call(self._woken.set)
+
+    def _call(self, function: Callable[..., None], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody listens any more
+            self._loop.call_soon_threadsafe(function, *args)
+
+    def _take(self, change: Change) -> None:
         if change.job_id != self.job_id:
             # Another job that ends or is cancelled moves the queue.
             if change.state is None or not self.is_waiting:
@@ -63,17 +76,12 @@ class Follower:
             self.progress = change.progress
         else:
             self.is_stale = True
-        self.wake()
-
-    def wake(self) -> None:
-        """Have :meth:`wait` return; from any thread."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._woken.set)
+        self._woken.set()
 
     async def wait(self, timeout_s: float) -> bool:
         """Return whether something happened within ``timeout_s``."""
         try:
-            await asyncio.wait_for(self._woken.wait(), timeout_s)
+            await within(self._woken.wait(), timeout_s)
         except asyncio.TimeoutError:
             return False
         self._woken.clear()
@@ -107,6 +115,7 @@ class Followers:
                 retry_after_s=60.0,
                 hint="ask GET /benchmark/{job_id} from time to time",
             )
+        # Listens before the job is read, so that nothing that happens meanwhile is missed.
         follower = Follower(job_id)
         self._open.add(follower)
         try:
@@ -114,7 +123,6 @@ class Followers:
         except BaseException:
             self._open.discard(follower)
             raise
-        follower.is_stale = False
         follower.is_closed = self._is_closed
         events = _events(self._jobs, follower, job, _cells_seen(last_id))
         return EventStream(events, lambda: self._open.discard(follower))

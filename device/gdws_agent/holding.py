@@ -39,6 +39,6 @@ async def hold_until_final(request: Request, jobs: JobQueue, job_id: str, timeou
 
 
 async def _disconnected(request: Request) -> None:
-    """Return when the client has gone away. The body must have been read."""
+    """Return when the client has gone away; what is left of its request is dropped."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -11,6 +11,7 @@ from pathlib import Path
 from gdws.client import DeviceClient
 from gdws.errors import DeviceError, DeviceUnreachable
 from gdws.files import require_writable
+from gdws.interrupts import held_back
 from gdws.live_job import watch
 from gdws.results import save_result
 from gdws.versions import SHARING, require_revision
@@ -62,7 +63,7 @@ def benchmark(
         return result
 
     key = None if health.api_revision < SHARING else secrets.token_hex(16)
-    latest = device.submit(request, lease_id=lease_id, key=key)
+    latest = _submit(device, request, lease_id, key)
     stored = 0
     try:
         for job in watch(device, latest.id, patience_s=patience_s):
@@ -89,6 +90,21 @@ def benchmark(
         _cancelled(device, latest)
         raise
     return keep(latest, partial=False)
+
+
+def _submit(
+    device: DeviceClient, request: BenchmarkRequest | ProfileRequest, lease_id: str | None, key: str | None
+) -> Job:
+    """The job that the agent made of ``request``; an interrupt meanwhile does not leave it on the device."""
+    job: Job | None = None
+    try:
+        with held_back():
+            job = device.submit(request, lease_id=lease_id, key=key)
+    except KeyboardInterrupt:
+        if job is not None:
+            _cancelled(device, job)
+        raise
+    return job
 
 
 def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gdws.errors import ResultError
 from gdws.files import write_atomic
+from gdws.interrupts import held_back
 from gdws_contract.parsing import first_fault
 from gdws_contract.rest import BenchmarkResult
 
@@ -16,8 +17,12 @@ SCHEMA_VERSION = 1
 
 
 def save_result(result: BenchmarkResult, path: Path) -> None:
-    """Write ``result`` to ``path``; a reader sees the former file or the whole new one. Raises OSError."""
-    write_atomic(path, result.model_dump_json(indent=1).encode() + b"\n")
+    """Write ``result`` to ``path``; a reader sees the former file or the whole new one, also after an interrupt.
+
+    Raises OSError.
+    """
+    with held_back():
+        write_atomic(path, result.model_dump_json(indent=1).encode() + b"\n")
 
 
 def load_result(path: Path) -> BenchmarkResult:

@@ -211,6 +211,32 @@ def test_the_number_of_streams_is_bounded_and_a_missing_job_takes_no_place():
     asyncio.run(scenario())
 
 
+def test_what_happens_while_the_job_is_first_read_is_not_missed():
+    class Late(Jobs):
+        """A queue whose job gets on just behind each look at it."""
+
+        def __init__(self):
+            super().__init__()
+            self.state = "queued"
+
+        def job(self, job_id):
+            job = super().job(job_id).model_copy(update={"state": self.state})
+            if self.state == "queued":
+                self.state = "running"
+                self.changes.tell(Change(job_id, state="running"))
+                self.changes.tell(Change(job_id, progress={"stage": "build"}))
+            return job
+
+    async def scenario():
+        stream = await Followers(Late()).follow("a", None)
+        async for piece in stream.body_iterator:
+            assert not piece.startswith(":"), "it waits for news that came already"
+            if piece.startswith("event: state") and '"state":"running"' in piece:
+                return
+
+    asyncio.run(scenario())
+
+
 def test_a_silent_job_is_kept_alive_with_comments(monkeypatch):
     monkeypatch.setattr(following, "HEARTBEAT_S", 0.01)
 

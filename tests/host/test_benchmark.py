@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,22 @@ def test_an_interrupt_cancels_the_job_and_keeps_the_cells(tmp_path: Path) -> Non
     assert agent.cancelled == ["job-1"]
     kept = load_result(tmp_path / "result.json")
     assert (kept.partial, kept.job.state, kept.job.cells) == (True, "cancelled", [FIRST])
+
+
+def test_an_interrupt_while_the_job_is_sent_does_not_leave_it_on_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = DeviceClient.submit
+
+    def submit_and_interrupt(*args: Any, **options: Any) -> Job:
+        job = submit(*args, **options)
+        signal.raise_signal(signal.SIGINT)
+        return job
+
+    monkeypatch.setattr(DeviceClient, "submit", submit_and_interrupt)
+    with FakeAgent(GOES_WELL) as agent, pytest.raises(KeyboardInterrupt):
+        run(agent, tmp_path)
+    assert agent.cancelled == ["job-1"]
 
 
 def test_a_disk_that_fills_up_cancels_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -331,7 +331,7 @@ def test_ctrl_c_cancels_keeps_and_is_exit_130(bundle: Path, tmp_path: Path, numb
                 break
         process.send_signal(number)
         rest = process.stderr.read()
-        assert process.wait(60) == 130
+        assert process.wait(60) == 130, rest
     assert "1 finished cell kept in r.json" in rest
     assert "interrupted" in rest
     assert "Traceback" not in rest

@@ -1,0 +1,33 @@
+"""Ctrl-C, and what a scheduler sends to end a program, where they must not take effect in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """SIGINT and SIGTERM that come within the block raise KeyboardInterrupt at its end.
+
+    For short work that is to be done whole, and for code of others that turns a KeyboardInterrupt into an error of
+    its own, as pydantic does when it serializes. Signals come to the main thread only: elsewhere nothing is held.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in former.items():
+        if callable(handler):  # a signal that is ignored, or ends the process, goes on doing that
+            signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        if came:
+            raise KeyboardInterrupt
