@@ -25,6 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 CI = Path(__file__).parents[2] / "host" / "ci"
 ACTION = CI / "gate" / "action.yml"
 TEMPLATE = CI / "gdws-gate.gitlab-ci.yml"
+EXAMPLE = Path(__file__).with_name("ci_example") / ".gitlab-ci.yml"
 SCHEMA = CI / "gdws-gate.schema.json"
 PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
 SAME = {"candidate.dense": 2.0, "baseline.dense": 2.0}
@@ -36,6 +37,7 @@ SLOWER = {"candidate.dense": 2.2, "baseline.dense": 2.0}
     [
         (ACTION, ["vendor.github-actions"]),
         (TEMPLATE, ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"]),
+        (EXAMPLE, ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"]),
     ],
 )
 def test_they_are_valid_by_the_vendors_schemas(path: Path, arguments: list[str]) -> None:
