@@ -20,7 +20,7 @@ from gdws import datasets, pipeline
 from gdws.attacks import AttackSpec
 from gdws.pipeline import Recipe
 from gdws_agent.device_info import read_cpu_model
-from gdws_agent.messages import CellEvent, WorkOrder, parse_event
+from gdws_agent.measuring.messages import CellEvent, WorkOrder, parse_event
 from gdws_contract.archive import open_bundle
 from gdws_contract.rest import Cell, Protocol
 
@@ -68,7 +68,7 @@ def run_worker(order: WorkOrder, prelude: str = "") -> dict[str, Cell]:
         RuntimeError: a cell was not measured.
     """
     reader, writer = os.pipe()
-    code = f"{prelude}\nimport sys\nfrom gdws_agent.worker import main\nsys.exit(main(sys.argv[1:]))"
+    code = f"{prelude}\nimport sys\nfrom gdws_agent.measuring.worker import main\nsys.exit(main(sys.argv[1:]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "--events-fd", str(writer)], stdin=subprocess.PIPE, pass_fds=(writer,)
     )

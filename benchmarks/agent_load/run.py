@@ -34,8 +34,8 @@ sys.path.insert(0, str(HERE.parent))
 
 from agent_at_rest.run import doubts, machine  # noqa: E402
 
-from gdws_agent.lease import LeaseDesk  # noqa: E402
-from gdws_agent.store import Store  # noqa: E402
+from gdws_agent.jobs.lease import LeaseDesk  # noqa: E402
+from gdws_agent.storage.store import Store  # noqa: E402
 from gdws_contract.manifest import Manifest, Member, TensorSpec, Tool, Variant, Verification  # noqa: E402
 from gdws_contract.measures import LatencySummary, RoundSummary  # noqa: E402
 from gdws_contract.queueing import LeaseRequest  # noqa: E402

@@ -35,7 +35,7 @@ from measured import (  # noqa: E402
     write_results,
 )
 
-from gdws_agent.environment import usable_cores  # noqa: E402
+from gdws_agent.measuring.environment import usable_cores  # noqa: E402
 from gdws_contract.rest import Protocol  # noqa: E402
 
 #: Puts the runtime's default back, in the worker alone.

@@ -38,12 +38,12 @@ from measured import (  # noqa: E402
     write_results,
 )
 
-from gdws_agent import worker  # noqa: E402
 from gdws_agent.backends.base import EngineSpec  # noqa: E402
 from gdws_agent.backends.onnxruntime import OnnxRuntimeEngine  # noqa: E402
-from gdws_agent.environment import usable_cores  # noqa: E402
-from gdws_agent.messages import CellEvent, Event, StageEvent, WorkOrder  # noqa: E402
-from gdws_agent.windows import run_window  # noqa: E402
+from gdws_agent.measuring import worker  # noqa: E402
+from gdws_agent.measuring.environment import usable_cores  # noqa: E402
+from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder  # noqa: E402
+from gdws_agent.measuring.windows import run_window  # noqa: E402
 from gdws_contract.archive import open_bundle  # noqa: E402
 from gdws_contract.manifest import TensorSpec  # noqa: E402
 from gdws_contract.measures import Build  # noqa: E402

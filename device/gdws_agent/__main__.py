@@ -79,9 +79,10 @@ def _run(
     settings: Settings, announce_ready: bool, exit_with_parent: bool, worker_command: Optional[Sequence[str]]
 ) -> int:
     # Imported late: --help and wrong options need not wait for the web framework.
-    from .access import announcement, is_exposed, open_access
+    from gdws_agent.api.access import announcement, is_exposed, open_access
+    from gdws_agent.jobs.runner import WORKER_COMMAND
+
     from .logs import configure
-    from .runner import WORKER_COMMAND
     from .server import announce, bind, serve, url_of
     from .service import open_service
 

@@ -20,9 +20,9 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 from typing_extensions import Literal
 
+from gdws_agent.api.access import TOKEN_FILE, given_tokens
 from gdws_contract.rest import Availability
 
-from .access import TOKEN_FILE, given_tokens
 from .device_info import read_l4t
 from .errors import SettingsInvalid
 from .probes import NO_SENSOR, Probes, system_probes

@@ -13,9 +13,8 @@ import threading
 from datetime import datetime, timezone
 from typing import Any, Dict, Optional, TextIO
 
+from gdws_agent.jobs.changes import Change
 from gdws_contract.rest import CellKey
-
-from .changes import Change
 
 _ABOUT_JOB = re.compile(r"job ([A-Za-z0-9][A-Za-z0-9._-]{0,99}): ")
 #: What a message must not do to a line: begin another, or reach a terminal.

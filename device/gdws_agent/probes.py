@@ -52,7 +52,7 @@ class _Once:
 
 def system_probes(jtop_socket: Optional[Path] = None) -> Probes:
     """Return the probes of the backends and sensors that this release has."""
-    from .backends import registry as backends
-    from .power import registry as power
+    from gdws_agent.backends import registry as backends
+    from gdws_agent.power import registry as power
 
     return Probes(backends.probe_all, lambda: power.probe_all(jtop_socket))

@@ -14,11 +14,12 @@ from typing import BinaryIO, Callable, List, Optional
 
 import uvicorn
 
-from .access import Access
-from .app import create_app
+from gdws_agent.api.access import Access
+from gdws_agent.api.app import create_app
+from gdws_agent.api.following import Followers
+from gdws_agent.api.protocol import PatientProtocol
+
 from .errors import AddressUnusable
-from .following import Followers
-from .protocol import PatientProtocol
 from .service import Service
 
 #: How long requests that are under way may go on when the agent stops.

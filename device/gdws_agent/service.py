@@ -7,26 +7,26 @@ import logging
 from functools import partial
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, TypeVar
 
+from gdws_agent.board import jtop_clocks
+from gdws_agent.board.clocks import Clocks
+from gdws_agent.jobs.lease import LeaseDesk, for_everybody
+from gdws_agent.jobs.queue import JobQueue
+from gdws_agent.jobs.run import Workshop
+from gdws_agent.jobs.runner import WORKER_COMMAND
+from gdws_agent.planning.limits import check_limits
+from gdws_agent.planning.resolve import resolve
+from gdws_agent.storage.folder import DataFolder
+from gdws_agent.storage.library import Library
+from gdws_agent.storage.recovery import notices, open_store
+from gdws_agent.storage.retention import Retention
 from gdws_contract import __version__
 from gdws_contract.manifest import Manifest
 from gdws_contract.queueing import Notice
 from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
 
-from . import jtop_clocks
-from .clocks import Clocks
 from .device_info import describe_device
 from .errors import DataUnusable, StorageFailed
-from .folder import DataFolder
-from .jobrun import Workshop
-from .jobs import JobQueue
-from .lease import LeaseDesk, for_everybody
-from .library import Library
-from .limits import check_limits
 from .probes import Probes, system_probes
-from .recovery import notices, open_store
-from .resolve import resolve
-from .retention import Retention
-from .runner import WORKER_COMMAND
 from .settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Service(NamedTuple):
     def resolve(self, request: BenchmarkRequest, manifest: Manifest) -> BenchmarkRequest:
         """Return ``request`` with nothing left open and within the limits.
 
-        Raises as :func:`gdws_agent.resolve.resolve` and :func:`gdws_agent.limits.check_limits` do.
+        Raises as :func:`gdws_agent.planning.resolve.resolve` and :func:`gdws_agent.planning.limits.check_limits` do.
         """
         found = resolve(request, manifest, self.probes.backends(), self.clocks.check)
         check_limits(found, self.settings)

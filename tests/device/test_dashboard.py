@@ -14,8 +14,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from gdws_agent import dashboard
-from gdws_agent.access import Access
-from gdws_agent.app import create_app
+from gdws_agent.api.access import Access
+from gdws_agent.api.app import create_app
 from gdws_agent.dashboard.files import MEDIA_TYPES, PAGE, load_files
 from gdws_contract.problems import CONTENT_TYPE
 from support.agents import agent

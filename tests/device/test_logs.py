@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gdws_agent import logs
-from gdws_agent.changes import Change
+from gdws_agent.jobs.changes import Change
 from gdws_agent.logs import JsonLines, TextLines, cell_in_words, follow_jobs
 from support.agents import FakeWorker, agent, cell, resolved, until_final
 from support.bundles import tiny_bundle
@@ -113,7 +113,7 @@ def test_every_line_of_a_real_job_names_it(tmp_path, written, monkeypatch, caplo
         handler = logging.StreamHandler(stream)
         handler.setFormatter(JsonLines())
         monkeypatch.setattr(logging.getLogger("gdws_agent"), "handlers", [handler])
-        from gdws_agent.library import check_bundle
+        from gdws_agent.storage.library import check_bundle
 
         info, _ = service.library.add(check_bundle(tiny_bundle(tmp_path / "tiny.gdws", net="linear")))
         job = service.jobs.submit(resolved(info.id))

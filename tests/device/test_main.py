@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from gdws_agent.__main__ import main
-from gdws_agent.folder import DataFolder
 from gdws_agent.settings import Settings, option_name, variable_name
-from gdws_agent.store import Store
+from gdws_agent.storage.folder import DataFolder
+from gdws_agent.storage.store import Store
 from gdws_contract.rest import Health, Job
 from support.agent_process import running_agent
 from support.agents import PATIENCE_S, FakeWorker, eventually, states

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 
-from gdws_agent.library import check_bundle
+from gdws_agent.storage.library import check_bundle
 from gdws_contract.rest import FINAL_STATES
 from support.agent_process import AgentProcess, launch
 from support.agents import FakeWorker, agent, resolved

@@ -12,8 +12,9 @@ from typing import get_args, get_type_hints
 import pytest
 
 import gdws_agent
-from gdws_agent import errors, jobrun, runner
+from gdws_agent import errors
 from gdws_agent.backends.errors import BackendError
+from gdws_agent.jobs import run, runner
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "jetson.md").read_text()
@@ -39,7 +40,7 @@ def problem_codes() -> set[str]:
     endings = get_args(get_type_hints(runner.Ending)["kind"])
     failures = {runner.Ending(kind).code for kind in endings if kind not in ("completed", "interrupted")}
     tabled = {code for _, code in errors.TABLE.values()}
-    named = {jobrun.AGENT_DIED}
+    named = {run.AGENT_DIED}
     return tabled | set(codes_of(BackendError)) | failures | named | written(r"make_problem\(\s*\d+,\s*")
 
 

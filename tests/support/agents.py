@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gdws_agent.clocks import Clocks
-from gdws_agent.jobs import JobQueue, is_final
+from gdws_agent.board.clocks import Clocks
+from gdws_agent.jobs.queue import JobQueue, is_final
 from gdws_agent.probes import Probes
 from gdws_agent.service import Service, open_service
 from gdws_agent.settings import Settings

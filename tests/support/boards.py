@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gdws_agent.clocks import Clocks, ClockState, Sighting
+from gdws_agent.board.clocks import Clocks, ClockState, Sighting
 from gdws_agent.errors import ClocksUnavailable
 
 MODES = ["MAXN", "MODE_10W", "MODE_15W", "MODE_30W"]

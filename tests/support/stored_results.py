@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from gdws_agent.folder import DataFolder
-from gdws_agent.store import Store
+from gdws_agent.storage.folder import DataFolder
+from gdws_agent.storage.store import Store
 from gdws_contract.rest import BenchmarkResult, ModelInfo
 
 

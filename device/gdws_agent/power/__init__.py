@@ -1,1 +1,1 @@
-"""What reads the power drawn while something runs; see :mod:`~gdws_agent.power.base`."""
+"""What reads power, heat and clocks while something runs; see :mod:`~gdws_agent.power.base`."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Protocol, Sequence
 
-from gdws_agent.thermal import Conditions
 from gdws_contract.measures import Flag, Power
 from gdws_contract.rest import Availability
 
 from .energy import Window
+from .thermal import Conditions
 
 __all__ = ["Account", "Sensor", "SensorFailed", "Trace", "UnknownSensor", "Unmeasured", "Window"]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from gdws_agent.periodic import Periodic
-from gdws_agent.thermal import Conditions
 from gdws_contract.rest import Availability
 
 from .base import SensorFailed, Trace
 from .rails import total_rule
+from .thermal import Conditions
 from .trace import Reading, SampledTrace
 
 #: Enough for windows of a second; each scan takes the interpreter from what is measured for a moment.

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 from gdws_agent.periodic import Periodic
-from gdws_agent.thermal import Conditions
 from gdws_contract.rest import Availability
 
 from . import jtop_client
 from .base import SensorFailed, Trace
 from .jtop_client import JtopFailed
 from .rails import total_rule
+from .thermal import Conditions
 from .trace import Reading, SampledTrace
 
 #: /proc/uptime counts in hundredths of a second, rounded down.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Optional
 
-from gdws_agent.thermal import Conditions
 from gdws_contract.rest import Availability
 
 from .base import Trace, Unmeasured
+from .thermal import Conditions
 
 REASON = "no power sensor was used: this machine has none that the agent can read"
 

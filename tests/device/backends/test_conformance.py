@@ -11,7 +11,7 @@ import pytest
 from gdws_agent.backends import registry
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendError, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
-from gdws_agent.parity import ACCURACY_TOLERANCE
+from gdws_agent.measuring.parity import ACCURACY_TOLERANCE
 from gdws_contract.manifest import TensorSpec
 from gdws_contract.rest import Availability
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts

@@ -19,7 +19,7 @@ from gdws_agent.backends.errors import (
     UnsupportedPrecision,
 )
 from gdws_agent.backends.tensorrt import TensorRtBackend
-from gdws_agent.profiling import layer_profile
+from gdws_agent.measuring.profiling import layer_profile
 from support.bundles import CLASSES, tiny_parts
 from support.tensorrt_cases import images, is_clean, model, told
 from support.tensorrt_installed import install

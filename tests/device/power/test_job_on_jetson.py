@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from gdws_agent import jtop_clocks
+from gdws_agent.board import jtop_clocks
 from gdws_agent.errors import ClocksUnavailable
 from gdws_contract.rest import DeviceInfo, Job
 from support.agent_process import running_agent

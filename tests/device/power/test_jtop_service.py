@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from gdws_agent import jtop_clocks
-from gdws_agent.clocks import Clocks, ClockState
+from gdws_agent.board import jtop_clocks
+from gdws_agent.board.clocks import Clocks, ClockState
 from gdws_agent.errors import ClocksUnavailable, PowerModeNeedsReboot, PowerModeUnknown
 from gdws_agent.power.base import SensorFailed, Window
 from gdws_agent.power.ina3221 import Ina3221Sensor
 from gdws_agent.power.jtop import JtopSensor
-from gdws_agent.thermal import Gauges, summarise
+from gdws_agent.power.thermal import Gauges, summarise
 from support.simulated_jetson import other_releases, simulated_jetson
 
 pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import uvicorn
 
-from gdws_agent.app import create_app
-from gdws_agent.following import MAX_FOLLOWERS
-from gdws_agent.live import LiveBoard
+from gdws_agent.api.app import create_app
+from gdws_agent.api.following import MAX_FOLLOWERS
+from gdws_agent.board.live import LiveBoard
 from gdws_agent.server import bind, url_of
 from support.agent_process import AgentProcess, running_agent
 from support.agents import FakeWorker, agent

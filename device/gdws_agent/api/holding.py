@@ -1,0 +1,43 @@
+"""Answers that are held back until a job is final, without a thread for each client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Set
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from gdws_agent.jobs.queue import JobQueue, is_final
+from gdws_contract.rest import Job
+
+
+async def hold_until_final(request: Request, jobs: JobQueue, job_id: str, timeout_s: float) -> Job:
+    """Return the job as soon as it is final, else after ``timeout_s``, or when the agent stops.
+
+    Returns early, too, when the client has gone away: the job goes on, but nobody waits for the answer.
+
+    Raises:
+        JobNotFound
+    """
+    with jobs.watch(job_id) as told:
+        job = await run_in_threadpool(jobs.job, job_id)
+        if timeout_s <= 0 or is_final(job):
+            return job
+        waiters: Set[asyncio.Future[None]] = {
+            asyncio.wrap_future(told),
+            asyncio.ensure_future(_disconnected(request)),
+        }
+        try:
+            await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()
+            await asyncio.gather(*waiters, return_exceptions=True)
+    return await run_in_threadpool(jobs.job, job_id)
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the client has gone away; what is left of its request is dropped."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

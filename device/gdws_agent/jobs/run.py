@@ -1,0 +1,253 @@
+"""One job, from its first unfinished group to its end."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+
+from gdws_agent.board.clocks import Clocks, ClockState
+from gdws_agent.errors import ClocksError, ClocksInterrupted, make_problem, problem_of
+from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
+from gdws_agent.planning.groups import Group, plan_groups, to_blame, variants_to_run
+from gdws_agent.planning.limits import memory_limit_mib, out_of_time, time_limit_s
+from gdws_agent.settings import Settings
+from gdws_agent.timestamps import utc_now
+from gdws_contract.measures import Flag
+from gdws_contract.problems import Problem
+from gdws_contract.rest import Cell, CellKey, Job, JobState, PowerMode
+
+from .runner import Interrupt, run_group
+
+_LOG = logging.getLogger(__name__)
+
+#: The code of cells that were given up because the agent died while it measured them.
+AGENT_DIED = "agent-died"
+
+
+class Workshop(NamedTuple):
+    """What every job is run with.
+
+    ``power_sensor`` and ``simulated`` may connect to the board's service when first called, ``clocks`` does when
+    used. None of them is called while a worker lives: two clients of that service disturb each other.
+    """
+
+    command: Sequence[str]
+    settings: Settings
+    cache_dir: Path
+    power_sensor: Callable[[], str]
+    clocks: Clocks
+    simulated: Callable[[], bool]
+
+
+class Failure(NamedTuple):
+    """Why a job ended as a whole, other than that every cell was tried."""
+
+    state: JobState
+    problem: Problem
+
+
+class JobRun:
+    """Runs what is left of ``job``; ``save`` stores a cell, ``report`` hears each stage and whose it is.
+
+    Power mode and clocks are taken when the first group of a mode begins, and given back when the run ends,
+    however it ends. Here, not in the worker, so that they hold from one worker to the next.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        bundle_path: Path,
+        workshop: Workshop,
+        interrupt: Interrupt,
+        save: Callable[[Cell], None],
+        report: Callable[[StageEvent, Optional[CellKey]], None],
+    ) -> None:
+        self._job = job
+        self._bundle_path = bundle_path
+        self._workshop = workshop
+        self._interrupt = interrupt
+        self._save = save
+        self._report = report
+        self._cells: Dict[CellKey, Cell] = {cell.key: cell for cell in job.cells}
+        self._kept: List[CellKey] = []
+        self._last_named: Optional[str] = None
+        self._entered: Optional[Tuple[Optional[PowerMode], Union[ClockState, ClocksError]]] = None
+
+    def run(self, interruptions: int) -> Optional[Failure]:
+        """Measure until every cell was tried or the interrupt is heard; return why the job as a whole failed, if so.
+
+        ``interruptions`` is how often in a row the agent died during this job's next group: past the limit
+        that group is failed, so that a job which brings the machine down does not do so for ever. When the group
+        after that does the same, the job as a whole is to blame: it ends as ``interrupted``.
+        """
+        give_back(self._workshop)  # what the job before this one could not
+        try:
+            return self._measure(interruptions)
+        finally:
+            for flag in give_back(self._workshop):
+                self._flag(flag)
+
+    def _measure(self, interruptions: int) -> Optional[Failure]:
+        groups = list(plan_groups(self._job.request))
+        if interruptions >= self._workshop.settings.max_interruptions:
+            if self._gave_up_last():
+                return Failure("interrupted", _died(interruptions, "in each of two groups that it began; it ends here"))
+            self._give_up_next(groups, interruptions)
+        for group in groups:
+            given_up: Set[str] = set()
+            while self._interrupt.reason is None:
+                variants = variants_to_run(group.states(list(self._cells.values())), group, given_up)
+                if not variants:
+                    break
+                if not self._bundle_path.exists():
+                    problem = make_problem(404, "model-not-found", "the bundle's file is gone", hint="upload it again")
+                    return Failure("failed", problem)
+                in_force = self._enter(group.power_mode)
+                if isinstance(in_force, ClockState):
+                    given_up.update(self._run_once(group, variants, in_force))
+                elif not isinstance(in_force, ClocksInterrupted):
+                    given_up.update(variants)
+                    for variant in variants:
+                        self._fail(group.cell(variant), problem_of(in_force))
+        if self._interrupt.reason == "time-limit":
+            return self._out_of_time(groups)
+        return None
+
+    def _out_of_time(self, groups: Sequence[Group]) -> Optional[Failure]:
+        """Fail what is left; None when nothing is."""
+        problem = out_of_time(time_limit_s(self._job.request, self._workshop.settings))
+        left = [key for group in groups for key in map(group.cell, group.variants) if key not in self._cells]
+        for key in left:
+            self._fail(key, problem)
+        return Failure("failed", problem) if left else None
+
+    def _gave_up_last(self) -> bool:
+        """Whether the last thing that came of this job is a group that was given up."""
+        last = self._job.cells[-1].error if self._job.cells else None
+        return last is not None and last.code == AGENT_DIED
+
+    def _enter(self, mode: Optional[PowerMode]) -> Union[ClockState, ClocksError]:
+        """Put the board into ``mode``, unless it is there; return the state in force, or why that could not be.
+
+        Where the request leaves mode and clocks as they are, not to know them is no fault.
+        """
+        if self._entered is not None and self._entered[0] == mode:
+            return self._entered[1]
+        self._workshop.power_sensor()
+        self._report(StageEvent(stage="power-mode"), None)
+        fixed = self._job.request.jetson_clocks
+        outcome: Union[ClockState, ClocksError]
+        try:
+            outcome = self._workshop.clocks.take(mode, fixed, give_up=lambda: self._interrupt.reason is not None)
+        except ClocksError as error:
+            if mode is None and fixed is None:
+                outcome = ClockState()
+            else:
+                outcome = error
+                _LOG.warning("job %s: power mode %s: %s", self._job.id, mode, error.message)
+        self._entered = (mode, outcome)
+        return outcome
+
+    def _run_once(self, group: Group, variants: List[str], in_force: ClockState) -> List[str]:
+        """Run a worker on ``variants``; return those that must not be tried again, each with a cell that says why."""
+        self._last_named = None
+        ended: Set[str] = set()
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, CellEvent):
+                self._keep(event.cell)
+                ended.add(event.cell.key.variant)
+            else:
+                self._last_named = event.variant
+                self._report(event, None if event.variant is None else group.cell(event.variant))
+
+        order = WorkOrder(
+            job_id=self._job.id,
+            bundle_path=str(self._bundle_path),
+            cache_dir=str(self._workshop.cache_dir),
+            backend=group.backend,
+            precision=group.precision,
+            batch_size=group.batch_size,
+            variants=variants,
+            protocol=self._job.request.protocol,
+            batch_sizes=self._job.request.batch_sizes,
+            engine=self._job.request.engine,
+            profile=self._job.request.profile,
+            power_sensor=self._workshop.power_sensor(),
+            power_mode=group.power_mode,
+            power_mode_name=in_force.power_mode,
+            jetson_clocks=in_force.jetson_clocks,
+            memory_limit_mib=memory_limit_mib(self._job.request, self._workshop.settings),
+        )
+        ending = run_group(self._workshop.command, order, self._workshop.settings, self._interrupt, on_event)
+        if ending.kind in ("completed", "interrupted"):
+            return []
+        blamed = to_blame(variants, ended, self._last_named)
+        problem = make_problem(500, ending.code, ending.detail, hint=ending.hint)
+        for variant in blamed:
+            self._fail(group.cell(variant), problem)
+        return blamed
+
+    def _give_up_next(self, groups: Sequence[Group], interruptions: int) -> None:
+        for group in groups:
+            states = group.states(list(self._cells.values()))
+            variants = variants_to_run(states, group)
+            if variants:
+                problem = _died(interruptions, "while it measured this group")
+                for variant in to_blame(variants, set(states), None):
+                    self._fail(group.cell(variant), problem)
+                return
+
+    def _fail(self, key: CellKey, problem: Problem) -> None:
+        """Record a failure, unless the cell has a result from before that is still good."""
+        if key not in self._cells:
+            self._keep(Cell(key=key, state="failed", finished_at=utc_now(), error=problem))
+
+    def _keep(self, cell: Cell) -> None:
+        if self._workshop.simulated():
+            cell = cell.model_copy(update={"simulated": True})
+        self._save(cell)
+        self._cells[cell.key] = cell
+        self._kept.append(cell.key)
+        _LOG.info("job %s: %s", self._job.id, _in_words(cell))
+
+    def _flag(self, flag: Flag) -> None:
+        """Add a doubt to every cell that this run measured."""
+        for key in self._kept:
+            cell = self._cells[key]
+            if cell.state == "done":
+                self._cells[key] = cell.model_copy(update={"flags": [*cell.flags, flag]})
+                self._save(self._cells[key])
+
+
+def _died(interruptions: int, when: str) -> Problem:
+    detail = f"the agent itself died {interruptions} times in a row {when}"
+    return make_problem(500, AGENT_DIED, detail, hint="memory or power may not suffice for it")
+
+
+def give_back(workshop: Workshop) -> List[Flag]:
+    """Give back power mode and clocks, if they are taken; return what a reader of the results should know.
+
+    What cannot be given back now stays on record, and is tried again before the next job and at the next start.
+    """
+    if not workshop.clocks.is_taken():
+        return []
+    workshop.power_sensor()
+    try:
+        note = workshop.clocks.restore()
+    except ClocksError as error:
+        _LOG.error("power mode and clocks are not given back: %s (%s)", error.message, error.hint)
+        return [Flag(code="clocks-not-restored", detail=f"after the job the board was not put back: {error.message}")]
+    return [] if note is None else [Flag(code="power-mode-changed", detail=note)]
+
+
+def _in_words(cell: Cell) -> str:
+    key = cell.key
+    mode = "" if key.power_mode is None else f"/power mode {key.power_mode}"
+    name = f"{key.variant}/{key.backend}/{key.precision}/batch {key.batch_size}{mode}"
+    if cell.latency is not None:
+        return f"{name} {cell.state}, median {cell.latency.median_ms:.3f} ms"
+    if cell.profile is not None:
+        return f"{name} {cell.state}, {len(cell.profile.layers)} layers profiled"
+    return f"{name} {cell.state}, {cell.error.detail if cell.error is not None else 'no times'}"

@@ -1,0 +1,357 @@
+"""One worker process: started, fed one order, listened to, watched, and ended.
+
+Everything about a process happens in the thread that calls :func:`run_group`. Others speak to it
+through an :class:`Interrupt` only, so there are no races on process ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, Callable, NamedTuple, Optional, Sequence
+
+from pydantic import ValidationError
+from typing_extensions import Literal
+
+from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
+from gdws_agent.settings import Settings, variable_name
+
+_LOG = logging.getLogger(__name__)
+
+#: What measures; a worker gets ``--events-fd N`` appended.
+WORKER_COMMAND = (sys.executable, "-m", "gdws_agent.measuring.worker")
+
+#: A runtime that can end its build by itself gets to say so before the worker is ended.
+_BUILD_GRACE = 1.1
+_READ_BYTES = 65_536
+_MAX_LINE_BYTES = 16 * 2**20
+_TAIL_BYTES = 4_096
+#: How often to look whether the worker lives, should a child of it keep its pipe open.
+_POLL_S = 1.0
+#: How often to look how much memory it takes, where that is limited.
+_MEMORY_POLL_S = 0.2
+
+Reason = Literal["cancel", "stop", "time-limit"]
+
+
+class Ending(NamedTuple):
+    """How a worker's run ended; ``detail`` and ``hint`` are for people."""
+
+    kind: Literal["completed", "interrupted", "crashed", "hung", "garbled", "oversized"]
+    detail: str = ""
+    hint: Optional[str] = None
+
+    @property
+    def code(self) -> str:
+        """The code of the problem that it is to a cell."""
+        return "memory-limit-exceeded" if self.kind == "oversized" else f"worker-{self.kind}"
+
+
+class Interrupt:
+    """A request to stop that a thread waiting on file descriptors hears at once."""
+
+    def __init__(self) -> None:
+        self.reason: Optional[Reason] = None
+        self._lock = threading.Lock()
+        self._reader, self._writer = os.pipe()
+        self._open = True
+
+    def request(self, reason: Reason) -> None:
+        """Ask to stop; the first reason given holds."""
+        with self._lock:
+            if self._open and self.reason is None:
+                self.reason = reason
+                os.write(self._writer, b"!")
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable once :meth:`request` was called."""
+        return self._reader
+
+    def close(self) -> None:
+        """Release the descriptors; later requests do nothing."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                os.close(self._reader)
+                os.close(self._writer)
+
+
+def run_group(
+    command: Sequence[str],
+    order: WorkOrder,
+    settings: Settings,
+    interrupt: Interrupt,
+    on_event: Callable[[Event], None],
+) -> Ending:
+    """Run a worker on ``order`` and return how that ended; no process of it is left then.
+
+    ``on_event`` is called for each event. A worker that sent a cell for every variant has completed, even if it
+    fails on its way out: the results are there.
+    """
+    try:
+        worker = _Worker(command, order, settings)
+    except OSError as error:
+        return Ending("crashed", f"the worker could not be started: {error}")
+    with contextlib.closing(worker):
+        return _Conversation(worker, order, settings, on_event).run(interrupt)
+
+
+class _Worker:
+    """The process with its pipes. It leads a session of its own, so that it ends with all its children."""
+
+    def __init__(self, command: Sequence[str], order: WorkOrder, settings: Settings) -> None:
+        self._grace_s = settings.cancel_grace_s
+        self.events, events_writer = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*command, "--events-fd", str(events_writer)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(events_writer,),
+                env={**os.environ, variable_name("jtop_socket"): str(settings.jtop_socket)},
+                start_new_session=True,
+                bufsize=0,
+            )
+        except BaseException:
+            os.close(self.events)
+            raise
+        finally:
+            os.close(events_writer)
+        _prefer_in_out_of_memory(self._process.pid)
+        _LOG.debug("worker %d started", self._process.pid)
+        with contextlib.suppress(BrokenPipeError):  # it died already, and its end will be seen
+            self._stdin.write(order.model_dump_json().encode() + b"\n")
+
+    @property
+    def output(self) -> int:
+        """The descriptor of what it prints."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def private_mib(self) -> float:
+        """Return how much private memory the process takes, in MiB; 0 when it has ended, or is not on Linux."""
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{self._process.pid}/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"RssAnon:"):
+                    return int(line.split()[1]) / 1_024
+        return 0.0
+
+    def end(self) -> None:
+        """End the process and its children, kindly at first."""
+        if self.is_alive():
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(self._grace_s)
+        self.kill()
+
+    def kill(self) -> int:
+        """End what is left of the process and its children at once, and return the exit status."""
+        self._signal(signal.SIGKILL)
+        return self._process.wait()
+
+    def wait(self) -> Optional[int]:
+        """Give the process time to end by itself and return its exit status, or None if it had to be ended."""
+        try:
+            return self._process.wait(self._grace_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.kill()
+
+    def close(self) -> None:
+        self.kill()
+        os.close(self.events)
+        self._stdin.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _signal(self, number: int) -> None:
+        # The id of a process group stays taken while any member lives, so this reaches ours or nobody.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+
+class _Conversation:
+    """What is said between one worker and the agent, up to its end."""
+
+    def __init__(
+        self, worker: _Worker, order: WorkOrder, settings: Settings, on_event: Callable[[Event], None]
+    ) -> None:
+        self._worker = worker
+        self._settings = settings
+        self._order = order
+        self._on_event = on_event
+        self._missing = set(order.variants)
+        self._line = bytearray()
+        self._tail = bytearray()
+        self._stage = "load"
+
+    def run(self, interrupt: Interrupt) -> Ending:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._worker.events, selectors.EVENT_READ, "events")
+            selector.register(self._worker.output, selectors.EVENT_READ, "output")
+            selector.register(interrupt, selectors.EVENT_READ, "interrupt")
+            deadline = time.monotonic() + self._patience_s()
+            while True:
+                left_s = max(0.0, deadline - time.monotonic())
+                ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s))}
+                if "output" in ready and not self._read_output():
+                    selector.unregister(self._worker.output)
+                if "events" in ready:
+                    data = os.read(self._worker.events, _READ_BYTES)
+                    try:
+                        self._take(data)
+                    except ValueError as error:
+                        self._worker.end()
+                        return Ending("garbled", f"the worker broke its protocol: {error}")
+                    if not self._missing:
+                        return self._completed()
+                    if not data:
+                        return self._fell_silent()
+                    deadline = time.monotonic() + self._patience_s()
+                if "interrupt" in ready:
+                    self._worker.end()
+                    return Ending("interrupted")
+                if self._takes_too_much():
+                    return self._oversized()
+                if not ready and not self._worker.is_alive():
+                    return self._crashed(self._worker.kill())
+                if time.monotonic() >= deadline:
+                    return self._hung()
+
+    def _take(self, data: bytes) -> None:
+        """Pass on the events in ``data``; raises ValueError for what is none, or not of this order."""
+        self._line += data
+        *lines, rest = bytes(self._line).split(b"\n")
+        if len(rest) > _MAX_LINE_BYTES:
+            raise ValueError("a line without end")
+        self._line = bytearray(rest)
+        for line in lines:
+            self._take_event(_parse(line))
+
+    def _take_event(self, event: Event) -> None:
+        if isinstance(event, StageEvent):
+            self._stage = event.stage
+        else:
+            variant = event.cell.key.variant
+            if variant not in self._missing or event.cell.key != self._order.cell(variant):
+                raise ValueError(f"a cell that was not asked for: {event.cell.key}")
+            self._missing.remove(variant)
+        self._on_event(event)
+
+    def _patience_s(self) -> float:
+        """Return how long the worker may be silent in its stage: the builds of one variant, or one window."""
+        if self._stage == "load":
+            return self._settings.build_timeout_s
+        if self._stage == "build":
+            engine = self._order.engine
+            builds = engine.builds * (2 if engine.batch_profile == "measured" else 1)
+            return min(self._settings.build_timeout_s, engine.build_timeout_s) * builds * _BUILD_GRACE
+        p = self._order.protocol
+        longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, p.sustained_ms)
+        return self._settings.silence_timeout_s + longest_ms / 1_000
+
+    def _poll_s(self) -> float:
+        return _POLL_S if self._order.memory_limit_mib is None else _MEMORY_POLL_S
+
+    def _takes_too_much(self) -> bool:
+        limit_mib = self._order.memory_limit_mib
+        return limit_mib is not None and self._worker.private_mib() > limit_mib
+
+    def _oversized(self) -> Ending:
+        self._worker.kill()
+        return Ending(
+            "oversized",
+            f"the worker was ended because it took more than {self._order.memory_limit_mib} MiB of private memory "
+            f"during stage '{self._stage}'",
+            "use a smaller batch, or allow more: limits.memory_mib of the request, --max-memory-mib of the agent",
+        )
+
+    def _read_output(self) -> bool:
+        """Keep the end of what the worker prints; False when there will be no more."""
+        data = os.read(self._worker.output, _READ_BYTES)
+        self._tail += data
+        del self._tail[:-_TAIL_BYTES]
+        return bool(data)
+
+    def _completed(self) -> Ending:
+        status = self._worker.wait()
+        if status != 0:
+            _LOG.warning("the worker %s after its last result%s", _status_in_words(status), self._said())
+        return Ending("completed")
+
+    def _fell_silent(self) -> Ending:
+        status = self._worker.wait()
+        if status is None:
+            return Ending("garbled", f"the worker closed its events before it was done{self._said()}")
+        return self._crashed(status)
+
+    def _crashed(self, status: int) -> Ending:
+        with contextlib.suppress(BlockingIOError):
+            os.set_blocking(self._worker.output, False)
+            while self._read_output():
+                pass
+        detail = f"the worker {_status_in_words(status)} during stage '{self._stage}'{self._said()}"
+        if status == -signal.SIGKILL:
+            return Ending(
+                "crashed",
+                detail + "; most likely the system ran out of memory",
+                "use a smaller batch or fewer variants, or free memory",
+            )
+        return Ending("crashed", detail, "measure this variant alone to see whether it is at fault")
+
+    def _hung(self) -> Ending:
+        patience_s = self._patience_s()
+        self._worker.end()
+        return Ending(
+            "hung",
+            f"the worker was ended after {patience_s:g} s of silence during stage '{self._stage}'{self._said()}",
+            "engine.build_timeout_s of the request sets the limit, and --build-timeout-s and --silence-timeout-s of "
+            "the agent",
+        )
+
+    def _said(self) -> str:
+        """Return the last line that the worker printed, as the end of a sentence."""
+        lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
+        return f"; its last words: {lines[-1][:300]}" if lines else ""
+
+
+def _parse(line: bytes) -> Event:
+    try:
+        return parse_event(line)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{line[:100]!r}: {fault['msg']}") from error
+
+
+def _status_in_words(status: Optional[int]) -> str:
+    if status is None:
+        return "did not end by itself"
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def _prefer_in_out_of_memory(process_id: int) -> None:
+    """Have the kernel end the worker, not the agent, when memory runs out. Linux only, best effort."""
+    with contextlib.suppress(OSError), open(f"/proc/{process_id}/oom_score_adj", "w") as file:
+        file.write("1000")

@@ -1,0 +1,86 @@
+"""A variant on its way through a sweep: what was found out about it, and the engine that is alive for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Optional, cast
+
+import numpy as np
+
+from gdws_agent.backends.base import DeviceTimes, Engine, LayerProfiler, Step
+from gdws_agent.backends.errors import BackendError
+
+from .results import Findings
+
+_LOG = logging.getLogger(__name__)
+
+#: Those whose engines are layer profilers as well.
+PROFILING_BACKENDS = ("tensorrt", "torch2trt", "pytorch", "pytorch-channels-last", "onnxruntime")
+
+
+class ProfileUnsupported(BackendError):
+    """The runtime cannot time single layers."""
+
+    code = "profile-unsupported"
+    status = 422
+
+
+class Candidate:
+    """Owns an engine from :meth:`take` to :meth:`free`; ``ended`` once its cell was told."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        self.ended = False
+        self._engine: Optional[Engine] = None
+        self._step: Optional[Step] = None
+
+    @property
+    def variant(self) -> str:
+        """The name of the variant."""
+        return self.findings.key.variant
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; to be asked for between :meth:`take` and :meth:`free`."""
+        assert self._engine is not None
+        return self._engine
+
+    @property
+    def step(self) -> Step:
+        """The step that is timed; to be asked for after :meth:`bind`."""
+        assert self._step is not None
+        return self._step
+
+    @property
+    def device_times(self) -> Optional[Callable[[], DeviceTimes]]:
+        """What tells the last step's times by the device's clock, where the runtime has that."""
+        return getattr(self.engine, "device_times", None)
+
+    def profiler(self, backend: str) -> LayerProfiler:
+        """What times single layers; ``backend`` is named in the error.
+
+        Raises:
+            ProfileUnsupported: the runtime cannot.
+        """
+        if not hasattr(self.engine, "profile"):
+            raise ProfileUnsupported(
+                f"backend {backend!r} cannot time single layers", hint=f"these can: {', '.join(PROFILING_BACKENDS)}"
+            )
+        return cast(LayerProfiler, self.engine)
+
+    def take(self, engine: Engine) -> None:
+        """Own ``engine`` from now on."""
+        self._engine = engine.__enter__()
+
+    def bind(self, inputs: np.ndarray) -> None:
+        """Make the step that will be timed."""
+        self._step = self.engine.bind(inputs)
+
+    def free(self) -> None:
+        """Let go of step and engine, so that the memory is there for the others."""
+        engine, self._engine, self._step = self._engine, None, None
+        if engine is not None:
+            try:
+                engine.__exit__(None, None, None)
+            except Exception:  # what was measured is good, and the others go on
+                _LOG.exception("the engine of %s could not be freed", self.variant)

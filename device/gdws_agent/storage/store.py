@@ -1,0 +1,408 @@
+"""What the agent knows about bundles, jobs and cells.
+
+Records are stored as the JSON of their models; columns exist for what is searched, ordered or summed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+from gdws_agent.errors import IdempotencyKeyReused, JobNotFound, ModelInUse, ModelNotFound, QueueFull
+from gdws_agent.planning.estimate import Waiting, bounded_pace, planned_s
+from gdws_agent.planning.groups import count_cells
+from gdws_agent.timestamps import utc_now
+from gdws_contract.manifest import Manifest
+from gdws_contract.problems import Problem
+from gdws_contract.rest import BenchmarkRequest, Cell, Job, JobState, ModelInfo, Progress
+
+from .database import Database
+
+#: Beyond any sequence number.
+_NEWEST = 2**62
+#: How many of the last jobs tell the pace.
+_PACE_JOBS = 20
+
+
+class Ticket(NamedTuple):
+    """What a client said with a request besides the request: a lease, and a key that makes it the same if repeated."""
+
+    lease_id: Optional[str] = None
+    lease_holder: Optional[str] = None
+    key: Optional[str] = None
+    digest: Optional[str] = None
+
+
+NO_TICKET = Ticket()
+
+
+class Page(NamedTuple):
+    """Some jobs, newest first, and where the next page begins; None: nowhere."""
+
+    jobs: List[Job]
+    next_cursor: Optional[int]
+
+
+class ModelPage(NamedTuple):
+    """Some bundles, newest first, and where the next page begins; None: nowhere."""
+
+    models: List[ModelInfo]
+    next_cursor: Optional[int]
+
+
+class Store:
+    """The records of one agent. All methods may be called from any thread.
+
+    Every method raises StorageFull or another StorageFailed when the disk does not serve; then nothing was changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the store at ``path``; raises as :class:`~gdws_agent.storage.database.Database` does."""
+        self.database = Database(path)
+        with self.database.reading() as connection:
+            self._age_before_s = float(connection.execute("SELECT age_s FROM ages").fetchone()[0])
+        self._opened_s = time.monotonic()
+
+    def close(self) -> None:
+        """Close the database; no other method may be called then."""
+        self.database.close()
+
+    # Time
+
+    def age_s(self) -> float:
+        """Return for how long agents have run on this store, in seconds.
+
+        What is kept for some time is kept by this clock: that of the day jumps when a board without a battery
+        learns the time.
+        """
+        return self._age_before_s + time.monotonic() - self._opened_s
+
+    def save_age(self) -> None:
+        """Store the age; to be called now and then, since what was not stored is forgotten when the agent dies."""
+        with self.database.writing() as connection:
+            connection.execute("UPDATE ages SET age_s = ?", (self.age_s(),))
+
+    # Bundles
+
+    def add_model(self, info: ModelInfo, manifest: Manifest) -> bool:
+        """Store a bundle's record, mark it as used, and return whether it is new."""
+        row = (info.id, info.model_copy(update={"manifest": None}).model_dump_json(), manifest.model_dump_json())
+        with self.database.writing() as connection:
+            cursor = connection.execute(
+                "INSERT OR IGNORE INTO models (id, info, manifest, created_at) VALUES (?, ?, ?, ?)",
+                (*row, info.created_at),
+            )
+            is_new = cursor.rowcount == 1
+            self._mark_used(connection, info.id)
+        return is_new
+
+    def models(self) -> List[ModelInfo]:
+        """Return all bundles without their manifests, newest first."""
+        return self.model_page(-1).models
+
+    def model_page(self, limit: int, before: Optional[int] = None) -> ModelPage:
+        """Return at most ``limit`` bundles without their manifests, newest first, older than the cursor ``before``.
+
+        A negative ``limit`` is none.
+        """
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT rowid AS sequence, info FROM models WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",
+                (_NEWEST if before is None else before, _one_more(limit)),
+            ).fetchall()
+        rows, cursor = _cut(rows, limit)
+        return ModelPage([ModelInfo.model_validate_json(row["info"]) for row in rows], cursor)
+
+    def model(self, model_id: str) -> ModelInfo:
+        """Return a bundle with its manifest.
+
+        Raises:
+            ModelNotFound: there is none of that id.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT info, manifest FROM models WHERE id = ?", (model_id,)).fetchone()
+        if row is None:
+            raise _no_model(model_id)
+        info = ModelInfo.model_validate_json(row["info"])
+        return info.model_copy(update={"manifest": Manifest.model_validate_json(row["manifest"])})
+
+    def manifest(self, model_id: str) -> Manifest:
+        """Return the manifest of a bundle.
+
+        Raises:
+            ModelNotFound: there is none of that id.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT manifest FROM models WHERE id = ?", (model_id,)).fetchone()
+        if row is None:
+            raise _no_model(model_id)
+        return Manifest.model_validate_json(row["manifest"])
+
+    def remove_model(self, model_id: str) -> None:
+        """Forget a bundle.
+
+        Raises:
+            ModelNotFound: there is none of that id.
+            ModelInUse: a job that has not ended needs it.
+        """
+        with self.database.writing() as connection:
+            _refuse_if_used(connection, model_id)
+            if connection.execute("DELETE FROM models WHERE id = ?", (model_id,)).rowcount == 0:
+                raise _no_model(model_id)
+
+    def check_unused(self, model_id: str) -> None:
+        """Raise ModelInUse when a job that has not ended needs the bundle. Takes no space on the disk."""
+        with self.database.reading() as connection:
+            _refuse_if_used(connection, model_id)
+
+    # Jobs
+
+    def add_job(self, request: BenchmarkRequest, ticket: Ticket = NO_TICKET, *, limit: Optional[int] = None) -> Job:
+        """Append a job with a resolved ``request`` to the queue and return it, or that of the same idempotency key.
+
+        Raises:
+            ModelNotFound: the bundle is not there (any more).
+            IdempotencyKeyReused: the key came before, with another request.
+            QueueFull: ``limit`` jobs wait already.
+        """
+        job_id = secrets.token_hex(6)
+        with self.database.writing() as connection:
+            known = _same_key(connection, ticket)
+            if known is None:
+                _refuse_if_full(connection, limit)
+                cursor = connection.execute(
+                    "INSERT INTO jobs (id, model_id, state, request, cells_total, created_at, priority, planned_s,"
+                    " lease_id, lease_holder, idempotency_key, idempotency_digest)"
+                    " SELECT ?, id, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ? FROM models WHERE id = ?",
+                    (
+                        *(job_id, request.model_dump_json(), count_cells(request), utc_now()),
+                        *(request.priority, planned_s(request), *ticket, request.model_id),
+                    ),
+                )
+                if cursor.rowcount == 0:
+                    raise _no_model(request.model_id)
+                self._mark_used(connection, request.model_id)
+        return self.job(known or job_id)
+
+    def job_of_key(self, ticket: Ticket) -> Optional[Job]:
+        """Return the job that came before with the same idempotency key and request, if there is one.
+
+        Raises:
+            IdempotencyKeyReused: the key came before, with another request.
+        """
+        with self.database.reading() as connection:
+            known = _same_key(connection, ticket)
+        return None if known is None else self.job(known)
+
+    def job(self, job_id: str) -> Job:
+        """Return a job with its cells.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            cells = connection.execute(
+                "SELECT cell FROM cells WHERE job_id = ? ORDER BY sequence", (job_id,)
+            ).fetchall()
+        if row is None:
+            raise JobNotFound(f"no benchmark {job_id!r}", hint="GET /benchmark lists them")
+        return _job_from(row, [Cell.model_validate_json(cell["cell"]) for cell in cells])
+
+    def jobs(self, limit: int, before: Optional[int] = None, state: Optional[JobState] = None) -> Page:
+        """Return at most ``limit`` jobs without their cells, newest first, older than the cursor ``before``."""
+        chosen = "" if state is None else "state = ? AND "
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT * FROM jobs WHERE {chosen}sequence < ? ORDER BY sequence DESC LIMIT ?",
+                (*([] if state is None else [state]), _NEWEST if before is None else before, _one_more(limit)),
+            ).fetchall()
+        rows, cursor = _cut(rows, limit)
+        return Page([_job_from(row, []) for row in rows], cursor)
+
+    def jobs_of(self, job_ids: Sequence[str]) -> List[Job]:
+        """Return those of ``job_ids`` that exist, without their cells, in that order."""
+        marks = ", ".join("?" for _ in job_ids)
+        with self.database.reading() as connection:
+            rows = connection.execute(f"SELECT * FROM jobs WHERE id IN ({marks})", tuple(job_ids)).fetchall()
+        found = {row["id"]: _job_from(row, []) for row in rows}
+        return [found[job_id] for job_id in job_ids if job_id in found]
+
+    def waiting(self) -> List[Waiting]:
+        """Return the jobs that wait, the first of the highest priority first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT id, planned_s, lease_id FROM jobs WHERE state = 'queued' ORDER BY priority DESC, sequence"
+            ).fetchall()
+        return [Waiting(row["id"], row["planned_s"], row["lease_id"]) for row in rows]
+
+    def pace(self) -> float:
+        """Return the time over the planned time of the last jobs that were done; 1 when there are none."""
+        with self.database.reading() as connection:
+            run_s, planned = connection.execute(
+                "SELECT TOTAL(run_s), TOTAL(planned_s) FROM"
+                " (SELECT run_s, planned_s FROM jobs WHERE state = 'done' ORDER BY sequence DESC LIMIT ?)",
+                (_PACE_JOBS,),
+            ).fetchone()
+        return bounded_pace(run_s, planned)
+
+    def count_queued(self) -> int:
+        """Return the number of jobs that wait."""
+        with self.database.reading() as connection:
+            return int(connection.execute("SELECT COUNT(*) FROM jobs WHERE state = 'queued'").fetchone()[0])
+
+    def begin_next(self, lease_id: Optional[str] = None) -> Optional[Job]:
+        """Mark the next job as running and return it; None when there is none.
+
+        A job that is already marked as running goes first: it is one that an earlier agent did not end. Then those
+        that wait, by priority and age; with ``lease_id``, only those that were sent under that lease.
+        """
+        with self.database.writing() as connection:
+            row = connection.execute(
+                "SELECT id FROM jobs WHERE state = 'running' OR (state = 'queued' AND (? IS NULL OR lease_id = ?))"
+                " ORDER BY state = 'queued', priority DESC, sequence LIMIT 1",
+                (lease_id, lease_id),
+            ).fetchone()
+            if row is None:
+                return None
+            connection.execute(
+                "UPDATE jobs SET state = 'running', started_at = COALESCE(started_at, ?) WHERE id = ?",
+                (utc_now(), row["id"]),
+            )
+        return self.job(row["id"])
+
+    def requeue(self, job_id: str) -> None:
+        """Put a running job back to its place in the queue, its cells kept."""
+        with self.database.writing() as connection:
+            connection.execute("UPDATE jobs SET state = 'queued' WHERE id = ? AND state = 'running'", (job_id,))
+
+    def finish(self, job_id: str, state: JobState, error: Optional[Problem] = None) -> None:
+        """End a running job."""
+        problem = None if error is None else error.model_dump_json()
+        with self.database.writing() as connection:
+            self._end(connection, job_id, state, problem, "running")
+
+    def cancel_queued(self, job_id: str) -> bool:
+        """Cancel a job if it waits, and return whether it did."""
+        with self.database.writing() as connection:
+            return self._end(connection, job_id, "cancelled", None, "queued")
+
+    # Cells
+
+    def add_cell(self, job_id: str, cell: Cell, run_s: Optional[float] = None) -> None:
+        """Store a finished cell; one that was there for the same key is replaced. ``run_s`` is the job's time so far.
+
+        A cell that ended shows that the job gets on, so its count of interruptions starts anew.
+        """
+        with self.database.writing() as connection:
+            connection.execute(
+                "REPLACE INTO cells (job_id, key, cell) VALUES (?, ?, ?)",
+                (job_id, cell.key.model_dump_json(), cell.model_dump_json()),
+            )
+            connection.execute(
+                "UPDATE jobs SET interruptions = 0, run_s = COALESCE(?, run_s),"
+                " cells_finished = (SELECT COUNT(*) FROM cells WHERE job_id = jobs.id),"
+                " cells_bytes = (SELECT TOTAL(LENGTH(cell)) FROM cells WHERE job_id = jobs.id) WHERE id = ?",
+                (run_s, job_id),
+            )
+
+    # Interruptions
+
+    def count_interruptions(self) -> List[str]:
+        """Count one more interruption for each job that is marked as running, and return their ids.
+
+        To be called once when the agent starts: an agent that stops in order leaves no job running.
+        """
+        with self.database.writing() as connection:
+            connection.execute("UPDATE jobs SET interruptions = interruptions + 1 WHERE state = 'running'")
+            return [row["id"] for row in connection.execute("SELECT id FROM jobs WHERE state = 'running'")]
+
+    def interruptions(self, job_id: str) -> int:
+        """Return how often in a row the agent died while it measured this job and no cell of it ended."""
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT interruptions FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return 0 if row is None else int(row["interruptions"])
+
+    def _mark_used(self, connection: sqlite3.Connection, model_id: str) -> None:
+        connection.execute("UPDATE models SET used_age_s = ? WHERE id = ?", (self.age_s(), model_id))
+
+    def _end(
+        self, connection: sqlite3.Connection, job_id: str, state: JobState, problem: Optional[str], expected: JobState
+    ) -> bool:
+        """End a job that is in the ``expected`` state, and return whether it was."""
+        cursor = connection.execute(
+            "UPDATE jobs SET state = ?, finished_at = ?, error = ?, ended_age_s = ? WHERE id = ? AND state = ?",
+            (state, utc_now(), problem, self.age_s(), job_id, expected),
+        )
+        connection.execute(
+            "UPDATE models SET used_age_s = ? WHERE id = (SELECT model_id FROM jobs WHERE id = ?)",
+            (self.age_s(), job_id),
+        )
+        return cursor.rowcount == 1
+
+
+def _one_more(limit: int) -> int:
+    """Return a limit that shows whether there is another page."""
+    return limit + 1 if limit >= 0 else limit
+
+
+def _cut(rows: List[sqlite3.Row], limit: int) -> Tuple[List[sqlite3.Row], Optional[int]]:
+    """Return the rows of one page, and the cursor of the next."""
+    if limit < 0 or len(rows) <= limit:
+        return rows, None
+    return rows[:limit], int(rows[limit - 1]["sequence"])
+
+
+def _job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:
+    same = ("id", "state", "created_at", "started_at", "finished_at", "lease_holder", "run_s")
+    fields: Any = {name: row[name] for name in same}
+    return Job(
+        **fields,
+        request=BenchmarkRequest.model_validate_json(row["request"]),
+        progress=Progress(cells_total=row["cells_total"], cells_finished=row["cells_finished"]),
+        cells=list(cells),
+        error=None if row["error"] is None else Problem.model_validate_json(row["error"]),
+    )
+
+
+def _same_key(connection: sqlite3.Connection, ticket: Ticket) -> Optional[str]:
+    if ticket.key is None:
+        return None
+    row = connection.execute(
+        "SELECT id, idempotency_digest FROM jobs WHERE idempotency_key = ?", (ticket.key,)
+    ).fetchone()
+    if row is None:
+        return None
+    if row["idempotency_digest"] != ticket.digest:
+        raise IdempotencyKeyReused(
+            f"benchmark {row['id']} came with this key and another request",
+            field="Idempotency-Key",
+            hint="make a new key for each new request",
+        )
+    return str(row["id"])
+
+
+def _refuse_if_full(connection: sqlite3.Connection, limit: Optional[int]) -> None:
+    if limit is None:
+        return
+    queued = int(connection.execute("SELECT COUNT(*) FROM jobs WHERE state = 'queued'").fetchone()[0])
+    if queued >= limit:
+        raise QueueFull(f"{queued} jobs wait already", retry_after_s=60.0, hint="--max-queued-jobs sets the limit")
+
+
+def _refuse_if_used(connection: sqlite3.Connection, model_id: str) -> None:
+    user = connection.execute(
+        "SELECT id FROM jobs WHERE model_id = ? AND state IN ('queued', 'running')", (model_id,)
+    ).fetchone()
+    if user is not None:
+        raise ModelInUse(
+            f"benchmark {user['id']} still needs the bundle",
+            hint=f"wait for it, or cancel it with DELETE /benchmark/{user['id']}",
+        )
+
+
+def _no_model(model_id: str) -> ModelNotFound:
+    return ModelNotFound(f"no bundle {model_id!r} is stored here", field="model_id", hint="GET /models lists them")

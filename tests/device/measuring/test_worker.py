@@ -1,0 +1,276 @@
+"""The worker as the agent sees it: a process with three pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder, parse_event
+from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_UNREADABLE
+from gdws_contract.rest import Protocol
+from support.bundles import tiny_bundle
+
+VARIANTS = ["dense", "gdws"]
+PROTOCOL = Protocol(warmup_ms=1, warmup_max_ms=50, min_duration_ms=30, min_iterations=20, rounds=3)
+PATIENCE_S = 60
+
+
+def order(path, **changes):
+    fields = {
+        "job_id": "job",
+        "bundle_path": str(path),
+        "cache_dir": str(path.parent),
+        "backend": "onnxruntime",
+        "precision": "fp32",
+        "batch_size": 1,
+        "variants": VARIANTS,
+        "protocol": PROTOCOL,
+        **changes,
+    }
+    return WorkOrder(**fields).model_dump_json().encode() + b"\n"
+
+
+class Worker:
+    """A running worker; the agent's ends of its pipes."""
+
+    def __init__(self, prelude=None):
+        reader, writer = os.pipe()
+        entry = ["-m", "gdws_agent.measuring.worker"]
+        if prelude is not None:
+            entry = [
+                "-c",
+                f"{prelude}\nimport sys\nfrom gdws_agent.measuring import worker\nsys.exit(worker.main(sys.argv[1:]))",
+            ]
+        self.process = subprocess.Popen(
+            [sys.executable, *entry, "--events-fd", str(writer)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(writer,),
+        )
+        os.close(writer)
+        self.lines = os.fdopen(reader, "rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr, self.lines):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def send(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def next_event(self):
+        return parse_event(self.lines.readline())
+
+    def finish(self):
+        """Return every event that is left, the exit status, and what was printed on both streams."""
+        events = [parse_event(line) for line in self.lines]
+        status = self.process.wait(PATIENCE_S)
+        return events, status, self.process.stdout.read(), self.process.stderr.read()
+
+
+def run(data, prelude=None):
+    with Worker(prelude) as worker:
+        worker.send(data)
+        return worker.finish()
+
+
+def cells(events):
+    return {event.cell.key.variant: event.cell for event in events if isinstance(event, CellEvent)}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("worker") / "tiny.gdws")
+
+
+class TestRun:
+    def test_an_order_becomes_cells(self, path):
+        pytest.importorskip("onnxruntime")
+        events, status, printed, said = run(order(path))
+        assert (status, printed, said) == (0, b"", b"")
+        assert isinstance(events[0], StageEvent)
+        assert {variant: cell.state for variant, cell in cells(events).items()} == dict.fromkeys(VARIANTS, "done")
+        cell = cells(events)["gdws"]
+        assert cell.parity is not None
+        assert cell.parity.passed
+        assert cell.latency is not None
+        assert cell.latency.count >= 20
+        assert cell.speedup is not None
+
+    def test_each_fault_ends_its_cell_alone(self, tmp_path):
+        pytest.importorskip("onnxruntime")
+        faults = {
+            "a": "wrong-logits",
+            "b": "nan",
+            "c": "huge",
+            "d": "unknown-operator",
+            "e": "not-onnx",
+            "f": "wrong-shape",
+            "g": "new-opset",
+        }
+        variants = ["dense", *faults, "gdws"]
+        faulty = tiny_bundle(tmp_path / "faulty.gdws", variants=variants, faults=faults)
+        events, status, _, said = run(order(faulty, variants=variants))
+        assert status == 0
+        ended = cells(events)
+        states = {variant: cell.state for variant, cell in ended.items()}
+        assert states == {
+            **dict.fromkeys("ab", "parity_failed"),
+            **dict.fromkeys("cdefg", "failed"),
+            "dense": "done",
+            "gdws": "done",
+        }
+        codes = {variant: ended[variant].error.code for variant in "cdefg"}
+        assert codes == {"c": "out-of-memory", **dict.fromkeys("defg", "build-failed")}
+        assert b"Traceback" not in said
+
+    def test_a_batch_too_large_for_memory(self, tmp_path):
+        pytest.importorskip("onnxruntime")
+        heavy = tiny_bundle(tmp_path / "heavy.gdws", faults={"gdws": "huge-batch"})
+        ended = cells(run(order(heavy, batch_size=8))[0])
+        assert ended["dense"].state == "done"
+        assert ended["gdws"].error.code == "out-of-memory"
+        assert "smaller batch" in ended["gdws"].error.hint
+
+
+class TestCannotBegin:
+    @pytest.mark.parametrize(
+        ("changes", "code"),
+        [({"backend": "warp"}, "unknown-backend"), ({"power_sensor": "dynamo"}, "internal-error")],
+    )
+    def test_an_unknown_name(self, path, changes, code):
+        events, status, _, _ = run(order(path, **changes))
+        assert status == 0
+        assert {variant: cell.error.code for variant, cell in cells(events).items()} == dict.fromkeys(VARIANTS, code)
+
+    def test_a_file_that_is_no_bundle(self, tmp_path):
+        bad = tmp_path / "bad.gdws"
+        bad.write_bytes(b"PK not really")
+        events, status, _, _ = run(order(bad))
+        assert status == 0
+        assert {cell.error.code for cell in cells(events).values()} == {"bundle-unreadable"}
+        assert set(cells(events)) == set(VARIANTS)
+
+    def test_a_file_that_is_gone(self, tmp_path):
+        events, status, _, _ = run(order(tmp_path / "gone.gdws"))
+        assert status == 0
+        assert all("FileNotFoundError" in cell.error.detail for cell in cells(events).values())
+
+    @pytest.mark.parametrize("data", [b"garbage\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
+    def test_an_order_that_cannot_be_read(self, data):
+        events, status, _, said = run(data)
+        assert (events, status) == ([], EXIT_UNREADABLE)
+        assert b"the order cannot be read" in said
+
+    def test_no_order_at_all(self):
+        with Worker() as worker:
+            worker.process.stdin.close()
+            events, status, _, said = worker.finish()
+        assert (events, status) == ([], EXIT_UNREADABLE)
+        assert b"the order cannot be read" in said
+
+    @pytest.mark.parametrize("arguments", [[], ["--events-fd", "1"], ["--events-fd", "x"]])
+    def test_a_wrong_command_line(self, arguments):
+        command = [sys.executable, "-m", "gdws_agent.measuring.worker", *arguments]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False)
+        assert done.returncode == EXIT_UNREADABLE
+        assert b"--events-fd" in done.stderr
+
+    def test_a_descriptor_that_is_not_open(self):
+        command = [sys.executable, "-m", "gdws_agent.measuring.worker", "--events-fd", "99"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False)
+        assert done.returncode == EXIT_UNREADABLE
+        assert b"99" in done.stderr
+
+
+class TestTheAgentGoes:
+    def test_while_an_inference_hangs(self, tmp_path):
+        pytest.importorskip("onnxruntime")
+        slow = tiny_bundle(tmp_path / "slow.gdws", faults={"gdws": "slow"})
+        with Worker() as worker:
+            worker.send(order(slow))
+            while (worker.next_event().stage, worker.process.poll()) != ("parity", None):
+                pass
+            worker.process.stdin.close()
+            assert worker.process.wait(PATIENCE_S) == EXIT_AGENT_GONE
+
+    def test_and_nobody_reads_the_events(self, path):
+        pytest.importorskip("onnxruntime")
+        with Worker() as worker:
+            worker.lines.close()
+            with contextlib.suppress(BrokenPipeError):
+                worker.send(order(path))
+            assert worker.process.wait(PATIENCE_S) == EXIT_AGENT_GONE
+
+
+class TestTheProcess:
+    def test_what_is_printed_does_not_reach_the_events(self, path):
+        prelude = (
+            "import os\nfrom gdws_agent.measuring import worker\n"
+            "measure = worker.measure\n"
+            "def noisy(order, emit):\n"
+            "    print('from python', flush=True)\n    os.write(1, b'from an SDK')\n    measure(order, emit)\n"
+            "worker.measure = noisy"
+        )
+        events, status, printed, said = run(order(path, backend="warp"), prelude)
+        assert (status, printed) == (0, b"")
+        assert b"from python" in said
+        assert b"from an SDK" in said
+        assert set(cells(events)) == set(VARIANTS)
+
+    def test_its_children_do_not_hold_the_events_open(self, path):
+        prelude = (
+            "import os, sys\nfrom gdws_agent.measuring import worker\n"
+            "def check(order, emit):\n    print(os.get_inheritable(int(sys.argv[-1])), flush=True)\n"
+            "worker.measure = check"
+        )
+        assert run(order(path), prelude)[3] == b"False\n"
+
+    def test_an_interrupt_from_the_terminal_is_left_to_the_agent(self, path):
+        pytest.importorskip("onnxruntime")
+        with Worker() as worker:
+            worker.send(order(path))
+            first = worker.next_event()
+            worker.process.send_signal(signal.SIGINT)
+            events, status, _, _ = worker.finish()
+        assert status == 0
+        assert set(cells([first, *events])) == set(VARIANTS)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+    def test_memory_beyond_what_is_free_is_refused(self):
+        code = (
+            "import types, psutil, numpy\nfrom gdws_agent.measuring import worker\n"
+            "psutil.virtual_memory = lambda: types.SimpleNamespace(available=64 * 2**20)\n"
+            "worker._limit_memory()\n"
+            "numpy.ones(2**20)\n"
+            "try:\n    numpy.ones(16 * 2**20)\nexcept MemoryError:\n    print('refused')"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=PATIENCE_S, check=True)
+        assert done.stdout == b"refused\n"
+
+    def test_every_line_is_json_without_nan(self, tmp_path):
+        pytest.importorskip("onnxruntime")
+        faulty = tiny_bundle(tmp_path / "nan.gdws", faults={"gdws": "nan"})
+        with Worker() as worker:
+            worker.send(order(faulty))
+            lines = worker.lines.readlines()
+        assert len(lines) > 3
+
+        def refuse(text):
+            raise AssertionError(text)
+
+        for line in lines:
+            json.loads(line, parse_constant=refuse)
