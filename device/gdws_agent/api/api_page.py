@@ -35,6 +35,7 @@ def render(document: Mapping[str, Any]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="docs.css">'
+        '<link rel="icon" href="dashboard/icon.svg" type="image/svg+xml">'
         f"<title>{escape(info['title'])} {escape(info['version'])}</title></head><body>"
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>{_prose(info.get('description', ''))}"
         '<p>For programs: <a href="openapi.json">openapi.json</a>, with the schema of every body and answer.</p>'
