@@ -186,24 +186,26 @@ def refit_depthwise(fit: Fit, moments: Moments, ridge: float) -> Fit:
 
     Filters get norm 1, the pointwise weights the rest.
     """
-    correlations = _correlations(fit, moments)  # kept up to date below
     products = fit.pointwise.T @ fit.pointwise
     depthwise = fit.depthwise.copy()
+    taps = depthwise.shape[1]
     for components, place in fit.by_channel():
         covariance = moments.xx[place, place]
-        power = float(np.trace(covariance)) / len(covariance)
+        power = float(np.trace(covariance)) / taps
         if power <= 0:
             continue
-        inverse = np.linalg.inv(covariance + ridge * power * np.eye(len(covariance)))
+        inverse = np.linalg.inv(covariance + ridge * power * np.eye(taps))
         wanted = fit.pointwise[:, components].T @ moments.yx[:, place]
+        # Covariances of this channel's inputs with each filter's output, (Kh*Kw, G); those of its own change below.
+        met = moments.xx[place].reshape(taps, -1, taps).take(fit.channels, axis=1)
+        correlations = np.einsum("tgk,gk->tg", met, depthwise)
         for component, aim in zip(range(components.start, components.stop), wanted, strict=True):
             weight = products[component, component]
             if weight <= 0:
                 continue
-            others = products[component] @ correlations[:, place] - weight * correlations[component, place]
-            found = inverse @ (aim - others) / weight
-            correlations[component] += (found - depthwise[component]) @ moments.xx[place]
-            depthwise[component] = found
+            others = correlations @ products[component] - weight * correlations[:, component]
+            depthwise[component] = inverse @ (aim - others) / weight
+            correlations[:, component] = covariance @ depthwise[component]
     norms = np.linalg.norm(depthwise, axis=1)
     scaled = depthwise / np.where(norms > 0, norms, 1.0)[:, None]
     return replace(fit, depthwise=scaled, pointwise=fit.pointwise * norms)
