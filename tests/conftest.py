@@ -1,8 +1,19 @@
-"""Figures that tests record with ``record_property("figure", ...)`` are printed at the end, passed or not."""
+"""What holds for all tests.
+
+Figures that tests record with ``record_property("figure", ...)`` are printed at the end, passed or not. Property tests
+draw the same examples each time; ``--hypothesis-profile=default`` has them look for new ones.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
+
+with contextlib.suppress(ImportError):  # some environments run only tests that need none
+    from hypothesis import settings
+
+    settings.register_profile("repeatable", derandomize=True)
+    settings.load_profile("repeatable")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
