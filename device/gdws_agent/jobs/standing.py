@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from gdws_agent.planning.estimate import Turn, planned_s, remaining_s, turns
+from gdws_agent.planning.estimate import planned_s, remaining_s
+from gdws_agent.planning.line import Line, Turn, Waiting
 from gdws_agent.storage.store import Store
 from gdws_contract.queueing import Estimate
 from gdws_contract.rest import Job
@@ -39,19 +40,19 @@ class Standing:
         self._store = store
         self._leases = leases
         self._running = running
+        self._known_line: Optional[_KnownLine] = None
         self._pace: Tuple[float, float] = (1.0, float("-inf"))  # and since when, since it changes slowly
 
     def of(self, jobs: List[Job]) -> List[Job]:
         """Return ``jobs`` with progress, places in the queue and estimates."""
-        found = self._turns() if any(job.state == "queued" for job in jobs) else {}
-        return [_in_turn(self._with_progress(job), found.get(job.id)) for job in jobs]
+        if any(job.state == "queued" for job in jobs):
+            jobs = self._in_turn(jobs, self._line())
+        return [self._with_progress(job) for job in jobs]
 
     def next_jobs(self, limit: int) -> Tuple[List[Job], int]:
         """Return at most ``limit`` jobs that wait, the next first and without cells, and how many wait in all."""
-        found = self._turns()
-        ordered = sorted(found, key=lambda job_id: found[job_id].position)
-        jobs = self._store.jobs_of(ordered[:limit])
-        return [_in_turn(job, found[job.id]) for job in jobs], len(ordered)
+        line = self._line()
+        return self._in_turn(self._store.jobs_of(line.ids[:limit]), line), len(line.ids)
 
     def free_in_s(self) -> float:
         """Return how long the running job will still take; 0 when there is none."""
@@ -69,10 +70,18 @@ class Standing:
         estimate = Estimate(ends_in_s=round(self._left_s(job, running), 1))
         return job.model_copy(update={"progress": progress, "estimate": estimate})
 
-    def _turns(self) -> Dict[str, Turn]:
+    def _in_turn(self, jobs: List[Job], line: Line) -> List[Job]:
+        running_s, pace = self.free_in_s(), self._typical_pace()
+        return [_with_turn(job, line.turn(job.id, running_s, pace)) for job in jobs]
+
+    def _line(self) -> Line:
         lease = self._leases.current()
         lease_id = None if lease is None else lease.id
-        return turns(self._store.waiting(), self.free_in_s(), self._typical_pace(), lease_id)
+        waiting = self._store.waiting()
+        known = self._known_line
+        if known is None or known.waiting is not waiting or known.lease_id != lease_id:
+            known = self._known_line = _KnownLine(waiting, lease_id, Line(waiting, lease_id))
+        return known.line
 
     def _left_s(self, job: Job, running: RunningJob) -> float:
         share = job.progress.cells_finished / max(1, job.progress.cells_total)
@@ -88,7 +97,15 @@ class Standing:
         return pace
 
 
-def _in_turn(job: Job, turn: Optional[Turn]) -> Job:
+class _KnownLine(NamedTuple):
+    """A line and what it was made of."""
+
+    waiting: Sequence[Waiting]
+    lease_id: Optional[str]
+    line: Line
+
+
+def _with_turn(job: Job, turn: Optional[Turn]) -> Job:
     if job.state != "queued" or turn is None:
         return job
     update = {"queue_position": turn.position, "estimate": turn.estimate, "waits_for_lease": turn.waits_for_lease}

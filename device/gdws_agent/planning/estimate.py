@@ -6,9 +6,6 @@ to be: ``pace`` is the time that was needed over the time that was planned.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, NamedTuple, Optional
-
-from gdws_contract.queueing import Estimate
 from gdws_contract.rest import BenchmarkRequest
 
 from .groups import plan_groups
@@ -18,30 +15,6 @@ _CELL_EXTRA_S = 1.0
 _GROUP_EXTRA_S = 1.0
 #: Bounds of what a pace is believed to be.
 _SLOWEST, _FASTEST = 100.0, 0.001
-
-
-class Waiting(NamedTuple):
-    """A job in the queue; ``lease_id`` is that under which it was sent."""
-
-    id: str
-    planned_s: float
-    lease_id: Optional[str] = None
-
-
-class Turn(NamedTuple):
-    """When a job in the queue comes to its turn; ``position`` 0 is next. A job that waits for a lease has no times."""
-
-    position: int
-    waits_for_lease: bool
-    starts_in_s: Optional[float]
-    ends_in_s: Optional[float]
-
-    @property
-    def estimate(self) -> Estimate:
-        """The times as they are told."""
-        if self.starts_in_s is None or self.ends_in_s is None:
-            return Estimate()
-        return Estimate(starts_in_s=round(self.starts_in_s, 1), ends_in_s=round(self.ends_in_s, 1))
 
 
 def planned_s(request: BenchmarkRequest) -> float:
@@ -76,22 +49,3 @@ def remaining_s(planned: float, share_done: float, run_s: float, since_last_cell
     if share_done > 0:
         pace = bounded_pace(run_s, planned * share_done)
     return max(0.0, planned * (1 - share_done) * pace - since_last_cell_s)
-
-
-def turns(waiting: Iterable[Waiting], running_s: float, pace: float, lease_id: Optional[str]) -> Dict[str, Turn]:
-    """Return {job id: turn} of the jobs that wait, given in the order in which they would be measured.
-
-    ``running_s`` is what the running job still takes. While a lease is in force the jobs that were sent under it go
-    first, and when the others come to their turn is not known.
-    """
-    ordered = list(waiting)
-    if lease_id is not None:
-        ordered.sort(key=lambda each: each.lease_id != lease_id)
-    found: Dict[str, Turn] = {}
-    begins_s = running_s
-    for position, each in enumerate(ordered):
-        held = lease_id is not None and each.lease_id != lease_id
-        ends_s = begins_s + each.planned_s * pace
-        found[each.id] = Turn(position, held, None if held else begins_s, None if held else ends_s)
-        begins_s = ends_s
-    return found

@@ -5,6 +5,7 @@ Records are stored as the JSON of their models; columns exist for what is search
 
 from __future__ import annotations
 
+import functools
 import secrets
 import sqlite3
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_agent.errors import IdempotencyKeyReused, JobNotFound, ModelInUse, ModelNotFound, QueueFull
-from gdws_agent.planning.estimate import Waiting, bounded_pace, planned_s
+from gdws_agent.planning.estimate import bounded_pace, planned_s
 from gdws_agent.planning.groups import count_cells
+from gdws_agent.planning.line import Waiting
 from gdws_agent.timestamps import utc_now
 from gdws_contract.manifest import Manifest
 from gdws_contract.problems import Problem
@@ -25,6 +27,8 @@ from .database import Database
 _NEWEST = 2**62
 #: How many of the last jobs tell the pace.
 _PACE_JOBS = 20
+#: How many requests are kept as they were read: reading them again takes most of the time of a list of jobs.
+_REQUESTS_KEPT = 512
 
 
 class Ticket(NamedTuple):
@@ -65,6 +69,8 @@ class Store:
         with self.database.reading() as connection:
             self._age_before_s = float(connection.execute("SELECT age_s FROM ages").fetchone()[0])
         self._opened_s = time.monotonic()
+        self._waiting: List[Waiting] = []
+        self._waiting_at: Optional[int] = None  # the version of the data of which that list is
 
     def close(self) -> None:
         """Close the database; no other method may be called then."""
@@ -232,12 +238,16 @@ class Store:
         return [found[job_id] for job_id in job_ids if job_id in found]
 
     def waiting(self) -> List[Waiting]:
-        """Return the jobs that wait, the first of the highest priority first."""
+        """Return the jobs that wait, the first of the highest priority first; the same list until something changes."""
         with self.database.reading() as connection:
-            rows = connection.execute(
-                "SELECT id, planned_s, lease_id FROM jobs WHERE state = 'queued' ORDER BY priority DESC, sequence"
-            ).fetchall()
-        return [Waiting(row["id"], row["planned_s"], row["lease_id"]) for row in rows]
+            version = connection.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._waiting_at:
+                rows = connection.execute(
+                    "SELECT id, planned_s, lease_id FROM jobs WHERE state = 'queued' ORDER BY priority DESC, sequence"
+                ).fetchall()
+                self._waiting = [Waiting(row["id"], row["planned_s"], row["lease_id"]) for row in rows]
+                self._waiting_at = version
+            return self._waiting
 
     def pace(self) -> float:
         """Return the time over the planned time of the last jobs that were done; 1 when there are none."""
@@ -356,12 +366,17 @@ def _cut(rows: List[sqlite3.Row], limit: int) -> Tuple[List[sqlite3.Row], Option
     return rows[:limit], int(rows[limit - 1]["sequence"])
 
 
+@functools.lru_cache(maxsize=_REQUESTS_KEPT)
+def _request_from(text: str) -> BenchmarkRequest:
+    return BenchmarkRequest.model_validate_json(text)
+
+
 def _job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:
     same = ("id", "state", "created_at", "started_at", "finished_at", "lease_holder", "run_s")
     fields: Any = {name: row[name] for name in same}
     return Job(
         **fields,
-        request=BenchmarkRequest.model_validate_json(row["request"]),
+        request=_request_from(row["request"]),
         progress=Progress(cells_total=row["cells_total"], cells_finished=row["cells_finished"]),
         cells=list(cells),
         error=None if row["error"] is None else Problem.model_validate_json(row["error"]),

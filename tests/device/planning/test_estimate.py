@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdws_agent.planning.estimate import Waiting, bounded_pace, planned_s, remaining_s, shortest_s, turns
+from gdws_agent.planning.estimate import bounded_pace, planned_s, remaining_s, shortest_s
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import Protocol
 from support.agents import resolved
@@ -13,9 +13,6 @@ MODEL = "a" * 64
 PROTOCOL = Protocol(warmup_ms=500, min_duration_ms=2_000, sustained_ms=1_500, idle_ms=3_000)
 
 TIMES = st.floats(0, 1e6)
-WAITING = st.lists(
-    st.builds(Waiting, st.uuids().map(str), TIMES, st.sampled_from([None, "a", "b"])), unique_by=lambda each: each.id
-)
 
 
 def test_the_shortest_time_is_that_of_the_protocol():
@@ -52,23 +49,3 @@ def test_after_its_first_cells_a_job_is_judged_by_itself():
 @given(TIMES, st.floats(0, 1), TIMES, TIMES, st.floats(0.001, 100))
 def test_no_job_takes_less_than_nothing(planned, share, run_s, since_s, pace):
     assert remaining_s(planned, share, run_s, since_s, pace) >= 0
-
-
-@given(WAITING, TIMES, st.floats(0.001, 100), st.sampled_from([None, "a"]))
-def test_every_job_has_one_place_and_none_begins_before_the_one_ahead_ends(waiting, running_s, pace, lease_id):
-    found = turns(waiting, running_s, pace, lease_id)
-
-    ordered = sorted(found.values(), key=lambda turn: turn.position)
-    assert [turn.position for turn in ordered] == list(range(len(waiting)))
-    timed = [turn.estimate for turn in ordered if not turn.waits_for_lease]
-    for ahead, behind in zip(timed, timed[1:]):
-        assert ahead.ends_in_s == pytest.approx(behind.starts_in_s)
-    assert all(turn.estimate.starts_in_s is None for turn in ordered if turn.waits_for_lease)
-
-
-def test_under_a_lease_its_jobs_go_first_and_the_others_do_not_know_when():
-    found = turns([Waiting("x", 10), Waiting("y", 20, "a"), Waiting("z", 5, "b")], 3.0, 1.0, "a")
-
-    assert [found[name].position for name in ("y", "x", "z")] == [0, 1, 2]
-    assert (found["y"].estimate.starts_in_s, found["y"].estimate.ends_in_s) == (3, 23)
-    assert [found[name].waits_for_lease for name in ("y", "x", "z")] == [False, True, True]

@@ -113,6 +113,17 @@ def test_a_new_job_waits_with_all_its_cells_to_do(store):
     assert (job.started_at, job.finished_at, job.error) == (None, None, None)
 
 
+def test_the_jobs_that_wait_are_read_again_when_something_changed_and_not_before(store):
+    first = store.add_job(resolved(MODEL))
+    known = store.waiting()
+    assert store.waiting() is known
+
+    second = store.add_job(resolved(MODEL))
+    assert waiting_ids(store) == [first.id, second.id]
+    store.begin_next()
+    assert waiting_ids(store) == [second.id]
+
+
 def test_no_job_without_its_bundle(store):
     with pytest.raises(ModelNotFound):
         store.add_job(resolved("b" * 64))
