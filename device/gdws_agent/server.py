@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -115,6 +116,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:
         await super().startup(sockets)
         make_way()
+        gc.freeze()  # what is there now stays: collections that walk through it would hold up answers
         if self.started:
             self._on_ready()
 
