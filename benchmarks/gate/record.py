@@ -35,7 +35,7 @@ from gdws.log_intervals import geometric_mean  # noqa: E402
 #: One thread: two would have to wait for each other whenever anything else runs on a machine of two cores.
 MEASUREMENT = Measurement(threads=1)
 #: Filters of the burden that make the shipped network about a twentieth slower on this machine.
-WIDTH = 120
+WIDTH = 136
 
 
 def windows_of(run: Run) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ tells the noise. The ratios are formed within a repetition; their medians come w
 
 The client is a process on the same machine that sends prepared bytes over one connection, so that it takes as little
 as it can of the processors; on another machine it would take nothing. The times of the answers are what it sees.
-Writes ``results.json`` and ``results.md`` beside this file.
+Writes ``results.json`` and ``results.md`` into ``threads-N`` beside this file.
 """
 
 from __future__ import annotations
@@ -233,7 +233,9 @@ def main() -> int:
         / len(found.answers_ms),
         "figures": [row(variant, found.medians_ms) for variant in variants],
     }
-    write_results(HERE, results, table(results))
+    out = HERE / f"threads-{options.threads}"
+    out.mkdir(exist_ok=True)
+    write_results(out, results, table(results))
     within = all(row["polled_over_idle"]["ratio"] < RATIO_LIMIT for row in results["figures"])
     return 0 if within and results["answers"]["p99_ms"] < ANSWER_LIMIT_MS else 1
 
