@@ -5,7 +5,7 @@
     python benchmarks/accuracy_vs_rank/run.py --only accuracy           # or speed, which wants a machine at rest
 
 Each network is converted by the paper's method and by the data-aware one, evaluated on held-out images (natural, and
-PGD-40 white-box on that network), and all are measured side by side on an agent on this machine. One is fine-tuned.
+PGD-40 white-box on that network), and all are measured side by side on an agent on this machine. Some are fine-tuned.
 An evaluation, or the times of a network, that are in ``results.json`` for the same settings are not made again, so an
 interrupted run goes on where it was; the converted networks are kept in ``runs/`` beside this file.
 
