@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """SIGINT and SIGTERM that come within the block raise KeyboardInterrupt at its end.
+    """The first SIGINT or SIGTERM that comes within the block raises KeyboardInterrupt at its end, a second at once.
 
     For short work that is to be done whole, and for code of others that turns a KeyboardInterrupt into an error of
     its own, as pydantic does when it serializes. Signals come to the main thread only: elsewhere nothing is held.
@@ -19,10 +19,16 @@ def held_back() -> Iterator[None]:
         yield
         return
     came: list[int] = []
+
+    def hold(number: int, frame: object) -> None:
+        if came:  # whoever asks twice does not want to wait
+            raise KeyboardInterrupt
+        came.append(number)
+
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in former.items():
         if callable(handler):  # a signal that is ignored, or ends the process, goes on doing that
-            signal.signal(number, lambda number, _: came.append(number))
+            signal.signal(number, hold)
     try:
         yield
     finally:

@@ -37,6 +37,22 @@ def test_a_signal_takes_effect_at_the_end_of_the_block(number: signal.Signals) -
     assert signal.getsignal(number) is interrupt
 
 
+def test_a_second_signal_takes_effect_at_once() -> None:
+    done = []
+
+    def work() -> None:
+        with held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("after the first")
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("after the second")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["after the first"]
+    assert signal.getsignal(signal.SIGTERM) is interrupt
+
+
 def test_without_a_signal_nothing_is_raised_and_the_handlers_are_as_before() -> None:
     with held_back():
         pass
