@@ -5,12 +5,11 @@ Records are stored as the JSON of their models; columns exist for what is search
 
 from __future__ import annotations
 
-import functools
 import secrets
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence
 
 from gdws_agent.errors import IdempotencyKeyReused, JobNotFound, ModelInUse, ModelNotFound, QueueFull
 from gdws_agent.planning.estimate import bounded_pace, planned_s
@@ -19,16 +18,15 @@ from gdws_agent.planning.line import Waiting
 from gdws_agent.timestamps import utc_now
 from gdws_contract.manifest import Manifest
 from gdws_contract.problems import Problem
-from gdws_contract.rest import BenchmarkRequest, Cell, Job, JobState, ModelInfo, Progress
+from gdws_contract.rest import BenchmarkRequest, Cell, Job, JobState, ModelInfo
 
 from .database import Database
+from .rows import cut, job_from, one_more
 
 #: Beyond any sequence number.
 _NEWEST = 2**62
 #: How many of the last jobs tell the pace.
 _PACE_JOBS = 20
-#: How many requests are kept as they were read: reading them again takes most of the time of a list of jobs.
-_REQUESTS_KEPT = 512
 
 
 class Ticket(NamedTuple):
@@ -117,9 +115,9 @@ class Store:
         with self.database.reading() as connection:
             rows = connection.execute(
                 "SELECT rowid AS sequence, info FROM models WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",
-                (_NEWEST if before is None else before, _one_more(limit)),
+                (_NEWEST if before is None else before, one_more(limit)),
             ).fetchall()
-        rows, cursor = _cut(rows, limit)
+        rows, cursor = cut(rows, limit)
         return ModelPage([ModelInfo.model_validate_json(row["info"]) for row in rows], cursor)
 
     def model(self, model_id: str) -> ModelInfo:
@@ -216,7 +214,7 @@ class Store:
             ).fetchall()
         if row is None:
             raise JobNotFound(f"no benchmark {job_id!r}", hint="GET /benchmark lists them")
-        return _job_from(row, [Cell.model_validate_json(cell["cell"]) for cell in cells])
+        return job_from(row, [Cell.model_validate_json(cell["cell"]) for cell in cells])
 
     def jobs(self, limit: int, before: Optional[int] = None, state: Optional[JobState] = None) -> Page:
         """Return at most ``limit`` jobs without their cells, newest first, older than the cursor ``before``."""
@@ -224,17 +222,17 @@ class Store:
         with self.database.reading() as connection:
             rows = connection.execute(
                 f"SELECT * FROM jobs WHERE {chosen}sequence < ? ORDER BY sequence DESC LIMIT ?",
-                (*([] if state is None else [state]), _NEWEST if before is None else before, _one_more(limit)),
+                (*([] if state is None else [state]), _NEWEST if before is None else before, one_more(limit)),
             ).fetchall()
-        rows, cursor = _cut(rows, limit)
-        return Page([_job_from(row, []) for row in rows], cursor)
+        rows, cursor = cut(rows, limit)
+        return Page([job_from(row, []) for row in rows], cursor)
 
     def jobs_of(self, job_ids: Sequence[str]) -> List[Job]:
         """Return those of ``job_ids`` that exist, without their cells, in that order."""
         marks = ", ".join("?" for _ in job_ids)
         with self.database.reading() as connection:
             rows = connection.execute(f"SELECT * FROM jobs WHERE id IN ({marks})", tuple(job_ids)).fetchall()
-        found = {row["id"]: _job_from(row, []) for row in rows}
+        found = {row["id"]: job_from(row, []) for row in rows}
         return [found[job_id] for job_id in job_ids if job_id in found]
 
     def waiting(self) -> List[Waiting]:
@@ -352,35 +350,6 @@ class Store:
             (self.age_s(), job_id),
         )
         return cursor.rowcount == 1
-
-
-def _one_more(limit: int) -> int:
-    """Return a limit that shows whether there is another page."""
-    return limit + 1 if limit >= 0 else limit
-
-
-def _cut(rows: List[sqlite3.Row], limit: int) -> Tuple[List[sqlite3.Row], Optional[int]]:
-    """Return the rows of one page, and the cursor of the next."""
-    if limit < 0 or len(rows) <= limit:
-        return rows, None
-    return rows[:limit], int(rows[limit - 1]["sequence"])
-
-
-@functools.lru_cache(maxsize=_REQUESTS_KEPT)
-def _request_from(text: str) -> BenchmarkRequest:
-    return BenchmarkRequest.model_validate_json(text)
-
-
-def _job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:
-    same = ("id", "state", "created_at", "started_at", "finished_at", "lease_holder", "run_s")
-    fields: Any = {name: row[name] for name in same}
-    return Job(
-        **fields,
-        request=_request_from(row["request"]),
-        progress=Progress(cells_total=row["cells_total"], cells_finished=row["cells_finished"]),
-        cells=list(cells),
-        error=None if row["error"] is None else Problem.model_validate_json(row["error"]),
-    )
 
 
 def _same_key(connection: sqlite3.Connection, ticket: Ticket) -> Optional[str]:

@@ -1,0 +1,43 @@
+"""Rows of the database as what they stand for, and pages of them. Pure functions."""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from typing import Any, List, Optional, Sequence, Tuple
+
+from gdws_contract.problems import Problem
+from gdws_contract.rest import BenchmarkRequest, Cell, Job, Progress
+
+#: How many requests are kept as they were read: reading them again takes most of the time of a list of jobs.
+_REQUESTS_KEPT = 512
+
+
+def job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:
+    """Return the job of a row of ``jobs``."""
+    same = ("id", "state", "created_at", "started_at", "finished_at", "lease_holder", "run_s")
+    fields: Any = {name: row[name] for name in same}
+    return Job(
+        **fields,
+        request=_request_from(row["request"]),
+        progress=Progress(cells_total=row["cells_total"], cells_finished=row["cells_finished"]),
+        cells=list(cells),
+        error=None if row["error"] is None else Problem.model_validate_json(row["error"]),
+    )
+
+
+def one_more(limit: int) -> int:
+    """Return a limit that shows whether there is another page."""
+    return limit + 1 if limit >= 0 else limit
+
+
+def cut(rows: List[sqlite3.Row], limit: int) -> Tuple[List[sqlite3.Row], Optional[int]]:
+    """Return the rows of one page, and the cursor of the next."""
+    if limit < 0 or len(rows) <= limit:
+        return rows, None
+    return rows[:limit], int(rows[limit - 1]["sequence"])
+
+
+@functools.lru_cache(maxsize=_REQUESTS_KEPT)
+def _request_from(text: str) -> BenchmarkRequest:
+    return BenchmarkRequest.model_validate_json(text)
