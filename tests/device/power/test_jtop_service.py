@@ -30,6 +30,21 @@ TRACES = {
 }
 
 
+#: A machine that stops for so long, as one that shares its processors can, gives neither the trace nor the readings.
+STALL_S = 1.0
+RECORDINGS = 3
+
+
+def longest_stall_s(seconds):
+    """Let time pass and return how much longer a wait took at worst than it should have, in seconds."""
+    end_s, worst_s = time.monotonic() + seconds, 0.0
+    while time.monotonic() < end_s:
+        before_s = time.monotonic()
+        time.sleep(0.1)
+        worst_s = max(worst_s, time.monotonic() - before_s - 0.1)
+    return worst_s
+
+
 def rest(seconds):
     """Let time pass, which is what is measured here, and return the window."""
     start_s = time.monotonic()
@@ -40,14 +55,22 @@ def rest(seconds):
 @pytest.fixture(params=list(TRACES))
 def recorded(request, tmp_path):
     """Return what each sensor read while a trace was played, the simulated Jetson, and when that was."""
-    with simulated_jetson(tmp_path, TRACES[request.param]) as jetson:
-        sensors = [JtopSensor(jetson.socket), Ina3221Sensor(jetson.root)]
-        for sensor in sensors:
-            sensor.start()
-        rest(1.5)
-        window = rest(45)
-        rest(1.0)
-        return {sensor.name: sensor.stop() for sensor in sensors}, jetson, window
+    for number in range(RECORDINGS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with simulated_jetson(folder, TRACES[request.param]) as jetson:
+            sensors = [JtopSensor(jetson.socket), Ina3221Sensor(jetson.root)]
+            for sensor in sensors:
+                sensor.start()
+            rest(1.5)
+            start_s = time.monotonic()
+            stall_s = longest_stall_s(45)
+            window = Window(start_s, time.monotonic())
+            rest(1.0)
+            traces = {sensor.name: sensor.stop() for sensor in sensors}
+        if stall_s < STALL_S:
+            return traces, jetson, window
+    pytest.fail(f"this machine stops for {stall_s:.1f} s at a time; nothing can be measured on it")
 
 
 def test_energy_is_that_of_the_trace(recorded, record_property):
