@@ -24,9 +24,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from accuracy import accuracies  # noqa: E402
+from fitting import fit_plan  # noqa: E402
 from run import ATTACK, NETWORKS  # noqa: E402
 
-from gdws import convert, data_aware, datasets, pipeline, surgery  # noqa: E402
+from gdws import convert, datasets, pipeline  # noqa: E402
 from gdws.algorithms.plan import Plan  # noqa: E402
 from gdws.attacks.pgd import pgd  # noqa: E402
 from gdws.attacks.protocols import gentle  # noqa: E402
@@ -56,12 +57,7 @@ def clean(count: int) -> Tensor:
 def fitted(images: Tensor, sweeps: int = 20) -> nn.Module:
     """The network at equal ranks, fitted to ``images`` by so many sweeps."""
     _, by_weights = convert(MODEL, mean_rank=RANK, layout="stacked", example_input=images[:1])
-    plan = Plan(by_weights.layers)
-    names = {layer.name for layer in plan.converted}
-    layers = [layer for layer in surgery.inspect(MODEL, images[:1]) if layer.name in names]
-    seen = data_aware.observe(MODEL, layers, images[:512])
-    found = data_aware.fit(MODEL, plan, layers, images, seen, sweeps=sweeps)
-    return surgery.apply(plan, found.model, factors=found.factors)
+    return fit_plan(MODEL, Plan(by_weights.layers), images, sweeps)
 
 
 def again() -> nn.Module:
@@ -91,7 +87,10 @@ LINES: dict[str, Callable[[], nn.Module]] = {
     "no sweep": lambda: fitted(attacked(IMAGES), sweeps=0),
     "fitted again to what fools it": again,
     "2 sweeps": lambda: fitted(attacked(IMAGES), sweeps=2),
+    "64 images": lambda: fitted(attacked(64)),
+    "128 images": lambda: fitted(attacked(128)),
     "256 images": lambda: fitted(attacked(256)),
+    "512 images": lambda: fitted(attacked(512)),
     "half as they are": lambda: fitted(torch.cat([attacked(IMAGES // 2), clean(IMAGES)[IMAGES // 2 :]])),
     "images as they are": lambda: fitted(clean(IMAGES)),
     "statistics of BN anew": with_new_statistics,

@@ -115,7 +115,7 @@ class Bench:
         if recipe.method == "weights":
             weights = pipeline.calibrate_alphas(self.source, self.data.train.first(ALPHA_IMAGES))
         else:
-            fitted_to = self._calibration_images()
+            fitted_to = self.calibration_images()
         return pipeline.convert_all(self.source, [recipe], weights=weights, data=fitted_to)[1]
 
     def _tuned(self, name: str) -> PackedVariant:
@@ -123,7 +123,8 @@ class Bench:
         result = finetune(start.module, self.data, TUNING)
         return PackedVariant(name, result.network, start.plan)
 
-    def _calibration_images(self) -> torch.Tensor:
+    def calibration_images(self) -> torch.Tensor:
+        """The first training images under the attack on the dense network, from their file or made now."""
         path = self.folder / f"{self.name}-images-{self.calibration}.pt"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)

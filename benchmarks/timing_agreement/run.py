@@ -61,7 +61,7 @@ class IndependentLoop:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         images = np.random.default_rng(0).random(shape, dtype=np.float32)
         self._feed = {input_name: images}

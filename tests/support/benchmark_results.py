@@ -191,7 +191,7 @@ def cell(net: Net, dense: Net, batch_size: int, *, flags: tuple[Flag, ...] = (),
         simulated=simulated,
         started_at="2026-01-02T03:04:05Z",
         finished_at="2026-01-02T03:04:35Z",
-        build=Build(time_s=0.08, precision="fp32", options=["allow_spinning=0"]),
+        build=Build(time_s=0.08, precision="fp32", options=["force_spinning_stop=1"]),
         parity=parity(),
         latency=LatencySummary(
             scope="one run of the session, input and output in host memory",

@@ -24,6 +24,7 @@ from . import examples
 from .access import Access
 from .bodies import BodyLimits
 from .following import Followers
+from .glances import Glances
 from .guard import Guard, role_in
 from .headers import SecurityHeaders
 from .holding import hold_until_final
@@ -189,6 +190,7 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
 
 def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
     jobs = service.jobs
+    glances = Glances(jobs.generation)
 
     @app.post(
         "/benchmark",
@@ -259,11 +261,16 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
         "/benchmark/{job_id}",
         tags=["benchmark"],
         summary="A job and its cells",
+        response_model=Job,
         responses=documented_problems(404, 422),
     )
-    async def get_job(request: Request, job_id: JobId, wait: Wait = 0.0) -> Job:
+    async def get_job(request: Request, job_id: JobId, wait: Wait = 0.0) -> Response:
         """Cells appear as each ends. A cell that failed says why; the others are not affected."""
-        return await hold_until_final(request, jobs, job_id, wait)
+        if wait > 0:
+            job = await hold_until_final(request, jobs, job_id, wait)
+            return Response(job.model_dump_json(), media_type="application/json")
+        body = await glances.body(job_id, lambda: run_in_threadpool(jobs.job, job_id))
+        return Response(body, media_type="application/json")
 
     @app.delete("/benchmark/{job_id}", tags=["benchmark"], summary="Cancel a job", responses=documented_problems(404))
     async def cancel_job(request: Request, job_id: JobId) -> Job:

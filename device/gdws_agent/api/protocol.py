@@ -8,6 +8,8 @@ from typing import Any, Optional
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .gathering import GatheringTransport
+
 #: From the beginning of a connection, or of a further request on it, to the end of the request's head.
 HEAD_TIMEOUT_S = 20.0
 
@@ -22,7 +24,7 @@ class PatientProtocol(H11Protocol):
     _head_timer: Optional[asyncio.TimerHandle] = None
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
         self._watch_head()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:

@@ -159,6 +159,13 @@ class JobQueue:
             self._tell(job_id, "cancelled")
         return self.job(job_id)
 
+    def generation(self) -> Optional[int]:
+        """Return a number that is another one once anything stored has changed; None while it does.
+
+        What only the queue knows, progress and estimates, changes without it.
+        """
+        return self._store.database.generation
+
     def watch(self, job_id: str) -> ContextManager[Future[None]]:
         """A future that is done as soon as the job is final or the agent stops.
 

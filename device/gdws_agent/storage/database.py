@@ -12,7 +12,7 @@ import contextlib
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Optional
 
 from gdws_agent.errors import StorageFailed, StorageFull, StoreDamaged, StoreUnsupported
 
@@ -41,6 +41,8 @@ class Database:
         self.path = path
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
+        self._writes = 0
+        self._is_writing = False
         with contextlib.ExitStack() as stack:
             self._writer = stack.enter_context(contextlib.closing(self._connect()))
             with _errors_translated(path, opening=True):
@@ -59,8 +61,27 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is kept as a whole on leaving, or not at all when an error leaves it."""
-        with self._write_lock, _errors_translated(self.path), self._writer:
+        with self._write_lock, self._counted(), _errors_translated(self.path), self._writer:
             yield self._writer
+
+    @property
+    def generation(self) -> Optional[int]:
+        """A number that is another one after each write; None while something is being written.
+
+        Who reads the same number before and after a look has seen what is stored until the number changes.
+        """
+        # In this order: a write that begins in between is seen by the second.
+        writes = self._writes
+        return None if self._is_writing else writes
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._is_writing = True
+        try:
+            yield
+        finally:
+            self._writes += 1
+            self._is_writing = False
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -107,8 +107,8 @@ def test_the_settings_in_force_are_those_told(tmp_path):
         assert options.intra_op_num_threads == 2
         assert "inter_op_threads=1" in engine.build.options
         assert options.inter_op_num_threads == 1
-        assert "allow_spinning=0" in engine.build.options
-        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+        assert "force_spinning_stop=1" in engine.build.options
+        assert options.get_session_config_entry("session.force_spinning_stop") == "1"
         assert f"provider={engine._session.get_providers()[0]}" in engine.build.options
         assert options.graph_optimization_level.name == "ORT_ENABLE_ALL"
         assert options.execution_mode.name == "ORT_SEQUENTIAL"

@@ -98,7 +98,7 @@ def test_only_what_all_cells_share_of_their_surroundings_is_kept() -> None:
     circumstances = facts(result([DENSE, KEPT])).circumstances
     assert circumstances.environment == {"threads": "2", "backend_version": "1.23.0"}
     assert circumstances.runtimes == ("onnxruntime 1.23.0",)
-    assert circumstances.engine_options == ("allow_spinning=0",)
+    assert circumstances.engine_options == ("force_spinning_stop=1",)
 
 
 def test_converted_layers_are_counted() -> None:

@@ -1,0 +1,53 @@
+"""The answer about the running job, kept for a moment, so that however many look, measuring is disturbed little.
+
+To put a job together, check it and write it as JSON costs more than everything else about a request. What is stored
+about jobs is never shown late; the progress and the estimate of the running job may be a quarter of a second old.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Awaitable, Callable, NamedTuple, Optional
+
+from gdws_contract.rest import Job
+
+#: How long an answer is kept.
+KEPT_S = 0.25
+
+
+class Glances:
+    """Bodies of ``GET /benchmark/{id}``; to be used in the event loop's thread.
+
+    ``generation`` tells of what is stored, as :attr:`gdws_agent.storage.database.Database.generation` does.
+    """
+
+    def __init__(self, generation: Callable[[], Optional[int]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._generation = generation
+        self._clock = clock
+        self._kept: Optional[_Kept] = None
+
+    async def body(self, job_id: str, look: Callable[[], Awaitable[Job]]) -> bytes:
+        """Return the job as JSON: that of a moment ago if it still runs and nothing was stored since, else a new look.
+
+        Raises what ``look`` raises.
+        """
+        kept, generation = self._kept, self._generation()
+        if (
+            kept is not None
+            and kept.job_id == job_id
+            and kept.generation == generation
+            and self._clock() < kept.until_s
+        ):
+            return kept.body
+        job = await look()
+        body = job.model_dump_json().encode()
+        if job.state == "running" and generation is not None and generation == self._generation():
+            self._kept = _Kept(job_id, generation, self._clock() + KEPT_S, body)
+        return body
+
+
+class _Kept(NamedTuple):
+    job_id: str
+    generation: int
+    until_s: float
+    body: bytes
