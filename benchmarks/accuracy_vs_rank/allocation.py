@@ -59,9 +59,10 @@ def equal(bench: Bench, saving: float) -> Plan:
 
 
 def _saving(plan: Plan) -> float:
-    assert plan.macs is not None
-    assert plan.macs_dense is not None
-    return plan.macs_dense / plan.macs
+    totals = plan.totals
+    assert totals.macs_dense is not None
+    assert totals.macs_gdws is not None
+    return totals.macs_dense / totals.macs_gdws
 
 
 def by_energy(bench: Bench, saving: float) -> Plan:

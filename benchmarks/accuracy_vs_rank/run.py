@@ -65,6 +65,7 @@ TUNING = FinetuneSettings(precision="bf16", learning_rate=5e-4)
 RECIPES = (
     *(Recipe(mean_rank=rank, method="data-aware", layout="stacked") for rank in (2, 3)),
     Recipe(mean_rank=5),
+    Recipe(mac_saving=4.4, method="data-aware", layout="stacked"),
     *TUNED,
     *(Recipe(mac_saving=3, method="data-aware", layout=layout) for layout in ("stacked", "gather")),
     Recipe(mean_rank=7),

@@ -1,7 +1,8 @@
 """The answer in a sentence: is a GDWS network faster here, and at what price in accuracy?
 
 Speed counts as gained only if the whole 95 % interval of the speed-up lies above 1; accuracy counts as
-kept if neither the natural nor the robust one falls by more than :data:`TOLERANCE_POINTS`. The settings
+kept if neither the natural nor the robust one falls by more than :data:`TOLERANCE_POINTS` on the images
+that were judged; where these are too few to rule out a greater fall, the sentence says so. The settings
 are judged one by one, and the first, with the smallest batch, is the headline, whether it flatters or not.
 """
 
@@ -153,9 +154,11 @@ def _gain(setting: Setting, where: str, best: _Candidate, dense_ms: float) -> Ve
         f"({best.interval}; median {text.milliseconds(best.median_ms)} against {text.milliseconds(dense_ms)}) "
         f"and keeps its accuracy within {TOLERANCE_POINTS:g} point: {best.price}, "
         f"a difference of {text.points(change.points)} points with a 95 % interval from "
-        f"{text.points(change.low)} to {text.points(change.high)}."
+        f"{text.points(change.low)} to {text.points(change.high)}"
     )
-    return Verdict(setting, "gain", sentence, best.name)
+    if change.low < -TOLERANCE_POINTS:
+        sentence += f"; {text.plural(best.price.after.count, 'image')} do not rule out a greater fall"
+    return Verdict(setting, "gain", f"{sentence}.", best.name)
 
 
 def _no_gain(setting: Setting, where: str, best: _Candidate) -> Verdict:

@@ -81,6 +81,14 @@ def test_one_point_is_within_and_more_is_not(robust: int, kind: str) -> None:
     assert judge(DENSE, replace(KEPT, robust=robust)).kind == kind
 
 
+def test_images_that_do_not_rule_out_a_greater_fall_are_said_to_be_too_few() -> None:
+    few = judge(DENSE, KEPT)
+    assert few.kind == "gain"
+    assert few.sentence.endswith("; 1,000 images do not rule out a greater fall.")
+    many = [replace(net, natural=98_500, robust=93_900, count=100_000) for net in (DENSE, KEPT)]
+    assert "rule out" not in judge(*many).sentence
+
+
 def test_a_fall_in_natural_accuracy_alone_is_a_price() -> None:
     verdict = judge(DENSE, replace(KEPT, natural=960))
     assert verdict.kind == "trade"
