@@ -16,7 +16,7 @@ from gdws_agent.jobs.queue import JobQueue, is_final
 from gdws_agent.probes import Probes
 from gdws_agent.service import Service, open_service
 from gdws_agent.settings import Settings
-from gdws_contract.rest import Availability, BenchmarkRequest, Cell, CellKey, Job
+from gdws_contract.rest import Availability, BenchmarkRequest, Cell, CellKey, Job, Progress
 
 _SCRIPT = Path(__file__).with_name("fake_worker.py")
 
@@ -133,6 +133,12 @@ def resolved(model_id: str, **fields: Any) -> BenchmarkRequest:
     """Return a request with nothing left open."""
     answers = {"model_id": model_id, "variants": ["dense", "gdws"], "backends": ["onnxruntime"]}
     return BenchmarkRequest(**{**answers, **fields})
+
+
+def running_job() -> Job:
+    """Return a job of one cell that is being measured, as the agent tells it."""
+    progress = Progress(cells_total=1, cells_finished=0)
+    return Job(id="x", state="running", request=resolved("0" * 64), created_at="now", progress=progress)
 
 
 def cell(variant: str = "dense", state: str = "done", **key: Any) -> Cell:

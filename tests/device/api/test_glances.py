@@ -8,16 +8,10 @@ import pytest
 
 from gdws_agent.api.glances import KEPT_S, Glances
 from gdws_agent.errors import JobNotFound
-from gdws_contract.rest import Job, Progress
-from support.agents import resolved
+from gdws_contract.rest import Job
+from support.agents import running_job
 
-JOB = Job(
-    id="x",
-    state="running",
-    request=resolved("0" * 64),
-    created_at="now",
-    progress=Progress(cells_total=1, cells_finished=0),
-)
+JOB = running_job()
 
 
 class World:

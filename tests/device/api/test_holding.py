@@ -8,16 +8,9 @@ from starlette.requests import Request
 
 from gdws_agent.api.bodies import BodyLimits
 from gdws_agent.api.holding import hold_until_final
-from gdws_contract.rest import Job, Progress
-from support.agents import PATIENCE_S, resolved
+from support.agents import PATIENCE_S, running_job
 
-JOB = Job(
-    id="x",
-    state="running",
-    request=resolved("0" * 64),
-    created_at="now",
-    progress=Progress(cells_total=1, cells_finished=0),
-)
+JOB = running_job()
 
 
 class Jobs:
