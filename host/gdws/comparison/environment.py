@@ -28,8 +28,8 @@ class Difference:
 
 
 def differences(a: BenchmarkResult, b: BenchmarkResult) -> tuple[Difference, ...]:
-    """What differs between the surroundings of two results, in the order of :func:`surroundings`."""
-    return differing(surroundings(a), surroundings(b))
+    """What differs between the surroundings of two results, in the order of :func:`surroundings`, and their engines."""
+    return (*differing(surroundings(a), surroundings(b)), *_engine_differences(a.job.cells, b.job.cells))
 
 
 def differing(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Difference, ...]:
@@ -51,6 +51,24 @@ def surroundings(result: BenchmarkResult) -> dict[str, str | None]:
         **{f"protocol: {_words(name)}": _text(value) for name, value in request.protocol.model_dump().items()},
         **{f"engine: {_words(name)}": _text(value) for name, value in request.engine.model_dump().items()},
     }
+
+
+def _engine_differences(a: Iterable[Cell], b: Iterable[Cell]) -> tuple[Difference, ...]:
+    """Options with which engines of the same cell were built or run, where they were not the same."""
+    before = {cell.key: cell.build for cell in a}
+    found: dict[Difference, None] = {}
+    for cell in b:
+        earlier = before.get(cell.key)
+        if earlier is not None and cell.build is not None:
+            pair = (_by_name(build.options, cell.key.backend) for build in (earlier, cell.build))
+            found |= dict.fromkeys(differing(*pair))
+    return tuple(found)
+
+
+def _by_name(options: Iterable[str], backend: str) -> dict[str, str | None]:
+    """``name=value`` as value by ``backend: name``."""
+    pairs = (option.partition("=") for option in options)
+    return {f"{backend}: {_words(name)}": value for name, _, value in pairs}
 
 
 def jetpack(l4t: str | None) -> str | None:

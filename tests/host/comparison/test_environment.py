@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gdws.comparison.environment import differences, jetpack, surroundings
-from gdws_contract.rest import Availability, Protocol
+from gdws_contract.rest import Availability, Cell, Protocol
 from support.benchmark_results import DENSE, KEPT, cell, jetson_result, result
 
 
@@ -47,6 +47,23 @@ def test_what_a_runtime_says_of_itself_counts() -> None:
     (found,) = differences(made, made.model_copy(update={"device": device}))
     assert (found.what, found.a, found.b) == ("onnxruntime: gpu", None, "Orin")
     assert str(found) == "onnxruntime: gpu: not known, then Orin"
+
+
+def test_options_of_engines_are_compared_cell_by_cell() -> None:
+    def with_options(*options: str, batch_size: int = 1) -> Cell:
+        made = cell(KEPT, DENSE, batch_size)
+        assert made.build is not None
+        return made.model_copy(update={"build": made.build.model_copy(update={"options": list(options)})})
+
+    before = [with_options("allow_spinning=0", "intra_op_threads=2"), with_options("level=3", batch_size=8)]
+    after = [with_options("force_spinning_stop=1", "intra_op_threads=2"), with_options("level=5", batch_size=16)]
+    found = differences(result([DENSE, KEPT], cells=before), result([DENSE, KEPT], cells=after))
+    assert [str(each) for each in found] == [
+        "onnxruntime: allow spinning: 0, then not known",
+        "onnxruntime: force spinning stop: not known, then 1",
+    ]
+    failed = before[0].model_copy(update={"build": None})
+    assert differences(result([DENSE, KEPT], cells=[failed]), result([DENSE, KEPT], cells=after)) == ()
 
 
 def test_a_setting_that_changed_within_a_run_shows_each_value() -> None:
