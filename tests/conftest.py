@@ -7,7 +7,12 @@ draw the same examples each time; ``--hypothesis-profile=default`` has them look
 from __future__ import annotations
 
 import contextlib
+import signal
 from typing import Any
+
+# Shells start background jobs with SIGINT ignored, and so would all be that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with contextlib.suppress(ImportError):  # some environments run only tests that need none
     from hypothesis import settings
