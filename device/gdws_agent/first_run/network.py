@@ -104,7 +104,7 @@ def draw(shape: Shape, seed: int = 0) -> Network:
 
 
 def draw_images(shape: Shape, count: int, seed: int = 1) -> np.ndarray:
-    """Return images (count, 3, H, W) in float32 from 0 to 1: smooth patterns with a little noise, as photographs are."""
+    """Return images (count, 3, H, W) in float32 from 0 to 1: smooth patterns with a little noise."""
     random = np.random.default_rng(seed)
     axis = np.linspace(0.0, 2.0 * np.pi, shape.image_size)
     frequency = random.uniform(0.5, 3.0, (2, count, 3, 1))
