@@ -110,7 +110,8 @@ class AgentLink:
             text = response.read()
             answer = json.loads(text) if text else None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise AgentUnreachable(f"no agent answers at {self.place}: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise AgentUnreachable(f"no agent answers at {self.place}: {reason}") from error
         finally:
             connection.close()
         if response.status >= 400:

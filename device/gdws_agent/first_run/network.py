@@ -11,14 +11,14 @@ from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
-from .onnx_file import Node, Value, write_model
+from .onnx_file import Attribute, Node, Value, write_model
 
 DENSE = "dense"
 LAYOUTS = ("gather", "stacked", "grouped")
 INPUT, OUTPUT = "input", "logits"
 
 _TAPS = 9
-_SAME = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)}
+_SAME: Dict[str, Attribute] = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)}
 
 
 class Shape(NamedTuple):
@@ -52,7 +52,8 @@ class Layer(NamedTuple):
     @property
     def weight(self) -> np.ndarray:
         """The weight of the dense convolution, (M, C, 3, 3)."""
-        return np.einsum("mcg,cgij->mcij", self.pointwise, self.depthwise)
+        weight: np.ndarray = np.einsum("mcg,cgij->mcij", self.pointwise, self.depthwise)
+        return weight
 
     @property
     def shape(self) -> Tuple[int, int, int]:
@@ -110,7 +111,8 @@ def draw_images(shape: Shape, count: int, seed: int = 1) -> np.ndarray:
     frequency = random.uniform(0.5, 3.0, (2, count, 3, 1))
     waves = [np.sin(frequency[0] * axis)[:, :, :, None], np.cos(frequency[1] * axis)[:, :, None, :]]
     noise = random.normal(0.0, 0.05, (count, *shape.input_shape))
-    return np.clip(0.5 + 0.2 * (waves[0] + waves[1]) + noise, 0.0, 1.0).astype(np.float32)
+    images: np.ndarray = np.clip(0.5 + 0.2 * (waves[0] + waves[1]) + noise, 0.0, 1.0)
+    return images.astype(np.float32)
 
 
 def logits(network: Network, images: np.ndarray) -> np.ndarray:
@@ -166,7 +168,7 @@ class _GraphWriter:
     def convolution(self, path: str, at: str, weight: np.ndarray, groups: int = 1, stride: int = 1) -> str:
         """Append a 3x3 convolution of padding 1 without bias."""
         self.weights[f"{path}.weight"] = weight
-        attributes = {**_SAME, "strides": (stride, stride), "group": groups}
+        attributes: Dict[str, Attribute] = {**_SAME, "strides": (stride, stride), "group": groups}
         return self.add(Node(f"{path}/Conv", "Conv", [at, f"{path}.weight"], f"{path}.out", attributes))
 
     def layer(self, layer: Layer, at: str) -> str:
@@ -175,7 +177,7 @@ class _GraphWriter:
         self.weights[f"{path}.bias"] = layer.bias
         if self._layout == DENSE:
             self.weights[f"{path}.weight"] = layer.weight.astype(np.float32)
-            attributes = {**_SAME, "strides": (layer.stride, layer.stride)}
+            attributes: Dict[str, Attribute] = {**_SAME, "strides": (layer.stride, layer.stride)}
             inputs = [at, f"{path}.weight", f"{path}.bias"]
             return self.add(Node(f"{path}/Conv", "Conv", inputs, f"{path}.out", attributes))
         at = getattr(self, f"_{self._layout}")(layer, at)
@@ -242,7 +244,8 @@ def _logits_of(network: Network, image: np.ndarray) -> np.ndarray:
         maps = _convolve(maps, layer.weight, layer.stride) + layer.bias[:, None, None]
         maps = np.maximum(maps + before if layer.adds else maps, 0.0)
     features: np.ndarray = maps.mean(axis=(1, 2))
-    return features[None] @ network.head.T
+    found: np.ndarray = features[None] @ network.head.T
+    return found
 
 
 def _convolve(maps: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
@@ -250,7 +253,7 @@ def _convolve(maps: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
     channels, height, width = maps.shape
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
     shifts = np.stack(list(_shifts(padded, height, width, stride)), axis=1)
-    product = weight.reshape(len(weight), channels * _TAPS) @ shifts.reshape(channels * _TAPS, -1)
+    product: np.ndarray = weight.reshape(len(weight), channels * _TAPS) @ shifts.reshape(channels * _TAPS, -1)
     return product.reshape(len(weight), *shifts.shape[2:])
 
 

@@ -8,6 +8,7 @@ from gdws_agent.first_run.bench import Bench, clocks_in_words
 from gdws_agent.first_run.bundle import FORMS
 from gdws_agent.first_run.network import DENSE
 from gdws_agent.first_run.report import CheckFailed, Figure, Outcome, Table, Value
+from gdws_contract.measures import Flag
 from gdws_contract.rest import Cell
 
 PRECISIONS = ("fp16", "int8")
@@ -29,6 +30,7 @@ def check_layouts(bench: Bench) -> Outcome:
     tables: List[Table] = []
     fastest: List[str] = []
     problems: List[CheckFailed] = []
+    doubts: List[List[Value]] = []
     with bench.fixed_clocks() as state:
         sensor = bench.probes.best_power_sensor()
         for precision in precisions:
@@ -37,8 +39,11 @@ def check_layouts(bench: Bench) -> Outcome:
             except CheckFailed as error:
                 problems.append(error)
                 continue
-            tables.append(Table(title=precision, columns=_COLUMNS, rows=[_row(cells, form) for form in FORMS]))
+            tables.append(Table(title=precision, columns=_COLUMNS, rows=[_row(cells[form], form) for form in FORMS]))
+            doubts += [_doubt(precision, form, flag) for form, cell in cells.items() for flag in cell.flags]
             fastest.append(f"{precision}: {_fastest(cells)}")
+    if doubts:
+        tables.append(Table(title="Doubts about these figures", columns=["precision", "form", "doubt"], rows=doubts))
     figures = [
         Figure(name="clocks", value=clocks_in_words(state)),
         Figure(name="backend", value=bench.backend().name),
@@ -54,8 +59,7 @@ def check_layouts(bench: Bench) -> Outcome:
     return Outcome(status="ok", summary="; ".join(fastest), figures=figures, tables=tables)
 
 
-def _row(cells: Dict[str, Cell], form: str) -> List[Value]:
-    cell = cells[form]
+def _row(cell: Cell, form: str) -> List[Value]:
     interval = None if cell.speedup is None else cell.speedup.interval
     energy_mj = None if cell.power is None else cell.power.energy_per_inference_mj
     return [
@@ -71,9 +75,15 @@ def _row(cells: Dict[str, Cell], form: str) -> List[Value]:
 
 
 def _fastest(cells: Dict[str, Cell]) -> str:
-    """Return the fastest form in words."""
-    medians = {form: cell.latency.median_ms for form, cell in cells.items() if cell.latency is not None}
-    best = min(medians, key=lambda form: medians[form])
-    if best == DENSE:
-        return "dense is fastest"
-    return f"{best} is fastest, {medians[DENSE] / medians[best]:.2f} times as fast as dense"
+    """Return the fastest form in words, by the rounds in which each took its turn."""
+    speedups = {form: cell.speedup for form, cell in cells.items() if cell.speedup is not None}
+    best = max(speedups, key=lambda form: speedups[form].ratio)
+    ratio, interval = speedups[best].ratio, speedups[best].interval
+    if ratio < 1.0:
+        return f"{DENSE} is fastest, and {best} {ratio:.2f} times as fast"
+    span = "" if interval is None else f" ({interval.low:.2f} to {interval.high:.2f})"
+    return f"{best} is fastest, {ratio:.2f}{span} times as fast as {DENSE}"
+
+
+def _doubt(precision: str, form: str, flag: Flag) -> List[Value]:
+    return [precision, form, f"{flag.code}: {flag.detail}"]

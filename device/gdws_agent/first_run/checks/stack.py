@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from importlib import metadata
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import psutil
 
@@ -26,8 +26,8 @@ _PACKAGES = (
     "pydantic",
     "fastapi",
 )
-#: Units of what :mod:`gdws_agent.first_run.tools.cuda` tells.
-_UNITS = {"gpu_clock_mhz": "MHz", "memory_bytes": "bytes"}
+#: How the names end of what has a unit in :mod:`gdws_agent.first_run.tools.cuda`.
+_UNITS = {"_mhz": "MHz", "_mib": "MiB"}
 
 
 def check_stack(bench: Bench) -> Outcome:
@@ -39,7 +39,7 @@ def check_stack(bench: Bench) -> Outcome:
         versions["tensorrt"] = facts["tensorrt"]
     bench.versions.update(version for version in versions.values() if version)
     outcome: Dict[str, Any] = {
-        "figures": [*_machine(bench), *(Figure(name=key, value=facts[key], unit=_UNITS.get(key)) for key in facts)],
+        "figures": [*_machine(bench), *map(_figure, facts.items())],
         "tables": [Table(title="Packages", columns=["package", "version"], rows=_rows(versions))],
     }
     if not bench.on_jetson:
@@ -62,6 +62,14 @@ def check_stack(bench: Bench) -> Outcome:
     return Outcome(status="ok", summary=summary, **outcome)
 
 
+def _figure(fact: Tuple[str, Value]) -> Figure:
+    """Return one fact of the GPU under a name that ends without its unit."""
+    name, value = fact
+    unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), None)
+    ending = 0 if unit is None else len(unit) + 1
+    return Figure(name=name[: len(name) - ending].replace("_", " "), value=value, unit=unit)
+
+
 def _machine(bench: Bench) -> List[Figure]:
     return [
         Figure(name="board", value=bench.board),
@@ -70,8 +78,8 @@ def _machine(bench: Bench) -> List[Figure]:
         Figure(name="kernel", value=platform.release()),
         Figure(name="machine", value=platform.machine()),
         Figure(name="python", value=platform.python_version()),
-        Figure(name="cpu_cores", value=psutil.cpu_count(logical=False)),
-        Figure(name="memory", value=psutil.virtual_memory().total, unit="bytes"),
+        Figure(name="cores of the CPU", value=psutil.cpu_count(logical=False)),
+        Figure(name="memory", value=psutil.virtual_memory().total // 2**20, unit="MiB"),
     ]
 
 

@@ -7,6 +7,8 @@ from typing import List, Optional
 from gdws_agent.first_run.bench import Bench, clocks_in_words
 from gdws_agent.first_run.network import DENSE
 from gdws_agent.first_run.report import CheckFailed, CheckSkipped, Figure, Outcome, Table, Value
+from gdws_agent.power.thermal import Gauges
+from gdws_agent.probes import NO_SENSOR
 from gdws_contract.thermal import ClockSummary, Thermal
 
 #: A clock that fell by less stayed where it was; one that fell by more was held down.
@@ -16,6 +18,8 @@ _LOAD_S, _QUICK_LOAD_S = 60.0, 15.0
 
 def check_throttling(bench: Bench) -> Outcome:
     """Run the dense network without a pause and hold the agent's verdict against the clocks themselves."""
+    if not _can_tell(bench):
+        raise CheckSkipped("the kernel shows neither limits of clocks nor what holds them down here")
     load_s = _QUICK_LOAD_S if bench.quick else _LOAD_S
     protocol = bench.protocol(min_duration_ms=0.0, sustained_ms=1e3 * load_s)
     with bench.fixed_clocks() as state:
@@ -28,7 +32,7 @@ def check_throttling(bench: Bench) -> Outcome:
         raise CheckFailed("the load did not come to its end", *reasons)
     thermal = cell.sustained.thermal
     if thermal is None or thermal.throttled is None:
-        raise CheckSkipped("the kernel shows neither limits of clocks nor what holds them down here")
+        raise CheckSkipped("neither the kernel nor the power sensor shows limits of clocks here")
     figures = [
         Figure(name="load", value=cell.sustained.duration_s, unit="s"),
         Figure(name="at first", value=cell.sustained.burst_fps, unit="images/s"),
@@ -36,6 +40,12 @@ def check_throttling(bench: Bench) -> Outcome:
         Figure(name="clocks", value=clocks_in_words(state)),
     ]
     return _judge(thermal, bool(state.jetson_clocks), figures, [_temperatures(thermal), _clocks(thermal)])
+
+
+def _can_tell(bench: Bench) -> bool:
+    """Return whether anything here shows that a clock is held down; a power sensor may, so it is given the chance."""
+    seen = Gauges(bench.root / "sys").read()
+    return bool(seen.caps or seen.events or seen.limits_mhz) or bench.probes.best_power_sensor() != NO_SENSOR
 
 
 def _judge(thermal: Thermal, clocks_fixed: bool, figures: List[Figure], tables: List[Table]) -> Outcome:

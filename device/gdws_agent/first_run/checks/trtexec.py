@@ -11,7 +11,10 @@ from gdws_agent.first_run.tools.program import find_program
 from gdws_agent.first_run.tools.trtexec import NAME, PLACES, Timing, Trtexec
 
 FORMS = (DENSE, "gather")
-VERBOSITIES = ("none", "detailed")
+#: The agent's timed context tells NVTX nothing of its layers: it is held against the first. The second shows what
+#: that saves.
+QUIET, DETAILED = "none", "detailed"
+VERBOSITIES = (QUIET, DETAILED)
 #: How far the agent's median may lie from trtexec's, as a share of trtexec's.
 TOLERANCE = 0.03
 _DURATION_S, _QUICK_DURATION_S = 3.0, 1.0
@@ -60,7 +63,8 @@ def check_trtexec(bench: Bench) -> Outcome:
     ]
     tables = [Table(title="GPU compute time, medians", columns=_COLUMNS, rows=[_row(each) for each in compared])]
     log = trtexec.commands
-    worst = max(compared, key=lambda each: abs(each.difference))
+    judged = [each for each in compared if each.verbosity == QUIET]
+    worst = max(judged, key=lambda each: abs(each.difference))
     if not worst.agrees:
         raise CheckFailed(
             f"{worst.form}: the agent's time differs by {worst.difference:+.1%} from trtexec's; "
@@ -72,7 +76,7 @@ def check_trtexec(bench: Bench) -> Outcome:
         )
     return Outcome(
         status="ok",
-        summary=f"within {abs(worst.difference):.1%} of trtexec in each of {len(compared)} runs",
+        summary=f"within {abs(worst.difference):.1%} of trtexec in each of {len(judged)} runs",
         figures=figures,
         tables=tables,
         log=log,
@@ -80,7 +84,10 @@ def check_trtexec(bench: Bench) -> Outcome:
 
 
 def _compare(bench: Bench, trtexec: Trtexec) -> List[Comparison]:
-    """Time each form by the agent, then by trtexec; each builds its own engine of the same ONNX file."""
+    """Time each form by the agent, then by trtexec; each builds its own engine of the same ONNX file.
+
+    trtexec's engines serve all of its runs, so that what these differ by is not the choice of kernels.
+    """
     shape = f"{INPUT}:1x{'x'.join(map(str, bench.image_shape))}"
     duration_s = _QUICK_DURATION_S if bench.quick else _DURATION_S
     agent_ms = _times_of_agent(bench)
@@ -88,10 +95,10 @@ def _compare(bench: Bench, trtexec: Trtexec) -> List[Comparison]:
     for form in FORMS:
         model = bench.scratch / f"{form}.onnx"
         model.write_bytes(bench.models[form])
+        engine = trtexec.build(model, shape)
         for verbosity in VERBOSITIES:
-            engine = trtexec.build(model, shape, verbosity)
             for spin in (False, True):
-                timing = trtexec.time(engine, shape, spin=spin, duration_s=duration_s)
+                timing = trtexec.time(engine, shape, verbosity=verbosity, spin=spin, duration_s=duration_s)
                 compared.append(Comparison(form, verbosity, spin, timing, agent_ms[form]))
     return compared
 
@@ -114,16 +121,16 @@ def _advice(compared: List[Comparison], clocks_fixed: bool) -> List[str]:
         found.append(
             "the clocks were not fixed: let jtop set them (check `clocks`), or `sudo jetson_clocks`, and repeat"
         )
-    by_verbosity = {name: [each.agrees for each in compared if each.verbosity == name] for name in VERBOSITIES}
-    if any(by_verbosity["detailed"]) and not any(by_verbosity["none"]):
+    judged = [each for each in compared if each.verbosity == QUIET]
+    if not any(each.agrees for each in judged) and all(each.agrees for each in compared if each not in judged):
         found.append(
             "the agent agrees with detailed verbosity alone: its timed context lets each layer be told to NVTX, "
             "which slows networks of many layers most"
         )
-    by_wait = {spin: all(each.agrees for each in compared if each.spin == spin) for spin in (True, False)}
+    by_wait = {spin: all(each.agrees for each in judged if each.spin == spin) for spin in (True, False)}
     if by_wait[True] != by_wait[False]:
         found.append("it depends on how the host waits for the GPU: compare the scheduling in the check `stack`")
-    off = {each.form for each in compared if not each.agrees}
+    off = {each.form for each in judged if not each.agrees}
     if len(off) == 1:
         found.append(f"{off.pop()} alone differs: builders choose kernels by timing; repeat, and compare more builds")
     found.append("attach this report to an issue: its log has the command lines of trtexec")

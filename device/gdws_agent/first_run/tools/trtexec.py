@@ -29,11 +29,11 @@ _SUMMARY = r"{name}:.*?\bmedian = ([\d.]+(?:e[+-]?\d+)?) ms"
 
 
 class Timing(NamedTuple):
-    """One run: medians in milliseconds, over ``count`` inferences; what was not told is None."""
+    """One run: medians in milliseconds, over ``inferences``; what was not told is None."""
 
     compute_ms: float
     enqueue_ms: Optional[float]
-    count: Optional[int]
+    inferences: Optional[int]
 
 
 class Trtexec:
@@ -64,13 +64,15 @@ class Trtexec:
             raise CheckSkipped(f"trtexec of TensorRT {version[0]} has no --fp16: its engines are strongly typed")
         return version
 
-    def build(self, model: Path, input_shape: str, verbosity: str) -> Path:
+    def build(self, model: Path, input_shape: str) -> Path:
         """Build an FP16 engine of the ONNX file ``model`` and return its file; ``input_shape`` as ``input:1x3x8x8``.
+
+        It is built to tell all of its layers, as the agent's are.
 
         Raises:
             CheckFailed: it cannot be built.
         """
-        engine = self._folder / f"{model.stem}-{verbosity}.engine"
+        engine = self._folder / f"{model.stem}.engine"
         # There is no option of all releases that builds alone: one inference is the shortest run.
         self._run(
             [
@@ -80,7 +82,7 @@ class Trtexec:
                 "--fp16",
                 "--noTF32",
                 f"--memPoolSize=workspace:{_WORKSPACE_MIB}",
-                f"--profilingVerbosity={verbosity}",
+                "--profilingVerbosity=detailed",
                 "--warmUp=0",
                 "--duration=0",
                 "--iterations=1",
@@ -88,8 +90,11 @@ class Trtexec:
         )
         return engine
 
-    def time(self, engine: Path, input_shape: str, *, spin: bool, duration_s: float) -> Timing:
+    def time(self, engine: Path, input_shape: str, *, verbosity: str, spin: bool, duration_s: float) -> Timing:
         """Time ``engine`` with the transfers that the agent makes too.
+
+        ``verbosity`` is what the execution context tells NVTX of each layer, which takes time; trtexec sets it from
+        its option for builds. ``spin``: the host spins while it waits for the GPU.
 
         Raises:
             CheckFailed: it does not run, or tells no times.
@@ -99,6 +104,7 @@ class Trtexec:
             [
                 f"--loadEngine={engine}",
                 f"--shapes={input_shape}",
+                f"--profilingVerbosity={verbosity}",
                 "--warmUp=200",
                 f"--duration={duration_s:g}",
                 "--iterations=10",
