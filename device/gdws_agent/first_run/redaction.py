@@ -29,6 +29,8 @@ _SERIAL_FILES = (
     "etc/machine-id",
 )
 _SHORTEST_SECRET = 3
+#: Found by their pattern, or nobody's.
+_OTHER_HOMES = ("/home/", "/Users/", "/root", "/var/lib/gdws-agent")
 #: Fields whose words are the report's own.
 _OWN_WORDS = frozenset(("status", "name", "started_at", "tool", "version"))
 
@@ -110,9 +112,9 @@ def _user_names(environment: Mapping[str, str]) -> List[str]:
 
 
 def _homes(environment: Mapping[str, str]) -> List[str]:
-    """Return the home folders that are somebody's own: those below /home are found by their pattern."""
+    """Return the home folders of people that lie elsewhere than home folders do."""
     homes: Dict[str, None] = dict.fromkeys([environment.get("HOME", ""), *(entry.pw_dir for entry in _people())])
-    return [home for home in homes if home.startswith("/") and home not in ("/", "/root", "/var/lib/gdws-agent")]
+    return [home for home in homes if home.startswith("/") and not home.startswith(_OTHER_HOMES)]
 
 
 def _people() -> List[pwd.struct_passwd]:

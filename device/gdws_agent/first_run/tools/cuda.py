@@ -16,6 +16,8 @@ import json
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
+from gdws_agent.backends.tensorrt_log import Log
+
 #: CUdevice_attribute of cuda.h.
 _MULTIPROCESSORS, _CLOCK_KHZ, _INTEGRATED, _MAJOR, _MINOR = 16, 13, 18, 75, 76
 #: How the host waits for the GPU: the low bits of the primary context's flags (CU_CTX_SCHED_MASK).
@@ -72,7 +74,8 @@ def tensorrt_facts(import_module: Callable[[str], Any] = importlib.import_module
     Raises: whatever TensorRT raises where it is missing, broken, or CUDA does not start.
     """
     trt = import_module("tensorrt")
-    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    log = Log(trt)
+    builder = trt.Builder(log.logger)
     return {
         "tensorrt": str(trt.__version__),
         "dla_cores": getattr(builder, "num_DLA_cores", None),
