@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Iterator, List, Optional, Sequence
 
 from gdws_agent.errors import SettingsInvalid
-from gdws_agent.settings import load_settings
+from gdws_agent.settings import load_settings, variable_name
 
 from .bench import Bench
 from .catalogue import CHECKS, Check, UnknownCheck, select
@@ -183,8 +183,11 @@ def _terminating() -> Iterator[None]:
 
 def _open_bench(options: argparse.Namespace) -> Bench:
     named = {"data_dir": options.data_dir, "port": options.port, "jtop_socket": options.jtop_socket}
+    settings = load_settings(named, os.environ)
+    # The start-up check and the workers know variables alone.
+    os.environ.update({variable_name(name): str(value) for name, value in named.items() if value is not None})
     return Bench(
-        load_settings(named, os.environ),
+        settings,
         options.out.absolute(),
         quick=options.quick,
         trtexec=options.trtexec,

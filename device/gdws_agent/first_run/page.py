@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
 from typing import Iterable, List, Optional
@@ -75,7 +76,7 @@ def _check(check: CheckResult) -> str:
     parts = [
         f'<section id="{escape(check.name)}">',
         f"<h2>{escape(check.title)} {_badge(check.status)}</h2>",
-        f"<p>{escape(check.summary)}</p>",
+        f"<p>{_prose(check.summary)}</p>",
         _advice(check.advice),
         _figures(check.figures),
         *(_table(table) for table in check.tables),
@@ -92,7 +93,7 @@ def _badge(status: Status) -> str:
 def _advice(advice: List[str]) -> Optional[str]:
     if not advice:
         return None
-    items = "".join(f"<li>{escape(text)}</li>" for text in advice)
+    items = "".join(f"<li>{_prose(text)}</li>" for text in advice)
     return f'<div class="advice"><h3>What to do</h3><ul>{items}</ul></div>'
 
 
@@ -119,6 +120,11 @@ def _table(table: Table) -> str:
 def _cell(value: Value) -> str:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return f"<td{' class=number' if is_number else ''}>{escape(_in_words(value))}</td>"
+
+
+def _prose(text: str) -> str:
+    """Return a sentence, in which `code` stands as such."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _log(log: List[str]) -> Optional[str]:

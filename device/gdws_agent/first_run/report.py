@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Tuple, Union
 from pydantic import Field
 from typing_extensions import Literal
 
-from gdws_contract.base import NonNegative, Reading
+from gdws_contract.base import Finite, NonNegative, Reading
 
 SCHEMA_VERSION = 1
 
@@ -19,7 +19,8 @@ SCHEMA_VERSION = 1
 Status = Literal["ok", "warning", "failed", "skipped"]
 STATUSES: Tuple[Status, ...] = ("failed", "warning", "ok", "skipped")
 
-Value = Union[bool, int, float, str, None]
+#: What is not a number has no place in JSON: it is heard where it is made.
+Value = Union[bool, int, Finite, str, None]
 
 
 class Figure(Reading):

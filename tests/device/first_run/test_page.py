@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import pytest
+from pydantic import ValidationError
+
 from gdws_agent.first_run.page import render
 from gdws_agent.first_run.report import CheckResult, Figure, Report, Table
 
@@ -88,3 +91,20 @@ def test_what_the_reader_must_know_first_stands_at_the_top():
         assert words in render(report(**{field: True}))
     assert "has not come to its end" in render(report(complete=False))
     assert "1 failed" in plain
+
+
+def test_code_in_a_sentence_stands_as_such():
+    check = report().checks[0].model_copy(update={"advice": ["start it with `runtime: <nvidia>`, ` or not"]})
+    assert "<li>start it with <code>runtime: &lt;nvidia&gt;</code>, ` or not</li>" in render(report(checks=[check]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_heard_where_it_is_made(value):
+    with pytest.raises(ValidationError):
+        Figure(name="x", value=value)
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0, 1.5, "1", None])
+def test_values_keep_their_type(value):
+    back = Figure.model_validate_json(Figure(name="x", value=value).model_dump_json()).value
+    assert (back, type(back)) == (value, type(value))

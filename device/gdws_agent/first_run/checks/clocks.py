@@ -6,7 +6,7 @@ import time
 from typing import List, Optional, Tuple
 
 from gdws_agent.board.clocks import ClockState
-from gdws_agent.errors import ClocksError, ClocksUnavailable
+from gdws_agent.errors import ClocksError, ClocksUnavailable, PowerModeNeedsReboot
 from gdws_agent.first_run.bench import Bench
 from gdws_agent.first_run.report import CheckFailed, CheckSkipped, Figure, Outcome, Table, Value
 from gdws_agent.power.thermal import Conditions, Gauges
@@ -19,13 +19,13 @@ def check_clocks(bench: Bench) -> Outcome:
     try:
         bench.clocks.restore()  # what a run before this one could not
         found = bench.clocks.take(None, None, give_up=bench.deadline.passed)
-        modes, other = _modes(bench, found)
+        modes, others = _modes(bench, found)
     except ClocksUnavailable as error:
         raise CheckSkipped(f"power mode and clocks cannot be set here: {error.message}", *_hint(error)) from error
     gauges = Gauges(bench.root / "sys")
     try:
         try:
-            taken = bench.clocks.take(other, True, give_up=bench.deadline.passed)
+            taken = _take_another(bench, others)
             seen = gauges.read()
             time.sleep(_QUICK_HOLD_S if bench.quick else _HOLD_S)
             held = bench.clocks.take(None, None, give_up=bench.deadline.passed)
@@ -45,7 +45,7 @@ def check_clocks(bench: Bench) -> Outcome:
             figures=figures,
             tables=tables,
         )
-    if other is None:
+    if taken.power_mode == found.power_mode:
         return Outcome(
             status="warning",
             summary=f"clocks were fixed, held and given back in {found.power_mode}; no other mode is free of a reboot",
@@ -62,12 +62,28 @@ def check_clocks(bench: Bench) -> Outcome:
     )
 
 
-def _modes(bench: Bench, found: ClockState) -> Tuple[List[str], Optional[str]]:
-    """Return the board's modes, and the first other than the present that can be entered without a reboot."""
+def _modes(bench: Bench, found: ClockState) -> Tuple[List[str], List[str]]:
+    """Return the board's modes, and those other than the present that are not known to need a reboot."""
     with bench.connect_clocks() as control:
         modes = list(control.power_modes())
         others = [mode for mode in modes if mode != found.power_mode and not control.needs_reboot(mode)]
-    return modes, others[0] if others else None
+    return modes, others
+
+
+def _take_another(bench: Bench, others: List[str]) -> ClockState:
+    """Fix the clocks in the first of ``others`` that needs no reboot, else in the present mode; return the state.
+
+    Before jetson-stats 4.3 the service knows of a reboot only once the mode was tried.
+    """
+    tried = (_take_without_reboot(bench, mode) for mode in others)
+    return next(filter(None, tried), None) or bench.clocks.take(None, True, give_up=bench.deadline.passed)
+
+
+def _take_without_reboot(bench: Bench, mode: str) -> Optional[ClockState]:
+    try:
+        return bench.clocks.take(mode, True, give_up=bench.deadline.passed)
+    except PowerModeNeedsReboot:
+        return None
 
 
 def _problem(found: ClockState, taken: ClockState, held: ClockState, after: ClockState) -> Optional[str]:

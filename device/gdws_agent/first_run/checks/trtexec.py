@@ -9,6 +9,7 @@ from gdws_agent.first_run.network import DENSE, INPUT
 from gdws_agent.first_run.report import CheckFailed, CheckSkipped, Figure, Outcome, Table, Value
 from gdws_agent.first_run.tools.program import find_program
 from gdws_agent.first_run.tools.trtexec import NAME, PLACES, Timing, Trtexec
+from gdws_contract.rest import Cell
 
 FORMS = (DENSE, "gather")
 #: The agent's timed context tells NVTX nothing of its layers: it is held against the first. The second shows what
@@ -56,10 +57,12 @@ def check_trtexec(bench: Bench) -> Outcome:
     trtexec = Trtexec(program, bench.scratch, bench.deadline)
     with bench.fixed_clocks() as state:
         version = trtexec.version()
-        compared = _compare(bench, trtexec)
+        cells = bench.measure(FORMS, "fp16", in_force=state)
+        compared = _compare(bench, trtexec, _times_of_agent(cells))
     figures = [
         Figure(name="trtexec of TensorRT", value=".".join(map(str, version))),
         Figure(name="clocks", value=clocks_in_words(state)),
+        *(Figure(name=f"{form}: options of the agent's engine", value=_options(cell)) for form, cell in cells.items()),
     ]
     tables = [Table(title="GPU compute time, medians", columns=_COLUMNS, rows=[_row(each) for each in compared])]
     log = trtexec.commands
@@ -83,14 +86,13 @@ def check_trtexec(bench: Bench) -> Outcome:
     )
 
 
-def _compare(bench: Bench, trtexec: Trtexec) -> List[Comparison]:
-    """Time each form by the agent, then by trtexec; each builds its own engine of the same ONNX file.
+def _compare(bench: Bench, trtexec: Trtexec, agent_ms: Dict[str, float]) -> List[Comparison]:
+    """Time each form by trtexec, on an engine that it builds of the same ONNX file.
 
-    trtexec's engines serve all of its runs, so that what these differ by is not the choice of kernels.
+    Its engines serve all of its runs, so that what these differ by is not the choice of kernels.
     """
     shape = f"{INPUT}:1x{'x'.join(map(str, bench.image_shape))}"
     duration_s = _QUICK_DURATION_S if bench.quick else _DURATION_S
-    agent_ms = _times_of_agent(bench)
     compared: List[Comparison] = []
     for form in FORMS:
         model = bench.scratch / f"{form}.onnx"
@@ -103,8 +105,7 @@ def _compare(bench: Bench, trtexec: Trtexec) -> List[Comparison]:
     return compared
 
 
-def _times_of_agent(bench: Bench) -> Dict[str, float]:
-    cells = bench.measure(FORMS, "fp16")
+def _times_of_agent(cells: Dict[str, Cell]) -> Dict[str, float]:
     without = [form for form, cell in cells.items() if cell.device_latency is None]
     if without:
         raise CheckFailed(
@@ -112,6 +113,10 @@ def _times_of_agent(bench: Bench) -> Dict[str, float]:
             "attach this report to an issue: the tensorrt backend takes them from CUDA events",
         )
     return {form: cell.device_latency.compute.median_ms for form, cell in cells.items() if cell.device_latency}
+
+
+def _options(cell: Cell) -> Value:
+    return None if cell.build is None else ", ".join(cell.build.options)
 
 
 def _advice(compared: List[Comparison], clocks_fixed: bool) -> List[str]:

@@ -64,7 +64,7 @@ def driver_facts(load: Callable[[str], Any] = ctypes.CDLL) -> Dict[str, Any]:
         "gpu_memory_mib": memory.value // 2**20,
         "shares_memory_with_cpu": bool(number("cuDeviceGetAttribute", _INTEGRATED, device)),
         "cuda_of_driver": f"{version // 1000}.{version % 1000 // 10}",
-        "scheduling": _SCHEDULING.get(flags.value & _SCHEDULING_MASK, str(flags.value)),
+        "scheduling_by_default": _SCHEDULING.get(flags.value & _SCHEDULING_MASK, str(flags.value)),
     }
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+from types import SimpleNamespace
+
 import pytest
 
 from gdws_agent.board.clocks import ClockState
@@ -47,6 +50,20 @@ def test_a_board_whose_other_modes_need_a_reboot_has_its_clocks_fixed_in_the_pre
     assert outcome.status == "warning"
     assert states(outcome)["set"] == ("MAXN", "fixed")
     assert board.state == ClockState(power_mode="MAXN", jetson_clocks=False)
+
+
+def test_a_mode_that_turns_out_to_need_a_reboot_is_passed_over(tmp_path):
+    """As with a service before jetson-stats 4.3, which knows once the mode was tried."""
+    board = Board("MODE_15W", reboot_modes=("MAXN", "MODE_10W"))
+    made = bench(tmp_path, board)
+    asked = []
+    made.connect_clocks = lambda: contextlib.nullcontext(
+        SimpleNamespace(power_modes=board.power_modes, needs_reboot=asked.append)
+    )
+    outcome = check_clocks(made)
+    assert outcome.status == "ok"
+    assert states(outcome)["set"] == ("MODE_30W", "fixed")
+    assert board.state == ClockState(power_mode="MODE_15W", jetson_clocks=False)
 
 
 def test_a_board_that_takes_no_notice_is_a_failure(tmp_path):

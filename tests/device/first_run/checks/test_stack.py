@@ -15,7 +15,7 @@ FACTS = {
     "multiprocessors": 8,
     "gpu_clock_mhz": 1377.0,
     "gpu_memory_mib": 31_919,
-    "scheduling": "auto",
+    "scheduling_by_default": "auto",
     "tensorrt": "8.5.2.2",
     "dla_cores": 2,
     "problems": [],
@@ -40,7 +40,7 @@ def test_a_jetson_with_everything_is_told_in_one_line(tmp_path):
     found = {figure.name: (figure.value, figure.unit) for figure in outcome.figures}
     assert found["gpu clock"] == (1377.0, "MHz")
     assert found["gpu memory"] == (31_919, "MiB")
-    assert found["scheduling"] == ("auto", None)
+    assert found["scheduling by default"] == ("auto", None)
     assert found["dla cores"] == (2, None)
     assert ["tensorrt", "8.5.2.2"] in outcome.tables[0].rows
     assert "8.5.2.2" in made.versions

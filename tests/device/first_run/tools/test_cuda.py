@@ -60,13 +60,13 @@ def test_the_driver_tells_the_gpu_and_how_the_host_waits_for_it():
         "gpu_memory_mib": 32_768,
         "shares_memory_with_cpu": True,
         "cuda_of_driver": "11.4",
-        "scheduling": "blocking",
+        "scheduling_by_default": "blocking",
     }
 
 
 @pytest.mark.parametrize(("flags", "words"), [(0, "auto"), (1, "spin"), (2, "yield"), (4, "blocking"), (0x09, "spin")])
 def test_the_flags_of_the_primary_context_in_words(flags, words):
-    assert driver_facts(library(flags))["scheduling"] == words
+    assert driver_facts(library(flags))["scheduling_by_default"] == words
 
 
 def test_a_driver_without_a_gpu_refuses():
