@@ -209,14 +209,16 @@ class Bench:
         given back.
         """
         try:
-            state = self.clocks.take(None, True, give_up=self.deadline.passed)
-        except ClocksError:
-            state = ClockState()
-        try:
-            yield state
+            yield self._fixed()
         finally:
             if self.clocks.is_taken():
                 self.clocks.restore()
+
+    def _fixed(self) -> ClockState:
+        try:
+            return self.clocks.take(None, True, give_up=self.deadline.passed)
+        except ClocksError:
+            return ClockState()
 
 
 def clocks_in_words(state: ClockState) -> str:

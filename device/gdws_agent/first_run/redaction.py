@@ -32,7 +32,7 @@ _SHORTEST_SECRET = 3
 #: Found by their pattern, or nobody's.
 _OTHER_HOMES = ("/home/", "/Users/", "/root", "/var/lib/gdws-agent")
 #: Fields whose words are the report's own.
-_OWN_WORDS = frozenset(("status", "name", "started_at", "tool", "version"))
+_OWN_WORDS = frozenset(("status", "started_at", "tool", "version"))
 
 _PATTERNS: Tuple[Tuple[str, Pattern[str]], ...] = (
     ("token", re.compile(r"\bgdws_[A-Za-z0-9._~+/=-]{16,}")),

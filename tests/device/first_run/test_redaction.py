@@ -56,11 +56,11 @@ def test_a_document_is_redacted_at_any_depth_but_for_its_own_words():
     redactor = Redactor([Secret("user", "failed"), Secret("user", "erika")])
     document = {
         "status": "failed",
-        "checks": [{"name": "stack", "rows": [["erika", 1.5, None, True]], "failed": "it failed"}],
+        "checks": [{"name": "of erika", "rows": [["erika", 1.5, None, True]], "failed": "it failed"}],
     }
     assert redactor.document(document) == {
         "status": "failed",
-        "checks": [{"name": "stack", "rows": [["[user]", 1.5, None, True]], "failed": "it [user]"}],
+        "checks": [{"name": "of [user]", "rows": [["[user]", 1.5, None, True]], "failed": "it [user]"}],
     }
 
 

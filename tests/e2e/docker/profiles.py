@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import time
@@ -152,6 +153,9 @@ def check_simulated(project: Project, bundle: Path) -> None:
             _expect(agent.rest.get("/device")["simulated"] is True, "GET /device does not say that it is simulated")
             for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=20.0)
+        with Step("a first run, as docs/first-run.md has it"):
+            statuses = _first_run(agent, "token", "clocks", "throttling", "layouts")
+            _expect(statuses["token"] == statuses["clocks"] == statuses["layouts"] == "ok", f"a first run: {statuses}")
         with Step("the jtop service restarts while a bundle is measured"):
             job_id = agent.rest.begin(bundle, LONG_PROTOCOL)
             agent.rest.wait_until_measuring(job_id)
@@ -197,6 +201,9 @@ def check_jetson(project: Project, bundle: Path) -> None:
             _expect(known == ("Simulated Jetson AGX Xavier", "35.4.1"), f"GET /device tells of the board: {known}")
             for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=12.0)
+        with Step("a first run has the agent's user, groups and token, under Python 3.8"):
+            statuses = _first_run(agent, "token", "clocks", "profile")
+            _expect(set(statuses.values()) == {"ok"}, f"a first run: {statuses}")
 
 
 def check_startup(engine: Engine, host: Path) -> None:
@@ -219,6 +226,15 @@ def check_startup(engine: Engine, host: Path) -> None:
         _expect_told(told(), f"is closed to this user, who is not in group {SOCKET_GROUP}", "group_add")
         other = told("--group-add", SOCKET_GROUP)
         _expect_told(other, "service is of jetson-stats 9.1.4", 'pip install "jetson-stats~=9.1.0"')
+
+
+def _first_run(agent: Agent, *checks: str) -> dict[str, str]:
+    """Run these checks by the documented line and return check -> status; one that fails, fails this."""
+    enter = ["exec", "-T", agent.service]
+    entry_point = ["/opt/gdws/bin/python3", "/opt/gdws-setup/entrypoint.py"]
+    agent.compose(*enter, *entry_point, "first-run", "--quick", "--only", ",".join(checks))
+    document = agent.compose(*enter, "cat", "/var/lib/gdws-agent/first-run/first-run.json")
+    return {check["name"]: check["status"] for check in json.loads(document)["checks"]}
 
 
 def _expect_told(output: str, *lines: str) -> None:

@@ -119,6 +119,21 @@ def test_clocks_are_fixed_while_something_is_measured_and_given_back_after_a_fai
     assert board.state == ClockState(power_mode="MODE_15W", jetson_clocks=False)
 
 
+def test_clocks_are_given_back_also_after_an_interrupt_while_they_are_fixed(tmp_path):
+    board = Board("MODE_15W")
+    made = bench(tmp_path, board)
+
+    def interrupt_once_fixed():
+        if board.asked == [{"jetson_clocks": True}] and board.state.jetson_clocks:
+            board.on_look = lambda: None
+            raise KeyboardInterrupt
+
+    board.on_look = interrupt_once_fixed
+    with pytest.raises(KeyboardInterrupt), made.fixed_clocks():
+        pytest.fail("it was interrupted before")
+    assert board.state == ClockState(power_mode="MODE_15W", jetson_clocks=False)
+
+
 def test_where_clocks_cannot_be_fixed_it_is_measured_all_the_same(tmp_path):
     board = Board()
     board.gone = True

@@ -12,12 +12,13 @@ from support.first_run import SENSOR, canned_bench, figures_of, measured, sustai
 SIGN = "cpu-throttle-alert held clocks down against heat (state 1)"
 
 
-def bench(tmp_path, *, lowest_mhz=1377.0, signs=(), fixed=True, thermal=True, **fields):
-    clock = ClockSummary(name="GPU", min_mhz=lowest_mhz, mean_mhz=1300.0, max_mhz=1377.0, limit_mhz=1377.0)
+def bench(tmp_path, *, lowest_mhz=1377.0, signs=(), fixed=True, thermal=True, others=("CPU",), **fields):
+    clocks = [ClockSummary(name="GPU", min_mhz=lowest_mhz, mean_mhz=1300.0, max_mhz=1377.0, limit_mhz=1377.0)]
+    clocks += [ClockSummary(name=name, min_mhz=2265.0, mean_mhz=2265.0, max_mhz=2265.0) for name in others]
     seen = Thermal(
         readings=9,
         temperatures=[TemperatureSummary(name="GPU-therm", start_c=40.0, max_c=71.0, end_c=71.0)],
-        clocks=[clock],
+        clocks=clocks,
         throttled=bool(signs),
         throttling=list(signs),
     )
@@ -48,6 +49,10 @@ def test_throttling_with_a_clock_that_fell_is_the_boards_own(tmp_path):
     outcome = check_throttling(bench(tmp_path, signs=[SIGN], lowest_mhz=900.0))
     assert outcome.status == "warning"
     assert "cooling" in outcome.advice[0]
+
+
+def test_throttling_of_a_clock_that_is_not_shown_cannot_be_called_false(tmp_path):
+    assert check_throttling(bench(tmp_path, signs=[SIGN], others=())).status == "warning"
 
 
 def test_a_fixed_clock_that_fell_without_a_sign_is_a_failure(tmp_path):
