@@ -146,7 +146,7 @@ def _row(each: Comparison) -> List[Value]:
     return [
         each.form,
         each.verbosity,
-        "spinning" if each.spin else "blocking or as the driver likes",
+        "spinning" if each.spin else "not spinning",
         each.timing.compute_ms,
         each.timing.enqueue_ms,
         each.agent_ms,
