@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import socket
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import standin
 from console import Failed, Skipped, Step, run
 from engine import Engine
+from first_run import first_run
 from rest import Rest
 
 from support.readme import LineFailed, curl_lines, run_curl_lines
@@ -154,7 +154,7 @@ def check_simulated(project: Project, bundle: Path) -> None:
             for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=20.0)
         with Step("a first run, as docs/first-run.md has it"):
-            statuses = _first_run(agent, "token", "clocks", "throttling", "layouts")
+            statuses = first_run(agent, "token", "clocks", "throttling", "layouts")
             _expect(statuses["token"] == statuses["clocks"] == statuses["layouts"] == "ok", f"a first run: {statuses}")
         with Step("the jtop service restarts while a bundle is measured"):
             job_id = agent.rest.begin(bundle, LONG_PROTOCOL)
@@ -194,6 +194,9 @@ def check_jetson(project: Project, bundle: Path) -> None:
             "[ok] power sensor jtop",
         )
         _expect_unprivileged(agent, group=SOCKET_GROUP)
+        with Step("a first run has the agent's user, groups and token, under Python 3.8"):
+            statuses = first_run(agent, "token", "clocks", "profile")
+            _expect(set(statuses.values()) == {"ok"}, f"a first run: {statuses}")
         with Step("measure a bundle with power, under Python 3.8"):
             device = agent.rest.get("/device")
             _expect(device["python"].startswith("3.8."), f"the agent runs under Python {device['python']}")
@@ -201,9 +204,6 @@ def check_jetson(project: Project, bundle: Path) -> None:
             _expect(known == ("Simulated Jetson AGX Xavier", "35.4.1"), f"GET /device tells of the board: {known}")
             for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=12.0)
-        with Step("a first run has the agent's user, groups and token, under Python 3.8"):
-            statuses = _first_run(agent, "token", "clocks", "profile")
-            _expect(set(statuses.values()) == {"ok"}, f"a first run: {statuses}")
 
 
 def check_startup(engine: Engine, host: Path) -> None:
@@ -226,15 +226,6 @@ def check_startup(engine: Engine, host: Path) -> None:
         _expect_told(told(), f"is closed to this user, who is not in group {SOCKET_GROUP}", "group_add")
         other = told("--group-add", SOCKET_GROUP)
         _expect_told(other, "service is of jetson-stats 9.1.4", 'pip install "jetson-stats~=9.1.0"')
-
-
-def _first_run(agent: Agent, *checks: str) -> dict[str, str]:
-    """Run these checks by the documented line and return check -> status; one that fails, fails this."""
-    enter = ["exec", "-T", agent.service]
-    entry_point = ["/opt/gdws/bin/python3", "/opt/gdws-setup/entrypoint.py"]
-    agent.compose(*enter, *entry_point, "first-run", "--quick", "--only", ",".join(checks))
-    document = agent.compose(*enter, "cat", "/var/lib/gdws-agent/first-run/first-run.json")
-    return {check["name"]: check["status"] for check in json.loads(document)["checks"]}
 
 
 def _expect_told(output: str, *lines: str) -> None:
