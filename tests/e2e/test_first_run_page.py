@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def test_the_network_is_of_the_size_that_is_told() -> None:
     network = draw(Shape())
     assert f"{network.macs(DENSE) / 1e9:.0f} G multiply-accumulates" in PAGE
     assert f"{network.macs(DENSE) / network.macs('gather'):.1f} times fewer operations" in PAGE
+
+
+def test_the_line_for_a_container_is_the_one_that_is_tested_in_containers() -> None:
+    spec = importlib.util.spec_from_file_location("first_run", Path(__file__).with_name("docker") / "first_run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tested = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tested)
+    line = " ".join(tested.COMMAND)
+    assert f"docker compose exec agent {line}\n" in PAGE
+    assert line in (build_parser().epilog or "")
+    assert f"docker compose cp agent:{Path(tested.REPORT).parent} ." in PAGE
 
 
 def test_links_lead_somewhere() -> None:
