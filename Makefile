@@ -66,7 +66,7 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) tests/contract tests/device
 
 # Power, clocks and temperatures against real jtop services on the simulated Jetson. Side by side: they mostly wait.
-JTOP_TESTS := tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
+JTOP_TESTS := tests/device/first_run/test_simulated_jetson.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
 test-jtop: $(if $(AS_ROOT),$(JTOP_VENVS)) ## Test power, clocks and heat against real jtop services
 	@if [ -z "$(AS_ROOT)" ]; then
 	    echo "SKIPPED: tests against jtop services: these run as root alone (sudo make test-jtop)"

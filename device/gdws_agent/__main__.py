@@ -14,6 +14,9 @@ from gdws_contract import __version__
 from .errors import StartupError
 from .settings import Settings, load_settings, option_name, variable_name
 
+#: The one command beside serving.
+FIRST_RUN = "first-run"
+
 _EPILOG = """\
 The agent measures the networks of a bundle on this machine, one at a time, and keeps each result as it ends.
 Stop it with Ctrl-C or SIGTERM: a benchmark that is under way goes on at the next start.
@@ -23,6 +26,7 @@ Stop it with Ctrl-C or SIGTERM: a benchmark that is under way goes on at the nex
   curl localhost:8000/device                                       what this machine can do
   http://localhost:8000/                                           the dashboard
   http://localhost:8000/docs                                       every request and answer
+  gdws-agent first-run                                             check a new board, once (--help tells more)
 
 On another address than loopback, who asks needs a token. It is printed at the first start and kept in the data
 folder; GDWS_AGENT_TOKEN and GDWS_AGENT_READ_TOKEN, or files, give others. The read-only one allows GET alone.
@@ -38,7 +42,12 @@ exit codes:
 
 def main(arguments: Optional[Sequence[str]] = None, *, worker_command: Optional[Sequence[str]] = None) -> int:
     """Run the agent and return the exit code, see ``--help``; ``worker_command`` replaces what measures."""
-    options = vars(build_parser().parse_args(arguments))
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == [FIRST_RUN]:
+        from .first_run.command import main as first_run
+
+        return first_run(given[1:])
+    options = vars(build_parser().parse_args(given))
     announce, exit_with_parent = options.pop("announce"), options.pop("exit_with_parent")
     try:
         return _run(load_settings(options, os.environ), announce, exit_with_parent, worker_command)

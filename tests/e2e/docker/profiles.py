@@ -14,6 +14,7 @@ from typing import Any
 import standin
 from console import Failed, Skipped, Step, run
 from engine import Engine
+from first_run import first_run
 from rest import Rest
 
 from support.readme import LineFailed, curl_lines, run_curl_lines
@@ -152,6 +153,9 @@ def check_simulated(project: Project, bundle: Path) -> None:
             _expect(agent.rest.get("/device")["simulated"] is True, "GET /device does not say that it is simulated")
             for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=20.0)
+        with Step("a first run, as docs/first-run.md has it"):
+            statuses = first_run(agent, "token", "clocks", "throttling", "layouts")
+            _expect(statuses["token"] == statuses["clocks"] == statuses["layouts"] == "ok", f"a first run: {statuses}")
         with Step("the jtop service restarts while a bundle is measured"):
             job_id = agent.rest.begin(bundle, LONG_PROTOCOL)
             agent.rest.wait_until_measuring(job_id)
@@ -190,6 +194,9 @@ def check_jetson(project: Project, bundle: Path) -> None:
             "[ok] power sensor jtop",
         )
         _expect_unprivileged(agent, group=SOCKET_GROUP)
+        with Step("a first run has the agent's user, groups and token, under Python 3.8"):
+            statuses = first_run(agent, "token", "clocks", "profile")
+            _expect(set(statuses.values()) == {"ok"}, f"a first run: {statuses}")
         with Step("measure a bundle with power, under Python 3.8"):
             device = agent.rest.get("/device")
             _expect(device["python"].startswith("3.8."), f"the agent runs under Python {device['python']}")

@@ -1,0 +1,1 @@
+"""Programs that the checks run beside the agent, and what their output says."""
