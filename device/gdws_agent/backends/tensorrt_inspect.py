@@ -71,7 +71,8 @@ def layer_devices(information: str) -> Devices:
 def precision_in_force(asked: str, counts: Dict[str, int]) -> str:
     """Return the precision that was asked for if any layer took it, else what most layers took.
 
-    TensorFloat-32 keeps its data in float32, and an engine that tells nothing is taken at its word.
+    TensorFloat-32 keeps its data in float32, and an engine that tells nothing is taken at its word, which
+    :func:`counts_in_words` says.
     """
     if not counts or asked in counts or (asked == "tf32" and "fp32" in counts):
         return asked
@@ -79,7 +80,9 @@ def precision_in_force(asked: str, counts: Dict[str, int]) -> str:
 
 
 def counts_in_words(counts: Dict[str, int]) -> List[str]:
-    """Return e.g. ``layers_fp16=20``, ``layers_fp32=1``."""
+    """Return e.g. ``layers_fp16=20``, ``layers_fp32=1``; that nothing was read back where there are none."""
+    if not counts:
+        return ["precision_read_back=no, the engine tells the type of no layer with weights"]
     return [f"layers_{name}={counts[name]}" for name in sorted(counts)]
 
 

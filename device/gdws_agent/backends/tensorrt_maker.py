@@ -158,7 +158,7 @@ class Maker:
     # -- what comes of it -------------------------------------------------------------------------------------
 
     def _open(self, entry: Entry, *, from_cache: bool, notes: Optional[List[str]] = None) -> TensorRtEngine:
-        loaded = LoadedEngine(self._trt, self._log, entry.content, self._options.dla_core)
+        loaded = LoadedEngine(self._trt, self._log, entry.content, self._spec, self._options.dla_core)
         information = loaded.information()
         counts = layer_precisions(information)
         found = entry.facts.get("spread")
@@ -173,6 +173,7 @@ class Maker:
                 f"builds={self._spec.options.builds}",
                 self._timings.words,
                 "host_memory=page-locked",
+                "nvtx_verbosity=none",
                 *self._profile_in_words(),
                 *entry.facts["notes"],
                 *counts_in_words(counts),

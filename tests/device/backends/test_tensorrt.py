@@ -165,6 +165,24 @@ class TestRunning:
         with TensorRtBackend().build(model(), spec("fp16")) as engine:
             assert engine.build.precision == "fp32"
 
+    def test_an_engine_that_tells_no_types_is_not_taken_for_read_back(self, monkeypatch, spec):
+        trt, _ = install(monkeypatch)
+        monkeypatch.setattr(trt.EngineInspector, "_knows_shapes", lambda self: False)
+        with TensorRtBackend().build(model(), spec("fp16")) as engine:
+            assert engine.build.precision == "fp16"
+            assert told(engine, "precision_read_back").startswith("no, ")
+
+    @pytest.mark.parametrize("options", [{}, {"cuda_graph": True}])
+    def test_no_inference_pays_for_the_detail_that_the_engine_tells(self, monkeypatch, spec, options):
+        trt, _ = install(monkeypatch)
+        with TensorRtBackend().build(model(), spec(**options)) as engine:
+            engine.bind(images())()
+            engine.profile(images(), 2)
+            engine.bind(images())()
+            assert told(engine, "nvtx_verbosity") == "none"
+        assert trt.annotated == 0
+        assert trt.configs[0].profiling_verbosity == trt.ProfilingVerbosity.DETAILED
+
     def test_times_by_the_gpus_own_clock(self, monkeypatch, spec):
         install(monkeypatch)
         with TensorRtBackend().build(model(), spec()) as engine:
@@ -479,8 +497,9 @@ class TestGraph:
 
 
 class TestProfile:
-    def test_layers_in_order_with_kinds_and_sources(self, monkeypatch, spec):
-        _, gpu = install(monkeypatch)
+    @pytest.mark.parametrize("version", ["8.5.2.2", "8.6.2", "10.3.0"])
+    def test_layers_in_order_with_kinds_and_sources(self, monkeypatch, spec, version):
+        _, gpu = install(monkeypatch, version=version)
         with TensorRtBackend().build(model(), spec()) as engine:
             layers = engine.profile(images(), 10)
         names = [layer.name for layer in layers]
@@ -507,9 +526,30 @@ class TestProfile:
         assert is_clean(gpu)
 
     def test_beside_a_graph(self, monkeypatch, spec):
-        install(monkeypatch)
+        trt, gpu = install(monkeypatch)
         with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
+            step = engine.bind(images())
+            before = step().copy()
             assert engine.profile(images(), 2)
+            monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", lambda self, stream_handle: False)
+            assert np.array_equal(step(), before)
+        assert is_clean(gpu)
+
+    def test_a_failure_meanwhile_leaves_the_steps_as_they_were(self, monkeypatch, spec):
+        trt, gpu = install(monkeypatch)
+
+        def fail(self, layer_name, ms):
+            raise sys.modules["pycuda.driver"].LogicError("cuStreamSynchronize failed: unspecified launch failure")
+
+        with TensorRtBackend().build(model(), spec()) as engine:
+            step = engine.bind(images())
+            before = step().copy()
+            with monkeypatch.context() as patch:
+                patch.setattr(trt.IExecutionContext, "_report", lambda self: fail(self, "conv", 1.0))
+                with pytest.raises(RunFailed, match="could not be profiled"):
+                    engine.profile(images(), 2)
+            assert np.array_equal(step(), before)
+        assert is_clean(gpu)
 
     def test_inputs_that_do_not_fit(self, monkeypatch, spec):
         install(monkeypatch)
@@ -522,6 +562,8 @@ class TestProfile:
             gpu.memory_bytes = 0
             with pytest.raises(OutOfMemory, match="execution context"):
                 engine.profile(images(), 2)
+            with pytest.raises(RunFailed, match="no execution context"):
+                engine.bind(images())()
         assert is_clean(gpu)
 
     def test_a_freed_engine(self, monkeypatch, spec):

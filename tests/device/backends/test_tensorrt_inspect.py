@@ -102,3 +102,5 @@ def test_the_precision_in_force(asked, counts, precision):
 
 def test_in_words():
     assert counts_in_words({"fp32": 1, "fp16": 20}) == ["layers_fp16=20", "layers_fp32=1"]
+    (words,) = counts_in_words({})
+    assert words.startswith("precision_read_back=no, ")
