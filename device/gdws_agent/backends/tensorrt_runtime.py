@@ -11,8 +11,9 @@ from gdws_contract.profiles import LayerTime
 
 from .base import DeviceTimes, EngineSpec, Step, check_inputs
 from .cuda_context import PrimaryContext, let_go
+from .cuda_driver import DriverFailed
 from .errors import BackendError, BuildFailed, RunFailed, typed
-from .tensorrt_graph import Graph, GraphFailed, capture
+from .tensorrt_graph import Graph, capture
 from .tensorrt_inspect import LayerFacts
 from .tensorrt_log import Log, failure
 from .tensorrt_profile import Recorder, make_profiler
@@ -183,7 +184,7 @@ class TensorRtEngine:
             except BackendError as error:
                 let_go(error)
                 raise
-            except (self._cuda.Error, GraphFailed) as error:
+            except (self._cuda.Error, DriverFailed) as error:
                 let_go(error)
                 raise typed(error, RunFailed, "the engine could not run") from error
             return received
@@ -311,7 +312,7 @@ class TensorRtEngine:
             self._enqueue()  # sets TensorRT up, which cannot be captured
             self._stream.synchronize()
             graph = capture(self._stream.handle, self._enqueue)
-        except (GraphFailed, RunFailed) as error:
+        except (DriverFailed, RunFailed) as error:
             return None, f"cuda_graph=asked for and not possible, {error}"
         return graph, "cuda_graph=1"
 

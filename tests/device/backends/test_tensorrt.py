@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gdws_agent.backends import cuda_driver, gpu_state, tensorrt_maker
 from gdws_agent.backends import tensorrt as module
-from gdws_agent.backends import tensorrt_graph, tensorrt_maker
 from gdws_agent.backends.errors import (
     BackendUnavailable,
     BuildFailed,
@@ -19,6 +20,7 @@ from gdws_agent.backends.errors import (
     UnsupportedPrecision,
 )
 from gdws_agent.backends.tensorrt import TensorRtBackend
+from gdws_agent.gpu_clocks import ClockLimits
 from gdws_agent.measuring.profiling import layer_profile
 from support.bundles import CLASSES, tiny_parts
 from support.tensorrt_cases import images, is_clean, model, told
@@ -118,6 +120,33 @@ class TestCache:
         with TensorRtBackend().build(model(), spec()) as engine:
             assert not engine.build.from_cache
         assert newer.builds == 1
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ({"power_mode": "MAXN"}, {"power_mode": "MODE_15W"}),
+            ({"multiprocessors": 8}, {"multiprocessors": 4}),
+            ({"limits": (114.0, 1377.0)}, {"limits": (114.0, 675.0)}),
+            ({"limits": (114.0, 1377.0)}, {"limits": (1377.0, 1377.0)}),  # jetson_clocks
+        ],
+        ids=str,
+    )
+    def test_kernels_that_were_timed_in_another_state_of_the_gpu_are_not_taken(self, monkeypatch, spec, before, after):
+        _, gpu = install(monkeypatch)
+
+        def build_in(power_mode=None, multiprocessors=8, limits=(114.0, 1377.0), seed=0):
+            gpu.multiprocessors = multiprocessors
+            monkeypatch.setattr(gpu_state, "clock_limits", lambda sysfs: {"GPU": ClockLimits(*limits)})
+            with TensorRtBackend().build(model(seed), replace(spec(), power_mode=power_mode)) as engine:
+                assert told(engine, "multiprocessors") == str(multiprocessors)
+                assert told(engine, "gpu_clocks_mhz") == f"GPU {limits[0]:.0f} to {limits[1]:.0f}"
+                return engine.build.from_cache, engine._loaded._engine._facts["kernels"]
+
+        assert build_in(**before) == (False, "kernels of build 1")
+        assert build_in(**after) == (False, "kernels of build 2")
+        assert build_in(**before, seed=1) == (False, "kernels of build 1")
+        assert build_in(**after, seed=1) == (False, "kernels of build 2")
+        assert build_in(**before) == (True, "kernels of build 1")
 
     def test_a_damaged_file_is_built_anew_with_a_note(self, monkeypatch, spec, tmp_path):
         trt, _ = install(monkeypatch)
@@ -474,7 +503,7 @@ class TestGraph:
         def load(name):
             raise OSError("libcuda.so.1: cannot open shared object file")
 
-        monkeypatch.setattr(tensorrt_graph, "load_driver", load)
+        monkeypatch.setattr(cuda_driver, "load_driver", load)
         with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
             assert told(engine, "cuda_graph").startswith("asked for and not possible, the CUDA driver has no graphs")
             assert engine.bind(images())().shape == (2, CLASSES)

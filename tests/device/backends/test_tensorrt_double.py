@@ -162,8 +162,8 @@ def parts():
     trt = make_tensorrt(gpu)
     driver = gpu.module()[1]
     driver.init()
-    driver.Device(0).retain_primary_context().push()
-
+    gpu.held = driver.Device(0).retain_primary_context()  # pycuda pushes one that it forgets
+    gpu.held.push()
     return trt, gpu, driver, build(trt).create_execution_context()
 
 
@@ -314,7 +314,8 @@ class TestStrictness:
         gpu = Gpu()
         trt, driver = make_tensorrt(gpu), gpu.module()[1]
         driver.init()
-        driver.Device(0).retain_primary_context().push()
+        held = driver.Device(0).retain_primary_context()
+        held.push()
         context = build(trt).create_execution_context()
         driver.Context.pop()
         del context
