@@ -14,8 +14,9 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Set
 
+from gdws_agent.gpu_clocks import COMPUTE_CLOCK, clock_name
 from gdws_agent.periodic import Periodic
 from gdws_contract.rest import Availability
 
@@ -34,6 +35,7 @@ STALE_INTERVALS = 3.0
 SILENCE_S = 3.0
 SILENT_INTERVALS = 5.0
 _WATCH_S = 0.5
+_HIGHEST_MHZ = 10_000
 
 
 def reading_of(
@@ -54,26 +56,77 @@ def reading_of(
 
 
 def rails_of(power: Mapping[str, Any]) -> Dict[str, float]:
-    """Return the watts of each rail in ``jtop.power``, the one that the service took for its total included."""
+    """Return the watts of each rail in ``jtop.power`` that can be read, the one taken for the total included.
+
+    Raises:
+        KeyError: there are rails, and not one tells its power.
+    """
+    rails = _monitored(power)
+    found = {name: rail["power"] / 1e3 for name, rail in rails.items() if _is_number(rail.get("power"))}
+    if rails and not found:
+        raise KeyError("power")
+    return found
+
+
+def missed_rails(power: Mapping[str, Any]) -> Set[str]:
+    """Return the rails that ``jtop.power`` names without telling their power."""
+    return set(_monitored(power)) - set(rails_of(power))
+
+
+def _monitored(power: Mapping[str, Any]) -> Dict[str, Any]:
     rails = dict(power.get("rail", {}))
     total = power.get("tot", {})
     if "name" in total:
         rails[total["name"]] = total
-    # Entries of other types are supplies such as USB-C ports: what was negotiated, not what a rail carries.
-    return {name: rail["power"] / 1e3 for name, rail in rails.items() if str(rail.get("type", "INA")).startswith("INA")}
+    # Entries of other types are supplies such as USB-C ports: what was negotiated, not what a rail carries. A channel
+    # that is turned off, which is not online, carries nothing that is told.
+    return {
+        name: rail
+        for name, rail in rails.items()
+        if str(rail.get("type", "INA")).startswith("INA") and rail.get("online", True)
+    }
 
 
 def conditions_of(client: Any, time_s: float) -> Conditions:
-    """Return the temperatures and clocks that a ``jtop.jtop`` client holds; the memory clock is shown to no other."""
-    clocks_khz = {"GPU": [gpu["freq"]["cur"] for gpu in client.gpu.values() if "cur" in gpu.get("freq", {})]}
-    clocks_khz["EMC"] = [client.memory["EMC"]["cur"]] if "EMC" in client.memory else []
+    """Return the temperatures and clocks that a ``jtop.jtop`` client holds; the memory clock is shown to no other.
+
+    What cannot be understood is left out, each thing by itself.
+    """
+    clocks: Dict[str, Any] = {}
+    for node, gpu in client.gpu.items():
+        name = clock_name(node) or COMPUTE_CLOCK
+        clocks[name if name not in clocks else f"{name} {node}"] = _get(gpu, "freq", "cur")
+    clocks["EMC"] = _get(client.memory, "EMC", "cur")
+    temperatures = {
+        name: _get(sensor, "temp") for name, sensor in client.temperature.items() if _get(sensor, "online") is not False
+    }
     return Conditions(
         time_s=time_s,
-        temperatures_c={
-            name: float(sensor["temp"]) for name, sensor in client.temperature.items() if sensor.get("online", True)
-        },
-        clocks_mhz={name: max(values) / 1e3 for name, values in clocks_khz.items() if values},
+        temperatures_c={name: float(value) for name, value in temperatures.items() if _is_number(value)},
+        clocks_mhz={name: to_mhz(value) for name, value in clocks.items() if _is_number(value)},
     )
+
+
+def to_mhz(frequency: float) -> float:
+    """Return in MHz what is told in MHz, kHz or Hz: releases differ, for NVML counts in MHz where devfreq was in kHz.
+
+    No clock of a running GPU or memory is below 10 MHz or above 10 GHz, so the figure itself tells its unit.
+    """
+    for unit_mhz in (1.0, 1e-3):
+        if frequency * unit_mhz < _HIGHEST_MHZ:
+            return frequency * unit_mhz
+    return frequency * 1e-6
+
+
+def _get(value: Any, *keys: str) -> Any:
+    """Return what lies at ``keys`` of nested mappings; None where there is nothing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class JtopSensor:
@@ -123,7 +176,7 @@ class JtopSensor:
         if session is None:
             return SampledTrace(self.name, [], "it was not started")
         session.close()
-        return SampledTrace(self.name, session.readings, session.trouble)
+        return SampledTrace(self.name, session.readings, session.trouble, session.missed)
 
     def conditions(self) -> Optional[Conditions]:
         """Return the latest temperatures and clocks that the service told; None while there are none."""
@@ -138,6 +191,7 @@ class _Session:
 
     def __init__(self, socket: Path) -> None:
         self.readings: List[Reading] = []
+        self.missed: Set[str] = set()
         self.conditions: Optional[Conditions] = None
         self.trouble: Optional[str] = None
         self.interval_s = jtop_client.INTERVAL_S
@@ -239,5 +293,6 @@ class _Session:
         self._last_uptime_s = uptime_s
         self._heard_s = received_s
         self.readings.append(reading)
+        self.missed |= missed_rails(client.power)
         self._first_beat.set()
         self.conditions = conditions_of(client, received_s)

@@ -9,8 +9,8 @@ import pytest
 from gdws_agent.backends import onnxruntime_gpu
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, RunFailed, UnsupportedPrecision
-from gdws_agent.backends.onnxruntime_gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend, prune
 from gdws_agent.backends.gpu_state import GpuState
+from gdws_agent.backends.onnxruntime_gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend, prune
 from gdws_agent.gpu_clocks import ClockLimits
 from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import TensorSpec

@@ -8,7 +8,7 @@ import pytest
 
 from gdws_agent.power import jtop, jtop_client
 from gdws_agent.power.base import SensorFailed, Window
-from gdws_agent.power.jtop import JtopSensor, rails_of, reading_of
+from gdws_agent.power.jtop import JtopSensor, conditions_of, missed_rails, rails_of, reading_of
 from gdws_agent.power.jtop_client import JtopFailed
 
 
@@ -38,6 +38,54 @@ class TestRails:
 
     def test_a_board_without_sensors(self):
         assert rails_of({}) == {}
+
+    @pytest.mark.parametrize("broken", [{}, {"power": None}, {"power": "?"}])
+    def test_one_that_is_not_understood_takes_no_other_with_it(self, broken):
+        power = power_of(total=("VDD_IN", 9_000), VDD_SOC=2_000)
+        power["rail"]["VDD_CPU_GPU_CV"] = {"type": "INA3221", **broken}
+        assert rails_of(power) == {"VDD_SOC": 2.0, "VDD_IN": 9.0}
+        assert missed_rails(power) == {"VDD_CPU_GPU_CV"}
+
+    def test_one_that_is_turned_off_is_neither_read_nor_missed(self):
+        power = power_of(GPU=12_500)
+        power["rail"]["CV"] = rail(0, online=False)
+        assert rails_of(power) == {"GPU": 12.5}
+        assert missed_rails(power) == set()
+
+
+class TestConditions:
+    @pytest.mark.parametrize(
+        ("told", "mhz"), [(1575, 1575.0), (1_575_000, 1575.0), (1_575_000_000, 1575.0), (76_800, 76.8), (0, 0.0)]
+    )
+    def test_clocks_by_whatever_unit_they_are_told_in(self, told, mhz):
+        client = Client()
+        client.gpu = {"gpu-gpc-0": {"freq": {"cur": told}}}
+        client.memory = {"EMC": {"cur": told}}
+        assert conditions_of(client, 0.0).clocks_mhz == pytest.approx({"GPU": mhz, "EMC": mhz})
+
+    def test_each_clock_of_a_gpu_is_told(self):
+        client = Client()
+        client.gpu = {"gpu-nvd-0": {"freq": {"cur": 1_692_000}}, "gpu-gpc-0": {"freq": {"cur": 700_000}}}
+        assert conditions_of(client, 0.0).clocks_mhz == {"GPU nvd-0": 1692.0, "GPU": 700.0, "EMC": 2133.0}
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"gpu": {"gv11b": {"freq": None}}},
+            {"gpu": {"gv11b": {}}},
+            {"memory": {}},
+            {"memory": {"EMC": {"cur": None}}},
+            {"temperature": {"GPU": {"temp": 45.5}, "CPU": {}, "SOC": {"temp": None, "online": True}, "CV": None}},
+        ],
+        ids=str,
+    )
+    def test_what_is_not_understood_takes_nothing_else_with_it(self, broken):
+        client = Client()
+        for name, value in broken.items():
+            setattr(client, name, value)
+        conditions = conditions_of(client, 0.0)
+        assert conditions.temperatures_c == {"GPU": 45.5}
+        assert conditions.clocks_mhz
 
 
 class TestReadings:
@@ -171,6 +219,13 @@ class TestCollecting:
     def test_it_does_not_start_without_a_service(self, service):
         with pytest.raises(SensorFailed, match="no jtop service listens; start it"):
             JtopSensor().start()
+
+    def test_a_part_of_the_sum_that_is_never_told_leaves_no_total(self, service):
+        client = Client(power=power_of(GPU=12_500, CPU=2_500))
+        client.power["rail"]["SOC"] = {"type": "INA3221"}
+        trace = self.start(service, client).stop()
+        assert trace.samples == []
+        assert "the total is not known: part of the power, sum of the rails CPU, GPU, SOC" in account(trace).reason
 
     def test_nonsense_is_told_and_ends_nothing(self, service):
         client = Client()
