@@ -244,10 +244,16 @@ def check_backends(backends: Sequence[Availability]) -> Iterator[Finding]:
 
 
 def check_sensors(sensors: Sequence[Availability], on_jetson: bool) -> Iterator[Finding]:
-    """List what can measure power; a Jetson where nothing can is warned with each reason."""
+    """List what can measure power; a Jetson where nothing can is warned with each reason.
+
+    With them come the names of the board's power modes, where a sensor knows them.
+    """
     named = [sensor for sensor in sensors if sensor.name != NO_SENSOR]
     missed = on_jetson and not any(sensor.available for sensor in named)
     yield from (_describe("power sensor", sensor, unavailable="warning" if missed else "note") for sensor in named)
+    modes = next((sensor.detail["power_modes"] for sensor in named if "power_modes" in sensor.detail), None)
+    if modes is not None:
+        yield Finding("ok", "power modes", modes)
 
 
 def _describe(kind: str, item: Availability, unavailable: Level = "note") -> Finding:

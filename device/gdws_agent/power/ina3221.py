@@ -12,7 +12,7 @@ import errno
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Dict, List, NamedTuple, Optional, Protocol, Sequence, Union
 
 from gdws_agent.periodic import Periodic
 from gdws_contract.rest import Availability
@@ -45,6 +45,19 @@ class Channel:
         return int(self.voltage.read_text()) * int(self.current.read_text()) / 1e6
 
 
+class ConditionsSource(Protocol):
+    """What tells temperatures and clocks while power is read. Nothing of it raises."""
+
+    def start(self) -> None:
+        """Begin to collect."""
+
+    def stop(self) -> None:
+        """Stop collecting."""
+
+    def read(self) -> Optional[Conditions]:
+        """Return the latest; None while there is nothing."""
+
+
 class Measured(NamedTuple):
     """The watts of each rail, and what was raised for those that could not be read."""
 
@@ -70,11 +83,20 @@ class Monitors(NamedTuple):
 
 
 class Ina3221Sensor:
-    """Reads every rail in a thread of its own."""
+    """Reads every rail in a thread of its own.
+
+    The monitors tell power alone; ``beside`` tells temperatures and clocks that the kernel does not show here.
+    """
 
     name = "ina3221"
 
-    def __init__(self, sysfs: Path = Path("/sys"), interval_s: float = DEFAULT_INTERVAL_S) -> None:
+    def __init__(
+        self,
+        sysfs: Path = Path("/sys"),
+        interval_s: float = DEFAULT_INTERVAL_S,
+        beside: Optional[ConditionsSource] = None,
+    ) -> None:
+        self._beside = beside
         self._sysfs = sysfs
         self._interval_s = interval_s
         self._channels: List[Channel] = []
@@ -118,6 +140,8 @@ class Ina3221Sensor:
         self._readings = []
         self._thread = Periodic(self._read, max(self._interval_s, self._conversion_s), "ina3221")
         self._thread.start()
+        if self._beside is not None:
+            self._beside.start()
 
     def stop(self) -> Trace:
         """Stop reading and return what was read."""
@@ -125,11 +149,13 @@ class Ina3221Sensor:
             return SampledTrace(self.name, [], "it was not started")
         self._thread.stop()
         self._thread = None
+        if self._beside is not None:
+            self._beside.stop()
         return SampledTrace(self.name, self._readings, self._trouble, self._missed)
 
     def conditions(self) -> Optional[Conditions]:
-        """Return None: the monitors tell power alone."""
-        return None
+        """Return what the other source knows; None where there is none, for the monitors tell power alone."""
+        return None if self._beside is None else self._beside.read()
 
     def _read(self) -> None:
         start_s = time.monotonic()

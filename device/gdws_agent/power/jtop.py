@@ -11,6 +11,7 @@ whatever there is, before jetson-stats 7.2 even USB-C supplies; here :mod:`~gdws
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from pathlib import Path
@@ -26,6 +27,8 @@ from .jtop_client import JtopFailed
 from .rails import total_rule
 from .thermal import Conditions
 from .trace import Reading, SampledTrace
+
+_LOG = logging.getLogger(__name__)
 
 #: /proc/uptime counts in hundredths of a second, rounded down.
 UPTIME_STEP_S = 0.01
@@ -149,6 +152,7 @@ class JtopSensor:
         session = _Session(self._socket)
         try:
             session.open()
+            session.check_rails()
             return Availability(name=self.name, available=True, version=version, detail=session.describe())
         except JtopFailed as error:
             return Availability(name=self.name, available=False, version=version, reason=str(error))
@@ -164,6 +168,7 @@ class JtopSensor:
         session = _Session(self._socket)
         try:
             session.open()
+            session.check_rails()
         except JtopFailed as error:
             session.close()
             raise SensorFailed(str(error)) from error
@@ -180,6 +185,39 @@ class JtopSensor:
 
     def conditions(self) -> Optional[Conditions]:
         """Return the latest temperatures and clocks that the service told; None while there are none."""
+        return None if self._session is None else self._session.conditions
+
+
+class JtopConditions:
+    """The service's temperatures and clocks alone, for a sensor that reads power elsewhere.
+
+    The memory clock is among them, which the kernel shows to root alone. Without the service there are none.
+    """
+
+    def __init__(self, socket: Optional[Path] = None) -> None:
+        self._socket = socket or jtop_client.socket_path()
+        self._session: Optional[_Session] = None
+
+    def start(self) -> None:
+        """Begin to collect, where the service answers."""
+        session = _Session(self._socket)
+        try:
+            session.open()
+        except JtopFailed as error:
+            session.close()
+            _LOG.info("no conditions by jtop: %s", error)
+            return
+        session.watch()
+        self._session = session
+
+    def stop(self) -> None:
+        """Stop collecting."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def read(self) -> Optional[Conditions]:
+        """Return the latest conditions; None while there are none."""
         return None if self._session is None else self._session.conditions
 
 
@@ -207,7 +245,7 @@ class _Session:
         """Connect and wait for the first fresh answer.
 
         Raises:
-            JtopFailed: there is no connection, no answer, or no power rail in it.
+            JtopFailed: there is no connection, or no answer.
         """
         self._connect(jtop_client.ANSWER_TIMEOUT_S)
         if not self._first_beat.wait(jtop_client.ANSWER_TIMEOUT_S):
@@ -215,6 +253,9 @@ class _Session:
                 f"the jtop service at {self._socket} gives no fresh data{f': {self.trouble}' if self.trouble else ''}",
                 jtop_client.RESTART,
             )
+
+    def check_rails(self) -> None:
+        """Raise JtopFailed where the first answer has no power rail."""
         if not self.readings[-1].rails_w:
             raise JtopFailed("the jtop service knows no power rails", "this board has no power monitor that it reads")
 
@@ -240,6 +281,7 @@ class _Session:
             "module": hardware.get("Module"),
             "l4t": hardware.get("L4T"),
             "simulated": hardware.get("Simulated"),
+            "power_modes": ", ".join(getattr(getattr(self._client, "nvpmodel", None), "models", [])),
         }
         return {name: str(value) for name, value in known.items() if value}
 

@@ -3,13 +3,20 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from gdws_agent.power import jtop, jtop_client
+from gdws_agent.power import ina3221, jtop, jtop_client, registry
 from gdws_agent.power.base import SensorFailed, Window
-from gdws_agent.power.jtop import JtopSensor, conditions_of, missed_rails, rails_of, reading_of
+from gdws_agent.power.ina3221 import Channel, Ina3221Sensor, Monitors
+from gdws_agent.power.jtop import JtopConditions, JtopSensor, conditions_of, missed_rails, rails_of, reading_of
 from gdws_agent.power.jtop_client import JtopFailed
+from support.sysfs import put_ina3221
+
+#: Its files are not there, so that nothing is read.
+VDD_IN = Channel("VDD_IN", Path("nowhere/in1_input"), Path("nowhere/curr1_input"))
 
 
 def rail(power_mw, kind="INA3221", **more):
@@ -113,6 +120,7 @@ class Client:
         self.gpu = {"gv11b": {"freq": {"cur": 1_377_000}}}
         self.memory = {"EMC": {"cur": 2_133_000}}
         self.temperature = {"GPU": {"temp": 45.5, "online": True}, "PLL": {"temp": -256, "online": False}}
+        self.nvpmodel = SimpleNamespace(models=["MAXN", "MODE_10W"])
         self.uptime = timedelta(0)
         self.alive = True
         self.error = None
@@ -182,6 +190,7 @@ class TestProbing:
         assert availability.detail["rails"] == "GPU, CPU"
         assert availability.detail["interval_s"] == "0.5"
         assert availability.detail["simulated"] == "true"
+        assert availability.detail["power_modes"] == "MAXN, MODE_10W"
         assert service.handed[0].closed
 
     def test_no_service(self, service):
@@ -286,6 +295,36 @@ class TestCollecting:
 
     def test_without_a_start_there_is_nothing(self):
         assert "it was not started" in account(JtopSensor().stop()).reason
+
+
+class TestBesideAnotherSensor:
+    """The kernel shows power to all users, and the memory clock to root alone."""
+
+    def test_the_monitors_power_and_the_services_clocks(self, service, tmp_path):
+        put_ina3221(tmp_path, "1-0040", {"VDD_IN": (5_000, 1_000)})
+        service.line.append(Client(power={}))
+        sensor = Ina3221Sensor(tmp_path, beside=JtopConditions())
+        sensor.start()
+        assert sensor.conditions().clocks_mhz == {"GPU": 1377.0, "EMC": 2133.0}
+        trace = sensor.stop()
+        assert trace.samples[0].total_w == 5.0
+        assert sensor.conditions() is None
+        assert service.handed[0].closed
+
+    def test_without_the_service_there_is_power_all_the_same(self, service, tmp_path):
+        put_ina3221(tmp_path, "1-0040", {"VDD_IN": (5_000, 1_000)})
+        sensor = Ina3221Sensor(tmp_path, beside=JtopConditions())
+        sensor.start()
+        assert sensor.conditions() is None
+        assert sensor.stop().samples
+
+    def test_jobs_have_both(self, service, monkeypatch):
+        monkeypatch.setattr(ina3221, "read_monitors", lambda sysfs: Monitors([VDD_IN], {}))
+        service.line.append(Client())
+        sensor = registry.get("ina3221")
+        sensor.start()
+        assert "EMC" in sensor.conditions().clocks_mhz
+        sensor.stop()
 
 
 def wait_for(condition):
