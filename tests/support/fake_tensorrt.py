@@ -445,6 +445,10 @@ def _unknown(tensor):
     return {**tensor, "Dimensions": [-1], "Format/Datatype": "N/A due to dynamic shapes"}
 
 
+def _reformat(side, name):
+    return {"Name": f"Reformatting CopyNode for {side} Tensor 0 to {name}", "LayerType": "Reformat"}
+
+
 def _engine_layers(model, flags, dla, quantized, metadata):
     """What an engine of ``model`` tells of its layers: convolutions fused with what follows, or parts on a DLA."""
     kind = "Row major linear FP32"
@@ -474,7 +478,11 @@ def _engine_layers(model, flags, dla, quantized, metadata):
             layer["ParameterType"] = "Convolution"
         if metadata:
             layer["Metadata"] = "\x1e".join(f"[ONNX Layer: {name}]" for name in names)
+        # A gather of channels runs in linear format, and half precision is kept in another.
+        needs_linear = nodes[0].op_type == "Gather" and not on_dla and BuilderFlag.FP16 in flags
+        layers += [_reformat("Input", names[0])] if needs_linear else []
         layers.append(layer)
+        layers += [_reformat("Output", names[0])] if needs_linear else []
     if dla:
         layers.insert(0, {"Name": "x to nvm", "LayerType": "Reformat"})
     return layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import traceback
 from typing import Any, NamedTuple, Optional, Set
@@ -52,7 +53,8 @@ class PrimaryContext:
                     _RETAINED[self._cuda] = self._cuda.Device(0).retain_primary_context()
                 _RETAINED[self._cuda].push()
             except self._cuda.Error as error:
-                raise BackendUnavailable(f"CUDA does not start: {error}", hint=GPU_HINT) from error
+                what = f"CUDA does not start: {error} (private memory of this process: {_private_memory()})"
+                raise BackendUnavailable(what, hint=GPU_HINT) from error
             self._thread = threading.get_ident()
         self._holders += 1
         return self._cuda.Device(0)
@@ -69,6 +71,16 @@ class PrimaryContext:
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
             raise RunFailed("engines must be used and freed in the thread that built them")
+
+
+def _private_memory() -> str:
+    """Return how much of what this process may map for itself is taken: on a board CUDA's mappings may count in it."""
+    import psutil
+
+    used_mib = psutil.Process().memory_info().data / 2**20
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = "without a limit" if limit == resource.RLIM_INFINITY else f"of {limit / 2**20:.0f} MiB"
+    return f"{used_mib:.0f} MiB {allowed}"
 
 
 def free_memory(cuda: Any, device: Any) -> FreeMemory:

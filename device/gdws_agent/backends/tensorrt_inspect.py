@@ -17,6 +17,7 @@ _TYPES = (
 )
 #: Layers that only move data between GPU and accelerator, or change its format.
 _COPY = re.compile(r"( to nvm| from nvm| copy finish)$|^Reformatting CopyNode ")
+_REFORMAT = re.compile(r"^Reformatting CopyNode for (?:Network )?(?:Input|Output) Tensor \S+ to ")
 #: How the compiler of other releases names what it fused; such a layer runs on the GPU.
 _GPU_COMPILERS = ("myelin", "kgen")
 
@@ -77,6 +78,18 @@ def precision_in_force(asked: str, counts: Dict[str, int]) -> str:
     if not counts or asked in counts or (asked == "tf32" and "fp32" in counts):
         return asked
     return max(counts, key=lambda name: counts[name])
+
+
+def reformats_in_words(information: str) -> List[str]:
+    """Return how many layers only change the format of their data, and for which layers, e.g. around a gather.
+
+    Empty when the engine tells of no layer in detail.
+    """
+    layers = layer_facts(information)
+    found = [layer.name for layer in layers if layer.kind.lower() == "reformat" or _REFORMAT.match(layer.name)]
+    targets = dict.fromkeys(_REFORMAT.sub("", name) for name in found if _REFORMAT.match(name))
+    words = f"reformats={len(found)}" + (f", for {', '.join(targets)}" if targets else "")
+    return [words] if layers else []
 
 
 def counts_in_words(counts: Dict[str, int]) -> List[str]:

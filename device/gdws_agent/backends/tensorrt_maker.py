@@ -24,6 +24,7 @@ from .tensorrt_inspect import (
     layer_facts,
     layer_precisions,
     precision_in_force,
+    reformats_in_words,
 )
 from .tensorrt_log import Log
 from .tensorrt_options import BuilderOptions, is_dynamic
@@ -182,6 +183,7 @@ class Maker:
                 *self._profile_in_words(),
                 *entry.facts["notes"],
                 *counts_in_words(counts),
+                *reformats_in_words(information),
                 *self._devices_in_words(information),
                 *(notes or []),
             ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
@@ -33,6 +34,8 @@ def describe_environment(root: Path = _ROOT) -> Dict[str, Any]:
         "cpu_mhz_max": _mhz(root, "cpuinfo_max_freq"),
         "load_average_1min": os.getloadavg()[0],
         "memory_available_bytes": psutil.virtual_memory().available,
+        "private_memory_bytes": psutil.Process().memory_info().data,
+        "private_memory_limit_bytes": _private_memory_limit(),
     }
 
 
@@ -81,6 +84,12 @@ def activity(before: Snapshot, after: Snapshot, logical_cores: int) -> Activity:
 
 def _affinity() -> Optional[int]:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _private_memory_limit() -> Optional[int]:
+    """Return how much private memory this process may map, which CUDA's mappings may count in; None without a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _governors(root: Path) -> Optional[str]:

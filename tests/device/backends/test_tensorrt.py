@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gdws_agent.backends import cuda_driver, gpu_state, tensorrt_maker
+from gdws_agent.backends import cuda_context, cuda_driver, gpu_state, tensorrt_maker
 from gdws_agent.backends import tensorrt as module
 from gdws_agent.backends.errors import (
     BackendUnavailable,
@@ -80,6 +80,18 @@ class TestStarting:
             TensorRtBackend().build(model(), spec())
         assert "runtime nvidia" in (caught.value.hint or "")
         assert is_clean(gpu)
+
+    def test_a_gpu_that_does_not_start_tells_how_much_memory_the_process_may_have(self, monkeypatch, spec):
+        install(monkeypatch)
+        driver = sys.modules["pycuda.driver"]
+
+        def fail(flags=0):
+            raise driver.Error("cuInit failed: out of memory")
+
+        monkeypatch.setattr(driver, "init", fail)
+        monkeypatch.setattr(cuda_context.resource, "getrlimit", lambda kind: (2**30, 2**31))
+        with pytest.raises(BackendUnavailable, match=r"private memory of this process: \d+ MiB of 1024 MiB"):
+            TensorRtBackend().build(model(), spec())
 
     def test_a_release_that_is_too_old(self, monkeypatch, spec):
         install(monkeypatch, version="8.2.1.9", lacking=["IExecutionContext.execute_async_v3"])
@@ -539,6 +551,15 @@ class TestProfile:
         assert [layer.mean_ms for layer in layers] == pytest.approx([0.001 * n for n in range(1, len(layers) + 1)])
         assert layer_profile(engine.profiler, 10, layers, ["conv"]).tool == "TensorRT IProfiler"
         assert is_clean(gpu)
+
+    def test_copies_around_a_gather_in_half_precision_are_told_by_name(self, monkeypatch, spec):
+        install(monkeypatch)
+        with TensorRtBackend().build(model(), spec("fp16")) as engine:
+            layers = engine.profile(images(), 2)
+            assert told(engine, "reformats") == "2, for conv.gather"
+        around = [f"Reformatting CopyNode for {side} Tensor 0 to conv.gather" for side in ("Input", "Output")]
+        assert [layer.name for layer in layers[:3]] == [around[0], "conv.gather", around[1]]
+        assert {layer.name: layer.kind for layer in layers}[around[0]] == "Reformat"
 
     def test_steps_are_not_disturbed(self, monkeypatch, spec):
         trt, gpu = install(monkeypatch)
