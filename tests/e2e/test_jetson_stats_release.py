@@ -14,6 +14,7 @@ yaml = pytest.importorskip("yaml", reason="pyyaml is not installed here")
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "jetson.md"
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 VARIABLE = "JETSON_STATS_VERSION"
 
@@ -23,6 +24,12 @@ def of_the_host() -> str:
     found = re.search(r"jetson-stats==([\d.]+)", line)
     assert found, line
     return found[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_installs_another(page: Path) -> None:
+    told = re.findall(r"pip3? install [^`\n]*?(jetson-stats\S*)", page.read_text())
+    assert set(told) <= {f"jetson-stats=={of_the_host()}"}
 
 
 def builds() -> dict[str, str]:
