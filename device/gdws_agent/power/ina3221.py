@@ -229,10 +229,10 @@ def conversion_s(channel: Channel) -> float:
 
 
 def _channels_of(device: Path) -> List[Channel]:
-    name = _text(device / "name") or ""
-    if name.startswith("ina3221"):
+    name = (_text(device / "name") or "").lower()
+    if "ina3221" in name:
         return [*_hwmon_channels(device), *_iio_channels(device)]
-    return _input_channels(device) if name.startswith("ina238") else []
+    return _input_channels(device) if "ina238" in name else []
 
 
 def _input_channels(device: Path) -> List[Channel]:

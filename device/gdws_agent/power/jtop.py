@@ -93,7 +93,8 @@ def _monitored(power: Mapping[str, Any]) -> Dict[str, Any]:
 def conditions_of(client: Any, time_s: float) -> Conditions:
     """Return the temperatures and clocks that a ``jtop.jtop`` client holds; the memory clock is shown to no other.
 
-    What cannot be understood is left out, each thing by itself.
+    What cannot be understood is left out, each thing by itself; so is a clock of 0, by which the service tells that it
+    does not know.
     """
     clocks: Dict[str, Any] = {}
     for node, gpu in client.gpu.items():
@@ -106,7 +107,7 @@ def conditions_of(client: Any, time_s: float) -> Conditions:
     return Conditions(
         time_s=time_s,
         temperatures_c={name: float(value) for name, value in temperatures.items() if _is_number(value)},
-        clocks_mhz={name: to_mhz(value) for name, value in clocks.items() if _is_number(value)},
+        clocks_mhz={name: to_mhz(value) for name, value in clocks.items() if _is_number(value) and value > 0},
     )
 
 
@@ -122,9 +123,15 @@ def to_mhz(frequency: float) -> float:
 
 
 def _get(value: Any, *keys: str) -> Any:
-    """Return what lies at ``keys`` of nested mappings; None where there is nothing."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
+    """Return what lies at ``keys``, one within the other; None where there is nothing.
+
+    Some of jtop's values are dictionaries, some objects of its own that are read in the same way.
+    """
+    try:
+        for key in keys:
+            value = value[key]
+    except (KeyError, TypeError):
+        return None
     return value
 
 

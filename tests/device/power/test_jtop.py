@@ -62,12 +62,12 @@ class TestRails:
 
 class TestConditions:
     @pytest.mark.parametrize(
-        ("told", "mhz"), [(1575, 1575.0), (1_575_000, 1575.0), (1_575_000_000, 1575.0), (76_800, 76.8), (0, 0.0)]
+        ("told", "mhz"), [(1575, 1575.0), (1_575_000, 1575.0), (1_575_000_000, 1575.0), (76_800, 76.8)]
     )
     def test_clocks_by_whatever_unit_they_are_told_in(self, told, mhz):
         client = Client()
-        client.gpu = {"gpu-gpc-0": {"freq": {"cur": told}}}
-        client.memory = {"EMC": {"cur": told}}
+        client.gpu = Interface({"gpu-gpc-0": {"freq": {"cur": told}}})
+        client.memory = Interface({"EMC": {"cur": told}})
         assert conditions_of(client, 0.0).clocks_mhz == pytest.approx({"GPU": mhz, "EMC": mhz})
 
     def test_each_clock_of_a_gpu_is_told(self):
@@ -80,6 +80,7 @@ class TestConditions:
         [
             {"gpu": {"gv11b": {"freq": None}}},
             {"gpu": {"gv11b": {}}},
+            {"gpu": {"Thor": {"freq": {"cur": 0}}}},
             {"memory": {}},
             {"memory": {"EMC": {"cur": None}}},
             {"temperature": {"GPU": {"temp": 45.5}, "CPU": {}, "SOC": {"temp": None, "online": True}, "CV": None}},
@@ -110,6 +111,20 @@ class TestReadings:
         assert (reading.start_s, reading.end_s) == (101.1, 101.6)
 
 
+class Interface:
+    """As jtop's own values: read as a dictionary is, and none."""
+
+    def __init__(self, data):
+        self._data = data
+        self.items, self.keys, self.values, self.get = data.items, data.keys, data.values, data.get
+
+    def __getitem__(self, key):
+        return self._data[key]
+
+    def __contains__(self, key):
+        return key in self._data
+
+
 class Client:
     """A client of jetson-stats as far as the sensor uses it; :meth:`beat` is what its thread would do."""
 
@@ -117,8 +132,8 @@ class Client:
         self.power = power_of(GPU=12_500, CPU=2_500) if power is None else power
         self.interval = interval
         self.board = {"hardware": hardware or {"Module": "AGX Xavier", "L4T": "35.4.1"}}
-        self.gpu = {"gv11b": {"freq": {"cur": 1_377_000}}}
-        self.memory = {"EMC": {"cur": 2_133_000}}
+        self.gpu = Interface({"gv11b": {"freq": {"cur": 1_377_000}}})
+        self.memory = Interface({"EMC": {"cur": 2_133_000}})
         self.temperature = {"GPU": {"temp": 45.5, "online": True}, "PLL": {"temp": -256, "online": False}}
         self.nvpmodel = SimpleNamespace(models=["MAXN", "MODE_10W"])
         self.uptime = timedelta(0)
