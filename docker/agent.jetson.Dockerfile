@@ -32,7 +32,7 @@ COPY device/constraints/${CONSTRAINTS} /opt/gdws-setup/constraints.txt
 COPY device/pyproject.toml /opt/gdws-setup/device/
 RUN ${INSTALL} "/opt/gdws-setup/device[${EXTRAS}]"
 
-ARG JETSON_STATS_VERSION=4.3.2
+ARG JETSON_STATS_VERSION=7.2.2
 RUN ${INSTALL} "jetson-stats==${JETSON_STATS_VERSION}"
 
 COPY docker/entrypoint.py /opt/gdws-setup/

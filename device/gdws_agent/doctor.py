@@ -31,6 +31,9 @@ from .settings import Settings, load_settings
 OLDEST_L4T = 35
 OLDEST_TENSORRT = (8, 5)
 
+#: Release of L4T -> the TensorRT of its JetPack. Images may bring another: dustynv/l4t-pytorch:r36.4.0 has 10.4.
+BOARD_TENSORRT = (("35.", "8.5"), ("36.3", "8.6"), ("36.4", "10.3"), ("38.", "10.13"), ("39.", "10.16"))
+
 #: Where CUDA reaches the GPU of a Jetson: up to L4T r35, from r36, from r38.
 GPU_NODES = ("dev/nvmap", "dev/nvhost-ctrl-gpu", "dev/nvhost-gpu", "dev/nvgpu/igpu*/*", "dev/nvidiactl")
 
@@ -71,7 +74,7 @@ def examine(root: Path = _ROOT, probes: Optional[Probes] = None) -> List[Finding
     on_jetson = is_jetson(root)
     found = [*check_settings(), *check_board(root)]
     if on_jetson:
-        found += [*check_gpu(root), *check_tensorrt()]
+        found += [*check_gpu(root), *check_tensorrt(l4t=read_l4t(root))]
     found += [*check_backends(asked.backends()), *check_sensors(asked.power_sensors(), on_jetson)]
     return [*found, *check_tokens()]
 
@@ -216,8 +219,10 @@ def check_gpu(root: Path, load_library: Callable[[str], Any] = ctypes.CDLL) -> I
     yield Finding("ok", "GPU", "device nodes and CUDA driver library are here")
 
 
-def check_tensorrt(import_module: Callable[[str], Any] = importlib.import_module) -> Iterator[Finding]:
-    """Check that TensorRT can be imported and is not too old."""
+def check_tensorrt(
+    import_module: Callable[[str], Any] = importlib.import_module, l4t: Optional[str] = None
+) -> Iterator[Finding]:
+    """Check that TensorRT can be imported and is not too old; tell where it is not the one that ``l4t`` came with."""
     try:
         version = str(import_module("tensorrt").__version__)
     except (ImportError, AttributeError) as error:  # a folder of types has no version
@@ -233,6 +238,9 @@ def check_tensorrt(import_module: Callable[[str], Any] = importlib.import_module
             "warning", "TensorRT", f"{version} is older than 8.5, the first with named tensors", "install JetPack 5.1"
         )
         return
+    boards = next((own for release, own in BOARD_TENSORRT if (l4t or "").startswith(release)), None)
+    if boards is not None and _parse_version(version)[:2] != _parse_version(boards):
+        version = f"{version} of the image; JetPack's own for this board is {boards}"
     yield Finding("ok", "TensorRT", version)
 
 
@@ -244,10 +252,16 @@ def check_backends(backends: Sequence[Availability]) -> Iterator[Finding]:
 
 
 def check_sensors(sensors: Sequence[Availability], on_jetson: bool) -> Iterator[Finding]:
-    """List what can measure power; a Jetson where nothing can is warned with each reason."""
+    """List what can measure power; a Jetson where nothing can is warned with each reason.
+
+    With them come the names of the board's power modes, where a sensor knows them.
+    """
     named = [sensor for sensor in sensors if sensor.name != NO_SENSOR]
     missed = on_jetson and not any(sensor.available for sensor in named)
     yield from (_describe("power sensor", sensor, unavailable="warning" if missed else "note") for sensor in named)
+    modes = next((sensor.detail["power_modes"] for sensor in named if "power_modes" in sensor.detail), None)
+    if modes is not None:
+        yield Finding("ok", "power modes", modes)
 
 
 def _describe(kind: str, item: Availability, unavailable: Level = "note") -> Finding:

@@ -193,6 +193,20 @@ class TestTensorRT:
         assert finding.level == "warning"
         assert "libnvinfer.so.8" in finding.message
 
+    @pytest.mark.parametrize(
+        ("version", "l4t", "message"),
+        [
+            ("10.4.0", "36.4.3", "10.4.0 of the image; JetPack's own for this board is 10.3"),
+            ("10.3.0", "36.4.3", "10.3.0"),
+            ("8.5.2.2", "35.4.1", "8.5.2.2"),
+            ("10.4.0", None, "10.4.0"),
+            ("10.4.0", "40.1", "10.4.0"),
+        ],
+    )
+    def test_an_image_with_another_one_than_the_board(self, version: str, l4t: str, message: str) -> None:
+        finding = only(doctor.check_tensorrt(lambda name: SimpleNamespace(__version__=version), l4t))
+        assert (finding.level, finding.message) == ("ok", message)
+
 
 class TestWhatCanBeUsed:
     def test_a_missing_backend_is_a_note_with_its_reason(self) -> None:
@@ -207,6 +221,11 @@ class TestWhatCanBeUsed:
     def test_a_jetson_without_power_is_warned(self) -> None:
         assert only(doctor.check_sensors([NO_SOCKET], on_jetson=True)).level == "warning"
         assert only(doctor.check_sensors([NO_SOCKET], on_jetson=False)).level == "note"
+
+    def test_the_boards_power_modes_are_named_where_a_sensor_knows_them(self) -> None:
+        jtop = Availability(name="jtop", available=True, version="7.2.2", detail={"power_modes": "15W, MAXN_SUPER"})
+        *_, last = doctor.check_sensors([jtop], on_jetson=True)
+        assert last == Finding("ok", "power modes", "15W, MAXN_SUPER")
 
     def test_one_sensor_is_enough(self) -> None:
         ina3221 = Availability(name="ina3221", available=True)

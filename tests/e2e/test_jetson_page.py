@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -14,9 +15,14 @@ import pytest
 import gdws_agent
 from gdws_agent import errors
 from gdws_agent.backends.errors import BackendError
+from gdws_agent.board.power_modes import find_mode
 from gdws_agent.jobs import run, runner
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docker" / "simulated-jetson"))
+
+from simulated_jetson import board  # noqa: E402
+
 PAGE = (ROOT / "docs" / "jetson.md").read_text()
 SOURCES = [path.read_text() for path in sorted((ROOT / "device" / "gdws_agent").rglob("*.py"))]
 
@@ -61,6 +67,20 @@ def test_no_line_is_about_a_code_that_is_gone() -> None:
         for code in re.findall(r"`([a-z-]+)`", cell)
     }
     assert listed == problem_codes() | flag_codes()
+
+
+def test_power_modes_bear_the_names_that_the_board_has() -> None:
+    table = PAGE.partition("Those of AGX Xavier:")[2].partition("###")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", table, flags=re.MULTILINE)
+    assert rows == [(mode.name, str(number), str(mode.cpus)) for number, mode in enumerate(board.POWER_MODES)]
+
+
+def test_power_modes_in_examples_are_found_among_them() -> None:
+    names = [mode.name for mode in board.POWER_MODES]
+    asked = re.findall(r'--power-mode (\w+)|"power_modes": \["(\w+)"', PAGE)
+    assert asked
+    for pair in asked:
+        assert find_mode("".join(pair), names) == "MAXN"
 
 
 def test_links_within_the_page_lead_somewhere() -> None:

@@ -18,10 +18,10 @@ def install_cuda_torch(monkeypatch, capability=(7, 2)):
     return torch
 
 
-def install_torch2trt(monkeypatch, capability=(7, 2), **options):
+def install_torch2trt(monkeypatch, capability=(7, 2), version="8.5.2.2", **options):
     """Make ``import torch2trt`` and ``import tensorrt`` find the stand-ins, too; return (torch, torch2trt)."""
     torch = install_cuda_torch(monkeypatch, capability)
     made = make_torch2trt(**options)
     monkeypatch.setitem(sys.modules, "torch2trt", made)
-    monkeypatch.setitem(sys.modules, "tensorrt", make_tensorrt())
+    monkeypatch.setitem(sys.modules, "tensorrt", make_tensorrt(version))
     return torch, made

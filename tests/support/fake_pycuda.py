@@ -32,13 +32,15 @@ class MemoryError(Error):
 class Gpu:
     """One GPU with its memory, and the module ``pycuda.driver`` that drives it."""
 
-    def __init__(self, memory_bytes=2**33, shared=True):
+    def __init__(self, memory_bytes=2**33, shared=True, multiprocessors=8):
         self.memory_bytes = memory_bytes
         self.shared = shared  # with the CPU, as on a Jetson
         self.faults = []  # what could not be raised, for it happened in a destructor
         self.memory = {}  # address -> bytes of one live allocation
         self.started = False
         self.retained = 0
+        self.multiprocessors = multiprocessors
+        self.context_flags = 0  # of the primary context
         self.pinned = []
         self.streams = {}
         self.graphs = {}  # handle -> the work captured in it
@@ -119,11 +121,16 @@ def _device(gpu, driver):
             gpu.stack.pop()
 
         def detach(self):
+            """As pycuda's: one that is not current is pushed first, and is left so."""
             self._check()
-            if self in gpu.stack:
-                raise LogicError("the context is released while it is on the stack")
+            if not gpu.stack or gpu.stack[-1] is not self:
+                gpu.stack.append(self)
             self._dead = True
             gpu.retained -= 1
+
+        def __del__(self):
+            if not getattr(self, "_dead", False):
+                self.detach()
 
         def _check(self):
             if getattr(self, "_dead", False):
@@ -277,12 +284,12 @@ def _memory(gpu, driver):
     driver.memcpy_htod_async, driver.memcpy_dtoh_async = memcpy_htod_async, memcpy_dtoh_async
 
 
-_SUCCESS, _INVALID_VALUE, _UNMATCHED = 0, 1, 903
+_SUCCESS, _INVALID_VALUE, _NOT_INITIALISED, _UNMATCHED = 0, 1, 3, 903
 _ERROR_NAMES = {_INVALID_VALUE: b"CUDA_ERROR_INVALID_VALUE", _UNMATCHED: b"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED"}
 
 
 def _driver_library(gpu):
-    """Functions of libcuda.so.1 with the types of cuda.h, over ``gpu``."""
+    """Functions of libcuda.so.1 with the types of cuda.h, over ``gpu``. Flags of a context in use are refused."""
     out = ctypes.POINTER(ctypes.c_void_p)
 
     def begin(stream, mode):
@@ -322,7 +329,38 @@ def _driver_library(gpu):
         return _SUCCESS if error in _ERROR_NAMES else _INVALID_VALUE
 
     handle = ctypes.c_void_p
+
+    def initialise(flags):
+        gpu.started = True
+        return _SUCCESS if flags == 0 else _INVALID_VALUE
+
+    def get_device(device, ordinal):
+        if not gpu.started:
+            return _NOT_INITIALISED
+        device[0] = ordinal
+        return _SUCCESS if ordinal == 0 else _INVALID_VALUE
+
+    def get_attribute(value, attribute, device):
+        value[0] = gpu.multiprocessors
+        return _SUCCESS if (attribute, device) == (16, 0) else _INVALID_VALUE
+
+    def get_state(device, flags, active):
+        flags[0], active[0] = gpu.context_flags, int(gpu.retained > 0)
+        return _SUCCESS
+
+    def set_flags(device, flags):
+        if gpu.retained or flags & 7 not in (0, 1, 2, 4):
+            return _INVALID_VALUE
+        gpu.context_flags = flags
+        return _SUCCESS
+
+    numbers, flags = ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_uint)
     prototypes = {
+        "cuInit": (initialise, ctypes.c_uint),
+        "cuDeviceGet": (get_device, numbers, ctypes.c_int),
+        "cuDeviceGetAttribute": (get_attribute, numbers, ctypes.c_int, ctypes.c_int),
+        "cuDevicePrimaryCtxGetState": (get_state, ctypes.c_int, flags, numbers),
+        "cuDevicePrimaryCtxSetFlags_v2": (set_flags, ctypes.c_int, ctypes.c_uint),
         "cuStreamBeginCapture_v2": (begin, handle, ctypes.c_int),
         "cuStreamEndCapture": (end, handle, out),
         "cuGraphInstantiateWithFlags": (instantiate, out, handle, ctypes.c_ulonglong),

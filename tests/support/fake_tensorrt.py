@@ -418,8 +418,13 @@ class IBuilderConfig(Fixed):
 
 
 class EngineInspector(Fixed):
+    """Types and sizes that depend on open axes are known for a context whose shapes are set, and not without."""
+
+    _attributes = ("execution_context",)
+
     def __init__(self, engine):
         self._engine = engine
+        self.execution_context = None
 
     def get_engine_information(self, format):
         if format != LayerInformationFormat.JSON:
@@ -427,7 +432,21 @@ class EngineInspector(Fixed):
         layers = self._engine._facts["layers"]
         if not self._engine._facts["detailed"]:
             return json.dumps({"Layers": [layer["Name"] for layer in layers]})
+        if not self._knows_shapes():
+            layers = [{**layer, "Inputs": list(map(_unknown, layer.get("Inputs", [])))} for layer in layers]
         return json.dumps({"Layers": layers, "Bindings": []})
+
+    def _knows_shapes(self):
+        context, inputs = self.execution_context, self._engine._inputs
+        return all(-1 not in (tensor._shape if context is None else context._shape(tensor.name)) for tensor in inputs)
+
+
+def _unknown(tensor):
+    return {**tensor, "Dimensions": [-1], "Format/Datatype": "N/A due to dynamic shapes"}
+
+
+def _reformat(side, name):
+    return {"Name": f"Reformatting CopyNode for {side} Tensor 0 to {name}", "LayerType": "Reformat"}
 
 
 def _engine_layers(model, flags, dla, quantized, metadata):
@@ -459,7 +478,11 @@ def _engine_layers(model, flags, dla, quantized, metadata):
             layer["ParameterType"] = "Convolution"
         if metadata:
             layer["Metadata"] = "\x1e".join(f"[ONNX Layer: {name}]" for name in names)
+        # A gather of channels runs in linear format, and half precision is kept in another.
+        needs_linear = nodes[0].op_type == "Gather" and not on_dla and BuilderFlag.FP16 in flags
+        layers += [_reformat("Input", names[0])] if needs_linear else []
         layers.append(layer)
+        layers += [_reformat("Output", names[0])] if needs_linear else []
     if dla:
         layers.insert(0, {"Name": "x to nvm", "LayerType": "Reformat"})
     return layers
@@ -480,6 +503,7 @@ def make_tensorrt(gpu, version="8.5.2.2", lacking=(), dla_cores=2):
     module.__version__ = version
     module.builds = 0
     module.configs = []  # of all builds, as they were when the build began
+    module.annotated = 0  # inferences that were slowed by annotating each layer
     release = _release(version)
     holders = weakref.WeakKeyDictionary()  # living builders and runtimes -> the logger that each was given
 
@@ -660,6 +684,7 @@ def make_tensorrt(gpu, version="8.5.2.2", lacking=(), dla_cores=2):
             network._model = onnx.load_from_string(content)
             self._inputs = [network.get_input(index) for index in range(network.num_inputs)]
             self._outputs = [network.get_output(index) for index in range(network.num_outputs)]
+            self._contexts = weakref.WeakSet()
 
         @property
         def num_io_tensors(self):
@@ -681,10 +706,15 @@ def make_tensorrt(gpu, version="8.5.2.2", lacking=(), dla_cores=2):
                 return None
 
     class IExecutionContext(Fixed):
-        _attributes = ("profiler",)
+        _attributes = ("profiler", "nvtx_verbosity")
 
         def __init__(self, engine):
             self._engine = engine
+            # Before TensorRT 10 no two contexts share an optimization profile; a second one is made, without any.
+            self._has_profile = release >= (10, 0) or not engine._contexts
+            engine._contexts.add(self)
+            detailed = engine._facts["detailed"]
+            self.nvtx_verbosity = ProfilingVerbosity.DETAILED if detailed else ProfilingVerbosity.LAYER_NAMES_ONLY
             self._session = _session(engine._content)
             self._shapes, self._addresses = {}, {}
             self._is_set_up = False
@@ -698,6 +728,8 @@ def make_tensorrt(gpu, version="8.5.2.2", lacking=(), dla_cores=2):
                     gpu.faults.append("an execution context was freed without a current context")
 
         def set_input_shape(self, name, shape):
+            if self._engine._facts["shapes"] and not self._has_profile:
+                return self._fail("No optimization profile has been set: another context uses the only one")
             low, _, high = self._engine._facts["shapes"].get(name, [list(shape)] * 3)
             if not all(a <= b <= c for a, b, c in zip(low, shape, high)):
                 return self._fail(f"Static dimension mismatch while setting input shape for {name}")
@@ -735,6 +767,7 @@ def make_tensorrt(gpu, version="8.5.2.2", lacking=(), dla_cores=2):
             if stream.captured is not None and self.profiler is not None:
                 return self._fail("profiling cannot be captured")
             self._is_set_up = True
+            module.annotated += self.nvtx_verbosity == ProfilingVerbosity.DETAILED
             stream.enqueue(self._run)
             if self.profiler is not None:
                 _ready(self.profiler, IProfiler)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import types
+import weakref
 from importlib.machinery import ModuleSpec
 
 #: What torch2trt 0.5 has real converters for, of what the networks of this project call.
@@ -45,14 +47,20 @@ def make_tensorrt(version="8.5.2.2"):
     module.__version__ = version
     module.IProfiler = IProfiler
     module.DeviceType = types.SimpleNamespace(GPU="GPU", DLA="DLA")
+    module.ProfilingVerbosity = types.SimpleNamespace(NONE="NONE", DETAILED="DETAILED")
+    module.LayerInformationFormat = types.SimpleNamespace(JSON="JSON")
+    module.IBuilderConfig = type("IBuilderConfig", (), {})
+    if int(version.split(".")[0]) < 10:
+        module.IBuilderConfig.max_workspace_size = 0
     return module
 
 
-def make_torch2trt(*, real=REAL, graphsurgeon=True, refuses=False, distorted=0.0):
+def make_torch2trt(*, real=REAL, graphsurgeon=True, refuses=False, distorted=0.0, kind=None):
     """The module ``torch2trt``.
 
     ``real`` are the functions that it converts; ``refuses`` has TensorRT build no engine; ``distorted`` is added to
-    every output of an engine. ``calls`` are the arguments of each conversion.
+    every output of an engine; ``kind`` is the type that its layers compute in, where it was built to tell. ``calls``
+    are the arguments of each conversion.
     """
     module = types.ModuleType("torch2trt")
     module.__spec__ = ModuleSpec("torch2trt", None)
@@ -84,7 +92,7 @@ def make_torch2trt(*, real=REAL, graphsurgeon=True, refuses=False, distorted=0.0
         layers = (
             _exported(module_in, inputs, input_names, graphsurgeon) if use_onnx else _traced(module_in, inputs, real)
         )
-        return _TrtModule(None if refuses else _Engine(layers, distorted), output_names)
+        return _TrtModule(None if refuses else _Engine(layers, distorted, kind), output_names)
 
     module.torch2trt = torch2trt
     return module
@@ -101,9 +109,14 @@ class _TrtModule:
 
 
 class _Engine:
-    def __init__(self, layers, distorted):
+    """As TensorRT's before 10: its only optimization profile is that of the first of the contexts that are alive."""
+
+    def __init__(self, layers, distorted, kind=None):
         self.layers = layers
         self.distorted = distorted
+        self.kind = kind
+        self.contexts = weakref.WeakSet()
+        self.annotated = 0  # runs that were slowed by annotating each layer
 
     def serialize(self):
         return types.SimpleNamespace(nbytes=1000 + len(self.layers))
@@ -111,13 +124,45 @@ class _Engine:
     def create_execution_context(self):
         return _Context(self)
 
+    def create_engine_inspector(self):
+        return _Inspector(self)
+
+
+class _Inspector:
+    def __init__(self, engine):
+        self._engine = engine
+        self.execution_context = None
+
+    def get_engine_information(self, format):
+        assert format == "JSON"
+        if self._engine.kind is None:
+            return json.dumps({"Layers": [layer.name for layer in self._engine.layers]})
+        known = self.execution_context is not None and self.execution_context.has_run
+        kind = self._engine.kind if known else "N/A due to dynamic shapes"
+        return json.dumps(
+            {
+                "Layers": [
+                    {"Name": layer.name, "Inputs": [{"Format/Datatype": kind}], "Weights": {"Count": 8}}
+                    for layer in self._engine.layers
+                ]
+            }
+        )
+
 
 class _Context:
     def __init__(self, engine):
         self._engine = engine
+        self._has_profile = not engine.contexts
+        engine.contexts.add(self)
         self.profiler = None
+        self.nvtx_verbosity = "DETAILED"
+        self.has_run = False
 
     def execute(self, images):
+        if not self._has_profile:
+            raise RuntimeError("No optimization profile has been set: another context uses the only one")
+        self._engine.annotated += self.has_run and self.nvtx_verbosity == "DETAILED"
+        self.has_run = True
         values = {0: images}
         for number, layer in enumerate(self._engine.layers, start=1):
             values[number] = layer.run(values)

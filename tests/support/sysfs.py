@@ -23,3 +23,14 @@ def put_ina3221(sysfs: Path, device: str, rails: Dict[str, Tuple[int, int]], hwm
     put(folder / "in7_label", "sum of shunt voltages")
     put(folder / "in7_input", 0)
     return folder
+
+
+def put_ina238(sysfs: Path, device: str, volts: int, amperes: int) -> Path:
+    """Lay out Thor's monitor of its input, in mV and mA, as the kernel does: without a label; return its folder."""
+    folder = sysfs / f"bus/i2c/devices/{device}/hwmon/hwmon9"
+    put(sysfs / f"bus/i2c/devices/{device}/name", "ina238")
+    put(folder / "in0_input", 3)  # the shunt's
+    put(folder / "in1_input", volts)
+    put(folder / "curr1_input", amperes)
+    put(folder / "power1_input", volts * amperes)
+    return folder

@@ -16,7 +16,8 @@ def images(batch_size=2, seed=0):
 
 
 def is_clean(gpu):
-    return not gpu.memory and not gpu.graphs and not gpu.stack and gpu.retained == 0 and not gpu.faults
+    """Whether nothing is left on the GPU but its primary context, retained once, which is current nowhere."""
+    return not gpu.memory and not gpu.graphs and not gpu.stack and gpu.retained <= 1 and not gpu.faults
 
 
 def told(engine, name):

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 
+from gdws_agent.backends import cuda_driver
 from gdws_agent.backends import tensorrt as backend_module
-from gdws_agent.backends import tensorrt_graph
 from support.fake_pycuda import Gpu
 from support.fake_tensorrt import make_tensorrt
 
 
-def install(monkeypatch, *, memory_bytes=2**33, shared=False, **options):
+def install(monkeypatch, *, memory_bytes=2**33, shared=False, multiprocessors=8, **options):
     """Make ``import tensorrt`` and ``import pycuda.driver`` find the stand-ins; return (tensorrt, gpu).
 
     ``shared``: GPU and CPU share their memory. ``options`` are those of ``make_tensorrt``.
     """
-    gpu = Gpu(memory_bytes, shared)
+    gpu = Gpu(memory_bytes, shared, multiprocessors)
     trt = make_tensorrt(gpu, **options)
     package, driver = gpu.module()
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
     monkeypatch.setattr(backend_module, "find_gpu", lambda: "/dev/nvhost-gpu")
-    monkeypatch.setattr(tensorrt_graph, "load_driver", gpu.driver_library)
+    monkeypatch.setattr(cuda_driver, "load_driver", gpu.driver_library)
     return trt, gpu

@@ -31,7 +31,7 @@ class EngineSpec:
 
     ``threads`` is for backends that run on the CPU. ``cache_dir`` is where a backend may keep what it built.
     ``batch_sizes`` are all that will be asked for, this engine's own among them; ``calibration`` (N, C, H, W) are
-    inputs that INT8 ranges may be found from.
+    inputs that INT8 ranges may be found from. ``power_mode`` is the board's, where the request sets it.
     """
 
     precision: str
@@ -43,6 +43,7 @@ class EngineSpec:
     options: EngineOptions = field(default_factory=EngineOptions)
     batch_sizes: Tuple[int, ...] = ()
     calibration: Optional[np.ndarray] = None
+    power_mode: Optional[str] = None
 
 
 class Engine(ContextManager["Engine"], Protocol):

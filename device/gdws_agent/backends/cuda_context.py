@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import traceback
 from typing import Any, NamedTuple, Optional, Set
+from weakref import WeakKeyDictionary
 
+from .cuda_device import spin_while_waiting
 from .errors import BackendUnavailable, RunFailed
 from .gpu import GPU_HINT
 
@@ -17,16 +20,21 @@ class FreeMemory(NamedTuple):
     shared: bool
 
 
+#: pycuda.driver -> the primary context, retained once for the life of the process: pycuda's ``detach``, which its
+#: destructor calls too, pushes the context before it releases it, and leaves it pushed.
+_RETAINED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
 class PrimaryContext:
     """Current in one thread from the first :meth:`retain` to the last :meth:`release`.
 
     pycuda keeps a stack of contexts for each thread, and engines are not freed in the order in which they were
-    made: so the context is pushed once for all of them.
+    made: so the context is pushed once for all of them. ``wait_in_words`` tells how the CPU waits for the GPU.
     """
 
     def __init__(self, cuda: Any) -> None:
+        self.wait_in_words = spin_while_waiting()
         self._cuda = cuda
-        self._context: Optional[Any] = None
         self._thread: Optional[int] = None
         self._holders = 0
 
@@ -41,11 +49,12 @@ class PrimaryContext:
         else:
             try:
                 self._cuda.init()
-                self._context = self._cuda.Device(0).retain_primary_context()
-                self._context.push()
+                if self._cuda not in _RETAINED:
+                    _RETAINED[self._cuda] = self._cuda.Device(0).retain_primary_context()
+                _RETAINED[self._cuda].push()
             except self._cuda.Error as error:
-                self._context = None
-                raise BackendUnavailable(f"CUDA does not start: {error}", hint=GPU_HINT) from error
+                what = f"CUDA does not start: {error} (private memory of this process: {_private_memory()})"
+                raise BackendUnavailable(what, hint=GPU_HINT) from error
             self._thread = threading.get_ident()
         self._holders += 1
         return self._cuda.Device(0)
@@ -57,14 +66,21 @@ class PrimaryContext:
         self._check_thread()
         self._holders -= 1
         if self._holders == 0:
-            context, self._context = self._context, None
-            assert context is not None
-            context.pop()
-            context.detach()
+            self._cuda.Context.pop()
 
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
             raise RunFailed("engines must be used and freed in the thread that built them")
+
+
+def _private_memory() -> str:
+    """Return how much of what this process may map for itself is taken: on a board CUDA's mappings may count in it."""
+    import psutil
+
+    used_mib = psutil.Process().memory_info().data / 2**20
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = "without a limit" if limit == resource.RLIM_INFINITY else f"of {limit / 2**20:.0f} MiB"
+    return f"{used_mib:.0f} MiB {allowed}"
 
 
 def free_memory(cuda: Any, device: Any) -> FreeMemory:

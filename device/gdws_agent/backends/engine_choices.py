@@ -1,10 +1,19 @@
-"""Choices about engines that a request makes and a backend does not have: said with the build, not kept quiet."""
+"""Choices about engines: defaults that backends share, and what a backend does not have, said with the build."""
 
 from __future__ import annotations
 
 from typing import Collection, List
 
 from gdws_contract.engines import EngineOptions
+
+#: The builder's scratch memory. It limits which kernels may be tried, dense convolutions' above all: so it is the same
+#: wherever TensorRT builds, and never a default of what is in between.
+DEFAULT_WORKSPACE_MIB = 1024
+
+
+def workspace_mib(options: EngineOptions) -> int:
+    """Return the builder's scratch memory that a request asks for, or the default."""
+    return DEFAULT_WORKSPACE_MIB if options.workspace_mib is None else options.workspace_mib
 
 
 def unused_choices(options: EngineOptions, known: Collection[str] = ()) -> List[str]:

@@ -15,10 +15,12 @@ from gdws_contract.measures import Build
 from gdws_contract.rest import Availability
 
 from .base import EngineSpec
+from .cuda_device import spin_while_waiting
 from .engine_cache import MAX_BYTES, fingerprint
 from .engine_choices import unused_choices
 from .errors import BackendUnavailable, BuildFailed, UnsupportedPrecision, in_one_line, typed
 from .gpu import GPU_HINT, find_gpu
+from .gpu_state import GpuState, read_gpu_state
 from .onnxruntime import DISTRIBUTIONS
 from .onnxruntime_bound import OnnxRuntimeGpuEngine, bound_step
 from .onnxruntime_profile import count_providers
@@ -100,7 +102,8 @@ class OnnxRuntimeCudaBackend:
             raise BackendUnavailable(
                 f"this onnxruntime was built without {self.provider}", hint=_HINT.format(provider=self.provider)
             )
-        provided = self._provide(runtime, model, spec)
+        waiting, state = spin_while_waiting(), read_gpu_state(spec.power_mode)
+        provided = self._provide(runtime, model, spec, state)
         sessions = _Sessions(runtime, model, provided.settings, spec.threads)
         zeros = np.zeros((spec.batch_size, *spec.input.shape), spec.input.dtype)
         engines_before = _engines(provided.cache)
@@ -119,6 +122,8 @@ class OnnxRuntimeCudaBackend:
                 *options_in_words(self.provider, spec.threads),
                 "io_binding=on",
                 "host_memory=ordinary",
+                waiting,
+                *state.in_words(),
                 *(word for each in provided.settings for word in each.words),
                 *_count_nodes(sessions, self.provider, zeros, spec),
                 *unused_choices(spec.options, self.choices),
@@ -126,7 +131,7 @@ class OnnxRuntimeCudaBackend:
         )
         return OnnxRuntimeGpuEngine(runtime, session, built, spec)
 
-    def _provide(self, runtime: Any, model: bytes, spec: EngineSpec) -> _Provided:
+    def _provide(self, runtime: Any, model: bytes, spec: EngineSpec, state: GpuState) -> _Provided:
         return _Provided([cuda_settings(runtime.__version__)])
 
     def _problem(self) -> Optional[str]:
@@ -148,7 +153,7 @@ class OnnxRuntimeTensorRtBackend(OnnxRuntimeCudaBackend):
     choices = TENSORRT_CHOICES
     _library = "capi/libonnxruntime_providers_tensorrt.so"
 
-    def _provide(self, runtime: Any, model: bytes, spec: EngineSpec) -> _Provided:
+    def _provide(self, runtime: Any, model: bytes, spec: EngineSpec, state: GpuState) -> _Provided:
         """ONNX Runtime names its engines by model and GPU; the rest that they depend on is in the folder's name."""
         facts = {
             "model": hashlib.sha256(model).hexdigest(),
@@ -158,6 +163,7 @@ class OnnxRuntimeTensorRtBackend(OnnxRuntimeCudaBackend):
             "precision": spec.precision,
             "batch_size": spec.batch_size,
             "options": spec.options.model_dump(exclude={"builds", "build_timeout_s"}),
+            **state.facts(),
         }
         engines = spec.cache_dir / self.name
         cache = engines / fingerprint(facts)

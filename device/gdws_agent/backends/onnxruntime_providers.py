@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple, Tuple
 from gdws_contract.engines import EngineOptions
 
 from .base import EngineSpec
+from .engine_choices import workspace_mib
 from .errors import UnsupportedPrecision
 from .packages import release
 
@@ -18,6 +19,9 @@ TENSORRT = "TensorrtExecutionProvider"
 _TF32_RELEASE = (1, 18)
 #: The node that turns integers back into numbers, in every model that is quantised explicitly.
 _QUANTISED = b"DequantizeLinear"
+
+
+_NOT_READ_BACK = "precision_read_back=no, ONNX Runtime does not tell the types of TensorRT's layers"
 
 
 class Settings(NamedTuple):
@@ -55,7 +59,7 @@ def tensorrt_settings(spec: EngineSpec, cache: Path) -> Settings:
         "trt_engine_cache_path": str(cache),
         **chosen,
     }
-    return Settings(TENSORRT, options, ["tf32=TensorRT's default", *words])
+    return Settings(TENSORRT, options, ["tf32=TensorRT's default", _NOT_READ_BACK, *words])
 
 
 def check_quantised(model: bytes, precision: str) -> None:
@@ -72,11 +76,9 @@ def check_quantised(model: bytes, precision: str) -> None:
 
 
 def _chosen(options: EngineOptions) -> Tuple[Dict[str, str], List[str]]:
-    chosen: Dict[str, str] = {}
-    words: List[str] = []
-    if options.workspace_mib is not None:
-        chosen["trt_max_workspace_size"] = str(options.workspace_mib * 2**20)
-        words.append(f"workspace_mib={options.workspace_mib}")
+    mib = workspace_mib(options)
+    chosen = {"trt_max_workspace_size": str(mib * 2**20)}
+    words = [f"workspace_mib={mib}"]
     if options.optimization_level is not None:
         chosen["trt_builder_optimization_level"] = str(options.optimization_level)
         words.append(f"optimization_level={options.optimization_level}")

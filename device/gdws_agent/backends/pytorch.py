@@ -9,6 +9,7 @@ from gdws_contract.measures import Build
 from gdws_contract.rest import Availability
 
 from .base import EngineSpec
+from .cuda_device import spin_while_waiting
 from .eager import INSTALL_HINT, PACKAGES, EagerNetwork, eager_network
 from .engine_choices import unused_choices
 from .errors import BackendUnavailable, BuildFailed, UnsupportedPrecision, typed
@@ -63,6 +64,7 @@ class PyTorchBackend:
         """Return the module of ``model``, with its weights on the device and in the precision of ``spec``."""
         torch = load_torch()
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        waiting = [spin_while_waiting()] if device == "cuda" else []
         _check_precision(torch, spec, device)
         began = time.perf_counter()
         network = eager_network(model, spec)
@@ -78,7 +80,7 @@ class PyTorchBackend:
         built = Build(
             time_s=time.perf_counter() - began,
             precision=spec.precision,
-            options=[*self._options_in_words(torch, spec, device), *unused_choices(spec.options)],
+            options=[*self._options_in_words(torch, spec, device), *waiting, *unused_choices(spec.options)],
         )
         make = CudaTorchEngine if device == "cuda" else TorchEngine
         return make(torch, network, placing, built, spec, _SCOPE.format(path=_PATHS[device]))

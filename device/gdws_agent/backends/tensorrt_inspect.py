@@ -17,6 +17,7 @@ _TYPES = (
 )
 #: Layers that only move data between GPU and accelerator, or change its format.
 _COPY = re.compile(r"( to nvm| from nvm| copy finish)$|^Reformatting CopyNode ")
+_REFORMAT = re.compile(r"^Reformatting CopyNode for (?:Network )?(?:Input|Output) Tensor \S+ to ")
 #: How the compiler of other releases names what it fused; such a layer runs on the GPU.
 _GPU_COMPILERS = ("myelin", "kgen")
 
@@ -71,15 +72,30 @@ def layer_devices(information: str) -> Devices:
 def precision_in_force(asked: str, counts: Dict[str, int]) -> str:
     """Return the precision that was asked for if any layer took it, else what most layers took.
 
-    TensorFloat-32 keeps its data in float32, and an engine that tells nothing is taken at its word.
+    TensorFloat-32 keeps its data in float32, and an engine that tells nothing is taken at its word, which
+    :func:`counts_in_words` says.
     """
     if not counts or asked in counts or (asked == "tf32" and "fp32" in counts):
         return asked
     return max(counts, key=lambda name: counts[name])
 
 
+def reformats_in_words(information: str) -> List[str]:
+    """Return how many layers only change the format of their data, and for which layers, e.g. around a gather.
+
+    Empty when the engine tells of no layer in detail.
+    """
+    layers = layer_facts(information)
+    found = [layer.name for layer in layers if layer.kind.lower() == "reformat" or _REFORMAT.match(layer.name)]
+    targets = dict.fromkeys(_REFORMAT.sub("", name) for name in found if _REFORMAT.match(name))
+    words = f"reformats={len(found)}" + (f", for {', '.join(targets)}" if targets else "")
+    return [words] if layers else []
+
+
 def counts_in_words(counts: Dict[str, int]) -> List[str]:
-    """Return e.g. ``layers_fp16=20``, ``layers_fp32=1``."""
+    """Return e.g. ``layers_fp16=20``, ``layers_fp32=1``; that nothing was read back where there are none."""
+    if not counts:
+        return ["precision_read_back=no, the engine tells the type of no layer with weights"]
     return [f"layers_{name}={counts[name]}" for name in sorted(counts)]
 
 

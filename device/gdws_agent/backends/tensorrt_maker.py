@@ -15,6 +15,7 @@ from .build_choice import Trial, choose, spread, time_steps
 from .cuda_context import PrimaryContext, free_memory
 from .engine_cache import EngineCache, Entry, fingerprint
 from .errors import BuildFailed
+from .gpu_state import read_gpu_state
 from .tensorrt_builder import build_plan
 from .tensorrt_calibrate import Calibration
 from .tensorrt_inspect import (
@@ -23,6 +24,7 @@ from .tensorrt_inspect import (
     layer_facts,
     layer_precisions,
     precision_in_force,
+    reformats_in_words,
 )
 from .tensorrt_log import Log
 from .tensorrt_options import BuilderOptions, is_dynamic
@@ -53,6 +55,7 @@ class Maker:
         self._options = BuilderOptions.of(spec)
         self._cache = EngineCache(spec.cache_dir / "tensorrt")
         self._platform = {"tensorrt": trt.__version__, "gpu": _describe(device), "l4t": read_l4t(Path("/"))}
+        self._state = read_gpu_state(spec.power_mode)
         # Several builds with one timing cache would all choose the kernels of the first.
         self._timings = (
             _Timings(True, "timing_cache=shared by all builds")
@@ -96,7 +99,7 @@ class Maker:
             return self.time(engine)
 
     def _build(self, model: bytes) -> Entry:
-        timing_key = fingerprint({"what": "timing cache", **self._platform})
+        timing_key = fingerprint({"what": "timing cache", **self._platform, **self._state.facts()})
         timings = self._cache.load(timing_key).entry if self._timings.shared else None
         table_key = fingerprint(self._calibration_facts(model))
         calibration = self._calibration(table_key)
@@ -144,10 +147,11 @@ class Maker:
             "options": self._options.in_words(self._trt),
             "builds": self._spec.options.builds,
             **self._platform,
+            **self._state.facts(),
         }
 
     def _calibration_facts(self, model: bytes) -> Dict[str, Any]:
-        """Return what a calibration table depends on: it serves every batch size."""
+        """Return what a calibration table depends on: it serves every batch size and power mode."""
         return {
             "what": "calibration table",
             "model": hashlib.sha256(model).hexdigest(),
@@ -158,7 +162,7 @@ class Maker:
     # -- what comes of it -------------------------------------------------------------------------------------
 
     def _open(self, entry: Entry, *, from_cache: bool, notes: Optional[List[str]] = None) -> TensorRtEngine:
-        loaded = LoadedEngine(self._trt, self._log, entry.content, self._options.dla_core)
+        loaded = LoadedEngine(self._trt, self._log, entry.content, self._spec, self._options.dla_core)
         information = loaded.information()
         counts = layer_precisions(information)
         found = entry.facts.get("spread")
@@ -173,9 +177,13 @@ class Maker:
                 f"builds={self._spec.options.builds}",
                 self._timings.words,
                 "host_memory=page-locked",
+                "nvtx_verbosity=none",
+                self._primary.wait_in_words,
+                *self._state.in_words(),
                 *self._profile_in_words(),
                 *entry.facts["notes"],
                 *counts_in_words(counts),
+                *reformats_in_words(information),
                 *self._devices_in_words(information),
                 *(notes or []),
             ],

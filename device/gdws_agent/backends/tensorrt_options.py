@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, List, NamedTuple, Optional
 
 from .base import EngineSpec
+from .engine_choices import DEFAULT_WORKSPACE_MIB, workspace_mib
 
-_DEFAULT_WORKSPACE_BYTES = 2**30
 #: TensorRT's own default, stated so that another release does not change it unseen.
 _DEFAULT_LEVEL = 3
 
@@ -50,7 +50,7 @@ class BuilderOptions:
     """
 
     batches: Batches
-    workspace_bytes: int = _DEFAULT_WORKSPACE_BYTES
+    workspace_bytes: int = DEFAULT_WORKSPACE_MIB * 2**20
     optimization_level: Optional[int] = None
     avg_timing_iterations: int = 8
     dla_core: Optional[int] = None
@@ -62,7 +62,7 @@ class BuilderOptions:
         asked = spec.options
         return cls(
             batches=Batches.of(spec),
-            workspace_bytes=_DEFAULT_WORKSPACE_BYTES if asked.workspace_mib is None else asked.workspace_mib * 2**20,
+            workspace_bytes=workspace_mib(asked) * 2**20,
             optimization_level=asked.optimization_level,
             dla_core=asked.dla_core,
             gpu_fallback=asked.gpu_fallback,

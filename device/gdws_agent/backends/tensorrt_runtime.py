@@ -11,8 +11,9 @@ from gdws_contract.profiles import LayerTime
 
 from .base import DeviceTimes, EngineSpec, Step, check_inputs
 from .cuda_context import PrimaryContext, let_go
+from .cuda_driver import DriverFailed
 from .errors import BackendError, BuildFailed, RunFailed, typed
-from .tensorrt_graph import Graph, GraphFailed, capture
+from .tensorrt_graph import Graph, capture
 from .tensorrt_inspect import LayerFacts
 from .tensorrt_log import Log, failure
 from .tensorrt_profile import Recorder, make_profiler
@@ -35,13 +36,21 @@ _PROFILER_WARM_UP = 5
 class LoadedEngine:
     """A deserialized engine with its execution context; what it needs of TensorRT is held until :meth:`free`.
 
-    ``dla_core`` is that of the accelerator that it was built for. Raises BuildFailed when TensorRT refuses the
-    engine, as it does when another release or GPU made it, and OutOfMemory.
+    There is one context at a time, with the shape of ``spec`` set: before TensorRT 10 each context in use needs an
+    optimisation profile of its own, and engines are built with one. ``dla_core`` is that of the accelerator that
+    the engine was built for.
+
+    Raises:
+        BuildFailed: TensorRT refuses the engine, as it does when another release or GPU made it, or the shape.
+        OutOfMemory: as it says.
     """
 
-    def __init__(self, trt: Any, log: Log, serialized: bytes, dla_core: Optional[int] = None) -> None:
+    def __init__(self, trt: Any, log: Log, serialized: bytes, spec: EngineSpec, dla_core: Optional[int] = None) -> None:
         self.trt = trt
         self.log = log
+        self._input_name = spec.input.name
+        self._input_shape = (spec.batch_size, *spec.input.shape)
+        self._context: Optional[IExecutionContext] = None
         # In the order of their making; freed the other way round.
         self._runtime: Optional[Runtime] = trt.Runtime(log.logger)
         assert self._runtime is not None
@@ -50,30 +59,46 @@ class LoadedEngine:
         self._engine: Optional[ICudaEngine] = self._runtime.deserialize_cuda_engine(serialized)
         if self._engine is None:
             raise failure(log.messages, BuildFailed, "TensorRT refuses the engine")
-        self._context: Optional[IExecutionContext] = self.new_context()
+        self.renew_context()
 
     @property
     def context(self) -> IExecutionContext:
-        """The execution context that is timed."""
-        assert self._context is not None
+        """The execution context. It is not to be kept: another can be made only after it is gone.
+
+        Raises:
+            RunFailed: there is none, because the last one could not be made.
+        """
+        if self._context is None:
+            raise RunFailed("the engine has no execution context")
         return self._context
 
-    def new_context(self) -> IExecutionContext:
-        """Return another execution context, with memory of its own for activations.
+    def renew_context(self) -> None:
+        """Make a new execution context in place of the present one; addresses and profiler are not set.
 
         Raises:
             BuildFailed, OutOfMemory: TensorRT could not make it.
         """
         assert self._engine is not None
+        self._context = None
         context = self._engine.create_execution_context()
         if context is None:
             raise failure(self.log.messages, BuildFailed, "TensorRT could not make an execution context")
-        return context
+        # The engine was built to tell of its layers in detail, and would annotate each of them in every enqueue.
+        context.nvtx_verbosity = self.trt.ProfilingVerbosity.NONE
+        if not context.set_input_shape(self._input_name, self._input_shape):
+            raise failure(
+                self.log.messages, BuildFailed, f"the engine does not take inputs of shape {self._input_shape}"
+            )
+        self._context = context
 
     def information(self) -> str:
-        """Return what the engine tells of its layers, as JSON."""
+        """Return what the engine tells of its layers, as JSON.
+
+        The types of layers depend on the shapes of the inputs, so the inspector is given the context that has them.
+        """
         assert self._engine is not None
         inspector = self._engine.create_engine_inspector()
+        inspector.execution_context = self.context
         information: str = inspector.get_engine_information(self.trt.LayerInformationFormat.JSON)
         return information
 
@@ -117,13 +142,15 @@ class TensorRtEngine:
         self._loaded = loaded
         self._layers = layers
         self._ran = False
+        self._graph: Optional[Graph] = None
         with ExitStack() as stack:
             primary.retain()
             stack.callback(primary.release)
             stack.callback(loaded.free)
             try:
                 self._allocate(stack)
-                self._graph, graph_in_words = self._capture(stack)
+                stack.callback(self._free_graph)
+                graph_in_words = self._prepare()
             except cuda.Error as error:
                 raise typed(error, RunFailed, "the engine's buffers could not be made") from error
             self._resources: Optional[ExitStack] = stack.pop_all()
@@ -157,7 +184,7 @@ class TensorRtEngine:
             except BackendError as error:
                 let_go(error)
                 raise
-            except (self._cuda.Error, GraphFailed) as error:
+            except (self._cuda.Error, DriverFailed) as error:
                 let_go(error)
                 raise typed(error, RunFailed, "the engine could not run") from error
             return received
@@ -175,7 +202,8 @@ class TensorRtEngine:
     def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
         """Return the layers as TensorRT's profiler times them, in an execution context that is used for nothing else.
 
-        Profiling takes time of its own, so the sum is above the latency.
+        The context that is timed makes room for it, and is made anew afterwards. Profiling takes time of its own, so
+        the sum is above the latency.
         """
         self._check_alive()
         check_inputs(inputs, self._spec)
@@ -188,24 +216,38 @@ class TensorRtEngine:
         except self._cuda.Error as error:
             let_go(error)
             raise typed(error, RunFailed, "the engine could not be profiled") from error
+        finally:
+            self._renew()
         return recorder.layers(self._layers, iterations)
 
     def _record(self, recorder: Recorder, inputs: np.ndarray, iterations: int) -> None:
-        """Have ``recorder`` told of each layer, in an execution context that ends with this call."""
+        """Have ``recorder`` told of each layer, in an execution context of its own."""
         cuda, stream = self._cuda, self._stream
         sent: np.ndarray = cuda.pagelocked_empty(inputs.shape, inputs.dtype)
         sent[...] = inputs
         profiler = make_profiler(self._loaded.trt, recorder)
-        context = self._loaded.new_context()
-        self._set_shape(context)
-        self._set_addresses(context)
-        context.profiler = profiler
+        self._free_graph()
+        self._loaded.renew_context()
+        self._set_addresses()
+        self._loaded.context.profiler = profiler
         cuda.memcpy_htod_async(self._device_in, sent, stream)
         for iteration in range(_PROFILER_WARM_UP + iterations):
             if iteration == _PROFILER_WARM_UP:
                 recorder.forget()
-            self._infer(context)
+            self._infer()
             stream.synchronize()
+
+    def _renew(self) -> None:
+        """Make the execution context that is timed anew."""
+        try:
+            self._loaded.renew_context()
+            self._prepare()
+        except BackendError as error:
+            let_go(error)
+            raise
+        except self._cuda.Error as error:
+            let_go(error)
+            raise typed(error, RunFailed, "the engine could not be made ready again") from error
 
     def _run(self, sent: np.ndarray, received: np.ndarray) -> None:
         cuda, stream = self._cuda, self._stream
@@ -214,7 +256,7 @@ class TensorRtEngine:
         cuda.memcpy_htod_async(self._device_in, sent, stream)
         arrived.record(stream)
         if self._graph is None:
-            self._infer(self._loaded.context)
+            self._infer()
         else:
             self._graph.launch()
         computed.record(stream)
@@ -223,24 +265,23 @@ class TensorRtEngine:
         stream.synchronize()
         self._ran = True
 
-    def _infer(self, context: IExecutionContext) -> None:
+    def _infer(self) -> None:
         """Queue one inference; where that fails, what was queued before it is let finish: it uses host memory."""
         try:
-            self._enqueue(context)
+            self._enqueue()
         except RunFailed:
             self._stream.synchronize()
             raise
 
-    def _enqueue(self, context: IExecutionContext) -> None:
-        if not context.execute_async_v3(self._stream.handle):
+    def _enqueue(self) -> None:
+        if not self._loaded.context.execute_async_v3(self._stream.handle):
             raise failure(self._loaded.log.messages, RunFailed, "the engine could not run")
 
     def _allocate(self, stack: ExitStack) -> None:
         """Make stream, events and buffers; what is made is freed by ``stack``."""
-        cuda, context, spec = self._cuda, self._loaded.context, self._spec
+        cuda, spec = self._cuda, self._spec
         shape = (spec.batch_size, *spec.input.shape)
-        self._set_shape(context)
-        self._output_shape = tuple(axes(context.get_tensor_shape(spec.output.name)))
+        self._output_shape = tuple(axes(self._loaded.context.get_tensor_shape(spec.output.name)))
         if min(self._output_shape, default=-1) < 0:
             raise BuildFailed(f"the shape of the outputs, {self._output_shape}, depends on the values of the inputs")
         self._output_type = self._loaded.numpy_type(spec.output.name)
@@ -248,34 +289,37 @@ class TensorRtEngine:
         self._events = tuple(cuda.Event() for _ in range(4))
         self._device_in = self._place(stack, shape, self._loaded.numpy_type(spec.input.name))
         self._device_out = self._place(stack, self._output_shape, self._output_type)
-        self._set_addresses(context)
 
-    def _set_shape(self, context: IExecutionContext) -> None:
-        shape = (self._spec.batch_size, *self._spec.input.shape)
-        if not context.set_input_shape(self._spec.input.name, shape):
-            raise failure(self._loaded.log.messages, BuildFailed, f"the engine does not take inputs of shape {shape}")
+    def _prepare(self) -> str:
+        """Make the new execution context ready to be timed; return in words what came of the CUDA graph."""
+        self._set_addresses()
+        self._graph, words = self._capture()
+        return words
 
-    def _set_addresses(self, context: IExecutionContext) -> None:
+    def _set_addresses(self) -> None:
         places = ((self._spec.input.name, self._device_in), (self._spec.output.name, self._device_out))
         for name, memory in places:
-            if not context.set_tensor_address(name, int(memory)):
+            if not self._loaded.context.set_tensor_address(name, int(memory)):
                 raise failure(
                     self._loaded.log.messages, BuildFailed, f"the engine does not take an address for {name!r}"
                 )
 
-    def _capture(self, stack: ExitStack) -> Tuple[Optional[Graph], str]:
+    def _capture(self) -> Tuple[Optional[Graph], str]:
         """Return the inference as a CUDA graph, where one is asked for and can be had; and in words what came of it."""
         if not self._spec.options.cuda_graph:
             return None, "cuda_graph=0"
-        context = self._loaded.context
         try:
-            self._enqueue(context)  # sets TensorRT up, which cannot be captured
+            self._enqueue()  # sets TensorRT up, which cannot be captured
             self._stream.synchronize()
-            graph = capture(self._stream.handle, lambda: self._enqueue(context))
-        except (GraphFailed, RunFailed) as error:
+            graph = capture(self._stream.handle, self._enqueue)
+        except (DriverFailed, RunFailed) as error:
             return None, f"cuda_graph=asked for and not possible, {error}"
-        stack.callback(graph.free)
         return graph, "cuda_graph=1"
+
+    def _free_graph(self) -> None:
+        graph, self._graph = self._graph, None
+        if graph is not None:
+            graph.free()
 
     def _place(self, stack: ExitStack, shape: Sequence[int], dtype: str) -> Any:
         """Allocate a tensor on the GPU."""

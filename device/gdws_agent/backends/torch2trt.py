@@ -12,8 +12,9 @@ from gdws_contract.profiles import LayerTime
 from gdws_contract.rest import Availability
 
 from .base import EngineSpec, check_inputs
+from .cuda_device import spin_while_waiting
 from .eager import INSTALL_HINT, PACKAGES, EagerNetwork, eager_network
-from .engine_choices import unused_choices
+from .engine_choices import unused_choices, workspace_mib
 from .errors import (
     BackendError,
     BackendUnavailable,
@@ -25,9 +26,11 @@ from .errors import (
     typed,
 )
 from .gpu import GPU_HINT, find_gpu
+from .gpu_state import read_gpu_state
 from .layer_times import Timed, layer_times
 from .packages import is_installed, version_of
 from .pytorch import has_tf32, load_torch, place, set_up
+from .tensorrt_inspect import counts_in_words, layer_precisions, precision_in_force
 from .torch2trt_graph import native_form
 from .torch_engine import CudaTorchEngine, Placing
 
@@ -81,22 +84,29 @@ class Torch2TrtBackend:
         torch, trt, torch2trt = load_torch(), _load("tensorrt"), _load("torch2trt")
         if not torch.cuda.is_available():
             raise BackendUnavailable("torch finds no GPU, and TensorRT runs on a GPU alone", hint=GPU_HINT)
+        waiting = spin_while_waiting()
         _check_precision(torch, spec)
         began = time.perf_counter()
         set_up(torch, spec, "cuda")
         placing = Placing(torch.device("cuda"), torch.float32, torch.contiguous_format)
         network = place(eager_network(model, spec), placing)
         made = _Converter(torch, trt, torch2trt, placing, spec).convert(network)
+        made.module.context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
+        counts = layer_precisions(_information(trt, made.module))
         built = Build(
             time_s=time.perf_counter() - began,
             size_bytes=made.module.engine.serialize().nbytes,
-            precision=spec.precision,
+            precision=precision_in_force(spec.precision, counts),
             options=[
                 "execution=TensorRT engine by torch2trt",
                 f"tensorrt={trt.__version__}",
                 *made.words,
+                *counts_in_words(counts),
+                "nvtx_verbosity=none",
                 f"profile=batch {spec.batch_size} alone",
                 "host_memory=page-locked",
+                waiting,
+                *read_gpu_state(spec.power_mode).in_words(),
                 "cache=none",
                 *unused_choices(spec.options, _CHOICES),
             ],
@@ -116,14 +126,17 @@ class Torch2TrtEngine(CudaTorchEngine):
         self._trt = trt
 
     def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
-        """Return TensorRT's layers, in an execution context of their own; names have the ONNX nodes' where known."""
+        """Return TensorRT's layers, in an execution context of their own; names have the ONNX nodes' where known.
+
+        It takes the place of the one that is timed, which is made anew afterwards: before TensorRT 10 an engine with
+        one optimisation profile has room for one context.
+        """
         network = self._alive()
         check_inputs(inputs, self._spec)
         module: Any = network.module
         profiler = _make_profiler(self._trt)
-        timed = module.context
         try:
-            module.context = module.engine.create_execution_context()
+            self._renew_context(module)
             images = self._torch.tensor(inputs).to(device=self._placing.device)
             with self._torch.inference_mode():
                 module(images)  # the first run allocates
@@ -134,10 +147,18 @@ class Torch2TrtEngine(CudaTorchEngine):
         except Exception as error:
             raise typed(error, RunFailed, "the engine could not be profiled") from error
         finally:
-            module.context = timed
+            self._renew_context(module)
         names = _SourceNames(network)
         layers = [Timed(names.restored(name), None, total) for name, total in profiler.totals_ms.items()]
         return layer_times(layers, iterations)
+
+    def _renew_context(self, module: Any) -> None:
+        module.context = None
+        context = module.engine.create_execution_context()
+        if context is None:
+            raise RunFailed("TensorRT could not make an execution context, and printed why to the agent's log")
+        context.nvtx_verbosity = self._trt.ProfilingVerbosity.NONE
+        module.context = context
 
 
 class _Made(NamedTuple):
@@ -281,13 +302,23 @@ def _arguments(trt: Any, spec: EngineSpec) -> Tuple[Dict[str, Any], List[str]]:
         "gpu_fallback": options.gpu_fallback,
     }
     words = ["fp16=where it is faster than int8"] if spec.precision == "int8" else []
-    if options.workspace_mib is not None:
-        arguments["max_workspace_size"] = options.workspace_mib * 2**20
-        words.append(f"workspace_mib={options.workspace_mib}")
+    mib = workspace_mib(options)
+    arguments["max_workspace_size"] = mib * 2**20
+    # torch2trt sets it by this attribute, and sets nothing where TensorRT has it no more: 10 and later.
+    used = hasattr(trt.IBuilderConfig, "max_workspace_size")
+    words.append(f"workspace_mib={mib}" + ("" if used else f", not used by torch2trt on TensorRT {trt.__version__}"))
     if options.dla_core is not None:
         arguments.update(default_device_type=trt.DeviceType.DLA, dla_core=options.dla_core)
         words += [f"dla_core={options.dla_core}", f"gpu_fallback={options.gpu_fallback}"]
     return arguments, words
+
+
+def _information(trt: Any, module: Any) -> str:
+    """Return what torch2trt's ``module``, which has run, tells of its layers, as JSON."""
+    inspector = module.engine.create_engine_inspector()
+    inspector.execution_context = module.context
+    information: str = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    return information
 
 
 def _noise(torch: Any, placing: Placing, spec: EngineSpec, seed: int) -> Any:

@@ -24,9 +24,10 @@ from gdws_agent.errors import (
     ClocksNotHeld,
     ClocksUnavailable,
     PowerModeNeedsReboot,
-    PowerModeUnknown,
 )
 from gdws_contract.base import Record
+
+from .power_modes import find_mode
 
 _LOG = logging.getLogger(__name__)
 
@@ -244,17 +245,7 @@ class Clocks:
 
 
 def _resolve(control: ClockControl, power_mode: Union[str, int, None]) -> Optional[str]:
-    if power_mode is None:
-        return None
-    modes = list(control.power_modes())
-    if not modes:
-        raise ClocksUnavailable("this board has no power modes", hint="leave power_modes out")
-    if isinstance(power_mode, int) and 0 <= power_mode < len(modes):
-        return modes[power_mode]
-    if power_mode in modes:
-        return str(power_mode)
-    known = ", ".join(f"{number} {name}" for number, name in enumerate(modes))
-    raise PowerModeUnknown(f"the board has no power mode {power_mode!r}", hint=f"its modes are {known}")
+    return None if power_mode is None else find_mode(power_mode, list(control.power_modes()))
 
 
 def _check_possible(control: ClockControl, wanted: ClockState, found: ClockState) -> None:

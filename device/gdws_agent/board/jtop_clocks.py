@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Optional, Sequence
 
 from gdws_agent.errors import ClocksUnavailable
+from gdws_agent.gpu_clocks import are_fixed
 from gdws_agent.power import jtop_client
 from gdws_agent.power.jtop_client import JtopFailed
 
@@ -29,8 +30,8 @@ def check(socket: Optional[Path] = None) -> None:
 
 
 @contextlib.contextmanager
-def connect(socket: Optional[Path] = None) -> Iterator[ClockControl]:
-    """Give the control of the board's clocks over a connection of its own.
+def connect(socket: Optional[Path] = None, sysfs: Path = Path("/sys")) -> Iterator[ClockControl]:
+    """Give the control of the board's clocks over a connection of its own; ``sysfs`` shows whether they are fixed.
 
     Not while a power sensor is connected: two clients take each other's beats away.
 
@@ -41,7 +42,7 @@ def connect(socket: Optional[Path] = None) -> Iterator[ClockControl]:
     with _explained():
         client = jtop_client.connect(socket or jtop_client.socket_path(), beat.hear)
     try:
-        yield JtopClocks(client, beat)
+        yield JtopClocks(client, beat, sysfs)
     finally:
         jtop_client.disconnect(client)
 
@@ -49,7 +50,8 @@ def connect(socket: Optional[Path] = None) -> Iterator[ClockControl]:
 class JtopClocks:
     """See :class:`~gdws_agent.board.clocks.ClockControl`; ``beat`` tells when ``client`` has fresh data."""
 
-    def __init__(self, client: Any, beat: _Beat) -> None:
+    def __init__(self, client: Any, beat: _Beat, sysfs: Path) -> None:
+        self._sysfs = sysfs
         self._client = client
         self._beat = beat
 
@@ -85,10 +87,17 @@ class JtopClocks:
         mode, clocks = self._client.nvpmodel, self._client.jetson_clocks
         state = ClockState(
             power_mode=None if mode is None else mode.name,
-            jetson_clocks=None if clocks is None else bool(clocks.get_enable()),
+            jetson_clocks=None if clocks is None else bool(clocks.get_enable()) and not self._are_free(),
         )
         changing = clocks is not None and clocks.get_status() in ("booting", "activating", "deactivating")
         return Sighting(state, busy=changing or (mode is not None and mode.is_running()))
+
+    def _are_free(self) -> bool:
+        """Return whether the kernel shows that clocks are not fixed.
+
+        jtop looks for engines called GPU, finds none on Thor, and tells that clocks are fixed there whatever holds.
+        """
+        return are_fixed(self._sysfs) is False
 
     def _ask(self, command: Callable[[], None]) -> None:
         try:

@@ -15,14 +15,14 @@ from typing import Callable, Optional
 import psutil
 
 from gdws_agent.power.base import SensorFailed
-from gdws_agent.power.ina3221 import live_channels
-from gdws_agent.power.rails import total_rule
+from gdws_agent.power.ina3221 import measure, read_monitors
 from gdws_agent.power.thermal import Conditions, Gauges
 from gdws_agent.timestamps import utc_now
 from gdws_contract.live import LiveClock, LivePower, LiveRail, LiveReadings, LiveTemperature
 
 MIN_INTERVAL_S = 1.0
 _SYSFS = Path("/sys")
+_JTOP = "; jtop is asked by jobs alone, for their cells"
 
 
 class LiveBoard:
@@ -55,15 +55,18 @@ class LiveBoard:
 
 
 def read_power(sysfs: Path) -> LivePower:
-    """Return the power that the monitors of a Jetson show; without any, the reason."""
+    """Return the power that the monitors of a Jetson show; without any, or without a part of the total, the reason."""
     try:
-        rails_w = {channel.rail: channel.read_w() for channel in live_channels(sysfs)}
-    except (SensorFailed, OSError, ValueError) as error:
-        return LivePower(reason=f"{error}; jtop is asked by jobs alone, for their cells")
-    rule = total_rule(rails_w)
+        monitors = read_monitors(sysfs)
+    except SensorFailed as error:
+        return LivePower(reason=f"{error}{_JTOP}")
+    rails_w, errors = measure(monitors.live)
+    reasons = [*monitors.failures.values(), *(f"rail {rail} cannot be read: {error}" for rail, error in errors.items())]
+    total_w = monitors.rule().total_w(rails_w)
     return LivePower(
-        total_w=rule.total_w(rails_w),
-        scope=rule.scope,
+        total_w=total_w,
+        scope=monitors.rule().scope,
+        reason=None if total_w is not None else f"{'; '.join(reasons)}{_JTOP}",
         rails=[LiveRail(name=name, power_w=watts) for name, watts in rails_w.items()],
     )
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
 
 import psutil
 
+from .cgroups import cpuset_cores, quota_cores
+
 _ROOT = Path("/")
 _CPU = "sys/devices/system/cpu"
 
 
 def usable_cores(root: Path = _ROOT) -> int:
-    """Return how many physical cores this process may use, by the machine, its affinity and its CPU quota."""
-    limits = (psutil.cpu_count(logical=False), _affinity(), _quota_cores(root))
+    """Return how many physical cores this process may use, by the machine, its affinity and its control groups."""
+    limits = (psutil.cpu_count(logical=False), _affinity(), quota_cores(root), cpuset_cores(root))
     return max(1, min(int(limit) for limit in limits if limit is not None))
 
 
@@ -25,12 +28,14 @@ def describe_environment(root: Path = _ROOT) -> Dict[str, Any]:
     return {
         "python": platform.python_version(),
         "cpu_affinity": _affinity(),
-        "cpu_quota_cores": _quota_cores(root),
+        "cpu_quota_cores": quota_cores(root),
         "cpu_governor": _governors(root),
         "cpu_mhz_min": _mhz(root, "cpuinfo_min_freq"),
         "cpu_mhz_max": _mhz(root, "cpuinfo_max_freq"),
         "load_average_1min": os.getloadavg()[0],
         "memory_available_bytes": psutil.virtual_memory().available,
+        "private_memory_bytes": psutil.Process().memory_info().data,
+        "private_memory_limit_bytes": _private_memory_limit(),
     }
 
 
@@ -81,12 +86,10 @@ def _affinity() -> Optional[int]:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
-def _quota_cores(root: Path) -> Optional[float]:
-    """Return the CPU limit of the control group, as a container gets it from ``--cpus``."""
-    fields = (_read(root / "sys/fs/cgroup/cpu.max") or "").split()
-    if len(fields) != 2 or not all(field.isdigit() for field in fields):
-        return None
-    return int(fields[0]) / int(fields[1])
+def _private_memory_limit() -> Optional[int]:
+    """Return how much private memory this process may map, which CUDA's mappings may count in; None without a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _governors(root: Path) -> Optional[str]:

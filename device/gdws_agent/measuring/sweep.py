@@ -126,6 +126,7 @@ class Sweep:
             options=self._order.engine,
             batch_sizes=tuple(self._order.batch_sizes) or (self._order.batch_size,),
             calibration=calibration,
+            power_mode=self._order.power_mode_name,
         )
         candidate.take(self._backend.build(self._bundle.read(manifest.variant(candidate.variant).onnx), spec))
         candidate.findings.build = candidate.engine.build

@@ -120,7 +120,8 @@ def _limit_memory() -> None:
     """Let allocations beyond the free memory fail here, where that is an error with a name.
 
     Linux grants more than there is, and then kills a process that uses it. Counted is private writable memory
-    alone: address space that CUDA reserves, and memory that it shares with the GPU, are not.
+    alone: address space that CUDA reserves, and memory that it shares with the GPU, should not be. Each cell tells both
+    figures, for how a board's driver maps its memory has not been seen.
     """
     if sys.platform != "linux":
         return

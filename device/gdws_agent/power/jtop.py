@@ -11,11 +11,13 @@ whatever there is, before jetson-stats 7.2 even USB-C supplies; here :mod:`~gdws
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Set
 
+from gdws_agent.gpu_clocks import COMPUTE_CLOCK, clock_name
 from gdws_agent.periodic import Periodic
 from gdws_contract.rest import Availability
 
@@ -26,6 +28,8 @@ from .rails import total_rule
 from .thermal import Conditions
 from .trace import Reading, SampledTrace
 
+_LOG = logging.getLogger(__name__)
+
 #: /proc/uptime counts in hundredths of a second, rounded down.
 UPTIME_STEP_S = 0.01
 #: Data older than this many intervals was read before the service stalled, or for a client long gone.
@@ -34,6 +38,7 @@ STALE_INTERVALS = 3.0
 SILENCE_S = 3.0
 SILENT_INTERVALS = 5.0
 _WATCH_S = 0.5
+_HIGHEST_MHZ = 10_000
 
 
 def reading_of(
@@ -54,26 +59,84 @@ def reading_of(
 
 
 def rails_of(power: Mapping[str, Any]) -> Dict[str, float]:
-    """Return the watts of each rail in ``jtop.power``, the one that the service took for its total included."""
+    """Return the watts of each rail in ``jtop.power`` that can be read, the one taken for the total included.
+
+    Raises:
+        KeyError: there are rails, and not one tells its power.
+    """
+    rails = _monitored(power)
+    found = {name: rail["power"] / 1e3 for name, rail in rails.items() if _is_number(rail.get("power"))}
+    if rails and not found:
+        raise KeyError("power")
+    return found
+
+
+def missed_rails(power: Mapping[str, Any]) -> Set[str]:
+    """Return the rails that ``jtop.power`` names without telling their power."""
+    return set(_monitored(power)) - set(rails_of(power))
+
+
+def _monitored(power: Mapping[str, Any]) -> Dict[str, Any]:
     rails = dict(power.get("rail", {}))
     total = power.get("tot", {})
     if "name" in total:
         rails[total["name"]] = total
-    # Entries of other types are supplies such as USB-C ports: what was negotiated, not what a rail carries.
-    return {name: rail["power"] / 1e3 for name, rail in rails.items() if str(rail.get("type", "INA")).startswith("INA")}
+    # Entries of other types are supplies such as USB-C ports: what was negotiated, not what a rail carries. A channel
+    # that is turned off, which is not online, carries nothing that is told.
+    return {
+        name: rail
+        for name, rail in rails.items()
+        if str(rail.get("type", "INA")).startswith("INA") and rail.get("online", True)
+    }
 
 
 def conditions_of(client: Any, time_s: float) -> Conditions:
-    """Return the temperatures and clocks that a ``jtop.jtop`` client holds; the memory clock is shown to no other."""
-    clocks_khz = {"GPU": [gpu["freq"]["cur"] for gpu in client.gpu.values() if "cur" in gpu.get("freq", {})]}
-    clocks_khz["EMC"] = [client.memory["EMC"]["cur"]] if "EMC" in client.memory else []
+    """Return the temperatures and clocks that a ``jtop.jtop`` client holds; the memory clock is shown to no other.
+
+    What cannot be understood is left out, each thing by itself; so is a clock of 0, by which the service tells that it
+    does not know.
+    """
+    clocks: Dict[str, Any] = {}
+    for node, gpu in client.gpu.items():
+        name = clock_name(node) or COMPUTE_CLOCK
+        clocks[name if name not in clocks else f"{name} {node}"] = _get(gpu, "freq", "cur")
+    clocks["EMC"] = _get(client.memory, "EMC", "cur")
+    temperatures = {
+        name: _get(sensor, "temp") for name, sensor in client.temperature.items() if _get(sensor, "online") is not False
+    }
     return Conditions(
         time_s=time_s,
-        temperatures_c={
-            name: float(sensor["temp"]) for name, sensor in client.temperature.items() if sensor.get("online", True)
-        },
-        clocks_mhz={name: max(values) / 1e3 for name, values in clocks_khz.items() if values},
+        temperatures_c={name: float(value) for name, value in temperatures.items() if _is_number(value)},
+        clocks_mhz={name: to_mhz(value) for name, value in clocks.items() if _is_number(value) and value > 0},
     )
+
+
+def to_mhz(frequency: float) -> float:
+    """Return in MHz what is told in MHz, kHz or Hz: releases differ, for NVML counts in MHz where devfreq was in kHz.
+
+    No clock of a running GPU or memory is below 10 MHz or above 10 GHz, so the figure itself tells its unit.
+    """
+    for unit_mhz in (1.0, 1e-3):
+        if frequency * unit_mhz < _HIGHEST_MHZ:
+            return frequency * unit_mhz
+    return frequency * 1e-6
+
+
+def _get(value: Any, *keys: str) -> Any:
+    """Return what lies at ``keys``, one within the other; None where there is nothing.
+
+    Some of jtop's values are dictionaries, some objects of its own that are read in the same way.
+    """
+    try:
+        for key in keys:
+            value = value[key]
+    except (KeyError, TypeError):
+        return None
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class JtopSensor:
@@ -96,6 +159,7 @@ class JtopSensor:
         session = _Session(self._socket)
         try:
             session.open()
+            session.check_rails()
             return Availability(name=self.name, available=True, version=version, detail=session.describe())
         except JtopFailed as error:
             return Availability(name=self.name, available=False, version=version, reason=str(error))
@@ -111,6 +175,7 @@ class JtopSensor:
         session = _Session(self._socket)
         try:
             session.open()
+            session.check_rails()
         except JtopFailed as error:
             session.close()
             raise SensorFailed(str(error)) from error
@@ -123,10 +188,43 @@ class JtopSensor:
         if session is None:
             return SampledTrace(self.name, [], "it was not started")
         session.close()
-        return SampledTrace(self.name, session.readings, session.trouble)
+        return SampledTrace(self.name, session.readings, session.trouble, session.missed)
 
     def conditions(self) -> Optional[Conditions]:
         """Return the latest temperatures and clocks that the service told; None while there are none."""
+        return None if self._session is None else self._session.conditions
+
+
+class JtopConditions:
+    """The service's temperatures and clocks alone, for a sensor that reads power elsewhere.
+
+    The memory clock is among them, which the kernel shows to root alone. Without the service there are none.
+    """
+
+    def __init__(self, socket: Optional[Path] = None) -> None:
+        self._socket = socket or jtop_client.socket_path()
+        self._session: Optional[_Session] = None
+
+    def start(self) -> None:
+        """Begin to collect, where the service answers."""
+        session = _Session(self._socket)
+        try:
+            session.open()
+        except JtopFailed as error:
+            session.close()
+            _LOG.info("no conditions by jtop: %s", error)
+            return
+        session.watch()
+        self._session = session
+
+    def stop(self) -> None:
+        """Stop collecting."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def read(self) -> Optional[Conditions]:
+        """Return the latest conditions; None while there are none."""
         return None if self._session is None else self._session.conditions
 
 
@@ -138,6 +236,7 @@ class _Session:
 
     def __init__(self, socket: Path) -> None:
         self.readings: List[Reading] = []
+        self.missed: Set[str] = set()
         self.conditions: Optional[Conditions] = None
         self.trouble: Optional[str] = None
         self.interval_s = jtop_client.INTERVAL_S
@@ -153,7 +252,7 @@ class _Session:
         """Connect and wait for the first fresh answer.
 
         Raises:
-            JtopFailed: there is no connection, no answer, or no power rail in it.
+            JtopFailed: there is no connection, or no answer.
         """
         self._connect(jtop_client.ANSWER_TIMEOUT_S)
         if not self._first_beat.wait(jtop_client.ANSWER_TIMEOUT_S):
@@ -161,6 +260,9 @@ class _Session:
                 f"the jtop service at {self._socket} gives no fresh data{f': {self.trouble}' if self.trouble else ''}",
                 jtop_client.RESTART,
             )
+
+    def check_rails(self) -> None:
+        """Raise JtopFailed where the first answer has no power rail."""
         if not self.readings[-1].rails_w:
             raise JtopFailed("the jtop service knows no power rails", "this board has no power monitor that it reads")
 
@@ -186,6 +288,7 @@ class _Session:
             "module": hardware.get("Module"),
             "l4t": hardware.get("L4T"),
             "simulated": hardware.get("Simulated"),
+            "power_modes": ", ".join(getattr(getattr(self._client, "nvpmodel", None), "models", [])),
         }
         return {name: str(value) for name, value in known.items() if value}
 
@@ -239,5 +342,6 @@ class _Session:
         self._last_uptime_s = uptime_s
         self._heard_s = received_s
         self.readings.append(reading)
+        self.missed |= missed_rails(client.power)
         self._first_beat.set()
         self.conditions = conditions_of(client, received_s)

@@ -15,6 +15,11 @@ INPUT_RAILS = (
     ("VDD_IN", "module power"),  # Xavier NX, Orin NX, Orin Nano, TX2
     ("POM_5V_IN", "module power"),  # Nano, TX1
 )
+#: Boards whose rails together carry all the power of the module. Any other sum may lack some.
+WHOLE_SUMS = (
+    frozenset({"GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"}),  # AGX Xavier
+    frozenset({"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"}),  # AGX Orin
+)
 #: Rails behind another measured rail -> that rail. AGX Orin: the 5 V rail feeds the memory's supplies
 #: (Jetson Linux Developer Guide, "Software-Based Power Consumption Modeling").
 INNER_RAILS = {"VDDQ_VDD2_1V8AO": "VIN_SYS_5V0"}
@@ -48,7 +53,8 @@ def total_rule(names: Collection[str]) -> TotalRule:
             return TotalRule((name,), f"{covers}, rail {name}")
     parts = tuple(sorted(name for name in names if INNER_RAILS.get(name) not in names))
     left_out = sorted(set(names) - set(parts))
-    scope = "module power, sum of the rails " + ", ".join(parts)
+    whole = any(rails.issubset(parts) for rails in WHOLE_SUMS)
+    scope = f"{'module power' if whole else 'part of the power'}, sum of the rails {', '.join(parts)}"
     for name in left_out:
         scope += f"; {name} lies behind {INNER_RAILS[name]} and is not added"
     return TotalRule(parts, scope)

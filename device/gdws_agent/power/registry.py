@@ -9,13 +9,13 @@ from gdws_contract.rest import Availability
 
 from .base import Sensor, UnknownSensor
 from .ina3221 import Ina3221Sensor
-from .jtop import JtopSensor
+from .jtop import JtopConditions, JtopSensor
 from .none import NoSensor
 
 #: Makers, given the socket of the jtop service. The monitors themselves give ten readings for each that the
-#: service passes on.
+#: service passes on; the service, where it runs, adds the temperatures and clocks that they do not tell.
 SENSORS: Dict[str, Callable[[Optional[Path]], Sensor]] = {
-    Ina3221Sensor.name: lambda socket: Ina3221Sensor(),
+    Ina3221Sensor.name: lambda socket: Ina3221Sensor(beside=JtopConditions(socket)),
     JtopSensor.name: JtopSensor,
     NoSensor.name: lambda socket: NoSensor(),
 }

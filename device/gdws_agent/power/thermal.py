@@ -10,27 +10,31 @@ import math
 import re
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
+from gdws_agent.gpu_clocks import clock_folders
 from gdws_contract.measures import Flag
 from gdws_contract.thermal import ClockSummary, TemperatureSummary, Thermal
 
-_GPU = re.compile(r"gm20b|gp10b|gv11b|ga10b|gb10b|gpu")
 #: A zone that is not powered reads -256 C, and the power chip's has a fixed value on some modules.
 _OFFLINE_C = -200.0
 _FIXED_ZONES = ("PMIC",)
-#: Cooling devices that hold no clock down: what turns faster, dims, or is a constant.
-_NO_CAP = re.compile(r"fan|lcd|video|tcc|wlwifi", re.IGNORECASE)
+#: Cooling devices that hold clocks down. All others warn, turn faster, dim, or are constants: among them
+#: ``hot-surface-alert`` of Orin, which belongs to the fan's trip at 70 C, where clocks are held from 99 C on.
+_CAP = re.compile(r"throttle-alert|cpufreq|devfreq|^processor$", re.IGNORECASE)
 #: jtop's service tells once or twice a second; when it is gone, its last words stay.
 _STALE_S = 5.0
 #: A limit on a clock that fell by more than this was lowered, not rounded.
 _LIMIT_STEP = 0.01
 
+_Value = TypeVar("_Value", int, float)
+
 
 class Conditions(NamedTuple):
     """The machine at one moment of ``time.monotonic``.
 
-    ``limits_mhz``: the highest that each clock may go. ``caps``: the states of what holds clocks down against
+    Clocks that go their own ways are told apart, so that one cannot hide behind another. ``limits_mhz``: the highest
+    that each clock may go. ``caps``: the states of what holds clocks down against
     heat, 0 when it does not. ``events``: running counts of over-current and under-voltage events, each of
     which slows the chip for a moment.
     """
@@ -65,29 +69,27 @@ class Gauges:
 
     def __init__(self, sysfs: Path = Path("/sys"), also: Callable[[], Optional[Conditions]] = lambda: None) -> None:
         self._also = also
-        self._clocks = _clock_files(sysfs, "scaling_cur_freq", "cur_freq", "rate")
-        self._limits = _clock_files(sysfs, "scaling_max_freq", "max_freq", "max_rate")
-        self._zones = _typed(sysfs, "thermal_zone", "temp")
-        self._caps = _typed(sysfs, "cooling_device", "cur_state")
-        self._events = sorted(sysfs.glob("class/hwmon/hwmon*/oc*_event_cnt"))
+        self._clocks = [*_cpu_clocks(sysfs), *_gpu_clocks(sysfs), _memory_clock(sysfs)]
+        self._zones = _apart(_typed(sysfs, "thermal_zone", "temp"))
+        self._caps = [each for each in _typed(sysfs, "cooling_device", "cur_state") if _CAP.search(each.name)]
+        self._events = _apart(
+            _Gauge(path.name[: -len("_event_cnt")], path)
+            for path in sorted(sysfs.glob("class/hwmon/hwmon*/oc*_event_cnt"))
+        )
 
     def read(self) -> Conditions:
         """Return the conditions right now."""
         time_s = time.monotonic()
         now = Conditions(
             time_s=time_s,
-            clocks_mhz=_mhz(self._clocks),
-            limits_mhz=_mhz(self._limits),
-            caps=_highest((kind, _number(path)) for kind, path in self._caps if not _NO_CAP.search(kind)),
-            events={
-                path.name[: -len("_event_cnt")]: count
-                for path, count in ((path, _number(path)) for path in self._events)
-                if count is not None
-            },
+            clocks_mhz=_known((clock.name, clock.read_mhz()) for clock in self._clocks),
+            limits_mhz=_known((clock.name, clock.read_limit_mhz()) for clock in self._clocks),
+            caps=_highest((cap.name, _number(cap.path)) for cap in self._caps),
+            events=_known((event.name, _number(event.path)) for event in self._events),
             temperatures_c={
-                zone: value / 1e3
-                for zone, value in ((zone, _number(path)) for zone, path in self._zones)
-                if value is not None and value / 1e3 > _OFFLINE_C and not zone.startswith(_FIXED_ZONES)
+                name: millidegrees / 1e3
+                for name, millidegrees in _known((zone.name, _number(zone.path)) for zone in self._zones).items()
+                if millidegrees / 1e3 > _OFFLINE_C and not name.startswith(_FIXED_ZONES)
             },
         )
         also = self._also()
@@ -153,39 +155,99 @@ def _series(mappings: Sequence[Mapping[str, float]]) -> Dict[str, List[float]]:
     return series
 
 
-def _typed(sysfs: Path, kind: str, value: str) -> List[Tuple[str, Path]]:
-    """Return (type, file of the value) of the thermal zones or cooling devices."""
+class _Gauge(NamedTuple):
+    """A file that holds a number, and what it tells of."""
+
+    name: str
+    path: Path
+
+
+def _typed(sysfs: Path, kind: str, value: str) -> List[_Gauge]:
+    """Return the files ``value`` of the thermal zones or cooling devices, by their types."""
     found = [(_text(path / "type"), path / value) for path in sorted(sysfs.glob(f"class/thermal/{kind}*"))]
-    return [(name, path) for name, path in found if name]
+    return [_Gauge(name, path) for name, path in found if name]
 
 
-class _ClockFiles(NamedTuple):
-    """Files that tell one clock; of several cores the fastest holds. ``unit_hz``: what the files count in."""
+def _apart(gauges: Iterable[_Gauge]) -> List[_Gauge]:
+    """Return ``gauges`` with names that differ: of several of one name, those after the first bear their folder's."""
+    found: Dict[str, _Gauge] = {}
+    for name, path in gauges:
+        unique = name if name not in found else f"{name} {path.parent.name}"
+        found[unique] = _Gauge(unique, path)
+    return list(found.values())
 
+
+class _Clock(NamedTuple):
+    """Files of the frequency and of its limit, in ``unit_hz``: one for each core, where cores are clocked together."""
+
+    name: str
     unit_hz: float
-    paths: List[Path]
+    frequencies: List[Path]
+    limits: List[Path]
+
+    def read_mhz(self) -> Optional[float]:
+        """Return the clock, of several cores that of the fastest."""
+        return self._mhz(self.frequencies, max)
+
+    def read_limit_mhz(self) -> Optional[float]:
+        """Return the limit, of several cores the lowest: they began with the same."""
+        return self._mhz(self.limits, min)
+
+    def _mhz(self, paths: Sequence[Path], chosen: Callable[[Iterable[int]], int]) -> Optional[float]:
+        values = [value for value in map(_number, paths) if value is not None]
+        return chosen(values) * self.unit_hz / 1e6 if values else None
 
 
-def _clock_files(sysfs: Path, cpu_file: str, gpu_file: str, emc_file: str) -> Dict[str, _ClockFiles]:
-    return {
-        "CPU": _ClockFiles(1e3, sorted(sysfs.glob(f"devices/system/cpu/cpu[0-9]*/cpufreq/{cpu_file}"))),
-        "GPU": _ClockFiles(1.0, [path / gpu_file for path in sysfs.glob("class/devfreq/*") if _GPU.search(path.name)]),
-        "EMC": _ClockFiles(1.0, [sysfs / "kernel/debug/bpmp/debug/clk/emc" / emc_file]),
-    }
+def _cpu_clocks(sysfs: Path) -> List[_Clock]:
+    """Return a clock for each limit that cores have now: clusters of different cores, and what is held down already."""
+    cores: Dict[Optional[int], List[int]] = {}
+    folders = {int(path.parent.name[len("cpu") :]): path for path in sysfs.glob("devices/system/cpu/cpu[0-9]*/cpufreq")}
+    for core, folder in sorted(folders.items()):
+        cores.setdefault(_number(folder / "scaling_max_freq"), []).append(core)
+    return [
+        _Clock(
+            "CPU" if len(cores) == 1 else f"CPU {_ranges(numbers)}",
+            1e3,
+            [folders[core] / "scaling_cur_freq" for core in numbers],
+            [folders[core] / "scaling_max_freq" for core in numbers],
+        )
+        for numbers in cores.values()
+    ]
 
 
-def _mhz(clocks: Mapping[str, _ClockFiles]) -> Dict[str, float]:
-    highest = _highest((name, _number(path)) for name, files in clocks.items() for path in files.paths)
-    return {name: value * clocks[name].unit_hz / 1e6 for name, value in highest.items()}
+def _gpu_clocks(sysfs: Path) -> List[_Clock]:
+    return [
+        _Clock(name, 1.0, [folder / "cur_freq"], [folder / "max_freq"]) for name, folder in clock_folders(sysfs).items()
+    ]
+
+
+def _memory_clock(sysfs: Path) -> _Clock:
+    folder = sysfs / "kernel/debug/bpmp/debug/clk/emc"
+    return _Clock("EMC", 1.0, [folder / "rate"], [folder / "max_rate"])
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return ascending ``numbers`` as e.g. ``0-3,6``."""
+    parts: List[List[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
 
 
 def _highest(values: Iterable[Tuple[str, Optional[int]]]) -> Dict[str, int]:
-    """Return the highest of the known values of each name."""
+    """Return the highest of the known values of each name: one of many processors that is held down is told."""
     found: Dict[str, int] = {}
     for name, value in values:
         if value is not None:
             found[name] = max(value, found.get(name, value))
     return found
+
+
+def _known(values: Iterable[Tuple[str, Optional[_Value]]]) -> Dict[str, _Value]:
+    return {name: value for name, value in values if value is not None}
 
 
 def _number(path: Path) -> Optional[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_contract.measures import Flag, Interval, Power, PowerRail
 
@@ -22,12 +22,22 @@ class Reading(NamedTuple):
 
 
 class SampledTrace:
-    """What a sensor read. ``trouble`` is what went wrong meanwhile, in words."""
+    """What a sensor read. ``trouble`` is what went wrong meanwhile, in words.
 
-    def __init__(self, sensor: str, readings: Sequence[Reading], trouble: Optional[str] = None) -> None:
+    ``missed`` are rails of the board that could not be read, now or ever: a total that they are part of is not known
+    without them.
+    """
+
+    def __init__(
+        self,
+        sensor: str,
+        readings: Sequence[Reading],
+        trouble: Optional[str] = None,
+        missed: Collection[str] = (),
+    ) -> None:
         self._sensor = sensor
         self._trouble = trouble
-        self._rule = _rule_of(readings)
+        self._rule = _rule_of(readings, missed)
         self.samples = [] if self._rule is None else _samples_of(readings, self._rule)
 
     def account(
@@ -40,6 +50,8 @@ class SampledTrace:
         """
         if self._rule is None:
             return self._refused("the sensor gave no readings")
+        if not self.samples:
+            return self._refused(f"the total is not known: {self._rule.scope}; not all of that could be read")
         try:
             seen = observe(self.samples, windows)
         except EnergyRefused as error:
@@ -106,11 +118,14 @@ def _rail(seen: Observation, name: str) -> PowerRail:
     return PowerRail(name=name, mean_w=max(0.0, seen.rail_mean_w(name)), peak_w=max(0.0, seen.rail_peak_w(name)))
 
 
-def _rule_of(readings: Sequence[Reading]) -> Optional[TotalRule]:
-    """Return the rule for the rails that most readings have: one can miss in a reading, and is still in the total."""
+def _rule_of(readings: Sequence[Reading], missed: Collection[str]) -> Optional[TotalRule]:
+    """Return the rule for ``missed`` and the rails that most readings have.
+
+    One can miss in a reading, and is still in the total.
+    """
     counts = Counter(name for reading in readings for name in reading.rails_w)
     usual = [name for name, count in counts.items() if 2 * count > len(readings)]
-    return total_rule(usual) if usual else None
+    return total_rule({*usual, *missed}) if usual else None
 
 
 def _samples_of(readings: Sequence[Reading], rule: TotalRule) -> List[Sample]:

@@ -45,7 +45,7 @@ def backend(request, monkeypatch):
         gc.collect()
         assert not gpu.memory, "memory of the GPU was not freed"
         assert not gpu.stack, "the GPU's context is still current"
-        assert gpu.retained == 0, "the GPU's primary context was not released"
+        assert gpu.retained <= 1, "the GPU's primary context is retained anew for each engine"
         assert not gpu.faults
         return
     name, _, on_double = request.param.partition(" on ")

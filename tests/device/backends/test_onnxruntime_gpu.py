@@ -9,7 +9,9 @@ import pytest
 from gdws_agent.backends import onnxruntime_gpu
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, RunFailed, UnsupportedPrecision
+from gdws_agent.backends.gpu_state import GpuState
 from gdws_agent.backends.onnxruntime_gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend, prune
+from gdws_agent.gpu_clocks import ClockLimits
 from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
@@ -205,6 +207,23 @@ def test_what_an_engine_depends_on_has_a_folder_of_its_own(tmp_path, monkeypatch
             assert not engine.build.from_cache
     with OnnxRuntimeTensorRtBackend().build(model(), replace(first, options=EngineOptions(builds=3))) as engine:
         assert engine.build.from_cache
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"power_mode": "MODE_15W"}, {"multiprocessors": 4}, {"clocks": {"GPU": ClockLimits(114.0, 675.0)}}],
+    ids=str,
+)
+def test_engines_of_another_state_of_the_gpu_are_not_taken(tmp_path, monkeypatch, needs_onnxruntime, change):
+    install(monkeypatch)
+    state = GpuState("MAXN", 8, {"GPU": ClockLimits(114.0, 1377.0)})
+    found = []
+    for each in (state, state._replace(**change), state):
+        monkeypatch.setattr(onnxruntime_gpu, "read_gpu_state", lambda power_mode, each=each: each)
+        with OnnxRuntimeTensorRtBackend().build(model(), spec(tmp_path)) as engine:
+            found.append(engine.build.from_cache)
+            assert set(each.in_words()) <= set(engine.build.options)
+    assert found == [False, False, True]
 
 
 def test_cuda_keeps_no_engines(tmp_path, monkeypatch, needs_onnxruntime):

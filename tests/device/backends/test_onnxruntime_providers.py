@@ -55,9 +55,21 @@ def test_choices_of_the_request_are_options_of_tensorrt():
 
 
 def test_nothing_is_told_that_was_not_chosen():
-    assert not {"trt_max_workspace_size", "trt_builder_optimization_level", "trt_dla_enable"} & set(
+    assert not {"trt_builder_optimization_level", "trt_dla_enable"} & set(
         tensorrt_settings(SPEC, Path("engines")).options
     )
+
+
+def test_the_workspace_is_stated_even_where_none_is_asked_for():
+    """Releases of ONNX Runtime have defaults of their own, and they differ."""
+    settings = tensorrt_settings(SPEC, Path("engines"))
+
+    assert settings.options["trt_max_workspace_size"] == str(2**30)
+    assert "workspace_mib=1024" in settings.words
+
+
+def test_that_the_precision_was_not_read_back_is_told():
+    assert any(word.startswith("precision_read_back=no") for word in tensorrt_settings(SPEC, Path("engines")).words)
 
 
 def test_int8_is_for_models_that_say_where():

@@ -162,12 +162,12 @@ def parts():
     trt = make_tensorrt(gpu)
     driver = gpu.module()[1]
     driver.init()
-    driver.Device(0).retain_primary_context().push()
-
+    gpu.held = driver.Device(0).retain_primary_context()  # pycuda pushes one that it forgets
+    gpu.held.push()
     return trt, gpu, driver, build(trt).create_execution_context()
 
 
-def build(trt):
+def build(trt, verbosity=0):
     """An engine with a batch of 2."""
 
     class Quiet(trt.ILogger):
@@ -181,6 +181,7 @@ def build(trt):
     config, profile = builder.create_builder_config(), builder.create_optimization_profile()
     profile.set_shape("input", *[(2, 2, 8, 8)] * 3)
     config.add_optimization_profile(profile)
+    config.profiling_verbosity = trt.ProfilingVerbosity(verbosity)
     return trt.Runtime(logger).deserialize_cuda_engine(bytes(builder.build_serialized_network(network, config)))
 
 
@@ -195,6 +196,35 @@ def trt():
 class TestStrictness:
     def test_a_shape_outside_the_profile(self, parts):
         assert not parts[3].set_input_shape("input", (3, 2, 8, 8))
+
+    @pytest.mark.parametrize(("version", "works"), [("8.5.2.2", False), ("8.6.2", False), ("10.3.0", True)])
+    def test_a_second_context_while_the_first_has_the_only_profile(self, version, works):
+        gpu = Gpu()
+        gpu.stack.append("a context")
+        engine = build(make_tensorrt(gpu, version))
+        first, second = engine.create_execution_context(), engine.create_execution_context()
+        assert first.set_input_shape("input", (2, 2, 8, 8))
+        assert second.set_input_shape("input", (2, 2, 8, 8)) is works
+        del first, second
+        assert engine.create_execution_context().set_input_shape("input", (2, 2, 8, 8))
+
+    def test_types_of_layers_before_the_shapes_are_set(self, trt):
+        engine = build(trt, trt.ProfilingVerbosity.DETAILED)
+        inspector, context = engine.create_engine_inspector(), engine.create_execution_context()
+
+        def types():
+            layers = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))["Layers"]
+            return {layer["Inputs"][0]["Format/Datatype"] for layer in layers}
+
+        assert types() == {"N/A due to dynamic shapes"}
+        inspector.execution_context = context
+        assert types() == {"N/A due to dynamic shapes"}
+        context.set_input_shape("input", (2, 2, 8, 8))
+        assert types() == {"Row major linear FP32"}
+
+    def test_a_context_annotates_layers_as_the_engine_was_built(self, trt):
+        for verbosity in (trt.ProfilingVerbosity.LAYER_NAMES_ONLY, trt.ProfilingVerbosity.DETAILED):
+            assert build(trt, verbosity).create_execution_context().nvtx_verbosity == verbosity
 
     def test_addresses_that_are_not_set(self, parts):
         _, _, driver, context = parts
@@ -284,7 +314,8 @@ class TestStrictness:
         gpu = Gpu()
         trt, driver = make_tensorrt(gpu), gpu.module()[1]
         driver.init()
-        driver.Device(0).retain_primary_context().push()
+        held = driver.Device(0).retain_primary_context()
+        held.push()
         context = build(trt).create_execution_context()
         driver.Context.pop()
         del context

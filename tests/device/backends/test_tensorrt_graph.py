@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gdws_agent.backends import tensorrt_graph as module
-from gdws_agent.backends.tensorrt_graph import GraphFailed, capture
+from gdws_agent.backends import cuda_driver as module
+from gdws_agent.backends.cuda_driver import DriverFailed
+from gdws_agent.backends.tensorrt_graph import capture
 from support.fake_pycuda import Gpu
 
 
@@ -43,7 +44,7 @@ def test_what_is_captured_runs_with_each_launch_and_not_before(gpu, stream):
 def test_a_freed_graph_is_refused_with_the_drivers_word(stream):
     graph = capture(stream.handle, lambda: None)
     graph.free()
-    with pytest.raises(GraphFailed, match="cuGraphLaunch failed: CUDA_ERROR_INVALID_VALUE"):
+    with pytest.raises(DriverFailed, match="cuGraphLaunch failed: CUDA_ERROR_INVALID_VALUE"):
         graph.launch()
 
 
@@ -64,7 +65,7 @@ def test_work_that_would_wait_cannot_be_captured(gpu, stream):
 
 
 def test_a_capture_within_a_capture(gpu, stream):
-    with pytest.raises(GraphFailed, match="cuStreamBeginCapture_v2 failed"):
+    with pytest.raises(DriverFailed, match="cuStreamBeginCapture_v2 failed"):
         capture(stream.handle, lambda: capture(stream.handle, lambda: None))
     assert not gpu.graphs
 
@@ -74,14 +75,14 @@ def test_a_graph_that_cannot_be_made_executable_is_freed(gpu, stream, monkeypatc
     monkeypatch.setattr(module, "load_driver", lambda name: library)
     prototype = type(library.cuGraphInstantiateWithFlags)
     library.cuGraphInstantiateWithFlags = prototype(lambda executable, graph, flags: 999)
-    with pytest.raises(GraphFailed, match="CUDA error 999"):
+    with pytest.raises(DriverFailed, match="CUDA error 999"):
         capture(stream.handle, lambda: None)
     assert not gpu.graphs
 
 
 def test_a_driver_without_graphs(stream, monkeypatch):
     monkeypatch.setattr(module, "load_driver", lambda name: object())
-    with pytest.raises(GraphFailed, match="the CUDA driver has no graphs"):
+    with pytest.raises(DriverFailed, match="the CUDA driver has no graphs"):
         capture(stream.handle, lambda: None)
 
 
@@ -90,7 +91,7 @@ def test_no_driver_at_all(stream, monkeypatch):
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(module, "load_driver", load)
-    with pytest.raises(GraphFailed, match=r"libcuda\.so\.1: cannot open"):
+    with pytest.raises(DriverFailed, match=r"libcuda\.so\.1: cannot open"):
         capture(stream.handle, lambda: None)
 
 
@@ -114,6 +115,8 @@ def test_every_function_has_its_types_before_it_is_called(gpu, stream, monkeypat
     graph = capture(stream.handle, lambda: None)
     graph.launch()
     graph.free()
-    for name, function in vars(gpu.driver_library()).items():
+    used = {name: function for name, function in vars(gpu.driver_library()).items() if functions[name].argtypes}
+    assert len(used) == 7
+    for name, function in used.items():
         expected = [ctypes.sizeof(kind) for kind in function.argtypes]
         assert [ctypes.sizeof(kind) for kind in functions[name].argtypes] == expected, name

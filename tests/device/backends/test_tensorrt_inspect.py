@@ -11,6 +11,7 @@ from gdws_agent.backends.tensorrt_inspect import (
     layer_facts,
     layer_precisions,
     precision_in_force,
+    reformats_in_words,
 )
 
 
@@ -100,5 +101,19 @@ def test_the_precision_in_force(asked, counts, precision):
     assert precision_in_force(asked, counts) == precision
 
 
+def test_layers_that_only_change_a_format():
+    text = information(
+        {"Name": "Reformatting CopyNode for Input Tensor 0 to conv1.depthwise/Gather", "LayerType": "Reformat"},
+        {"Name": "conv1.depthwise/Gather", "LayerType": "Gather"},
+        {"Name": "Reformatting CopyNode for Output Tensor 0 to conv1.depthwise/Gather", "LayerType": "Reformat"},
+        {"Name": "Reformatting CopyNode for Network Input input", "LayerType": "Reformat"},
+    )
+    assert reformats_in_words(text) == ["reformats=3, for conv1.depthwise/Gather"]
+    assert reformats_in_words(information({"Name": "conv", "LayerType": "CaskConvolution"})) == ["reformats=0"]
+    assert reformats_in_words("") == []
+
+
 def test_in_words():
     assert counts_in_words({"fp32": 1, "fp16": 20}) == ["layers_fp16=20", "layers_fp32=1"]
+    (words,) = counts_in_words({})
+    assert words.startswith("precision_read_back=no, ")

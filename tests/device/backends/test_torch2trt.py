@@ -8,6 +8,7 @@ import pytest
 from gdws_agent.backends import torch2trt as module
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, UnsupportedPrecision
+from gdws_agent.backends.tensorrt_options import BuilderOptions
 from gdws_agent.backends.torch2trt import Torch2TrtBackend
 from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import TensorSpec
@@ -224,6 +225,31 @@ def test_choices_are_used_or_told(tmp_path, monkeypatch, needs_torch):
     assert {"workspace_mib=64", "dla_core=1", "gpu_fallback=False", "optimization_level=3, not used"} <= told
 
 
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("8.5.2.2", "workspace_mib=1024"), ("10.3.0", "workspace_mib=1024, not used by torch2trt on TensorRT 10.3.0")],
+)
+def test_the_workspace_is_that_of_the_backend_tensorrt(tmp_path, monkeypatch, needs_torch, version, told):
+    _, torch2trt = install_torch2trt(monkeypatch, version=version)
+    with Torch2TrtBackend().build(exported("small", "dense")[0], spec(tmp_path)) as engine:
+        assert told in engine.build.options
+    (call,) = torch2trt.calls
+    assert call["max_workspace_size"] == BuilderOptions.of(spec(tmp_path)).workspace_bytes == 2**30
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "told"),
+    [("Half", "fp16", "layers_fp16="), ("Float", "fp32", "layers_fp32="), (None, "fp16", "precision_read_back=no, ")],
+)
+def test_the_precision_is_read_back_where_the_engine_tells_it(
+    tmp_path, monkeypatch, needs_torch, kind, precision, told
+):
+    install_torch2trt(monkeypatch, kind=kind)
+    with Torch2TrtBackend().build(exported("small", "dense")[0], spec(tmp_path, precision="fp16")) as engine:
+        assert engine.build.precision == precision
+        assert any(option.startswith(told) for option in engine.build.options)
+
+
 # What it tells
 
 
@@ -239,10 +265,12 @@ def test_a_profile_has_the_names_of_the_nodes(tmp_path, monkeypatch, needs_torch
     install_torch2trt(monkeypatch)
     content, images, _ = exported("small", "stacked")
     with Torch2TrtBackend().build(content, spec(tmp_path)) as engine:
-        timed = engine._network.module.context
+        step = engine.bind(images)
+        before = step().copy()
         layers = engine.profile(images, 3)
-        assert engine._network.module.context is timed
-        assert timed.profiler is None
+        assert engine._network.module.context.profiler is None
+        assert np.array_equal(step(), before)
+        assert engine._network.module.engine.annotated == 0
     names = [layer.name for layer in layers]
     assert "conv1.depthwise.0/Conv:CONV2D" in names
     assert layers[1].mean_ms == pytest.approx(2 * layers[0].mean_ms)

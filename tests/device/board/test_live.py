@@ -62,6 +62,20 @@ def test_a_file_that_holds_no_number_is_a_reason(jetson):
     assert "VDD_IN" in (read_power(jetson).reason or "")
 
 
+def test_a_channel_that_fails_takes_no_other_with_it(jetson):
+    put(next(jetson.glob("bus/i2c/devices/*/hwmon/*/curr2_input")), "n/a")
+    power = read_power(jetson)
+    assert (power.total_w, power.reason) == (12.5, None)
+    assert [rail.name for rail in power.rails] == ["VDD_IN"]
+
+
+def test_without_a_part_of_the_total_the_rails_are_left(jetson):
+    put(next(jetson.glob("bus/i2c/devices/*/hwmon/*/curr1_input")), "n/a")
+    power = read_power(jetson)
+    assert power.total_w is None
+    assert [rail.name for rail in power.rails] == ["VDD_CPU_GPU_CV"]
+
+
 def test_however_many_ask_the_files_are_read_once_in_an_interval(jetson):
     now_s = 100.0
     board = LiveBoard(jetson, min_interval_s=1.0, clock=lambda: now_s)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 import psutil
 import pytest
@@ -39,6 +40,14 @@ def test_what_is_not_there_is_none(tmp_path):
     assert described["cpu_mhz_max"] is None
     assert described["cpu_quota_cores"] is None
     assert snapshot(tmp_path).throttle_events is None
+
+
+@pytest.mark.parametrize(("limit", "told"), [(2**30, 2**30), (resource.RLIM_INFINITY, None)])
+def test_private_memory_and_what_the_process_may_have_of_it(tmp_path, monkeypatch, limit, told):
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: {resource.RLIMIT_DATA: (limit, limit)}[kind])
+    described = describe_environment(tmp_path)
+    assert described["private_memory_bytes"] > 0
+    assert described["private_memory_limit_bytes"] == told
 
 
 def test_unreadable_numbers_are_none(tmp_path):

@@ -3,13 +3,20 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from gdws_agent.power import jtop, jtop_client
+from gdws_agent.power import ina3221, jtop, jtop_client, registry
 from gdws_agent.power.base import SensorFailed, Window
-from gdws_agent.power.jtop import JtopSensor, rails_of, reading_of
+from gdws_agent.power.ina3221 import Channel, Ina3221Sensor, Monitors
+from gdws_agent.power.jtop import JtopConditions, JtopSensor, conditions_of, missed_rails, rails_of, reading_of
 from gdws_agent.power.jtop_client import JtopFailed
+from support.sysfs import put_ina3221
+
+#: Its files are not there, so that nothing is read.
+VDD_IN = Channel("VDD_IN", Path("nowhere/in1_input"), Path("nowhere/curr1_input"))
 
 
 def rail(power_mw, kind="INA3221", **more):
@@ -39,6 +46,55 @@ class TestRails:
     def test_a_board_without_sensors(self):
         assert rails_of({}) == {}
 
+    @pytest.mark.parametrize("broken", [{}, {"power": None}, {"power": "?"}])
+    def test_one_that_is_not_understood_takes_no_other_with_it(self, broken):
+        power = power_of(total=("VDD_IN", 9_000), VDD_SOC=2_000)
+        power["rail"]["VDD_CPU_GPU_CV"] = {"type": "INA3221", **broken}
+        assert rails_of(power) == {"VDD_SOC": 2.0, "VDD_IN": 9.0}
+        assert missed_rails(power) == {"VDD_CPU_GPU_CV"}
+
+    def test_one_that_is_turned_off_is_neither_read_nor_missed(self):
+        power = power_of(GPU=12_500)
+        power["rail"]["CV"] = rail(0, online=False)
+        assert rails_of(power) == {"GPU": 12.5}
+        assert missed_rails(power) == set()
+
+
+class TestConditions:
+    @pytest.mark.parametrize(
+        ("told", "mhz"), [(1575, 1575.0), (1_575_000, 1575.0), (1_575_000_000, 1575.0), (76_800, 76.8)]
+    )
+    def test_clocks_by_whatever_unit_they_are_told_in(self, told, mhz):
+        client = Client()
+        client.gpu = Interface({"gpu-gpc-0": {"freq": {"cur": told}}})
+        client.memory = Interface({"EMC": {"cur": told}})
+        assert conditions_of(client, 0.0).clocks_mhz == pytest.approx({"GPU": mhz, "EMC": mhz})
+
+    def test_each_clock_of_a_gpu_is_told(self):
+        client = Client()
+        client.gpu = {"gpu-nvd-0": {"freq": {"cur": 1_692_000}}, "gpu-gpc-0": {"freq": {"cur": 700_000}}}
+        assert conditions_of(client, 0.0).clocks_mhz == {"GPU nvd-0": 1692.0, "GPU": 700.0, "EMC": 2133.0}
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"gpu": {"gv11b": {"freq": None}}},
+            {"gpu": {"gv11b": {}}},
+            {"gpu": {"Thor": {"freq": {"cur": 0}}}},
+            {"memory": {}},
+            {"memory": {"EMC": {"cur": None}}},
+            {"temperature": {"GPU": {"temp": 45.5}, "CPU": {}, "SOC": {"temp": None, "online": True}, "CV": None}},
+        ],
+        ids=str,
+    )
+    def test_what_is_not_understood_takes_nothing_else_with_it(self, broken):
+        client = Client()
+        for name, value in broken.items():
+            setattr(client, name, value)
+        conditions = conditions_of(client, 0.0)
+        assert conditions.temperatures_c == {"GPU": 45.5}
+        assert conditions.clocks_mhz
+
 
 class TestReadings:
     power = power_of(GPU=12_500)
@@ -55,6 +111,20 @@ class TestReadings:
         assert (reading.start_s, reading.end_s) == (101.1, 101.6)
 
 
+class Interface:
+    """As jtop's own values: read as a dictionary is, and none."""
+
+    def __init__(self, data):
+        self._data = data
+        self.items, self.keys, self.values, self.get = data.items, data.keys, data.values, data.get
+
+    def __getitem__(self, key):
+        return self._data[key]
+
+    def __contains__(self, key):
+        return key in self._data
+
+
 class Client:
     """A client of jetson-stats as far as the sensor uses it; :meth:`beat` is what its thread would do."""
 
@@ -62,9 +132,10 @@ class Client:
         self.power = power_of(GPU=12_500, CPU=2_500) if power is None else power
         self.interval = interval
         self.board = {"hardware": hardware or {"Module": "AGX Xavier", "L4T": "35.4.1"}}
-        self.gpu = {"gv11b": {"freq": {"cur": 1_377_000}}}
-        self.memory = {"EMC": {"cur": 2_133_000}}
+        self.gpu = Interface({"gv11b": {"freq": {"cur": 1_377_000}}})
+        self.memory = Interface({"EMC": {"cur": 2_133_000}})
         self.temperature = {"GPU": {"temp": 45.5, "online": True}, "PLL": {"temp": -256, "online": False}}
+        self.nvpmodel = SimpleNamespace(models=["MAXN", "MODE_10W"])
         self.uptime = timedelta(0)
         self.alive = True
         self.error = None
@@ -134,6 +205,7 @@ class TestProbing:
         assert availability.detail["rails"] == "GPU, CPU"
         assert availability.detail["interval_s"] == "0.5"
         assert availability.detail["simulated"] == "true"
+        assert availability.detail["power_modes"] == "MAXN, MODE_10W"
         assert service.handed[0].closed
 
     def test_no_service(self, service):
@@ -171,6 +243,13 @@ class TestCollecting:
     def test_it_does_not_start_without_a_service(self, service):
         with pytest.raises(SensorFailed, match="no jtop service listens; start it"):
             JtopSensor().start()
+
+    def test_a_part_of_the_sum_that_is_never_told_leaves_no_total(self, service):
+        client = Client(power=power_of(GPU=12_500, CPU=2_500))
+        client.power["rail"]["SOC"] = {"type": "INA3221"}
+        trace = self.start(service, client).stop()
+        assert trace.samples == []
+        assert "the total is not known: part of the power, sum of the rails CPU, GPU, SOC" in account(trace).reason
 
     def test_nonsense_is_told_and_ends_nothing(self, service):
         client = Client()
@@ -231,6 +310,36 @@ class TestCollecting:
 
     def test_without_a_start_there_is_nothing(self):
         assert "it was not started" in account(JtopSensor().stop()).reason
+
+
+class TestBesideAnotherSensor:
+    """The kernel shows power to all users, and the memory clock to root alone."""
+
+    def test_the_monitors_power_and_the_services_clocks(self, service, tmp_path):
+        put_ina3221(tmp_path, "1-0040", {"VDD_IN": (5_000, 1_000)})
+        service.line.append(Client(power={}))
+        sensor = Ina3221Sensor(tmp_path, beside=JtopConditions())
+        sensor.start()
+        assert sensor.conditions().clocks_mhz == {"GPU": 1377.0, "EMC": 2133.0}
+        trace = sensor.stop()
+        assert trace.samples[0].total_w == 5.0
+        assert sensor.conditions() is None
+        assert service.handed[0].closed
+
+    def test_without_the_service_there_is_power_all_the_same(self, service, tmp_path):
+        put_ina3221(tmp_path, "1-0040", {"VDD_IN": (5_000, 1_000)})
+        sensor = Ina3221Sensor(tmp_path, beside=JtopConditions())
+        sensor.start()
+        assert sensor.conditions() is None
+        assert sensor.stop().samples
+
+    def test_jobs_have_both(self, service, monkeypatch):
+        monkeypatch.setattr(ina3221, "read_monitors", lambda sysfs: Monitors([VDD_IN], {}))
+        service.line.append(Client())
+        sensor = registry.get("ina3221")
+        sensor.start()
+        assert "EMC" in sensor.conditions().clocks_mhz
+        sensor.stop()
 
 
 def wait_for(condition):

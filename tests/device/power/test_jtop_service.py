@@ -284,8 +284,10 @@ class TestClocks:
         with pytest.raises(PowerModeNeedsReboot, match="MODE_10W") as caught:
             clocks.take("MODE_10W", True)
         assert "nvpmodel -m 1" in caught.value.hint
-        with pytest.raises(PowerModeUnknown, match="'15W'"):
-            clocks.take("15W", None)
+        with pytest.raises(PowerModeNeedsReboot, match="MODE_10W"):
+            clocks.take("10w", None)
+        with pytest.raises(PowerModeUnknown, match="'17W'"):
+            clocks.take("17W", None)
         clocks.restore()  # before 4.3 the service knows only once it has tried
         assert self.seen(jetson) == (0, False)
         assert not state_file.exists()

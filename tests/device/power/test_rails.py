@@ -28,6 +28,13 @@ def test_otherwise_the_rails_are_added_up_and_named():
     assert rule.scope == "module power, sum of the rails CPU, CV, GPU, SOC, SYS5V, VDDRQ"
 
 
+@pytest.mark.parametrize(
+    "rails", [["VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"], AGX_XAVIER[1:], AGX_ORIN[:2]], ids=str
+)
+def test_a_sum_that_may_lack_some_of_the_power_says_so(rails):
+    assert total_rule(rails).scope.startswith("part of the power, sum of the rails ")
+
+
 def test_a_rail_behind_another_is_not_counted_twice():
     rule = total_rule(AGX_ORIN)
     assert rule.total_w(dict.fromkeys(AGX_ORIN, 1.0)) == 3.0

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -142,8 +145,108 @@ def test_what_the_other_source_knew_long_ago_is_passed_over(jetson):
     assert "DLA" not in gauges.read().clocks_mhz
 
 
-@pytest.mark.parametrize("kind", ["pwm-fan", "Fan", "LCD", "TCC Offset"])
+@pytest.mark.parametrize("kind", ["pwm-fan", "Fan", "LCD", "TCC Offset", "hot-surface-alert", "intel_powerclamp"])
 def test_what_holds_no_clock_down_is_no_sign(jetson, kind):
     put(jetson / "class/thermal/cooling_device9/type", kind)
     put(jetson / "class/thermal/cooling_device9/cur_state", 7)
     assert list(thermal_flags([Gauges(jetson).read()])) == []
+
+
+@pytest.mark.parametrize("kind", ["gpu-throttle-alert", "thermal-cpufreq-0", "devfreq-17000000.ga10b", "Processor"])
+def test_what_holds_clocks_down_is_a_sign(jetson, kind):
+    put(jetson / "class/thermal/cooling_device9/type", kind)
+    put(jetson / "class/thermal/cooling_device9/cur_state", 1)
+    assert [flag.detail for flag in thermal_flags([Gauges(jetson).read()])] == [
+        f"{kind} held clocks down against heat (state 1)"
+    ]
+
+
+def put_gpu(sysfs, node, mhz):
+    for file in ("cur_freq", "max_freq"):
+        put(sysfs / f"class/devfreq/{node}/{file}", mhz * 1_000_000)
+
+
+def put_cores(sysfs, cores, khz):
+    for core in cores:
+        for file in ("scaling_cur_freq", "scaling_max_freq"):
+            put(sysfs / f"devices/system/cpu/cpu{core}/cpufreq/{file}", khz)
+
+
+def signs(seen):
+    return [flag.detail for flag in thermal_flags(seen)]
+
+
+class TestClocksOfOneKind:
+    @pytest.mark.parametrize(
+        ("node", "name"), [("gpu-gpc-0", "GPU"), ("gpu-gpc-1", "GPU gpc-1"), ("gpu-nvd-0", "GPU nvd-0")]
+    )
+    def test_each_gpu_clock_is_judged_by_itself(self, tmp_path, node, name):
+        for each, mhz in (("gpu-gpc-0", 1575), ("gpu-gpc-1", 1575), ("gpu-nvd-0", 1692)):
+            put_gpu(tmp_path, each, mhz)
+        gauges = Gauges(tmp_path)
+        before = gauges.read()
+        put_gpu(tmp_path, node, 700)
+        assert signs([before, gauges.read()]) == [
+            f"the limit of the {name} clock fell from {before.limits_mhz[name]:.0f} to 700 MHz"
+        ]
+        assert before.clocks_mhz["GPU"] == 1575.0
+
+    @pytest.mark.parametrize(("cores", "name"), [([0, 1, 2, 3], "CPU 0-3"), ([4, 5], "CPU 4-5"), ([1], "CPU 0-3")])
+    def test_each_cluster_of_cores_is_judged_by_itself(self, tmp_path, cores, name):
+        put_cores(tmp_path, range(4), 1_500_000)
+        put_cores(tmp_path, (4, 5), 2_200_000)
+        gauges = Gauges(tmp_path)
+        before = gauges.read()
+        assert before.clocks_mhz == {"CPU 0-3": 1500.0, "CPU 4-5": 2200.0}
+        put_cores(tmp_path, cores, 800_000)
+        (sign,) = signs([before, gauges.read()])
+        assert sign.startswith(f"the limit of the {name} clock fell from ")
+
+    @pytest.mark.parametrize("core", [0, 3, 11])
+    def test_clusters_of_the_same_limit_are_one_clock_that_any_of_them_lowers(self, tmp_path, core):
+        put_cores(tmp_path, range(12), 2_200_000)
+        gauges = Gauges(tmp_path)
+        before = gauges.read()
+        assert before.limits_mhz == {"CPU": 2200.0}
+        put_cores(tmp_path, [core], 1_100_000)
+        assert signs([before, gauges.read()]) == ["the limit of the CPU clock fell from 2200 to 1100 MHz"]
+
+    def test_cores_apart_from_each_other_are_told_as_such(self, tmp_path):
+        put_cores(tmp_path, (0, 2, 3, 7), 1_500_000)
+        put_cores(tmp_path, (1, 4), 2_200_000)
+        assert set(Gauges(tmp_path).read().limits_mhz) == {"CPU 0,2-3,7", "CPU 1,4"}
+
+    def test_zones_and_counters_of_one_name_stay_apart(self, jetson):
+        put(jetson / "class/thermal/thermal_zone9/type", "CPU-therm")
+        put(jetson / "class/thermal/thermal_zone9/temp", 90_000)
+        gauges = Gauges(jetson)
+        put(jetson / "class/hwmon/hwmon7/oc1_event_cnt", 5)
+        assert gauges.read().temperatures_c["CPU-therm"] == 45.5
+        assert gauges.read().temperatures_c["CPU-therm thermal_zone9"] == 90.0
+        assert Gauges(jetson).read().events == {"oc1": 0, "oc3": 37, "oc1 hwmon7": 5}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "class/thermal/thermal_zone0/temp",
+        "class/devfreq/17000000.ga10b/cur_freq",
+        "class/thermal/cooling_device1/cur_state",
+        "class/hwmon/hwmon2/oc1_event_cnt",
+        "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
+    ],
+)
+@pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EINVAL])
+def test_a_file_that_fails_takes_no_other_with_it(jetson, monkeypatch, file, number):
+    gauges, read_text = Gauges(jetson), Path.read_text
+    whole = gauges.read()
+
+    def read(path, *arguments, **options):
+        if str(path).endswith(file):
+            raise OSError(number, os.strerror(number), str(path))
+        return read_text(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    left = gauges.read()
+    lost = [(name, set(getattr(whole, name)) - set(getattr(left, name))) for name in Conditions._fields[1:]]
+    assert sum(len(names) for _, names in lost) == (0 if "cpufreq" in file else 1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from engine import Engine
 from first_run import first_run
 from rest import Rest
 
+from support.pages import agent_lines, script
 from support.readme import LineFailed, curl_lines, run_curl_lines
 
 #: Names of their own, so that no image of the machine's user is overwritten or removed.
@@ -36,6 +38,17 @@ TOKEN = "a-token-for-tests-of-images"
 SOCKET_GROUP = "4242"
 
 
+#: Of the service ``agent``, for the others: who enters such a container is root without rights over files.
+AS_ON_A_JETSON = """
+services:
+  agent-cpu: &jetson
+    user: "0:0"
+    cap_add: [SETGID, SETUID]
+  agent-simulated: *jetson
+"""
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "jetson.md"
+
+
 @dataclass(frozen=True)
 class Project:
     """The compose project under test, on a free port of this machine."""
@@ -43,21 +56,29 @@ class Project:
     engine: Engine
     root: Path
     work: Path
+    overrides: tuple[str, ...] = ()
+
+    def command(self, profile: str) -> list[str]:
+        """Return the compose command on one profile, without what it is to do."""
+        command = [*self.engine.compose, "--project-directory", str(self.root), "--file"]
+        command += [str(self.root / "docker-compose.yml"), *self.overrides, "--project-name", NAME]
+        # The profile of a Jetson is the default: it is what comes up when none is named.
+        return command if profile == "jetson" else [*command, "--profile", profile]
+
+    def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return what the compose command needs besides: the images under test, and ``variables``."""
+        images = {"GDWS_IMAGE": NAME, "GDWS_CPU_BASE_IMAGE": standin.CPU_IMAGE}
+        return {**images, **self.engine.environment, **variables}
 
     def compose(self, profile: str, *arguments: str, variables: Mapping[str, str]) -> str:
         """Run the compose command on one profile and return what it printed."""
-        command = [*self.engine.compose, "--project-directory", str(self.root), "--file"]
-        command += [str(self.root / "docker-compose.yml"), "--project-name", NAME]
-        # The profile of a Jetson is the default: it is what comes up when none is named.
-        if profile != "jetson":
-            command += ["--profile", profile]
-        settings = {
-            "GDWS_IMAGE": NAME,
-            "GDWS_CPU_BASE_IMAGE": standin.CPU_IMAGE,
-            **self.engine.environment,
-            **variables,
-        }
-        return run([*command, *arguments], environment=settings)
+        return run([*self.command(profile), *arguments], environment=self.environment(variables))
+
+    def as_on_a_jetson(self) -> Project:
+        """Return the project with the user and the capabilities of the Jetson's profile in every other."""
+        path = self.work / "as-on-a-jetson.yml"
+        path.write_text(AS_ON_A_JETSON)
+        return replace(self, overrides=("--file", str(path)))
 
     @contextlib.contextmanager
     def up(self, profile: str, service: str, **variables: str) -> Iterator[Agent]:
@@ -140,6 +161,22 @@ def check_cpu(project: Project, bundle: Path) -> None:
                 _expect(not cell["simulated"], "a measured cell is marked as simulated")
         with Step("the agent's own health check"):
             _wait_until_healthy(agent)
+    check_page(project, "cpu", "agent-cpu")
+
+
+def check_page(project: Project, profile: str, service: str) -> None:
+    """The lines of docs/jetson.md work on ``service``, entered by the user that the Jetson's profile has."""
+    strict = project.as_on_a_jetson()
+    with strict.up(profile, service, GDWS_AGENT_TOKEN="") as agent, Step(f"the lines of docs/jetson.md, {profile}"):
+        _expect_unprivileged(agent)
+        text = script(
+            agent_lines(PAGE),
+            compose=shlex.join(map(str, strict.command(profile))),
+            service=service,
+            address=agent.rest.address,
+        )
+        told = run(["bash", "-c", text], environment=strict.environment(agent.settings))
+        _expect_told(told, "made access tokens", "[ok] data folder", '"agent_version"')
 
 
 def check_simulated(project: Project, bundle: Path) -> None:
@@ -162,6 +199,7 @@ def check_simulated(project: Project, bundle: Path) -> None:
             agent.compose("restart", "jetson-simulated")
             for cell in _measured_cells(agent.rest.wait_until_ended(job_id)):
                 _expect_power(cell, watts=20.0)
+    check_page(project, "simulated", "agent-simulated")
 
 
 def check_jetson(project: Project, bundle: Path) -> None:
@@ -204,6 +242,11 @@ def check_jetson(project: Project, bundle: Path) -> None:
             _expect(known == ("Simulated Jetson AGX Xavier", "35.4.1"), f"GET /device tells of the board: {known}")
             for cell in _measured_cells(agent.rest.measure(bundle, DEFAULT_PROTOCOL)):
                 _expect_power(cell, watts=12.0)
+        with Step("the start-up check by hand, as docs/jetson.md has it"):
+            lines = [line for line in agent_lines(PAGE) if "doctor" in line]
+            command = shlex.join(map(str, project.command("jetson")))
+            text = script(lines, compose=command, service="agent", address=agent.rest.address)
+            _expect_told(run(["bash", "-c", text], environment=project.environment(agent.settings)), "[ok] board")
 
 
 def check_startup(engine: Engine, host: Path) -> None:

@@ -1,0 +1,58 @@
+"""Finding the power mode that is meant among those of the board. Pure.
+
+Boards name them differently: ``MAXN``, ``MAXN_SUPER``, ``15W``, ``MODE_15W``, ``MODE_30W_ALL``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import List, Optional, Sequence, Tuple, Union
+
+from gdws_agent.errors import ClocksUnavailable, PowerModeUnknown
+
+_PREFIX = "MODE"
+
+
+def find_mode(asked: Union[str, int], modes: Sequence[str]) -> str:
+    """Return the board's name of the mode that is asked for by name or number; ``modes`` are by number.
+
+    Letter case, separators and a leading ``MODE_`` do not matter, and what only one name begins with is enough:
+    ``maxn`` is ``MAXN_SUPER`` where there is no ``MAXN``.
+
+    Raises:
+        ClocksUnavailable: the board has no modes. PowerModeUnknown: not one or more than one is meant.
+    """
+    if not modes:
+        raise ClocksUnavailable("this board has no power modes", hint="leave power_modes out")
+    found = _matches(asked, modes)
+    if len(found) == 1:
+        return found[0]
+    what = f"more than one power mode {asked!r}: {', '.join(found)}" if found else f"no power mode {asked!r}"
+    raise PowerModeUnknown(f"the board has {what}", hint=f"its modes are {in_words(modes)}")
+
+
+def in_words(modes: Sequence[str]) -> str:
+    """Return the modes with their numbers, e.g. ``0 MAXN, 1 MODE_10W``."""
+    return ", ".join(f"{number} {name}" for number, name in enumerate(modes))
+
+
+def _matches(asked: Union[str, int], modes: Sequence[str]) -> List[str]:
+    number = _number(asked)
+    if number is not None:
+        return [modes[number]] if number < len(modes) else []
+    if asked in modes:
+        return [str(asked)]
+    wanted = _parts(str(asked))
+    same = [mode for mode in modes if _parts(mode) == wanted]
+    return same or [mode for mode in modes if wanted and _parts(mode)[: len(wanted)] == wanted]
+
+
+def _number(asked: Union[str, int]) -> Optional[int]:
+    text = str(asked).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _parts(name: str) -> Tuple[str, ...]:
+    """Return the words of a name in capitals, e.g. ``("30W", "ALL")`` for ``MODE_30W_ALL``."""
+    parts = tuple(part for part in re.split(r"[^A-Z0-9]+", name.upper()) if part)
+    return parts[1:] if parts[:1] == (_PREFIX,) else parts
