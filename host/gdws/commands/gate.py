@@ -86,6 +86,7 @@ def gate(
       1  FAIL
       2  INCONCLUSIVE, or bad input
       3  the device or its agent could not serve
+      70 an unforeseen error, which is no verdict
 
     \b
     Examples:
@@ -130,14 +131,13 @@ def gate(
     _show(report, out)
     if interrupt is not None:
         raise interrupt
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    raise typer.Exit(report.exit_code)
 
 
 def _show(report: GateReport, folder: Path) -> None:
     """Print the verdicts, and what CI reads from elsewhere than files."""
+    from gdws.gate.outputs import append_summary
     from gdws.gate.outputs.annotations import workflow_commands
-    from gdws.gate.outputs.summary import render_summary
 
     console = results()
     for found in report.devices:
@@ -153,6 +153,5 @@ def _show(report: GateReport, folder: Path) -> None:
         for line in workflow_commands(report):
             typer.echo(line)
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if step_summary:
-        with Path(step_summary).open("a", encoding="utf-8") as file:
-            file.write(render_summary(report))
+    for warning in append_summary(report, Path(step_summary)) if step_summary else ():
+        errors().print(f"warning: {warning}", markup=False)

@@ -69,6 +69,10 @@ def noise(
     rows = []
     for each in found:
         path = out or default_path(each.device, each.backend)
+        if path is None:
+            raise GdwsError(
+                "there is no home folder to keep the noise in", hint="give --out FILE, or set GDWS_DATA_DIR"
+            )
         save(each, path)
         errors().print(f"wrote {path}", markup=False)
         rows += [

@@ -14,7 +14,7 @@ from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run, Subject
 from gdws.gate.fleet import run_all
 from gdws.gate.noise import Noise, circumstances, default_path, spreads
-from gdws.gate.outputs import write_outputs
+from gdws.gate.outputs import remove_outputs, write_outputs
 from gdws.gate.pairing import Pairing, plan_pairing
 from gdws.gate.records import network_facts
 from gdws.gate.reports import GateReport
@@ -46,9 +46,11 @@ def run_gate(
     With it comes the interrupt that ended it early, if one did; what was measured by then is in the report.
     ``noise`` is the file of the device's noise in place of the one in the user's data folder.
 
+    What cannot be written is told to ``say`` and changes nothing else.
+
     Raises:
         GdwsError: bundle, baseline or limits do not go together.
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read.
     """
     kept, beside = _read_baseline(baseline)
     needed = settings.limits.needs_baseline
@@ -72,9 +74,12 @@ def run_gate(
         )
 
     gates = [gate_on(device) for device in devices]
+    for warning in remove_outputs(folder):
+        say(f"warning: {warning}")
     reports, interrupt = run_all([gate.run for gate in gates], [gate.session for gate in gates])
     report = GateReport(str(bundle), None if baseline is None else str(baseline), started_at, tuple(reports))
-    write_outputs(report, folder)
+    for warning in write_outputs(report, folder):
+        say(f"warning: {warning}")
     return report, interrupt
 
 

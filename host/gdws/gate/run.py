@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdws.comparison.environment import surroundings
-from gdws.errors import DeviceError
+from gdws.errors import DeviceError, ResultError
 from gdws.gate.baseline import Baseline
 from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run
@@ -37,7 +37,7 @@ class DeviceGate:
     sequencing: Sequencing
     networks: Mapping[str, NetworkFacts]
     baseline: Baseline | None = None
-    noise_path: Callable[[str, str], Path] = default_path
+    noise_path: Callable[[str, str], Path | None] = default_path
     clock: Callable[[], float] = time.monotonic
     _notes: list[str] = field(default_factory=list)
     _noises: dict[str, Noise] = field(default_factory=dict)
@@ -110,7 +110,11 @@ class DeviceGate:
 
     def _learn_noise(self, result: BenchmarkResult, backend: str) -> None:
         device = result.device.hostname
-        noise = load_noise(self.noise_path(device, backend))
+        try:
+            noise = load_noise(self.noise_path(device, backend))
+        except (OSError, ResultError) as error:  # it makes gates shorter; a gate does without it
+            self._notes.append(f"the noise of {device} with {backend} cannot be read: {error}")
+            return
         if noise is None:
             self._notes.append(f"the noise of {device} with {backend} is not known: gdws noise makes gates shorter")
             return

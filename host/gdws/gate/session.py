@@ -137,6 +137,7 @@ class Session:
                     request,
                     out=self.folder / f"run-{number}.json",
                     on_progress=follow,
+                    on_unwritable=lambda error: self.say(f"warning: the result of run {number} is not kept: {error}"),
                     patience_s=self.line.patience_s,
                     lease_id=lease_id,
                 )
