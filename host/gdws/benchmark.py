@@ -38,12 +38,12 @@ def benchmark(
 ) -> BenchmarkResult:
     """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
-    The bundle is sent only if the agent does not have it, or not whole. The result is stored in ``out`` as each cell ends, so
-    that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
+    The bundle is sent only if the agent does not have it, or not whole. The result is stored in ``out`` as each cell
+    ends, so that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
     interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
     on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``on_unwritable``, an
-    ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under that
-    lease; :func:`gdws.leases.renewing` keeps one in force.
+    ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under
+    that lease; :func:`gdws.leases.renewing` keeps one in force.
 
     Raises:
         BundleError: the bundle cannot be used.
@@ -103,7 +103,7 @@ def benchmark(
 
 
 class _Store:
-    """The file of a result, if there is to be one; ``on_unwritable`` is told once why there is none, else that raises."""
+    """The file of a result, if there is to be one; ``on_unwritable`` is told once why it fails, else that raises."""
 
     def __init__(self, path: Path | None, on_unwritable: Callable[[OSError], None] | None) -> None:
         self._path = path

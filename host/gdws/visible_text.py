@@ -19,3 +19,8 @@ def visible(text: str, *, keep: str = "") -> str:
     return "".join(
         each if each.isprintable() or each in keep else each.encode("unicode_escape").decode("ascii") for each in text
     )
+
+
+def visible_value(value: object) -> object:
+    """What a page shows of ``value``: text through :func:`visible`, lines apart; markup and all else as it is."""
+    return visible(value, keep="\n\t") if type(value) is str else value

@@ -67,7 +67,7 @@ def _renderers() -> dict[str, Callable[[GateReport], str]]:
 
 @contextlib.contextmanager
 def _warned(path: Path, warnings: list[str], done: str) -> Iterator[None]:
-    """Make a warning of whatever goes wrong within: an error of ours in a page is no reason to lose a verdict either."""
+    """Make a warning of whatever goes wrong within: a fault of our own in a page is no reason to lose a verdict."""
     try:
         yield
     except Exception as error:
