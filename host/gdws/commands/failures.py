@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -30,11 +31,18 @@ class Commands(TyperGroup):
     No error ends with 0 or 1, which are answers. A command gives these itself, by ``typer.Exit``.
     """
 
-    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        *,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Exit with the code; in any other mode return it, None where the command gave none."""
         code: int | None
         try:
-            ended = super().main(*args, standalone_mode=False, **options)
+            ended = super().main(args, prog_name, standalone_mode=False, **extra)
             code = ended if isinstance(ended, int) else None
         except _UsageError as error:
             error.show()

@@ -73,6 +73,10 @@ def gate(
     min_iterations: gated.MinIterations = None,
     max_runs: Annotated[int | None, gated.measuring("--max-runs", "N", "Runs before it says INCONCLUSIVE.")] = None,
     budget: Annotated[float | None, gated.measuring("--budget", "SECONDS", "No run is begun after this time.")] = None,
+    allow_missing: Annotated[
+        str | None,
+        gated.measuring("--allow-missing", "NAME,...", "Networks of the baseline that the bundle need not have."),
+    ] = None,
 ) -> None:
     """Say whether a network got slower, hungrier, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
 
@@ -116,7 +120,8 @@ def gate(
         "max_build_s": max_build,
     }
     measured = gated.measurement(variants, batch, backends, precision, rounds, min_duration, min_iterations)
-    settings = load_settings(config).with_options(limits, {"max_runs": max_runs, "budget_s": budget}, measured)
+    how_long = {"max_runs": max_runs, "budget_s": budget, "allow_missing": options.words(allow_missing)}
+    settings = load_settings(config).with_options(limits, how_long, measured)
     with gated.agents(device, devices, token) as agents:
         report, interrupt = run_gate(
             bundle,

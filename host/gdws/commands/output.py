@@ -26,7 +26,7 @@ _PLAIN_WIDTH = 200
 class _Terminal(Console):
     """A console whose every string is one line, without control characters, and without emoji for ``:words:``."""
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **{**options, "emoji": False})
 
 

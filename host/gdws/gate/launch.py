@@ -7,25 +7,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from gdws.errors import GdwsError
+from gdws.errors import DeviceError, GdwsError
 from gdws.gate.baseline import Baseline, load_baseline, make_baseline
+from gdws.gate.coverage import Expected
 from gdws.gate.devices import Device
+from gdws.gate.evidence import Evidence, doubts, evidence_of, task_differences
 from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run, Subject
 from gdws.gate.fleet import run_all
 from gdws.gate.noise import Noise, circumstances, default_path, spreads
 from gdws.gate.outputs import remove_outputs, write_outputs
-from gdws.gate.pairing import Pairing, plan_pairing
+from gdws.gate.pairing import SAME_TASK, Pairing, plan_pairing
 from gdws.gate.records import network_facts
 from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
+from gdws.gate.sameness import Sameness
 from gdws.gate.session import Line, Say, Session
 from gdws.gate.settings import GateSettings
+from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
 from gdws_contract.rest import BenchmarkResult
 
 __all__ = ["Line", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]
 
+_STEADY = "measure it again on a device whose settings nobody changes meanwhile"
 #: Images in the bundle of the shipped network: few, since nothing but its times is asked for.
 _REPLAYED = 16
 
@@ -58,17 +63,27 @@ def run_gate(
         raise GdwsError(f"{needed[0]} is against a baseline, and there is none", hint="give --baseline FILE")
     pairing = plan_pairing(bundle, beside, settings.measure.networks)
     networks = _with_sizes(network_facts(pairing), kept)
+    evidence, known = _read_evidence(bundle), _evidence_of_baseline(kept, beside)
+    if known is not None and task_differences(known, evidence):
+        raise GdwsError(f"{baseline} and {bundle} have different inputs or outputs", hint=SAME_TASK)
     started_at = _now()
 
     def gate_on(device: Device) -> DeviceGate:
         return DeviceGate(
             name=device.name,
             session=_session(
-                device, pairing, settings, folder / safe_name(device.name), line, _named(say, device, devices)
+                device,
+                pairing,
+                settings,
+                folder / safe_name(device.name, default="device"),
+                line,
+                _named(say, device, devices),
             ),
             limits=settings.limits,
             sequencing=settings.gate,
             networks=networks,
+            doubts=doubts(evidence, known, has_baseline=baseline is not None),
+            expected=_expected(pairing, kept, settings),
             baseline=kept,
             noise_path=default_path if noise is None else lambda *_: noise,
         )
@@ -142,7 +157,7 @@ def measure_baseline(
     pairing = plan_pairing(bundle, None, settings.measure.networks)
     measured = _measure(device, pairing, settings, runs, folder, line, say)
     sizes = {name: facts.size_bytes for name, facts in network_facts(pairing).items()}
-    return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes)
+    return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes, _read_evidence(bundle))
 
 
 def _measure(
@@ -151,11 +166,15 @@ def _measure(
     session = _session(device, pairing, settings, folder, line, say)
 
     def work() -> Measured:
-        found = Measured([], [])
+        found, sameness = Measured([], []), Sameness()
         with session.held() as measure:
             for number in range(1, count + 1):
                 say(f"run {number} of {count}")
                 result, run = measure(number)
+                changed = sameness.changes(result)
+                if changed:
+                    named = "; ".join(map(str, changed))
+                    raise DeviceError(f"run {number} had other circumstances ({named})", url=device.url, hint=_STEADY)
                 found.results.append(result)
                 found.runs.append(run)
         return found
@@ -164,6 +183,32 @@ def _measure(
     if interrupt is not None:
         raise interrupt
     return measured
+
+
+def _expected(pairing: Pairing, kept: Baseline | None, settings: GateSettings) -> Expected:
+    """What every run must have; of a baseline's file those of its networks that are asked for."""
+    subjects = [] if kept is None else [entry.subject for entry in kept.entries]
+    gone = [*pairing.gone]
+    if settings.measure.networks is None:
+        gone += dict.fromkeys(each.network for each in subjects if each.network not in pairing.networks)
+    return Expected(
+        networks=pairing.networks,
+        paired=pairing.paired,
+        gone=[name for name in gone if name not in settings.gate.allow_missing],
+        kept=[each for each in subjects if each.network in pairing.networks],
+    )
+
+
+def _evidence_of_baseline(kept: Baseline | None, beside: Path | None) -> Evidence | None:
+    """None where there is no baseline, or one of an earlier release that does not tell."""
+    if beside is not None:
+        return _read_evidence(beside)
+    return None if kept is None else kept.evidence
+
+
+def _read_evidence(bundle: Path) -> Evidence:
+    with open_bundle(bundle) as opened:
+        return evidence_of(opened.manifest)
 
 
 def _read_baseline(path: Path | None) -> tuple[Baseline | None, Path | None]:

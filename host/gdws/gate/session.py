@@ -155,7 +155,7 @@ class Session:
         error = failure(result, self.url)
         if error is not None:
             raise error
-        return result, read_run(result)
+        return result, read_run(result, self.pairing)
 
 
 class _Place:

@@ -27,7 +27,7 @@ def _command(level: str, title: str, message: str) -> str:
 
 
 def _data(value: str) -> str:
-    return visible(value).replace("%", "%25")
+    return visible(value, keep="\n").replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(value: str) -> str:

@@ -60,4 +60,4 @@ def _case(device: DeviceReport, verdict: Verdict) -> ElementTree.Element:
 
 
 def _text(value: str) -> str:
-    return visible(value)
+    return visible(value, keep="\n\t")

@@ -1,0 +1,57 @@
+"""What a gate should have seen and did not: networks that are gone, and cells that a run does not have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from gdws.gate.figures import Run, Subject
+from gdws.gate.verdicts import Verdict
+from gdws.report import text
+from gdws.report.figures import Setting
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is to be seen in every run.
+
+    ``networks`` are those of the candidate that are measured, ``paired`` those measured of the baseline beside them.
+    ``gone`` are in the baseline and not in the candidate, though nobody said that they may go. ``kept`` is what a
+    baseline's file holds of ``networks``.
+    """
+
+    networks: Sequence[str] = ()
+    paired: Collection[str] = ()
+    gone: Sequence[str] = ()
+    kept: Sequence[Subject] = ()
+
+
+def coverage_verdicts(expected: Expected, runs: Sequence[Run]) -> list[Verdict]:
+    """INCONCLUSIVE for each network, and for each network in a setting, that was not seen in every run."""
+    found = [_inconclusive(name, "the baseline has this network and the candidate does not") for name in expected.gone]
+    settings = dict.fromkeys([*_settings(runs), *(subject.setting for subject in expected.kept)])
+    if not settings:
+        return found + [_inconclusive(name, "no run measured it") for name in expected.networks]
+    for subject in (Subject(name, setting) for name in expected.networks for setting in settings):
+        absent = [number for number, run in enumerate(runs, start=1) if subject not in run.candidate]
+        beside = [number for number, run in enumerate(runs, start=1) if subject not in run.baseline]
+        if absent:
+            found.append(_inconclusive(str(subject), f"it was not measured{_in_runs(absent, len(runs))}"))
+        if beside and subject.network in expected.paired:
+            found.append(_inconclusive(str(subject), f"the baseline was not measured{_in_runs(beside, len(runs))}"))
+    return found
+
+
+def _settings(runs: Iterable[Run]) -> dict[Setting, None]:
+    """Those that any run has for any network: a job measures each of its networks in each of its settings."""
+    return dict.fromkeys(subject.setting for run in runs for side in (run.candidate, run.baseline) for subject in side)
+
+
+def _in_runs(numbers: Sequence[int], count: int) -> str:
+    if len(numbers) == count:
+        return " in any run"
+    return f" in {'run' if len(numbers) == 1 else 'runs'} {text.listed([str(number) for number in numbers])}"
+
+
+def _inconclusive(subject: str, reason: str) -> Verdict:
+    return Verdict("coverage", subject, "INCONCLUSIVE", f"{subject}: {reason}: INCONCLUSIVE.")
