@@ -35,14 +35,15 @@ class Commands(TyperGroup):
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
-        *,
+        complete_var: str | None = None,
         standalone_mode: bool = True,
+        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         """Exit with the code; in any other mode return it, None where the command gave none."""
         code: int | None
         try:
-            ended = super().main(args, prog_name, standalone_mode=False, **extra)
+            ended = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
             code = ended if isinstance(ended, int) else None
         except _UsageError as error:
             error.show()
