@@ -71,7 +71,7 @@ def lost_output() -> OSError | None:
 
 def _lasting(stream: TextIO | None) -> TextIO:
     if stream is None:  # its descriptor is closed: this takes it, lest a file that is opened later be printed to
-        return open(os.devnull, "w", encoding="utf-8")
+        return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     if os.name == "nt":  # consoles are not written to as files are

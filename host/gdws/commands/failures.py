@@ -70,7 +70,7 @@ def report(error: BaseException, *, debug: bool = False) -> int:
         if debug:
             traceback.print_exception(error)
     except Exception as further:  # e.g. there is no memory to format a message
-        print(f"error: unforeseen {type(error).__name__}, then {type(further).__name__}", file=sys.stderr)
+        print(f"error: unforeseen {type(error).__name__}, then {type(further).__name__}", file=sys.stderr, flush=True)
         return exit_codes.UNFORESEEN
     return code
 

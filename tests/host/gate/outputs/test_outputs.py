@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from gdws.gate.outputs import write_outputs
+from gdws.gate import outputs
+from gdws.gate.outputs import append_summary, remove_outputs, write_outputs
 from gdws.gate.outputs.annotations import workflow_commands
 from gdws.gate.outputs.junit import render_junit
 from gdws.gate.outputs.page import render_page
@@ -105,7 +107,9 @@ def test_what_a_former_gate_wrote_is_removed_and_nothing_else(tmp_path: Path) ->
     assert remove_outputs(tmp_path / "absent") == []
 
 
-@pytest.mark.parametrize("render", [render_junit, render_summary, render_page, lambda r: "\n".join(workflow_commands(r))])
+@pytest.mark.parametrize(
+    "render", [render_junit, render_summary, render_page, lambda r: "\n".join(workflow_commands(r))]
+)
 def test_text_of_a_bundle_moves_no_cursor_and_turns_no_line(render: Callable[[GateReport], str]) -> None:
     hostile = "\x1b[2J\x9b31m\u202eSSAP\u2066\r\x07\u2028\x00"
     named = dataclasses.replace(FAILED, sentence=hostile, subject=hostile)
