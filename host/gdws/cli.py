@@ -21,7 +21,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        streams.make_lasting()
+        streams.make_robust()
         signal.signal(signal.SIGTERM, _interrupt)
         from gdws.commands.app import app
 

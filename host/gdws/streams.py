@@ -55,10 +55,10 @@ class _Output(io.RawIOBase):
             return size
 
 
-def make_lasting() -> None:
+def make_robust() -> None:
     """Replace ``sys.stdout`` and ``sys.stderr`` by streams that raise nothing when they are written to."""
-    sys.stdout = _lasting(sys.stdout)
-    sys.stderr = _lasting(sys.stderr)
+    sys.stdout = _robust(sys.stdout)
+    sys.stderr = _robust(sys.stderr)
 
 
 def lost_output() -> OSError | None:
@@ -69,7 +69,7 @@ def lost_output() -> OSError | None:
     return None if lost is None or lost.errno in _NO_READER else lost
 
 
-def _lasting(stream: TextIO | None) -> TextIO:
+def _robust(stream: TextIO | None) -> TextIO:
     if stream is None:  # its descriptor is closed: this takes it, lest a file that is opened later be printed to
         return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
     if not isinstance(stream, io.TextIOWrapper):

@@ -28,11 +28,11 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def written_to(descriptor: int, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make standard output a stream as Python opens it on ``descriptor``, then make that lasting."""
+    """Make standard output a stream as Python opens it on ``descriptor``, then make that robust."""
     raw = io.TextIOWrapper(io.FileIO(descriptor, "w", closefd=False), encoding=encoding, write_through=True)
     monkeypatch.setattr(sys, "stdout", raw)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    streams.make_lasting()
+    streams.make_robust()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_reader_that_went_away_is_no_loss(pipe: tuple[int, int], monkeypatch: 
 def test_a_closed_stream_is_written_to_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
-    streams.make_lasting()
+    streams.make_robust()
     print(TEXT, flush=True)
     print(TEXT, file=sys.stderr, flush=True)
     assert streams.lost_output() is None
@@ -102,7 +102,7 @@ def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch)
     own = io.StringIO()
     monkeypatch.setattr(sys, "stdout", own)
     monkeypatch.setattr(sys, "stderr", own)
-    streams.make_lasting()
+    streams.make_robust()
     assert sys.stdout is own
 
 

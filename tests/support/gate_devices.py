@@ -99,8 +99,15 @@ def made_up_device(change: Change = unchanged) -> Iterator[None]:
         launch._session, launch.write_outputs = real, write
 
 
-def gate_on_it(folder: Path, bundle: Path, baseline: Path | None, settings: GateSettings, change: Change) -> GateReport:
-    """A whole gate on the made-up device."""
+def gate_on_it(
+    folder: Path,
+    bundle: Path,
+    baseline: Path | None,
+    settings: GateSettings,
+    change: Change = unchanged,
+    noise: Path | None = None,
+) -> GateReport:
+    """A whole gate on the made-up device, whose noise is not known unless it is given."""
     with made_up_device(change):
         report, _ = launch.run_gate(
             bundle,
@@ -108,7 +115,7 @@ def gate_on_it(folder: Path, bundle: Path, baseline: Path | None, settings: Gate
             settings,
             baseline=baseline,
             folder=folder / "out",
-            noise=folder / "no-noise.json",
+            noise=noise or folder / "no-noise.json",
             line=Line(),
             say=lambda line: None,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gdws.errors import DeviceError, GdwsError
 from gdws.gate.baseline import Baseline, load_baseline, make_baseline
+from gdws.gate.consistency import Consistency
 from gdws.gate.coverage import Expected
 from gdws.gate.devices import Device
 from gdws.gate.evidence import Evidence, doubts, evidence_of, task_differences
@@ -21,7 +22,6 @@ from gdws.gate.pairing import SAME_TASK, Pairing, plan_pairing
 from gdws.gate.records import network_facts
 from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
-from gdws.gate.sameness import Sameness
 from gdws.gate.session import Line, Say, Session
 from gdws.gate.settings import GateSettings
 from gdws_contract.archive import open_bundle
@@ -166,12 +166,12 @@ def _measure(
     session = _session(device, pairing, settings, folder, line, say)
 
     def work() -> Measured:
-        found, sameness = Measured([], []), Sameness()
+        found, consistency = Measured([], []), Consistency()
         with session.held() as measure:
             for number in range(1, count + 1):
                 say(f"run {number} of {count}")
                 result, run = measure(number)
-                changed = sameness.changes(result)
+                changed = consistency.changes(result)
                 if changed:
                     named = "; ".join(map(str, changed))
                     raise DeviceError(f"run {number} had other circumstances ({named})", url=device.url, hint=_STEADY)

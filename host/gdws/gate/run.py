@@ -10,6 +10,7 @@ from pathlib import Path
 from gdws.comparison.environment import surroundings
 from gdws.errors import DeviceError, ResultError
 from gdws.gate.baseline import Baseline
+from gdws.gate.consistency import Consistency
 from gdws.gate.coverage import Expected
 from gdws.gate.facts import Doubts, NetworkFacts
 from gdws.gate.figures import Run
@@ -17,7 +18,6 @@ from gdws.gate.gatekeeper import Gatekeeper, Reference
 from gdws.gate.limits import Limits, Measure, Sequencing
 from gdws.gate.noise import Noise, changes, default_path, load_noise
 from gdws.gate.reports import DeviceReport, observe
-from gdws.gate.sameness import Sameness
 from gdws.gate.sequential import Spread
 from gdws.gate.session import Session, Stopped
 from gdws.gate.verdicts import Verdict, overall
@@ -47,7 +47,7 @@ class DeviceGate:
     _notes: list[str] = field(default_factory=list)
     _noises: dict[str, Noise] = field(default_factory=dict)
     _environment: dict[str, str | None] = field(default_factory=dict)
-    _sameness: Sameness = field(default_factory=Sameness)
+    _consistency: Consistency = field(default_factory=Consistency)
     _mismatch: str | None = None
 
     def run(self) -> DeviceReport:
@@ -118,7 +118,7 @@ class DeviceGate:
         found = self.baseline.mismatches(result) if self.baseline is not None and number == 1 else ()
         if found:
             return f"the baseline was measured in other circumstances ({'; '.join(map(str, found))})"
-        found = self._sameness.changes(result)
+        found = self._consistency.changes(result)
         if found:
             return f"the circumstances changed before or within run {number} ({'; '.join(map(str, found))})"
         return None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gdws import exit_codes
 from gdws.benchmark import benchmark, failure
 from gdws.client import DeviceClient
 from gdws.errors import DeviceError, GdwsError
@@ -28,7 +29,7 @@ Say = Callable[[str], None]
 class Stopped(GdwsError):
     """Somebody asked for the end."""
 
-    exit_code = 130
+    exit_code = exit_codes.INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Session:
     def _measure(self, device: DeviceClient, lease_id: str | None, number: int) -> tuple[BenchmarkResult, Run]:
         if self._stop.is_set():
             raise Stopped("stopped between two runs")
-        with tempfile.TemporaryDirectory(prefix="gdws-gate-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="gdws-gate-", ignore_cleanup_errors=True) as scratch:
             bundle = Path(scratch, "run.gdws")
             model_id = write_run(self.pairing, bundle, baseline_first=number % 2 == 1)
             request = BenchmarkRequest.model_validate({**self.request, "model_id": model_id})

@@ -11,7 +11,7 @@ from gdws_contract.rest import BenchmarkResult, Cell
 
 
 @dataclass
-class Sameness:
+class Consistency:
     """Takes one result after the other, and knows the circumstances in which a setting was seen first."""
 
     _first: dict[Setting | None, dict[str, str | None]] = field(default_factory=dict)
