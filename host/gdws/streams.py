@@ -1,11 +1,13 @@
 """Standard output and standard error that never end a command, whatever becomes of who reads them.
 
-A character that the encoding lacks is written as its escape. A reader that went away, a terminal that hung up and a
-full disk lose the text, not the command: :func:`lost_output` tells. Only the standard library is needed here.
+A character that the encoding lacks is written as one that looks like it, or as its escape. A reader that went away, a
+terminal that hung up and a full disk lose the text, not the command: :func:`lost_output` tells. Only the standard
+library is needed here.
 """
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -15,6 +17,10 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+#: What our own texts are set with, for encodings that lack it.
+_LOOK_ALIKES = {"–": "-", "−": "-", "×": "x", "…": "...", "·": "*", "²": "^2", "█": "#"}
+_ERRORS = "gdws.readable"
 
 #: The reader went away, or there never was one: what was printed is missed by nobody.
 _NO_READER = (errno.EPIPE, errno.EBADF, errno.EIO)
@@ -69,19 +75,30 @@ def lost_output() -> OSError | None:
     return None if lost is None or lost.errno in _NO_READER else lost
 
 
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    """The error handler of codecs that writes what can be read in place of what cannot be encoded."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_LOOK_ALIKES.get(each) or ascii(each)[1:-1] for each in lacking), error.end
+
+
+codecs.register_error(_ERRORS, _readable)
+
+
 def _robust(stream: TextIO | None) -> TextIO:
     if stream is None:  # its descriptor is closed: this takes it, lest a file that is opened later be printed to
-        return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
+        return open(os.devnull, "w", encoding="utf-8", errors=_ERRORS)
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     if os.name == "nt":  # consoles are not written to as files are
-        stream.reconfigure(errors="backslashreplace")
+        stream.reconfigure(errors=_ERRORS)
         return stream
     stream.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(_Output(stream.fileno())),
         encoding=stream.encoding,
-        errors="backslashreplace",
+        errors=_ERRORS,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

@@ -10,7 +10,7 @@ import typer
 
 from gdws.commands import gate_options as gated
 from gdws.commands import options
-from gdws.commands.output import errors, results
+from gdws.commands.output import errors, print_line
 
 if TYPE_CHECKING:
     from gdws.gate.reports import GateReport
@@ -144,15 +144,14 @@ def _show(report: GateReport, folder: Path) -> None:
     from gdws.gate.outputs import append_summary
     from gdws.gate.outputs.annotations import workflow_commands
 
-    console = results()
     for found in report.devices:
         for verdict in found.verdicts:
-            console.print(verdict.sentence, markup=False)
+            print_line(verdict.sentence)
         for note in found.notes:
             errors().print(f"{found.device}: {note}", markup=False)
         if found.error is not None:
             errors().print(f"{found.device}: {found.error}", markup=False)
-    console.print(report.word, markup=False)
+    print_line(report.word)
     errors().print(f"wrote {folder}", markup=False)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in workflow_commands(report):

@@ -40,9 +40,15 @@ def errors() -> Console:
     return _Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 
+def print_line(text: str) -> None:
+    """Print one line to standard output without wrapping it: to what reads logs, a new line may be a command."""
+    typer.echo(visible(text))
+
+
 def print_plain(text: str) -> None:
     """Print text of several lines to standard output, without wrapping them."""
-    typer.echo("\n".join(map(visible, text.split("\n"))))
+    for line in text.split("\n"):
+        print_line(line)
 
 
 def print_json(value: Any) -> None:

@@ -24,6 +24,7 @@ from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
 from gdws.gate.session import Line, Say, Session
 from gdws.gate.settings import GateSettings
+from gdws.visible_text import visible
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
 from gdws_contract.rest import BenchmarkResult
@@ -92,7 +93,8 @@ def run_gate(
     for warning in remove_outputs(folder):
         say(f"warning: {warning}")
     reports, interrupt = run_all([gate.run for gate in gates], [gate.session for gate in gates])
-    report = GateReport(str(bundle), None if baseline is None else str(baseline), started_at, tuple(reports))
+    compared = visible(str(bundle)), None if baseline is None else visible(str(baseline))
+    report = GateReport(*compared, started_at, tuple(reports))
     for warning in write_outputs(report, folder):
         say(f"warning: {warning}")
     return report, interrupt

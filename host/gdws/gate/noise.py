@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from gdws.comparison.environment import Difference, differing, surroundings
+from gdws.errors import GdwsError
 from gdws.gate.documents import load
 from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.limits import MEASURES, Measure
@@ -111,6 +112,14 @@ def default_path(device: str, backend: str) -> Path | None:
     if folder is None:
         return None
     return folder / "noise" / safe_name(device, default="device") / f"{safe_name(backend, default='backend')}.json"
+
+
+def own_path(device: str, backend: str) -> Path:
+    """:func:`default_path` for who is to write there; raises :class:`GdwsError` where there is none."""
+    path = default_path(device, backend)
+    if path is None:
+        raise GdwsError("there is no home folder to keep the noise in", hint="give --out FILE, or set GDWS_DATA_DIR")
+    return path
 
 
 def load_noise(path: Path | None) -> Noise | None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdws.errors import ResultError
+from gdws.errors import GdwsError, ResultError
 from gdws.gate.baseline import load_baseline, make_baseline
 from gdws.gate.documents import save
 from gdws.gate.evidence import evidence_of
-from gdws.gate.noise import Noise, changes, circumstances, default_path, load_noise, spreads
+from gdws.gate.noise import Noise, changes, circumstances, default_path, load_noise, own_path, spreads
 from gdws.gate.sequential import Spread
 from gdws.report.figures import Setting
 from gdws_contract.rest import Protocol
@@ -86,6 +86,8 @@ def test_who_has_no_home_has_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", no_home)
     assert default_path("xavier", "tensorrt") is None
     assert load_noise(None) is None
+    with pytest.raises(GdwsError, match="no home folder"):
+        own_path("xavier", "tensorrt")
 
 
 # Baselines
