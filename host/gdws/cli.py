@@ -12,6 +12,7 @@ import sys
 from typing import Any, NoReturn
 
 from gdws import exit_codes, streams
+from gdws.visible_text import visible
 
 
 def main() -> NoReturn:
@@ -30,7 +31,10 @@ def _run() -> int:
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except BaseException as error:  # what the commands do not see: above all, what their import raises
-        _tell(f"error: unforeseen {type(error).__name__}: {error}", "hint:  is gdws installed whole? pip check")
+        _tell(
+            f"error: unforeseen {type(error).__name__}: {visible(str(error))}",
+            "hint:  is gdws installed whole? pip check",
+        )
         return exit_codes.UNFORESEEN
     if lost is not None:
         _tell(f"error: standard output could not be written: {lost.strerror}; what was printed is not whole")
