@@ -24,6 +24,7 @@ from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
 from gdws.gate.session import Line, Say, Session
 from gdws.gate.settings import GateSettings
+from gdws.report import text
 from gdws.visible_text import visible
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
@@ -67,6 +68,13 @@ def run_gate(
     evidence, known = _read_evidence(bundle), _evidence_of_baseline(kept, beside)
     if known is not None and task_differences(known, evidence):
         raise GdwsError(f"{baseline} and {bundle} have different inputs or outputs", hint=SAME_TASK)
+    gone = _gone(pairing, kept, settings)
+    expected = Expected(
+        networks=pairing.networks,
+        paired=pairing.paired,
+        gone=[name for name in gone if name not in settings.gate.allow_missing],
+        kept=[entry.subject for entry in (kept.entries if kept else ()) if entry.network in pairing.networks],
+    )
     started_at = _now()
 
     def gate_on(device: Device) -> DeviceGate:
@@ -84,7 +92,8 @@ def run_gate(
             sequencing=settings.gate,
             networks=networks,
             doubts=doubts(evidence, known, has_baseline=baseline is not None),
-            expected=_expected(pairing, kept, settings),
+            expected=expected,
+            remarks=_remarks(settings, gone, evidence),
             baseline=kept,
             noise_path=default_path if noise is None else lambda *_: noise,
         )
@@ -187,18 +196,20 @@ def _measure(
     return measured
 
 
-def _expected(pairing: Pairing, kept: Baseline | None, settings: GateSettings) -> Expected:
-    """What every run must have; of a baseline's file those of its networks that are asked for."""
-    subjects = [] if kept is None else [entry.subject for entry in kept.entries]
-    gone = [*pairing.gone]
-    if settings.measure.networks is None:
-        gone += dict.fromkeys(each.network for each in subjects if each.network not in pairing.networks)
-    return Expected(
-        networks=pairing.networks,
-        paired=pairing.paired,
-        gone=[name for name in gone if name not in settings.gate.allow_missing],
-        kept=[each for each in subjects if each.network in pairing.networks],
-    )
+def _gone(pairing: Pairing, kept: Baseline | None, settings: GateSettings) -> list[str]:
+    """Networks that the baseline has and the candidate has not, unless those to judge were chosen by name."""
+    if kept is None or settings.measure.networks is not None:
+        return list(pairing.gone)
+    return list(dict.fromkeys(entry.network for entry in kept.entries if entry.network not in pairing.networks))
+
+
+def _remarks(settings: GateSettings, gone: Sequence[str], evidence: Evidence) -> list[str]:
+    """What a reader should know of any verdict on these bundles."""
+    limits, found = settings.limits, []
+    if limits.max_robust_drop_points is not None or limits.min_robust_percent is not None:
+        attack = text.attack_settings(evidence.attack)
+        found.append(f"robust accuracy is that on inputs which {attack} made for each network")
+    return found + [f"{name} of the baseline may be missing" for name in gone if name in settings.gate.allow_missing]
 
 
 def _evidence_of_baseline(kept: Baseline | None, beside: Path | None) -> Evidence | None:

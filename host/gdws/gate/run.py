@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class DeviceGate:
     """A gate on one device; ``noise_path`` finds the file of a device's noise by host name and backend.
 
     With ``baseline`` the candidate is compared with that, which must have been measured in the same circumstances, as
-    must all runs. ``expected`` is what they must have, ``doubts`` are about accuracies.
+    must all runs. ``expected`` is what they must have, ``doubts`` are about accuracies, ``remarks`` go to the notes.
     """
 
     name: str
@@ -42,6 +42,7 @@ class DeviceGate:
     expected: Expected
     doubts: Doubts = field(default_factory=Doubts)
     baseline: Baseline | None = None
+    remarks: Sequence[str] = ()
     noise_path: Callable[[str, str], Path | None] = default_path
     clock: Callable[[], float] = time.monotonic
     _notes: list[str] = field(default_factory=list)
@@ -81,7 +82,7 @@ class DeviceGate:
             outcome=None if error is not None else overall(verdict.outcome for verdict in verdicts),
             error=error,
             verdicts=verdicts,
-            notes=tuple(self._notes),
+            notes=(*self.remarks, *self._notes),
             environment=self._environment,
             finished_runs=len(keeper.runs),
             duration_s=self.clock() - began_s,

@@ -253,7 +253,10 @@ def test_a_network_may_go_if_somebody_says_so(room: Path) -> None:
     for baseline in ("main.gdws", "main.json"):
         (verdict,) = [v for v in judged(room, candidate, baseline).devices[0].verdicts if v.limit == "coverage"]
         assert verdict.sentence == "gdws: the baseline has this network and the candidate does not: INCONCLUSIVE."
-        assert judged(room, candidate, baseline, asked=allowed).outcome == "PASS"
+        passed = judged(room, candidate, baseline, asked=allowed)
+        assert passed.outcome == "PASS"
+        assert "gdws of the baseline may be missing" in passed.devices[0].notes
+        assert any("pgd-10 (linf, eps 0.02" in note.lower() for note in passed.devices[0].notes)
         assert judged(room, candidate, baseline, asked=chosen).outcome == "PASS"
 
 
