@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from gdws.gate.figures import Run, Subject
+from gdws.gate.settings import Measurement
 from gdws.gate.verdicts import Verdict
 from gdws.report import text
 from gdws.report.figures import Setting
+from gdws_contract.rest import PowerMode
 
 
 @dataclass(frozen=True)
@@ -17,19 +20,21 @@ class Expected:
 
     ``networks`` are those of the candidate that are measured, ``paired`` those measured of the baseline beside them.
     ``gone`` are in the baseline and not in the candidate, though nobody said that they may go. ``kept`` is what a
-    baseline's file holds of ``networks``.
+    baseline's file holds of ``networks``, ``asked`` what each run is asked to measure of them.
     """
 
     networks: Sequence[str] = ()
     paired: Collection[str] = ()
     gone: Sequence[str] = ()
     kept: Sequence[Subject] = ()
+    asked: Measurement | None = None
 
 
 def coverage_verdicts(expected: Expected, runs: Sequence[Run]) -> list[Verdict]:
     """INCONCLUSIVE for each network, and for each network in a setting, that was not seen in every run."""
     found = [_inconclusive(name, "the baseline has this network and the candidate does not") for name in expected.gone]
-    settings = dict.fromkeys([*_settings(runs), *(subject.setting for subject in expected.kept)])
+    seen = _settings(runs)
+    settings = dict.fromkeys([*_asked(expected.asked, seen), *seen, *(subject.setting for subject in expected.kept)])
     if not settings:
         return found + [_inconclusive(name, "no run measured it") for name in expected.networks]
     for subject in (Subject(name, setting) for name in expected.networks for setting in settings):
@@ -45,6 +50,16 @@ def coverage_verdicts(expected: Expected, runs: Sequence[Run]) -> list[Verdict]:
 def _settings(runs: Iterable[Run]) -> dict[Setting, None]:
     """Those that any run has for any network: a job measures each of its networks in each of its settings."""
     return dict.fromkeys(subject.setting for run in runs for side in (run.candidate, run.baseline) for subject in side)
+
+
+def _asked(measurement: Measurement | None, seen: Iterable[Setting]) -> list[Setting]:
+    """What a request asks for. Where it leaves the choice of a backend to the device, that is what was seen."""
+    if measurement is None:
+        return []
+    backends = measurement.backends or dict.fromkeys(setting.backend for setting in seen)
+    modes: Sequence[PowerMode | None] = measurement.power_modes or [None]
+    combinations = product(backends, measurement.precisions, measurement.batch_sizes, modes)
+    return [Setting(*each) for each in combinations]
 
 
 def _in_runs(numbers: Sequence[int], count: int) -> str:

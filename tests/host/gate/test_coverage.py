@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gdws.gate.coverage import Expected, coverage_verdicts
 from gdws.gate.figures import Run, Subject
+from gdws.gate.settings import Measurement
 from gdws.report.figures import Setting
 from support.gate_runs import DENSE_SUBJECT, SETTING, run, timed_cell
 
@@ -37,6 +38,18 @@ def test_a_setting_of_one_network_is_one_of_all() -> None:
     assert told(Expected(["dense", "gdws"]), other) == [
         "gdws, batch 8, onnxruntime, fp32: it was not measured in any run: INCONCLUSIVE."
     ]
+
+
+def test_what_was_asked_for_is_missed_where_something_else_was_measured() -> None:
+    asked = Measurement(batch_sizes=[8], precisions=["fp32"])
+    assert told(Expected(["dense"], asked=asked), run(2.0)) == [
+        "dense, batch 8, onnxruntime, fp32: it was not measured in any run: INCONCLUSIVE."
+    ]
+    named = Measurement(backends=["onnxruntime", "tensorrt"])
+    assert told(Expected(["dense"], asked=named), run(2.0)) == [
+        "dense, batch 1, tensorrt, fp32: it was not measured in any run: INCONCLUSIVE."
+    ]
+    assert told(Expected(["dense"], asked=Measurement()), run(2.0)) == []
 
 
 def test_the_baseline_is_missed_too() -> None:
