@@ -46,6 +46,7 @@ class MadeUpSession:
     batch_sizes: tuple[int, ...]
     change: Change
     url: str = DEVICE.url
+    warnings: tuple[str, ...] = ()
 
     def say(self, line: str) -> None:
         """Nobody listens."""
@@ -109,7 +110,7 @@ def gate_on_it(
 ) -> GateReport:
     """A whole gate on the made-up device, whose noise is not known unless it is given."""
     with made_up_device(change):
-        report, _ = launch.run_gate(
+        ended = launch.run_gate(
             bundle,
             [DEVICE],
             settings,
@@ -119,4 +120,4 @@ def gate_on_it(
             line=Line(),
             say=lambda line: None,
         )
-    return report
+    return ended.report

@@ -13,7 +13,7 @@ from gdws.commands import options
 from gdws.commands.output import errors, print_line
 
 if TYPE_CHECKING:
-    from gdws.gate.reports import GateReport
+    from gdws.gate.launch import Ended
 
 
 def gate(
@@ -123,7 +123,7 @@ def gate(
     how_long = {"max_runs": max_runs, "budget_s": budget, "allow_missing": options.words(allow_missing)}
     settings = load_settings(config).with_options(limits, how_long, measured)
     with gated.agents(device, devices, token) as agents:
-        report, interrupt = run_gate(
+        ended = run_gate(
             bundle,
             agents,
             settings,
@@ -133,17 +133,18 @@ def gate(
             line=Line(wait, patience, lease),
             say=gated.say_on_stderr(quiet),
         )
-    _show(report, out)
-    if interrupt is not None:
-        raise interrupt
-    raise typer.Exit(report.exit_code)
+    _show(ended, out)
+    if ended.interrupt is not None:
+        raise ended.interrupt
+    raise typer.Exit(ended.report.exit_code)
 
 
-def _show(report: GateReport, folder: Path) -> None:
+def _show(ended: Ended, folder: Path) -> None:
     """Print the verdicts, and what CI reads from elsewhere than files."""
     from gdws.gate.outputs import append_summary
     from gdws.gate.outputs.annotations import workflow_commands
 
+    report, warnings = ended.report, list(ended.warnings)
     for found in report.devices:
         for verdict in found.verdicts:
             print_line(verdict.sentence)
@@ -157,5 +158,7 @@ def _show(report: GateReport, folder: Path) -> None:
         for line in workflow_commands(report):
             typer.echo(line)
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    for warning in append_summary(report, Path(step_summary)) if step_summary else ():
+    if step_summary:
+        warnings += append_summary(report, Path(step_summary))
+    for warning in warnings:
         errors().print(f"warning: {warning}", markup=False)

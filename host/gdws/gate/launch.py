@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 from gdws.errors import DeviceError, GdwsError
 from gdws.gate.baseline import Baseline, load_baseline, make_baseline
@@ -37,6 +38,14 @@ _STEADY = "measure it again on a device whose settings nobody changes meanwhile"
 _REPLAYED = 16
 
 
+class Ended(NamedTuple):
+    """A gate that has ended; ``interrupt`` is what ended it early, if something did: then the report has the rest."""
+
+    report: GateReport
+    interrupt: KeyboardInterrupt | None
+    warnings: tuple[str, ...]
+
+
 def run_gate(
     bundle: Path,
     devices: Sequence[Device],
@@ -47,13 +56,11 @@ def run_gate(
     noise: Path | None,
     line: Line,
     say: Say,
-) -> tuple[GateReport, KeyboardInterrupt | None]:
-    """Run the gate on each device at the same time, write what CI shows to ``folder``, and return the report.
+) -> Ended:
+    """Run the gate on each device at the same time, and write what CI shows to ``folder``.
 
-    With it comes the interrupt that ended it early, if one did; what was measured by then is in the report.
-    ``noise`` is the file of the device's noise in place of the one in the user's data folder.
-
-    What cannot be written is told to ``say`` and changes nothing else.
+    ``noise`` is the file of the device's noise in place of the one in the user's data folder. What cannot be written
+    is a warning and changes nothing else.
 
     Raises:
         GdwsError: bundle, baseline or limits do not go together.
@@ -100,14 +107,11 @@ def run_gate(
         )
 
     gates = [gate_on(device) for device in devices]
-    for warning in remove_outputs(folder):
-        say(f"warning: {warning}")
+    warnings = remove_outputs(folder)
     reports, interrupt = run_all([gate.run for gate in gates], [gate.session for gate in gates])
     compared = visible(str(bundle)), None if baseline is None else visible(str(baseline))
     report = GateReport(*compared, started_at, tuple(reports))
-    for warning in write_outputs(report, folder):
-        say(f"warning: {warning}")
-    return report, interrupt
+    return Ended(report, interrupt, (*warnings, *write_outputs(report, folder)))
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,9 @@ def calibrate(
 
     Raises as :func:`measure_baseline`.
     """
-    pairing = plan_pairing(bundle, bundle, settings.measure.networks)
-    measured = _measure(device, replace(pairing, networks=pairing.networks[:1]), settings, runs, folder, line, say)
+    first_network = plan_pairing(bundle, None, settings.measure.networks).networks[:1]
+    pairing = plan_pairing(bundle, bundle, first_network)
+    measured = _measure(device, pairing, settings, runs, folder, line, say)
     subjects: dict[str, list[Subject]] = {}
     for subject in measured.runs[0].candidate:
         subjects.setdefault(subject.setting.backend, []).append(subject)

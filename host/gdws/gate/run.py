@@ -82,7 +82,7 @@ class DeviceGate:
             outcome=None if error is not None else overall(verdict.outcome for verdict in verdicts),
             error=error,
             verdicts=verdicts,
-            notes=(*self.remarks, *self._notes),
+            notes=(*self.remarks, *self._notes, *self.session.warnings),
             environment=self._environment,
             finished_runs=len(keeper.runs),
             duration_s=self.clock() - began_s,

@@ -46,7 +46,7 @@ class Session:
     """Runs on one agent. ``request`` is what each run asks for; its ``model_id`` is that of the run's bundle.
 
     Each result is kept in ``folder`` as ``run-N.json``. The time in line is for whoever holds the device, and again
-    for the jobs ahead. ``say`` is told in a line what goes on.
+    for the jobs ahead. ``say`` is told in a line what goes on; ``warnings`` are of results that could not be kept.
     """
 
     url: str
@@ -57,6 +57,7 @@ class Session:
     say: Say
     line: Line = Line()
     note: str | None = None
+    warnings: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _job_id: str | None = None
     _late: bool = False
@@ -138,7 +139,7 @@ class Session:
                     request,
                     out=self.folder / f"run-{number}.json",
                     on_progress=follow,
-                    on_unwritable=lambda error: self.say(f"warning: the result of run {number} is not kept: {error}"),
+                    on_unwritable=lambda error: self.warnings.append(f"run {number} is not kept as a file: {error}"),
                     patience_s=self.line.patience_s,
                     lease_id=lease_id,
                 )
