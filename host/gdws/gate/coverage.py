@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,7 +20,8 @@ class Expected:
 
     ``networks`` are those of the candidate that are measured, ``paired`` those measured of the baseline beside them.
     ``gone`` are in the baseline and not in the candidate, though nobody said that they may go. ``kept`` is what a
-    baseline's file holds of ``networks``, ``asked`` what each run is asked to measure of them.
+    baseline's file holds of ``networks``, ``asked`` what each run is asked to measure of them. Each engine replays
+    ``images`` images, and as many adversarial inputs, if it replays any.
     """
 
     networks: Sequence[str] = ()
@@ -28,6 +29,7 @@ class Expected:
     gone: Sequence[str] = ()
     kept: Sequence[Subject] = ()
     asked: Measurement | None = None
+    images: int | None = None
 
 
 def coverage_verdicts(expected: Expected, runs: Sequence[Run]) -> list[Verdict]:
@@ -44,7 +46,20 @@ def coverage_verdicts(expected: Expected, runs: Sequence[Run]) -> list[Verdict]:
             found.append(_inconclusive(str(subject), f"it was not measured{_in_runs(absent, len(runs))}"))
         if beside and subject.network in expected.paired:
             found.append(_inconclusive(str(subject), f"the baseline was not measured{_in_runs(beside, len(runs))}"))
+        replayed = [count for run in runs for count in _replayed(run, subject)]
+        if expected.images is not None and any(count != expected.images for count in replayed):
+            reason = f"{min(replayed)} to {max(replayed)} of {text.plural(expected.images, 'image')} were replayed"
+            found.append(_inconclusive(str(subject), reason))
     return found
+
+
+def _replayed(run: Run, subject: Subject) -> Iterator[int]:
+    """How many images the engines of a subject replayed, natural and adversarial, on both sides."""
+    for side in (run.candidate, run.baseline):
+        parity = side[subject].parity if subject in side else None
+        if parity is not None:
+            accuracies = (parity.natural, parity.robust)
+            yield from (each.count for each in accuracies if each is not None)
 
 
 def _settings(runs: Iterable[Run]) -> dict[Setting, None]:

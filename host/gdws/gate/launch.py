@@ -81,6 +81,7 @@ def run_gate(
         paired=pairing.paired,
         gone=[name for name in gone if name not in settings.gate.allow_missing],
         asked=settings.measure,
+        images=evidence.count,
         kept=[entry.subject for entry in (kept.entries if kept else ()) if entry.network in pairing.networks],
     )
     started_at = _now()

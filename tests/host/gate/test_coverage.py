@@ -6,6 +6,7 @@ from gdws.gate.coverage import Expected, coverage_verdicts
 from gdws.gate.figures import Run, Subject
 from gdws.gate.settings import Measurement
 from gdws.report.figures import Setting
+from support.benchmark_results import proportion
 from support.gate_runs import DENSE_SUBJECT, SETTING, run, timed_cell
 
 CELL = timed_cell(2.0)
@@ -50,6 +51,15 @@ def test_what_was_asked_for_is_missed_where_something_else_was_measured() -> Non
         "dense, batch 1, tensorrt, fp32: it was not measured in any run: INCONCLUSIVE."
     ]
     assert told(Expected(["dense"], asked=Measurement()), run(2.0)) == []
+
+
+def test_every_image_is_to_be_replayed_on_both_sides() -> None:
+    assert told(Expected(["dense"], images=128), run(2.0), run(2.0)) == []
+    assert CELL.parity is not None
+    half = CELL.model_copy(update={"parity": CELL.parity.model_copy(update={"robust": proportion(60, 64)})})
+    words = ["dense, batch 1, onnxruntime, fp32: 64 to 128 of 128 images were replayed: INCONCLUSIVE."]
+    assert told(Expected(["dense"], images=128), run(half), run(2.0)) == words
+    assert told(Expected(["dense"], images=128), run(2.0, half), run(2.0)) == words
 
 
 def test_the_baseline_is_missed_too() -> None:
