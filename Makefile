@@ -2,7 +2,7 @@
 # make test         every test: here, under each JetPack's Python, against real jtop services
 # make test-docker  the images and docker-compose.yml, on a Docker engine
 # make check        lint, types, import rules, known vulnerabilities of what is pinned
-# make fuzz         5,000 requests to the agent, a million bundles to their reader
+# make fuzz         5,000 requests to the agent, a million bundles to their reader, 12,000 gates that must not pass
 # make bench        regenerate the tables under benchmarks/
 #
 # Each target sets up what it needs: virtual environments in .venv* with pinned versions,
@@ -97,6 +97,7 @@ audit: .venv-audit/.ready ## Look for known vulnerabilities among the pinned ver
 fuzz: $(VENV) ## Send 5,000 requests and a million bundles that mean harm (half an hour)
 	.venv/bin/python tests/e2e/fuzz_api.py
 	.venv/bin/python tests/e2e/fuzz_bundles.py
+	.venv/bin/python -m pytest tests/host/gate/test_never_passes.py --hypothesis-profile=fuzz --timeout=1800
 
 bench: $(VENV) ## Regenerate every table under benchmarks/
 	missed=""

@@ -18,6 +18,7 @@ with contextlib.suppress(ImportError):  # some environments run only tests that 
     from hypothesis import settings
 
     settings.register_profile("repeatable", derandomize=True)
+    settings.register_profile("fuzz", max_examples=3_000)
     settings.load_profile("repeatable")
 
 

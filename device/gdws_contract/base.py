@@ -10,6 +10,7 @@ from typing_extensions import Annotated
 
 #: Names that reach file systems, URLs and tables: letters, digits, dot, dash and underscore.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+MAX_NAME_LENGTH = 100
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]

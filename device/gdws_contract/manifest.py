@@ -17,6 +17,7 @@ from .measures import Proportion
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+MAX_VARIANTS = 64
 
 
 def _fault(field: str, message: str) -> PydanticCustomError:
@@ -162,7 +163,7 @@ class Manifest(Record):
     input: TensorSpec
     output: TensorSpec
     baseline: Name
-    variants: Annotated[List[Variant], FailFast()] = Field(min_length=1, max_length=64)
+    variants: Annotated[List[Variant], FailFast()] = Field(min_length=1, max_length=MAX_VARIANTS)
     verification: Verification
     provenance: Dict[str, Any] = Field(default_factory=dict, description="Free-form: checkpoint hash, versions, seeds.")
     members: Dict[str, Member]

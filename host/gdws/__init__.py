@@ -3,7 +3,7 @@
 ``gdws.convert(model, beta=...)`` turns a pretrained network into a GDWS network and returns it with its
 :class:`Plan`. Everything else is reached by module: ``gdws.calibrate``, ``gdws.layers``, ``gdws.surgery``.
 
-Plans and algorithms need no torch, and torch takes seconds to import, so what needs it is loaded on first use.
+torch takes seconds to import, and any import may fail where an installation is broken, so all is loaded on first use.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gdws.algorithms.plan import LayerPlan, Plan
-
 if TYPE_CHECKING:
     from gdws import calibrate, layers, surgery, training
+    from gdws.algorithms.plan import LayerPlan, Plan
     from gdws.conversion import convert
 
 __version__ = "0.1.0"
 __all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "convert", "layers", "surgery", "training"]
 
 
+_HOMES = {"LayerPlan": "gdws.algorithms.plan", "Plan": "gdws.algorithms.plan", "convert": "gdws.conversion"}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "convert":
-        return importlib.import_module("gdws.conversion").convert
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name in __all__:
         return importlib.import_module(f"gdws.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

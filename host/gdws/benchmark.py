@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from gdws.client import DeviceClient
-from gdws.errors import DeviceError, DeviceUnreachable
+from gdws.errors import DeviceError, DeviceRefused, DeviceUnreachable
 from gdws.files import require_writable
 from gdws.interrupts import held_back
 from gdws.live_job import watch
@@ -20,6 +20,9 @@ from gdws_contract.profiles import ProfileRequest
 from gdws_contract.queueing import Limits
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
+#: How an agent refuses to measure a bundle that it does not have, or has no more.
+_GONE = (404, 410)
+
 
 def benchmark(
     device: DeviceClient,
@@ -29,24 +32,26 @@ def benchmark(
     out: Path | None = None,
     on_upload: Callable[[int], None] | None = None,
     on_progress: Callable[[Job], None] | None = None,
+    on_unwritable: Callable[[OSError], None] | None = None,
     patience_s: float = 20.0,
     lease_id: str | None = None,
 ) -> BenchmarkResult:
     """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
-    The bundle is sent only if the agent does not have it. The result is stored in ``out`` as each cell ends, so
-    that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
+    The bundle is sent only if the agent does not have it, or not whole. The result is stored in ``out`` as each cell
+    ends, so that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
     interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
-    on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``lease_id`` the job
-    is sent under that lease; :func:`gdws.leases.renewing` keeps one in force.
+    on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``on_unwritable``, an
+    ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under
+    that lease; :func:`gdws.leases.renewing` keeps one in force.
 
     Raises:
         BundleError: the bundle cannot be used.
         DeviceError: the agent could not serve.
         OSError: the bundle cannot be read, or ``out`` cannot be written, in which case a running job is cancelled.
     """
-    if out is not None:
-        require_writable(out)
+    store = _Store(out, on_unwritable)
+    store.require()
     health = device.check()
     for what in _newer_wishes(request, lease_id):
         require_revision(health, SHARING, what, device.url)
@@ -58,12 +63,17 @@ def benchmark(
 
     def keep(job: Job, *, partial: bool) -> BenchmarkResult:
         result = BenchmarkResult(job=job, device=info, manifest=manifest, saved_at=_now(), partial=partial)
-        if out is not None:
-            save_result(result, out)
+        store.save(result)
         return result
 
     key = None if health.api_revision < SHARING else secrets.token_hex(16)
-    latest = _submit(device, request, lease_id, key)
+    try:
+        latest = _submit(device, request, lease_id, key)
+    except DeviceRefused as error:
+        if error.status not in _GONE:
+            raise
+        device.upload(bundle, on_upload)  # it was there a moment ago
+        latest = _submit(device, request, lease_id, key)
     stored = 0
     try:
         for job in watch(device, latest.id, patience_s=patience_s):
@@ -90,6 +100,33 @@ def benchmark(
         _cancelled(device, latest)
         raise
     return keep(latest, partial=False)
+
+
+class _Store:
+    """The file of a result, if there is to be one; ``on_unwritable`` is told once why it fails, else that raises."""
+
+    def __init__(self, path: Path | None, on_unwritable: Callable[[OSError], None] | None) -> None:
+        self._path = path
+        self._on_unwritable = on_unwritable
+
+    def require(self) -> None:
+        """Find out before hours of work whether it can be written."""
+        self._with_path(require_writable)
+
+    def save(self, result: BenchmarkResult) -> None:
+        """Write ``result`` in place of the former."""
+        self._with_path(lambda path: save_result(result, path))
+
+    def _with_path(self, write: Callable[[Path], None]) -> None:
+        if self._path is None:
+            return
+        try:
+            write(self._path)
+        except OSError as error:
+            if self._on_unwritable is None:
+                raise
+            self._path = None
+            self._on_unwritable(error)
 
 
 def _submit(

@@ -16,6 +16,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from pydantic import BaseModel, ValidationError
 
 from gdws.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnreachable
+from gdws.network_settings import network_settings_named
 from gdws.versions import require_version
 from gdws_contract.parsing import first_fault
 from gdws_contract.problems import Problem
@@ -41,6 +42,8 @@ CONNECT_TIMEOUT_S = 5.0
 #: The longest silence within one answer; an agent that stores a large bundle on a slow card needs some.
 ANSWER_TIMEOUT_S = 60.0
 _BLOCK_BYTES = 1 << 18
+#: Refusals that say nothing about a bundle: of access, of too many requests, and while the agent cannot serve.
+_NOT_OF_THE_BUNDLE = frozenset({401, 403, 421, 429, 503})
 EVENT_STREAM = "text/event-stream"
 
 
@@ -63,14 +66,16 @@ class DeviceClient:
     def __init__(self, url: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
         """``token`` is what an agent that other machines can reach asks for. It is sent, and never shown or stored."""
         self.url = _normalised(url)
-        self._http = httpx.Client(
-            base_url=self.url,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            headers={"accept": "application/json, application/problem+json", **_authorization(token, self.url)},
-            transport=transport,
-            # A proxy for the internet leads nowhere from this machine to itself.
-            trust_env=not _is_loopback(self.url),
-        )
+        headers = {"accept": "application/json, application/problem+json", **_authorization(token, self.url)}
+        with network_settings_named(self.url):
+            self._http = httpx.Client(
+                base_url=self.url,
+                timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                headers=headers,
+                transport=transport,
+                # A proxy for the internet leads nowhere from this machine to itself.
+                trust_env=not _is_loopback(self.url),
+            )
 
     def __enter__(self) -> DeviceClient:
         return self
@@ -105,13 +110,13 @@ class DeviceClient:
         return [model for page in self._pages("/models", ModelList) for model in page.models]
 
     def model(self, model_id: str) -> ModelInfo | None:
-        """A stored bundle with its manifest; None if the agent does not have it."""
+        """A stored bundle with its manifest; None if the agent does not have it, or not whole any more."""
         try:
             return self._get(f"/models/{model_id}", ModelInfo)
         except DeviceRefused as error:
-            if error.status == 404:
-                return None
-            raise
+            if error.status in _NOT_OF_THE_BUNDLE:
+                raise
+            return None
 
     def upload(self, bundle: Path, progress: Callable[[int], None] | None = None) -> ModelInfo:
         """Send a bundle and return what the agent stored; ``progress`` is told the bytes of each block sent.
@@ -272,6 +277,10 @@ class DeviceClient:
             ) from error
         except (httpx.DecodingError, httpx.TooManyRedirects) as error:
             raise self._no_agent(f"{method} {path}: {error}") from error
+        except (httpx.InvalidURL, UnicodeError) as error:  # of a host name that cannot be looked up
+            raise DeviceUnreachable(
+                f"{self.url} cannot be reached: {error}", url=self.url, hint=_ADDRESS_HINT
+            ) from error
         except httpx.TransportError as error:
             if isinstance(error, httpx.RemoteProtocolError) and not _is_disconnect(error):
                 raise self._no_agent(f"{method} {path}: {error}") from error

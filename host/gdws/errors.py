@@ -28,11 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gdws import exit_codes
+
 
 class GdwsError(Exception):
     """Base of the tree; ``hint`` tells the fix, ``exit_code`` what the command returns."""
 
-    exit_code = 2
+    exit_code = exit_codes.BAD_INPUT
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -126,7 +128,7 @@ class SettingsError(GdwsError):
 class DeviceError(GdwsError):
     """The agent at ``url`` could not serve."""
 
-    exit_code = 3
+    exit_code = exit_codes.UNAVAILABLE
 
     def __init__(self, message: str, *, url: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

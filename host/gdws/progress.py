@@ -16,6 +16,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichBar
 
+from gdws.visible_text import visible
+
 
 class Progress(Protocol):
     """Long work calls ``start`` once, then ``advance`` as it goes on."""
@@ -48,10 +50,10 @@ class RichProgress:
 
     def __init__(self, console: Console | None = None) -> None:
         self._bar = RichBar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console or Console(stderr=True),
@@ -69,7 +71,7 @@ class RichProgress:
 
     def start(self, total: int, description: str) -> None:
         """A new bar below the former ones."""
-        self._task = self._bar.add_task(description, total=total, figures="")
+        self._task = self._bar.add_task(visible(description), total=total, figures="")
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
         """Move the newest bar; figures not given keep their last values away from the line."""

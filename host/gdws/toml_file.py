@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gdws.errors import SettingsError
+from gdws.text_files import read_text
 from gdws_contract.parsing import first_fault
 
 if sys.version_info >= (3, 11):
@@ -27,9 +28,9 @@ def load_toml(kind: type[_Settings], path: Path, *, hint: str) -> _Settings:
         SettingsError: it is no TOML, or a field is unknown or wrong; ``hint`` says where the fields are told.
     """
     try:
-        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(tomllib.loads(read_text(path)))
     except ValidationError as error:
         field, message = first_fault(error)
         raise SettingsError(f"{path}: {field}: {message}", field=field, hint=hint) from error
-    except ValueError as error:  # of TOML or of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML or of its encoding
         raise SettingsError(f"{path} is not TOML: {error}", hint=hint) from error

@@ -211,6 +211,32 @@ def test_github_gets_annotations_and_a_summary(tmp_path: Path, bundle: Path) -> 
     assert summary.read_text().startswith("before\n## gdws gate: FAIL\n")
 
 
+@pytest.mark.parametrize(("medians_ms", "code"), [(SAME, 0), (SLOWER, 1)])
+def test_nothing_that_cannot_be_written_changes_the_code(
+    tmp_path: Path, bundle: Path, medians_ms: dict[str, float], code: int
+) -> None:
+    (tmp_path / "out").write_text("a file where the folder should be")
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/gone/summary", "GDWS_DATA_DIR": str(tmp_path)}
+    with agent(tmp_path, medians_ms) as device:
+        options = ["--device", device.url, "--baseline", bundle, "--max-slowdown", 3, "--out", tmp_path / "out", "-q"]
+        found = CliRunner().invoke(app, ["gate", str(bundle), *map(str, options)], env=environment)
+    assert found.exit_code == code, found.output
+    assert "run 1 is not kept as a file: " in found.stderr
+    assert "gate.json could not be written" in found.stderr
+    assert "warning: /gone/summary could not be written" in found.stderr
+
+
+def test_a_network_that_is_gone_is_not_passed_over(tmp_path: Path, bundle: Path) -> None:
+    main = tiny_bundle(tmp_path / "main.gdws", variants=("dense", "gdws"))
+    options = ["--out", tmp_path / "out", "--baseline", main]
+    with agent(tmp_path, SAME) as device:
+        found = gdws(tmp_path, "gate", bundle, "--device", device.url, *options)
+        allowed = gdws(tmp_path, "gate", bundle, "--device", device.url, *options, "--allow-missing", "gdws")
+    assert found.exit_code == 2
+    assert "gdws: the baseline has this network and the candidate does not: INCONCLUSIVE." in found.stdout
+    assert allowed.exit_code == 0, allowed.output
+
+
 def command(bundle: Path, device: AgentProcess, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """The gate as a process of its own."""
     options = ["--device", device.url, "--baseline", str(bundle), "--out", str(folder / "out"), *arguments]

@@ -45,6 +45,42 @@ def test_it_sends_submits_follows_and_stores(tmp_path: Path) -> None:
     assert measured.manifest.name == "mnist-preact-resnet"
 
 
+def test_a_result_that_cannot_be_kept_is_told_once_and_ends_nothing(tmp_path: Path) -> None:
+    told: list[OSError] = []
+    (tmp_path / "result.json").mkdir()
+    with FakeAgent(GOES_WELL) as agent:
+        measured = run(agent, tmp_path, on_unwritable=told.append)
+    assert is_complete(measured)
+    assert [type(each) for each in told] == [IsADirectoryError]
+    with FakeAgent(GOES_WELL) as agent, pytest.raises(IsADirectoryError):
+        run(agent, tmp_path)
+
+
+def test_a_disk_that_fills_up_meanwhile_ends_nothing_either(tmp_path: Path) -> None:
+    told: list[OSError] = []
+
+    def fill(job: Job) -> None:
+        if len(job.cells) == 1:
+            (tmp_path / "result.json").unlink(missing_ok=True)
+            (tmp_path / "result.json").mkdir()
+
+    with FakeAgent(GOES_WELL) as agent:
+        measured = run(agent, tmp_path, on_unwritable=told.append, on_progress=fill)
+    assert is_complete(measured)
+    assert len(told) == 1
+    assert agent.cancelled == []
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_bundle_that_went_away_meanwhile_is_sent_again(tmp_path: Path, status: int) -> None:
+    agent = FakeAgent(GOES_WELL)
+    agent.refusal = Problem(type="urn:gdws:problem:model-not-found", title="No such model", status=status)
+    agent.refuses_once = True
+    with agent:
+        assert is_complete(run(agent, tmp_path))
+    assert len(agent.uploads) == 2
+
+
 def test_cells_are_stored_as_they_end(tmp_path: Path) -> None:
     stored: list[tuple[int, bool]] = []
 

@@ -445,11 +445,6 @@ def test_a_full_disk_is_told_with_a_hint(stored: Path, tmp_path: Path, monkeypat
     assert not (tmp_path / "report.html").exists()
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    found = gdws("--debug", "report", tmp_path / "absent.json")
-    assert isinstance(found.exception, FileNotFoundError)
-
-
 # inspect
 
 

@@ -143,11 +143,17 @@ def test_a_problem_document_is_a_refusal_with_field_and_hint() -> None:
     assert (caught.value.status, caught.value.hint, caught.value.exit_code) == (422, "it has: dense", 3)
 
 
-def test_a_model_that_is_not_there_is_none() -> None:
-    problem = Problem(type="urn:gdws:problem:model-not-found", title="No such model", status=404)
-    assert answering(problem.model_dump(), status=404).model(MODEL_ID) is None
+@pytest.mark.parametrize("status", [404, 409, 410, 422, 500])
+def test_a_model_that_is_not_there_or_not_whole_is_none(status: int) -> None:
+    problem = Problem(type="urn:gdws:problem:model-damaged", title="Not whole", status=status)
+    assert answering(problem.model_dump(), status=status).model(MODEL_ID) is None
+
+
+@pytest.mark.parametrize("status", [401, 403, 421, 429, 503])
+def test_a_refusal_that_is_not_about_a_model_is_one(status: int) -> None:
+    problem = Problem(type="urn:gdws:problem:other", title="Not now", status=status)
     with pytest.raises(DeviceRefused):
-        answering({**problem.model_dump(), "status": 503}, status=503).model(MODEL_ID)
+        answering(problem.model_dump(), status=status).model(MODEL_ID)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.ReadError("reset")])

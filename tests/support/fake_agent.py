@@ -28,7 +28,8 @@ class FakeAgent:
     """Answers as an agent would; each look at the job shows the next of ``stands``, and the last one for ever.
 
     ``stands`` are (state, cells). After them, ``then`` is what happens: ``"stay"``, ``"vanish"`` or ``"garbage"``.
-    ``uploads``, ``requests``, ``profiles`` and ``cancelled`` hold what clients asked for.
+    ``uploads``, ``requests``, ``profiles`` and ``cancelled`` hold what clients asked for. ``refusal`` is the answer to
+    jobs, if there is one, and with ``refuses_once`` to the first alone.
     """
 
     def __init__(self, stands: list[tuple[str, list[Any]]], *, then: str = "stay", api_version: int = 1) -> None:
@@ -40,6 +41,7 @@ class FakeAgent:
         self.profiles: list[ProfileRequest] = []
         self.cancelled: list[str] = []
         self.refusal: Problem | None = None
+        self.refuses_once = False
         self._looks = 0
         agent = self
 
@@ -97,6 +99,7 @@ class FakeAgent:
             answer(handler, 201, _model(body))
         elif self.refusal is not None:
             answer(handler, self.refusal.status, self.refusal)
+            self.refusal = None if self.refuses_once else self.refusal
         elif handler.path == "/profile":
             asked = ProfileRequest.model_validate_json(body)
             self.profiles.append(asked)

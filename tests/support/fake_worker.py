@@ -8,7 +8,7 @@ An action is looked up by ``variant@batch``, then by ``variant``; without one th
 is appended to ``log``. An action that waits first writes a byte to ``fifo``, so that a test can wait for it without
 sleeping; it ends when the agent closes the worker's input. With ``"stamp": true`` each cell says when it was measured,
 so that one which was measured again differs. ``"medians_ms": {"gdws": 2.5}`` gives the windows of a variant that
-median.
+median, and has it pass parity.
 
 Run it in an interpreter without site-packages: a start then takes 20 ms.
 """
@@ -139,6 +139,13 @@ class Worker:
         names = ("backend", "precision", "batch_size", "power_mode")
         return {"variant": variant, **{name: self.order[name] for name in names}}
 
+    def parity(self):
+        right = {"value": 0.875, "successes": 14, "count": 16}
+        same = {"value": 1.0, "successes": 16, "count": 16}
+        differences = {"max_abs_diff": 1e-6, "max_rel_diff": 1e-7, "tolerance_rel": 1e-3}
+        accuracies = {"natural": right, "natural_host": right, "robust": right, "robust_host": right}
+        return {"passed": True, "count": 16, "agreement": same, **differences, **accuracies}
+
     def measured(self, variant):
         latency = {"scope": "fake", "count": 200, "min_ms": 1.0, "mean_ms": 2.0, "median_ms": 2.0, "max_ms": 3.0}
         cell = {"key": self.key(variant), "state": "done", "latency": latency, "fps": 500.0}
@@ -147,6 +154,7 @@ class Worker:
             cell["latency"]["median_ms"] = median_ms
             windows = range(2)
             cell["rounds"] = [{"index": i, "count": 9, "median_ms": median_ms, "duration_s": 0.1} for i in windows]
+            cell["parity"] = self.parity()
         if self.script.get("stamp"):
             cell["environment"] = {"measured_ns": time.monotonic_ns()}
         cell["power_mode"], cell["jetson_clocks"] = self.order["power_mode_name"], self.order["jetson_clocks"]

@@ -10,10 +10,10 @@ import typer
 
 from gdws.commands import gate_options as gated
 from gdws.commands import options
-from gdws.commands.output import errors, results
+from gdws.commands.output import errors, print_line
 
 if TYPE_CHECKING:
-    from gdws.gate.reports import GateReport
+    from gdws.gate.launch import Ended
 
 
 def gate(
@@ -73,6 +73,10 @@ def gate(
     min_iterations: gated.MinIterations = None,
     max_runs: Annotated[int | None, gated.measuring("--max-runs", "N", "Runs before it says INCONCLUSIVE.")] = None,
     budget: Annotated[float | None, gated.measuring("--budget", "SECONDS", "No run is begun after this time.")] = None,
+    allow_missing: Annotated[
+        str | None,
+        gated.measuring("--allow-missing", "NAME,...", "Networks of the baseline that the bundle need not have."),
+    ] = None,
 ) -> None:
     """Say whether a network got slower, hungrier, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
 
@@ -86,6 +90,7 @@ def gate(
       1  FAIL
       2  INCONCLUSIVE, or bad input
       3  the device or its agent could not serve
+      70 an unforeseen error, which is no verdict
 
     \b
     Examples:
@@ -115,9 +120,10 @@ def gate(
         "max_build_s": max_build,
     }
     measured = gated.measurement(variants, batch, backends, precision, rounds, min_duration, min_iterations)
-    settings = load_settings(config).with_options(limits, {"max_runs": max_runs, "budget_s": budget}, measured)
+    how_long = {"max_runs": max_runs, "budget_s": budget, "allow_missing": options.words(allow_missing)}
+    settings = load_settings(config).with_options(limits, how_long, measured)
     with gated.agents(device, devices, token) as agents:
-        report, interrupt = run_gate(
+        ended = run_gate(
             bundle,
             agents,
             settings,
@@ -127,32 +133,32 @@ def gate(
             line=Line(wait, patience, lease),
             say=gated.say_on_stderr(quiet),
         )
-    _show(report, out)
-    if interrupt is not None:
-        raise interrupt
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    _show(ended, out)
+    if ended.interrupt is not None:
+        raise ended.interrupt
+    raise typer.Exit(ended.report.exit_code)
 
 
-def _show(report: GateReport, folder: Path) -> None:
+def _show(ended: Ended, folder: Path) -> None:
     """Print the verdicts, and what CI reads from elsewhere than files."""
+    from gdws.gate.outputs import append_summary
     from gdws.gate.outputs.annotations import workflow_commands
-    from gdws.gate.outputs.summary import render_summary
 
-    console = results()
+    report, warnings = ended.report, list(ended.warnings)
     for found in report.devices:
         for verdict in found.verdicts:
-            console.print(verdict.sentence, markup=False)
+            print_line(verdict.sentence)
         for note in found.notes:
             errors().print(f"{found.device}: {note}", markup=False)
         if found.error is not None:
             errors().print(f"{found.device}: {found.error}", markup=False)
-    console.print(report.word, markup=False)
+    print_line(report.word)
     errors().print(f"wrote {folder}", markup=False)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in workflow_commands(report):
             typer.echo(line)
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
-        with Path(step_summary).open("a", encoding="utf-8") as file:
-            file.write(render_summary(report))
+        warnings += append_summary(report, Path(step_summary))
+    for warning in warnings:
+        errors().print(f"warning: {warning}", markup=False)

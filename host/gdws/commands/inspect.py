@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from gdws.commands.options import Json
-from gdws.commands.output import print_json, print_table, results
+from gdws.commands.output import print_json, print_plain, print_table, results
 from gdws.errors import GdwsError
 from gdws_contract.archive import Bundle, open_bundle
 
@@ -45,7 +44,7 @@ def _print_description(bundle: Bundle) -> None:
     description = describe(bundle)
     width = max(len(label) for label, _ in description.facts)
     for label, value in description.facts:
-        results().print(Text(f"{label:{width}}  {value}"))
+        results().print(f"{label:{width}}  {value}", markup=False)
     results().print()
     print_table(description.columns, description.rows, words=["role", "method"])
 
@@ -63,4 +62,4 @@ def _print_plan(bundle: Bundle, name: str, as_json: bool) -> None:
     if as_json:
         print_json(plan.to_dict())
     else:
-        typer.echo(str(plan))
+        print_plain(str(plan))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdws.commands import options
-from gdws.commands.output import errors, print_json
+from gdws.commands.output import errors, print_json, print_plain
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def show(device: options.RemoteDevice, token: options.Token = None, as_json: opt
         typer.echo("nobody holds the device")
     else:
         note = "" if lease.note is None else f" ({lease.note})"
-        typer.echo(f"{lease.holder}{note} since {lease.since}, for {lease.expires_in_s:.0f} s more unless renewed")
+        print_plain(f"{lease.holder}{note} since {lease.since}, for {lease.expires_in_s:.0f} s more unless renewed")
 
 
 @app.command(short_help="Begin the time of a lease anew.")

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from gdws.commands.output import errors
 from gdws.report import text
+from gdws.visible_text import visible
 from gdws_contract.rest import FINAL_STATES, Cell, Job
 
 
@@ -21,7 +22,7 @@ class LiveBenchmark:
 
     def __init__(self, *, quiet: bool) -> None:
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -59,7 +60,7 @@ class LiveBenchmark:
                 self._bar.console.print(summary(cell), markup=False)
         self._bar.update(
             self._task,
-            description=stage(job),
+            description=visible(stage(job)),
             total=job.progress.cells_total,
             completed=job.progress.cells_finished,
             ends_at_s=_end(job),

@@ -53,9 +53,11 @@ def noise(
     """
     from gdws.gate.documents import save
     from gdws.gate.launch import Line, calibrate, pack_shipped
-    from gdws.gate.noise import default_path
+    from gdws.gate.noise import own_path
     from gdws.gate.settings import load_settings
 
+    if out is None:
+        own_path("device", "backend")  # fails before anything is measured
     measured = gated.measurement(variants, batch, backends, precision, rounds, min_duration, min_iterations)
     settings = load_settings(config).with_options({}, {}, measured)
     line, say = Line(wait, patience, lease), gated.say_on_stderr(quiet)
@@ -68,7 +70,7 @@ def noise(
         raise GdwsError("--out holds the noise of one backend", hint="name one with --backends")
     rows = []
     for each in found:
-        path = out or default_path(each.device, each.backend)
+        path = out or own_path(each.device, each.backend)
         save(each, path)
         errors().print(f"wrote {path}", markup=False)
         rows += [

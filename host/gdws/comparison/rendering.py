@@ -49,7 +49,7 @@ def write(comparison: Comparison, path: Path) -> None:
 def render_json(comparison: Comparison) -> str:
     """``{"schema_version": 1, "a": ..., "b": ..., "cells": [...], ...}``. Unknown is null."""
     fields = TypeAdapter(Comparison).dump_python(comparison, mode="json")
-    return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=1) + "\n"
 
 
 def render_markdown(comparison: Comparison) -> str:

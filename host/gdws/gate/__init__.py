@@ -6,7 +6,11 @@
     pairing    baseline and candidate as one bundle, so that they take turns
     sequential when to stop measuring, and what is shown by then (pure)
     figures    a run -> the figures that limits are about       (pure)
-    judging    limits and figures -> one verdict and sentence each (pure)
+    timed      limits on times and energy -> a verdict and a sentence each (pure)
+    facts      limits on parity, accuracy, sizes and the build -> likewise  (pure)
+    evidence   whether accuracies of two bundles can be compared (pure)
+    consistency  whether all runs had the same circumstances    (pure)
+    coverage   what should have been seen and was not           (pure)
     session    the runs on one device, under a lease
     outputs    what CI shows
 

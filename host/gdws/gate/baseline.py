@@ -1,6 +1,10 @@
 """The figures of a baseline, kept in a file to compare with later: what ``gdws baseline`` writes.
 
 Small enough for a repository. It holds where it was measured; elsewhere it says nothing.
+
+History of the schema:
+    1   first version.
+    2   ``evidence``: on which images and under which attack the accuracies were seen. Without it, they say nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +15,8 @@ from typing import Literal
 
 from gdws.comparison.environment import Difference
 from gdws.gate.documents import load
-from gdws.gate.facts import Kind
+from gdws.gate.evidence import Evidence
+from gdws.gate.facts import Kind, accuracy_of
 from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.gatekeeper import Reference
 from gdws.gate.limits import MEASURES, Measure
@@ -44,12 +49,13 @@ class Baseline(Record):
     """What was measured of a bundle, and in what circumstances, by backend."""
 
     kind: Literal["gdws-baseline"] = "gdws-baseline"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     bundle: str
     measured_at: str
     circumstances: dict[str, dict[str, str | None]]
     entries: list[Entry]
     sizes: dict[str, int]
+    evidence: Evidence | None = None
 
     def reference(self) -> Reference:
         """What a gate compares with."""
@@ -71,9 +77,14 @@ class Baseline(Record):
 
 
 def make_baseline(
-    bundle: str, measured_at: str, runs: Sequence[Run], results: Sequence[BenchmarkResult], sizes: Mapping[str, int]
+    bundle: str,
+    measured_at: str,
+    runs: Sequence[Run],
+    results: Sequence[BenchmarkResult],
+    sizes: Mapping[str, int],
+    evidence: Evidence,
 ) -> Baseline:
-    """The baseline that at least one run of a bundle alone gives."""
+    """The baseline that at least one run of a bundle alone gives, all in the same circumstances."""
     backends = dict.fromkeys(cell.key.backend for cell in results[0].job.cells)
     return Baseline(
         bundle=bundle,
@@ -81,13 +92,14 @@ def make_baseline(
         circumstances={backend: circumstances(results[0], backend) for backend in backends},
         entries=[_entry(subject, runs) for subject in runs[0].candidate],
         sizes=dict(sizes),
+        evidence=evidence,
     )
 
 
 def _entry(subject: Subject, runs: Sequence[Run]) -> Entry:
     observed = {measure: [log_figure(run.candidate.get(subject), measure) for run in runs] for measure in MEASURES}
     figures = {measure: [v for v in values if v is not None] for measure, values in observed.items()}
-    parity = runs[-1].candidate[subject].parity if subject in runs[-1].candidate else None
+    cells = [run.candidate[subject] for run in runs if subject in run.candidate]
     return Entry(
         network=subject.network,
         backend=subject.setting.backend,
@@ -95,8 +107,8 @@ def _entry(subject: Subject, runs: Sequence[Run]) -> Entry:
         batch_size=subject.setting.batch_size,
         power_mode=subject.setting.power_mode,
         log_figures={measure: values for measure, values in figures.items() if values},
-        natural=parity.natural if parity else None,
-        robust=parity.robust if parity else None,
+        natural=accuracy_of(cells, "natural", max),
+        robust=accuracy_of(cells, "robust", max),
     )
 
 

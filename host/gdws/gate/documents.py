@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gdws.errors import ResultError
 from gdws.files import write_atomic
+from gdws.text_files import read_text
 from gdws_contract.parsing import first_fault
 
 _Document = TypeVar("_Document", bound=BaseModel)
@@ -28,7 +29,7 @@ def load(kind: type[_Document], path: Path, *, hint: str) -> _Document:
         ResultError: it is not one of ``kind``; ``hint`` says how to make one.
     """
     try:
-        return kind.model_validate(json.loads(path.read_bytes()))
+        return kind.model_validate(json.loads(read_text(path)))
     except ValidationError as error:
         field, message = first_fault(error)
         raise ResultError(f"{path}: {message}", field=field or None, hint=hint) from error

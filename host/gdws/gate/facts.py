@@ -7,8 +7,8 @@ figure beyond it is FAIL only if chance would hardly make so many images change 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gdws.gate.figures import Run, Subject
@@ -17,7 +17,7 @@ from gdws.gate.verdicts import Outcome, Verdict
 from gdws.intervals import wilson
 from gdws.report import text
 from gdws.report.figures import accuracy_change
-from gdws_contract.measures import Parity, Proportion
+from gdws_contract.measures import Proportion
 from gdws_contract.rest import Cell
 
 #: Above this one-sided probability a change of accuracy is put down to chance.
@@ -50,18 +50,33 @@ class NetworkFacts:
 Accuracies = Mapping[tuple[Subject, Kind], Proportion]
 
 
+@dataclass(frozen=True)
+class Doubts:
+    """Why accuracies do not say what a limit asks, by kind: the candidate's ``alone``, or ``against`` the baseline's.
+
+    See :mod:`gdws.gate.evidence`.
+    """
+
+    alone: Mapping[Kind, str] = field(default_factory=dict)
+    against: Mapping[Kind, str] = field(default_factory=dict)
+
+
 def fact_verdicts(
-    limits: Limits, runs: Sequence[Run], networks: Mapping[str, NetworkFacts], accuracies: Accuracies | None
+    limits: Limits,
+    runs: Sequence[Run],
+    networks: Mapping[str, NetworkFacts],
+    accuracies: Accuracies | None,
+    doubts: Doubts,
 ) -> list[Verdict]:
-    """The verdicts on every subject of the runs, of which there is at least one."""
+    """The verdicts on every subject that some run has of the candidate."""
     found: list[Verdict] = []
-    for subject in runs[0].candidate:
+    for subject in dict.fromkeys(subject for run in runs for subject in run.candidate):
         cells = [run.candidate[subject] for run in runs if subject in run.candidate]
         beside = [run.baseline[subject] for run in runs if subject in run.baseline]
         facts = networks[subject.network]
         found.append(_serves(subject, cells, beside))
         for kind in _KINDS:
-            found += _accuracy(limits, subject, kind, cells, beside, facts, accuracies)
+            found += _accuracy(limits, subject, kind, cells, beside, facts, accuracies, doubts)
         found += _sizes(limits, subject, facts)
         found += _build(limits, subject, cells)
     return found
@@ -84,16 +99,19 @@ _KINDS: tuple[Kind, ...] = ("natural", "robust")
 
 def _serves(subject: Subject, cells: Sequence[Cell], beside: Sequence[Cell]) -> Verdict:
     """Whether the engine is built, and computes what the host computed, in every run."""
-    bad = [cell for cell in cells if cell.state != "done"]
+    bad = [cell for cell in cells if not _is_measured(cell)]
     if not bad:
-        worst = max((cell.parity.max_rel_diff or 0.0 for cell in cells if cell.parity is not None), default=0.0)
-        tolerance = max((cell.parity.tolerance_rel for cell in cells if cell.parity is not None), default=0.0)
+        parities = [cell.parity for cell in cells if cell.parity is not None]
+        worst = max(parity.max_rel_diff or 0.0 for parity in parities)
+        tolerance = max(parity.tolerance_rel for parity in parities)
         sentence = f"{subject}: logits differ from the host's by {worst:.1e} of the largest, limit {tolerance:g}: PASS."
         return Verdict("parity", str(subject), "PASS", sentence, figure=worst, allowed=tolerance)
-    limit = "parity" if bad[0].state == "parity_failed" else "engine"
+    limit = "engine" if bad[0].state == "failed" else "parity"
     reason = _reason(bad[0])
     outcome: Outcome = "FAIL"
-    if len(bad) < len(cells) or len(cells) < 2:
+    if any(cell.state == "done" for cell in bad):
+        outcome, reason = "INCONCLUSIVE", "its outputs were not compared with the host's in every run"
+    elif len(bad) < len(cells) or len(cells) < 2:
         outcome, reason = "INCONCLUSIVE", f"{reason} in {len(bad)} of {text.plural(len(cells), 'run')}"
     elif limit == "engine" and beside and all(cell.state == "failed" for cell in beside):
         outcome, reason = "INCONCLUSIVE", f"{reason}, as does the baseline"
@@ -115,26 +133,29 @@ def _accuracy(
     beside: Sequence[Cell],
     facts: NetworkFacts,
     accuracies: Accuracies | None,
+    doubts: Doubts,
 ) -> list[Verdict]:
     own, drop, least = (
-        _proportion(cells, kind),
+        accuracy_of(cells, kind, min),
         getattr(limits, f"max_{kind}_drop_points"),
         getattr(limits, f"min_{kind}_percent"),
     )
     found = []
     if least is not None:
-        found.append(_least(subject, kind, own, least))
+        found.append(_least(subject, kind, own, least, doubts.alone.get(kind)))
     if drop is not None:
-        before = _proportion(beside, kind) if accuracies is None else accuracies.get((subject, kind))
+        before = accuracy_of(beside, kind, max) if accuracies is None else accuracies.get((subject, kind))
         flips: Flips | None = getattr(facts, kind) if accuracies is None else None
-        found.append(_drop(subject, kind, own, before, drop, flips))
+        found.append(_drop(subject, kind, own, before, drop, flips, doubts.against.get(kind)))
     return found
 
 
-def _least(subject: Subject, kind: Kind, own: Proportion | None, least: float) -> Verdict:
+def _least(subject: Subject, kind: Kind, own: Proportion | None, least: float, doubt: str | None) -> Verdict:
     limit = f"min_{kind}_percent"
     if own is None:
-        return _unknown(limit, subject, f"{kind} accuracy was not measured", least, "%")
+        return _unknown(limit, subject, f"{kind} accuracy was not measured in every run", least, "%")
+    if doubt is not None:
+        return _unknown(limit, subject, f"{kind} accuracy cannot be judged: {doubt}", least, "%")
     low, high = (100 * end for end in wilson(own.successes, own.count, level=_LEVEL))
     figure = 100 * own.value
     outcome: Outcome = "PASS" if figure >= least else "FAIL" if high < least else "INCONCLUSIVE"
@@ -146,9 +167,17 @@ def _least(subject: Subject, kind: Kind, own: Proportion | None, least: float) -
 
 
 def _drop(
-    subject: Subject, kind: Kind, own: Proportion | None, before: Proportion | None, drop: float, flips: Flips | None
+    subject: Subject,
+    kind: Kind,
+    own: Proportion | None,
+    before: Proportion | None,
+    drop: float,
+    flips: Flips | None,
+    doubt: str | None,
 ) -> Verdict:
     limit = f"max_{kind}_drop_points"
+    if doubt is not None:
+        return _unknown(limit, subject, f"{kind} accuracy cannot be compared: {doubt}", drop, "points")
     if own is None or before is None or own.count != before.count:
         return _unknown(limit, subject, f"{kind} accuracy was not measured on the same images of both", drop, "points")
     change = accuracy_change(before, own)
@@ -201,8 +230,16 @@ def _unknown(limit: str, subject: Subject, reason: str, allowed: float, unit: st
     return Verdict(limit, str(subject), "INCONCLUSIVE", sentence, allowed=allowed, unit=unit)
 
 
-def _proportion(cells: Sequence[Cell], kind: Kind) -> Proportion | None:
-    """The accuracy on the device of the last run that has one."""
-    parities: list[Parity] = [cell.parity for cell in cells if cell.parity is not None]
-    found: Proportion | None = getattr(parities[-1], kind) if parities else None
-    return found
+def accuracy_of(cells: Sequence[Cell], kind: Kind, choose: Callable[..., Proportion]) -> Proportion | None:
+    """The accuracy on the device over all runs, ``min`` or ``max``; None if one did not tell it, or did not serve.
+
+    The engines of the runs are not the same, and may give images at the border to another class.
+    """
+    found: list[Proportion | None] = [getattr(cell.parity, kind) if _is_measured(cell) else None for cell in cells]
+    known = [each for each in found if each is not None]
+    return choose(known, key=lambda each: each.value) if known and len(known) == len(found) else None
+
+
+def _is_measured(cell: Cell) -> bool:
+    """Whether an engine served, and was seen to compute what the host computed."""
+    return cell.state == "done" and cell.parity is not None and cell.parity.passed

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gdws.gate.limits import Measure
-from gdws.gate.pairing import SideName
+from gdws.gate.pairing import Pairing, SideName, run_name
 from gdws.report.figures import Setting
 from gdws_contract.rest import BenchmarkResult, Cell
 
@@ -32,14 +32,16 @@ class Run:
     baseline: Mapping[Subject, Cell]
 
 
-def read_run(result: BenchmarkResult) -> Run:
-    """The cells of a job on a bundle that :func:`gdws.gate.pairing.write_run` wrote."""
+def read_run(result: BenchmarkResult, pairing: Pairing) -> Run:
+    """The cells of a job on a bundle that :func:`gdws.gate.pairing.write_run` wrote; others are passed over."""
     sides: dict[SideName, dict[Subject, Cell]] = {"candidate": {}, "baseline": {}}
+    known = {run_name(side, network): (side, network) for side, network in pairing.members()}
     for cell in result.job.cells:
-        side, _, network = cell.key.variant.partition(".")
         key = cell.key
-        setting = Setting(key.backend, key.precision, key.batch_size, key.power_mode)
-        sides["baseline" if side == "baseline" else "candidate"][Subject(network, setting)] = cell
+        if key.variant in known:
+            side, network = known[key.variant]
+            setting = Setting(key.backend, key.precision, key.batch_size, key.power_mode)
+            sides[side][Subject(network, setting)] = cell
     return Run(sides["candidate"], sides["baseline"])
 
 

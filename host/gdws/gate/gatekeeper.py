@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gdws.gate.facts import Accuracies, NetworkFacts, fact_verdicts, is_settled_failure
+from gdws.gate.coverage import Expected, coverage_verdicts
+from gdws.gate.facts import Accuracies, Doubts, NetworkFacts, fact_verdicts, is_settled_failure
 from gdws.gate.figures import Run
 from gdws.gate.limits import Limits, Sequencing
 from gdws.gate.sequential import Trial
@@ -25,14 +26,17 @@ class Reference:
 class Gatekeeper:
     """Limits, and what the runs say of them so far.
 
-    What is asked is known from the first run on: its cells are the subjects. With ``reference`` the candidate is
-    compared with that, else with the baseline beside it.
+    What is asked of times is known from the first run on: its cells are the subjects. What is ``expected`` and was not
+    seen is INCONCLUSIVE. With ``reference`` the candidate is compared with that, else with the baseline beside it;
+    ``doubts`` are about their accuracies.
     """
 
     limits: Limits
     sequencing: Sequencing
     networks: Mapping[str, NetworkFacts]
     reference: Reference | None = None
+    doubts: Doubts = field(default_factory=Doubts)
+    expected: Expected = field(default_factory=Expected)
     runs: list[Run] = field(default_factory=list)
     _questions: list[TimedQuestion] = field(default_factory=list)
     _trial: Trial | None = None
@@ -71,8 +75,9 @@ class Gatekeeper:
         findings = self._trial.findings
         pending = self._trial.wants_run  # what looks like a FAIL, and was not confirmed yet, is none
         timed = [timed_verdict(each, findings[each.key], pending=pending) for each in self._questions]
-        return [*timed, *without_baseline(self.limits, self.runs[0], self._questions), *self._facts()]
+        unasked = without_baseline(self.limits, self.runs[0], self._questions)
+        return [*timed, *unasked, *self._facts(), *coverage_verdicts(self.expected, self.runs)]
 
     def _facts(self) -> list[Verdict]:
         accuracies = None if self.reference is None else self.reference.accuracies
-        return fact_verdicts(self.limits, self.runs, self.networks, accuracies)
+        return fact_verdicts(self.limits, self.runs, self.networks, accuracies, self.doubts)

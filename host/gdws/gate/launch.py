@@ -6,28 +6,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
-from gdws.errors import GdwsError
+from gdws.errors import DeviceError, GdwsError
 from gdws.gate.baseline import Baseline, load_baseline, make_baseline
+from gdws.gate.consistency import Consistency
+from gdws.gate.coverage import Expected
 from gdws.gate.devices import Device
+from gdws.gate.evidence import Evidence, doubts, evidence_of, task_differences
 from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run, Subject
 from gdws.gate.fleet import run_all
 from gdws.gate.noise import Noise, circumstances, default_path, spreads
-from gdws.gate.outputs import write_outputs
-from gdws.gate.pairing import Pairing, plan_pairing
+from gdws.gate.outputs import remove_outputs, write_outputs
+from gdws.gate.pairing import SAME_TASK, Pairing, plan_pairing
 from gdws.gate.records import network_facts
 from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
 from gdws.gate.session import Line, Say, Session
 from gdws.gate.settings import GateSettings
+from gdws.report import text
+from gdws.visible_text import visible
+from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
 from gdws_contract.rest import BenchmarkResult
 
 __all__ = ["Line", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]
 
+_STEADY = "measure it again on a device whose settings nobody changes meanwhile"
 #: Images in the bundle of the shipped network: few, since nothing but its times is asked for.
 _REPLAYED = 16
+
+
+class Ended(NamedTuple):
+    """A gate that has ended; ``interrupt`` is what ended it early, if something did: then the report has the rest."""
+
+    report: GateReport
+    interrupt: KeyboardInterrupt | None
+    warnings: tuple[str, ...]
 
 
 def run_gate(
@@ -40,15 +56,15 @@ def run_gate(
     noise: Path | None,
     line: Line,
     say: Say,
-) -> tuple[GateReport, KeyboardInterrupt | None]:
-    """Run the gate on each device at the same time, write what CI shows to ``folder``, and return the report.
+) -> Ended:
+    """Run the gate on each device at the same time, and write what CI shows to ``folder``.
 
-    With it comes the interrupt that ended it early, if one did; what was measured by then is in the report.
-    ``noise`` is the file of the device's noise in place of the one in the user's data folder.
+    ``noise`` is the file of the device's noise in place of the one in the user's data folder. What cannot be written
+    is a warning and changes nothing else.
 
     Raises:
         GdwsError: bundle, baseline or limits do not go together.
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read.
     """
     kept, beside = _read_baseline(baseline)
     needed = settings.limits.needs_baseline
@@ -56,26 +72,47 @@ def run_gate(
         raise GdwsError(f"{needed[0]} is against a baseline, and there is none", hint="give --baseline FILE")
     pairing = plan_pairing(bundle, beside, settings.measure.networks)
     networks = _with_sizes(network_facts(pairing), kept)
+    evidence, known = _read_evidence(bundle), _evidence_of_baseline(kept, beside)
+    if known is not None and task_differences(known, evidence):
+        raise GdwsError(f"{baseline} and {bundle} have different inputs or outputs", hint=SAME_TASK)
+    gone = _gone(pairing, kept, settings)
+    expected = Expected(
+        networks=pairing.networks,
+        paired=pairing.paired,
+        gone=[name for name in gone if name not in settings.gate.allow_missing],
+        asked=settings.measure,
+        images=evidence.count,
+        kept=[entry.subject for entry in (kept.entries if kept else ()) if entry.network in pairing.networks],
+    )
     started_at = _now()
 
     def gate_on(device: Device) -> DeviceGate:
         return DeviceGate(
             name=device.name,
             session=_session(
-                device, pairing, settings, folder / safe_name(device.name), line, _named(say, device, devices)
+                device,
+                pairing,
+                settings,
+                folder / safe_name(device.name, default="device"),
+                line,
+                _named(say, device, devices),
             ),
             limits=settings.limits,
             sequencing=settings.gate,
             networks=networks,
+            doubts=doubts(evidence, known, has_baseline=baseline is not None),
+            expected=expected,
+            remarks=_remarks(settings, gone, evidence),
             baseline=kept,
             noise_path=default_path if noise is None else lambda *_: noise,
         )
 
     gates = [gate_on(device) for device in devices]
+    warnings = remove_outputs(folder)
     reports, interrupt = run_all([gate.run for gate in gates], [gate.session for gate in gates])
-    report = GateReport(str(bundle), None if baseline is None else str(baseline), started_at, tuple(reports))
-    write_outputs(report, folder)
-    return report, interrupt
+    compared = visible(str(bundle)), None if baseline is None else visible(str(baseline))
+    report = GateReport(*compared, started_at, tuple(reports))
+    return Ended(report, interrupt, (*warnings, *write_outputs(report, folder)))
 
 
 @dataclass(frozen=True)
@@ -93,8 +130,9 @@ def calibrate(
 
     Raises as :func:`measure_baseline`.
     """
-    pairing = plan_pairing(bundle, bundle, settings.measure.networks)
-    measured = _measure(device, replace(pairing, networks=pairing.networks[:1]), settings, runs, folder, line, say)
+    first_network = plan_pairing(bundle, None, settings.measure.networks).networks[:1]
+    pairing = plan_pairing(bundle, bundle, first_network)
+    measured = _measure(device, pairing, settings, runs, folder, line, say)
     subjects: dict[str, list[Subject]] = {}
     for subject in measured.runs[0].candidate:
         subjects.setdefault(subject.setting.backend, []).append(subject)
@@ -137,7 +175,7 @@ def measure_baseline(
     pairing = plan_pairing(bundle, None, settings.measure.networks)
     measured = _measure(device, pairing, settings, runs, folder, line, say)
     sizes = {name: facts.size_bytes for name, facts in network_facts(pairing).items()}
-    return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes)
+    return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes, _read_evidence(bundle))
 
 
 def _measure(
@@ -146,11 +184,15 @@ def _measure(
     session = _session(device, pairing, settings, folder, line, say)
 
     def work() -> Measured:
-        found = Measured([], [])
+        found, consistency = Measured([], []), Consistency()
         with session.held() as measure:
             for number in range(1, count + 1):
                 say(f"run {number} of {count}")
                 result, run = measure(number)
+                changed = consistency.changes(result)
+                if changed:
+                    named = "; ".join(map(str, changed))
+                    raise DeviceError(f"run {number} had other circumstances ({named})", url=device.url, hint=_STEADY)
                 found.results.append(result)
                 found.runs.append(run)
         return found
@@ -159,6 +201,34 @@ def _measure(
     if interrupt is not None:
         raise interrupt
     return measured
+
+
+def _gone(pairing: Pairing, kept: Baseline | None, settings: GateSettings) -> list[str]:
+    """Networks that the baseline has and the candidate has not, unless those to judge were chosen by name."""
+    if kept is None or settings.measure.networks is not None:
+        return list(pairing.gone)
+    return list(dict.fromkeys(entry.network for entry in kept.entries if entry.network not in pairing.networks))
+
+
+def _remarks(settings: GateSettings, gone: Sequence[str], evidence: Evidence) -> list[str]:
+    """What a reader should know of any verdict on these bundles."""
+    limits, found = settings.limits, []
+    if limits.max_robust_drop_points is not None or limits.min_robust_percent is not None:
+        attack = text.attack_settings(evidence.attack)
+        found.append(f"robust accuracy is that on inputs which {attack} made for each network")
+    return found + [f"{name} of the baseline may be missing" for name in gone if name in settings.gate.allow_missing]
+
+
+def _evidence_of_baseline(kept: Baseline | None, beside: Path | None) -> Evidence | None:
+    """None where there is no baseline, or one of an earlier release that does not tell."""
+    if beside is not None:
+        return _read_evidence(beside)
+    return None if kept is None else kept.evidence
+
+
+def _read_evidence(bundle: Path) -> Evidence:
+    with open_bundle(bundle) as opened:
+        return evidence_of(opened.manifest)
 
 
 def _read_baseline(path: Path | None) -> tuple[Baseline | None, Path | None]:

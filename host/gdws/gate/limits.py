@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from gdws_contract.base import Fraction, Record
+from gdws_contract.base import Fraction, Name, Record
 
 _Percent = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -51,12 +51,15 @@ class Limits(Record):
 
 
 class Sequencing(Record):
-    """How long a gate may take, and how sure it is."""
+    """How long a gate may take, how sure it is, and what it may leave unseen."""
 
     max_runs: int = Field(24, ge=2, le=1_000, description="Runs before a gate says INCONCLUSIVE.")
     budget_s: _Positive = Field(1_800.0, description="No run is begun after this time, but those that confirm.")
     error: Annotated[Fraction, Field(gt=0, le=0.25)] = Field(
         0.01, description="Probability of an error in each direction; see gdws.gate.sequential."
+    )
+    allow_missing: list[Name] = Field(
+        default_factory=list, description="Networks of the baseline that the candidate need not have."
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from gdws.comparison.environment import Difference, differing, surroundings
+from gdws.errors import GdwsError
 from gdws.gate.documents import load
 from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.limits import MEASURES, Measure
@@ -102,17 +103,41 @@ def changes(before: Mapping[str, str | None], result: BenchmarkResult, backend: 
     return differing(before, circumstances(result, backend))
 
 
-def default_path(device: str, backend: str) -> Path:
-    """Where the noise of a device with a backend is kept: below the user's data folder, or ``GDWS_DATA_DIR``."""
-    own = os.environ.get("GDWS_DATA_DIR")
-    shared = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    folder = Path(own) if own else Path(shared, "gdws")
-    return folder / "noise" / safe_name(device, default="device") / f"{safe_name(backend)}.json"
+def default_path(device: str, backend: str) -> Path | None:
+    """Where the noise of a device with a backend is kept: below the user's data folder, or ``GDWS_DATA_DIR``.
+
+    None for a user who has no home, such as the number that a container runs as.
+    """
+    folder = _data_folder()
+    if folder is None:
+        return None
+    return folder / "noise" / safe_name(device, default="device") / f"{safe_name(backend, default='backend')}.json"
 
 
-def load_noise(path: Path) -> Noise | None:
+def own_path(device: str, backend: str) -> Path:
+    """:func:`default_path` for who is to write there; raises :class:`GdwsError` where there is none."""
+    path = default_path(device, backend)
+    if path is None:
+        raise GdwsError("there is no home folder to keep the noise in", hint="give --out FILE, or set GDWS_DATA_DIR")
+    return path
+
+
+def load_noise(path: Path | None) -> Noise | None:
     """What is stored at ``path``; None if there is no such file. Raises as :func:`gdws.gate.documents.load`."""
+    if path is None:
+        return None
     try:
         return load(Noise, path, hint="measure it again: gdws noise")
     except FileNotFoundError:
+        return None
+
+
+def _data_folder() -> Path | None:
+    if own := os.environ.get("GDWS_DATA_DIR"):
+        return Path(own)
+    if shared := os.environ.get("XDG_DATA_HOME"):
+        return Path(shared, "gdws")
+    try:
+        return Path.home() / ".local" / "share" / "gdws"
+    except RuntimeError:  # neither HOME nor an entry in the password file
         return None

@@ -1,14 +1,16 @@
 """Baseline and candidate as one bundle, so that on the device they take turns in the same job.
 
-The networks of the candidate are called ``candidate.NAME`` in it and those of the baseline ``baseline.NAME``. Each
+The networks of the candidate are called ``candidate.NAME`` in it and those of the baseline ``baseline.NAME``, the end
+of a name that would be too long being replaced by a hash. Each
 keeps its own record: logits, adversarial inputs, evaluation. Both replay the same images, which must be the ones that
 both were packed with.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +21,41 @@ import onnx
 from gdws.errors import GdwsError
 from gdws_contract.archive import Bundle, open_bundle
 from gdws_contract.archive_writer import write_bundle
-from gdws_contract.manifest import Variant
+from gdws_contract.base import MAX_NAME_LENGTH
+from gdws_contract.manifest import MAX_VARIANTS, Variant
 
 SideName = Literal["baseline", "candidate"]
+SAME_TASK = "a gate compares networks for one task"
+
+#: What each member of a network is called in the bundle of a run, whatever it was called in its own.
+_FILE_NAMES = {
+    "onnx": "model.onnx",
+    "plan": "plan.json",
+    "logits": "logits.npy",
+    "adversarial_inputs": "adversarial_inputs.npy",
+    "adversarial_logits": "adversarial_logits.npy",
+}
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """The networks to measure by their names in their own bundles; ``paired`` are those that the baseline has too."""
+    """The networks to measure by their names in their own bundles; ``paired`` are those that the baseline has too.
+
+    ``gone`` are those that the baseline has and the candidate has not; none, if the networks were chosen by name.
+    """
 
     candidate: Path
     baseline: Path | None
     networks: tuple[str, ...]
     paired: tuple[str, ...]
+    gone: tuple[str, ...] = ()
+
+    def members(self) -> Iterator[tuple[SideName, str]]:
+        """Side and network of everything that is measured."""
+        for name in self.networks:
+            yield "candidate", name
+        for name in self.paired:
+            yield "baseline", name
 
 
 def plan_pairing(candidate: Path, baseline: Path | None, networks: Sequence[str] | None) -> Pairing:
@@ -52,8 +76,20 @@ def plan_pairing(candidate: Path, baseline: Path | None, networks: Sequence[str]
             return Pairing(candidate, None, chosen, ())
         reference = stack.enter_context(open_bundle(baseline))
         _require_fit(reference, opened, f"{baseline} and {candidate}")
-        theirs = {variant.name for variant in reference.manifest.variants}
-        return Pairing(candidate, baseline, chosen, tuple(name for name in chosen if name in theirs))
+        theirs = dict.fromkeys(variant.name for variant in reference.manifest.variants)
+        gone = [name for name in theirs if name not in known] if networks is None else []
+        pairing = Pairing(candidate, baseline, chosen, tuple(n for n in chosen if n in theirs), tuple(gone))
+    _require_room(pairing)
+    return pairing
+
+
+def run_name(side: SideName, network: str) -> str:
+    """What a network is called in the bundle of a run: by another name for each, of no more than 100 letters."""
+    name = f"{side}.{network}"
+    if len(name) <= MAX_NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(network.encode()).hexdigest()[:16]
+    return f"{name[: MAX_NAME_LENGTH - len(digest) - 1]}-{digest}"
 
 
 def write_run(pairing: Pairing, path: Path, *, baseline_first: bool) -> str:
@@ -72,7 +108,7 @@ def write_run(pairing: Pairing, path: Path, *, baseline_first: bool) -> str:
             if baseline is not None and name in pairing.paired:
                 sides.insert(0 if baseline_first else 1, ("baseline", baseline))
             for side, bundle in sides:
-                entry, files = _renamed(bundle, bundle.manifest.variant(name), f"{side}.{name}", first=not entries)
+                entry, files = _renamed(bundle, bundle.manifest.variant(name), run_name(side, name), first=not entries)
                 entries.append(entry)
                 members |= files
         manifest = candidate.manifest
@@ -87,10 +123,19 @@ def write_run(pairing: Pairing, path: Path, *, baseline_first: bool) -> str:
         return write_bundle(path, fields, members)
 
 
+def _require_room(pairing: Pairing) -> None:
+    count = len(pairing.networks) + len(pairing.paired)
+    if count > MAX_VARIANTS:
+        raise GdwsError(
+            f"{count} networks take turns in a run, {len(pairing.paired)} of them of the baseline; {MAX_VARIANTS} can",
+            hint="choose fewer with --variants, and judge the others in a gate of their own",
+        )
+
+
 def _require_fit(baseline: Bundle, candidate: Bundle, both: str) -> None:
     a, b = baseline.manifest, candidate.manifest
     if (a.input, a.output) != (b.input, b.output):
-        raise GdwsError(f"{both} have different inputs or outputs", hint="a gate compares networks for one task")
+        raise GdwsError(f"{both} have different inputs or outputs", hint=SAME_TASK)
     for what in ("inputs", "labels"):
         members = [m.members[getattr(m.verification, what)].sha256 for m in (a, b)]
         if members[0] != members[1]:
@@ -101,11 +146,11 @@ def _require_fit(baseline: Bundle, candidate: Bundle, both: str) -> None:
 
 
 def _renamed(bundle: Bundle, variant: Variant, name: str, *, first: bool) -> tuple[Variant, dict[str, bytes]]:
-    """``variant`` as ``name``, with its members below a folder of that name."""
+    """``variant`` as ``name``, with its members below a folder of that name, called by what they are."""
     moved: dict[str, str] = {}
     files: dict[str, bytes] = {}
     for field, member in variant.members():
-        moved[field] = f"variants/{name}/{member.rpartition('/')[2]}"
+        moved[field] = f"variants/{name}/{_FILE_NAMES[field]}"
         content = bundle.read(member)
         files[moved[field]] = _marked(content) if field == "onnx" else content
     role = "baseline" if first else "gdws"

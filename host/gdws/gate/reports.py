@@ -7,14 +7,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gdws import exit_codes
 from gdws.gate.figures import Run, log_figure
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.verdicts import EXIT_CODES, Outcome, Verdict, overall
 from gdws.log_intervals import Estimate, geometric_mean
 from gdws.report.figures import Setting
-
-#: What the command returns where a device or its agent could not serve.
-UNAVAILABLE = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class GateReport:
     @property
     def exit_code(self) -> int:
         """0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 a device could not serve."""
-        return UNAVAILABLE if self.outcome is None else EXIT_CODES[self.outcome]
+        return exit_codes.UNAVAILABLE if self.outcome is None else EXIT_CODES[self.outcome]
 
     @property
     def word(self) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdws.comparison.environment import surroundings
-from gdws.errors import DeviceError
+from gdws.errors import DeviceError, ResultError
 from gdws.gate.baseline import Baseline
-from gdws.gate.facts import NetworkFacts
+from gdws.gate.consistency import Consistency
+from gdws.gate.coverage import Expected
+from gdws.gate.facts import Doubts, NetworkFacts
 from gdws.gate.figures import Run
 from gdws.gate.gatekeeper import Gatekeeper, Reference
 from gdws.gate.limits import Limits, Measure, Sequencing
@@ -28,7 +30,8 @@ from gdws_contract.rest import BenchmarkResult
 class DeviceGate:
     """A gate on one device; ``noise_path`` finds the file of a device's noise by host name and backend.
 
-    With ``baseline`` the candidate is compared with that, which must have been measured in the same circumstances.
+    With ``baseline`` the candidate is compared with that, which must have been measured in the same circumstances, as
+    must all runs. ``expected`` is what they must have, ``doubts`` are about accuracies, ``remarks`` go to the notes.
     """
 
     name: str
@@ -36,13 +39,17 @@ class DeviceGate:
     limits: Limits
     sequencing: Sequencing
     networks: Mapping[str, NetworkFacts]
+    expected: Expected
+    doubts: Doubts = field(default_factory=Doubts)
     baseline: Baseline | None = None
-    noise_path: Callable[[str, str], Path] = default_path
+    remarks: Sequence[str] = ()
+    noise_path: Callable[[str, str], Path | None] = default_path
     clock: Callable[[], float] = time.monotonic
     _notes: list[str] = field(default_factory=list)
     _noises: dict[str, Noise] = field(default_factory=dict)
     _environment: dict[str, str | None] = field(default_factory=dict)
-    _mismatch: tuple[str, ...] = ()
+    _consistency: Consistency = field(default_factory=Consistency)
+    _mismatch: str | None = None
 
     def run(self) -> DeviceReport:
         """Measure until the verdict is clear or the budget is used up.
@@ -50,7 +57,7 @@ class DeviceGate:
         A device that could not serve is an answer, not an exception.
         """
         began_s = self.clock()
-        keeper = Gatekeeper(self.limits, self.sequencing, self.networks, self._reference())
+        keeper = Gatekeeper(self.limits, self.sequencing, self.networks, self._reference(), self.doubts, self.expected)
         error = None
         try:
             with self.session.held() as measure:
@@ -60,8 +67,9 @@ class DeviceGate:
                     result, run = measure(number)
                     if number == 1:
                         self._learn(result, run)
-                        if self._mismatch:
-                            break
+                    self._mismatch = self._mismatch_of(result, number)
+                    if self._mismatch is not None:
+                        break
                     keeper.add(run, self._spread)
         except DeviceError as failed:
             error = failed.message
@@ -74,7 +82,7 @@ class DeviceGate:
             outcome=None if error is not None else overall(verdict.outcome for verdict in verdicts),
             error=error,
             verdicts=verdicts,
-            notes=tuple(self._notes),
+            notes=(*self.remarks, *self._notes, *self.session.warnings),
             environment=self._environment,
             finished_runs=len(keeper.runs),
             duration_s=self.clock() - began_s,
@@ -105,12 +113,24 @@ class DeviceGate:
         self._environment = surroundings(result)
         for backend in dict.fromkeys(subject.setting.backend for subject in run.candidate):
             self._learn_noise(result, backend)
-        if self.baseline is not None:
-            self._mismatch = tuple(map(str, self.baseline.mismatches(result)))
+
+    def _mismatch_of(self, result: BenchmarkResult, number: int) -> str | None:
+        """In what the circumstances of a run are not those of the baseline, or of the runs before; None: in nothing."""
+        found = self.baseline.mismatches(result) if self.baseline is not None and number == 1 else ()
+        if found:
+            return f"the baseline was measured in other circumstances ({'; '.join(map(str, found))})"
+        found = self._consistency.changes(result)
+        if found:
+            return f"the circumstances changed before or within run {number} ({'; '.join(map(str, found))})"
+        return None
 
     def _learn_noise(self, result: BenchmarkResult, backend: str) -> None:
         device = result.device.hostname
-        noise = load_noise(self.noise_path(device, backend))
+        try:
+            noise = load_noise(self.noise_path(device, backend))
+        except (OSError, ResultError) as error:  # it makes gates shorter; a gate does without it
+            self._notes.append(f"the noise of {device} with {backend} cannot be read: {error}")
+            return
         if noise is None:
             self._notes.append(f"the noise of {device} with {backend} is not known: gdws noise makes gates shorter")
             return
@@ -126,7 +146,7 @@ class DeviceGate:
         return None if noise is None else noise.spread(setting, measure, paired)
 
     def _verdicts(self, keeper: Gatekeeper) -> list[Verdict]:
-        if self._mismatch:
-            sentence = f"the baseline was measured in other circumstances ({'; '.join(self._mismatch)}): INCONCLUSIVE."
-            return [Verdict("environment", self.name, "INCONCLUSIVE", sentence)]
-        return keeper.verdicts()
+        if self._mismatch is None:
+            return keeper.verdicts()
+        sentence = f"{self._mismatch}: INCONCLUSIVE."
+        return [Verdict("environment", self.name, "INCONCLUSIVE", sentence), *keeper.verdicts()]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gdws import exit_codes
 from gdws.benchmark import benchmark, failure
 from gdws.client import DeviceClient
 from gdws.errors import DeviceError, GdwsError
@@ -28,7 +29,7 @@ Say = Callable[[str], None]
 class Stopped(GdwsError):
     """Somebody asked for the end."""
 
-    exit_code = 130
+    exit_code = exit_codes.INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Session:
     """Runs on one agent. ``request`` is what each run asks for; its ``model_id`` is that of the run's bundle.
 
     Each result is kept in ``folder`` as ``run-N.json``. The time in line is for whoever holds the device, and again
-    for the jobs ahead. ``say`` is told in a line what goes on.
+    for the jobs ahead. ``say`` is told in a line what goes on; ``warnings`` are of results that could not be kept.
     """
 
     url: str
@@ -56,6 +57,7 @@ class Session:
     say: Say
     line: Line = Line()
     note: str | None = None
+    warnings: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _job_id: str | None = None
     _late: bool = False
@@ -117,7 +119,7 @@ class Session:
     def _measure(self, device: DeviceClient, lease_id: str | None, number: int) -> tuple[BenchmarkResult, Run]:
         if self._stop.is_set():
             raise Stopped("stopped between two runs")
-        with tempfile.TemporaryDirectory(prefix="gdws-gate-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="gdws-gate-", ignore_cleanup_errors=True) as scratch:
             bundle = Path(scratch, "run.gdws")
             model_id = write_run(self.pairing, bundle, baseline_first=number % 2 == 1)
             request = BenchmarkRequest.model_validate({**self.request, "model_id": model_id})
@@ -137,6 +139,7 @@ class Session:
                     request,
                     out=self.folder / f"run-{number}.json",
                     on_progress=follow,
+                    on_unwritable=lambda error: self.warnings.append(f"run {number} is not kept as a file: {error}"),
                     patience_s=self.line.patience_s,
                     lease_id=lease_id,
                 )
@@ -154,7 +157,7 @@ class Session:
         error = failure(result, self.url)
         if error is not None:
             raise error
-        return result, read_run(result)
+        return result, read_run(result, self.pairing)
 
 
 class _Place:

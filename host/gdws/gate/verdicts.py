@@ -6,10 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from gdws import exit_codes
+
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
-#: What the command returns; 3 is a device that could not serve.
-EXIT_CODES: dict[Outcome, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
+#: What the command returns; see :mod:`gdws.exit_codes` for what else it may.
+EXIT_CODES: dict[Outcome, int] = {
+    "PASS": exit_codes.DONE,
+    "FAIL": exit_codes.NEGATIVE,
+    "INCONCLUSIVE": exit_codes.BAD_INPUT,
+}
 
 
 @dataclass(frozen=True)

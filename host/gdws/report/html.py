@@ -14,6 +14,7 @@ from gdws.report.plots import Plot, accuracy_against_speed, latency_by_batch
 from gdws.report.summary import Summary
 from gdws.report.tables import Table, device_tables, layer_profiles
 from gdws.report.verdict import TOLERANCE_POINTS, is_profile
+from gdws.visible_text import visible_value
 from gdws_contract import __version__
 
 #: What an outcome is called at a glance; the sentence beside it says more.
@@ -85,6 +86,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gdws.report"),
         autoescape=True,
+        finalize=visible_value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,6 +10,7 @@ from gdws.report.figures import Change, Circumstances, Facts, Measurement, Setti
 from gdws.report.summary import Summary
 from gdws.report.tables import Table, device_tables, layer_profiles
 from gdws.report.verdict import is_profile
+from gdws.visible_text import visible
 from gdws_contract.measures import Parity, Proportion
 
 #: What Markdown or the HTML inside it would take for markup.
@@ -23,7 +24,7 @@ def render_markdown(summaries: Sequence[Summary]) -> str:
 
 def escape(value: object) -> str:
     """``value`` as plain text on one line of Markdown."""
-    return _MARKUP.sub(r"\\\1", " ".join(str(value).split()))
+    return _MARKUP.sub(r"\\\1", visible(" ".join(str(value).split())))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[str] = ()) -> list[str]:
@@ -232,4 +233,4 @@ def _in_brackets(words: str) -> str:
 
 def _html(value: str) -> str:
     """``value`` inside an HTML block, where Markdown's escapes do not hold."""
-    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return visible(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdws.errors import ResultError
+from gdws.errors import GdwsError, ResultError
 from gdws.gate.baseline import load_baseline, make_baseline
 from gdws.gate.documents import save
-from gdws.gate.noise import Noise, changes, circumstances, default_path, load_noise, spreads
+from gdws.gate.evidence import evidence_of
+from gdws.gate.noise import Noise, changes, circumstances, default_path, load_noise, own_path, spreads
 from gdws.gate.sequential import Spread
 from gdws.report.figures import Setting
 from gdws_contract.rest import Protocol
-from support.benchmark_results import DENSE, result
+from support.benchmark_results import DENSE, parity_failed_cell, result
 from support.gate_runs import DENSE_SUBJECT, SETTING, run
 
 RUNS = [run(2.0, 1.9), run(2.1, 2.0), run(2.2, 2.3), run(2.0, 2.0)]
+EVIDENCE = evidence_of(result([DENSE]).manifest)
 NOISE = Noise(
     device="xavier",
     backend="onnxruntime",
@@ -75,11 +77,24 @@ def test_it_is_kept_by_device_and_backend(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert default_path("xavier", "tensorrt") == Path("/data/gdws/noise/xavier/tensorrt.json")
 
 
+def test_who_has_no_home_has_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("GDWS_DATA_DIR", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert default_path("xavier", "tensorrt") is None
+    assert load_noise(None) is None
+    with pytest.raises(GdwsError, match="no home folder"):
+        own_path("xavier", "tensorrt")
+
+
 # Baselines
 
 
 def test_a_baseline_survives_its_file_and_becomes_a_reference(tmp_path: Path) -> None:
-    kept = make_baseline("model.gdws", "2026-01-02T03:04:05Z", RUNS, [result([DENSE])], {"dense": 7})
+    kept = make_baseline("model.gdws", "2026-01-02T03:04:05Z", RUNS, [result([DENSE])], {"dense": 7}, EVIDENCE)
     save(kept, tmp_path / "baseline.json")
     loaded = load_baseline(tmp_path / "baseline.json")
     assert loaded == kept
@@ -91,7 +106,7 @@ def test_a_baseline_survives_its_file_and_becomes_a_reference(tmp_path: Path) ->
 
 
 def test_a_baseline_says_what_is_not_as_it_was() -> None:
-    kept = make_baseline("model.gdws", "2026-01-02T03:04:05Z", RUNS, [result([DENSE])], {})
+    kept = make_baseline("model.gdws", "2026-01-02T03:04:05Z", RUNS, [result([DENSE])], {}, EVIDENCE)
     assert kept.mismatches(result([DENSE], protocol=Protocol(seed=3))) == ()
     assert [str(each) for each in kept.mismatches(result([DENSE], hostname="orin"))] == [
         "device: bench-host, then orin"
@@ -103,3 +118,17 @@ def test_what_is_no_baseline_is_refused_with_the_way_to_one(tmp_path: Path) -> N
     with pytest.raises(ResultError) as caught:
         load_baseline(tmp_path / "baseline.json")
     assert caught.value.hint == "measure it again: gdws baseline"
+
+
+def test_a_baseline_of_an_earlier_release_is_read_and_tells_no_evidence(tmp_path: Path) -> None:
+    kept = make_baseline("model.gdws", "2026-01-02T03:04:05Z", RUNS, [result([DENSE])], {}, EVIDENCE)
+    fields = kept.model_dump(mode="json", exclude={"evidence"})
+    (tmp_path / "baseline.json").write_text(json.dumps({**fields, "schema_version": 1}))
+    former = load_baseline(tmp_path / "baseline.json")
+    assert (former.evidence, former.entries) == (None, kept.entries)
+
+
+def test_a_baseline_keeps_no_accuracy_of_an_engine_that_failed_parity() -> None:
+    runs = [run(2.0), run(parity_failed_cell(DENSE, 1))]
+    (entry,) = make_baseline("model.gdws", "2026-01-02T03:04:05Z", runs, [result([DENSE])], {}, EVIDENCE).entries
+    assert (entry.natural, entry.robust) == (None, None)

@@ -11,10 +11,12 @@ import pytest
 
 from gdws.errors import GdwsError
 from gdws.gate.facts import Flips
+from gdws.gate.figures import read_run
 from gdws.gate.pairing import plan_pairing, write_run
 from gdws.gate.records import network_facts
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
+from support.benchmark_results import Net, result
 from support.bundles import tiny_bundle, tiny_parts
 
 
@@ -33,6 +35,8 @@ def test_networks_of_the_same_name_are_paired(candidate: Path, baseline: Path) -
     assert found.networks == ("dense", "gdws", "new")
     assert found.paired == ("dense", "gdws")
     assert plan_pairing(candidate, baseline, ["new"]).paired == ()
+    assert (found.gone, plan_pairing(baseline, candidate, None).gone) == ((), ("new",))
+    assert plan_pairing(baseline, candidate, ["dense"]).gone == ()
     assert plan_pairing(candidate, None, None).paired == ()
 
 
@@ -71,6 +75,50 @@ def test_no_two_runs_have_the_same_networks_by_their_bytes(candidate: Path, tmp_
                 seen.add(run.manifest.members[variant.onnx].sha256)
                 assert onnx.load_from_string(content).graph.node
     assert len(seen) == 4
+
+
+def test_members_of_one_base_name_do_not_take_each_others_place(tmp_path: Path) -> None:
+    fields, members = tiny_parts(variants=("dense",))
+    (dense,) = fields["variants"]
+    moved = {field: f"{field.replace('_', '-')}/data.bin" for field, _ in dense.members()}
+    files = {moved[field]: members.pop(path) for field, path in dense.members()}
+    fields["variants"] = [dense.model_copy(update=moved)]
+    write_bundle(tmp_path / "flat.gdws", fields, {**members, **files})
+    write_run(plan_pairing(tmp_path / "flat.gdws", None, None), tmp_path / "run.gdws", baseline_first=True)
+    with open_bundle(tmp_path / "run.gdws") as run:
+        (variant,) = run.manifest.variants
+        for field, path in variant.members():
+            if field != "onnx":
+                assert run.read(path) == files[moved[field]]
+
+
+@pytest.mark.parametrize("length", [89, 90, 91, 95, 100])
+def test_names_of_any_length_go_into_a_run_and_come_back(tmp_path: Path, length: int) -> None:
+    names = ("n" * length, "n" * (length - 1) + "m")
+    bundle = tiny_bundle(tmp_path / "long.gdws", variants=names)
+    pairing = plan_pairing(bundle, bundle, None)
+    write_run(pairing, tmp_path / "run.gdws", baseline_first=False)
+    with open_bundle(tmp_path / "run.gdws") as run:
+        nets = [Net(variant.name) for variant in run.manifest.variants]
+    found = read_run(result(nets), pairing)
+    assert [subject.network for subject in found.candidate] == list(names)
+    assert [subject.network for subject in found.baseline] == list(names)
+
+
+def test_a_cell_that_nobody_asked_for_is_passed_over(candidate: Path) -> None:
+    found = read_run(result([Net("candidate.dense"), Net("dense")]), plan_pairing(candidate, None, ["dense"]))
+    assert [subject.network for subject in found.candidate] == ["dense"]
+
+
+def test_more_networks_than_a_bundle_holds_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    many = tiny_bundle(tmp_path / "many.gdws", variants=[f"net-{index}" for index in range(33)], net="linear", count=2)
+    assert len(plan_pairing(many, None, None).networks) == 33
+    with pytest.raises(
+        GdwsError, match="66 networks take turns in a run, 33 of them of the baseline; 64 can"
+    ) as caught:
+        plan_pairing(many, many, None)
+    assert "--variants" in str(caught.value.hint)
+    assert len(plan_pairing(many, many, [f"net-{index}" for index in range(32)]).paired) == 32
 
 
 def test_an_unknown_network_is_refused_with_the_known(candidate: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gdws.gate.reports import GateReport
+from gdws.visible_text import visible
 
 _LEVELS = {"FAIL": "error", "INCONCLUSIVE": "warning"}
 
@@ -26,7 +27,7 @@ def _command(level: str, title: str, message: str) -> str:
 
 
 def _data(value: str) -> str:
-    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return visible(value, keep="\n").replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(value: str) -> str:

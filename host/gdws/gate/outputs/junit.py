@@ -5,14 +5,11 @@ FAIL is a failure, INCONCLUSIVE is skipped with its reason, and a device that co
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree
 
 from gdws.gate.reports import DeviceReport, GateReport
 from gdws.gate.verdicts import Verdict
-
-#: What XML 1.0 has no way to write.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from gdws.visible_text import visible
 
 
 def render_junit(report: GateReport) -> str:
@@ -63,4 +60,4 @@ def _case(device: DeviceReport, verdict: Verdict) -> ElementTree.Element:
 
 
 def _text(value: str) -> str:
-    return _NOT_XML.sub("\ufffd", value)
+    return visible(value, keep="\n\t")

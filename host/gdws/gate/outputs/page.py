@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from gdws.gate.reports import GateReport
+from gdws.visible_text import visible_value
 
 
 def render_page(report: GateReport) -> str:
@@ -12,6 +13,7 @@ def render_page(report: GateReport) -> str:
     environment = Environment(
         loader=PackageLoader("gdws.gate.outputs", "templates"),
         autoescape=select_autoescape(default=True),
+        finalize=visible_value,
         trim_blocks=True,
     )
     return environment.get_template("gate.html.j2").render(report=report)

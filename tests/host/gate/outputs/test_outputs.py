@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from gdws.gate.outputs import write_outputs
+from gdws.gate import outputs
+from gdws.gate.outputs import append_summary, remove_outputs, write_outputs
 from gdws.gate.outputs.annotations import workflow_commands
 from gdws.gate.outputs.junit import render_junit
 from gdws.gate.outputs.page import render_page
@@ -64,12 +66,55 @@ def test_one_verdict_over_all_devices(
 
 
 def test_every_file_is_written_and_the_json_has_everything(tmp_path: Path) -> None:
-    files = write_outputs(WHOLE, tmp_path / "out")
-    assert {path.name for path in files} == {path.name for path in (tmp_path / "out").iterdir()}
+    assert write_outputs(WHOLE, tmp_path / "out") == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     document = json.loads((tmp_path / "out" / "gate.json").read_text())
     assert (document["schema_version"], document["outcome"], document["exit_code"]) == (1, "FAIL", 1)
     assert document["devices"][0]["verdicts"][2] == dataclasses.asdict(FAILED)
     assert document["devices"][1]["error"] == "it went away"
+
+
+FILES = {
+    "gate.json", "gate.html", "summary.md", "junit.xml", "badge.json", "badge.svg", "bencher.json",
+    "benchmark-smaller.json", "benchmark-bigger.json",
+}  # fmt: skip
+
+
+def test_what_cannot_be_written_is_a_warning_and_the_rest_is_written(tmp_path: Path) -> None:
+    (tmp_path / "junit.xml").mkdir()
+    (warning,) = write_outputs(WHOLE, tmp_path)
+    assert warning == f"{tmp_path / 'junit.xml'} could not be written: Is a directory"
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    (tmp_path / "file").write_text("")
+    assert len(write_outputs(WHOLE, tmp_path / "file")) == len(FILES)
+    assert len(append_summary(WHOLE, tmp_path / "gone" / "step_summary")) == 1
+
+
+def test_a_fault_of_a_page_is_a_warning_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(report: GateReport) -> str:
+        raise TypeError("a template of another release")
+
+    monkeypatch.setattr(outputs, "render_page", fail)
+    (warning,) = write_outputs(WHOLE, tmp_path)
+    assert "gate.html could not be written: TypeError: a template" in warning
+
+
+def test_what_a_former_gate_wrote_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    write_outputs(WHOLE, tmp_path)
+    (tmp_path / "mine.txt").write_text("")
+    assert remove_outputs(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert remove_outputs(tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize(
+    "render", [render_junit, render_summary, render_page, lambda r: "\n".join(workflow_commands(r))]
+)
+def test_text_of_a_bundle_moves_no_cursor_and_turns_no_line(render: Callable[[GateReport], str]) -> None:
+    hostile = "\x1b[2J\x9b31m\u202eSSAP\u2066\r\x07\u2028\x00"
+    named = dataclasses.replace(FAILED, sentence=hostile, subject=hostile)
+    found = dataclasses.replace(report(device("x", "FAIL", named), device("y", None, error=hostile)), candidate=hostile)
+    assert not set(hostile) - set("[2J31mSSAP") & set(render(found))
 
 
 def test_junit_has_a_suite_for_each_device_and_a_case_for_each_limit() -> None:
@@ -95,7 +140,7 @@ def test_junit_takes_any_text() -> None:
     strange = dataclasses.replace(FAILED, sentence="\x00\x1b<&>\ud800\U0001f600")
     root = ElementTree.fromstring(render_junit(report(device("x", "FAIL", strange))))
     (failure,) = root.findall(".//failure")
-    assert failure.get("message") == "\ufffd\ufffd<&>\ufffd\U0001f600"
+    assert failure.get("message") == "\\x00\\x1b<&>\\ud800\U0001f600"
 
 
 def test_the_summary_begins_with_what_needs_a_look() -> None:
