@@ -11,6 +11,7 @@
     │           └── StoreDamaged because it is damaged, not because a newer release wrote it
     ├── RequestInvalid           the request does not say what to do
     │   ├── BodyMalformed        the body is not the JSON or the form that it claims to be
+    │   ├── FramingAmbiguous     its headers state in two ways where the body ends
     │   ├── MediaTypeUnsupported the body is of a type that is not taken here
     │   ├── UnknownVariant       the bundle has no variant of that name
     │   ├── UnknownBackend       the agent has no backend of that name
@@ -123,6 +124,10 @@ class RequestInvalid(AgentError):
 
 class BodyMalformed(RequestInvalid):
     """The body is not the JSON or the form that it claims to be."""
+
+
+class FramingAmbiguous(RequestInvalid):
+    """The headers state in two ways where the body ends."""
 
 
 class MediaTypeUnsupported(RequestInvalid):
@@ -261,6 +266,7 @@ class StorageFull(StorageFailed):
 TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     RequestInvalid: (422, "request-invalid"),
     BodyMalformed: (400, "body-malformed"),
+    FramingAmbiguous: (400, "framing-ambiguous"),
     MediaTypeUnsupported: (415, "media-type-unsupported"),
     UnknownVariant: (422, "unknown-variant"),
     UnknownBackend: (422, "unknown-backend"),

@@ -24,8 +24,10 @@ from . import examples
 from .access import Access
 from .bodies import BodyLimits
 from .following import Followers
+from .framing import Framing
 from .glances import Glances
 from .guard import Guard, role_in
+from .head import HeadAsGet
 from .headers import SecurityHeaders
 from .holding import hold_until_final
 from .metrics import Metrics
@@ -116,8 +118,10 @@ def _add_layers(app: FastAPI, service: Service, access: Access, metrics: Metrics
     app.add_middleware(BodyLimits, max_upload_bytes=service.settings.max_upload_bytes)
     app.add_middleware(Guard, access=access)
     install_error_handlers(app)
+    app.add_middleware(Framing)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observer, metrics=metrics)
+    app.add_middleware(HeadAsGet)
 
 
 def _add_device_routes(app: FastAPI, service: Service) -> None:

@@ -124,7 +124,7 @@ class Followers:
             self._open.discard(follower)
             raise
         follower.is_closed = self._is_closed
-        events = _events(self._jobs, follower, job, _cells_seen(last_id))
+        events = _events(self._jobs, follower, job, _cells_seen(last_id, len(job.cells)))
         return EventStream(events, lambda: self._open.discard(follower))
 
     def close(self) -> None:
@@ -209,6 +209,7 @@ def _progress(job: Job, age_s: float) -> Dict[str, Any]:
     return {**job.progress.model_dump(mode="json"), "ends_in_s": left_s}
 
 
-def _cells_seen(last_id: Optional[str]) -> int:
-    """Return how many cells a client has; an id that no stream gave counts as none."""
-    return int(last_id) if last_id is not None and last_id.isdecimal() and len(last_id) < 10 else 0
+def _cells_seen(last_id: Optional[str], cells: int) -> int:
+    """Return how many of a job's ``cells`` a client has; an id that no stream of the job gave counts as none."""
+    number = int(last_id) if last_id is not None and last_id.isdecimal() and len(last_id) < 10 else 0
+    return number if number <= cells else 0

@@ -6,13 +6,14 @@ import logging
 import math
 import secrets
 from http import HTTPStatus
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Set, Union
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gdws_agent.errors import AgentError, JobNotFound, ModelNotFound, make_problem, problem_of
@@ -102,13 +103,23 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses by itself: unknown routes and methods."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
+    headers = {"Allow": ", ".join(_methods_of(request))} if error.status_code == 405 else error.headers
     problem = make_problem(
         error.status_code,
         phrase.lower().replace(" ", "-"),
         f"{request.method} {request.url.path}: {phrase.lower()}",
         hint="GET /openapi.json lists the routes and their methods",
     )
-    return problem_response(problem, error.headers)
+    return problem_response(problem, headers)
+
+
+def _methods_of(request: Request) -> List[str]:
+    """Return the methods of all routes of the path that is asked for; the framework names those of the first alone."""
+    methods: Set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods.update(getattr(route, "methods", None) or ())
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 class _UnforeseenErrors:

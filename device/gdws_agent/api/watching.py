@@ -61,7 +61,8 @@ def add_watching_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, follow
     async def follow_job(
         job_id: Annotated[str, Path(pattern=NAME_PATTERN)],
         last_event_id: Annotated[
-            Optional[str], Header(max_length=20, description="Id of the last event that a lost stream brought.")
+            Optional[str],
+            Header(description="Id of the last event that a lost stream brought; another one counts as none."),
         ] = None,
     ) -> EventStream:
         """Server-sent events: `state` and `progress` as they change, each `cell` as it ends, and `end`:
