@@ -67,6 +67,11 @@ def _document(description: str) -> Dict[str, Any]:
     return {"description": description, "content": {CONTENT_TYPE: content}}
 
 
+def request_line(scope: Scope) -> str:
+    """Return method and path of a request, of a length that a log or an answer may have."""
+    return f"{scope['method'][:20]} {scope['path'][:200]}"
+
+
 def problem_response(problem: Problem, headers: Optional[Mapping[str, str]] = None) -> Response:
     """Return the answer that is ``problem``."""
     text = problem.model_dump_json(exclude_none=True)
@@ -83,7 +88,8 @@ def error_response(error: Exception, headers: Optional[Mapping[str, str]] = None
 async def _on_known_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     level = logging.WARNING if problem.status >= 500 else logging.INFO
-    _LOG.log(level, "%s %s: %d %s: %s", request.method, request.url.path, problem.status, problem.code, problem.detail)
+    about = (request_line(request.scope), problem.status, problem.code, problem.detail)
+    _LOG.log(level, "%s: %d %s: %s", *about, extra={"kind": f"{problem.status} {problem.code}"})
     return error_response(error)
 
 
@@ -107,7 +113,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     problem = make_problem(
         error.status_code,
         phrase.lower().replace(" ", "-"),
-        f"{request.method} {request.url.path}: {phrase.lower()}",
+        f"{request_line(request.scope)}: {phrase.lower()}",
         hint="GET /openapi.json lists the routes and their methods",
     )
     return problem_response(problem, headers)
@@ -143,7 +149,7 @@ class _UnforeseenErrors:
             await self._app(scope, receive, watch)
         except Exception as error:
             error_id = secrets.token_hex(4)
-            _LOG.exception("error %s in %s %s", error_id, scope["method"], scope["path"])
+            _LOG.exception("error %s in %s", error_id, request_line(scope))
             if answering:
                 raise
             problem = problem_of(error).model_copy(
