@@ -67,7 +67,7 @@ def test_kinds_do_not_hide_each_other(log):
     ]:
         for _ in range(9):
             log.write(name, "the same", **extra)
-    log.write(guard, "the same", level=logging.ERROR, kind="a")
+    log.write("gdws_agent.api.guard", "the same", level=logging.ERROR, kind="a")
     assert len(log.lines()) == 10
 
 
