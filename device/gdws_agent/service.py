@@ -9,6 +9,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Typ
 
 from gdws_agent.board import jtop_clocks
 from gdws_agent.board.clocks import Clocks
+from gdws_agent.jobs.changes import Change
 from gdws_agent.jobs.lease import LeaseDesk, for_everybody
 from gdws_agent.jobs.queue import JobQueue
 from gdws_agent.jobs.run import Workshop
@@ -19,13 +20,14 @@ from gdws_agent.storage.folder import DataFolder
 from gdws_agent.storage.library import Library
 from gdws_agent.storage.recovery import notices, open_store
 from gdws_agent.storage.retention import Retention
+from gdws_agent.storage.store import Store
 from gdws_contract import __version__
 from gdws_contract.manifest import Manifest
 from gdws_contract.queueing import Notice
 from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
 
 from .device_info import describe_device
-from .errors import DataUnusable, StorageFailed
+from .errors import BUNDLE_CODES, DataUnusable, StorageFailed
 from .probes import Probes, system_probes
 from .settings import Settings
 
@@ -105,13 +107,14 @@ def open_service(
     """
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
-        opened = _at_start(lambda: open_store(folder.database))
-        store = stack.enter_context(contextlib.closing(opened.store))
+        was_used = any(folder.models.glob("*.gdws")) or any(folder.cache.iterdir())
+        opened = _at_start(lambda: open_store(folder.database, was_used=was_used))
+        store = stack.enter_context(contextlib.closing(opened))
         for job_id in _at_start(store.count_interruptions):
             _LOG.warning("job %s: cut off when the agent died; it will go on", job_id)
         known = probes if probes is not None else system_probes(settings.jtop_socket)
         board = clocks if clocks is not None else _clocks_of_jtop(settings, folder)
-        library = _at_start(lambda: Library(store, folder.models, adopt=opened.is_replacement))
+        library = _at_start(lambda: Library(store, folder.models))
         leases = _at_start(lambda: LeaseDesk(store.database, settings.max_lease_s))
         workshop = Workshop(
             command=worker_command,
@@ -123,8 +126,16 @@ def open_service(
         )
         retention = Retention(store, library, folder.cache, settings)
         jobs = JobQueue(store, library.path, workshop, leases, tidy=retention.tidy)
+        jobs.changes.subscribe(partial(_distrust_if_unusable, store, library))
         stack.callback(jobs.stop)
         yield Service(settings, folder, library, jobs, known, board, leases)
+
+
+def _distrust_if_unusable(store: Store, library: Library, change: Change) -> None:
+    """Have a bundle checked again that a cell could not be measured from; to be subscribed to the changes of jobs."""
+    if change.cell is not None and change.cell.error is not None and change.cell.error.code in BUNDLE_CODES:
+        for job in store.jobs_of([change.job_id]):
+            library.distrust(job.request.model_id)
 
 
 def _clocks_of_jtop(settings: Settings, folder: DataFolder) -> Clocks:

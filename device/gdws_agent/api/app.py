@@ -17,6 +17,7 @@ from gdws_agent.service import Service
 from gdws_agent.storage.library import check_bundle
 from gdws_contract import __version__
 from gdws_contract.base import NAME_PATTERN, SHA256_PATTERN
+from gdws_contract.manifest import Manifest
 from gdws_contract.queueing import IDEMPOTENCY_HEADER, MAX_IDEMPOTENCY_KEY
 from gdws_contract.rest import Alive, DeviceInfo, Health, Job, JobList, JobState, ModelInfo, ModelList
 
@@ -147,7 +148,7 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         status_code=201,
         responses={
             200: documented_answer("ModelInfo", "It was here already"),
-            **documented_problems(400, 413, 415, 422, 507),
+            **documented_problems(400, 413, 415, 422, 503, 507),
         },
         openapi_extra=examples.UPLOAD_BODY,
     )
@@ -176,8 +177,21 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         "/models/{model_id}", tags=["models"], summary="A bundle and its manifest", responses=documented_problems(404)
     )
     def get_model(model_id: ModelId) -> ModelInfo:
-        """The id is the one that `POST /models` returned and `gdws inspect` prints."""
+        """The id is the one that `POST /models` returned and `gdws inspect` prints.
+
+        A bundle whose file is gone or damaged is a problem, `model-damaged`; sent again, it is whole.
+        """
         return service.library.model(model_id)
+
+    @app.get(
+        "/models/{model_id}/manifest",
+        tags=["models"],
+        summary="What a bundle holds",
+        responses=documented_problems(404),
+    )
+    def get_manifest(model_id: ModelId) -> Manifest:
+        """As it is on record, whatever became of the bundle's file."""
+        return service.library.manifest_on_record(model_id)
 
     @app.delete(
         "/models/{model_id}",
