@@ -20,7 +20,7 @@ _LIMITED = ("gdws_agent.access", "gdws_agent.api", "uvicorn", "asyncio", "python
 _OWN = "gdws_agent."
 
 
-class BoundedHandler(logging.StreamHandler):
+class BoundedHandler(logging.StreamHandler):  # type: ignore[type-arg]  # none at runtime in Python 3.8
     """Writes lines to a stream, those that strangers can cause within limits.
 
     The kind of a line is its logger, level and ``extra={"kind": ...}`` or else its message before arguments are put in.

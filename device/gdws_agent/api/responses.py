@@ -10,6 +10,8 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Union
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +19,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gdws_agent.errors import AgentError, JobNotFound, ModelNotFound, make_problem, problem_of
+from gdws_agent.storage.rows import JobText
 from gdws_contract.errors import ContractError
 from gdws_contract.parsing import field_path
 from gdws_contract.problems import CONTENT_TYPE, Problem
@@ -70,6 +73,16 @@ def _document(description: str) -> Dict[str, Any]:
 def request_line(scope: Scope) -> str:
     """Return method and path of a request, of a length that a log or an answer may have."""
     return f"{scope['method'][:20]} {scope['path'][:200]}"
+
+
+def json_response(record: BaseModel) -> Response:
+    """Return the answer that is ``record``; for routes that run in a thread, since a long list takes its time."""
+    return Response(record.model_dump_json(), media_type="application/json")
+
+
+async def job_response(found: JobText, **options: Any) -> Response:
+    """Return the answer that is a job with its cells, put together off the event loop."""
+    return Response(await run_in_threadpool(found.to_json), media_type="application/json", **options)
 
 
 def problem_response(problem: Problem, headers: Optional[Mapping[str, str]] = None) -> Response:

@@ -153,23 +153,31 @@ class Library:
             _sync_folder(self._folder)
 
     def _check(self, model_id: str) -> None:
-        """Raise ModelDamaged unless the file of a bundle on record is there and every byte of it is right.
+        """Raise ModelDamaged unless the file of a bundle on record is there and every byte of it is right."""
+        with self._check_lock:
+            fault = self._fault(model_id)
+        if fault is not None:
+            raise ModelDamaged(
+                f"the bundle {model_id!r} is of no use any more: {fault}",
+                field="model_id",
+                hint="send it again with POST /models: that repairs it",
+            )
+
+    def _fault(self, model_id: str) -> Optional[str]:
+        """Return what is wrong with the file of a bundle; None when nothing is.
 
         The bytes are read once, and again when the file looks different or a job could not use it.
         """
-        with self._check_lock:
-            look = _look_at(self.path(model_id))
-            if look is not None and self._checked.get(model_id) == look:
-                return
-            fault = "its file is gone" if look is None else _fault_of(self.path(model_id), model_id)
-            if fault is None:
-                self._checked[model_id] = look
-                return
-        raise ModelDamaged(
-            f"the bundle {model_id!r} is of no use any more: {fault}",
-            field="model_id",
-            hint="send it again with POST /models: that repairs it",
-        )
+        path = self.path(model_id)
+        look = _look_at(path)
+        if look is None:
+            return "its file is gone"
+        if self._checked.get(model_id) == look:
+            return None
+        fault = _fault_in(path, model_id)
+        if fault is None:
+            self._checked[model_id] = look
+        return fault
 
     def _note_checked(self, model_id: str, look: Optional[_Look]) -> None:
         with self._check_lock:
@@ -213,7 +221,7 @@ def _look_at(path: Path) -> Optional[_Look]:
     return _Look(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _fault_of(path: Path, model_id: str) -> Optional[str]:
+def _fault_in(path: Path, model_id: str) -> Optional[str]:
     """Return what is wrong with the file of a bundle; None when nothing is."""
     try:
         found = check_bundle(path)

@@ -10,8 +10,10 @@ import contextlib
 import logging
 import os
 import re
+import threading
+import time
 from pathlib import Path
-from typing import List
+from typing import Callable, List
 
 from gdws_agent.errors import StoreDamaged
 from gdws_agent.timestamps import utc_now
@@ -21,6 +23,8 @@ from .store import Store
 
 _LOG = logging.getLogger(__name__)
 
+#: How long a notice may still be told that is no longer true.
+NOTICES_KEPT_S = 5.0
 _MARK = ".damaged-"
 #: What SQLite keeps beside a database belongs to it.
 _COMPANIONS = ("-wal", "-shm")
@@ -76,6 +80,41 @@ def notices(path: Path) -> List[Notice]:
     """Return a notice for each database that was set aside from ``path`` and still lies there."""
     found = sorted(path.parent.glob(f"{path.name}{_MARK}*"))
     return [_notice(kept) for kept in found if not kept.name.endswith(_COMPANIONS)]
+
+
+class Notices:
+    """The notices as they were a moment ago, for those who must not wait for the disk. For use from any thread."""
+
+    def __init__(
+        self, path: Path, *, max_age_s: float = NOTICES_KEPT_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Look for the first time; raises OSError."""
+        self._path = path
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._looking = threading.Lock()
+        self._found: List[Notice] = []
+        self._looked_s = 0.0
+        self.look()
+
+    def look(self) -> List[Notice]:
+        """Return what there is now."""
+        self._found, self._looked_s = notices(self._path), self._clock()
+        return self._found
+
+    def known(self) -> List[Notice]:
+        """Return what there was at the last look; one that is too old is followed by another in the background."""
+        is_old = self._clock() - self._looked_s > self._max_age_s
+        # Not taken while a look hangs, so no more than one thread waits for a disk that does not answer.
+        if is_old and self._looking.acquire(blocking=False):
+            threading.Thread(target=self._look_again, name="notices", daemon=True).start()
+        return self._found
+
+    def _look_again(self) -> None:
+        try:
+            self.look()
+        finally:
+            self._looking.release()
 
 
 def _notice(kept: Path) -> Notice:

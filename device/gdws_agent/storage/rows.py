@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_contract.problems import Problem
 from gdws_contract.rest import BenchmarkRequest, Cell, Job, Progress
 
 #: How many requests are kept as they were read: reading them again takes most of the time of a list of jobs.
 _REQUESTS_KEPT = 512
+
+
+class JobText(NamedTuple):
+    """A job without its cells, and the JSON of cells of it."""
+
+    job: Job
+    cells: Sequence[str]
+
+    def to_json(self) -> bytes:
+        """Return the JSON of the job with these cells."""
+        return f'{self.job.model_dump_json(exclude={"cells"})[:-1]},"cells":[{",".join(self.cells)}]}}'.encode()
+
+
+def split_cell(cell: Cell) -> Tuple[str, str]:
+    """Return the JSON of ``cell`` without its rounds, and that of its rounds."""
+    rounds = cell.model_dump_json(include={"rounds"})
+    return cell.model_dump_json(exclude={"rounds"}), rounds[len('{"rounds":') : -1]
+
+
+def cell_text(row: sqlite3.Row, *, rounds: bool) -> str:
+    """Return the JSON of the cell of a row of ``cells``, with its rounds or without."""
+    cell: str = row["cell"]
+    if row["rounds"] is None:  # stored by an older release
+        return cell if rounds else Cell.model_validate_json(cell).model_dump_json(exclude={"rounds"})
+    return f'{cell[:-1]},"rounds":{row["rounds"]}}}' if rounds else cell
 
 
 def job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:

@@ -30,7 +30,7 @@ class World:
             self.looks += 1
             job = self.job
             self.meanwhile()
-            return job.model_copy(update={"id": job_id})
+            return job.state, job.model_copy(update={"id": job_id}).model_dump_json().encode()
 
         return Job.model_validate_json(asyncio.run(self.glances.body(job_id, look)))
 
