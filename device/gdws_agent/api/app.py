@@ -35,6 +35,7 @@ from .metrics import Metrics
 from .observing import Observer
 from .queue_routes import LeaseId, add_queue_routes
 from .responses import (
+    PiecesResponse,
     documented_answer,
     documented_default,
     documented_problems,
@@ -43,7 +44,7 @@ from .responses import (
     json_response,
 )
 from .submission import Sender, submit, submit_profile
-from .uploads import JSON, receive_bundle
+from .uploads import receive_bundle
 from .watching import add_watching_routes, describe_access
 
 MAX_WAIT_S = 3_600.0
@@ -301,10 +302,9 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
 
         def look() -> Look:
             found = jobs.text(job_id, rounds=rounds)
-            return found.job.state, found.to_json()
+            return found.job.state, found.pieces()
 
-        body = await glances.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look))
-        return Response(body, media_type=JSON)
+        return PiecesResponse(await glances.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look)))
 
     @app.delete(
         "/benchmark/{job_id}",

@@ -164,7 +164,8 @@ async def _events(jobs: JobQueue, follower: Follower, told_cells: int) -> AsyncI
     while True:
         for cell in cells:
             told_cells += 1
-            yield _event("cell", cell, told_cells)
+            yield _event("cell", cell.decode(), told_cells)
+            await asyncio.sleep(0)  # others are served between cells of megabytes
         cells = []
         if is_final(job):
             yield _event("end", _without_cells(job))

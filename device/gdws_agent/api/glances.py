@@ -7,15 +7,15 @@ shown late; the progress and the estimate of the running job may be a quarter of
 from __future__ import annotations
 
 import time
-from typing import Awaitable, Callable, NamedTuple, Optional, Tuple
+from typing import Awaitable, Callable, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_contract.rest import JobState
 
 #: How long an answer is kept.
 KEPT_S = 0.25
 
-#: The state of a job, and its JSON.
-Look = Tuple[JobState, bytes]
+#: The state of a job, and the pieces of its JSON.
+Look = Tuple[JobState, Sequence[bytes]]
 
 
 class Glances:
@@ -29,8 +29,8 @@ class Glances:
         self._clock = clock
         self._kept: Optional[_Kept] = None
 
-    async def body(self, name: str, look: Callable[[], Awaitable[Look]]) -> bytes:
-        """Return the body ``name``: that of a moment ago if its job still runs and nothing was stored since.
+    async def body(self, name: str, look: Callable[[], Awaitable[Look]]) -> Sequence[bytes]:
+        """Return the body ``name`` in pieces: that of a moment ago if its job runs and nothing was stored since.
 
         Else it is that of a new ``look``; raises what this raises.
         """
@@ -47,4 +47,4 @@ class _Kept(NamedTuple):
     name: str
     generation: int
     until_s: float
-    body: bytes
+    body: Sequence[bytes]

@@ -16,7 +16,7 @@ from gdws_contract.rest import Queue
 
 from . import examples
 from .request_json import parse_lease_request
-from .responses import documented_problems
+from .responses import PiecesResponse, documented_problems
 from .uploads import JSON, media_type, read_json
 
 #: What a lease id may look like; nothing else can be one.
@@ -38,8 +38,7 @@ def add_queue_routes(app: FastAPI, service: Service) -> None:
         """The running job with its cells, those that wait in the order of their turn, and who holds the device."""
         found, running = service.queue(limit)
         head = found.model_dump_json(exclude={"running"})[:-1].encode()
-        body = b"null" if running is None else running.to_json()
-        return Response(b'%b,"running":%b}' % (head, body), media_type=JSON)
+        return PiecesResponse([head + b',"running":', *([b"null"] if running is None else running.pieces()), b"}"])
 
     @app.get("/lease", tags=["lease"], summary="Who holds the device")
     def get_lease() -> LeaseState:

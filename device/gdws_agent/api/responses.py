@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import secrets
 from http import HTTPStatus
-from typing import Any, Dict, List, Mapping, Optional, Set, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Union
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -80,9 +81,25 @@ def json_response(record: BaseModel) -> Response:
     return Response(record.model_dump_json(), media_type="application/json")
 
 
+class PiecesResponse(Response):
+    """A large answer in JSON that goes out piece by piece, so that the event loop serves others in between."""
+
+    def __init__(self, pieces: Sequence[bytes], **options: Any) -> None:
+        super().__init__(media_type="application/json", **options)
+        self._pieces = pieces
+        self.headers["content-length"] = str(sum(map(len, pieces)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+
+
 async def job_response(found: JobText, **options: Any) -> Response:
-    """Return the answer that is a job with its cells, put together off the event loop."""
-    return Response(await run_in_threadpool(found.to_json), media_type="application/json", **options)
+    """Return the answer that is a job with its cells."""
+    return PiecesResponse(await run_in_threadpool(found.pieces), **options)
 
 
 def problem_response(problem: Problem, headers: Optional[Mapping[str, str]] = None) -> Response:

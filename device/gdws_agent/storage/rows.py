@@ -17,11 +17,13 @@ class JobText(NamedTuple):
     """A job without its cells, and the JSON of cells of it."""
 
     job: Job
-    cells: Sequence[str]
+    cells: Sequence[bytes]
 
-    def to_json(self) -> bytes:
-        """Return the JSON of the job with these cells."""
-        return f'{self.job.model_dump_json(exclude={"cells"})[:-1]},"cells":[{",".join(self.cells)}]}}'.encode()
+    def pieces(self) -> List[bytes]:
+        """Return the JSON of the job with these cells, a piece for each: to join them would copy megabytes."""
+        head = self.job.model_dump_json(exclude={"cells"}).encode()
+        separated = [cell if index == 0 else b"," + cell for index, cell in enumerate(self.cells)]
+        return [head[:-1] + b',"cells":[', *separated, b"]}"]
 
 
 def split_cell(cell: Cell) -> Tuple[str, str]:
@@ -30,12 +32,11 @@ def split_cell(cell: Cell) -> Tuple[str, str]:
     return cell.model_dump_json(exclude={"rounds"}), rounds[len('{"rounds":') : -1]
 
 
-def cell_text(row: sqlite3.Row, *, rounds: bool) -> str:
-    """Return the JSON of the cell of a row of ``cells``, with its rounds or without."""
-    cell: str = row["cell"]
-    if row["rounds"] is None:  # stored by an older release
-        return cell if rounds else Cell.model_validate_json(cell).model_dump_json(exclude={"rounds"})
-    return f'{cell[:-1]},"rounds":{row["rounds"]}}}' if rounds else cell
+def cell_text(cell: bytes, rounds: Optional[bytes], *, with_rounds: bool) -> bytes:
+    """Return the JSON of a cell with its rounds or without, from the two parts that are stored of it."""
+    if rounds is None:  # stored by an older release
+        return cell if with_rounds else Cell.model_validate_json(cell).model_dump_json(exclude={"rounds"}).encode()
+    return b'%b,"rounds":%b}' % (cell[:-1], rounds) if with_rounds else cell
 
 
 def job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:

@@ -210,14 +210,16 @@ class Store:
         Raises:
             JobNotFound: there is none of that id.
         """
+        chosen = "CAST(rounds AS BLOB)" if rounds else "CASE WHEN rounds IS NULL THEN NULL ELSE x'' END"
         with self.database.reading() as connection:
             row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
             cells = connection.execute(
-                "SELECT cell, rounds FROM cells WHERE job_id = ? ORDER BY sequence LIMIT -1 OFFSET ?", (job_id, after)
+                f"SELECT CAST(cell AS BLOB), {chosen} FROM cells WHERE job_id = ? ORDER BY sequence LIMIT -1 OFFSET ?",
+                (job_id, after),
             ).fetchall()
         if row is None:
             raise _no_job(job_id)
-        return JobText(job_from(row, []), [cell_text(cell, rounds=rounds) for cell in cells])
+        return JobText(job_from(row, []), [cell_text(*cell, with_rounds=rounds) for cell in cells])
 
     def jobs(self, limit: int, before: Optional[int] = None, state: Optional[JobState] = None) -> Page:
         """Return at most ``limit`` jobs without their cells, newest first, older than the cursor ``before``."""

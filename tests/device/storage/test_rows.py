@@ -21,24 +21,23 @@ CELLS = {
 
 @pytest.mark.parametrize("measured", CELLS.values(), ids=CELLS)
 def test_a_cell_is_put_together_from_its_parts_as_it_was(measured):
-    text, rounds = split_cell(measured)
-    row = {"cell": text, "rounds": rounds}
+    parts = [part.encode() for part in split_cell(measured)]
 
-    assert Cell.model_validate_json(cell_text(row, rounds=True)) == measured
-    assert json.loads(cell_text(row, rounds=True)) == measured.model_dump(mode="json")
-    assert json.loads(cell_text(row, rounds=False)) == measured.model_dump(mode="json", exclude={"rounds"})
+    assert Cell.model_validate_json(cell_text(*parts, with_rounds=True)) == measured
+    assert json.loads(cell_text(*parts, with_rounds=True)) == measured.model_dump(mode="json")
+    assert json.loads(cell_text(*parts, with_rounds=False)) == measured.model_dump(mode="json", exclude={"rounds"})
 
 
 @pytest.mark.parametrize("measured", CELLS.values(), ids=CELLS)
 def test_a_cell_of_an_older_release_is_told_alike(measured):
-    row = {"cell": measured.model_dump_json(), "rounds": None}
+    parts = (measured.model_dump_json().encode(), None)
 
-    assert json.loads(cell_text(row, rounds=True)) == measured.model_dump(mode="json")
-    assert json.loads(cell_text(row, rounds=False)) == measured.model_dump(mode="json", exclude={"rounds"})
+    assert json.loads(cell_text(*parts, with_rounds=True)) == measured.model_dump(mode="json")
+    assert json.loads(cell_text(*parts, with_rounds=False)) == measured.model_dump(mode="json", exclude={"rounds"})
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_job_with_cells_is_the_json_of_both(count):
     cells = list(CELLS.values())[:count]
-    found = JobText(running_job(), [measured.model_dump_json() for measured in cells])
-    assert Job.model_validate_json(found.to_json()) == running_job().model_copy(update={"cells": cells})
+    found = JobText(running_job(), [measured.model_dump_json().encode() for measured in cells])
+    assert Job.model_validate_json(b"".join(found.pieces())) == running_job().model_copy(update={"cells": cells})
