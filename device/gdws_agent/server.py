@@ -33,6 +33,8 @@ _MAX_HEAD_BYTES = 16_384
 #: answers wait for few of them. Where no descriptor is left, asyncio tries and logs so often in a turn, too.
 _PENDING = 1_024
 _ACCEPTED_AT_ONCE = 64
+#: How long a busy thread keeps the interpreter from the event loop, which needs it several times for each answer.
+_SWITCH_S = 0.001
 #: Below what measures, above what is idle.
 _SERVER_NICENESS = 5
 
@@ -76,6 +78,7 @@ def serve(
     parent: Optional[BinaryIO],
 ) -> None:
     """Serve until SIGTERM, SIGINT, or the end of ``parent``, a pipe that the parent process holds open."""
+    sys.setswitchinterval(_SWITCH_S)
     followers = Followers(service.jobs)
 
     class Protocol(PatientProtocol):

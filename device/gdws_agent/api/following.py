@@ -39,7 +39,7 @@ HEARTBEAT_S = 15.0
 MIN_INTERVAL_S = 0.25
 #: How old a job's estimate may be when its progress is told.
 _STALE_S = 5.0
-#: What Unicode takes for the end of a line and JSON does not, escaped.
+#: Ends of lines that may stand in JSON, escaped.
 _LINE_BREAKS = {number: f"\\u{number:04x}" for number in (0x85, 0x2028, 0x2029)}
 
 
@@ -144,7 +144,7 @@ class Followers:
 class EventStream(StreamingResponse):
     """An answer that goes on; ``on_close`` is called when it ends, however that comes about."""
 
-    def __init__(self, events: AsyncIterator[str], on_close: Any) -> None:
+    def __init__(self, events: AsyncIterator[Union[str, bytes]], on_close: Any) -> None:
         # Proxies must pass each event on at once.
         super().__init__(events, media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
         self._on_close = on_close
@@ -156,7 +156,7 @@ class EventStream(StreamingResponse):
             self._on_close()
 
 
-async def _events(jobs: JobQueue, follower: Follower, told_cells: int) -> AsyncIterator[str]:
+async def _events(jobs: JobQueue, follower: Follower, told_cells: int) -> AsyncIterator[Union[str, bytes]]:
     told_state: Optional[Dict[str, Any]] = None
     told_progress: Optional[Dict[str, Any]] = None
     job, cells = await run_in_threadpool(jobs.text, follower.job_id, after=told_cells)
@@ -164,7 +164,7 @@ async def _events(jobs: JobQueue, follower: Follower, told_cells: int) -> AsyncI
     while True:
         for cell in cells:
             told_cells += 1
-            yield _event("cell", cell.decode(), told_cells)
+            yield _cell_event(cell, told_cells)
             await asyncio.sleep(0)  # others are served between cells of megabytes
         cells = []
         if is_final(job):
@@ -192,12 +192,16 @@ async def _events(jobs: JobQueue, follower: Follower, told_cells: int) -> AsyncI
             job = job.model_copy(update={"progress": job.progress.model_copy(update=dict(update))})
 
 
-def _event(name: str, data: Union[str, Mapping[str, Any]], number: Optional[int] = None) -> str:
-    # JSON holds no line breaks but those that only some clients take for such, so one line of data does.
-    id_line = "" if number is None else f"id: {number}\n"
-    text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
-    text = text if text.isascii() else text.translate(_LINE_BREAKS)
-    return f"event: {name}\n{id_line}data: {text}\n\n"
+def _event(name: str, data: Mapping[str, Any]) -> str:
+    # JSON holds no line breaks, so one line of data does.
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _cell_event(cell: bytes, number: int) -> bytes:
+    """Return the event that tells the JSON of a cell, which may be large and is passed on as it is stored."""
+    # But for what Unicode takes for the end of a line and JSON does not: so do some clients.
+    data = cell if cell.isascii() else cell.decode().translate(_LINE_BREAKS).encode()
+    return b"event: cell\nid: %d\ndata: %b\n\n" % (number, data)
 
 
 def _without_cells(job: Job) -> Dict[str, Any]:

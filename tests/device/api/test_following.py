@@ -286,6 +286,6 @@ def test_many_changes_are_told_together(monkeypatch):
 def test_a_cell_is_one_line_for_every_client():
     """Some take for the end of a line what JSON lets stand."""
     text = json.dumps({"a": "x\u2028y\u2029z\x85\u20ac"}, ensure_ascii=False)
-    event = following._event("cell", text, 1)
+    event = following._cell_event(text.encode(), 1).decode()
     assert len(event.splitlines()) == 4
     assert json.loads(event.splitlines()[2][len("data: ") :]) == json.loads(text)
