@@ -21,20 +21,22 @@ SILENT = 2 * DESCRIPTORS
 
 
 @contextlib.contextmanager
-def silent_connections(url, count):
-    """So many open connections on which nothing is said; those that the agent closes are opened anew by nobody."""
+def silent_connections(url, count, said):
+    """So many open connections on which no more than ``said`` is; those that the agent closes are not opened again."""
     address = urlsplit(url)
     with contextlib.ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(socket.create_connection((address.hostname, address.port), PATIENCE_S))
+            connection = stack.enter_context(socket.create_connection((address.hostname, address.port), PATIENCE_S))
+            connection.sendall(said)
         yield
 
 
-def test_silent_connections_fail_no_cell_lock_nobody_out_and_fill_no_log(tmp_path):
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHo"])
+def test_silent_connections_fail_no_cell_lock_nobody_out_and_fill_no_log(tmp_path, said):
     worker = FakeWorker(tmp_path / "worker")
     bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
     with running_agent(tmp_path / "data", worker, descriptors=DESCRIPTORS) as process:
-        with silent_connections(process.url, SILENT):
+        with silent_connections(process.url, SILENT, said):
             with httpx.Client(base_url=process.url, timeout=PATIENCE_S, trust_env=False) as client:
                 assert client.get("/healthz").status_code == 200
                 form = {"bundle": bundle, "request": (None, '{"batch_sizes": [1, 2, 3, 4, 5, 6]}')}
