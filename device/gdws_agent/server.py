@@ -35,8 +35,9 @@ _PENDING = 1_024
 _ACCEPTED_AT_ONCE = 64
 #: How long a busy thread keeps the interpreter from the event loop, which needs it several times for each answer.
 _SWITCH_S = 0.001
-#: Below what measures, above what is idle.
+#: By how much it gives way to what measures, which has the priority that the agent was started with.
 _SERVER_NICENESS = 5
+_LEAST_PRIORITY = 19
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -145,7 +146,7 @@ def make_way() -> None:
     There priorities are those of threads. That of the queue is older, so the workers that it starts keep theirs.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, max(_SERVER_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, min(_LEAST_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0) + _SERVER_NICENESS))
 
 
 def _exit_well(number: int, frame: Optional[FrameType]) -> None:
