@@ -35,13 +35,14 @@ sys.path.insert(0, str(HERE.parent))
 from agent_at_rest.run import doubts, machine  # noqa: E402
 
 from gdws_agent.jobs.lease import LeaseDesk  # noqa: E402
+from gdws_agent.storage.library import Library, check_bundle  # noqa: E402
 from gdws_agent.storage.store import Store  # noqa: E402
-from gdws_contract.manifest import Manifest, Member, TensorSpec, Tool, Variant, Verification  # noqa: E402
+from gdws_contract.archive_writer import write_bundle  # noqa: E402
+from gdws_contract.manifest import TensorSpec, Tool, Variant, Verification  # noqa: E402
 from gdws_contract.measures import LatencySummary, RoundSummary  # noqa: E402
 from gdws_contract.queueing import LeaseRequest  # noqa: E402
-from gdws_contract.rest import BenchmarkRequest, Cell, CellKey, ModelInfo  # noqa: E402
+from gdws_contract.rest import BenchmarkRequest, Cell, CellKey  # noqa: E402
 
-MODEL_ID = "a" * 64
 VARIANTS = ("dense", "rank-1", "rank-2", "rank-4")
 LISTING_LIMIT_MS = 50.0
 MEMORY_LIMIT_MB = 150.0
@@ -49,12 +50,12 @@ MEMORY_LIMIT_MB = 150.0
 FLAT = 1.25
 
 
-def fill(folder: Path, results: int, queued: int) -> None:
-    """Make a data folder with so many results of four cells each, and jobs that wait."""
-    folder.mkdir()
+def fill(folder: Path, results: int, queued: int) -> str:
+    """Make a data folder with so many results of four cells each, and jobs that wait; return the id of their bundle."""
+    (folder / "models").mkdir(parents=True)
     with contextlib.closing(Store(folder / "agent.db")) as store:
-        store.add_model(model_info(), manifest())
-        request = BenchmarkRequest(model_id=MODEL_ID, variants=list(VARIANTS), backends=["onnxruntime"])
+        model_id = add_bundle(store, folder)
+        request = BenchmarkRequest(model_id=model_id, variants=list(VARIANTS), backends=["onnxruntime"])
         done = store.add_job(request)
         store.begin_next()
         for variant in VARIANTS:
@@ -64,6 +65,7 @@ def fill(folder: Path, results: int, queued: int) -> None:
         waiting = store.add_job(request)
         copy_job(store, waiting.id, queued - 1, "e")
         LeaseDesk(store.database, 864_000).take(LeaseRequest(holder="the load test", ttl_s=86_400))
+        return model_id
 
 
 def copy_job(store: Store, job_id: str, count: int, prefix: str) -> None:
@@ -84,20 +86,8 @@ def copy_job(store: Store, job_id: str, count: int, prefix: str) -> None:
         )
 
 
-def model_info() -> ModelInfo:
-    """Return the record of a bundle; its file is not needed, since nothing is begun."""
-    return ModelInfo(
-        id=MODEL_ID,
-        name="load",
-        size_bytes=1,
-        created_at="2026-01-01T00:00:00.000Z",
-        baseline=VARIANTS[0],
-        variants=list(VARIANTS),
-    )
-
-
-def manifest() -> Manifest:
-    """Return the manifest of that bundle."""
+def add_bundle(store: Store, folder: Path) -> str:
+    """Store a bundle that is whole, but of nothing that could be measured, and return its id."""
     variants = [
         Variant(
             name=name,
@@ -109,16 +99,17 @@ def manifest() -> Manifest:
         for name in VARIANTS
     ]
     paths = ["inputs.npy", "labels.npy", *(path for each in variants for path in (each.onnx, each.logits))]
-    return Manifest(
-        tool=Tool(name="gdws", version="0"),
-        name="load",
-        input=TensorSpec(name="input", dtype="float32", shape=[1, 28, 28]),
-        output=TensorSpec(name="logits", dtype="float32", shape=[10]),
-        baseline=VARIANTS[0],
-        variants=variants,
-        verification=Verification(inputs="inputs.npy", labels="labels.npy", count=1, data="none"),
-        members={path: Member(size=1, sha256=MODEL_ID) for path in paths},
-    )
+    fields = {
+        "tool": Tool(name="gdws", version="0"),
+        "name": "load",
+        "input": TensorSpec(name="input", dtype="float32", shape=[1, 28, 28]),
+        "output": TensorSpec(name="logits", dtype="float32", shape=[10]),
+        "baseline": VARIANTS[0],
+        "variants": variants,
+        "verification": Verification(inputs="inputs.npy", labels="labels.npy", count=1, data="none"),
+    }
+    write_bundle(folder / "load.gdws", fields, dict.fromkeys(paths, b"nothing"))
+    return Library(store, folder / "models").add(check_bundle(folder / "load.gdws"))[0].id
 
 
 def measured_cell(variant: str) -> Cell:
@@ -167,8 +158,9 @@ class Asked(NamedTuple):
 class Client:
     """One connection that is kept open, over which one thing is asked after another."""
 
-    def __init__(self, host: str, port: int, seed: int) -> None:
+    def __init__(self, host: str, port: int, model_id: str, seed: int) -> None:
         self._host, self._port = host, port
+        self._model_id = model_id
         self._random = random.Random(seed)
         self._cursor: str | None = None
 
@@ -194,7 +186,7 @@ class Client:
 
     def _next(self) -> Asked:
         cursor = "" if self._cursor is None else f"&cursor={self._cursor}"
-        body = json.dumps({"model_id": MODEL_ID}).encode()
+        body = json.dumps({"model_id": self._model_id}).encode()
         job_id = f"d{self._random.randint(1, 50):011x}"
         return self._random.choices(
             [
@@ -217,13 +209,15 @@ class Client:
         return int(answer.split()[1]), await reader.readexactly(length)
 
 
-async def load(host: str, port: int, process: psutil.Process, options: argparse.Namespace) -> dict[str, Any]:
+async def load(
+    host: str, port: int, process: psutil.Process, model_id: str, options: argparse.Namespace
+) -> dict[str, Any]:
     """Let the clients ask, and return what they saw and what the agent took."""
     times_ms: dict[str, list[float]] = defaultdict(list)
     errors: list[str] = []
     until_s = time.monotonic() + options.seconds
     clients = [
-        asyncio.ensure_future(Client(host, port, number).run(until_s, options.pause, times_ms, errors))
+        asyncio.ensure_future(Client(host, port, model_id, number).run(until_s, options.pause, times_ms, errors))
         for number in range(options.clients)
     ]
     resident_mb = []
@@ -315,9 +309,9 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
-        fill(data, options.results, options.queued)
+        model_id = fill(data, options.results, options.queued)
         with running(data) as (host, port, process):
-            found = asyncio.run(load(host, port, process, options))
+            found = asyncio.run(load(host, port, process, model_id, options))
     asked = {name: getattr(options, name) for name in ("clients", "seconds", "pause", "results", "queued")}
     results = {"what": "gdws-agent under load", "machine": machine(), "asked": asked, "figures": found}
     (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")

@@ -11,6 +11,7 @@
     │           └── StoreDamaged because it is damaged, not because a newer release wrote it
     ├── RequestInvalid           the request does not say what to do
     │   ├── BodyMalformed        the body is not the JSON or the form that it claims to be
+    │   ├── FramingAmbiguous     its headers state in two ways where the body ends
     │   ├── MediaTypeUnsupported the body is of a type that is not taken here
     │   ├── UnknownVariant       the bundle has no variant of that name
     │   ├── UnknownBackend       the agent has no backend of that name
@@ -29,6 +30,7 @@
     ├── BodyTooSlow              the body does not arrive in time
     ├── UploadCutOff             the client went away in the middle of the body
     ├── ModelNotFound            no bundle of that id is stored
+    │   └── ModelDamaged         it was stored, but its file is gone or damaged
     ├── JobNotFound              no benchmark of that id is known
     ├── ModelInUse               a benchmark still needs the bundle
     ├── QueueFull                as many jobs wait as may
@@ -125,6 +127,10 @@ class BodyMalformed(RequestInvalid):
     """The body is not the JSON or the form that it claims to be."""
 
 
+class FramingAmbiguous(RequestInvalid):
+    """The headers state in two ways where the body ends."""
+
+
 class MediaTypeUnsupported(RequestInvalid):
     """The body is of a type that is not taken here."""
 
@@ -197,6 +203,10 @@ class ModelNotFound(AgentError):
     """No bundle of that id is stored."""
 
 
+class ModelDamaged(ModelNotFound):
+    """A bundle of that id was stored, but its file is gone or damaged. Sending it again repairs it."""
+
+
 class JobNotFound(AgentError):
     """No benchmark of that id is known."""
 
@@ -261,6 +271,7 @@ class StorageFull(StorageFailed):
 TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     RequestInvalid: (422, "request-invalid"),
     BodyMalformed: (400, "body-malformed"),
+    FramingAmbiguous: (400, "framing-ambiguous"),
     MediaTypeUnsupported: (415, "media-type-unsupported"),
     UnknownVariant: (422, "unknown-variant"),
     UnknownBackend: (422, "unknown-backend"),
@@ -277,6 +288,7 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     BodyTooSlow: (408, "body-too-slow"),
     UploadCutOff: (400, "upload-cut-off"),
     ModelNotFound: (404, "model-not-found"),
+    ModelDamaged: (404, "model-damaged"),
     JobNotFound: (404, "job-not-found"),
     ModelInUse: (409, "model-in-use"),
     LimitTooHigh: (422, "limit-too-high"),
@@ -303,6 +315,9 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     SchemaUnsupported: (422, "schema-unsupported"),
     Exception: (500, "internal-error"),
 }
+
+#: The codes of problems with a bundle itself.
+BUNDLE_CODES = frozenset(code for kind, (_, code) in TABLE.items() if issubclass(kind, ContractError))
 
 
 def make_problem(

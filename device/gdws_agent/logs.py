@@ -16,7 +16,11 @@ from typing import Any, Dict, Optional, TextIO
 from gdws_agent.jobs.changes import Change
 from gdws_contract.rest import CellKey
 
+from .log_limits import BoundedHandler
+
 _ABOUT_JOB = re.compile(r"job ([A-Za-z0-9][A-Za-z0-9._-]{0,99}): ")
+#: Of one message, in characters.
+_MAX_MESSAGE = 2_000
 #: What a message must not do to a line: begin another, or reach a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -52,8 +56,8 @@ def cell_in_words(key: CellKey) -> str:
 
 
 def configure(level: str, form: str, stream: TextIO) -> None:
-    """Have everything from ``level`` on written to ``stream``, as ``text`` or ``json``."""
-    handler = logging.StreamHandler(stream)
+    """Have everything from ``level`` on written to ``stream``, as ``text`` or ``json``, within the limits of a log."""
+    handler = BoundedHandler(stream)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -67,6 +71,7 @@ class TextLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = _cut(record.message)
         line = _CONTROL.sub("?", super().formatMessage(record))
         about = _about(record)
         if _ABOUT_JOB.match(record.message):
@@ -83,7 +88,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
             **_about(record),
         }
         request = getattr(record, "request", None)
@@ -92,6 +97,10 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False, default=str)
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
 
 
 def _about(record: logging.LogRecord) -> Dict[str, str]:

@@ -17,9 +17,11 @@ import uvicorn
 
 from gdws_agent.api.access import Access
 from gdws_agent.api.app import create_app
+from gdws_agent.api.connections import Places
 from gdws_agent.api.following import Followers
 from gdws_agent.api.protocol import PatientProtocol
 
+from .descriptors import connection_limit
 from .errors import AddressUnusable
 from .service import Service
 
@@ -27,10 +29,15 @@ from .service import Service
 _GRACE_S = 3
 #: Of the head of a request; curl's is a few hundred bytes.
 _MAX_HEAD_BYTES = 16_384
-#: Connections at once; each takes a descriptor, of which a process has about a thousand.
-_MAX_CONNECTIONS = 512
-#: Below what measures, above what is idle.
+#: Connections that the kernel keeps until they are accepted, and those accepted in one turn of the event loop, so that
+#: answers wait for few of them. Where no descriptor is left, asyncio tries and logs so often in a turn, too.
+_PENDING = 1_024
+_ACCEPTED_AT_ONCE = 64
+#: How long a busy thread keeps the interpreter from the event loop, which needs it several times for each answer.
+_SWITCH_S = 0.001
+#: By how much it gives way to what measures, which has the priority that the agent was started with.
 _SERVER_NICENESS = 5
+_LEAST_PRIORITY = 19
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -72,13 +79,18 @@ def serve(
     parent: Optional[BinaryIO],
 ) -> None:
     """Serve until SIGTERM, SIGINT, or the end of ``parent``, a pipe that the parent process holds open."""
+    sys.setswitchinterval(_SWITCH_S)
     followers = Followers(service.jobs)
+
+    class Protocol(PatientProtocol):
+        places = Places(connection_limit())
+
     config = uvicorn.Config(
         create_app(service, access, followers),
         loop="asyncio",
-        http=PatientProtocol,
+        http=Protocol,
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
-        limit_concurrency=_MAX_CONNECTIONS,
+        backlog=_ACCEPTED_AT_ONCE,
         proxy_headers=False,  # anybody could write them
         server_header=False,
         ws="none",
@@ -115,6 +127,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(_PENDING)  # asyncio has but one number for both
         make_way()
         gc.freeze()  # what is there now stays: collections that walk through it would hold up answers
         if self.started:
@@ -132,7 +146,7 @@ def make_way() -> None:
     There priorities are those of threads. That of the queue is older, so the workers that it starts keep theirs.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, max(_SERVER_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, min(_LEAST_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0) + _SERVER_NICENESS))
 
 
 def _exit_well(number: int, frame: Optional[FrameType]) -> None:

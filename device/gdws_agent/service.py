@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from functools import partial
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, TypeVar
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from gdws_agent.board import jtop_clocks
 from gdws_agent.board.clocks import Clocks
+from gdws_agent.jobs.changes import Change
 from gdws_agent.jobs.lease import LeaseDesk, for_everybody
 from gdws_agent.jobs.queue import JobQueue
 from gdws_agent.jobs.run import Workshop
@@ -17,15 +18,16 @@ from gdws_agent.planning.limits import check_limits
 from gdws_agent.planning.resolve import resolve
 from gdws_agent.storage.folder import DataFolder
 from gdws_agent.storage.library import Library
-from gdws_agent.storage.recovery import notices, open_store
+from gdws_agent.storage.recovery import Notices, open_store
 from gdws_agent.storage.retention import Retention
+from gdws_agent.storage.rows import JobText
+from gdws_agent.storage.store import Store
 from gdws_contract import __version__
 from gdws_contract.manifest import Manifest
-from gdws_contract.queueing import Notice
 from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
 
 from .device_info import describe_device
-from .errors import DataUnusable, StorageFailed
+from .errors import BUNDLE_CODES, DataUnusable, StorageFailed
 from .probes import Probes, system_probes
 from .settings import Settings
 
@@ -44,39 +46,37 @@ class Service(NamedTuple):
     probes: Probes
     clocks: Clocks
     leases: LeaseDesk
+    notices: Notices
 
     def health(self) -> Health:
-        """Return that the agent serves, and how busy it is."""
+        """Return that the agent serves, and how busy it is; from memory, so that nobody waits for it."""
         return Health(
             agent_version=__version__,
             api_version=API_VERSION,
             api_revision=API_REVISION,
             queued_jobs=self.jobs.count_queued(),
             running_job=self.jobs.running_id(),
-            notices=self.notices(),
+            notices=self.notices.known(),
         )
 
-    def notices(self) -> List[Notice]:
-        """Return what whoever looks after the agent should know."""
-        return notices(self.folder.database)
-
-    def queue(self, limit: int) -> Queue:
-        """Return what the device does, and at most ``limit`` jobs that come next."""
+    def queue(self, limit: int) -> Tuple[Queue, Optional[JobText]]:
+        """Return at most ``limit`` jobs that come next, and apart from them the one that runs."""
         running_id = self.jobs.running_id()
         queued, total = self.jobs.next_jobs(limit)
-        return Queue(
-            running=None if running_id is None else self.jobs.job(running_id),
+        found = Queue(
+            running=None,
             queued=queued,
             queued_total=total,
             queued_limit=self.settings.max_queued_jobs,
             lease=for_everybody(self.leases.current()),
         )
+        return found, None if running_id is None else self.jobs.text(running_id)
 
     def device(self) -> DeviceInfo:
         """Return the facts about this machine."""
         simulated = self.settings.simulated or self.probes.simulated()
         found = describe_device(self.probes.backends(), self.probes.power_sensors(), simulated=simulated)
-        return found.model_copy(update={"api_revision": API_REVISION, "notices": self.notices()})
+        return found.model_copy(update={"api_revision": API_REVISION, "notices": self.notices.look()})
 
     def resolve(self, request: BenchmarkRequest, manifest: Manifest) -> BenchmarkRequest:
         """Return ``request`` with nothing left open and within the limits.
@@ -105,13 +105,14 @@ def open_service(
     """
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
-        opened = _at_start(lambda: open_store(folder.database))
-        store = stack.enter_context(contextlib.closing(opened.store))
+        was_used = any(folder.models.glob("*.gdws")) or any(folder.cache.iterdir())
+        opened = _at_start(lambda: open_store(folder.database, was_used=was_used))
+        store = stack.enter_context(contextlib.closing(opened))
         for job_id in _at_start(store.count_interruptions):
             _LOG.warning("job %s: cut off when the agent died; it will go on", job_id)
         known = probes if probes is not None else system_probes(settings.jtop_socket)
         board = clocks if clocks is not None else _clocks_of_jtop(settings, folder)
-        library = _at_start(lambda: Library(store, folder.models, adopt=opened.is_replacement))
+        library = _at_start(lambda: Library(store, folder.models))
         leases = _at_start(lambda: LeaseDesk(store.database, settings.max_lease_s))
         workshop = Workshop(
             command=worker_command,
@@ -123,8 +124,16 @@ def open_service(
         )
         retention = Retention(store, library, folder.cache, settings)
         jobs = JobQueue(store, library.path, workshop, leases, tidy=retention.tidy)
+        jobs.changes.subscribe(partial(_distrust_if_unusable, store, library))
         stack.callback(jobs.stop)
-        yield Service(settings, folder, library, jobs, known, board, leases)
+        yield Service(settings, folder, library, jobs, known, board, leases, Notices(folder.database))
+
+
+def _distrust_if_unusable(store: Store, library: Library, change: Change) -> None:
+    """Have a bundle checked again that a cell could not be measured from; to be subscribed to the changes of jobs."""
+    if change.cell is not None and change.cell.error is not None and change.cell.error.code in BUNDLE_CODES:
+        for job in store.jobs_of([change.job_id]):
+            library.distrust(job.request.model_id)
 
 
 def _clocks_of_jtop(settings: Settings, folder: DataFolder) -> Clocks:

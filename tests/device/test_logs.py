@@ -105,6 +105,13 @@ def test_a_message_cannot_forge_a_line_or_reach_the_terminal(written):
     assert "\x1b" not in lines()[0]
 
 
+@pytest.mark.parametrize("formatter", [TextLines(), JsonLines()])
+def test_a_long_message_is_cut(written, formatter):
+    logger, lines = written(formatter)
+    logger.info("GET %s", "/" + "x" * 100_000)
+    assert len(lines()[0]) < 2_500
+
+
 def test_every_line_of_a_real_job_names_it(tmp_path, written, monkeypatch, caplog):
     caplog.set_level("INFO", logger="gdws_agent")
     with agent(tmp_path / "data", FakeWorker(tmp_path / "worker")) as service:

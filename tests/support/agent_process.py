@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +28,24 @@ def launch(
     options: Sequence[str],
     log: IO[bytes],
     environment: Mapping[str, str] = {},
+    descriptors: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start the process without waiting for it; its standard error goes to ``log``."""
+    """Start the process without waiting for it; its standard error goes to ``log``.
+
+    It may open so many ``descriptors``, as many as this process by default.
+    """
+
+    def limit() -> None:
+        if descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
     command = json.dumps(None if worker is None else worker.command)
     return subprocess.Popen(
         [sys.executable, "-c", _LAUNCH, command, "--port=0", f"--data-dir={data_dir}", "--announce", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
+        preexec_fn=limit,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("GDWS_AGENT_")},
             **environment,
@@ -46,11 +57,16 @@ class AgentProcess:
     """The process, a client for it, and what it wrote to standard error."""
 
     def __init__(
-        self, data_dir: Path, worker: FakeWorker | None = None, *options: str, environment: Mapping[str, str] = {}
+        self,
+        data_dir: Path,
+        worker: FakeWorker | None = None,
+        *options: str,
+        environment: Mapping[str, str] = {},
+        descriptors: int | None = None,
     ) -> None:
         self.log = data_dir.with_name(data_dir.name + ".log")
         with open(self.log, "ab") as log:
-            self.process = launch(data_dir, worker, options, log, environment)
+            self.process = launch(data_dir, worker, options, log, environment, descriptors)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.log.read_text()
@@ -77,13 +93,17 @@ class AgentProcess:
 
 @contextlib.contextmanager
 def running_agent(
-    data_dir: Path, worker: FakeWorker | None = None, *options: str, environment: Mapping[str, str] = {}
+    data_dir: Path,
+    worker: FakeWorker | None = None,
+    *options: str,
+    environment: Mapping[str, str] = {},
+    descriptors: int | None = None,
 ) -> Iterator[AgentProcess]:
     """An agent that serves within the context; it may be ended before its end.
 
     Of this process's ``GDWS_AGENT_*`` variables it sees none; ``environment`` is added to the others.
     """
-    agent = AgentProcess(data_dir, worker, *options, environment=environment)
+    agent = AgentProcess(data_dir, worker, *options, environment=environment, descriptors=descriptors)
     try:
         yield agent
     finally:

@@ -17,6 +17,7 @@ from gdws_agent.service import Service
 from gdws_agent.storage.library import check_bundle
 from gdws_contract import __version__
 from gdws_contract.base import NAME_PATTERN, SHA256_PATTERN
+from gdws_contract.manifest import Manifest
 from gdws_contract.queueing import IDEMPOTENCY_HEADER, MAX_IDEMPOTENCY_KEY
 from gdws_contract.rest import Alive, DeviceInfo, Health, Job, JobList, JobState, ModelInfo, ModelList
 
@@ -24,14 +25,24 @@ from . import examples
 from .access import Access
 from .bodies import BodyLimits
 from .following import Followers
-from .glances import Glances
+from .framing import Framing
+from .glances import Glances, Look
 from .guard import Guard, role_in
+from .head import HeadAsGet
 from .headers import SecurityHeaders
 from .holding import hold_until_final
 from .metrics import Metrics
 from .observing import Observer
 from .queue_routes import LeaseId, add_queue_routes
-from .responses import documented_answer, documented_default, documented_problems, install_error_handlers
+from .responses import (
+    PiecesResponse,
+    documented_answer,
+    documented_default,
+    documented_problems,
+    install_error_handlers,
+    job_response,
+    json_response,
+)
 from .submission import Sender, submit, submit_profile
 from .uploads import receive_bundle
 from .watching import add_watching_routes, describe_access
@@ -66,6 +77,8 @@ IdempotencyKey = Annotated[
         description="Any text that is new for each request: sent again with the same one, it gives the same job.",
     ),
 ]
+#: With 96 cells of 1,000 rounds, all but a hundredth of the answer.
+Rounds = Annotated[bool, Query(description="false: leave out the rounds of each cell, which are most of the answer.")]
 ModelId = Annotated[str, Path(pattern=SHA256_PATTERN, description="As `gdws inspect` prints it.")]
 JobId = Annotated[str, Path(pattern=NAME_PATTERN)]
 
@@ -92,6 +105,7 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url=None,  # it would be put together for each request; see watching.py
         docs_url=None,  # both load scripts from elsewhere; there is a page of our own
         redoc_url=None,
         separate_input_output_schemas=False,
@@ -116,14 +130,17 @@ def _add_layers(app: FastAPI, service: Service, access: Access, metrics: Metrics
     app.add_middleware(BodyLimits, max_upload_bytes=service.settings.max_upload_bytes)
     app.add_middleware(Guard, access=access)
     install_error_handlers(app)
+    app.add_middleware(Framing)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observer, metrics=metrics)
+    app.add_middleware(HeadAsGet)
 
 
 def _add_device_routes(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", tags=["device"], summary="Is the agent there?")
-    def health(request: Request) -> Union[Health, Alive]:
+    async def health(request: Request) -> Union[Health, Alive]:
         """Answers at once, also while a measurement runs, and without a token: then it says only that it lives."""
+        # From memory, in the event loop: it waits neither for the disk nor for a thread.
         role = role_in(request)
         return Alive() if role is None else service.health().model_copy(update={"access": role})
 
@@ -143,7 +160,7 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         status_code=201,
         responses={
             200: documented_answer("ModelInfo", "It was here already"),
-            **documented_problems(400, 413, 415, 422, 507),
+            **documented_problems(400, 413, 415, 422, 503, 507),
         },
         openapi_extra=examples.UPLOAD_BODY,
     )
@@ -162,18 +179,31 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         response.headers["Location"] = f"/models/{info.id}"
         return info
 
-    @app.get("/models", tags=["models"], summary="List the stored bundles")
-    def list_models(limit: Limit = 100, cursor: Cursor = None) -> ModelList:
+    @app.get("/models", tags=["models"], summary="List the stored bundles", response_model=ModelList)
+    def list_models(limit: Limit = 100, cursor: Cursor = None) -> Response:
         """Newest first, without their manifests, in pages."""
         page = service.library.model_page(limit, _number(cursor))
-        return ModelList(models=page.models, next_cursor=_text(page.next_cursor))
+        return json_response(ModelList(models=page.models, next_cursor=_text(page.next_cursor)))
 
     @app.get(
         "/models/{model_id}", tags=["models"], summary="A bundle and its manifest", responses=documented_problems(404)
     )
     def get_model(model_id: ModelId) -> ModelInfo:
-        """The id is the one that `POST /models` returned and `gdws inspect` prints."""
+        """The id is the one that `POST /models` returned and `gdws inspect` prints.
+
+        A bundle whose file is gone or damaged is a problem, `model-damaged`; sent again, it is whole.
+        """
         return service.library.model(model_id)
+
+    @app.get(
+        "/models/{model_id}/manifest",
+        tags=["models"],
+        summary="What a bundle holds",
+        responses=documented_problems(404),
+    )
+    def get_manifest(model_id: ModelId) -> Manifest:
+        """As it is on record, whatever became of the bundle's file."""
+        return service.library.manifest_on_record(model_id)
 
     @app.delete(
         "/models/{model_id}",
@@ -192,11 +222,17 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
     jobs = service.jobs
     glances = Glances(jobs.generation)
 
+    async def submitted(request: Request, job_id: str, wait_s: float) -> Response:
+        found = await hold_until_final(request, jobs, job_id, wait_s)
+        status = 200 if is_final(found.job) else 202
+        return await job_response(found, status_code=status, headers={"Location": f"/benchmark/{job_id}"})
+
     @app.post(
         "/benchmark",
         tags=["benchmark"],
         summary="Measure a bundle",
         status_code=202,
+        response_model=Job,
         responses={
             200: documented_answer("Job", "It has ended within `wait`"),
             202: {"content": examples.json_example(examples.JOB)},
@@ -205,8 +241,8 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
         openapi_extra=examples.BENCHMARK_BODY,
     )
     async def benchmark(
-        request: Request, response: Response, wait: Wait = 0.0, lease_id: LeaseId = None, key: IdempotencyKey = None
-    ) -> Job:
+        request: Request, wait: Wait = 0.0, lease_id: LeaseId = None, key: IdempotencyKey = None
+    ) -> Response:
         """Queues a job for a stored bundle, or for one that comes with the request:
 
             curl -H 'content-type: application/json' -d '{"model_id": "..."}' http://localhost:8000/benchmark
@@ -218,16 +254,14 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
         or name none, to get speed-ups.
         """
         job = await submit(request, service, Sender(lease_id, key))
-        response.headers["Location"] = f"/benchmark/{job.id}"
-        job = await hold_until_final(request, jobs, job.id, wait)
-        response.status_code = 200 if is_final(job) else 202
-        return job
+        return await submitted(request, job.id, wait)
 
     @app.post(
         "/profile",
         tags=["benchmark"],
         summary="Time a network layer by layer",
         status_code=202,
+        response_model=Job,
         responses={
             200: documented_answer("Job", "It has ended within `wait`"),
             **documented_problems(400, 404, 409, 413, 415, 422, 429, 503, 507),
@@ -235,8 +269,8 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
         openapi_extra=examples.PROFILE_BODY,
     )
     async def profile(
-        request: Request, response: Response, wait: Wait = 0.0, lease_id: LeaseId = None, key: IdempotencyKey = None
-    ) -> Job:
+        request: Request, wait: Wait = 0.0, lease_id: LeaseId = None, key: IdempotencyKey = None
+    ) -> Response:
         """Queues a job for one variant of a stored bundle, among the benchmarks, and is followed like one:
 
             curl -H 'content-type: application/json' -d '{"model_id": "...", "variant": "gdws"}' \\
@@ -246,16 +280,13 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
         from. Profiling takes time itself: compare shares, and take the time of the whole from a benchmark.
         """
         job = await submit_profile(request, service, Sender(lease_id, key))
-        response.headers["Location"] = f"/benchmark/{job.id}"
-        job = await hold_until_final(request, jobs, job.id, wait)
-        response.status_code = 200 if is_final(job) else 202
-        return job
+        return await submitted(request, job.id, wait)
 
-    @app.get("/benchmark", tags=["benchmark"], summary="List the jobs")
-    def list_jobs(limit: Limit = 100, cursor: Cursor = None, state: State = None) -> JobList:
+    @app.get("/benchmark", tags=["benchmark"], summary="List the jobs", response_model=JobList)
+    def list_jobs(limit: Limit = 100, cursor: Cursor = None, state: State = None) -> Response:
         """Newest first, without their cells, in pages. `GET /queue` has those that wait in the order of their turn."""
         page = jobs.page(limit, _number(cursor), state)
-        return JobList(jobs=page.jobs, next_cursor=_text(page.next_cursor))
+        return json_response(JobList(jobs=page.jobs, next_cursor=_text(page.next_cursor)))
 
     @app.get(
         "/benchmark/{job_id}",
@@ -264,23 +295,32 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
         response_model=Job,
         responses=documented_problems(404, 422),
     )
-    async def get_job(request: Request, job_id: JobId, wait: Wait = 0.0) -> Response:
+    async def get_job(request: Request, job_id: JobId, wait: Wait = 0.0, rounds: Rounds = True) -> Response:
         """Cells appear as each ends. A cell that failed says why; the others are not affected."""
         if wait > 0:
-            job = await hold_until_final(request, jobs, job_id, wait)
-            return Response(job.model_dump_json(), media_type="application/json")
-        body = await glances.body(job_id, lambda: run_in_threadpool(jobs.job, job_id))
-        return Response(body, media_type="application/json")
+            return await job_response(await hold_until_final(request, jobs, job_id, wait, rounds=rounds))
 
-    @app.delete("/benchmark/{job_id}", tags=["benchmark"], summary="Cancel a job", responses=documented_problems(404))
-    async def cancel_job(request: Request, job_id: JobId) -> Job:
+        def look() -> Look:
+            found = jobs.text(job_id, rounds=rounds)
+            return found.job.state, found.pieces()
+
+        return PiecesResponse(await glances.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look)))
+
+    @app.delete(
+        "/benchmark/{job_id}",
+        tags=["benchmark"],
+        summary="Cancel a job",
+        response_model=Job,
+        responses=documented_problems(404),
+    )
+    async def cancel_job(request: Request, job_id: JobId) -> Response:
         """A waiting job ends at once, a running one within two seconds; finished cells are kept.
 
         A job that has ended stays as it is, so this can be repeated.
         """
         await run_in_threadpool(jobs.cancel, job_id)
         margin_s = service.settings.cancel_grace_s + _CANCEL_MARGIN_S
-        return await hold_until_final(request, jobs, job_id, margin_s)
+        return await job_response(await hold_until_final(request, jobs, job_id, margin_s))
 
 
 def _number(cursor: Optional[str]) -> Optional[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections import OrderedDict
-from typing import Callable, Tuple
+from typing import Callable
+
+from gdws_agent.allowance import Allowance
 
 MAX_ATTEMPTS = 10
 REFILL_S = 6.0
@@ -27,23 +28,14 @@ class Attempts:
         max_addresses: int = MAX_ADDRESSES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._burst = burst
-        self._refill_s = refill_s
-        self._max_addresses = max_addresses
-        self._clock = clock
-        #: Address -> attempts left and when they were counted; the address heard last is the last.
-        self._left: OrderedDict[str, Tuple[float, float]] = OrderedDict()
+        self._allowance = Allowance(burst, refill_s, max_addresses, clock)
+
+    def __len__(self) -> int:
+        return len(self._allowance)
 
     def count(self, address: str) -> float:
         """Count a wrong token from ``address``; return 0, or the seconds to wait where it had none left."""
-        key, now = _network(address), self._clock()
-        left, counted_at = self._left.pop(key, (float(self._burst), now))
-        left = min(float(self._burst), left + (now - counted_at) / self._refill_s)
-        wait_s = 0.0 if left >= 1.0 else (1.0 - left) * self._refill_s
-        self._left[key] = (left - 1.0 if wait_s == 0.0 else left, now)
-        if len(self._left) > self._max_addresses:
-            self._left.popitem(last=False)
-        return wait_s
+        return self._allowance.take(_network(address))
 
 
 def _network(address: str) -> str:

@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import json
 import time
-from typing import Any, AsyncIterator, Callable, Dict, Mapping, Optional, Set
+from typing import Any, AsyncIterator, Callable, Dict, Mapping, Optional, Set, Union
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
@@ -39,6 +39,8 @@ HEARTBEAT_S = 15.0
 MIN_INTERVAL_S = 0.25
 #: How old a job's estimate may be when its progress is told.
 _STALE_S = 5.0
+#: Ends of lines that may stand in JSON, escaped.
+_LINE_BREAKS = {number: f"\\u{number:04x}" for number in (0x85, 0x2028, 0x2029)}
 
 
 class Follower:
@@ -119,12 +121,12 @@ class Followers:
         follower = Follower(job_id)
         self._open.add(follower)
         try:
-            job = await run_in_threadpool(self._jobs.job, job_id)
+            job = await run_in_threadpool(self._jobs.outline, job_id)
         except BaseException:
             self._open.discard(follower)
             raise
         follower.is_closed = self._is_closed
-        events = _events(self._jobs, follower, job, _cells_seen(last_id))
+        events = _events(self._jobs, follower, _cells_seen(last_id, job.progress.cells_finished))
         return EventStream(events, lambda: self._open.discard(follower))
 
     def close(self) -> None:
@@ -142,7 +144,7 @@ class Followers:
 class EventStream(StreamingResponse):
     """An answer that goes on; ``on_close`` is called when it ends, however that comes about."""
 
-    def __init__(self, events: AsyncIterator[str], on_close: Any) -> None:
+    def __init__(self, events: AsyncIterator[Union[str, bytes]], on_close: Any) -> None:
         # Proxies must pass each event on at once.
         super().__init__(events, media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
         self._on_close = on_close
@@ -154,14 +156,17 @@ class EventStream(StreamingResponse):
             self._on_close()
 
 
-async def _events(jobs: JobQueue, follower: Follower, job: Job, told_cells: int) -> AsyncIterator[str]:
+async def _events(jobs: JobQueue, follower: Follower, told_cells: int) -> AsyncIterator[Union[str, bytes]]:
     told_state: Optional[Dict[str, Any]] = None
     told_progress: Optional[Dict[str, Any]] = None
+    job, cells = await run_in_threadpool(jobs.text, follower.job_id, after=told_cells)
     read_at_s = time.monotonic()
     while True:
-        for number, cell in enumerate(job.cells[told_cells:], start=told_cells + 1):
-            yield _event("cell", cell.model_dump(mode="json"), number)
-        told_cells = max(told_cells, len(job.cells))
+        for cell in cells:
+            told_cells += 1
+            yield _cell_event(cell, told_cells)
+            await asyncio.sleep(0)  # others are served between cells of megabytes
+        cells = []
         if is_final(job):
             yield _event("end", _without_cells(job))
             return
@@ -181,16 +186,22 @@ async def _events(jobs: JobQueue, follower: Follower, job: Job, told_cells: int)
             return
         if follower.is_stale or time.monotonic() - read_at_s > _STALE_S:
             follower.is_stale, follower.progress, read_at_s = False, None, time.monotonic()
-            job = await run_in_threadpool(jobs.job, job.id)
+            job, cells = await run_in_threadpool(jobs.text, job.id, after=told_cells)
         elif follower.progress is not None:
             update, follower.progress = follower.progress, None
             job = job.model_copy(update={"progress": job.progress.model_copy(update=dict(update))})
 
 
-def _event(name: str, data: Mapping[str, Any], number: Optional[int] = None) -> str:
+def _event(name: str, data: Mapping[str, Any]) -> str:
     # JSON holds no line breaks, so one line of data does.
-    id_line = "" if number is None else f"id: {number}\n"
-    return f"event: {name}\n{id_line}data: {json.dumps(data, separators=(',', ':'))}\n\n"
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _cell_event(cell: bytes, number: int) -> bytes:
+    """Return the event that tells the JSON of a cell, which may be large and is passed on as it is stored."""
+    # But for what Unicode takes for the end of a line and JSON does not: so do some clients.
+    data = cell if cell.isascii() else cell.decode().translate(_LINE_BREAKS).encode()
+    return b"event: cell\nid: %d\ndata: %b\n\n" % (number, data)
 
 
 def _without_cells(job: Job) -> Dict[str, Any]:
@@ -209,6 +220,7 @@ def _progress(job: Job, age_s: float) -> Dict[str, Any]:
     return {**job.progress.model_dump(mode="json"), "ends_in_s": left_s}
 
 
-def _cells_seen(last_id: Optional[str]) -> int:
-    """Return how many cells a client has; an id that no stream gave counts as none."""
-    return int(last_id) if last_id is not None and last_id.isdecimal() and len(last_id) < 10 else 0
+def _cells_seen(last_id: Optional[str], cells: int) -> int:
+    """Return how many of a job's ``cells`` a client has; an id that no stream of the job gave counts as none."""
+    number = int(last_id) if last_id is not None and last_id.isdecimal() and len(last_id) < 10 else 0
+    return number if number <= cells else 0

@@ -25,11 +25,12 @@ from gdws_agent.errors import (
     TokenNeeded,
     TokenUnknown,
     TooManyAttempts,
+    problem_of,
 )
 
 from .access import Access, Role
 from .attempts import Attempts
-from .responses import error_response
+from .responses import error_response, request_line
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,8 +69,9 @@ class Guard:
         try:
             role = self._judge(scope, headers)
         except AccessRefused as error:
-            where = (scope["method"], scope["path"], _address(scope))
-            _LOG.log(_level(error), "%s %s from %s refused: %s", *where, error.message)
+            about = (request_line(scope), _address(scope), error.message)
+            kind = {"kind": f"refused: {problem_of(error).code}"}
+            _LOG.log(_level(error), "%s from %s refused: %s", *about, extra=kind)
             await error_response(error, _challenge(error))(scope, receive, send)
             return
         scope.setdefault("state", {})["role"] = role

@@ -9,10 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from gdws_agent.jobs.queue import JobQueue, is_final
-from gdws_contract.rest import Job
+from gdws_agent.storage.rows import JobText
 
 
-async def hold_until_final(request: Request, jobs: JobQueue, job_id: str, timeout_s: float) -> Job:
+async def hold_until_final(
+    request: Request, jobs: JobQueue, job_id: str, timeout_s: float, *, rounds: bool = True
+) -> JobText:
     """Return the job as soon as it is final, else after ``timeout_s``, or when the agent stops.
 
     Returns early, too, when the client has gone away: the job goes on, but nobody waits for the answer.
@@ -20,10 +22,13 @@ async def hold_until_final(request: Request, jobs: JobQueue, job_id: str, timeou
     Raises:
         JobNotFound
     """
+
+    def look() -> JobText:
+        return jobs.text(job_id, rounds=rounds)
+
     with jobs.watch(job_id) as told:
-        job = await run_in_threadpool(jobs.job, job_id)
-        if timeout_s <= 0 or is_final(job):
-            return job
+        if timeout_s <= 0 or is_final(await run_in_threadpool(jobs.outline, job_id)):
+            return await run_in_threadpool(look)
         waiters: Set[asyncio.Future[None]] = {
             asyncio.wrap_future(told),
             asyncio.ensure_future(_disconnected(request)),
@@ -34,7 +39,7 @@ async def hold_until_final(request: Request, jobs: JobQueue, job_id: str, timeou
             for waiter in waiters:
                 waiter.cancel()
             await asyncio.gather(*waiters, return_exceptions=True)
-    return await run_in_threadpool(jobs.job, job_id)
+    return await run_in_threadpool(look)
 
 
 async def _disconnected(request: Request) -> None:

@@ -6,7 +6,9 @@ between; power and temperatures are those of :mod:`gdws_agent.board.live`.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, Iterator, List, Optional
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -34,6 +36,7 @@ class Metrics:
 
     def __init__(self, jobs: JobQueue, board: LiveBoard) -> None:
         self.registry = registry = CollectorRegistry()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         registry.register(_Queue(jobs))
@@ -68,6 +71,10 @@ class Metrics:
     def render(self) -> bytes:
         """Return all metrics as text."""
         return generate_latest(self.registry)
+
+    async def rendered(self) -> bytes:
+        """Return all metrics as text, from a thread of their own: others may be many and busy."""
+        return await asyncio.get_event_loop().run_in_executor(self._executor, self.render)
 
     def _on_change(self, change: Change) -> None:
         if change.cell is not None:

@@ -1,54 +1,88 @@
-"""HTTP connections that do not wait for ever for the head of a request."""
+"""HTTP connections that do not wait for ever, neither for the head of a request nor for a client that reads nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, Optional
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .access import is_exposed
+from .connections import Places
 from .gathering import GatheringTransport
 
-#: From the beginning of a connection, or of a further request on it, to the end of the request's head.
+#: From the beginning of a connection, or from the end of an answer on it, to the end of the next request's head.
 HEAD_TIMEOUT_S = 20.0
+
+_NO_PLACE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class PatientProtocol(H11Protocol):
     """uvicorn's protocol, which closes idle connections, closing also those whose request does not get on.
 
-    Bodies have limits of their own: :mod:`gdws_agent.planning.limits`.
+    A connection that waits for a request, has an answer lying unread, or sends the rest of a body that nobody wants
+    makes room when another one comes: see :mod:`gdws_agent.api.connections`. Bodies that are wanted have limits of
+    their own: :mod:`gdws_agent.api.bodies`.
     """
 
     head_timeout_s = HEAD_TIMEOUT_S
+    places = Places(512)
     _head_timer: Optional[asyncio.TimerHandle] = None
+    _unsent_bytes = math.inf
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
-        self._watch_head()
+        if self.places.enter(self, is_local=self.client is None or not is_exposed(self.client[0])):
+            self._watch()
+        else:
+            self.transport.write(_NO_PLACE)
+            self.transport.close()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
-        self._unwatch_head()
+        self._unwatch()
+        self.places.leave(self)
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch_head()
+    def drop(self) -> None:
+        """End at once, whatever is unsent."""
+        self.transport.abort()
 
-    def _watch_head(self) -> None:
-        """Start the clock where the head of a request is awaited; it goes on while the head arrives in pieces."""
-        if self.conn.their_state is not h11.IDLE:
-            self._unwatch_head()
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Start the clock when nothing is being answered; it goes on while a head arrives in pieces."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._unwatch()
+            self.places.work(self)
         elif self._head_timer is None:
+            self._unsent_bytes = math.inf
             self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+            self.places.wait(self, is_known=self._is_known())
 
-    def _unwatch_head(self) -> None:
+    def _unwatch(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _is_known(self) -> bool:
+        """Return whether the last request on this connection was let in; the guard leaves the role in its state."""
+        return self.scope is not None and self.scope.get("state", {}).get("role") is not None
+
     def _give_up(self) -> None:
+        """Close, but let a slow client read on; closing alone would wait for one that does not read at all."""
         self._head_timer = None
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if self.conn.their_state is h11.IDLE and not is_answering:
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes == 0:
             self.transport.close()
+        elif unsent_bytes < self._unsent_bytes:
+            self._unsent_bytes = unsent_bytes
+            self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+        else:
+            self.transport.abort()

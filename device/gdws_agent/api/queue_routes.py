@@ -16,7 +16,7 @@ from gdws_contract.rest import Queue
 
 from . import examples
 from .request_json import parse_lease_request
-from .responses import documented_problems
+from .responses import PiecesResponse, documented_problems
 from .uploads import JSON, media_type, read_json
 
 #: What a lease id may look like; nothing else can be one.
@@ -33,10 +33,12 @@ _Force = Annotated[bool, Query(description="true: end the lease of whoever holds
 def add_queue_routes(app: FastAPI, service: Service) -> None:
     """Add the routes to ``app``."""
 
-    @app.get("/queue", tags=["benchmark"], summary="What the device does, and what comes next")
-    def queue(limit: _Limit = 100) -> Queue:
+    @app.get("/queue", tags=["benchmark"], summary="What the device does, and what comes next", response_model=Queue)
+    def queue(limit: _Limit = 100) -> Response:
         """The running job with its cells, those that wait in the order of their turn, and who holds the device."""
-        return service.queue(limit)
+        found, running = service.queue(limit)
+        head = found.model_dump_json(exclude={"running"})[:-1].encode()
+        return PiecesResponse([head + b',"running":', *([b"null"] if running is None else running.pieces()), b"}"])
 
     @app.get("/lease", tags=["lease"], summary="Who holds the device")
     def get_lease() -> LeaseState:

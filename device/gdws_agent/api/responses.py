@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import secrets
 from http import HTTPStatus
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Union
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gdws_agent.errors import AgentError, JobNotFound, ModelNotFound, make_problem, problem_of
+from gdws_agent.storage.rows import JobText
 from gdws_contract.errors import ContractError
 from gdws_contract.parsing import field_path
 from gdws_contract.problems import CONTENT_TYPE, Problem
@@ -66,6 +71,37 @@ def _document(description: str) -> Dict[str, Any]:
     return {"description": description, "content": {CONTENT_TYPE: content}}
 
 
+def request_line(scope: Scope) -> str:
+    """Return method and path of a request, of a length that a log or an answer may have."""
+    return f"{scope['method'][:20]} {scope['path'][:200]}"
+
+
+def json_response(record: BaseModel) -> Response:
+    """Return the answer that is ``record``; for routes that run in a thread, since a long list takes its time."""
+    return Response(record.model_dump_json(), media_type="application/json")
+
+
+class PiecesResponse(Response):
+    """A large answer in JSON that goes out piece by piece, so that the event loop serves others in between."""
+
+    def __init__(self, pieces: Sequence[bytes], **options: Any) -> None:
+        super().__init__(media_type="application/json", **options)
+        self._pieces = pieces
+        self.headers["content-length"] = str(sum(map(len, pieces)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def job_response(found: JobText, **options: Any) -> Response:
+    """Return the answer that is a job with its cells."""
+    return PiecesResponse(await run_in_threadpool(found.pieces), **options)
+
+
 def problem_response(problem: Problem, headers: Optional[Mapping[str, str]] = None) -> Response:
     """Return the answer that is ``problem``."""
     text = problem.model_dump_json(exclude_none=True)
@@ -82,7 +118,8 @@ def error_response(error: Exception, headers: Optional[Mapping[str, str]] = None
 async def _on_known_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     level = logging.WARNING if problem.status >= 500 else logging.INFO
-    _LOG.log(level, "%s %s: %d %s: %s", request.method, request.url.path, problem.status, problem.code, problem.detail)
+    about = (request_line(request.scope), problem.status, problem.code, problem.detail)
+    _LOG.log(level, "%s: %d %s: %s", *about, extra={"kind": f"{problem.status} {problem.code}"})
     return error_response(error)
 
 
@@ -102,13 +139,23 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses by itself: unknown routes and methods."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
+    headers = {"Allow": ", ".join(_methods_of(request))} if error.status_code == 405 else error.headers
     problem = make_problem(
         error.status_code,
         phrase.lower().replace(" ", "-"),
-        f"{request.method} {request.url.path}: {phrase.lower()}",
+        f"{request_line(request.scope)}: {phrase.lower()}",
         hint="GET /openapi.json lists the routes and their methods",
     )
-    return problem_response(problem, error.headers)
+    return problem_response(problem, headers)
+
+
+def _methods_of(request: Request) -> List[str]:
+    """Return the methods of all routes of the path that is asked for; the framework names those of the first alone."""
+    methods: Set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods.update(getattr(route, "methods", None) or ())
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 class _UnforeseenErrors:
@@ -132,7 +179,7 @@ class _UnforeseenErrors:
             await self._app(scope, receive, watch)
         except Exception as error:
             error_id = secrets.token_hex(4)
-            _LOG.exception("error %s in %s %s", error_id, scope["method"], scope["path"])
+            _LOG.exception("error %s in %s", error_id, request_line(scope))
             if answering:
                 raise
             problem = problem_of(error).model_copy(

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from gdws_agent.errors import MediaTypeUnsupported
 from gdws_agent.planning.profile_request import as_benchmark, fields_of_profile
 from gdws_agent.service import Service
+from gdws_agent.storage.checks import Ticket
 from gdws_agent.storage.library import check_bundle
-from gdws_agent.storage.store import Ticket
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, Job
 

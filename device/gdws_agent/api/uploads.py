@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import shutil
 from pathlib import Path
-from typing import Any, AsyncIterator, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Set
+from typing import Any, AsyncIterator, BinaryIO, Dict, List, NamedTuple, Optional, Set
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from gdws_agent.errors import BodyMalformed, BodyTooLarge, MediaTypeUnsupported, StorageFull, UploadCutOff
-from gdws_agent.storage.folder import is_full
+from gdws_agent.storage.disk import disk_errors
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
@@ -61,15 +61,18 @@ async def receive_bundle(request: Request, folder: Path, limit_bytes: int) -> As
 
     Raises:
         BodyTooLarge: the body has more than ``limit_bytes``.
-        UploadCutOff, BodyMalformed, MediaTypeUnsupported, StorageFull
+        UploadCutOff, BodyMalformed, MediaTypeUnsupported
+        StorageFull, StorageFailed: the disk does not take it.
     """
     kind = media_type(request)
     if kind != FORM and kind not in _RAW_TYPES:
         raise MediaTypeUnsupported(f"cannot take {kind!r}", field="content-type", hint=f"send {OCTETS} or {FORM}")
-    _check_announced(request, folder, limit_bytes)
+    with disk_errors("the upload"):
+        folder.mkdir(mode=0o700, exist_ok=True)  # somebody may have tidied up
+        _check_announced(request, folder, limit_bytes)
     path = folder / f"{secrets.token_hex(8)}.partial"
     try:
-        with _full_disk_named(), open(path, "xb") as file:
+        with disk_errors("the upload"), open(path, "xb") as file:
             target = _BlockWriter(file)
             chunks = _limited(request, limit_bytes)
             text: Optional[bytes] = None
@@ -80,7 +83,7 @@ async def receive_bundle(request: Request, folder: Path, limit_bytes: int) -> As
             await target.flush()
         yield Received(path, text)
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             path.unlink()
 
 
@@ -244,13 +247,3 @@ def _check_announced(request: Request, folder: Path, limit_bytes: int) -> None:
 def _too_large(limit_bytes: int) -> BodyTooLarge:
     hint = "the option --max-upload-mb of the agent sets the limit for bundles"
     return BodyTooLarge(f"the body has more than {limit_bytes} bytes", hint=hint)
-
-
-@contextlib.contextmanager
-def _full_disk_named() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if is_full(error):
-            raise StorageFull("no space left for the upload", hint="DELETE /models/{id} frees some") from error
-        raise

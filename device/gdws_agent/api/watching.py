@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import Any, Dict, Optional
 
 from fastapi import FastAPI, Header, Path
@@ -40,13 +42,13 @@ def add_watching_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, follow
         response_class=Response,
         responses={200: {"description": "Text format of Prometheus", "content": {"text/plain": _TEXT}}},
     )
-    def get_metrics() -> Response:
+    async def get_metrics() -> Response:
         """Jobs, cells, uploads, requests and the agent's own process; power and temperatures where files show them.
 
         Give Prometheus the read-only token as `authorization: {credentials_file: ...}`.
         """
         metrics.followers.set(followers.count())
-        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+        return Response(await metrics.rendered(), headers={"content-type": CONTENT_TYPE})
 
     @app.get(
         "/benchmark/{job_id}/events",
@@ -61,7 +63,8 @@ def add_watching_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, follow
     async def follow_job(
         job_id: Annotated[str, Path(pattern=NAME_PATTERN)],
         last_event_id: Annotated[
-            Optional[str], Header(max_length=20, description="Id of the last event that a lost stream brought.")
+            Optional[str],
+            Header(description="Id of the last event that a lost stream brought; another one counts as none."),
         ] = None,
     ) -> EventStream:
         """Server-sent events: `state` and `progress` as they change, each `cell` as it ends, and `end`:
@@ -73,9 +76,17 @@ def add_watching_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, follow
         """
         return await followers.follow(job_id, last_event_id)
 
+    # Both are made once: they need no token, so they may be asked for by anybody and as often as they like.
+    document = functools.lru_cache(maxsize=None)(lambda: json.dumps(app.openapi(), separators=(",", ":")).encode())
+    page = functools.lru_cache(maxsize=None)(lambda: api_page.render(app.openapi()).encode())
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        return Response(document(), media_type="application/json")
+
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
-        return HTMLResponse(api_page.render(app.openapi()))
+        return HTMLResponse(page())
 
     @app.get("/docs.css", include_in_schema=False)
     def docs_style() -> Response:

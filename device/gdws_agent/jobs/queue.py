@@ -6,6 +6,7 @@ job back into the queue; a job that is found as running was cut off by the death
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -16,7 +17,9 @@ from typing import Callable, ContextManager, List, Optional, Tuple
 from gdws_agent.errors import QueueFull, StorageFailed, problem_of
 from gdws_agent.measuring.messages import StageEvent
 from gdws_agent.planning.limits import time_limit_s
-from gdws_agent.storage.store import NO_TICKET, Page, Store, Ticket
+from gdws_agent.storage.checks import NO_TICKET, Ticket
+from gdws_agent.storage.rows import JobText
+from gdws_agent.storage.store import Page, Store
 from gdws_contract.problems import Problem
 from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Cell, CellKey, Job, JobState
 
@@ -64,6 +67,8 @@ class JobQueue:
         self._running: Optional[RunningJob] = None
         self._stopping = False
         self._watchers = Watchers()
+        self._count_lock = threading.Lock()
+        self._queued = store.count_queued()
         self._standing = Standing(store, leases, lambda: self._running)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         leases.listen(self._wake)
@@ -105,7 +110,7 @@ class JobQueue:
             error.retry_after_s = min(_LATEST_S, max(_SOONEST_S, self._standing.free_in_s()))
             raise
         _LOG.info("job %s: queued, %d cells of bundle %s", job.id, job.progress.cells_total, request.model_id)
-        self.changes.tell(Change(job.id, state="queued"))
+        self._tell(job.id, "queued")
         self._wake()
         return self._standing.of([job])[0]
 
@@ -117,6 +122,15 @@ class JobQueue:
     def job(self, job_id: str) -> Job:
         """Return a job with its cells and, while it runs, its progress; raises JobNotFound."""
         return self._standing.of([self._store.job(job_id)])[0]
+
+    def outline(self, job_id: str) -> Job:
+        """Return a job without its cells; raises JobNotFound."""
+        return self._standing.of([self._store.outline(job_id)])[0]
+
+    def text(self, job_id: str, *, rounds: bool = True, after: int = 0) -> JobText:
+        """Return a job and the JSON of its cells; as :meth:`gdws_agent.storage.store.Store.text`."""
+        found = self._store.text(job_id, rounds=rounds, after=after)
+        return found._replace(job=self._standing.of([found.job])[0])
 
     def jobs(self, limit: int) -> List[Job]:
         """Return at most ``limit`` jobs without their cells, newest first."""
@@ -132,16 +146,16 @@ class JobQueue:
         return self._standing.next_jobs(limit)
 
     def count_queued(self) -> int:
-        """Return the number of jobs that wait."""
-        return self._store.count_queued()
+        """Return the number of jobs that wait; without a look at the disk, so that nobody waits for it."""
+        return self._queued
 
     def running_id(self) -> Optional[str]:
-        """Return the id of the job that is being measured."""
-        with self._condition:
-            return None if self._running is None else self._running.job_id
+        """Return the id of the job that is being measured; waits for nothing, not even for a job that is begun."""
+        running = self._running
+        return None if running is None else running.job_id
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job and return it; one that has ended stays as it is.
+        """Cancel a job and return it without its cells; one that has ended stays as it is.
 
         A running job is final only once its worker has ended: see :meth:`watch`.
 
@@ -157,7 +171,7 @@ class JobQueue:
         if is_ended:
             _LOG.info("job %s: cancelled in the queue", job_id)
             self._tell(job_id, "cancelled")
-        return self.job(job_id)
+        return self.outline(job_id)
 
     def generation(self) -> Optional[int]:
         """Return a number that is another one once anything stored has changed; None while it does.
@@ -183,6 +197,8 @@ class JobQueue:
 
     def _tell(self, job_id: str, state: JobState) -> None:
         """Tell whoever waits or subscribed that a job is in another state."""
+        with self._count_lock, contextlib.suppress(StorageFailed):  # then the last count stands
+            self._queued = self._store.count_queued()
         if state in FINAL_STATES:
             self._watchers.tell(job_id)
         self.changes.tell(Change(job_id, state=state))
@@ -294,7 +310,7 @@ class JobQueue:
         return "done", None
 
     def _is_complete(self, job_id: str) -> bool:
-        progress = self._store.job(job_id).progress
+        progress = self._store.outline(job_id).progress
         return progress.cells_finished == progress.cells_total
 
     def _insist(self, action: Callable[[], None]) -> None:

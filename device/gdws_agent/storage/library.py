@@ -1,7 +1,8 @@
 """The stored bundles: files in the data folder, and their records in the store.
 
 A bundle is checked whole before it is kept, under its id as the file name. File and record change
-together under one lock; what a crash left of one without the other is put right at the start.
+together under one lock. What is found at the start of one without the other, after a crash or with another database,
+is kept: a file that is whole gets its record, and a record without a file says so when it is asked for.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from gdws_agent.errors import StorageFull
+from gdws_agent.errors import ModelDamaged, StorageFailed, StorageFull
 from gdws_agent.timestamps import utc_now
 from gdws_contract.archive import open_bundle
 from gdws_contract.errors import BundleError
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import ModelInfo
 
-from .folder import is_full
+from .disk import disk_errors
 from .store import ModelPage, Store
 
 _LOG = logging.getLogger(__name__)
@@ -40,8 +41,9 @@ def check_bundle(path: Path) -> CheckedBundle:
 
     Raises:
         BundleError: it cannot be used, and why.
+        StorageFailed: the disk does not give it.
     """
-    with open_bundle(path) as bundle:
+    with disk_errors("the bundle"), open_bundle(path) as bundle:
         bundle.verify()
         return CheckedBundle(path, bundle.id, bundle.manifest, path.stat().st_size)
 
@@ -49,34 +51,39 @@ def check_bundle(path: Path) -> CheckedBundle:
 class Library:
     """The bundles that the agent keeps. All methods may be called from any thread."""
 
-    def __init__(self, store: Store, folder: Path, *, adopt: bool = False) -> None:
-        """Put right what a crash left. With ``adopt``, files without a record are taken in if they are whole."""
+    def __init__(self, store: Store, folder: Path) -> None:
+        """Take in the files in ``folder`` that have no record."""
         self._store = store
         self._folder = folder
         self._lock = threading.Lock()
-        if adopt:
-            self._adopt_orphans()
-        self._remove_orphans()
+        self._check_lock = threading.Lock()
+        #: What the files looked like whose every byte was checked, by id.
+        self._checked: Dict[str, _Look] = {}
+        self._adopt()
 
     def add(self, bundle: CheckedBundle) -> Tuple[ModelInfo, bool]:
         """Keep ``bundle``, moving its file, and return its record with the manifest and whether it is new.
 
+        The file of a bundle that is here already is replaced, so that a damaged one is whole again.
+
         Raises:
-            StorageFull: there is no space.
+            StorageFull, StorageFailed: the disk does not take it.
         """
         info = _info_of(bundle)
         with self._lock:
             target = self.path(bundle.id)
             was_there = target.exists()
             try:
-                _move_durably(bundle.path, target)
+                with disk_errors("the bundle"):
+                    self._folder.mkdir(mode=0o700, exist_ok=True)  # somebody may have tidied up
+                    _move_durably(bundle.path, target)
                 is_new = self._store.add_model(info, bundle.manifest)
-            except BaseException as error:
-                if not was_there and target.exists():
-                    target.unlink()
-                if isinstance(error, OSError) and is_full(error):
-                    raise StorageFull("no space left for the bundle", hint="DELETE /models/{id} frees some") from error
+            except BaseException:
+                if not was_there:
+                    with contextlib.suppress(OSError):
+                        target.unlink()
                 raise
+            self._note_checked(bundle.id, _look_at(target))
             kept = self._store.model(bundle.id)
         _LOG.info("bundle %s (%s) %s", bundle.id, info.name, "stored" if is_new else "was here already")
         return kept, is_new
@@ -90,12 +97,30 @@ class Library:
         return self._store.model_page(limit, before)
 
     def model(self, model_id: str) -> ModelInfo:
-        """Return a bundle with its manifest; raises ModelNotFound."""
-        return self._store.model(model_id)
+        """Return a bundle with its manifest.
+
+        Raises:
+            ModelNotFound: there is none of that id.
+            ModelDamaged: its file is gone or damaged.
+        """
+        found = self._store.model(model_id)
+        self._check(model_id)
+        return found
 
     def manifest(self, model_id: str) -> Manifest:
-        """Return the manifest of a bundle; raises ModelNotFound."""
+        """Return the manifest of a bundle that can be used; raises as :meth:`model`."""
+        found = self._store.manifest(model_id)
+        self._check(model_id)
+        return found
+
+    def manifest_on_record(self, model_id: str) -> Manifest:
+        """Return the manifest of a bundle, whatever became of its file; raises ModelNotFound."""
         return self._store.manifest(model_id)
+
+    def distrust(self, model_id: str) -> None:
+        """Have the file of a bundle checked again when it is next asked for, because somebody could not use it."""
+        with self._check_lock:
+            self._checked.pop(model_id, None)
 
     def remove(self, model_id: str) -> None:
         """Remove a bundle.
@@ -103,6 +128,7 @@ class Library:
         Raises:
             ModelNotFound: there is none of that id.
             ModelInUse: a job that has not ended needs it.
+            StorageFailed: the disk does not serve.
         """
         with self._lock:
             try:
@@ -121,28 +147,87 @@ class Library:
         return self._folder / f"{model_id}.gdws"
 
     def _unlink(self, model_id: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        """Remove a file so that no power failure brings it back; at the start it would be taken in."""
+        with disk_errors("the removal of a bundle"), contextlib.suppress(FileNotFoundError):
             self.path(model_id).unlink()
+            _sync_folder(self._folder)
 
-    def _adopt_orphans(self) -> None:
-        for path in sorted(self._folder.glob("*.gdws")):
-            try:
-                bundle = check_bundle(path)
-            except BundleError as error:
-                _LOG.warning("%s is not taken in: %s", path.name, error.message)
-                continue
-            if path == self.path(bundle.id):
-                self._store.add_model(_info_of(bundle), bundle.manifest)
-                _LOG.warning("bundle %s (%s) taken in", bundle.id, bundle.manifest.name)
+    def _check(self, model_id: str) -> None:
+        """Raise ModelDamaged unless the file of a bundle on record is there and every byte of it is right."""
+        with self._check_lock:
+            fault = self._fault(model_id)
+        if fault is not None:
+            raise ModelDamaged(
+                f"the bundle {model_id!r} is of no use any more: {fault}",
+                field="model_id",
+                hint="send it again with POST /models: that repairs it",
+            )
 
-    def _remove_orphans(self) -> None:
+    def _fault(self, model_id: str) -> Optional[str]:
+        """Return what is wrong with the file of a bundle; None when nothing is.
+
+        The bytes are read once, and again when the file looks different or a job could not use it.
+        """
+        path = self.path(model_id)
+        look = _look_at(path)
+        if look is None:
+            return "its file is gone"
+        if self._checked.get(model_id) == look:
+            return None
+        fault = _fault_in(path, model_id)
+        if fault is None:
+            self._checked[model_id] = look
+        return fault
+
+    def _note_checked(self, model_id: str, look: Optional[_Look]) -> None:
+        with self._check_lock:
+            if look is not None:
+                self._checked[model_id] = look
+
+    def _adopt(self) -> None:
+        """Take in files without a record. What cannot be read stays: a later release, or a person, may know better."""
         known = {f"{info.id}.gdws" for info in self._store.models()}
         present = {entry.name for entry in self._folder.glob("*.gdws")}
         for name in sorted(present - known):
-            _LOG.warning("removing %s: the file of a bundle that is not on record", name)
-            (self._folder / name).unlink()
+            try:
+                bundle = check_bundle(self._folder / name)
+            except (BundleError, StorageFailed) as error:
+                _LOG.warning("%s is left alone, since it cannot be read as a bundle: %s", name, error.message)
+                continue
+            if name != f"{bundle.id}.gdws":
+                _LOG.warning("%s is left alone: by its content it is the bundle %s", name, bundle.id)
+                continue
+            self._store.add_model(_info_of(bundle), bundle.manifest)
+            self._note_checked(bundle.id, _look_at(bundle.path))
+            _LOG.warning("bundle %s (%s) had no record and is taken in", bundle.id, bundle.manifest.name)
         for name in sorted(known - present):
             _LOG.warning("the file %s of a bundle is missing; upload it again", name)
+
+
+class _Look(NamedTuple):
+    """What tells a file from another one, or from itself after a change, without reading it."""
+
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+
+def _look_at(path: Path) -> Optional[_Look]:
+    """Return what the file at ``path`` looks like; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _Look(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _fault_in(path: Path, model_id: str) -> Optional[str]:
+    """Return what is wrong with the file of a bundle; None when nothing is."""
+    try:
+        found = check_bundle(path)
+    except BundleError as error:
+        return f"{error.field}: {error.message}" if error.field else error.message
+    return None if found.id == model_id else f"its content is that of {found.id}"
 
 
 def _info_of(bundle: CheckedBundle) -> ModelInfo:
@@ -161,7 +246,12 @@ def _move_durably(source: Path, target: Path) -> None:
     with open(source, "rb") as file:
         os.fsync(file.fileno())
     os.replace(source, target)
-    descriptor = os.open(str(target.parent), os.O_RDONLY)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Have what was moved into or removed from a folder outlast a power failure."""
+    descriptor = os.open(str(path), os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

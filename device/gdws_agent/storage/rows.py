@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_contract.problems import Problem
 from gdws_contract.rest import BenchmarkRequest, Cell, Job, Progress
 
 #: How many requests are kept as they were read: reading them again takes most of the time of a list of jobs.
 _REQUESTS_KEPT = 512
+
+
+class JobText(NamedTuple):
+    """A job without its cells, and the JSON of cells of it."""
+
+    job: Job
+    cells: Sequence[bytes]
+
+    def pieces(self) -> List[bytes]:
+        """Return the JSON of the job with these cells, a piece for each: to join them would copy megabytes."""
+        head = self.job.model_dump_json(exclude={"cells"}).encode()
+        separated = [cell if index == 0 else b"," + cell for index, cell in enumerate(self.cells)]
+        return [head[:-1] + b',"cells":[', *separated, b"]}"]
+
+
+def split_cell(cell: Cell) -> Tuple[str, str]:
+    """Return the JSON of ``cell`` without its rounds, and that of its rounds."""
+    rounds = cell.model_dump_json(include={"rounds"})
+    return cell.model_dump_json(exclude={"rounds"}), rounds[len('{"rounds":') : -1]
+
+
+def cell_text(cell: bytes, rounds: Optional[bytes], *, with_rounds: bool) -> bytes:
+    """Return the JSON of a cell with its rounds or without, from the two parts that are stored of it."""
+    if rounds is None:  # stored by an older release
+        return cell if with_rounds else Cell.model_validate_json(cell).model_dump_json(exclude={"rounds"}).encode()
+    return b'%b,"rounds":%b}' % (cell[:-1], rounds) if with_rounds else cell
 
 
 def job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:

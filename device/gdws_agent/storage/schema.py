@@ -69,6 +69,9 @@ MIGRATIONS = (
     CREATE TABLE ages (age_s REAL NOT NULL);
     INSERT INTO ages VALUES (0);
     """,
+    """
+    ALTER TABLE cells ADD COLUMN rounds TEXT;  -- of the cell, whose JSON is without; NULL in older rows: it has them
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -1,6 +1,7 @@
 """What the agent knows about bundles, jobs and cells.
 
-Records are stored as the JSON of their models; columns exist for what is searched, ordered or summed.
+Records are stored as the JSON of their models; columns exist for what is searched, ordered or summed, and for the
+rounds of a cell, which are most of its JSON and of use to few who look at it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
-from gdws_agent.errors import IdempotencyKeyReused, JobNotFound, ModelInUse, ModelNotFound, QueueFull
+from gdws_agent.errors import JobNotFound
 from gdws_agent.planning.estimate import bounded_pace, planned_s
 from gdws_agent.planning.groups import count_cells
 from gdws_agent.planning.line import Waiting
@@ -20,25 +21,14 @@ from gdws_contract.manifest import Manifest
 from gdws_contract.problems import Problem
 from gdws_contract.rest import BenchmarkRequest, Cell, Job, JobState, ModelInfo
 
+from .checks import NO_TICKET, Ticket, no_model, refuse_if_full, refuse_if_used, same_key
 from .database import Database
-from .rows import cut, job_from, one_more
+from .rows import JobText, cell_text, cut, job_from, one_more, split_cell
 
 #: Beyond any sequence number.
 _NEWEST = 2**62
 #: How many of the last jobs tell the pace.
 _PACE_JOBS = 20
-
-
-class Ticket(NamedTuple):
-    """What a client said with a request besides the request: a lease, and a key that makes it the same if repeated."""
-
-    lease_id: Optional[str] = None
-    lease_holder: Optional[str] = None
-    key: Optional[str] = None
-    digest: Optional[str] = None
-
-
-NO_TICKET = Ticket()
 
 
 class Page(NamedTuple):
@@ -129,7 +119,7 @@ class Store:
         with self.database.reading() as connection:
             row = connection.execute("SELECT info, manifest FROM models WHERE id = ?", (model_id,)).fetchone()
         if row is None:
-            raise _no_model(model_id)
+            raise no_model(model_id)
         info = ModelInfo.model_validate_json(row["info"])
         return info.model_copy(update={"manifest": Manifest.model_validate_json(row["manifest"])})
 
@@ -142,7 +132,7 @@ class Store:
         with self.database.reading() as connection:
             row = connection.execute("SELECT manifest FROM models WHERE id = ?", (model_id,)).fetchone()
         if row is None:
-            raise _no_model(model_id)
+            raise no_model(model_id)
         return Manifest.model_validate_json(row["manifest"])
 
     def remove_model(self, model_id: str) -> None:
@@ -153,19 +143,19 @@ class Store:
             ModelInUse: a job that has not ended needs it.
         """
         with self.database.writing() as connection:
-            _refuse_if_used(connection, model_id)
+            refuse_if_used(connection, model_id)
             if connection.execute("DELETE FROM models WHERE id = ?", (model_id,)).rowcount == 0:
-                raise _no_model(model_id)
+                raise no_model(model_id)
 
     def check_unused(self, model_id: str) -> None:
         """Raise ModelInUse when a job that has not ended needs the bundle. Takes no space on the disk."""
         with self.database.reading() as connection:
-            _refuse_if_used(connection, model_id)
+            refuse_if_used(connection, model_id)
 
     # Jobs
 
     def add_job(self, request: BenchmarkRequest, ticket: Ticket = NO_TICKET, *, limit: Optional[int] = None) -> Job:
-        """Append a job with a resolved ``request`` to the queue and return it, or that of the same idempotency key.
+        """Append a job with a resolved ``request`` and return it, or that of the same idempotency key, without cells.
 
         Raises:
             ModelNotFound: the bundle is not there (any more).
@@ -174,9 +164,9 @@ class Store:
         """
         job_id = secrets.token_hex(6)
         with self.database.writing() as connection:
-            known = _same_key(connection, ticket)
+            known = same_key(connection, ticket)
             if known is None:
-                _refuse_if_full(connection, limit)
+                refuse_if_full(connection, limit)
                 cursor = connection.execute(
                     "INSERT INTO jobs (id, model_id, state, request, cells_total, created_at, priority, planned_s,"
                     " lease_id, lease_holder, idempotency_key, idempotency_digest)"
@@ -187,34 +177,49 @@ class Store:
                     ),
                 )
                 if cursor.rowcount == 0:
-                    raise _no_model(request.model_id)
+                    raise no_model(request.model_id)
                 self._mark_used(connection, request.model_id)
-        return self.job(known or job_id)
+        return self.outline(known or job_id)
 
     def job_of_key(self, ticket: Ticket) -> Optional[Job]:
-        """Return the job that came before with the same idempotency key and request, if there is one.
+        """Return the job that came before with the same idempotency key and request, without cells; None: none did.
 
         Raises:
             IdempotencyKeyReused: the key came before, with another request.
         """
         with self.database.reading() as connection:
-            known = _same_key(connection, ticket)
-        return None if known is None else self.job(known)
+            known = same_key(connection, ticket)
+        return None if known is None else self.outline(known)
 
     def job(self, job_id: str) -> Job:
-        """Return a job with its cells.
+        """Return a job with its cells; raises JobNotFound."""
+        job, cells = self.text(job_id)
+        return job.model_copy(update={"cells": [Cell.model_validate_json(cell) for cell in cells]})
+
+    def outline(self, job_id: str) -> Job:
+        """Return a job without its cells; raises JobNotFound."""
+        for job in self.jobs_of([job_id]):
+            return job
+        raise _no_job(job_id)
+
+    def text(self, job_id: str, *, rounds: bool = True, after: int = 0) -> JobText:
+        """Return a job and the JSON of its cells behind the first ``after``, with their ``rounds`` or without.
+
+        The cells are not looked at, so this takes little time however large they are.
 
         Raises:
             JobNotFound: there is none of that id.
         """
+        chosen = "CAST(rounds AS BLOB)" if rounds else "CASE WHEN rounds IS NULL THEN NULL ELSE x'' END"
         with self.database.reading() as connection:
             row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
             cells = connection.execute(
-                "SELECT cell FROM cells WHERE job_id = ? ORDER BY sequence", (job_id,)
+                f"SELECT CAST(cell AS BLOB), {chosen} FROM cells WHERE job_id = ? ORDER BY sequence LIMIT -1 OFFSET ?",
+                (job_id, after),
             ).fetchall()
         if row is None:
-            raise JobNotFound(f"no benchmark {job_id!r}", hint="GET /benchmark lists them")
-        return job_from(row, [Cell.model_validate_json(cell["cell"]) for cell in cells])
+            raise _no_job(job_id)
+        return JobText(job_from(row, []), [cell_text(*cell, with_rounds=rounds) for cell in cells])
 
     def jobs(self, limit: int, before: Optional[int] = None, state: Optional[JobState] = None) -> Page:
         """Return at most ``limit`` jobs without their cells, newest first, older than the cursor ``before``."""
@@ -307,13 +312,14 @@ class Store:
         """
         with self.database.writing() as connection:
             connection.execute(
-                "REPLACE INTO cells (job_id, key, cell) VALUES (?, ?, ?)",
-                (job_id, cell.key.model_dump_json(), cell.model_dump_json()),
+                "REPLACE INTO cells (job_id, key, cell, rounds) VALUES (?, ?, ?, ?)",
+                (job_id, cell.key.model_dump_json(), *split_cell(cell)),
             )
             connection.execute(
                 "UPDATE jobs SET interruptions = 0, run_s = COALESCE(?, run_s),"
                 " cells_finished = (SELECT COUNT(*) FROM cells WHERE job_id = jobs.id),"
-                " cells_bytes = (SELECT TOTAL(LENGTH(cell)) FROM cells WHERE job_id = jobs.id) WHERE id = ?",
+                " cells_bytes = (SELECT TOTAL(LENGTH(cell) + COALESCE(LENGTH(rounds), 0)) FROM cells"
+                " WHERE job_id = jobs.id) WHERE id = ?",
                 (run_s, job_id),
             )
 
@@ -352,41 +358,5 @@ class Store:
         return cursor.rowcount == 1
 
 
-def _same_key(connection: sqlite3.Connection, ticket: Ticket) -> Optional[str]:
-    if ticket.key is None:
-        return None
-    row = connection.execute(
-        "SELECT id, idempotency_digest FROM jobs WHERE idempotency_key = ?", (ticket.key,)
-    ).fetchone()
-    if row is None:
-        return None
-    if row["idempotency_digest"] != ticket.digest:
-        raise IdempotencyKeyReused(
-            f"benchmark {row['id']} came with this key and another request",
-            field="Idempotency-Key",
-            hint="make a new key for each new request",
-        )
-    return str(row["id"])
-
-
-def _refuse_if_full(connection: sqlite3.Connection, limit: Optional[int]) -> None:
-    if limit is None:
-        return
-    queued = int(connection.execute("SELECT COUNT(*) FROM jobs WHERE state = 'queued'").fetchone()[0])
-    if queued >= limit:
-        raise QueueFull(f"{queued} jobs wait already", retry_after_s=60.0, hint="--max-queued-jobs sets the limit")
-
-
-def _refuse_if_used(connection: sqlite3.Connection, model_id: str) -> None:
-    user = connection.execute(
-        "SELECT id FROM jobs WHERE model_id = ? AND state IN ('queued', 'running')", (model_id,)
-    ).fetchone()
-    if user is not None:
-        raise ModelInUse(
-            f"benchmark {user['id']} still needs the bundle",
-            hint=f"wait for it, or cancel it with DELETE /benchmark/{user['id']}",
-        )
-
-
-def _no_model(model_id: str) -> ModelNotFound:
-    return ModelNotFound(f"no bundle {model_id!r} is stored here", field="model_id", hint="GET /models lists them")
+def _no_job(job_id: str) -> JobNotFound:
+    return JobNotFound(f"no benchmark {job_id!r}", hint="GET /benchmark lists them")

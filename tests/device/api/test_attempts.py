@@ -37,6 +37,6 @@ def test_memory_is_bounded_and_the_address_heard_longest_ago_is_forgotten():
     for number in range(1_000):
         attempts.count(f"10.0.{number // 256}.{number % 256}")
 
-    assert len(attempts._left) == 100
+    assert len(attempts) == 100
     assert attempts.count("10.0.3.231") > 0  # the last
     assert attempts.count("10.0.0.0") == 0

@@ -12,9 +12,11 @@ from fastapi.testclient import TestClient
 
 from gdws_agent.api import following
 from gdws_agent.api.app import create_app
+from gdws_agent.api.examples import JOB
 from gdws_agent.api.following import Followers
 from gdws_agent.errors import TooManyListeners
 from gdws_agent.jobs.changes import Change, Changes
+from gdws_agent.storage.rows import JobText
 from gdws_contract.rest import Cell, Job, Progress
 from support.agent_process import running_agent
 from support.agents import PATIENCE_S, FakeWorker, agent, eventually, until_final
@@ -93,11 +95,17 @@ def test_a_job_that_has_ended_is_told_whole_and_ends_the_stream(ended):
 
 
 @pytest.mark.parametrize(
-    ("last_id", "numbers"), [("2", [3, 4]), ("4", []), ("9", []), ("0", [1, 2, 3, 4]), ("x", [1, 2, 3, 4])]
+    ("last_id", "numbers"),
+    [
+        ("2", [3, 4]),
+        ("4", []),
+        # No stream of this job gave these, so whoever sends them has none of its cells.
+        *((unknown, [1, 2, 3, 4]) for unknown in ("0", "5", "x", "-1", "\u00b2", "9" * 21, "9" * 5_000, "")),
+    ],
 )
 def test_a_stream_goes_on_behind_the_last_event(ended, last_id, numbers):
     client, job_id = ended
-    found = events_of(client.get(f"/benchmark/{job_id}/events", headers={"last-event-id": last_id}))
+    found = events_of(client.get(f"/benchmark/{job_id}/events", headers={"last-event-id": last_id.encode("latin-1")}))
     assert [number for event, number, _ in found if event == "cell"] == numbers
 
 
@@ -179,10 +187,11 @@ class Jobs:
     def __init__(self):
         self.changes = Changes()
 
-    def job(self, job_id):
-        from gdws_agent.api.examples import JOB
+    def outline(self, job_id):
+        return Job.model_validate({**JOB, "id": job_id, "cells": []})
 
-        return Job.model_validate({**JOB, "id": job_id})
+    def text(self, job_id, after):
+        return JobText(self.outline(job_id), [])
 
 
 def test_the_number_of_streams_is_bounded_and_a_missing_job_takes_no_place():
@@ -202,7 +211,7 @@ def test_the_number_of_streams_is_bounded_and_a_missing_job_takes_no_place():
         def missing(job_id):
             raise Missing
 
-        jobs.job = missing
+        jobs.outline = missing
         more = Followers(jobs)
         with pytest.raises(Missing):
             await more.follow("b", None)
@@ -219,8 +228,8 @@ def test_what_happens_while_the_job_is_first_read_is_not_missed():
             super().__init__()
             self.state = "queued"
 
-        def job(self, job_id):
-            job = super().job(job_id).model_copy(update={"state": self.state})
+        def outline(self, job_id):
+            job = super().outline(job_id).model_copy(update={"state": self.state})
             if self.state == "queued":
                 self.state = "running"
                 self.changes.tell(Change(job_id, state="running"))
@@ -272,3 +281,11 @@ def test_many_changes_are_told_together(monkeypatch):
     told = asyncio.run(scenario())
     assert len(told) == 3
     assert json.loads(told[2].split("data: ")[1])["round"] == 1_000
+
+
+def test_a_cell_is_one_line_for_every_client():
+    """Some take for the end of a line what JSON lets stand."""
+    text = json.dumps({"a": "x\u2028y\u2029z\x85\u20ac"}, ensure_ascii=False)
+    event = following._cell_event(text.encode(), 1).decode()
+    assert len(event.splitlines()) == 4
+    assert json.loads(event.splitlines()[2][len("data: ") :]) == json.loads(text)

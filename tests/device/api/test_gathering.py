@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gdws_agent.api.gathering import GatheringTransport
+from gdws_agent.api.gathering import MAX_HELD_BYTES, GatheringTransport
 
 
 class Inner:
@@ -69,3 +69,16 @@ def test_closing_and_handing_over_come_behind_what_was_written():
 
     assert run(close) == [b"last words", "closed"]
     assert run(hand_over) == [b"switching", "another"]
+
+
+def test_a_large_answer_is_written_as_it_comes():
+    """So that the transport can tell its writer to wait."""
+
+    async def use(transport, inner):
+        for _ in range(3):
+            transport.write(bytes(MAX_HELD_BYTES))
+            transport.write(b"more")
+        assert list(map(len, inner.done)) == [MAX_HELD_BYTES + 4] * 3
+        await asyncio.sleep(0)
+
+    assert len(run(use)) == 3

@@ -30,9 +30,9 @@ class World:
             self.looks += 1
             job = self.job
             self.meanwhile()
-            return job.model_copy(update={"id": job_id})
+            return job.state, job.model_copy(update={"id": job_id}).model_dump_json().encode().split()
 
-        return Job.model_validate_json(asyncio.run(self.glances.body(job_id, look)))
+        return Job.model_validate_json(b" ".join(asyncio.run(self.glances.body(job_id, look))))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from gdws_agent.api.bodies import BodyLimits
 from gdws_agent.api.holding import hold_until_final
+from gdws_agent.storage.rows import JobText
 from support.agents import PATIENCE_S, running_job
 
 JOB = running_job()
@@ -27,8 +28,11 @@ class Jobs:
         yield self.told
         self.watched -= 1
 
-    def job(self, job_id):
+    def outline(self, job_id):
         return JOB.model_copy(update={"state": self.state})
+
+    def text(self, job_id, rounds):
+        return JobText(self.outline(job_id), [])
 
     def end(self):
         self.state = "done"
@@ -63,8 +67,8 @@ def hold(timeout_s, meanwhile, jobs):
         held = asyncio.ensure_future(client.ask(jobs, timeout_s))
         await asyncio.sleep(0)
         meanwhile(jobs, client)
-        job = await asyncio.wait_for(held, PATIENCE_S)
-        return job, [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        found = await asyncio.wait_for(held, PATIENCE_S)
+        return found.job, [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
     job, left = asyncio.run(both())
     assert left == []

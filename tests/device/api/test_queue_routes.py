@@ -7,7 +7,7 @@ from gdws_agent.api import examples
 from gdws_agent.api.app import create_app
 from gdws_contract.problems import Problem
 from gdws_contract.queueing import Lease, LeaseRequest, LeaseState
-from gdws_contract.rest import Job, JobList, ModelList, Queue
+from gdws_contract.rest import API_REVISION, Job, JobList, ModelList, Queue
 from support.agents import PATIENCE_S, FakeWorker, agent
 from support.bundles import tiny_bundle
 
@@ -244,4 +244,4 @@ def test_a_client_of_the_first_revision_can_read_a_job(client, held):
 
     assert not {"priority", "limits"} & set(job["request"])
     assert Job.model_validate(job).request.priority == 0
-    assert client.get("/healthz").json()["api_revision"] == client.get("/device").json()["api_revision"] == 1
+    assert client.get("/healthz").json()["api_revision"] == client.get("/device").json()["api_revision"] == API_REVISION

@@ -20,8 +20,8 @@ from gdws_agent.errors import (
 from gdws_agent.jobs.queue import WAITING_FOR_DISK, JobQueue
 from gdws_agent.jobs.run import Workshop
 from gdws_agent.probes import Probes
+from gdws_agent.storage.checks import Ticket
 from gdws_agent.storage.library import check_bundle
-from gdws_agent.storage.store import Ticket
 from gdws_contract.queueing import LeaseRequest, Limits
 from support.agents import (
     PATIENCE_S,
@@ -299,7 +299,8 @@ def test_a_running_job_is_cancelled_with_its_finished_cells_kept(bench, action):
 def test_cancelling_what_has_ended_changes_nothing(bench):
     ended = bench.run()
     with bench.agent() as service:
-        assert service.jobs.cancel(ended.id) == ended
+        assert service.jobs.cancel(ended.id).state == "done"
+        assert service.jobs.job(ended.id) == ended
 
 
 def test_an_unknown_job_cannot_be_cancelled(bench):
@@ -429,13 +430,13 @@ def test_a_job_that_waits_knows_its_place_and_when_it_comes_to_its_turn(bench):
     with bench.agent() as service:
         first, second = (service.jobs.submit(bench.request()) for _ in range(2))
         listed = {job.id: job for job in service.jobs.jobs(10)}
-        queue = service.queue(1)
+        queue, running = service.queue(1)
 
     assert (first.queue_position, first.estimate.starts_in_s) == (0, 0)
     assert second.queue_position == 1
     assert second.estimate.starts_in_s == first.estimate.ends_in_s > 0
     assert listed == {first.id: first, second.id: second}
-    assert ([job.id for job in queue.queued], queue.queued_total, queue.running) == ([first.id], 2, None)
+    assert ([job.id for job in queue.queued], queue.queued_total, running) == ([first.id], 2, None)
 
 
 def test_a_running_job_knows_when_it_will_have_ended(bench):
@@ -445,13 +446,13 @@ def test_a_running_job_knows_when_it_will_have_ended(bench):
         waiting_id = jobs.submit(bench.request()).id
         bench.worker.wait_until_reached()
         running, waiting = jobs.job(job_id), jobs.job(waiting_id)
-        queue = service.queue(10)
+        _, shown = service.queue(10)
 
     assert running.estimate.ends_in_s is not None
     assert running.run_s > 0
     assert (running.queue_position, waiting.queue_position) == (None, 0)
     assert waiting.estimate.starts_in_s == pytest.approx(running.estimate.ends_in_s, abs=1)
-    assert (queue.running.id, len(queue.running.cells)) == (job_id, 3)
+    assert (shown.job.id, len(shown.cells)) == (job_id, 3)
 
 
 def test_past_the_limit_jobs_are_refused_and_told_when_to_come_again(bench):

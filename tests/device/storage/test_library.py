@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import threading
 import zipfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gdws_agent.errors import ModelInUse, ModelNotFound, StorageFull
+from gdws_agent.errors import ModelDamaged, ModelInUse, ModelNotFound, StorageFailed, StorageFull
 from gdws_agent.storage.library import Library, check_bundle
 from gdws_agent.storage.store import Store
 from gdws_contract.errors import BundleCorrupt, BundleError
@@ -137,18 +138,108 @@ def test_a_bundle_in_use_is_kept_on_a_full_disk_too(store, folder, upload, monke
     assert library.path(info.id).exists()
 
 
-def test_a_file_that_a_crash_left_without_a_record_is_removed_at_the_start(store, folder, upload, caplog):
+def test_a_file_without_a_record_is_taken_in_at_the_start(store, folder, upload, caplog):
     info, _ = Library(store, folder).add(upload())
-    (folder / f"{'0' * 64}.gdws").write_bytes(b"moved, then the power failed")
+    store.remove_model(info.id)
 
     library = Library(store, folder)
 
-    assert [entry.name for entry in folder.iterdir()] == [f"{info.id}.gdws"]
-    assert "not on record" in caplog.text
     assert [kept.id for kept in library.models()] == [info.id]
+    assert "taken in" in caplog.text
+    assert library.model(info.id).manifest == info.manifest
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_file_that_is_no_bundle_or_another_one_is_left_alone(store, folder, upload, caplog):
+    checked = upload()
+    strange = [folder / f"{'0' * 64}.gdws", folder / f"{'1' * 64}.gdws", folder / f"{'2' * 64}.gdws"]
+    strange[0].write_bytes(b"of a later release, perhaps")
+    shutil.copy(str(checked.path), str(strange[1]))
+    strange[2].mkdir()
+
+    library = Library(store, folder)
+
+    assert library.models() == []
+    assert all(path.exists() for path in strange)
+    assert all(path.name in caplog.text for path in strange)
+
+
+def flip_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+HARM = {
+    "gone": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-10]),
+    "one byte": flip_a_byte,
+}
+
+
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_damaged_bundle_says_so_and_is_whole_when_it_is_sent_again(store, folder, upload, harm, restarted):
+    library = Library(store, folder)
+    info, _ = library.add(upload())
+    assert library.model(info.id) == info
+    harm(library.path(info.id))
+    library = Library(store, folder) if restarted else library
+
+    for look in (library.model, library.manifest):
+        with pytest.raises(ModelDamaged, match="of no use") as caught:
+            look(info.id)
+        assert "again" in caught.value.hint
+    assert library.manifest_on_record(info.id) == info.manifest
+    assert [listed.id for listed in library.models()] == [info.id]
+
+    assert library.add(upload())[1] is False
+    assert library.model(info.id) == info
+
+
+def test_a_whole_bundle_is_read_once(library, upload, monkeypatch):
+    info, _ = library.add(upload())
+    reads = []
+    monkeypatch.setattr(
+        "gdws_agent.storage.library.check_bundle", lambda path: reads.append(path) or check_bundle(path)
+    )
+    for _ in range(3):
+        library.model(info.id)
+    assert len(reads) == 0
+    library.distrust(info.id)
+    for _ in range(3):
+        library.model(info.id)
+    assert len(reads) == 1
+
+
+def test_bytes_that_rot_unseen_are_found_once_a_job_could_not_use_them(library, upload):
+    """The disk gives other bytes, though nothing about the file has changed."""
+    info, _ = library.add(upload())
+    path = library.path(info.id)
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    with open(path, "r+b") as file:
+        file.write(data)
+    os.utime(str(path), ns=(before.st_atime_ns, before.st_mtime_ns))
+    library.model(info.id)
+
+    library.distrust(info.id)
+
+    with pytest.raises(ModelDamaged):
+        library.model(info.id)
+
+
+def test_the_folder_is_made_anew_when_it_vanished(library, upload, folder):
+    info, _ = library.add(upload())
+    shutil.rmtree(str(folder))
+
+    library.add(upload())
+
+    assert library.model(info.id) == info
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE])
 def test_a_disk_that_fails_while_moving_leaves_nothing(library, upload, folder, monkeypatch, number):
     def refuse(descriptor):
         raise OSError(number, "no")
@@ -156,9 +247,10 @@ def test_a_disk_that_fails_while_moving_leaves_nothing(library, upload, folder, 
     checked = upload()
     monkeypatch.setattr("os.fsync", refuse)
 
-    with pytest.raises(StorageFull if number == errno.ENOSPC else OSError):
+    with pytest.raises(StorageFailed) as caught:
         library.add(checked)
 
+    assert isinstance(caught.value, StorageFull) == (number in (errno.ENOSPC, errno.EDQUOT))
     assert (library.models(), list(folder.iterdir())) == ([], [])
 
 

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from gdws_agent.errors import StoreUnsupported
+from gdws_agent.storage.library import check_bundle
 from gdws_agent.storage.recovery import notices, open_store, set_aside
 from gdws_agent.storage.store import Store
 from support.agents import agent
@@ -18,11 +19,10 @@ def path(tmp_path):
 
 
 def test_a_store_that_is_whole_is_opened(path):
-    opened = open_store(path)
-    opened.store.close()
-
-    assert not opened.is_replacement
-    assert notices(path) == []
+    for was_used in (False, True):
+        Store(path).close()
+        open_store(path, was_used=was_used).close()
+        assert notices(path) == []
 
 
 def damage_header(path):
@@ -49,11 +49,10 @@ def test_a_damaged_store_is_set_aside_as_it_is_and_a_new_one_begins(path, damage
     found = path.read_bytes()
 
     with caplog.at_level(logging.ERROR):
-        opened = open_store(path)
-    jobs = opened.store.jobs(10).jobs
-    opened.store.close()
+        store = open_store(path)
+    jobs = store.jobs(10).jobs
+    store.close()
 
-    assert opened.is_replacement
     assert jobs == []
     (kept,) = path.parent.glob("agent.db.damaged-*")
     assert kept.read_bytes() == found
@@ -93,19 +92,83 @@ def test_a_newer_store_is_no_damaged_one(path):
     assert notices(path) == []
 
 
-def test_the_bundles_outlive_a_damaged_database_and_the_agent_says_what_happened(tmp_path):
+def missing(path):
+    path.unlink()
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("lose", [missing, empty])
+def test_a_lost_store_leaves_a_mark_and_a_new_one_begins(path, lose, caplog):
+    Store(path).close()
+    lose(path)
+
+    with caplog.at_level(logging.ERROR):
+        open_store(path, was_used=True).close()
+
+    (notice,) = notices(path)
+    (mark,) = path.parent.glob("agent.db.damaged-*")
+    assert (notice.code, mark.name in notice.detail) == ("database-set-aside", True)
+    assert "lost" in notice.detail
+    assert "empty or missing" in caplog.text
+    open_store(path, was_used=True).close()
+    assert len(notices(path)) == 1
+    mark.unlink()
+    assert notices(path) == []
+
+
+@pytest.mark.parametrize("lose", [missing, empty])
+def test_the_log_of_a_lost_store_is_kept(path, lose):
+    """SQLite removes it beside an empty database. It may hold the last results."""
+    store = Store(path)
+    left = (path.parent / "agent.db-wal").read_bytes()
+    store.close()
+    lose(path)
+    (path.parent / "agent.db-wal").write_bytes(left)
+
+    open_store(path).close()
+
+    (kept,) = path.parent.glob("agent.db.damaged-*-wal")
+    assert kept.read_bytes() == left
+
+
+def test_a_folder_that_was_never_used_has_nothing_to_tell(path):
+    open_store(path).close()
+    assert notices(path) == []
+
+
+def become_another_database(path):
+    """As from a backup that is older than the bundles."""
+    path.unlink()
+    Store(path).close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "codes"),
+    [
+        (lambda path: path.write_bytes(b"x" * 10_000), ["database-set-aside"]),
+        (truncate, ["database-set-aside"]),
+        (missing, ["database-set-aside"]),
+        (empty, ["database-set-aside"]),
+        (become_another_database, []),
+    ],
+)
+def test_the_bundles_outlive_the_database_and_the_agent_says_what_happened(tmp_path, harm, codes):
     bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear")
     with agent(tmp_path / "data") as service:
-        from gdws_agent.storage.library import check_bundle
-
         copy = shutil.copy(str(bundle), str(service.folder.uploads / "copy"))
         model_id = service.library.add(check_bundle(type(bundle)(copy)))[0].id
-    (tmp_path / "data" / "models" / f"{'0' * 64}.gdws").write_bytes(b"no bundle")
-    (tmp_path / "data" / "agent.db").write_bytes(b"x" * 10_000)
+    strange = tmp_path / "data" / "models" / f"{'0' * 64}.gdws"
+    strange.write_bytes(b"of a later release, perhaps")
+    harm(tmp_path / "data" / "agent.db")
 
-    with agent(tmp_path / "data") as service:
-        assert [model.id for model in service.library.models()] == [model_id]
-        assert service.library.path(model_id).exists()
-        assert [notice.code for notice in service.health().notices] == ["database-set-aside"]
-        assert service.device().notices == service.health().notices
-        assert not (tmp_path / "data" / "models" / f"{'0' * 64}.gdws").exists()
+    for _ in range(2):
+        with agent(tmp_path / "data") as service:
+            assert [model.id for model in service.library.models()] == [model_id]
+            assert service.library.model(model_id).name == "tiny"
+            assert service.library.path(model_id).read_bytes() == bundle.read_bytes()
+            assert [notice.code for notice in service.health().notices] == codes
+            assert service.device().notices == service.health().notices
+    assert strange.exists()

@@ -45,7 +45,7 @@ async function followOn(page, job, show) {
 /** The manifest of the job's bundle; null where it is no longer stored. */
 async function manifestOf(page, job) {
   try {
-    return (await page.agent.get(`models/${job.request.model_id}`, { signal: page.signal })).manifest;
+    return await page.agent.get(`models/${job.request.model_id}/manifest`, { signal: page.signal });
   } catch (error) {
     if (error.status === 404) return null;
     throw error;

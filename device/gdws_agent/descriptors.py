@@ -1,0 +1,42 @@
+"""File descriptors: how many connections this process can afford, and still have some for its own work.
+
+A process that runs out of them can start no worker and store no result. So connections, which anybody can open, get
+what is left when the agent has its share.
+"""
+
+from __future__ import annotations
+
+import resource
+
+#: For the database, the worker's pipes, sensors, the log, and what libraries open.
+RESERVE = 256
+#: Its socket, and the file of an upload.
+PER_CONNECTION = 2
+MAX_CONNECTIONS = 512
+_MIN_CONNECTIONS = 16
+
+
+def connection_limit() -> int:
+    """Return how many connections to allow; raises this process's own limit of descriptors as far as that helps."""
+    return affordable(_raised(RESERVE + PER_CONNECTION * MAX_CONNECTIONS))
+
+
+def affordable(descriptors: int) -> int:
+    """Return how many connections leave :data:`RESERVE` of so many ``descriptors``."""
+    return max(_MIN_CONNECTIONS, min(MAX_CONNECTIONS, (descriptors - RESERVE) // PER_CONNECTION))
+
+
+def _raised(wanted: int) -> int:
+    """Raise the soft limit to ``wanted``, or as near as the hard one allows, and return what it is then.
+
+    Not further: workers inherit it, and some programs close, or select on, every descriptor that there could be.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    within = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= within:
+        return wanted if soft == resource.RLIM_INFINITY else soft
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (within, hard))
+    except (OSError, ValueError):  # a sandbox may forbid it
+        return soft
+    return within
