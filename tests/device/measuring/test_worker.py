@@ -134,7 +134,12 @@ class TestRun:
             "gdws": "done",
         }
         codes = {variant: ended[variant].error.code for variant in "cdefg"}
-        assert codes == {"c": "out-of-memory", **dict.fromkeys("defg", "build-failed")}
+        assert codes == {
+            "c": "out-of-memory",
+            "d": "bundle-unsafe",
+            "e": "bundle-unreadable",
+            **dict.fromkeys("fg", "build-failed"),
+        }
         assert b"Traceback" not in said
 
     def test_a_batch_too_large_for_memory(self, tmp_path):
