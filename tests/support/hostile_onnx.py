@@ -97,3 +97,8 @@ def reading(location: str, size_bytes: int, *, offset: int = 0) -> bytes:
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     content: bytes = model.SerializeToString()
     return content
+
+
+def code_in_a_name(statement: str) -> str:
+    """A node's name that makes ``statement`` a part of the code of a torch.fx graph, if it is quoted as it is."""
+    return f'relu"), [{statement}] and getattr(self, "relu'
