@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ def run(content: bytes, batches: Sequence[Array]) -> list[Array]:
 
     Raises :class:`CannotRun`.
     """
+    # Read when the module is loaded, which would else keep a database in the home folder and report to its maker.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
     except ImportError:
