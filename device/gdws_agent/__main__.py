@@ -86,6 +86,7 @@ def _run(
     from .server import announce, bind, serve, url_of
     from .service import open_service
 
+    os.umask(0o077)
     configure(settings.log_level, settings.log_format, sys.stderr)
     listener = bind(settings.host, settings.port)
     command = worker_command or WORKER_COMMAND
