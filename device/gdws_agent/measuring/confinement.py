@@ -23,6 +23,7 @@ import gdws_contract
 
 from . import landlock
 from .messages import WorkOrder
+from .privileges import drop_capabilities, forbid_new_privileges
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,13 +50,14 @@ def confine(order: WorkOrder) -> Optional[int]:
     private = {os.path.realpath(path) for path in (*_PRIVATE, *_homes(), *_disks(), *order.private)}
     needed = [order.bundle_path, *(path for path in _libraries() if os.path.realpath(path) != started_in)]
     try:
-        landlock.forbid_new_privileges()
+        forbid_new_privileges()
+        drop_capabilities()
         return landlock.restrict(
             readable=[*outside("/", private), *_beneath(needed, private)],
             writable=[*outside("/dev", private), own, order.cache_dir, *_gpu_folders()],
         )
     except OSError as error:
-        _LOG.warning("this process keeps its rights to files: %s", error)
+        _LOG.warning("this process keeps rights that it does not need: %s", error)
         return None
 
 

@@ -15,7 +15,6 @@ from typing import Iterable, Optional
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE = 1 << 14
@@ -46,16 +45,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def forbid_new_privileges() -> None:
-    """Have no program that this process starts gain rights by set-user-id or capabilities of its file.
-
-    Raises:
-        OSError: the kernel does not know of it.
-    """
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        _raise()
-
-
 def interface() -> Optional[int]:
     """Return the version of the kernel's interface, or None where it has none or does not let it be used."""
     found = int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION))
@@ -67,7 +56,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str]) -> Optional[int]:
 
     Where the kernel can, also give up TCP and signals to other processes. Paths that cannot be opened are passed
     over. What may be written may be read too. None, and nothing changed, where the kernel has no landlock. Needs
-    :func:`forbid_new_privileges`, or the right to administer the machine.
+    :func:`~gdws_agent.measuring.privileges.forbid_new_privileges` first.
 
     Raises:
         OSError: the kernel refuses, e.g. because it was asked too often already.
