@@ -202,6 +202,7 @@ class JobRun:
             jetson_clocks=in_force.jetson_clocks,
             memory_limit_mib=memory_limit_mib(self._job.request, self._workshop.settings),
             private=_private_paths(self._workshop.settings),
+            confined=self._workshop.settings.confine_workers,
         )
         ending = run_group(self._workshop.command, order, self._workshop.settings, self._interrupt, on_event)
         if ending.kind in ("unstarted", "machine-short"):

@@ -44,7 +44,7 @@ def confine(order: WorkOrder) -> Optional[int]:
     os.umask(0o077)
     started_in, own = os.getcwd(), tempfile.gettempdir()
     os.chdir(own)
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not order.confined:
         return None
     _make_gpu_devices()
     private = {os.path.realpath(path) for path in (*_PRIVATE, *_homes(), *_disks(), *order.private)}

@@ -30,7 +30,8 @@ class WorkOrder(Record):
 
     ``batch_sizes`` are all of the request, for engines that serve several. ``power_mode`` and ``jetson_clocks``
     are in force already; ``power_mode_name`` is what the machine calls it. The agent watches over
-    ``memory_limit_mib``. ``private`` are paths that the worker has no business with, save for its bundle and cache.
+    ``memory_limit_mib``. ``private`` are paths that the worker has no business with, save for its bundle and cache;
+    ``confined`` is whether it gives up its rights to these, and others.
     """
 
     job_id: Name
@@ -50,6 +51,7 @@ class WorkOrder(Record):
     jetson_clocks: Optional[bool] = None
     memory_limit_mib: Optional[int] = None
     private: List[str] = Field(default_factory=list)
+    confined: bool = True
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""

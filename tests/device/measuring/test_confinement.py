@@ -38,7 +38,7 @@ def places(tmp_path):
     return tmp_path
 
 
-def confined(places, code, *, home=None, **environment):
+def confined(places, code, *, home=None, confined=True, **environment):
     """Run ``code`` in a confined process whose only data folder is that of ``places``; return what it printed."""
     order = WorkOrder(
         job_id="job",
@@ -50,6 +50,7 @@ def confined(places, code, *, home=None, **environment):
         variants=["dense"],
         protocol=Protocol(),
         private=[str(places / "data")],
+        confined=confined,
     )
     script = (
         "import os, sys\nfrom gdws_agent.measuring import confinement\n"
@@ -222,6 +223,10 @@ def test_without_landlock_the_rest_holds(places):
     own = places / "data/scratch/own"
     (own / "sitecustomize.py").write_text(script_landlock_off)
     assert confined(places, code, PYTHONPATH=str(own)) == ["None", "True"]
+
+
+def test_it_can_be_left_off(places):
+    assert confined(places, "print(used)\n" + opened("data/token"), confined=False) == ["None", "done"]
 
 
 def test_a_kernel_that_refuses_is_told_and_no_reason_to_stop(places, capfd):

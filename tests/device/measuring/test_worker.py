@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import sys
 import pytest
 
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder, parse_event
-from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_UNREADABLE
+from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_MACHINE_SHORT, EXIT_UNREADABLE
 from gdws_contract.rest import Protocol
 from support.bundles import tiny_bundle
 
@@ -173,6 +174,30 @@ class TestCannotBegin:
         events, status, _, _ = run(order(tmp_path / "gone.gdws"))
         assert status == 0
         assert all("FileNotFoundError" in cell.error.detail for cell in cells(events).values())
+
+    @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC])
+    def test_a_machine_that_lacks_something_ends_no_cell(self, path, number):
+        prelude = (
+            "import os\nfrom gdws_agent.measuring import worker\n"
+            f"def refuse(path): raise OSError({number}, os.strerror({number}))\n"
+            "worker.open_bundle = refuse"
+        )
+        events, status, _, said = run(order(path), prelude)
+        assert (events, status) == ([], EXIT_MACHINE_SHORT)
+        assert os.strerror(number).encode() in said
+
+    @pytest.mark.parametrize("stage", ["build", "bind"])
+    def test_nor_does_it_in_the_midst_of_a_sweep(self, path, stage):
+        pytest.importorskip("onnxruntime")
+        prelude = (
+            "import os\nfrom gdws_agent.backends import onnxruntime as module\n"
+            "def refuse(*_): raise OSError(28, os.strerror(28))\n"
+            f"owner = module.OnnxRuntimeBackend if {stage!r} == 'build' else module.OnnxRuntimeEngine\n"
+            f"owner.{stage} = refuse"
+        )
+        events, status, _, said = run(order(path), prelude)
+        assert (cells(events), status) == ({}, EXIT_MACHINE_SHORT)
+        assert b"dense: [Errno 28] No space left on device" in said
 
     @pytest.mark.parametrize("data", [b"garbage\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
     def test_an_order_that_cannot_be_read(self, data):
