@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder, parse_event
 from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_MACHINE_SHORT, EXIT_UNREADABLE
 from gdws_contract.rest import Protocol
-from support.bundles import tiny_bundle
+from support.bundles import tiny_bundle, tiny_parts, write_unchecked
 
 VARIANTS = ["dense", "gdws"]
 PROTOCOL = Protocol(warmup_ms=1, warmup_max_ms=50, min_duration_ms=30, min_iterations=20, rounds=3)
@@ -150,6 +151,37 @@ class TestRun:
         assert ended["dense"].state == "done"
         assert ended["gdws"].error.code == "out-of-memory"
         assert "smaller batch" in ended["gdws"].error.hint
+
+
+class TestHostileNetworks:
+    """What no agent takes when it is uploaded is refused by the worker as well."""
+
+    @pytest.mark.parametrize("backend", ["onnxruntime", "pytorch"])
+    @pytest.mark.parametrize("location", ["absolute", "below", "above"])
+    def test_none_reads_a_file(self, tmp_path, backend, location):
+        pytest.importorskip("onnx")
+        from support.hostile_onnx import reading
+
+        (tmp_path / "secret").write_bytes(b"\x07")
+        place = {"absolute": str(tmp_path / "secret"), "below": "secret", "above": f"../{tmp_path.name}/secret"}
+        fields, members = tiny_parts()
+        members["variants/gdws/model.onnx"] = reading(place[location], 1)
+        write_unchecked(tmp_path / "evil.gdws", fields, members)
+        ended = cells(run(order(tmp_path / "evil.gdws", backend=backend, variants=["gdws"]))[0])
+        assert ended["gdws"].error.code == "bundle-unsafe"
+        assert ended["gdws"].parity is None
+
+    def test_the_runtime_here_would_have_read_it(self, tmp_path, monkeypatch):
+        """Or else the test above shows nothing."""
+        runtime = pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnx")
+        from support.hostile_onnx import reading
+
+        (tmp_path / "secret").write_bytes(b"\x07")
+        monkeypatch.chdir(tmp_path)
+        session = runtime.InferenceSession(reading("secret", 1), providers=["CPUExecutionProvider"])
+        zeros = np.zeros((1, 2, 8, 8), np.float32)
+        assert session.run(None, {"input": zeros})[0].tolist() == [[7.0] * 4]
 
 
 class TestCannotBegin:
