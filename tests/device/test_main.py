@@ -348,3 +348,14 @@ def test_no_other_user_can_read_what_the_agent_keeps(data, bundle, worker):
     assert {"agent.db", "agent.db-wal", "agent.db-shm", "token", "read-token", "lock"} <= names
     assert any(name.endswith(".gdws") for name in names)
     assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a call of Linux")
+def test_its_memory_is_closed_to_its_user_and_that_of_its_children_is_not():
+    dumpable = "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)"
+    code = (
+        "import subprocess, sys; from gdws_agent import __main__ as module; module._keep_others_out()\n"
+        f"{dumpable}\nsubprocess.run([sys.executable, '-c', {dumpable!r}], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.split() == [b"0", b"1"]

@@ -1,11 +1,11 @@
-"""Rights that a process can give up for good: to gain others by the programs that it starts, and those of root."""
+"""Rights that a process can give up, or keep others from having over it: Linux's, by the calls of the C library."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 
 #: What root may do and keeps: to use files that are another user's, as Python's packages may be.
@@ -32,6 +32,17 @@ def forbid_new_privileges() -> None:
         OSError: the kernel does not know of it.
     """
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def close_memory() -> None:
+    """Close this process's memory and first environment to other processes of its user; its children are not closed.
+
+    Taken out of the environment, a token is still where the process was given it, for all of its user to read.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def drop_capabilities() -> None:
