@@ -1,14 +1,15 @@
 """Whether an ONNX file is nothing but a network: data and ONNX's own operators, all of it inside the file.
 
 Runtimes do more with a file than compute: they open the files that tensors name as their data, load an engine from
-the file that an ``EPContext`` node names, make plugins by the name of an operator, and may take their settings from
-the model's metadata. So each file of a bundle is walked before any runtime sees it. The walk is strict, see
-:mod:`gdws_contract.protobuf`; a field that is not known is refused, as another parser may know it. It is bounded in
-depth and in fields, takes a block of memory at a time, and passes over weights without looking at them.
+the file that an ``EPContext`` node names, make plugins by the name of an operator, call files after a graph, and may
+take their settings from the model's metadata. So each file of a bundle is walked before any runtime sees it. The walk
+is strict, see :mod:`gdws_contract.protobuf`; a field that is not known is refused, as another parser may know it. It
+is bounded in depth and in fields, takes a block of memory at a time, and passes over weights without looking at them.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Iterable, Iterator, List, NamedTuple
 
 from .errors import BundleTooLarge, BundleUnreadable, BundleUnsafe
@@ -20,8 +21,10 @@ MAX_DEPTH = 100
 #: A network of a thousand nodes takes 20,000.
 MAX_FIELDS = 2_000_000
 
-#: Longer texts are not among those that are looked for.
-_TEXT_BYTES = 100
+#: Longer texts are not read: none that is looked for is as long, and no name of a graph need be.
+_TEXT_BYTES = 200
+#: ONNX Runtime makes the name of a graph a part of the paths of TensorRT's engines.
+_PATH = re.compile(r"[/\\\x00-\x1f]")
 #: From this entry ONNX Runtime reads session options, where its environment allows it.
 _SETTINGS_KEY = "ort_config"
 
@@ -43,8 +46,8 @@ def check_network(blocks: Iterable[bytes], *, field: str, max_fields: int = MAX_
     All of ``blocks`` is read. ``field`` is the path of the culprit in errors.
 
     Raises:
-        BundleUnsafe: a tensor's data lie outside of the file, an operator is not ONNX's own, or the file has
-            settings for a runtime, or a field that ONNX does not have.
+        BundleUnsafe: a tensor's data lie outside of the file, an operator is not ONNX's own, a graph has the name of
+            a path, or the file has settings for a runtime, or a field that ONNX does not have.
         BundleUnreadable: it is not a well-formed ONNX file.
         BundleTooLarge: it has more than ``max_fields`` fields.
     """
@@ -101,6 +104,8 @@ def _check(reader: Reader, found: Field, known: FieldSchema, path: str) -> None:
         raise BundleUnsafe(f"has the operator {text!r}, which is not ONNX's own", field=path, hint=_OPERATOR_HINT)
     if known.rule is Rule.DOMAIN and text not in DOMAINS:
         raise BundleUnsafe(f"has an operator of the domain {text!r}", field=path, hint=_OPERATOR_HINT)
+    if known.rule is Rule.GRAPH_NAME and (found.value > _TEXT_BYTES or _PATH.search(text)):
+        raise BundleUnsafe(f"has a graph whose name is long or a path: {text!r}", field=path, hint="rename the graph")
     if known.rule is Rule.METADATA_KEY and text == _SETTINGS_KEY:
         message = f"has settings of a runtime in its metadata, under {_SETTINGS_KEY!r}"
         raise BundleUnsafe(message, field=path, hint="remove the entry")

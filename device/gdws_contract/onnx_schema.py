@@ -18,6 +18,7 @@ class Rule(Enum):
     PASSED_OVER = "anything"
     OPERATOR = "the name of an operator"
     DOMAIN = "the domain of an operator"
+    GRAPH_NAME = "the name of a graph"
     METADATA_KEY = "the key of an entry of the model's metadata"
     DATA_LOCATION = "where the data of a tensor are"
     EXTERNAL_DATA = "the file that they are in"
@@ -70,7 +71,7 @@ SCHEMAS: Dict[str, Schema] = {
     },
     "GraphProto": {
         1: _embedded("NodeProto"),  # node
-        2: _TEXT,  # name
+        2: _checked(Rule.GRAPH_NAME),  # name
         5: _embedded("TensorProto"),  # initializer
         10: _TEXT,  # doc_string
         11: _PLAIN,  # input

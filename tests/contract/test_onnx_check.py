@@ -164,6 +164,26 @@ class TestSettings:
         check(model)
 
 
+class TestNames:
+    @pytest.mark.parametrize("name", ["../x", "/etc/x", "a\\b", "a\0b", "a\nb", "x" * 201])
+    def test_a_graph_is_not_called_like_a_path(self, name):
+        model = everywhere(1)
+        model.graph.node[0].attribute[-1].graphs[0].name = name
+        with pytest.raises(BundleUnsafe, match="long or a path"):
+            check(model)
+
+    @pytest.mark.parametrize("name", ["", "main_graph", "torch-jit-export", "Käfer 2.0 (x)", "x" * 200])
+    def test_other_names_are_passed(self, name):
+        model = everywhere(1)
+        model.graph.name = name
+        check(model)
+
+    def test_nodes_and_tensors_are_called_by_the_paths_of_modules(self):
+        model = everywhere(1)
+        model.graph.node[0].name, model.graph.initializer[0].name = "layer1/conv/Conv", "/layer1/conv.weight"
+        check(model)
+
+
 class TestForm:
     def test_an_unknown_field_is_refused(self):
         for content in (b"\xb0\x3f\x01", message(7, message(99, b"x")), message(7, b"\x28\x01")):
