@@ -28,6 +28,9 @@ _PATH = re.compile(r"[/\\\x00-\x1f]")
 #: From this entry ONNX Runtime reads session options, where its environment allows it.
 _SETTINGS_KEY = "ort_config"
 
+#: By these bytes after the fourth ONNX Runtime knows a file in its own format, which may look like ONNX as well.
+_OTHER_FORMAT, _OTHER_FORMAT_AT = b"ORTM", 4
+
 _INLINE_HINT = "store the weights in the ONNX file itself: onnx.save(onnx.load(path), path)"
 _OPERATOR_HINT = "export the network with ONNX's own operators, at opset 17 or older"
 
@@ -51,12 +54,24 @@ def check_network(blocks: Iterable[bytes], *, field: str, max_fields: int = MAX_
         BundleUnreadable: it is not a well-formed ONNX file.
         BundleTooLarge: it has more than ``max_fields`` fields.
     """
-    reader = Reader(blocks)
+    reader = Reader(_of_this_format(blocks, field))
     try:
         return _walk(reader, field, max_fields)
     except WireError as error:
         message = f"is not an ONNX file that can be read: {error} (near byte {reader.position})"
         raise BundleUnreadable(message, field=field, hint="export the network again") from error
+
+
+def _of_this_format(blocks: Iterable[bytes], path: str) -> Iterator[bytes]:
+    """Pass on ``blocks`` unless they begin like a file in another format that a runtime would read."""
+    head = b""
+    size = _OTHER_FORMAT_AT + len(_OTHER_FORMAT)
+    for block in blocks:
+        if len(head) < size:
+            head += block[: size - len(head)]
+            if head[_OTHER_FORMAT_AT:] == _OTHER_FORMAT:
+                raise BundleUnsafe("is in ONNX Runtime's own format", field=path, hint="pack the ONNX file")
+        yield block
 
 
 def _walk(reader: Reader, path: str, max_fields: int) -> int:

@@ -32,6 +32,7 @@ def run(content: bytes, batches: Sequence[Array]) -> list[Array]:
         return _evaluate(content, batches)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own, by the look of a few bytes
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         [given] = session.get_inputs()

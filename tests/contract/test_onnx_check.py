@@ -195,6 +195,19 @@ class TestForm:
         with pytest.raises(BundleError):
             check(content)
 
+    @pytest.mark.parametrize("block_size", [1, 5, 1_000])
+    def test_a_file_that_a_runtime_takes_for_its_own_format_is_refused(self, block_size):
+        """ONNX Runtime looks for these bytes first; to a parser of ONNX they are the producer's name."""
+        for name, refused in ((b"ORTM", True), (b"ONNX", False)):
+            content = message(2, name.ljust(2**14))
+            assert content[4:8] == name
+            blocks = [content[at : at + block_size] for at in range(0, len(content), block_size)]
+            if refused:
+                with pytest.raises(BundleUnsafe, match="own format"):
+                    check_network(blocks, field="x")
+            else:
+                assert check_network(blocks, field="x") == 1
+
     def test_depth_is_bounded(self):
         content = b""
         for _ in range(40):
