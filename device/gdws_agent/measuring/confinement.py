@@ -32,6 +32,7 @@ _PRIVATE = (
     *("/home", "/root", "/run/secrets", "/etc/ssh", "/etc/ssl/private", "/etc/shadow", "/etc/gshadow"),
     *("/dev/mem", "/dev/kmem", "/dev/port"),
 )
+_SYSTEM = ("/bin", "/sbin", "/lib", "/usr", "/etc", "/dev", "/proc", "/sys")
 _MPS_FOLDER = "/tmp/nvidia-mps"
 
 
@@ -42,7 +43,7 @@ def confine(order: WorkOrder) -> Optional[int]:
     written. To be called before another thread is started: those that run already are not bound by it.
     """
     os.umask(0o077)
-    started_in, own = os.getcwd(), tempfile.gettempdir()
+    started_in, own = _working_folder(), tempfile.gettempdir()
     os.chdir(own)
     if sys.platform != "linux" or not order.confined:
         return None
@@ -97,11 +98,20 @@ def _is_beneath(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _homes() -> List[str]:
+def _working_folder() -> Optional[str]:
     try:
-        return [pwd.getpwuid(os.getuid()).pw_dir]
+        return os.getcwd()
+    except OSError:  # it was removed since the agent was started there
+        return None
+
+
+def _homes() -> List[str]:
+    """Return the home of this process's user, if it is one: some users of services have a folder of the system."""
+    try:
+        home = os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:  # the user of a container need not be known by name
         return []
+    return [] if home == "/" or _covers(_SYSTEM, home) else [home]
 
 
 def _disks() -> List[str]:

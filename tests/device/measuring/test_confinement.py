@@ -8,10 +8,11 @@ import stat
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 
-from gdws_agent.measuring import landlock
+from gdws_agent.measuring import confinement, landlock
 from gdws_agent.measuring.confinement import outside
 from gdws_agent.measuring.messages import WorkOrder
 from gdws_contract.rest import Protocol
@@ -215,6 +216,31 @@ class TestOutside:
     def test_a_name_that_begins_alike_is_another(self, tmp_path):
         (tmp_path / "data2").mkdir()
         assert list(outside(str(tmp_path / "data2"), {str(tmp_path / "data")})) == [str(tmp_path / "data2")]
+
+
+@pytest.mark.parametrize(
+    ("home", "private"),
+    [("/srv/jetson", ["/srv/jetson"]), ("/", []), ("/usr/sbin", []), ("/bin", []), ("/dev", []), ("/sys", [])],
+)
+def test_a_folder_of_the_system_is_nobody_s_home(monkeypatch, home, private):
+    monkeypatch.setattr("pwd.getpwuid", lambda _: types.SimpleNamespace(pw_dir=home))
+    assert confinement._homes() == private
+
+
+def test_a_user_without_a_name_has_no_home(monkeypatch):
+    def unknown(_):
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert confinement._homes() == []
+
+
+def test_a_working_folder_that_is_gone_is_no_reason_to_stop(places, monkeypatch):
+    gone = places / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert confined(places, "print(os.getcwd())") == [str((places / "data/scratch/own").resolve())]
 
 
 def test_without_landlock_the_rest_holds(places):
