@@ -6,6 +6,9 @@ import errno
 import re
 from typing import Optional
 
+#: The code of the problem that a job ends with when the machine lacked something for too long.
+MACHINE_SHORT = "machine-short"
+
 _NUMBERS = frozenset(
     {
         *(errno.EMFILE, errno.ENFILE),  # too many open files, of the process or of the machine

@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tu
 
 from gdws_agent.board.clocks import Clocks, ClockState
 from gdws_agent.errors import ClocksError, ClocksInterrupted, make_problem, problem_of
-from gdws_agent.machine import is_machine_fault
+from gdws_agent.machine import MACHINE_SHORT, is_machine_fault
 from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
 from gdws_agent.planning.groups import Group, plan_groups, to_blame, variants_to_run
 from gdws_agent.planning.limits import memory_limit_mib, out_of_time, time_limit_s
@@ -25,9 +25,6 @@ _LOG = logging.getLogger(__name__)
 #: The code of cells that were given up because the agent died while it measured them.
 AGENT_DIED = "agent-died"
 
-
-#: The code of a job that ended because the machine lacked something for too long.
-MACHINE_SHORT = "machine-short"
 
 #: How long to wait for the machine, from try to try; the last holds for all that follow.
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)

@@ -21,7 +21,7 @@ from typing import IO, Callable, Iterator, NamedTuple, Optional, Sequence
 from pydantic import ValidationError
 from typing_extensions import Literal
 
-from gdws_agent.machine import is_machine_fault, tells_of_machine
+from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
 from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
 from gdws_agent.settings import Settings, variable_name
 
@@ -58,7 +58,9 @@ class Ending(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The code of the problem that it is to a cell."""
+        """The code of the problem that it is to a cell, or to the job."""
+        if self.kind in ("unstarted", "machine-short"):
+            return MACHINE_SHORT
         return "memory-limit-exceeded" if self.kind == "oversized" else f"worker-{self.kind}"
 
 

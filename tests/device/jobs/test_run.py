@@ -12,6 +12,7 @@ from gdws_agent.board.clocks import Clocks, ClockState
 from gdws_agent.errors import ClocksUnavailable
 from gdws_agent.jobs import run as module
 from gdws_agent.jobs import runner
+from gdws_agent.machine import MACHINE_SHORT
 from gdws_agent.storage.library import check_bundle
 from support.agents import PATIENCE_S, FakeWorker, agent, eventually, resolved, states, until_final
 from support.bundles import tiny_bundle
@@ -78,7 +79,7 @@ def test_where_it_lasts_the_job_fails_and_no_cell_does(bench, tmp_path):
     worker, opened = bench({"gdws": "short"})
     with opened as service:
         job = until_final(service.jobs, submit(service, tmp_path))
-    assert (job.state, job.error.code, states(job)) == ("failed", module.MACHINE_SHORT, {})
+    assert (job.state, job.error.code, states(job)) == ("failed", MACHINE_SHORT, {})
     assert "No space left on device" in job.error.detail
     assert len(worker.orders()) == module.MAX_SHORT_WORKERS
 
@@ -112,7 +113,7 @@ def test_time_that_the_machine_took_is_not_held_against_the_networks(bench, tmp_
     _, opened = bench(max_job_time_s=0.2)
     with opened as service:
         job = until_final(service.jobs, submit(service, tmp_path))
-    assert (job.state, job.error.code, states(job)) == ("failed", module.MACHINE_SHORT, {})
+    assert (job.state, job.error.code, states(job)) == ("failed", MACHINE_SHORT, {})
 
 
 def test_a_power_mode_that_could_not_be_set_for_that_reason_is_set_later(bench, tmp_path, monkeypatch):

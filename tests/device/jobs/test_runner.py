@@ -160,8 +160,10 @@ def test_a_machine_without_descriptors_is_no_crash_of_the_worker(run):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert run().kind == "completed"
     for spare in range(1, 12):
-        used = max(int(name) for name in os.listdir("/proc/self/fd"))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, hard))
+        used = {int(name) for name in os.listdir("/proc/self/fd")}
+        free = (number for number in itertools.count() if number not in used)
+        limit = next(itertools.islice(free, spare, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         try:
             ending = run()
         finally:
