@@ -95,6 +95,7 @@ def _run(
     from .server import announce, bind, serve, url_of
     from .service import open_service
 
+    _keep_others_out()
     configure(settings.log_level, settings.log_format, sys.stderr)
     listener = bind(settings.host, settings.port)
     command = worker_command or WORKER_COMMAND
@@ -112,6 +113,15 @@ def _run(
 
         serve(service, listener, access, on_ready=on_ready, parent=sys.stdin.buffer if exit_with_parent else None)
     return 0
+
+
+def _keep_others_out() -> None:
+    """Keep files that are made from now on, and this process's memory, to itself."""
+    from gdws_agent.measuring.privileges import close_memory
+
+    os.umask(0o077)
+    if sys.platform == "linux":
+        close_memory()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 from typing_extensions import Literal
 
 from gdws_agent.api.access import TOKEN_FILE, given_tokens
+from gdws_agent.measuring import landlock
 from gdws_contract.rest import Availability
 
 from .device_info import read_l4t
@@ -76,7 +77,7 @@ def examine(root: Path = _ROOT, probes: Optional[Probes] = None) -> List[Finding
     if on_jetson:
         found += [*check_gpu(root), *check_tensorrt(l4t=read_l4t(root))]
     found += [*check_backends(asked.backends()), *check_sensors(asked.power_sensors(), on_jetson)]
-    return [*found, *check_tokens()]
+    return [*found, check_confinement(), *check_tokens()]
 
 
 def is_jetson(root: Path) -> bool:
@@ -93,6 +94,19 @@ def check_settings() -> Iterator[Finding]:
         yield Finding("fatal", "settings", error.message, error.hint)
         return
     yield check_data_dir(settings.data_dir)
+
+
+def check_confinement(version: Callable[[], Optional[int]] = landlock.interface) -> Finding:
+    """Tell whether the kernel can keep what measures from files that are not its business."""
+    found = version()
+    if found is None:
+        return Finding(
+            "note",
+            "confinement",
+            "landlock is not available: a hole in a runtime would give access to what this user can read",
+            "run the agent as a user of its own, or in its container; see docs/access.md",
+        )
+    return Finding("ok", "confinement", f"what measures has its files alone, by landlock {found}")
 
 
 def check_tokens() -> Iterator[Finding]:
@@ -115,7 +129,7 @@ def check_access(settings: Settings, is_given: bool) -> Finding:
 def check_data_dir(data_dir: Path) -> Finding:
     """Check that the data folder can be written and has space."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=str(data_dir)):
             pass
     except OSError as error:

@@ -77,6 +77,9 @@ class Settings(Record):
     simulated: bool = Field(
         False, description="true: this machine stands in for a Jetson, and every result says that it is simulated."
     )
+    confine_workers: bool = Field(
+        True, description="false: what measures keeps every right of the agent's user, should a driver need that."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["text", "json"] = Field(
         "text", description="text: a line with key=value at its end; json: one JSON object a line."

@@ -4,12 +4,14 @@ A bundle is a ZIP archive of ``manifest.json`` and the members that the manifest
 Its id is the SHA-256 of the manifest's bytes. Those hold the hash of everything else, so two bundles with
 the same id have the same content, however their archives were written.
 
-Whoever reads a bundle trusts nothing in it; see :mod:`gdws_contract.zips` for the archive and
-:mod:`gdws_contract.parsing` for the manifest. Nothing is ever extracted to the file system.
+Whoever reads a bundle trusts nothing in it; see :mod:`gdws_contract.zips` for the archive,
+:mod:`gdws_contract.parsing` for the manifest, and :mod:`gdws_contract.onnx_check` for the networks. Nothing is ever
+extracted to the file system.
 """
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import os
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from pydantic import ValidationError
 
 from .errors import BundleCorrupt, BundleTooLarge, BundleUnreadable, BundleUnsafe, ManifestInvalid, SchemaUnsupported
 from .manifest import MANIFEST_NAME, SCHEMA_VERSION, Manifest, Member
+from .onnx_check import MAX_FIELDS, check_network
 from .parsing import first_fault, parse_json
 from .zips import DEFAULT_LIMITS, Entry, Limits, crc32_matches, is_member_path, read_directory, stream
 
@@ -38,25 +41,34 @@ class Bundle:
         self.id = bundle_id
         self._file = file
         self._entries = entries
+        self._networks = manifest.networks()
 
     def read(self, member: str) -> bytes:
-        """Return the content of ``member``, checked against the manifest.
+        """Return the content of ``member``, checked against the manifest; a network is checked for what it is, too.
 
         Raises:
             KeyError: the manifest lists no such member.
             BundleCorrupt: its size or SHA-256 differ. BundleUnreadable, BundleUnsafe: it is damaged.
+            BundleUnsafe, BundleUnreadable, BundleTooLarge: it is a network that
+                :func:`~gdws_contract.onnx_check.check_network` does not pass.
         """
-        return b"".join(self._checked_blocks(member))
+        content = b"".join(self._checked_blocks(member))
+        if member in self._networks:
+            check_network([content], field=member)
+        return content
 
     def verify(self, progress: Optional[Callable[[int], None]] = None) -> None:
         """Check every member, a block at a time; ``progress`` is told the bytes of each block.
 
         Raises: what :meth:`read` raises, for the first bad member by path.
         """
+        fields_left = MAX_FIELDS
         for member in sorted(self.manifest.members):
-            for block in self._checked_blocks(member):
-                if progress is not None:
-                    progress(len(block))
+            blocks = _told(self._checked_blocks(member), progress)
+            if member in self._networks:
+                fields_left -= check_network(blocks, field=member, max_fields=fields_left)
+            else:
+                collections.deque(blocks, maxlen=0)
 
     def _checked_blocks(self, member: str) -> Iterator[bytes]:
         stated = self.manifest.members[member]
@@ -123,6 +135,13 @@ def _open(file: BinaryIO, limits: Limits) -> Bundle:
     del entries[MANIFEST_NAME]
     _compare(manifest.members, entries)
     return Bundle(file, entries, manifest, hashlib.sha256(text).hexdigest())
+
+
+def _told(blocks: Iterator[bytes], progress: Optional[Callable[[int], None]]) -> Iterator[bytes]:
+    for block in blocks:
+        if progress is not None:
+            progress(len(block))
+        yield block
 
 
 def _read_manifest(file: BinaryIO, entries: Dict[str, Entry], limits: Limits) -> bytes:

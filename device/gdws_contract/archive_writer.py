@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from .archive import parse_manifest
 from .errors import BundleCorrupt, BundleTooLarge, ManifestInvalid
 from .manifest import MANIFEST_NAME, Manifest, Member
+from .onnx_check import MAX_FIELDS, check_network
 from .parsing import first_fault
 from .zips import DEFAULT_LIMITS, Limits
 
@@ -43,14 +44,16 @@ def write_bundle(
 
     Raises:
         ManifestInvalid: a field is missing or wrong, or points to no member.
-        BundleUnsafe, BundleTooLarge: the bundle would be refused by its readers.
+        BundleUnsafe, BundleUnreadable, BundleTooLarge: the bundle would be refused by its readers.
         BundleCorrupt: a file changed while it was being packed.
         OSError: a file cannot be read, or the bundle cannot be written, e.g. because the disk is full.
     """
     stated = {name: _measure(content) for name, content in members.items()}
     text = _manifest_text({**manifest, "members": stated})
-    parse_manifest(text)  # what a reader would refuse is not written
+    # What a reader would refuse is not written.
+    networks = parse_manifest(text).networks()
     _check_limits(text, stated, limits)
+    _check_networks({name: members[name] for name in sorted(networks)})
     with _replacing(Path(path)) as file, zipfile.ZipFile(file, "w", allowZip64=False) as archive:
         archive.writestr(_header(MANIFEST_NAME, len(text)), text)
         for name in sorted(members):
@@ -80,6 +83,12 @@ def _check_limits(text: bytes, stated: Mapping[str, Member], limits: Limits) -> 
     most = min(limits.total_bytes, limits.archive_bytes, _WRITABLE_BYTES)
     if total + (len(stated) + 1) * 1_024 > most:
         raise BundleTooLarge(f"the members have {total} bytes, the limit is {most}", hint="pack fewer variants")
+
+
+def _check_networks(networks: Mapping[str, Content]) -> None:
+    fields_left = MAX_FIELDS
+    for name, content in networks.items():
+        fields_left -= check_network(_blocks(content), field=name, max_fields=fields_left)
 
 
 def _measure(content: Content) -> Member:

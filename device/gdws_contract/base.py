@@ -20,6 +20,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_UNQUOTABLE = re.compile("[\"'\\\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Record(BaseModel):
@@ -46,3 +47,12 @@ def safe_name(text: str, *, default: Optional[str] = None) -> str:
     if default is None:
         raise ValueError(f"no usable name in {text!r}")
     return default
+
+
+def quotable_name(text: str) -> str:
+    """Return ``text`` with each character that could end or change a string literal turned into an underscore.
+
+    For names that end up in generated code: torch.fx writes the path of each module that a graph calls between
+    quotes as it is, and executes what it wrote. Other names are returned as they are.
+    """
+    return _UNQUOTABLE.sub("_", text)

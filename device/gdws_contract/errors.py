@@ -5,7 +5,7 @@
     ContractError
     └── BundleError              a bundle cannot be used
         ├── BundleUnreadable     not a zip archive, truncated, or damaged
-        ├── BundleUnsafe         a member escapes, links, is encrypted, repeated or undeclared
+        ├── BundleUnsafe         a member escapes, links, is encrypted, repeated or undeclared, a network reaches out
         ├── BundleTooLarge       a limit on size, count or expansion is passed
         ├── BundleCorrupt        a member's size or SHA-256 is not the manifest's
         ├── ManifestInvalid      a field is missing, of the wrong type or inconsistent
@@ -39,7 +39,7 @@ class BundleUnreadable(BundleError):
 
 
 class BundleUnsafe(BundleError):
-    """A member escapes the archive, is a link, is encrypted, repeated or undeclared."""
+    """A member escapes the archive, is a link, is encrypted, repeated or undeclared, or a network reaches out of it."""
 
 
 class BundleTooLarge(BundleError):

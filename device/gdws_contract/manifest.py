@@ -6,7 +6,7 @@ History of the schema:
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
 from pydantic import FailFast, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -190,6 +190,10 @@ class Manifest(Record):
         for index, variant in enumerate(self.variants):
             found += [(f"variants[{index}].{field}", path) for field, path in variant.members()]
         return found
+
+    def networks(self) -> FrozenSet[str]:
+        """Return the members that are ONNX files."""
+        return frozenset(variant.onnx for variant in self.variants)
 
     def variant(self, name: str) -> Variant:
         """Return the variant called ``name``.

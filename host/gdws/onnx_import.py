@@ -22,8 +22,10 @@ from torch import nn
 
 from gdws.errors import ModelError, first_line
 from gdws.onnx_batch import unfix_batch
+from gdws.onnx_files import read_whole
 from gdws.onnx_graph import drop_needless_allowzero, gather_constants
 from gdws.onnx_run import CannotRun, run
+from gdws_contract.base import quotable_name
 
 #: Largest difference between the rebuilt module and the file, over the largest output.
 TOLERANCE = 1e-4
@@ -57,7 +59,7 @@ def load_onnx(path: str | Path, input_shape: Shape | None = None) -> OnnxNetwork
 
     Raises:
         ModelError: it is no ONNX file, has other inputs or outputs, an operator that cannot be rebuilt (the error
-            names node and operator), or the module computes something else.
+            names node and operator), weights outside of its folder, or the module computes something else.
         OSError: the file cannot be read.
     """
     path = Path(path)
@@ -71,9 +73,9 @@ def load_onnx(path: str | Path, input_shape: Shape | None = None) -> OnnxNetwork
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
-        model = onnx.load(path)
+        model = read_whole(path)
         onnx.checker.check_model(model)
-    except OSError:
+    except (OSError, ModelError):
         raise
     except Exception as error:  # the parser of protocol buffers and the checker share no base
         raise ModelError(
@@ -128,6 +130,8 @@ def _rebuild(model: onnx.ModelProto, path: Path) -> nn.Module:
     problem = next(_problems(model), None)
     if problem is not None:
         raise ModelError(f"{path}: {problem}", hint=_HINT)
+    for node in model.graph.node:
+        node.name = quotable_name(node.name)  # it becomes a part of code that torch.fx writes and executes
     gather_constants(model)
     drop_needless_allowzero(model)
     unfix_batch(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +24,15 @@ def run(content: bytes, batches: Sequence[Array]) -> list[Array]:
 
     Raises :class:`CannotRun`.
     """
+    # Read when the module is loaded, which would else keep a database in the home folder and report to its maker.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
     except ImportError:
         return _evaluate(content, batches)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own, by the look of a few bytes
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         [given] = session.get_inputs()

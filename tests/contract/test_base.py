@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from gdws_contract.base import NAME_PATTERN, Finite, Fraction, NonNegative, Sha256, safe_name
+from gdws_contract.base import NAME_PATTERN, Finite, Fraction, NonNegative, Sha256, quotable_name, safe_name
 
 
 @given(text=st.text())
@@ -32,6 +33,26 @@ def test_safe_name_keeps_good_names(name):
 )
 def test_safe_name(text, name):
     assert safe_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("layer1.0.conv1/Conv", "layer1.0.conv1/Conv"),
+        ("StatefulPartitionedCall/a;b:0 (x)", "StatefulPartitionedCall/a;b:0 (x)"),
+        ("Käfer/甲虫", "Käfer/甲虫"),
+        ("x\"), open('y", "x_), open(_y"),
+        ("a\\b\nc\rd\0e\u2028f", "a_b_c_d_e_f"),
+    ],
+)
+def test_quotable_name(text, name):
+    assert quotable_name(text) == name
+
+
+@given(st.text())
+def test_a_quotable_name_is_what_a_literal_says(text):
+    name = quotable_name(text.encode("utf-8", "replace").decode())
+    assert ast.literal_eval(f'"{name}"') == ast.literal_eval(f"'{name}'") == name
 
 
 def test_safe_name_of_nothing():

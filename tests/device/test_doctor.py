@@ -246,3 +246,19 @@ def test_a_token_that_is_none_is_fatal(tmp_path, monkeypatch):
     monkeypatch.setenv("GDWS_AGENT_TOKEN", "short")
     (finding,) = doctor.check_settings()
     assert (finding.level, "GDWS_AGENT_TOKEN" in finding.message) == ("fatal", True)
+
+
+@pytest.mark.parametrize(("version", "level", "told"), [(7, "ok", "landlock 7"), (None, "note", "not available")])
+def test_how_far_what_measures_can_be_confined(version, level, told):
+    finding = doctor.check_confinement(lambda: version)
+    assert finding.level == level
+    assert told in str(finding)
+
+
+def test_a_data_folder_that_it_makes_is_closed_to_others(tmp_path):
+    before = os.umask(0o022)
+    try:
+        doctor.check_data_dir(tmp_path / "data")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0

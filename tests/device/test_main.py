@@ -32,6 +32,13 @@ def _plain_environment(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _own_umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def _own_logging():
     """Take off the handler that the command installs: it writes to a stream that ends with the test."""
     root = logging.getLogger()
@@ -326,3 +333,29 @@ def test_a_real_worker_measures_a_real_network(data, tmp_path):
 
     assert states(job) == {"dense@1": "done", "gdws@1": "done"}, job.cells
     assert all(measured.latency.median_ms > 0 for measured in job.cells)
+
+
+def test_no_other_user_can_read_what_the_agent_keeps(data, bundle, worker):
+    """Also where the umask of whoever starts it would let them."""
+    with running_agent(data, worker, "--host=0.0.0.0") as agent:
+        token = (data / "token").read_text().strip()
+        headers = {"authorization": f"Bearer {token}"}
+        url = agent.url.replace("0.0.0.0", "127.0.0.1")
+        sent = {"bundle": ("tiny.gdws", bundle)}
+        httpx.post(f"{url}/benchmark?wait=60", headers=headers, files=sent, trust_env=False).raise_for_status()
+        found = {path: path.lstat().st_mode for path in [data, *data.rglob("*")]}
+    names = {path.name for path in found}
+    assert {"agent.db", "agent.db-wal", "agent.db-shm", "token", "read-token", "lock"} <= names
+    assert any(name.endswith(".gdws") for name in names)
+    assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a call of Linux")
+def test_its_memory_is_closed_to_its_user_and_that_of_its_children_is_not():
+    dumpable = "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)"
+    code = (
+        "import subprocess, sys; from gdws_agent import __main__ as module; module._keep_others_out()\n"
+        f"{dumpable}\nsubprocess.run([sys.executable, '-c', {dumpable!r}], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.split() == [b"0", b"1"]

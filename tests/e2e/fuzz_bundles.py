@@ -4,8 +4,10 @@
 
 Each input is a good bundle that was changed in one to several places: bytes of the archive, fields of its headers
 with the checksums put right again, the text or the values of its manifest, members cut, doubled, swapped or
-compressed to bombs. The reader may refuse it with a ``BundleError`` or take it; anything else is a finding, and the
-input is kept in the folder. The same seed makes the same inputs. Exit status: 0 nothing found, 1 something was.
+compressed to bombs, networks whose tensors name other files, damaged or not. The reader may refuse it with a
+``BundleError`` or take it; anything else is a finding, and so is a network that is taken although ``onnx`` reads in
+it that data lie elsewhere or an operator is not its own. The input is then kept in the folder. The same seed makes the
+same inputs. Exit status: 0 nothing found, 1 something was.
 """
 
 from __future__ import annotations
@@ -29,15 +31,20 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import onnx
+from google.protobuf.message import DecodeError
+
 from gdws_contract.archive import open_bundle
 from gdws_contract.errors import BundleError
 from support.archives import Part, raw_zip, tiny_files
+from support.hostile_onnx import everywhere, is_external, make_external, tensors
 
 #: Processor time of one input; a tiny bundle takes a millisecond.
 TIME_LIMIT_S = 5.0
 #: What the reader may take on top of what the fuzzer has at its start.
 MEMORY_LIMIT_BYTES = 256 * 2**20
 
+_EVERYWHERE = everywhere().SerializeToString()
 _MARKS = (b"PK\x05\x06", b"PK\x06\x07", b"PK\x01\x02")
 _INTERESTING = (b"", b"\0", b"\xff\xff", b"\xff\xff\xff\xff", b"../", *_MARKS)
 _NAMES = ("../x", "/x", "C:x", "a/../b", "a//b", "x\0y", "manifest.json", "m" * 101, "ok/name.bin")
@@ -48,6 +55,10 @@ _VALUES: tuple[Any, ...] = (None, *_NUMBERS, *_TEXTS, [], {}, [[]], {"": 0})
 
 class Hang(BaseException):
     """One input took too long. Not an Exception, so that no reader can take it for one of its own."""
+
+
+class ReachesOut(Exception):
+    """A reader took a network that is more than one."""
 
 
 class Fuzzer:
@@ -64,6 +75,7 @@ class Fuzzer:
             ("manifest text", self._manifest_text),
             ("manifest values", self._manifest_values),
             ("members", self._members),
+            ("networks", self._networks),
         )
 
     def input(self, number: int) -> tuple[str, bytes]:
@@ -136,10 +148,59 @@ class Fuzzer:
         rng.shuffle(parts)
         return raw_zip(parts)
 
+    def _networks(self, rng: random.Random) -> bytes:
+        """Put a model with tensors in all places in the stead of a network, some of them in other files."""
+        document = json.loads(self._files["manifest.json"])
+        files = dict(self._files)
+        name = rng.choice(document["variants"])["onnx"]
+        files[name] = _hostile_network(rng)
+        document["members"][name] = {"size": len(files[name]), "sha256": hashlib.sha256(files[name]).hexdigest()}
+        return self._with_manifest_of(files, json.dumps(document).encode(), rng)
+
     def _with_manifest(self, text: bytes, rng: random.Random) -> bytes:
-        files = {**self._files, "manifest.json": text}
+        return self._with_manifest_of(self._files, text, rng)
+
+    @staticmethod
+    def _with_manifest_of(files: Mapping[str, bytes], text: bytes, rng: random.Random) -> bytes:
+        files = {**files, "manifest.json": text}
         method = rng.choice((0, 8))
         return raw_zip([Part(name.encode(), content, method=method) for name, content in files.items()])
+
+
+#: Bytes that mean something in a tensor: data elsewhere, a tag that is padded, a group, an unknown field.
+_WIRE = (
+    b"\x70\x01",
+    b"\x70\x81\x80\x80\x80\x10",
+    b"\xf0\x80\x00\x01",
+    b"\x73\x74",
+    b"\x6a\x00",
+    b"\xb0\x3f\x01",
+    b"\0",
+)
+
+
+def _hostile_network(rng: random.Random) -> bytes:
+    model = onnx.ModelProto.FromString(_EVERYWHERE)
+    places = list(tensors(model))
+    for place in rng.sample(places, rng.choice((0, 0, 1, 1, 3))):
+        make_external(place, rng.choice(("/etc/passwd", "../x", "x.bin", "")))
+    if rng.random() < 0.1:
+        model.graph.node[0].domain = rng.choice(("com.microsoft", "ai.onnx", "x"))
+    content = bytearray(model.SerializeToString())
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 8))):
+        at = rng.randrange(len(content))
+        content[at : at + rng.choice((0, 0, 1, 2))] = rng.choice((*_WIRE, rng.randbytes(1)))
+    return bytes(content)
+
+
+def reaches_out(content: bytes) -> bool:
+    """Whether ``onnx`` reads an ONNX file as one that is more than a network."""
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except DecodeError:
+        return False
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    return any(map(is_external, tensors(model))) or any(node.domain not in ("", "ai.onnx") for node in nodes)
 
 
 def _near_an_end(rng: random.Random, size: int) -> int:
@@ -210,12 +271,19 @@ def _change(rng: random.Random, document: Any) -> None:
 
 
 def read(content: bytes) -> str:
-    """Do with ``content`` all that an agent does with a bundle; return how it was judged."""
+    """Do with ``content`` all that an agent does with a bundle; return how it was judged.
+
+    Raises:
+        ReachesOut: a network was taken that should not have been.
+    """
     try:
         with open_bundle(io.BytesIO(content)) as bundle:
             bundle.verify()
+            networks = [bundle.read(name) for name in bundle.manifest.networks()]
     except BundleError as error:
         return type(error).__name__
+    if any(map(reaches_out, networks)):
+        raise ReachesOut("a network was taken that names other files, or has operators of others")
     return "taken"
 
 

@@ -16,6 +16,7 @@ from gdws.errors import ModelError
 from gdws.export import export
 from gdws.layers import GDWSConv2d
 from gdws.onnx_import import TOLERANCE, load_onnx
+from support.hostile_onnx import code_in_a_name, make_external
 from support.networks import SmallResNet, seeded
 from support.onnx_graphs import model as graph
 
@@ -145,4 +146,31 @@ def test_a_converter_that_fails_is_told_with_its_node(path):
     reshape = helper.make_node("Reshape", ["x", "shape"], ["y"], "folded", allowzero=1)
     written(path, [reshape], {"shape": np.int64([0, 3, -1])}, (["n", 3, 4, 4], ["n", 3, 16]))
     with pytest.raises(ModelError, match="folded"):
+        load_onnx(path)
+
+
+def test_a_name_is_not_executed(path, tmp_path):
+    evil = code_in_a_name(f'open("{tmp_path}/written", "w")')
+    assert "." not in evil, "onnx2torch would take it apart"
+    nodes = [helper.make_node("Relu", ["x"], ["r"], "relu"), helper.make_node("Flatten", ["r"], ["y"], evil)]
+    onnx.save(graph(nodes, {}, ["n", *SHAPE], ["n", 576]), path)
+    found = load_onnx(path)
+    found.module(torch.rand(1, *SHAPE))
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_weights_in_a_file_beside_it(net, path):
+    content = export(net, SHAPE)
+    onnx.save(onnx.load_from_string(content), path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    images = torch.rand(2, *SHAPE)
+    torch.testing.assert_close(load_onnx(path).module(images), net(images))
+
+
+def test_weights_elsewhere_are_refused(net, path):
+    secret = path.parent.parent / "secret"
+    secret.write_bytes(bytes(1_000))
+    model = onnx.load_from_string(export(net, SHAPE))
+    make_external(model.graph.initializer[0], "../secret")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="not a file in its folder"):
         load_onnx(path)

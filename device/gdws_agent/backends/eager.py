@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional
 
+from gdws_contract.base import quotable_name
+
 from .base import EngineSpec
 from .errors import BackendUnavailable, BuildFailed, in_one_line
 from .interface import Tensor, check_interface
@@ -52,13 +54,26 @@ def eager_network(model: bytes, spec: EngineSpec) -> EagerNetwork:
     except Exception as error:  # the parser of protocol buffers and the checker share no base
         raise BuildFailed(f"the model is not valid ONNX: {in_one_line(error)}") from error
     _check_graph(onnx, graph, spec)
-    # Torch knows modules by paths with dots, so onnx2torch writes the dots of a name as slashes.
-    nodes = {node.name.replace(".", "/"): Node(node.name, node.op_type) for node in graph.graph.node if node.name}
+    nodes = _named_for_torch(graph)
     try:
         module = onnx2torch.convert(graph)
     except Exception as error:  # whatever its converters raise
         raise BuildFailed(f"the model cannot be rebuilt as a torch module: {in_one_line(error)}") from error
     return EagerNetwork(module.eval(), nodes)
+
+
+def _named_for_torch(model: Any) -> Dict[str, Node]:
+    """Give each node a name that torch.fx can write into code, and return the nodes as they were called, by module.
+
+    Torch knows modules by paths with dots, so onnx2torch writes the dots of a name as slashes.
+    """
+    nodes: Dict[str, Node] = {}
+    for node in model.graph.node:
+        if node.name:
+            called = Node(node.name, node.op_type)
+            node.name = quotable_name(node.name)
+            nodes[node.name.replace(".", "/")] = called
+    return nodes
 
 
 def _check_graph(onnx: Any, model: Any, spec: EngineSpec) -> None:

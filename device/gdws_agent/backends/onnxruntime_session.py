@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, List
 
 from .base import EngineSpec
@@ -11,15 +12,21 @@ from .interface import Tensor, check_interface
 CPU = "CPUExecutionProvider"
 INSTALL_HINT = 'install it into the agent\'s environment: pip install "gdws-agent[onnxruntime]"'
 
+#: Read when the module is loaded. Late releases for Linux (1.31 is one) keep a database in the home folder
+#: and send what they see of models to their maker; ``disable_telemetry_events()`` comes too late for that. And a model
+#: must not choose the settings of its session.
+RUNTIME_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "ORT_LOAD_CONFIG_FROM_MODEL": "0"}
+
 _NUMPY_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
 
 def load_runtime(hint: str = INSTALL_HINT) -> Any:
-    """Return the module ``onnxruntime``.
+    """Return the module ``onnxruntime``, with its telemetry off.
 
     Raises:
         BackendUnavailable: it cannot be imported; ``hint`` goes with it.
     """
+    os.environ.update(RUNTIME_ENVIRONMENT)
     try:
         import onnxruntime
     except Exception as error:  # also what a broken installation raises: a missing library, an ABI that differs
@@ -40,6 +47,8 @@ def session_options(runtime: Any, threads: int) -> Any:
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    # And not its own format, which it would take for one by a few bytes: that is not what was checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     options.log_severity_level = 4  # errors are raised, and need not be printed too
     return options
 

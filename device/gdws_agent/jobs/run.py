@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tu
 
 from gdws_agent.board.clocks import Clocks, ClockState
 from gdws_agent.errors import ClocksError, ClocksInterrupted, make_problem, problem_of
+from gdws_agent.machine import MACHINE_SHORT, is_machine_fault
 from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
 from gdws_agent.planning.groups import Group, plan_groups, to_blame, variants_to_run
 from gdws_agent.planning.limits import memory_limit_mib, out_of_time, time_limit_s
@@ -23,6 +24,12 @@ _LOG = logging.getLogger(__name__)
 
 #: The code of cells that were given up because the agent died while it measured them.
 AGENT_DIED = "agent-died"
+
+
+#: How long to wait for the machine, from try to try; the last holds for all that follow.
+RETRY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+#: So often in a row may workers lack something and bring nothing. One that the agent cannot even start is waited for.
+MAX_SHORT_WORKERS = 10
 
 
 class Workshop(NamedTuple):
@@ -73,6 +80,9 @@ class JobRun:
         self._kept: List[CellKey] = []
         self._last_named: Optional[str] = None
         self._entered: Optional[Tuple[Optional[PowerMode], Union[ClockState, ClocksError]]] = None
+        self._shortage: Optional[Problem] = None  # what the machine lacks, as long as it does
+        self._waits = 0
+        self._short_workers = 0
 
     def run(self, interruptions: int) -> Optional[Failure]:
         """Measure until every cell was tried or the interrupt is heard; return why the job as a whole failed, if so.
@@ -80,6 +90,8 @@ class JobRun:
         ``interruptions`` is how often in a row the agent died during this job's next group: past the limit
         that group is failed, so that a job which brings the machine down does not do so for ever. When the group
         after that does the same, the job as a whole is to blame: it ends as ``interrupted``.
+
+        While the machine lacks what it takes to measure, the job waits. That is never recorded as a result.
         """
         give_back(self._workshop)  # what the job before this one could not
         try:
@@ -106,6 +118,11 @@ class JobRun:
                 in_force = self._enter(group.power_mode)
                 if isinstance(in_force, ClockState):
                     given_up.update(self._run_once(group, variants, in_force))
+                    if self._shortage is not None and self._short_workers >= MAX_SHORT_WORKERS:
+                        return Failure("failed", self._shortage)
+                elif is_machine_fault(in_force):
+                    self._entered = None
+                    self._wait_for_machine(in_force.message)
                 elif not isinstance(in_force, ClocksInterrupted):
                     given_up.update(variants)
                     for variant in variants:
@@ -115,7 +132,9 @@ class JobRun:
         return None
 
     def _out_of_time(self, groups: Sequence[Group]) -> Optional[Failure]:
-        """Fail what is left; None when nothing is."""
+        """Fail what is left; None when nothing is. What the machine did not let be measured has no result."""
+        if self._shortage is not None:
+            return Failure("failed", self._shortage)
         problem = out_of_time(time_limit_s(self._job.request, self._workshop.settings))
         left = [key for group in groups for key in map(group.cell, group.variants) if key not in self._cells]
         for key in left:
@@ -179,8 +198,16 @@ class JobRun:
             power_mode_name=in_force.power_mode,
             jetson_clocks=in_force.jetson_clocks,
             memory_limit_mib=memory_limit_mib(self._job.request, self._workshop.settings),
+            private=_private_paths(self._workshop.settings),
+            confined=self._workshop.settings.confine_workers,
         )
         ending = run_group(self._workshop.command, order, self._workshop.settings, self._interrupt, on_event)
+        if ending.kind in ("unstarted", "machine-short"):
+            self._short_workers = 0 if ended or ending.kind == "unstarted" else self._short_workers + 1
+            self._waits = 0 if ended else self._waits
+            self._wait_for_machine(ending.detail)
+            return []
+        self._shortage, self._waits, self._short_workers = None, 0, 0
         if ending.kind in ("completed", "interrupted"):
             return []
         blamed = to_blame(variants, ended, self._last_named)
@@ -188,6 +215,15 @@ class JobRun:
         for variant in blamed:
             self._fail(group.cell(variant), problem)
         return blamed
+
+    def _wait_for_machine(self, detail: str) -> None:
+        """Say that the machine lacks something, and wait a while; the more often in a row, the longer."""
+        self._shortage = make_problem(503, MACHINE_SHORT, detail, hint="see what else takes the machine's resources")
+        delay_s = RETRY_S[min(self._waits, len(RETRY_S) - 1)]
+        self._waits += 1
+        _LOG.warning("job %s: waiting %g s for the machine: %s", self._job.id, delay_s, detail)
+        self._report(StageEvent(stage="waiting for the machine"), None)
+        self._interrupt.wait(delay_s)
 
     def _give_up_next(self, groups: Sequence[Group], interruptions: int) -> None:
         for group in groups:
@@ -219,6 +255,11 @@ class JobRun:
             if cell.state == "done":
                 self._cells[key] = cell.model_copy(update={"flags": [*cell.flags, flag]})
                 self._save(self._cells[key])
+
+
+def _private_paths(settings: Settings) -> List[str]:
+    paths = (settings.data_dir, settings.token_file, settings.read_token_file)
+    return [str(path.absolute()) for path in paths if path is not None]
 
 
 def _died(interruptions: int, when: str) -> Problem:

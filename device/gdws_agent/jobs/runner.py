@@ -15,13 +15,17 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO, Callable, NamedTuple, Optional, Sequence
+from pathlib import Path
+from typing import IO, Callable, Iterator, NamedTuple, Optional, Sequence
 
 from pydantic import ValidationError
 from typing_extensions import Literal
 
+from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
 from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
 from gdws_agent.settings import Settings, variable_name
+
+from .surroundings import own_folder, worker_environment
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,15 +46,21 @@ Reason = Literal["cancel", "stop", "time-limit"]
 
 
 class Ending(NamedTuple):
-    """How a worker's run ended; ``detail`` and ``hint`` are for people."""
+    """How a worker's run ended; ``detail`` and ``hint`` are for people.
 
-    kind: Literal["completed", "interrupted", "crashed", "hung", "garbled", "oversized"]
+    Two kinds say nothing about what was to be measured: ``unstarted``, the machine had no room for a worker, and
+    ``machine-short``, the worker itself lacked something that is the machine's.
+    """
+
+    kind: Literal["completed", "interrupted", "unstarted", "machine-short", "crashed", "hung", "garbled", "oversized"]
     detail: str = ""
     hint: Optional[str] = None
 
     @property
     def code(self) -> str:
-        """The code of the problem that it is to a cell."""
+        """The code of the problem that it is to a cell, or to the job."""
+        if self.kind in ("unstarted", "machine-short"):
+            return MACHINE_SHORT
         return "memory-limit-exceeded" if self.kind == "oversized" else f"worker-{self.kind}"
 
 
@@ -60,7 +70,8 @@ class Interrupt:
     def __init__(self) -> None:
         self.reason: Optional[Reason] = None
         self._lock = threading.Lock()
-        self._reader, self._writer = os.pipe()
+        self._requested = threading.Event()
+        self._writer: Optional[int] = None
         self._open = True
 
     def request(self, reason: Reason) -> None:
@@ -68,19 +79,41 @@ class Interrupt:
         with self._lock:
             if self._open and self.reason is None:
                 self.reason = reason
-                os.write(self._writer, b"!")
+                self._requested.set()
+                self._signal()
 
-    def fileno(self) -> int:
-        """Return a descriptor that is readable once :meth:`request` was called."""
-        return self._reader
+    def wait(self, timeout_s: float) -> None:
+        """Return when :meth:`request` was called, or after ``timeout_s``."""
+        self._requested.wait(timeout_s)
+
+    @contextlib.contextmanager
+    def descriptor(self) -> Iterator[int]:
+        """A descriptor that is readable once :meth:`request` was called.
+
+        Raises:
+            OSError: there is none left.
+        """
+        reader, writer = os.pipe()
+        try:
+            with self._lock:
+                self._writer = writer
+                if self.reason is not None:
+                    self._signal()
+            yield reader
+        finally:
+            with self._lock:
+                self._writer = None
+            os.close(reader)
+            os.close(writer)
 
     def close(self) -> None:
-        """Release the descriptors; later requests do nothing."""
+        """Have later requests do nothing."""
         with self._lock:
-            if self._open:
-                self._open = False
-                os.close(self._reader)
-                os.close(self._writer)
+            self._open = False
+
+    def _signal(self) -> None:
+        if self._writer is not None:
+            os.write(self._writer, b"!")
 
 
 def run_group(
@@ -95,18 +128,25 @@ def run_group(
     ``on_event`` is called for each event. A worker that sent a cell for every variant has completed, even if it
     fails on its way out: the results are there.
     """
-    try:
-        worker = _Worker(command, order, settings)
-    except OSError as error:
-        return Ending("crashed", f"the worker could not be started: {error}")
-    with contextlib.closing(worker):
-        return _Conversation(worker, order, settings, on_event).run(interrupt)
+    with contextlib.ExitStack() as stack:
+        try:
+            # All that the agent needs for it, so that what is lacking is found before anything is begun.
+            selector = stack.enter_context(selectors.DefaultSelector())
+            interrupted = stack.enter_context(interrupt.descriptor())
+            folder = stack.enter_context(own_folder(settings.data_dir))
+            worker = stack.enter_context(contextlib.closing(_Worker(command, order, settings, folder)))
+        except OSError as error:
+            kind: Literal["unstarted", "crashed"] = "unstarted" if is_machine_fault(error) else "crashed"
+            return Ending(kind, f"the worker could not be started: {error}")
+        selector.register(interrupted, selectors.EVENT_READ, "interrupt")
+        return _Conversation(worker, order, settings, on_event).run(selector)
 
 
 class _Worker:
     """The process with its pipes. It leads a session of its own, so that it ends with all its children."""
 
-    def __init__(self, command: Sequence[str], order: WorkOrder, settings: Settings) -> None:
+    def __init__(self, command: Sequence[str], order: WorkOrder, settings: Settings, folder: Path) -> None:
+        environment = worker_environment(os.environ, folder, Path(order.cache_dir))
         self._grace_s = settings.cancel_grace_s
         self.events, events_writer = os.pipe()
         try:
@@ -116,7 +156,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(events_writer,),
-                env={**os.environ, variable_name("jtop_socket"): str(settings.jtop_socket)},
+                env={**environment, variable_name("jtop_socket"): str(settings.jtop_socket)},
                 start_new_session=True,
                 bufsize=0,
             )
@@ -202,38 +242,37 @@ class _Conversation:
         self._tail = bytearray()
         self._stage = "load"
 
-    def run(self, interrupt: Interrupt) -> Ending:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._worker.events, selectors.EVENT_READ, "events")
-            selector.register(self._worker.output, selectors.EVENT_READ, "output")
-            selector.register(interrupt, selectors.EVENT_READ, "interrupt")
-            deadline = time.monotonic() + self._patience_s()
-            while True:
-                left_s = max(0.0, deadline - time.monotonic())
-                ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s))}
-                if "output" in ready and not self._read_output():
-                    selector.unregister(self._worker.output)
-                if "events" in ready:
-                    data = os.read(self._worker.events, _READ_BYTES)
-                    try:
-                        self._take(data)
-                    except ValueError as error:
-                        self._worker.end()
-                        return Ending("garbled", f"the worker broke its protocol: {error}")
-                    if not self._missing:
-                        return self._completed()
-                    if not data:
-                        return self._fell_silent()
-                    deadline = time.monotonic() + self._patience_s()
-                if "interrupt" in ready:
+    def run(self, selector: selectors.BaseSelector) -> Ending:
+        """Listen until the worker ends; ``selector`` has what interrupts it already."""
+        selector.register(self._worker.events, selectors.EVENT_READ, "events")
+        selector.register(self._worker.output, selectors.EVENT_READ, "output")
+        deadline = time.monotonic() + self._patience_s()
+        while True:
+            left_s = max(0.0, deadline - time.monotonic())
+            ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s))}
+            if "output" in ready and not self._read_output():
+                selector.unregister(self._worker.output)
+            if "events" in ready:
+                data = os.read(self._worker.events, _READ_BYTES)
+                try:
+                    self._take(data)
+                except ValueError as error:
                     self._worker.end()
-                    return Ending("interrupted")
-                if self._takes_too_much():
-                    return self._oversized()
-                if not ready and not self._worker.is_alive():
-                    return self._crashed(self._worker.kill())
-                if time.monotonic() >= deadline:
-                    return self._hung()
+                    return Ending("garbled", f"the worker broke its protocol: {error}")
+                if not self._missing:
+                    return self._completed()
+                if not data:
+                    return self._fell_silent()
+                deadline = time.monotonic() + self._patience_s()
+            if "interrupt" in ready:
+                self._worker.end()
+                return Ending("interrupted")
+            if self._takes_too_much():
+                return self._oversized()
+            if not ready and not self._worker.is_alive():
+                return self._crashed(self._worker.kill())
+            if time.monotonic() >= deadline:
+                return self._hung()
 
     def _take(self, data: bytes) -> None:
         """Pass on the events in ``data``; raises ValueError for what is none, or not of this order."""
@@ -308,6 +347,8 @@ class _Conversation:
             while self._read_output():
                 pass
         detail = f"the worker {_status_in_words(status)} during stage '{self._stage}'{self._said()}"
+        if tells_of_machine(self._said()):
+            return Ending("machine-short", detail)
         if status == -signal.SIGKILL:
             return Ending(
                 "crashed",

@@ -30,7 +30,8 @@ class WorkOrder(Record):
 
     ``batch_sizes`` are all of the request, for engines that serve several. ``power_mode`` and ``jetson_clocks``
     are in force already; ``power_mode_name`` is what the machine calls it. The agent watches over
-    ``memory_limit_mib``.
+    ``memory_limit_mib``. ``private`` are paths that the worker has no business with, save for its bundle and cache;
+    ``confined`` is whether it gives up its rights to these, and others.
     """
 
     job_id: Name
@@ -49,6 +50,8 @@ class WorkOrder(Record):
     power_mode_name: Optional[str] = None
     jetson_clocks: Optional[bool] = None
     memory_limit_mib: Optional[int] = None
+    private: List[str] = Field(default_factory=list)
+    confined: bool = True
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""
@@ -61,11 +64,25 @@ class WorkOrder(Record):
         )
 
 
+Stage = Literal[
+    "waiting for the machine",
+    "power-mode",
+    "load",
+    "rest",
+    "build",
+    "parity",
+    "warm-up",
+    "measure",
+    "sustain",
+    "profile",
+]
+
+
 class StageEvent(Record):
-    """The worker begins a stage; ``variant`` is whose, where it is one variant's. The first is the agent's own."""
+    """The worker begins a stage; ``variant`` is whose, where it is one variant's. The first two are the agent's own."""
 
     event: Literal["stage"] = "stage"
-    stage: Literal["power-mode", "load", "rest", "build", "parity", "warm-up", "measure", "sustain", "profile"]
+    stage: Stage
     variant: Optional[Name] = None
     round: Optional[int] = None
     rounds: Optional[int] = None

@@ -5,7 +5,8 @@ and in each round every variant gets one window, in an order that balances what 
 the machine meets each variant alike, and cancels in their ratios. Between the windows the machine's temperatures
 and clocks are read. An order for a profile has each variant's layers timed in place of all that follows the warm-up.
 
-What goes wrong with one cell ends that cell, with a typed error, and the others go on.
+What goes wrong with one cell ends that cell, with a typed error, and the others go on. Where the machine is at fault,
+the sweep ends without a word about the cells that have not ended.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import psutil
 
 from gdws_agent.backends.base import Backend, EngineSpec
 from gdws_agent.backends.errors import BackendError, OutOfMemory
+from gdws_agent.machine import MachineShort, is_machine_fault
 from gdws_agent.power.base import Sensor
 from gdws_agent.power.base import Window as PowerWindow
 from gdws_agent.power.recording import Recording
@@ -69,7 +71,11 @@ class Sweep:
         self._threads = order.protocol.threads or usable_cores()
 
     def run(self) -> None:
-        """Measure the group; every cell of it ends in exactly one :class:`CellEvent`."""
+        """Measure the group; every cell of it ends in exactly one :class:`CellEvent`.
+
+        Raises:
+            MachineShort: the machine lacks something; the cells that have not ended are not to blame.
+        """
         environment = self._environment()
         candidates = [Candidate(Findings.begin(self._order, name, environment)) for name in self._order.variants]
         with ExitStack() as stack:
@@ -257,6 +263,9 @@ class Sweep:
                     self._fail(candidate, error)
 
     def _fail(self, candidate: Candidate, error: Exception) -> None:
+        """End the cell of ``candidate`` with ``error``; raises MachineShort where that is not its fault."""
+        if is_machine_fault(error):
+            raise MachineShort(f"{candidate.variant}: {error}") from error
         foreseen = isinstance(error, (BackendError, ContractError))
         _LOG.error("%s: %s", candidate.variant, error, exc_info=None if foreseen else error)
         self._end(candidate, failed_cell(candidate.findings, error, utc_now()))

@@ -2,14 +2,16 @@
 
 ::
 
-    python -m gdws_agent.measuring.worker --events-fd N  <  order
+    TMPDIR=folder python -m gdws_agent.measuring.worker --events-fd N  <  order
 
 Reads one :class:`~gdws_agent.measuring.messages.WorkOrder` line from standard input and writes events to descriptor N.
 Standard output is joined to standard error, so that whatever an SDK prints cannot be mistaken for an event. When
-standard input ends, the agent is gone, and so is this process.
+standard input ends, the agent is gone, and so is this process. Before it opens the bundle it gives up what it does not
+need, see :mod:`~gdws_agent.measuring.confinement`; what measures is loaded after that, for it starts threads.
 
 Exit status: 0 every cell of the order ended and was told; 2 the command line or the order cannot be read;
-3 the agent is gone. Anything else is a crash.
+3 the agent is gone; 4 the machine lacks something that no network is to blame for, which is said on standard error.
+Anything else is a crash.
 """
 
 from __future__ import annotations
@@ -28,16 +30,17 @@ import psutil
 from pydantic import ValidationError
 
 from gdws_agent.backends import registry as backends
+from gdws_agent.machine import MachineShort, is_machine_fault
 from gdws_agent.power import registry as power
 from gdws_agent.timestamps import utc_now
 from gdws_contract.archive import open_bundle
 
+from .confinement import confine
 from .messages import CellEvent, Event, WorkOrder
-from .results import Findings, failed_cell
-from .sweep import Sweep
 
 EXIT_UNREADABLE = 2
 EXIT_AGENT_GONE = 3
+EXIT_MACHINE_SHORT = 4
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _MAX_ORDER_BYTES = 2**20
@@ -58,23 +61,36 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except ValidationError as error:
         print(f"the order cannot be read: {error}", file=sys.stderr)
         return EXIT_UNREADABLE
+    confine(order)
     threading.Thread(target=_exit_with_agent, name="watch-agent", daemon=True).start()
     _limit_memory()
     try:
         measure(order, lambda event: _write_all(events_fd, event.model_dump_json().encode() + b"\n"))
     except BrokenPipeError:
         return EXIT_AGENT_GONE
+    except MachineShort as error:
+        print(error, file=sys.stderr)
+        return EXIT_MACHINE_SHORT
     return 0
 
 
 def measure(order: WorkOrder, emit: Callable[[Event], None]) -> None:
-    """Measure ``order``; when it cannot even begin, every cell of it fails with the reason."""
+    """Measure ``order``; when it cannot even begin, every cell of it fails with the reason.
+
+    Raises:
+        MachineShort: the machine lacks something; cells that were not told of are not to blame.
+    """
+    from .results import Findings, failed_cell
+    from .sweep import Sweep
+
     with ExitStack() as stack:
         try:
             backend = backends.get(order.backend)
             sensor = power.get(order.power_sensor)
             bundle = stack.enter_context(open_bundle(order.bundle_path))
         except Exception as error:
+            if is_machine_fault(error):
+                raise MachineShort(str(error)) from error
             for variant in order.variants:
                 findings = Findings.begin(order, variant, environment={})
                 emit(CellEvent(cell=failed_cell(findings, error, utc_now())))

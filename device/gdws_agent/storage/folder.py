@@ -1,16 +1,24 @@
-"""The data folder: where things lie in it, and that one agent alone uses it."""
+"""The data folder: where things lie in it, that one agent alone uses it, and that no other user can read it."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import fcntl
+import logging
+import os
 import shutil
+import stat
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Optional, Type
+from typing import BinaryIO, Iterable, Iterator, Optional, Type
 
 from gdws_agent.errors import DataUnusable
+
+_LOG = logging.getLogger(__name__)
+
+#: Files of an agent at the top of its folder: the folder may hold others, which are not its business.
+_FILES = ("agent.db*", "clocks.json*", "lock", "token", "read-token")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -27,7 +35,7 @@ class DataFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        """Create the folder where it is missing, lock it, and drop what cut-off uploads left.
+        """Create the folder where it is missing, lock it, keep others out, and drop what was cut off.
 
         Raises:
             DataUnusable: it cannot be written, is full, or another agent uses it.
@@ -39,16 +47,19 @@ class DataFolder:
         self.uploads = path / "uploads"
         self.cache = path / "cache"
         self.clocks = path / "clocks.json"
+        scratch = path / "scratch"  # of workers, each of which has a folder in it
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock: BinaryIO = open(path / "lock", "ab")  # noqa: SIM115 - held until close()
         except OSError as error:
             raise _unusable(path, error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(str(self.uploads), ignore_errors=True)
-            for folder in (self.models, self.uploads, self.cache):
-                folder.mkdir(exist_ok=True)
+            for folder in (self.uploads, scratch):
+                shutil.rmtree(str(folder), ignore_errors=True)
+            for folder in (self.models, self.uploads, self.cache, scratch):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            _keep_others_out(path, (self.models, self.cache))
             _probe(self.uploads)
         except BlockingIOError as error:
             self._lock.close()
@@ -69,6 +80,39 @@ class DataFolder:
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
+
+
+def _keep_others_out(path: Path, folders: Iterable[Path]) -> None:
+    """Take from other users what earlier releases, or another umask, left them.
+
+    A folder that everybody may write to, such as /tmp, is left as it is, and so is what belongs to somebody else.
+    """
+    kept = [each for each in _belongings(path, folders) if not _is_closed(each)]
+    if kept:
+        _LOG.warning("other users may read %s and %d more: another user owns them", kept[0], len(kept) - 1)
+
+
+def _is_closed(path: Path) -> bool:
+    """Tell whether others cannot read ``path`` now, or may; False where it is somebody else's to say."""
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_IMODE(mode) & 0o077 and not (stat.S_ISLNK(mode) or mode & stat.S_ISVTX):
+            path.chmod(0o700 if stat.S_ISDIR(mode) else 0o600)
+    except FileNotFoundError:
+        return True
+    except PermissionError:
+        return False
+    return True
+
+
+def _belongings(path: Path, folders: Iterable[Path]) -> Iterator[Path]:
+    yield path
+    for pattern in _FILES:
+        yield from path.glob(pattern)
+    for folder in folders:
+        for parent, _, names in os.walk(str(folder)):
+            yield Path(parent)
+            yield from (Path(parent, name) for name in names)
 
 
 def _probe(folder: Path) -> None:

@@ -202,3 +202,18 @@ def test_a_profile_averages_over_more_runs_than_one_session_takes(tmp_path, monk
         layers = engine.profile(np.zeros((1, *INPUT_SHAPE), np.float32), iterations=7)
     assert len(set(made)) == 3
     assert sum(layer.share for layer in layers) == pytest.approx(1)
+
+
+@installed
+def test_its_own_format_is_not_read(tmp_path):
+    """It is another than the one that bundles are checked for, and told by a few bytes alone."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])
+    content = (tmp_path / "model.ort").read_bytes()
+    assert onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    with pytest.raises(BuildFailed, match="protobuf"):
+        OnnxRuntimeBackend().build(content, spec(tmp_path))

@@ -16,6 +16,7 @@ from gdws_contract.manifest import TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.cuda_torch_installed import install_cuda_torch
 from support.exported import FORMS, NETWORKS, exported
+from support.hostile_onnx import code_in_a_name
 
 
 def spec(tmp_path, batch_size=2, precision="fp32", threads=1, **of_input):
@@ -228,6 +229,24 @@ def test_calls_are_known_by_their_nodes(tmp_path, torch):
     called = {str(node.target) for node in network.module.graph.nodes if node.op == "call_module"}
     assert called <= set(network.nodes)
     assert "Gather" in {network.nodes[target].operator for target in called}
+
+
+def test_a_name_is_not_executed(tmp_path, torch):
+    onnx = pytest.importorskip("onnx")
+    evil = code_in_a_name(f'open("{tmp_path}/written", "w")')
+    assert "." not in evil, "onnx2torch would take it apart"
+    network = onnx.load_from_string(model())
+    network.graph.node[-1].name = evil
+    with PyTorchBackend().build(network.SerializeToString(), spec(tmp_path)) as engine:
+        np.testing.assert_array_equal(engine.bind(images())(), run_by_name(tmp_path))
+        assert engine.profile(images(), 1)[-1].name == evil
+    assert list(tmp_path.iterdir()) == []
+
+
+def run_by_name(tmp_path):
+    """The logits of the same network with the names that it has."""
+    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+        return engine.bind(images())().copy()
 
 
 def test_a_profile_has_every_node_by_its_name_in_the_order_of_the_file(tmp_path, torch):

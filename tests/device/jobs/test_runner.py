@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
+import itertools
+import json
 import os
+import resource
 import sys
 import threading
 
@@ -39,9 +43,10 @@ def interrupt():
 @pytest.fixture
 def run(tmp_path, interrupt):
     """Return a function that runs a worker with the given actions to its end."""
+    numbers = itertools.count()
 
     def start(actions=None, on_event=lambda event: None, **settings):
-        worker = FakeWorker(tmp_path / "worker", actions)
+        worker = FakeWorker(tmp_path / f"worker-{next(numbers)}", actions)
         return run_group(worker.command, order(), settings_for(tmp_path, **settings), interrupt, on_event)
 
     return start
@@ -148,6 +153,64 @@ def test_a_worker_that_cannot_be_started_is_a_crash(tmp_path, interrupt):
 
     assert ending.kind == "crashed"
     assert "could not be started" in ending.detail
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors by Linux's files")
+def test_a_machine_without_descriptors_is_no_crash_of_the_worker(run):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert run().kind == "completed"
+    for spare in range(1, 12):
+        used = {int(name) for name in os.listdir("/proc/self/fd")}
+        free = (number for number in itertools.count() if number not in used)
+        limit = next(itertools.islice(free, spare, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        try:
+            ending = run()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert ending.kind in ("unstarted", "completed"), (spare, ending)
+        if spare <= 3:
+            assert ending.kind == "unstarted"
+            assert "Too many open files" in ending.detail
+        assert children() == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC])
+def test_nor_one_without_processes_memory_or_disk(run, monkeypatch, number):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    assert run().kind == "unstarted"
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_worker_that_lacks_something_of_the_machine_says_so(run):
+    ending = run({"gdws": "short"})
+    assert ending.kind == "machine-short"
+    assert "No space left on device" in ending.detail
+
+
+def test_a_worker_finds_no_secret_and_no_descriptor_but_its_own(tmp_path, interrupt, monkeypatch):
+    monkeypatch.setenv("GDWS_TOKEN", "gdws_secret")
+    monkeypatch.setenv("CI_JOB_TOKEN", "secret")
+    code = (
+        "import json, os, sys\n"
+        "found = {'fds': sorted(os.listdir('/proc/self/fd')), 'events': sys.argv[-1], 'home': os.environ['HOME'],\n"
+        "    'names': [name for name in os.environ if 'TOKEN' in name], 'there': os.listdir(os.environ['TMPDIR'])}\n"
+        f"open({str(tmp_path / 'found')!r}, 'w').write(json.dumps(found))"
+    )
+    with open(str(tmp_path / "open"), "w") as kept:
+        os.set_inheritable(kept.fileno(), True)
+        command = [sys.executable, "-c", code]
+        run_group(command, order(), settings_for(tmp_path), interrupt, lambda event: None)
+    found = json.loads((tmp_path / "found").read_text())
+    assert (found["names"], found["there"]) == ([], [])
+    assert found["home"].startswith(str(tmp_path / "scratch"))
+    assert not os.path.exists(found["home"])
+    listing = {"3", "4"} - {found["events"]}  # that of the folder of descriptors itself
+    assert set(found["fds"]) <= {"0", "1", "2", found["events"], *listing}
 
 
 @pytest.mark.parametrize("action", ["hang", "hang-deaf"])

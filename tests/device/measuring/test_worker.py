@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder, parse_event
-from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_UNREADABLE
+from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_MACHINE_SHORT, EXIT_UNREADABLE
 from gdws_contract.rest import Protocol
-from support.bundles import tiny_bundle
+from support.bundles import tiny_bundle, tiny_parts, write_unchecked
 
 VARIANTS = ["dense", "gdws"]
 PROTOCOL = Protocol(warmup_ms=1, warmup_max_ms=50, min_duration_ms=30, min_iterations=20, rounds=3)
@@ -134,7 +136,12 @@ class TestRun:
             "gdws": "done",
         }
         codes = {variant: ended[variant].error.code for variant in "cdefg"}
-        assert codes == {"c": "out-of-memory", **dict.fromkeys("defg", "build-failed")}
+        assert codes == {
+            "c": "out-of-memory",
+            "d": "bundle-unsafe",
+            "e": "bundle-unreadable",
+            **dict.fromkeys("fg", "build-failed"),
+        }
         assert b"Traceback" not in said
 
     def test_a_batch_too_large_for_memory(self, tmp_path):
@@ -144,6 +151,37 @@ class TestRun:
         assert ended["dense"].state == "done"
         assert ended["gdws"].error.code == "out-of-memory"
         assert "smaller batch" in ended["gdws"].error.hint
+
+
+class TestHostileNetworks:
+    """What no agent takes when it is uploaded is refused by the worker as well."""
+
+    @pytest.mark.parametrize("backend", ["onnxruntime", "pytorch"])
+    @pytest.mark.parametrize("location", ["absolute", "below", "above"])
+    def test_none_reads_a_file(self, tmp_path, backend, location):
+        pytest.importorskip("onnx")
+        from support.hostile_onnx import reading
+
+        (tmp_path / "secret").write_bytes(b"\x07")
+        place = {"absolute": str(tmp_path / "secret"), "below": "secret", "above": f"../{tmp_path.name}/secret"}
+        fields, members = tiny_parts()
+        members["variants/gdws/model.onnx"] = reading(place[location], 1)
+        write_unchecked(tmp_path / "evil.gdws", fields, members)
+        ended = cells(run(order(tmp_path / "evil.gdws", backend=backend, variants=["gdws"]))[0])
+        assert ended["gdws"].error.code == "bundle-unsafe"
+        assert ended["gdws"].parity is None
+
+    def test_the_runtime_here_would_have_read_it(self, tmp_path, monkeypatch):
+        """Or else the test above shows nothing."""
+        runtime = pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnx")
+        from support.hostile_onnx import reading
+
+        (tmp_path / "secret").write_bytes(b"\x07")
+        monkeypatch.chdir(tmp_path)
+        session = runtime.InferenceSession(reading("secret", 1), providers=["CPUExecutionProvider"])
+        zeros = np.zeros((1, 2, 8, 8), np.float32)
+        assert session.run(None, {"input": zeros})[0].tolist() == [[7.0] * 4]
 
 
 class TestCannotBegin:
@@ -168,6 +206,30 @@ class TestCannotBegin:
         events, status, _, _ = run(order(tmp_path / "gone.gdws"))
         assert status == 0
         assert all("FileNotFoundError" in cell.error.detail for cell in cells(events).values())
+
+    @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC])
+    def test_a_machine_that_lacks_something_ends_no_cell(self, path, number):
+        prelude = (
+            "import os\nfrom gdws_agent.measuring import worker\n"
+            f"def refuse(path): raise OSError({number}, os.strerror({number}))\n"
+            "worker.open_bundle = refuse"
+        )
+        events, status, _, said = run(order(path), prelude)
+        assert (events, status) == ([], EXIT_MACHINE_SHORT)
+        assert os.strerror(number).encode() in said
+
+    @pytest.mark.parametrize("stage", ["build", "bind"])
+    def test_nor_does_it_in_the_midst_of_a_sweep(self, path, stage):
+        pytest.importorskip("onnxruntime")
+        prelude = (
+            "import os\nfrom gdws_agent.backends import onnxruntime as module\n"
+            "def refuse(*_): raise OSError(28, os.strerror(28))\n"
+            f"owner = module.OnnxRuntimeBackend if {stage!r} == 'build' else module.OnnxRuntimeEngine\n"
+            f"owner.{stage} = refuse"
+        )
+        events, status, _, said = run(order(path), prelude)
+        assert (cells(events), status) == ({}, EXIT_MACHINE_SHORT)
+        assert b"dense: [Errno 28] No space left on device" in said
 
     @pytest.mark.parametrize("data", [b"garbage\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
     def test_an_order_that_cannot_be_read(self, data):

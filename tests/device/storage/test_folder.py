@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 
@@ -81,3 +82,80 @@ def test_full_means_no_space_or_no_quota():
     assert is_full(OSError(errno.ENOSPC, ""))
     assert is_full(OSError(errno.EDQUOT, ""))
     assert not is_full(OSError(errno.EACCES, ""))
+
+
+def modes(folder):
+    return {str(path.relative_to(folder)): stat.S_IMODE(path.lstat().st_mode) for path in folder.rglob("*")}
+
+
+class TestOtherUsers:
+    def test_a_new_folder_is_the_agents_alone(self, tmp_path):
+        before = os.umask(0o022)
+        try:
+            with DataFolder(tmp_path / "data") as folder:
+                assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+                assert {name: mode for name, mode in modes(folder.path).items() if name != "lock"} == dict.fromkeys(
+                    ("models", "uploads", "cache", "scratch"), 0o700
+                )
+        finally:
+            os.umask(before)
+
+    def test_what_an_earlier_release_left_open_is_closed(self, tmp_path):
+        data = tmp_path / "data"
+        DataFolder(data).close()
+        files = ("agent.db", "agent.db-wal", "agent.db-shm", "agent.db.damaged-1", "clocks.json", "lock", "token")
+        (data / "cache" / "tensorrt").mkdir()
+        for name in (*files, "read-token", "models/a.gdws", "cache/tensorrt/b.cache"):
+            (data / name).write_bytes(b"secret")
+            (data / name).chmod(0o644)
+        for folder in (data, data / "models", data / "cache", data / "cache" / "tensorrt"):
+            folder.chmod(0o755)
+
+        DataFolder(data).close()
+
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert {name: mode for name, mode in modes(data).items() if mode & 0o077} == {}
+        assert (data / "models" / "a.gdws").read_bytes() == b"secret"
+
+    def test_what_is_not_the_agents_is_left_as_it_is(self, tmp_path):
+        foreign = tmp_path / "notes"
+        foreign.write_bytes(b"")
+        foreign.chmod(0o644)
+        outside = tmp_path.parent / "outside"
+        outside.write_bytes(b"")
+        outside.chmod(0o644)
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "link.gdws").symlink_to(outside)
+
+        DataFolder(tmp_path).close()
+
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (foreign, outside)] == [0o644, 0o644]
+
+    def test_a_folder_for_everybody_stays_one(self, tmp_path):
+        shared = tmp_path / "shared"
+        shared.mkdir()
+        shared.chmod(0o1777)
+
+        DataFolder(shared).close()
+
+        assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+        assert stat.S_IMODE((shared / "models").stat().st_mode) == 0o700
+
+    def test_what_another_user_owns_is_told(self, tmp_path, monkeypatch, caplog):
+        (tmp_path / "agent.db").write_bytes(b"")
+        (tmp_path / "agent.db").chmod(0o644)
+
+        def refuse(path, mode):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr("pathlib.Path.chmod", refuse)
+        DataFolder(tmp_path).close()
+
+        assert "another user owns them" in caplog.text
+
+    def test_what_a_worker_that_died_left_is_dropped(self, tmp_path):
+        with DataFolder(tmp_path):
+            (tmp_path / "scratch" / "worker-x").mkdir()
+
+        with DataFolder(tmp_path):
+            assert list((tmp_path / "scratch").iterdir()) == []

@@ -13,9 +13,9 @@ import pytest
 from gdws_agent.errors import ModelDamaged, ModelInUse, ModelNotFound, StorageFailed, StorageFull
 from gdws_agent.storage.library import Library, check_bundle
 from gdws_agent.storage.store import Store
-from gdws_contract.errors import BundleCorrupt, BundleError
+from gdws_contract.errors import BundleCorrupt, BundleError, BundleUnsafe
 from support.agents import resolved
-from support.bundles import tiny_bundle
+from support.bundles import tiny_bundle, tiny_parts, write_unchecked
 
 
 @pytest.fixture(scope="module")
@@ -316,3 +316,15 @@ def test_a_member_that_differs_from_its_hash_is_named(bundle_path, tmp_path):
         check_bundle(damaged)
 
     assert caught.value.field == "verification/labels.npy"
+
+
+def test_a_network_that_reads_files_is_not_taken(tmp_path):
+    pytest.importorskip("onnx")
+    from support.hostile_onnx import reading
+
+    fields, members = tiny_parts()
+    members["variants/gdws/model.onnx"] = reading("/etc/passwd", 1)
+    write_unchecked(tmp_path / "evil.gdws", fields, members)
+    with pytest.raises(BundleUnsafe, match="in another file") as caught:
+        check_bundle(tmp_path / "evil.gdws")
+    assert caught.value.field == "variants/gdws/model.onnx"

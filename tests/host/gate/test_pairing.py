@@ -16,6 +16,7 @@ from gdws.gate.pairing import plan_pairing, write_run
 from gdws.gate.records import network_facts
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
+from gdws_contract.errors import BundleError
 from support.benchmark_results import Net, result
 from support.bundles import tiny_bundle, tiny_parts
 
@@ -143,7 +144,7 @@ def test_another_task_is_refused(candidate: Path, tmp_path: Path) -> None:
 
 def test_what_is_no_onnx_file_is_told(tmp_path: Path) -> None:
     bad = tiny_bundle(tmp_path / "bad.gdws", faults={"gdws": "not-onnx"})
-    with pytest.raises(GdwsError, match="is not an ONNX file"):
+    with pytest.raises(BundleError, match="is not an ONNX file"):
         write_run(plan_pairing(bad, None, ["gdws"]), tmp_path / "run.gdws", baseline_first=True)
 
 

@@ -1,0 +1,50 @@
+"""Faults of the machine, which say nothing about what was being measured: descriptors, memory, processes, disk."""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import Optional
+
+#: The code of the problem that a job ends with when the machine lacked something for too long.
+MACHINE_SHORT = "machine-short"
+
+_NUMBERS = frozenset(
+    {
+        *(errno.EMFILE, errno.ENFILE),  # too many open files, of the process or of the machine
+        *(errno.EAGAIN, errno.ENOMEM),  # no more processes or threads, no memory for them
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO),  # the disk
+    }
+)
+#: In the words of libc, where a runtime or a process that ended tells of it in text alone. Memory is left out: there
+#: the words are the same for a network that takes too much.
+_WORDS = re.compile(
+    r"too many open files|resource temporarily unavailable|can't start new thread|no space left on device"
+    r"|disk quota exceeded|input/output error",
+    re.IGNORECASE,
+)
+#: Links of a chain of causes that are followed.
+_MAX_CAUSES = 10
+
+
+class MachineShort(Exception):
+    """The machine lacks what it takes to measure anything at all; trying again later may help."""
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Tell whether ``error``, or what it was raised from, is a fault of the machine."""
+    link: Optional[BaseException] = error
+    for _ in range(_MAX_CAUSES):
+        if link is None:
+            break
+        if isinstance(link, OSError) and link.errno in _NUMBERS:
+            return True
+        if not isinstance(link, OSError) and tells_of_machine(str(link)):
+            return True
+        link = link.__cause__
+    return False
+
+
+def tells_of_machine(text: str) -> bool:
+    """Tell whether the last words of a process speak of a fault of the machine."""
+    return _WORDS.search(text) is not None
