@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
-from pydantic import FailFast, Field, field_validator, model_validator
+from pydantic import (
+    FailFast,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from typing_extensions import Annotated, Literal
 
+from .attack_check import AttackCheck
 from .base import Name, NonNegative, Record, Sha256
 from .measures import Proportion
 
@@ -72,6 +80,20 @@ class HostEvaluation(Record):
     natural: Optional[Proportion] = None
     robust: Optional[Proportion] = None
     attack: Optional[Attack] = None
+    attack_check: Optional[AttackCheck] = Field(
+        None, description="Whether the robust accuracy is to be trusted; what it tells counts in ``robust`` already."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_empty_check(self, handler: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
+        """Leave the check out where there is none: readers of before it was added refuse the field.
+
+        It states no type to return, which would take the place of the fields in the JSON schema.
+        """
+        fields: Dict[str, Any] = handler(self)
+        if fields.get("attack_check", ...) is None:
+            del fields["attack_check"]
+        return fields
 
     @model_validator(mode="after")
     def _attack_named(self) -> HostEvaluation:

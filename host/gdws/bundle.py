@@ -30,11 +30,11 @@ from gdws import surgery
 from gdws.algorithms.cost import dense_weights
 from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.attacks import Spec
-from gdws.attacks.run import perturb
 from gdws.datasets import check_images
 from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluate import Evaluation
 from gdws.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, float32_copy
+from gdws.judging import strongest
 from gdws.layers import to_dense
 from gdws.progress import SILENT, Progress
 from gdws_contract.archive_writer import write_bundle
@@ -136,7 +136,11 @@ def pack(
 def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
     """Return what :func:`gdws.evaluate.evaluate` found as the manifest holds it; ``data`` names the images."""
     return HostEvaluation(
-        data=data, natural=evaluation.natural, robust=evaluation.robust, attack=_attack(evaluation.attack)
+        data=data,
+        natural=evaluation.natural,
+        robust=evaluation.robust,
+        attack=_attack(evaluation.attack),
+        attack_check=evaluation.attack_check,
     )
 
 
@@ -207,12 +211,12 @@ def _pack_variant(
 def _attack_all(
     network: nn.Module, images: torch.Tensor, labels: torch.Tensor, attack: Spec, progress: Progress
 ) -> torch.Tensor:
-    """Return adversarial images (N, C, H, W) on the CPU."""
+    """Return adversarial images (N, C, H, W) on the CPU, by another loss where the attack alone fails."""
     parameter = next(network.parameters(), images)
     found = []
     for indices in torch.split(torch.arange(len(images)), _BATCH_SIZE):
         batch, targets = images[indices].to(parameter.device), labels[indices].to(parameter.device)
-        found.append(perturb(network, batch, targets, attack, indices=indices).cpu())
+        found.append(strongest(network, batch, targets, attack, indices=indices).cpu())
         progress.advance(len(indices), attack=str(attack))
     return torch.cat(found)
 

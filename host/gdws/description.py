@@ -43,6 +43,12 @@ def describe(bundle: Bundle) -> Description:
         if evaluation is not None
     }
     facts += [("accuracies on", text) for text in sorted(evaluations)]
+    facts += [
+        (f"doubt on {variant.name}", doubt)
+        for variant in manifest.variants
+        if variant.evaluation is not None and variant.evaluation.attack_check is not None
+        for doubt in variant.evaluation.attack_check.doubts()
+    ]
     columns = ("variant", "role", "method", "MACs", "parameters", "ONNX", "natural", "robust")
     rows = tuple(_row(variant, manifest.members[variant.onnx].size) for variant in manifest.variants)
     return Description(tuple(facts), columns, rows)

@@ -15,6 +15,21 @@ def proportion(successes: int, count: int) -> Proportion:
     return Proportion(value=successes / count, successes=successes, count=count, interval=interval)
 
 
+#: What to say of an accuracy that :func:`is_near_chance`.
+NEAR_CHANCE = (
+    "The natural accuracy is near chance: probably the pixels have another range, normalisation or order of channels "
+    "than the network was trained with, or the labels another order."
+)
+
+
+def is_near_chance(accuracy: Proportion, classes: int | None) -> bool:
+    """Whether a network among so many classes is not shown to be better than guessing, nor looks it."""
+    if not classes:
+        return False
+    low, _ = wilson(accuracy.successes, accuracy.count, level=0.95)
+    return low <= 1 / classes and accuracy.value <= 1.5 / classes
+
+
 def wilson(successes: int, count: int, *, level: float) -> tuple[float, float]:
     """The score interval of a binomial proportion (Wilson, 1927): (low, high) within [0, 1].
 

@@ -30,6 +30,7 @@ from gdws.conversion import convert
 from gdws.datasets import Split, check_images
 from gdws.errors import GdwsError
 from gdws.evaluate import Evaluation, evaluate
+from gdws.intervals import NEAR_CHANCE, is_near_chance
 from gdws.modes import evaluation_mode
 from gdws.progress import SILENT, Progress
 from gdws.sources import Source, load, load_module, load_onnx, slimmed
@@ -46,6 +47,7 @@ __all__ = [
     "convert_all",
     "evaluate_all",
     "evaluate_one",
+    "evaluation_doubts",
     "load",
     "load_module",
     "load_onnx",
@@ -264,6 +266,21 @@ def evaluate_all(
         )
         for variant in variants
     ]
+
+
+def evaluation_doubts(source: Source, variants: Sequence[PackedVariant], images: Split) -> list[str]:
+    """What a reader of the accuracies of ``variants`` must know, in whole sentences."""
+    evaluated = [(variant, variant.evaluation) for variant in variants if variant.evaluation is not None]
+    found = [
+        f"{variant.name}: {doubt}"
+        for variant, evaluation in evaluated
+        if evaluation.attack_check is not None
+        for doubt in evaluation.attack_check.doubts()
+    ]
+    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.plan is None), None)
+    if dense is not None and is_near_chance(dense, _classes(source, images)):
+        found.append(f"{source.name}: {NEAR_CHANCE}")
+    return found
 
 
 def pack(

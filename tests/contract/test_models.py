@@ -8,12 +8,24 @@ import json
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gdws_contract import base, engines, live, manifest, measures, problems, profiles, queueing, rest, thermal
+from gdws_contract import (
+    attack_check,
+    base,
+    engines,
+    live,
+    manifest,
+    measures,
+    problems,
+    profiles,
+    queueing,
+    rest,
+    thermal,
+)
 from gdws_contract.base import Reading, Record
 from gdws_contract.queueing import Submission
 from support.contract_examples import records
 
-MODULES = (engines, live, manifest, measures, problems, profiles, queueing, rest, thermal)
+MODULES = (attack_check, engines, live, manifest, measures, problems, profiles, queueing, rest, thermal)
 MODELS = sorted(
     {
         member

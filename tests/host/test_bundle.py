@@ -19,6 +19,7 @@ from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluate import evaluate
 from gdws_contract.archive import open_bundle
 from gdws_contract.errors import ManifestInvalid
+from support.masked import Masked, problem
 
 SHAPE = (2, 8, 8)
 CLASSES = 4
@@ -280,3 +281,17 @@ class TestRefusals:
         chosen = VerificationSet(verification.images, verification.labels, "noise")
         options = {"provenance": {"when": object()}}
         assert self.refused(tmp_path, variants, chosen, ManifestInvalid, **options).field == "provenance"
+
+
+def test_adversarial_inputs_of_a_network_that_hides_its_gradients(tmp_path):
+    """The device replays what fools the network, not what an attack without gradients left."""
+    clear, images, labels = problem(24)
+    hidden = Masked(clear, lambda n, x: n((x * 255).round() / 255)).eval()
+    attack = AttackSpec(eps=0.02, step=0.004, iterations=10)
+    verification = VerificationSet(images, labels, "noise", attack)
+    pack(tmp_path / "a.gdws", name="hidden", variants=[PackedVariant("dense", hidden)], verification=verification)
+    with open_bundle(tmp_path / "a.gdws") as opened:
+        logits = array(opened, opened.manifest.variants[0].adversarial_logits)
+        inputs = array(opened, opened.manifest.variants[0].adversarial_inputs)
+    assert np.abs(inputs - images.numpy()).max() <= 0.02 + 1e-6
+    assert (logits.argmax(axis=1) == labels.numpy()).mean() < 0.5

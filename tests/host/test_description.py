@@ -7,6 +7,7 @@ import pytest
 from gdws.description import describe
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
+from support.benchmark_results import attack_check
 from support.bundles import tiny_bundle, tiny_parts
 
 
@@ -56,3 +57,18 @@ def test_numbers_are_short(number, text, tmp_path):
     write_bundle(tmp_path / "a.gdws", fields, members)
     with open_bundle(tmp_path / "a.gdws") as bundle:
         assert describe(bundle).rows[0][3] == text
+
+
+def test_what_an_attack_did_not_find_is_said(tmp_path):
+    fields, members = tiny_parts(count=2)
+    check = attack_check(random=True)
+    fields["variants"] = [
+        entry.model_copy(update={"evaluation": entry.evaluation.model_copy(update={"attack_check": check})})
+        for entry in fields["variants"]
+    ]
+    write_bundle(tmp_path / "a.gdws", fields, members)
+    with open_bundle(tmp_path / "a.gdws") as bundle:
+        facts = describe(bundle).facts
+    told = [(label, text) for label, text in facts if label.startswith("doubt on ")]
+    assert [label for label, _ in told] == ["doubt on dense"] * 2 + ["doubt on gdws"] * 2
+    assert told[0][1].startswith("The network is random")

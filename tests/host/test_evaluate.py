@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -66,13 +67,13 @@ def test_budget_zero_is_natural_accuracy():
 
 def test_misclassified_images_are_not_attacked():
     model = Brightness()
-    evaluate(model, IMAGES, LABELS, AttackSpec(eps=0.1, step=0.05, iterations=3))
+    evaluate(model, IMAGES, LABELS, AttackSpec(eps=0.1, step=0.05, iterations=3), check=False)
     assert model.sizes == [5, 4, 4, 4, 4]
 
 
 def test_a_batch_that_is_all_wrong_is_not_attacked():
     model = Brightness()
-    result = evaluate(model, IMAGES, 1 - LABELS, ATTACK, batch_size=4)
+    result = evaluate(model, IMAGES, 1 - LABELS, ATTACK, batch_size=4, check=False)
     assert result.robust is not None
     assert (result.natural.successes, result.robust.successes) == (1, 1)
     assert model.sizes == [4, 1, *[1] * 11]
@@ -85,7 +86,7 @@ def test_the_result_does_not_depend_on_the_batch_size_and_follows_the_seed():
 
     def robust(batch_size: int, seed: int) -> int:
         spec = AttackSpec(eps=0.6, step=1e-4, iterations=1, seed=seed)
-        found = evaluate(model, images, labels, spec, batch_size=batch_size).robust
+        found = evaluate(model, images, labels, spec, batch_size=batch_size, check=False).robust
         assert found is not None
         return found.successes
 
@@ -151,7 +152,7 @@ def test_progress_counts_each_image_once():
             self.figures = figures
 
     notes = Notes()
-    evaluate(Brightness(), IMAGES, LABELS, ATTACK, batch_size=2, progress=notes)
+    evaluate(Brightness(), IMAGES, LABELS, ATTACK, batch_size=2, check=False, progress=notes)
     assert (notes.total, notes.done) == (5, 5)
     assert notes.figures == {"natural": "80.00%", "robust": "40.00%"}
 
@@ -184,7 +185,7 @@ def interrupted(state: Path, attack: AttackSpec | None = ATTACK) -> None:
     """Judge two batches of two images, and end within the third."""
     model = Interrupting(24 if attack else 2)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(model, IMAGES, LABELS, attack, batch_size=2, state=state)
+        evaluate(model, IMAGES, LABELS, attack, batch_size=2, check=False, state=state)
 
 
 def marks(state: Path) -> str:
@@ -196,13 +197,24 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path):
     interrupted(state)
     assert marks(state) == "rffr-"
     model = Interrupting(1000)
-    result = evaluate(model, IMAGES, LABELS, ATTACK, batch_size=3, state=state)
+    result = evaluate(model, IMAGES, LABELS, ATTACK, batch_size=3, check=False, state=state)
     assert model.sizes == [1]  # the last image alone, which is misclassified
-    whole = evaluate(Brightness(), IMAGES, LABELS, ATTACK)
+    whole = evaluate(Brightness(), IMAGES, LABELS, ATTACK, check=False)
     assert (result.natural, result.robust) == (whole.natural, whole.robust)
     assert marks(state) == "rffrw"
     again = Interrupting(0)
-    assert evaluate(again, IMAGES, LABELS, ATTACK, state=state).robust == whole.robust
+    assert evaluate(again, IMAGES, LABELS, ATTACK, check=False, state=state).robust == whole.robust
+
+
+@pytest.mark.parametrize("calls", [0, 1, 30, 60, 90, 120, 200, 400])
+def test_a_second_opinion_goes_on_where_it_was_interrupted(tmp_path, calls):
+    state = tmp_path / "state"
+    whole = evaluate(Interrupting(10_000), IMAGES, LABELS, ATTACK)
+    with contextlib.suppress(KeyboardInterrupt):
+        evaluate(Interrupting(calls), IMAGES, LABELS, ATTACK, batch_size=1, state=state)
+    result = evaluate(Interrupting(10_000), IMAGES, LABELS, ATTACK, batch_size=3, state=state)
+    assert (result.natural, result.robust, result.attack_check) == (whole.natural, whole.robust, whole.attack_check)
+    assert evaluate(Interrupting(0), IMAGES, LABELS, ATTACK, state=state).attack_check == whole.attack_check
 
 
 def test_without_an_attack_it_goes_on_too(tmp_path):
@@ -221,6 +233,7 @@ def test_without_an_attack_it_goes_on_too(tmp_path):
         ({"images": IMAGES[:3], "labels": LABELS[:3]}, "other images, count"),
         ({"model": Brightness().double()}, "other weights"),
         ({"attack_on": "dense-equivalent"}, "other place of the attack"),
+        ({"check": False}, "other second opinion"),
     ],
     ids=str,
 )
@@ -246,9 +259,11 @@ def test_a_damaged_state_is_refused(tmp_path, content):
 def test_marks_that_do_not_fit_are_refused(tmp_path):
     state = tmp_path / "state"
     evaluate(Brightness(), IMAGES, LABELS, state=state)
-    state.write_text(state.read_text().replace('"rrrrw"', '"rrx"'))
-    with pytest.raises(ResultError, match="damaged"):
-        evaluate(Brightness(), IMAGES, LABELS, state=state)
+    before = state.read_text()
+    for letters in ('"rrrrw"', '"-----"'):
+        state.write_text(before.replace(letters, '"rrx"'))
+        with pytest.raises(ResultError, match="damaged"):
+            evaluate(Brightness(), IMAGES, LABELS, state=state)
 
 
 def problem() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
@@ -311,7 +326,8 @@ with launched() as workers:
     calls = workers.gather(len(sizes))
     if workers.leads:
         print(json.dumps({"natural": found.natural.successes, "robust": found.robust.successes,
-                          "total": found.natural.count, "calls": calls}))
+                          "total": found.natural.count, "calls": calls,
+                          "check": found.attack_check.model_dump()}))
 """
 
 
@@ -329,9 +345,7 @@ def test_processes_of_torchrun_share_the_images(tmp_path):
     alone = run([sys.executable], "one")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     shared = run(torchrun, "two")
-    assert {name: shared[name] for name in ("natural", "robust", "total")} == {
-        name: alone[name] for name in ("natural", "robust", "total")
-    }
+    assert {**shared, "calls": None} == {**alone, "calls": None}
     assert sum(shared["calls"]) == sum(alone["calls"])
     assert min(shared["calls"]) > 0
     assert marks(tmp_path / "two") == marks(tmp_path / "one")

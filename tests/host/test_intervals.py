@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdws.intervals import proportion, wilson
+from gdws.intervals import is_near_chance, proportion, wilson
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,21 @@ def test_the_record_says_how():
     assert (found.value, found.successes, found.count) == (0.98, 98, 100)
     assert found.interval is not None
     assert (found.interval.level, found.interval.method) == (0.95, "wilson")
+
+
+@pytest.mark.parametrize(
+    ("successes", "count", "classes", "near"),
+    [
+        (10, 100, 10, True),
+        (14, 100, 10, True),
+        (16, 100, 10, False),
+        (0, 100, 1000, True),
+        (1, 100, 1000, False),
+        (50, 100, 2, True),
+        (80, 100, 2, False),
+        (4, 5, 2, False),
+        (5, 100, None, False),
+    ],
+)
+def test_accuracy_near_chance(successes, count, classes, near):
+    assert is_near_chance(proportion(successes, count), classes) is near

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gdws_contract.attack_check import AttackCheck
 from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest
 from gdws_contract.measures import (
     Build,
@@ -54,6 +55,7 @@ class Net:
     parameters: int = 694_634
     layers: tuple[LayerSummary, ...] = ()
     method: str | None = None
+    check: AttackCheck | None = None
 
 
 DENSE = Net("dense", method="as trained")
@@ -67,6 +69,12 @@ def proportion(successes: int, count: int) -> Proportion:
     value = successes / count
     interval = Interval(low=max(value - 0.02, 0), high=min(value + 0.02, 1), method="wilson")
     return Proportion(value=value, successes=successes, count=count, interval=interval)
+
+
+def attack_check(**changes: object) -> AttackCheck:
+    """A second opinion on 1,000 images that finds nothing wrong, but for ``changes``."""
+    sound = {"alone": proportion(940, 1000), "vanishing": 0, "second_fooled": 0, "blind": 0}
+    return AttackCheck.model_validate({**sound, "queries": 200, "queried": 62, **changes})
 
 
 def layer(name: str, *, converted: bool = True, mean_rank: float = 4.0, reason: str | None = None) -> LayerSummary:
@@ -96,6 +104,7 @@ def evaluation(net: Net) -> HostEvaluation | None:
         natural=proportion(net.natural, net.count),
         robust=None if net.robust is None else proportion(net.robust, net.count),
         attack=None if net.robust is None else ATTACK,
+        attack_check=net.check,
     )
 
 

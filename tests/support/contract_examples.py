@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gdws_contract import engines, live, manifest, measures, problems, profiles, queueing, rest, thermal
+from gdws_contract import attack_check, engines, live, manifest, measures, problems, profiles, queueing, rest, thermal
 
 ID = "0123456789abcdef" * 4
 NOW = "2026-01-02T03:04:05Z"
@@ -16,7 +16,20 @@ PROPORTION = measures.Proportion(value=0.94, successes=94, count=100, interval=I
 ATTACK = manifest.Attack(
     name="pgd", norm="linf", eps=0.2, step=0.02, iterations=40, restarts=2, random_start=True, seed=7
 )
-EVALUATION = manifest.HostEvaluation(data="test images", natural=PROPORTION, robust=PROPORTION, attack=ATTACK)
+ATTACK_CHECK = attack_check.AttackCheck(
+    alone=PROPORTION,
+    vanishing=3,
+    second_fooled=2,
+    blind=1,
+    queries=200,
+    queried=8,
+    query_fooled=0,
+    probabilities=True,
+    random=False,
+)
+EVALUATION = manifest.HostEvaluation(
+    data="test images", natural=PROPORTION, robust=PROPORTION, attack=ATTACK, attack_check=ATTACK_CHECK
+)
 LAYER = manifest.LayerSummary(
     name="layer1.0.conv1",
     converted=True,

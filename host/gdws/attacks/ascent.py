@@ -9,6 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the customary name)
 
+#: Logits are brought to this spread. On the networks of the tests, and on the one that ships, 10 found as much as the
+#: margin or more, and as the cross-entropy where that is sound; 3 and 30 found less.
+_SPREAD = 10.0
+#: A spread below this is that of equal logits.
+_EQUAL = 1e-30
+
 #: Logits (N, classes) -> what the attack raises, (N,).
 Objective = Callable[[Tensor], Tensor]
 
@@ -38,6 +44,35 @@ def slope(model: nn.Module, x: Tensor, objective: Objective) -> Slope:
 def cross_entropy(labels: Tensor) -> Objective:
     """The cross-entropy of each image."""
     return lambda logits: F.cross_entropy(logits, labels, reduction="none")
+
+
+def scale_free_cross_entropy(labels: Tensor) -> Objective:
+    """The cross-entropy of the logits at a fixed spread, which does not depend on their scale.
+
+    Its gradient neither vanishes where large logits saturate the softmax, nor heeds all classes alike where they are
+    small. The spread, of the highest logit over their mean, is taken as a constant.
+    """
+
+    def loss(logits: Tensor) -> Tensor:
+        centred = logits - logits.mean(dim=1, keepdim=True)
+        spread = centred.detach().amax(dim=1, keepdim=True)
+        spread = spread.masked_fill(spread < _EQUAL, 1.0)  # a quotient of such would have no finite gradient
+        return F.cross_entropy(_SPREAD * (centred / spread), labels, reduction="none")
+
+    return loss
+
+
+def margin(labels: Tensor) -> Objective:
+    """How far the likeliest other class is ahead of the right one (Carlini and Wagner, 2017, f_6); above 0 it wins.
+
+    It needs two classes or more.
+    """
+
+    def ahead(logits: Tensor) -> Tensor:
+        right = logits.gather(1, labels[:, None])[:, 0]
+        return logits.scatter(1, labels[:, None], -torch.inf).amax(dim=1) - right
+
+    return ahead
 
 
 def targeted_margin(labels: Tensor, targets: Tensor) -> Objective:

@@ -6,11 +6,13 @@ A step goes along the steepest direction of the norm: the sign of the gradient f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from gdws.attacks import balls
-from gdws.attacks.ascent import cross_entropy, slope
+from gdws.attacks.ascent import Objective, cross_entropy, slope
 from gdws.attacks.spec import AttackSpec
 from gdws.seeds import derive_seed
 
@@ -27,8 +29,9 @@ def pgd(
     spec: AttackSpec,
     *,
     indices: Tensor | None = None,
+    objective: Callable[[Tensor], Objective] = cross_entropy,
 ) -> Tensor:
-    """Adversarial images that raise the cross-entropy of ``labels`` under ``model``.
+    """Adversarial images that raise the cross-entropy of ``labels`` under ``model``, or another ``objective`` of them.
 
     ``images``: (N, C, H, W) in [0, 1]; ``labels``: (N,) int64. Returns (N, C, H, W), each pixel in [0, 1]
     and the image within ``spec.eps`` of its original in ``spec.norm``; a copy of ``images`` if ``spec.eps`` is 0.
@@ -51,7 +54,7 @@ def pgd(
             if len(remaining) == 0:
                 break
             x, y = images.detach()[remaining].clone(), labels[remaining].clone()
-            candidates = _ascend(model, x, y, indices[remaining.to(indices.device)], restart, spec)
+            candidates = _ascend(model, x, objective(y), indices[remaining.to(indices.device)], restart, spec)
             adversarial[remaining] = candidates
             if restart + 1 < spec.restarts:
                 with torch.no_grad():
@@ -60,11 +63,11 @@ def pgd(
 
 
 def _ascend(
-    model: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, restart: int, spec: AttackSpec
+    model: nn.Module, images: Tensor, objective: Objective, indices: Tensor, restart: int, spec: AttackSpec
 ) -> Tensor:
     """One run of the attack, (N, C, H, W)."""
     assert spec.step is not None  # the specification sees to it
-    x, objective = images, cross_entropy(labels)
+    x = images
     if spec.random_start or restart > 0:
         x = balls.starts(images, indices, restart, eps=spec.eps, norm=spec.norm, seed=spec.seed)
     pixels = _pixel_counts(indices, restart, spec).to(images.device) if spec.norm == "l1" else None

@@ -169,6 +169,8 @@ def convert(
             description=description,
             progress=progress,
         )
+    for doubt in pipeline.evaluation_doubts(source, variants, dataset.test):
+        errors().print(f"note: {doubt}", markup=False)
     if as_json:
         print_json({"path": str(out), "id": bundle_id, "variants": [variant.name for variant in variants]})
         return

@@ -63,6 +63,9 @@ def evaluate(
     The attack is white-box: made for the very network that is evaluated, GDWS or dense. Images that an attack has
     fooled are left out of its further runs, and of the attacks after it.
 
+    Images that resist are attacked once more by another loss, and a sample of them without gradients; whatever is
+    fooled is not robust. If gradients vanish, or the attack is not to be trusted for another reason, that is said.
+
     With --out the images that are done are kept in a file beside it, so that the same command goes on where it was
     interrupted. Under torchrun several processes share the images; the result is the same.
 
@@ -159,3 +162,5 @@ def _print_result(name: str, data: str, found: Evaluation) -> None:
         typer.echo(f"attack            {found.attack}, white-box, seed {found.attack.seed}")
         if is_void(found.attack):
             typer.echo("the budget is 0, so no image changes: this is the natural accuracy once more")
+    for doubt in found.doubts():
+        typer.echo(f"- {doubt}")

@@ -44,6 +44,7 @@ class NetworkFacts:
     baseline_size_bytes: int | None = None
     natural: Flips | None = None
     robust: Flips | None = None
+    untrusted: str | None = None  # why the attack says nothing of its robust accuracy
 
 
 #: Accuracies of the baseline by subject and kind, where it is not measured now.
@@ -141,6 +142,13 @@ def _accuracy(
         getattr(limits, f"min_{kind}_percent"),
     )
     found = []
+    if kind == "robust" and facts.untrusted is not None:
+        asked = ((f"min_{kind}_percent", least, "%"), (f"max_{kind}_drop_points", drop, "points"))
+        return [
+            _unknown(name, subject, facts.untrusted, allowed, unit)
+            for name, allowed, unit in asked
+            if allowed is not None
+        ]
     if least is not None:
         found.append(_least(subject, kind, own, least, doubts.alone.get(kind)))
     if drop is not None:

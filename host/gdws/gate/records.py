@@ -30,14 +30,24 @@ def _facts(candidate: Bundle, baseline: Bundle | None, name: str) -> NetworkFact
     own = candidate.manifest.variant(name)
     size = candidate.manifest.members[own.onnx].size
     if baseline is None:
-        return NetworkFacts(size)
+        return NetworkFacts(size, untrusted=untrusted(own))
     theirs = baseline.manifest.variant(name)
     return NetworkFacts(
         size_bytes=size,
         baseline_size_bytes=baseline.manifest.members[theirs.onnx].size,
         natural=_flips(_correct(baseline, theirs.logits), _correct(candidate, own.logits)),
         robust=_robust_flips(baseline, theirs, candidate, own),
+        untrusted=untrusted(own) or untrusted(theirs),
     )
+
+
+def untrusted(variant: Variant) -> str | None:
+    """Why the robust accuracy of ``variant`` is no basis for a verdict, as a clause; None if it is one, or unknown."""
+    check = None if variant.evaluation is None else variant.evaluation.attack_check
+    if check is None or check.trusted:
+        return None
+    reason = check.doubts()[0].rstrip(".")
+    return f"the attack on {variant.name} is not to be trusted ({reason[:1].lower()}{reason[1:]})"
 
 
 def _robust_flips(baseline: Bundle, theirs: Variant, candidate: Bundle, own: Variant) -> Flips | None:

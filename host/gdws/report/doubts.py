@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gdws.intervals import NEAR_CHANCE, is_near_chance
 from gdws.report import text
-from gdws.report.figures import Facts, Measurement, Setting
+from gdws.report.figures import Facts, Measurement, Setting, VariantFacts
 from gdws.report.verdict import place
 
 
@@ -18,6 +19,7 @@ def doubts(facts: Facts) -> tuple[str, ...]:
         found.append("The device is simulated: its times and power describe no hardware.")
     if facts.partial:
         found.append(f"The run was stopped early: {len(timed)} of {text.plural(len(measured), 'cell')} were timed.")
+    found += [f"{variant.name}: {doubt}" for variant in facts.variants for doubt in _accuracies(variant)]
     found += _untimed(facts, [m for m in measured if m.state == "parity_failed"], "failed parity and was not timed")
     told = ("parity_failed", "not_measured") if facts.partial else ("parity_failed",)
     untimed = [m for m in measured if m.latency is None and m.profile is None]
@@ -29,6 +31,14 @@ def doubts(facts: Facts) -> tuple[str, ...]:
     found += [doubt for setting in facts.settings for doubt in _contradictions(facts, setting)]
     found += [doubt for m in timed for doubt in _replay(facts, m)]
     return tuple(found)
+
+
+def _accuracies(variant: VariantFacts) -> list[str]:
+    """What stands behind the accuracies on the host."""
+    found = [] if variant.attack_check is None else variant.attack_check.doubts()
+    if variant.is_baseline and variant.natural is not None and is_near_chance(variant.natural, variant.classes):
+        found.append(NEAR_CHANCE)
+    return found
 
 
 def _untimed(facts: Facts, measured: Iterable[Measurement], what: str) -> list[str]:

@@ -13,6 +13,7 @@ from itertools import product
 from typing import TypeVar
 
 from gdws.intervals import wilson
+from gdws_contract.attack_check import AttackCheck
 from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest, Tool, Variant, Verification
 from gdws_contract.measures import (
     Build,
@@ -97,7 +98,14 @@ class VariantFacts:
     evaluated_on: str | None
     natural_change: Change | None
     robust_change: Change | None
+    attack_check: AttackCheck | None
+    classes: int | None
     layers: tuple[LayerSummary, ...]
+
+    @property
+    def is_untrusted(self) -> bool:
+        """Whether the attack that its robust accuracy was measured under is known to fail."""
+        return _fails(self.attack_check)
 
     @property
     def converted_layers(self) -> int:
@@ -253,12 +261,14 @@ def _variant(variant: Variant, manifest: Manifest) -> VariantFacts:
         evaluated_on=own.data if own else None,
         natural_change=None if is_baseline else _change(reference, own, "natural"),
         robust_change=None if is_baseline else _change(reference, own, "robust"),
+        attack_check=own.attack_check if own else None,
+        classes=manifest.output.shape[-1],
         layers=tuple(variant.layers),
     )
 
 
 def _change(baseline: HostEvaluation | None, variant: HostEvaluation | None, kind: str) -> Change | None:
-    """The change of one accuracy, if both were measured on the same images under the same attack."""
+    """The change of one accuracy, if both were measured on the same images under one attack that did not fail."""
     if baseline is None or variant is None or baseline.data != variant.data:
         return None
     before: Proportion | None = getattr(baseline, kind)
@@ -267,7 +277,13 @@ def _change(baseline: HostEvaluation | None, variant: HostEvaluation | None, kin
         return None
     if kind == "robust" and baseline.attack != variant.attack:
         return None
+    if kind == "robust" and (_fails(baseline.attack_check) or _fails(variant.attack_check)):
+        return None
     return accuracy_change(before, after)
+
+
+def _fails(check: AttackCheck | None) -> bool:
+    return check is not None and not check.trusted
 
 
 def _measurement(cell: Cell | None, variant: str, setting: Setting, result: BenchmarkResult) -> Measurement:

@@ -16,6 +16,8 @@ from gdws_contract.measures import Parity, Proportion
 #: What Markdown or the HTML inside it would take for markup.
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~$&@])")
 
+_NOT_TRUSTED = ", **the attack is not to be trusted**"
+
 
 def render_markdown(summaries: Sequence[Summary]) -> str:
     """The text on ``summaries``. Every string of a result is escaped: a bundle may come from anyone."""
@@ -92,7 +94,7 @@ def _networks(facts: Facts) -> list[str]:
                 _speedup(m),
                 text.significant(m.fps if m else None),
                 text.milliseconds(m.latency.median_ms if m and m.latency else None),
-                _accuracy(variant.robust, variant.robust_change),
+                _accuracy(variant.robust, variant.robust_change) + (_NOT_TRUSTED if variant.is_untrusted else ""),
                 _accuracy(variant.natural, variant.natural_change),
                 f"{_share(parity.robust if parity else None)}, {_share(parity.natural if parity else None)}",
                 _parity(parity),

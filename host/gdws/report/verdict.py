@@ -134,7 +134,7 @@ def _judge(facts: Facts, setting: Setting) -> Verdict:
         return _gain(setting, where, _fastest(kept), dense.latency.median_ms)
     priced = [(c, c.price) for c in faster if c.price is not None]
     if not priced:
-        return _unknown_price(setting, where, _fastest(faster))
+        return _unknown_price(facts, setting, where, _fastest(faster))
     return _trade(setting, where, priced)
 
 
@@ -170,10 +170,16 @@ def _no_gain(setting: Setting, where: str, best: _Candidate) -> Verdict:
     return Verdict(setting, "no-gain", sentence, best.name)
 
 
-def _unknown_price(setting: Setting, where: str, best: _Candidate) -> Verdict:
+def _unknown_price(facts: Facts, setting: Setting, where: str, best: _Candidate) -> Verdict:
+    untrusted = [name for name in dict.fromkeys((best.name, facts.baseline)) if facts.variant(name).is_untrusted]
+    why = (
+        f"the attack on {text.listed(untrusted)} is not to be trusted"
+        if untrusted
+        else "its accuracy was not evaluated beside the dense network's"
+    )
     sentence = (
         f"{best.name} runs {text.ratio(best.speedup.ratio)} as fast as the dense network {where} ({best.interval}); "
-        "its accuracy was not evaluated beside the dense network's, so what the speed costs is not known."
+        f"{why}, so what the speed costs is not known."
     )
     return Verdict(setting, "unknown", sentence, best.name)
 

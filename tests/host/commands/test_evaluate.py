@@ -97,3 +97,14 @@ def test_what_cannot_be_is_exit_2_with_the_fix(checkpoint: Path, options: list[o
     assert found.exit_code == 2
     assert words in found.stderr
     assert "hint:" in found.stderr
+
+
+def test_what_an_attack_did_not_find_is_printed(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdws.attacks.second_opinion._VANISHING", 1e9)  # as if no gradient were to be seen
+    options = ["--images", 60, "--eps", 0.001, "--iterations", 1]
+    found = run(checkpoint, *options)
+    assert found.exit_code == 0, found.output
+    assert "- The attack is not to be trusted here" in found.stdout
+    checked = json.loads(run(checkpoint, *options, "--json").stdout)
+    assert checked["attack_check"]["trusted"] is False
+    assert checked["attack_check"]["blind"] > 0

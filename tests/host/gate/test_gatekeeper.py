@@ -254,3 +254,18 @@ def test_every_limit_is_judged() -> None:
 )
 def test_the_worst_counts(outcomes: list[str], expected: str) -> None:
     assert overall(outcomes) == expected  # type: ignore[arg-type]
+
+
+def test_an_attack_that_is_not_to_be_trusted_decides_nothing() -> None:
+    facts = {"dense": NetworkFacts(1, untrusted="the attack on dense is not to be trusted (it found no gradient)")}
+    limits = Limits(min_robust_percent=1, max_robust_drop_points=100, min_natural_percent=1)
+    _, found = judged(limits, [run(timed_cell(2.0), timed_cell(2.0))], facts=facts)
+    assert {name: verdict.outcome for name, verdict in found.items()} == {
+        "parity": "PASS",
+        "min_natural_percent": "PASS",
+        "min_robust_percent": "INCONCLUSIVE",
+        "max_robust_drop_points": "INCONCLUSIVE",
+    }
+    assert "it found no gradient" in found["min_robust_percent"].sentence
+    without, _ = judged(Limits(min_natural_percent=1), [run(timed_cell(2.0), timed_cell(2.0))], facts=facts)
+    assert without.verdicts()[-1].outcome == "PASS"

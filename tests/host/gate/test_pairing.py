@@ -17,7 +17,7 @@ from gdws.gate.records import network_facts
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.errors import BundleError
-from support.benchmark_results import Net, result
+from support.benchmark_results import Net, attack_check, result
 from support.bundles import tiny_bundle, tiny_parts
 
 
@@ -187,3 +187,27 @@ def _npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("side", ["candidate", "baseline"])
+def test_an_attack_on_either_side_that_fails_is_known(candidate: Path, tmp_path: Path, side: str) -> None:
+    fields, members = tiny_parts(variants=("dense", "gdws", "new"))
+    fields["variants"] = [
+        entry.model_copy(
+            update={"evaluation": entry.evaluation.model_copy(update={"attack_check": attack_check(random=True)})}
+        )
+        if entry.name == "gdws"
+        else entry
+        for entry in fields["variants"]
+    ]
+    failing = tmp_path / "failing.gdws"
+    write_bundle(failing, fields, members)
+    paths = (failing, candidate) if side == "candidate" else (candidate, failing)
+    found = network_facts(plan_pairing(*paths, None))
+    assert {name: facts.untrusted is None for name, facts in found.items()} == {
+        "dense": True,
+        "gdws": False,
+        "new": True,
+    }
+    assert found["gdws"].untrusted is not None
+    assert "the attack on gdws is not to be trusted (the network is random" in found["gdws"].untrusted

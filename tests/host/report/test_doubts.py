@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gdws.report.doubts import doubts
 from gdws.report.figures import facts
 from gdws_contract.measures import Flag
@@ -9,6 +11,7 @@ from support.benchmark_results import (
     CUT,
     DENSE,
     KEPT,
+    attack_check,
     cell,
     failed_cell,
     parity,
@@ -68,3 +71,19 @@ def test_accuracy_that_differs_on_the_device_is_said() -> None:
 
 def test_profiled_networks_are_not_missing() -> None:
     assert doubts(facts(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)]))) == ()
+
+
+def test_what_an_attack_did_not_find_is_said_of_each_network() -> None:
+    blind = replace(KEPT, check=attack_check(vanishing=900, blind=900, query_fooled=20))
+    found = doubts(facts(result([replace(DENSE, check=attack_check()), blind])))
+    assert len(found) == 4
+    assert all(doubt.startswith("mean-rank-4: ") for doubt in found)
+    assert "uses no gradient, fools 20 of 62 images" in found[0]
+    assert "not to be trusted" in found[2]
+
+
+def test_a_dense_network_near_chance_is_said_to_be() -> None:
+    found = doubts(facts(result([replace(DENSE, natural=104, robust=90), KEPT])))
+    assert len(found) == 1
+    assert found[0].startswith("dense: The natural accuracy is near chance: probably the pixels")
+    assert doubts(facts(result([DENSE, replace(KEPT, natural=104)]))) == ()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from gdws.errors import ResultError
 from gdws.report import FORMATS, render
-from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, jetson_result, result
+from support.benchmark_results import CUT, DENSE, KEPT, attack_check, cell, failed_cell, jetson_result, result
 
 RESULT = result([DENSE, KEPT, CUT], cells=[cell(DENSE, DENSE, 1), cell(KEPT, DENSE, 1), failed_cell(CUT, 1, "killed")])
 
@@ -69,3 +70,12 @@ def test_the_row_of_a_jetson() -> None:
     assert float(row["energy_low_mj"]) < float(row["energy_mj"]) < float(row["energy_high_mj"])
     assert float(row["sustained_fps"]) == pytest.approx(0.8 * float(row["burst_fps"]))
     assert (row["compute_ms"], row["temperature_max_c"], row["power_reason"]) == ("1.8", "52.0", "")
+
+
+def test_whether_robust_accuracy_is_to_be_trusted_is_told_to_programs() -> None:
+    nets = [replace(DENSE, check=attack_check()), replace(KEPT, check=attack_check(random=True)), CUT]
+    rows = list(csv.DictReader(io.StringIO(render([result(nets)], ".csv"))))
+    assert [row["robust_trusted"] for row in rows] == ["True", "False", ""]
+    variants = json.loads(render([result(nets)], ".json"))["results"][0]["facts"]["variants"]
+    assert [v["attack_check"] and v["attack_check"]["trusted"] for v in variants] == [True, False, None]
+    assert variants[1]["attack_check"]["random"] is True

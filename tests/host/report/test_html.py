@@ -18,6 +18,7 @@ from support.benchmark_results import (
     DENSE,
     KEPT,
     SLOW,
+    attack_check,
     cell,
     failed_cell,
     jetson_result,
@@ -206,3 +207,10 @@ def test_a_profile_is_shown_layer_by_layer() -> None:
     assert "Time layer by layer" in page
     assert "conv1/Conv" in page
     assert "Every measurement" not in page
+
+
+def test_a_robust_accuracy_that_is_not_to_be_trusted_is_marked() -> None:
+    page = Page(render([result([DENSE, replace(KEPT, check=attack_check(random=True))])], ".html"))
+    assert page.text.count("95.5 %not to be trusted") == 1
+    assert "The network is random" in page.text
+    assert "not to be trusted" not in Page(render([result([DENSE, KEPT])], ".html")).text

@@ -12,6 +12,7 @@ from support.benchmark_results import (
     CUT,
     DENSE,
     KEPT,
+    attack_check,
     cell,
     failed_cell,
     jetson_result,
@@ -84,3 +85,11 @@ def test_a_profile_is_shown_layer_by_layer() -> None:
     page = render([result([DENSE], cells=[profiled_cell(DENSE)])], ".md")
     assert "| conv1/Conv | conv1 | Conv | 0.750 | 75.0 % |" in page
     assert "Every measurement" not in page
+
+
+def test_a_robust_accuracy_that_is_not_to_be_trusted_is_marked() -> None:
+    text = render([result([DENSE, replace(KEPT, check=attack_check(random=True))])], ".md")
+    rows = [line for line in text.splitlines() if line.startswith("| **") and "not to be trusted" in line]
+    assert len(rows) == 1
+    assert "mean" in rows[0]
+    assert "The network is random" in text

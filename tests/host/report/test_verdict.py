@@ -15,6 +15,7 @@ from support.benchmark_results import (
     KEPT,
     SLOW,
     Net,
+    attack_check,
     cell,
     jetson_result,
     parity_failed_cell,
@@ -143,3 +144,17 @@ def test_each_power_mode_is_judged_and_named_where_there_are_several() -> None:
 def test_a_profile_has_no_verdict_on_speed() -> None:
     said = headline(facts(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)])))
     assert said.startswith("Layers were timed one by one")
+
+
+@pytest.mark.parametrize(("own", "dense"), [(True, False), (False, True), (True, True)])
+def test_an_attack_that_is_not_to_be_trusted_decides_nothing(own: bool, dense: bool) -> None:
+    failed, sound = attack_check(query_fooled=30), attack_check()
+    verdict = judge(replace(DENSE, check=failed if dense else sound), replace(KEPT, check=failed if own else sound))
+    assert (verdict.kind, verdict.variant) == ("unknown", "mean-rank-4")
+    names = [name for name, fails in (("mean-rank-4", own), ("dense", dense)) if fails]
+    assert f"the attack on {' and '.join(names)} is not to be trusted" in verdict.sentence
+
+
+def test_an_attack_that_was_checked_and_found_sound_changes_nothing() -> None:
+    checked = judge(*(replace(net, check=attack_check(second_fooled=300, vanishing=940)) for net in (DENSE, KEPT)))
+    assert checked == judge(DENSE, KEPT)

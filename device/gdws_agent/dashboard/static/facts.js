@@ -46,16 +46,18 @@ function variantFacts(name, variant, dense) {
     natural: own?.natural ?? null,
     robust: own?.robust ?? null,
     attack: own?.attack ?? null,
+    untrusted: own?.attack_check?.trusted === false,
     naturalChange: change(reference, own, "natural"),
     robustChange: change(reference, own, "robust"),
   };
 }
 
-/** The change of an accuracy in points, if both were measured on the same images under the same attack. */
+/** The change of an accuracy in points, if both were measured on the same images under one attack that did not fail. */
 function change(before, after, kind) {
   if (!before?.[kind] || !after?.[kind] || before.data !== after.data) return null;
   if (before[kind].count !== after[kind].count) return null;
   if (kind === "robust" && JSON.stringify(before.attack) !== JSON.stringify(after.attack)) return null;
+  if (kind === "robust" && [before, after].some((found) => found.attack_check?.trusted === false)) return null;
   return 100 * (after[kind].successes / after[kind].count - before[kind].successes / before[kind].count);
 }
 

@@ -60,7 +60,11 @@ function row({ variant, isBaseline, cell: measured, reason }, about, hasEnergy) 
     cell("MACs", text.scaled(about.macs), sub(fewer(about.macsRatio))),
     cell("Parameters", text.scaled(about.parameters)),
     cell("Natural", ...accuracy(about.natural, about.naturalChange)),
-    cell("Robust", ...accuracy(about.robust, about.robustChange, about.attack)),
+    cell(
+      "Robust",
+      ...accuracy(about.robust, about.robustChange, about.attack),
+      sub(about.untrusted ? "not to be trusted" : null),
+    ),
     cell("On the device", ...replay(measured?.parity ?? null)),
     ...(measured?.latency
       ? times(measured, hasEnergy)
