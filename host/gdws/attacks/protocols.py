@@ -1,8 +1,8 @@
 """Attacks as the literature runs them, by data set: radii, steps and restarts.
 
 - ``mnist``: the l_inf attack of this project's MNIST sample; l_2 and l_1 with the radii of Maini et al. (2020).
-- ``fashion-mnist``: l_inf of radius 0.1, PGD-40 with step 0.01, as is usual; the other norms, for which nothing is usual,
-  have half of MNIST's radii, as l_inf has.
+- ``fashion-mnist``: l_inf of radius 0.1, PGD-40 with step 0.01, as is usual; the other norms, for which nothing is
+  usual, have half of MNIST's radii, as l_inf has.
 - ``cifar10``: l_inf as in the GDWS paper (8/255, PGD-100 with step 1/255; also for SVHN); l_2 of radius 0.5, as
   RobustBench has it; l_1 of radius 12, as Maini et al. have it.
 - ``imagenet``: l_inf as in the GDWS paper (4/255, PGD-50), whose step is not published: 1/255 as in HYDRA; l_2 of 3.
