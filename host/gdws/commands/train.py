@@ -100,13 +100,13 @@ def train(
     \b
       preset              data           network                epochs  attack             SGD: rate, schedule
       mnist               mnist-sample   mnist-preact-resnet        16  PGD-5,  eps 0.2    0.1,  one cycle
-      fashion-mnist-fast  fashion-mnist  mnist-preact-resnet18      12  FGSM,   eps 0.1    0.1,  one cycle
+      fashion-mnist-fast  fashion-mnist  mnist-preact-resnet18      12  PGD-1,  eps 0.1    0.1,  one cycle
       cifar10-rice        cifar10        preact-resnet18           200  PGD-10, eps 8/255  0.1,  /10 at 100 and 150
       svhn-rice           svhn           preact-resnet18           200  PGD-10, eps 8/255  0.01, /10 at 100 and 150
 
-    FGSM is one step of 1.25 eps from a random start (fast adversarial training, Wong et al., 2020). It costs one gradient
-    in place of five or ten, at the risk that a network learns to resist the one step alone. Epochs are judged against
-    PGD, which shows it.
+    PGD-1 is fast adversarial training (Wong et al., 2020): one step of 1.25 eps from a random start. It costs one
+    gradient in place of five or ten, at the risk that a network learns to resist the one step alone. Epochs are judged
+    against more steps, which shows it.
 
     Robust accuracy falls again late in a long run (robust overfitting). So each epoch is judged on a validation split,
     and the weights of the best are stored; test images are never looked at. The state of the run is kept after each

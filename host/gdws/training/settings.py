@@ -164,7 +164,7 @@ _FAST = TrainSettings(
 PRESETS: Mapping[str, Preset] = {
     "mnist": Preset("mnist-sample", TrainSettings(net="mnist-preact-resnet"), "the MNIST sample, minutes on a CPU"),
     "fashion-mnist-fast": Preset(
-        "fashion-mnist", _FAST, "Fashion-MNIST as Wong et al. (2020): 12 epochs against FGSM from a random start"
+        "fashion-mnist", _FAST, "Fashion-MNIST as Wong et al. (2020): 12 epochs against one step from a random start"
     ),
     "cifar10-rice": Preset("cifar10", _RICE, "CIFAR-10 as Rice et al. (2020): 200 epochs against PGD-10 at 8/255"),
     "svhn-rice": Preset(
