@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
 
 #: Storages, rather than tensors, are what memory is in; views share them.
 Storages = dict[int, int]
 
 
-class _Tracker(TorchDispatchMode):
+class _Tracker(TorchFunctionMode):
     """Knows the bytes of the results of operations that are alive."""
 
     def __init__(self) -> None:
@@ -26,16 +25,17 @@ class _Tracker(TorchDispatchMode):
     def bytes(self) -> int:
         return sum(self._alive.values())
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         results = func(*args, **(kwargs or {}))
-        for result in tree_leaves(results):
+        for result in results if isinstance(results, tuple | list) else (results,):
             if isinstance(result, Tensor):
-                self._note(result.untyped_storage())
+                self._note(result)
         return results
 
-    def _note(self, storage: torch.UntypedStorage) -> None:
+    def _note(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
         key = storage.data_ptr()
         if key not in self._alive:
             self._alive[key] = storage.nbytes()
@@ -48,6 +48,7 @@ def stopped_bytes(network: nn.Module, convolutions: Sequence[nn.Conv2d], sample:
     Activations that later layers still need are counted, the weights and the sample are not.
     """
     tracker, most = _Tracker(), 0
+    sample = sample.to(next(network.parameters()).device)
 
     def look(*_: object) -> None:
         nonlocal most
@@ -56,7 +57,7 @@ def stopped_bytes(network: nn.Module, convolutions: Sequence[nn.Conv2d], sample:
     handles = [convolution.register_forward_hook(look) for convolution in convolutions]
     try:
         with torch.no_grad(), tracker:
-            network(sample.to(next(network.parameters()).device))
+            network(sample)
     finally:
         for handle in handles:
             handle.remove()
