@@ -189,23 +189,22 @@ def refit_depthwise(fit: Fit, moments: Moments, ridge: float) -> Fit:
     products = fit.pointwise.T @ fit.pointwise
     depthwise = fit.depthwise.copy()
     taps = depthwise.shape[1]
+    inverses = _inverses(moments.of_channels(len(moments.xx) // taps), ridge)
+    correlations = _correlations(fit, moments)  # of each filter as it is so far
     for components, place in fit.by_channel():
-        covariance = moments.xx[place, place]
-        power = float(np.trace(covariance)) / taps
-        if power <= 0:
+        inverse = inverses[place.start // taps]
+        if inverse is None:
             continue
-        inverse = np.linalg.inv(covariance + ridge * power * np.eye(taps))
         wanted = fit.pointwise[:, components].T @ moments.yx[:, place]
-        # Covariances of this channel's inputs with each filter's output, (Kh*Kw, G); those of its own change below.
-        met = moments.xx[place].reshape(taps, -1, taps).take(fit.channels, axis=1)
-        correlations = np.einsum("tgk,gk->tg", met, depthwise)
+        met = correlations[:, place]
         for component, aim in zip(range(components.start, components.stop), wanted, strict=True):
             weight = products[component, component]
             if weight <= 0:
                 continue
-            others = correlations @ products[component] - weight * correlations[:, component]
+            others = products[component] @ met - weight * met[component]
             depthwise[component] = inverse @ (aim - others) / weight
-            correlations[:, component] = covariance @ depthwise[component]
+            met[component] = depthwise[component] @ moments.xx[place, place]
+        correlations[components] = depthwise[components] @ moments.xx[place]
     norms = np.linalg.norm(depthwise, axis=1)
     scaled = depthwise / np.where(norms > 0, norms, 1.0)[:, None]
     return replace(fit, depthwise=scaled, pointwise=fit.pointwise * norms)
@@ -224,6 +223,16 @@ def best_dense(weight: Floats, moments: Moments, ridge: float) -> Floats:
     change = np.linalg.solve(regular, (moments.yx - weight @ moments.xx).T).T
     nearest: Floats = weight + change
     return nearest
+
+
+def _inverses(covariances: Floats, ridge: float) -> list[Floats | None]:
+    """Of each of ``covariances`` (C, Kh*Kw, Kh*Kw) with ``ridge`` times its mean power added; None where that is 0."""
+    taps = covariances.shape[1]
+    powers = np.trace(covariances, axis1=1, axis2=2) / taps
+    used = powers > 0
+    regular = covariances[used] + ridge * powers[used, None, None] * np.eye(taps)
+    found = iter(np.linalg.inv(regular))
+    return [next(found) if each else None for each in used]
 
 
 def _correlations(fit: Fit, moments: Moments) -> Floats:
