@@ -10,7 +10,7 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """
     hint = "restore the file from where it was published"
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        with _open(path) as stream:
             found = _read_shape(stream)
             size = int(np.prod(shape))
             values = stream.read(size + 1) if found == shape else b""
@@ -43,6 +43,10 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     if len(values) > size:
         raise DataError(f"{path} goes on after its {size:,} values", hint=hint)
     return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def _read_shape(stream: IO[bytes]) -> tuple[int, ...] | None:

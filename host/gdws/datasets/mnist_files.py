@@ -45,9 +45,9 @@ def _within(root: str | Path | None, torchvision_name: str) -> list[Path]:
 
 
 def _dataset(name: str, folders: list[Path], hint: str, seed: int) -> Dataset:
-    paths = _find(name, folders, hint)
-    pixels, labels = _read(*paths[:2], TRAIN)
-    test_pixels, test_labels = _read(*paths[2:], TEST)
+    train_images, train_classes, test_images, test_classes = _find(name, folders, hint)
+    pixels, labels = _read(train_images, train_classes, TRAIN)
+    test_pixels, test_labels = _read(test_images, test_classes, TEST)
     train, validation = hold_out(
         np.arange(TRAIN),
         lambda row: bytes(pixels[row].tobytes()),
