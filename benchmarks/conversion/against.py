@@ -5,8 +5,12 @@
 
 Each conversion runs in a process of its own on one thread, and the two codes take turns, so both meet the same state of
 the machine. What counts is the CPU time of the conversion itself (user and system), which holds on a busy machine too,
-where wall time does not; what two conversions share of a core's caches still shows. The weights that both find are
-compared as well.
+where wall time does not; what two conversions share of a core's caches still shows.
+
+The factors are the same up to rounding, which a test shows in double precision. In single precision rounding decides
+where the alternating least squares end: the same images in another order move a layer's weights by a quarter, with
+either code. What can be compared is how far the converted network is from the dense one on images that it was not
+fitted to.
 
 Writes ``against.json`` and ``against.md`` beside this file. Returns 1 where a target is missed.
 """
@@ -19,14 +23,11 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -46,20 +47,21 @@ CASES = {
     "shipped": Case("`mnist-preact-resnet` as it ships, 12 layers", 1024, 5.0),
     "deep": Case("a PreAct-ResNet of 50 layers, widths 16, 32 and 64, random weights", 128, 8.0),
 }
-#: Weights of layers may differ by so much of the largest.
-ROUNDING = 1e-3
+#: The share of the logits' variance that is lost may grow by this.
+ROUNDING = 1.1
+TEST_IMAGES = 500
 
 
-def convert_once(name: str, weights: Path) -> None:
-    """Convert in this process, with whichever gdws is on the path; print the seconds, store the weights it found."""
+def convert_once(name: str) -> None:
+    """Convert in this process, with whichever gdws is on the path; print the seconds and how far the logits are off."""
     import torch
 
     from gdws import datasets, nets
     from gdws.conversion import convert
-    from gdws.layers import to_dense
     from gdws.nets.preact_resnet import PreActResNet
 
-    images = datasets.load("mnist-sample").train.first(CASES[name].images).images
+    data = datasets.load("mnist-sample")
+    images, held_out = data.train.first(CASES[name].images).images, data.test.first(TEST_IMAGES).images
     torch.manual_seed(0)
     make: dict[str, Callable[[], torch.nn.Module]] = {
         "shipped": lambda: nets.pretrained("mnist-preact-resnet"),
@@ -70,50 +72,39 @@ def convert_once(name: str, weights: Path) -> None:
     began, spent = time.perf_counter(), time.process_time()
     converted, plan = convert(network, mean_rank=2, data=images)
     figures = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - spent}
-    dense = to_dense(converted).state_dict()
-    names = [layer.name for layer in plan.converted]
-    np.savez(weights, **{each: dense[f"{each}.weight"].numpy() for each in names})
-    print(json.dumps({**figures, "layers": len(names)}))
+    with torch.no_grad():
+        wanted, found = network(held_out), converted.eval()(held_out)
+    lost = float((found - wanted).square().sum() / (wanted - wanted.mean(0)).square().sum())
+    print(json.dumps({**figures, "lost": lost, "layers": len(plan.converted)}))
 
 
-def run(name: str, code: Path, weights: Path) -> dict[str, Any]:
+def run(name: str, code: Path) -> dict[str, Any]:
     """The figures of one conversion with the code in a folder that has ``host`` and ``device``."""
     path = os.pathsep.join(str(code / part) for part in ("host", "device"))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, __file__, "--once", name, "--weights", str(weights)]
+    command = [sys.executable, __file__, "--once", name]
     found = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(found.stdout))
 
 
 def compare(name: str, before: Path, rounds: int) -> dict[str, Any]:
-    """CPU seconds of both codes in ``rounds`` rounds, their ratios, and how far the weights are apart."""
+    """CPU seconds of both codes in ``rounds`` rounds, their ratios, and what is lost of the logits."""
     codes = {"before": before, "now": ROOT}
-    figures: dict[str, list[float]] = {each: [] for each in codes}
-    layers = 0
-    with tempfile.TemporaryDirectory() as folder:
-        files = {each: Path(folder) / f"{each}.npz" for each in codes}
-        for number in range(rounds):
-            for each in sorted(codes, reverse=number % 2 == 1):
-                found = run(name, codes[each], files[each])
-                figures[each].append(found["cpu_seconds"])
-                layers = found["layers"]
-                print(f"{name}, round {number + 1}, {each}: {found}", file=sys.stderr, flush=True)
-        apart = _difference(files["before"], files["now"])
+    runs: dict[str, list[dict[str, Any]]] = {each: [] for each in codes}
+    for number in range(rounds):
+        for each in sorted(codes, reverse=number % 2 == 1):
+            runs[each].append(run(name, codes[each]))
+            print(f"{name}, round {number + 1}, {each}: {runs[each][-1]}", file=sys.stderr, flush=True)
+    figures = {each: [found["cpu_seconds"] for found in runs[each]] for each in codes}
     ratios = [old / new for old, new in zip(figures["before"], figures["now"], strict=True)]
     return {
         "cpu_seconds": figures,
         "ratios": ratios,
         "ratio": statistics.median(ratios),
-        "layers": layers,
-        "largest_difference_of_weights": apart,
+        "layers": runs["now"][-1]["layers"],
+        "lost": {each: runs[each][-1]["lost"] for each in codes},
         "load_average_after": round(os.getloadavg()[0], 1),
     }
-
-
-def _difference(before: Path, now: Path) -> float:
-    """The largest difference of the weights of a layer, as a share of its largest weight."""
-    old, new = np.load(before), np.load(now)
-    return max(float(np.abs(old[name] - new[name]).max() / np.abs(old[name]).max()) for name in old.files)
 
 
 def table(results: dict[str, Any]) -> str:
@@ -127,8 +118,8 @@ def table(results: dict[str, Any]) -> str:
         "",
         f"Machine: `{json.dumps(results['machine'])}`.",
         "",
-        "| network | images | layers | before | now | times faster | target | weights differ by |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | images | layers | before | now | times faster | target | lost before | lost now |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, found in results["cases"].items():
         case = CASES[name]
@@ -136,8 +127,10 @@ def table(results: dict[str, Any]) -> str:
         spread = f"{min(found['ratios']):.1f} to {max(found['ratios']):.1f}, {len(found['ratios'])} rounds"
         lines.append(
             f"| {case.title} | {case.images:,} | {found['layers']} | {before:.1f} | {now:.1f} | "
-            f"**{found['ratio']:.1f}** ({spread}) | {case.times:g} | {found['largest_difference_of_weights']:.0e} |"
+            f"**{found['ratio']:.1f}** ({spread}) | {case.times:g} | {found['lost']['before']:.2%} | "
+            f"{found['lost']['now']:.2%} |"
         )
+    lines += ["", f"Lost: of the variance of the logits of the dense network, on {TEST_IMAGES} test images."]
     return "\n".join([*lines, ""])
 
 
@@ -148,10 +141,9 @@ def main() -> int:
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--once", choices=list(CASES), help=argparse.SUPPRESS)
-    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.once:
-        convert_once(options.once, options.weights)
+        convert_once(options.once)
         return 0
     if options.before is None:
         parser.error("--before is needed")
@@ -173,7 +165,7 @@ def main() -> int:
     (HERE / "against.md").write_text(table(results))
     print(table(results))
     reached = (cases[name]["ratio"] >= CASES[name].times for name in cases)
-    same = (found["largest_difference_of_weights"] <= ROUNDING for found in cases.values())
+    same = (found["lost"]["now"] <= ROUNDING * found["lost"]["before"] for found in cases.values())
     return 0 if all(reached) and all(same) else 1
 
 
