@@ -44,14 +44,16 @@ def observe(
     layers: Sequence[Layer],
     images: Tensor,
     *,
-    batch_size: int = 64,
+    batch_size: int = 16,
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Observation]:
     """Return the observation of each weight of ``layers``, by the name of the layer that holds it.
 
-    ``images`` (N, C, H, W) run in evaluation mode; signs are drawn with ``seed``. ``progress`` is called with the
-    number of images done since the last call. Raises :class:`~gdws.errors.ModelError` if the network is no classifier.
+    ``images`` (N, C, H, W) run in evaluation mode, ``batch_size`` at a time, whose activations are all held for the
+    backward pass; the result does not depend on it, up to rounding. Signs are drawn with ``seed``. ``progress`` is
+    called with the number of images done since the last call. Raises :class:`~gdws.errors.ModelError` if the network is
+    no classifier.
     """
     sums: dict[str, _Sums] = {}
     generator = torch.Generator().manual_seed(seed)
