@@ -45,7 +45,7 @@ class Case:
 
 CASES = {
     "shipped": Case("`mnist-preact-resnet` as it ships, 12 layers", 1024, 5.0),
-    "deep": Case("a PreAct-ResNet of 50 layers, widths 16, 32 and 64, random weights", 128, 8.0),
+    "deep": Case("a PreAct-ResNet of 50 layers, widths 16, 32 and 64, random weights", 512, 8.0),
 }
 #: The share of the logits' variance that is lost may grow by this.
 ROUNDING = 1.1
