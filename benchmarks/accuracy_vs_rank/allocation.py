@@ -32,8 +32,9 @@ from run import ALPHA_IMAGES, ATTACK, NETWORKS, Bench  # noqa: E402
 from gdws import convert, data_aware, pipeline, surgery  # noqa: E402
 from gdws.algorithms.plan import LayerPlan, Plan  # noqa: E402
 from gdws.algorithms.spectrum import Ints  # noqa: E402
-from gdws.conversion import OBSERVED  # noqa: E402
-from gdws.data_aware.target import Target, with_biases  # noqa: E402
+from gdws.data_aware.calibration import OBSERVED  # noqa: E402
+from gdws.data_aware.running import replace_weight, with_biases  # noqa: E402
+from gdws.data_aware.walk import Walk  # noqa: E402
 from gdws.files import write_atomic  # noqa: E402
 from gdws.rank_choice import choose_ranks  # noqa: E402
 
@@ -114,15 +115,15 @@ def _divergences(
     """KL divergence from the decisions of ``model``, for each candidate of each weight; fitted as for sensitivities."""
     few = images[:MEASURED]
     found: dict[str, list[float]] = {}
-    for name, ranks in candidates.items():
-        group = [layer for layer in layers if (layer.shares or layer.name) == name]
-        problem = Target(model, with_biases(model, layers), group).problem(few, seen[name].outputs, 128)
-        found[name] = []
-        for each in ranks:
-            running = with_biases(model, layers)
-            fit = problem.fit(each.tolist(), SWEEPS)
-            Target(model, running, group).replace(fit.factors, fit.bias)
-            found[name].append(_divergence(running, model, few))
+    with Walk(model, layers, few, batch_size=128) as walk:
+        for name, calls in walk.calls.items():
+            problem = walk.problem(name, seen[name].outputs)
+            found[name] = []
+            for each in candidates[name]:
+                running = with_biases(model, layers)
+                fit = problem.fit(each.tolist(), SWEEPS)
+                replace_weight(running, list(dict.fromkeys(calls)), fit.factors, fit.bias)
+                found[name].append(_divergence(running, model, few))
     return found
 
 

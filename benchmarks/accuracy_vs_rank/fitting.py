@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gdws import data_aware, surgery
 from gdws.algorithms.plan import Plan
-from gdws.conversion import OBSERVED
+from gdws.data_aware.calibration import OBSERVED
 
 
 def fit_plan(model: nn.Module, plan: Plan, images: Tensor, sweeps: int = 20) -> nn.Module:

@@ -13,15 +13,12 @@ from gdws import data_aware, surgery
 from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
 from gdws.algorithms.spectrum import Factors, Ints, Spectrum
-from gdws.data_aware import Observation
-from gdws.errors import PlanError
+from gdws.data_aware import Calibration, Observation
+from gdws.errors import DataError, PlanError
 from gdws.parallel import map_in_threads
 from gdws.progress import SILENT, Progress
 from gdws.rank_choice import choose_ranks
 from gdws.surgery import Layer
-
-#: So many calibration images tell how much errors matter; the factors are fitted to all.
-OBSERVED = 512
 
 
 def convert(
@@ -35,7 +32,7 @@ def convert(
     mac_saving: float | None = None,
     equal_rank: int | None = None,
     alphas: Mapping[str, npt.ArrayLike] | None = None,
-    data: Tensor | None = None,
+    data: Tensor | Calibration | None = None,
     layout: Layout = "gather",
     skip: str | Iterable[str] = (),
     convert_first: bool = False,
@@ -67,7 +64,8 @@ def convert(
         data: calibration images (N, C, H, W), as the network takes them. With them the conversion is data-aware:
             ranks and factors are the best for what the layers compute on these images, see
             :mod:`gdws.data_aware`, and errors weigh as much as they move the decisions, so no alphas are needed.
-            Adversarial images keep the accuracy of a robust network on such images.
+            Adversarial images keep the accuracy of a robust network on such images. Several conversions of one network
+            are given a :class:`gdws.data_aware.Calibration` in place of the images, and share what it finds.
         layout: how the layers run, see :class:`gdws.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need equal
             ranks in every channel of a layer: then ``beta`` takes the least equal rank that meets it, ``gamma``
             the greatest, ``mean_rank`` is rounded, to at least 1 if it is positive, and ``budget`` and ``mac_saving``
@@ -81,7 +79,7 @@ def convert(
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,
     :class:`~gdws.errors.NonFiniteWeights` if a weight holds NaN or infinity,
     :class:`~gdws.errors.ModelError` if the network cannot be handled, and
-    :class:`~gdws.errors.DataError` if ``data`` are no images or too few for the ranks.
+    :class:`~gdws.errors.DataError` if ``data`` are no images, too few for the ranks, or of another network.
     """
     constraint, bound = _one_constraint(
         given=None if plan is None else 0.0,
@@ -92,27 +90,30 @@ def convert(
         mac_saving=mac_saving,
         equal_rank=equal_rank,
     )
-    calibration = None if data is None else data_aware.identify(data)
+    calibration = Calibration(model, data) if isinstance(data, Tensor) else data
+    if calibration is not None and calibration.model is not model:
+        raise DataError("the calibration is of another network", hint="make one of this network, or give the images")
     if plan is not None:
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
             raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")
-        _check_calibration(plan, calibration)
-        return (surgery.apply(plan, model) if data is None else _fit(model, plan, data, progress)), plan
+        _check_calibration(plan, None if calibration is None else calibration.identity)
+        return (surgery.apply(plan, model) if calibration is None else _fit(plan, calibration, progress)), plan
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
-    if data is not None and alphas is not None:
+    if calibration is not None and alphas is not None:
         raise PlanError(
             "data-aware conversion finds the weights of errors itself", hint="give data or alphas, not both"
         )
-    example_input = data[:1] if data is not None and example_input is None else example_input
+    if calibration is not None and example_input is None:
+        example_input = calibration.images[:1]
     layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
-    seen = {} if data is None else _observe(model, layers, data)
+    seen = {} if calibration is None else calibration.observe([layer for layer in layers if layer.eligible])
     spectra = _spectra(layers, seen)
     weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
     errors_of = None
-    if data is not None:
+    if calibration is not None:
         used = [layer for layer in layers if (layer.shares or layer.name) in seen]
-        errors_of = partial(data_aware.sensitivities, model, used, data, seen, progress=progress)
+        errors_of = partial(calibration.sensitivities, used, progress=progress)
     ranks = choose_ranks(layers, spectra, constraint, bound, weights, errors_of, equal=layout != "gather")
     made = Plan(
         layers=tuple(
@@ -124,28 +125,20 @@ def convert(
         weighted=alphas is not None,
         input_shape=_sample_shape(example_input),
         other_parameters=sum(p.numel() for p in model.parameters()) - sum(layer.parameters for layer in layers),
-        calibration=calibration,
+        calibration=None if calibration is None else calibration.identity,
     )
-    if data is not None:
-        return _fit(model, made, data, progress, seen), made
+    if calibration is not None:
+        return _fit(made, calibration, progress), made
     return surgery.apply(made, model, factors=_factors(made, spectra)), made
 
 
-def _observe(model: nn.Module, layers: Sequence[Layer], images: Tensor) -> dict[str, Observation]:
-    """What each weight to convert meets on the first of ``images``; layers that do not run are not in it."""
-    used = [layer for layer in layers if layer.eligible and layer.grids]
-    return data_aware.observe(model, used, images[:OBSERVED]) if used else {}
-
-
-def _fit(
-    model: nn.Module, plan: Plan, images: Tensor, progress: Progress, seen: Mapping[str, Observation] | None = None
-) -> nn.Module:
-    """The network with the ranks of ``plan`` and factors fitted to ``images``."""
+def _fit(plan: Plan, calibration: Calibration, progress: Progress) -> nn.Module:
+    """The network with the ranks of ``plan`` and factors fitted to the calibration images."""
+    model, images = calibration.model, calibration.images
     planned = {layer.name for layer in plan.converted}
     layers = [each for each in surgery.inspect(model, images[:1], convert_first=True) if each.name in planned]
-    if seen is None:
-        seen = _observe(model, layers, images)
-    fitted = data_aware.fit(model, plan, [each for each in layers if each.grids], images, seen, progress=progress)
+    used = [each for each in layers if each.grids]
+    fitted = data_aware.fit(model, plan, used, images, calibration.observe(used), progress=progress)
     return surgery.apply(plan, fitted.model, factors=fitted.factors)
 
 

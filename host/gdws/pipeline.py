@@ -27,6 +27,7 @@ from gdws.bundle import PackedVariant, VerificationSet, host_evaluation, method_
 from gdws.calibrate import Method as AlphaMethod
 from gdws.calibrate import alphas
 from gdws.conversion import convert
+from gdws.data_aware import Calibration
 from gdws.datasets import Split, check_images
 from gdws.errors import GdwsError
 from gdws.evaluate import Evaluation, evaluate
@@ -171,6 +172,7 @@ def convert_all(
             raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
         return [PackedVariant(source.name, source.module, source.plan)]
     variants = [PackedVariant(BASELINE, source.module, method="as trained")]
+    shared = None if data is None else Calibration(source.module, data)
     for recipe in recipes:
         module, plan = convert(
             source.module,
@@ -181,7 +183,7 @@ def convert_all(
             mac_saving=recipe.mac_saving,
             equal_rank=recipe.equal_rank,
             alphas=weights if recipe.method == "weights" and recipe.weighted else None,
-            data=_data_for(recipe.method, data),
+            data=_data_for(recipe.method, shared),
             layout=recipe.layout,
             skip=recipe.skip,
             convert_first=convert_first,
@@ -190,7 +192,7 @@ def convert_all(
         )
         variants.append(PackedVariant(recipe.name, module, plan))
     for name, plan in (plans or {}).items():
-        module, _ = convert(source.module, plan=plan, data=_data_for(plan.method, data), progress=progress)
+        module, _ = convert(source.module, plan=plan, data=_data_for(plan.method, shared), progress=progress)
         variants.append(PackedVariant(name, module, plan))
     names = [variant.name for variant in variants]
     for name in names:
@@ -216,7 +218,7 @@ def with_tuned(variants: Sequence[PackedVariant], source: Source, paths: Sequenc
     return found
 
 
-def _data_for(method: Method, data: Tensor | None) -> Tensor | None:
+def _data_for(method: Method, data: Calibration | None) -> Calibration | None:
     if method == "weights":
         return None
     if data is None:

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from gdws.algorithms.spectrum import Floats, Ints
 
@@ -100,6 +101,13 @@ class Fit:
         for channel, start, end in zip(used, starts, starts + counts, strict=True):
             yield slice(start, end), slice(channel * taps, (channel + 1) * taps)
 
+    def over_patches(self, size: int) -> csr_array:
+        """The filters as rows over whole patches, zero outside their channels: D, (G, C*Kh*Kw) = (G, ``size``)."""
+        components, taps = self.depthwise.shape
+        columns = self.channels[:, None] * taps + np.arange(taps)
+        ends = np.arange(components + 1) * taps
+        return csr_array((self.depthwise.ravel(), columns.ravel(), ends), shape=(components, size))
+
     def beyond(self, earlier: Fit, step: float) -> Fit:
         """These filters moved on by ``step`` times the way from ``earlier``; norms stay 1."""
         moved = self.depthwise + step * (self.depthwise - earlier.depthwise)
@@ -108,9 +116,7 @@ class Fit:
 
     def bias(self, moments: Moments) -> Floats:
         """The best bias (M,): it carries the mean of the targets."""
-        means = np.empty(len(self.channels))
-        for components, place in self.by_channel():
-            means[components] = self.depthwise[components] @ moments.x[place]
+        means: Floats = self.over_patches(len(moments.x)) @ moments.x
         return moments.y - self.pointwise @ means
 
 
@@ -128,11 +134,9 @@ class Projection:
     @classmethod
     def of(cls, fit: Fit, moments: Moments) -> Projection:
         """Project ``moments``, which are centred, on the filters of ``fit``."""
-        correlations = _correlations(fit, moments)
-        gram, cross = np.empty((len(correlations),) * 2), np.empty_like(fit.pointwise)
-        for components, place in fit.by_channel():
-            gram[:, components] = correlations[:, place] @ fit.depthwise[components].T
-            cross[:, components] = moments.yx[:, place] @ fit.depthwise[components].T
+        filters = fit.over_patches(len(moments.xx))
+        gram = filters @ (filters @ moments.xx).T
+        cross = np.ascontiguousarray((filters @ moments.yx.T).T)
         return cls((gram + gram.T) / 2, cross, moments.yy)
 
     def best_pointwise(self, ridge: float) -> Floats:
@@ -189,23 +193,23 @@ def refit_depthwise(fit: Fit, moments: Moments, ridge: float) -> Fit:
     products = fit.pointwise.T @ fit.pointwise
     depthwise = fit.depthwise.copy()
     taps = depthwise.shape[1]
+    inverses = _inverses(moments.of_channels(len(moments.xx) // taps), ridge)
+    # Covariances (G, C*Kh*Kw) of the output of each filter, as it is so far, with every input of the patch.
+    correlations = fit.over_patches(len(moments.xx)) @ moments.xx
     for components, place in fit.by_channel():
-        covariance = moments.xx[place, place]
-        power = float(np.trace(covariance)) / taps
-        if power <= 0:
+        inverse = inverses[place.start // taps]
+        if inverse is None:
             continue
-        inverse = np.linalg.inv(covariance + ridge * power * np.eye(taps))
         wanted = fit.pointwise[:, components].T @ moments.yx[:, place]
-        # Covariances of this channel's inputs with each filter's output, (Kh*Kw, G); those of its own change below.
-        met = moments.xx[place].reshape(taps, -1, taps).take(fit.channels, axis=1)
-        correlations = np.einsum("tgk,gk->tg", met, depthwise)
+        met = correlations[:, place]
         for component, aim in zip(range(components.start, components.stop), wanted, strict=True):
             weight = products[component, component]
             if weight <= 0:
                 continue
-            others = correlations @ products[component] - weight * correlations[:, component]
+            others = products[component] @ met - weight * met[component]
             depthwise[component] = inverse @ (aim - others) / weight
-            correlations[:, component] = covariance @ depthwise[component]
+            met[component] = depthwise[component] @ moments.xx[place, place]
+        correlations[components] = depthwise[components] @ moments.xx[place]
     norms = np.linalg.norm(depthwise, axis=1)
     scaled = depthwise / np.where(norms > 0, norms, 1.0)[:, None]
     return replace(fit, depthwise=scaled, pointwise=fit.pointwise * norms)
@@ -226,9 +230,11 @@ def best_dense(weight: Floats, moments: Moments, ridge: float) -> Floats:
     return nearest
 
 
-def _correlations(fit: Fit, moments: Moments) -> Floats:
-    """D E_xx, (G, C*Kh*Kw): covariances of each filter's output with every input of the patch."""
-    correlations = np.empty((len(fit.channels), len(moments.xx)))
-    for components, place in fit.by_channel():
-        correlations[components] = fit.depthwise[components] @ moments.xx[place]
-    return correlations
+def _inverses(covariances: Floats, ridge: float) -> list[Floats | None]:
+    """Of each of ``covariances`` (C, Kh*Kw, Kh*Kw) with ``ridge`` times its mean power added; None where that is 0."""
+    taps = covariances.shape[1]
+    powers = np.trace(covariances, axis1=1, axis2=2) / taps
+    used = powers > 0
+    regular = covariances[used] + ridge * powers[used, None, None] * np.eye(taps)
+    found = iter(np.linalg.inv(regular))
+    return [next(found) if each else None for each in used]

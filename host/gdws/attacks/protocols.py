@@ -1,6 +1,8 @@
 """Attacks as the literature runs them, by data set: radii, steps and restarts.
 
 - ``mnist``: the l_inf attack of this project's MNIST sample; l_2 and l_1 with the radii of Maini et al. (2020).
+- ``fashion-mnist``: l_inf of radius 0.1, PGD-40 with step 0.01, as is usual; the other norms, for which nothing is
+  usual, have half of MNIST's radii, as l_inf has.
 - ``cifar10``: l_inf as in the GDWS paper (8/255, PGD-100 with step 1/255; also for SVHN); l_2 of radius 0.5, as
   RobustBench has it; l_1 of radius 12, as Maini et al. have it.
 - ``imagenet``: l_inf as in the GDWS paper (4/255, PGD-50), whose step is not published: 1/255 as in HYDRA; l_2 of 3.
@@ -23,6 +25,11 @@ PROTOCOLS: Mapping[str, Sequence[AttackSpec]] = {
         AttackSpec(norm="l2", eps=2.0, step=0.1, iterations=100),
         AttackSpec(norm="l1", eps=10.0, step=1.0, iterations=100),
     ),
+    "fashion-mnist": (
+        AttackSpec(norm="linf", eps=0.1, step=0.01, iterations=40),
+        AttackSpec(norm="l2", eps=1.0, step=0.05, iterations=100),
+        AttackSpec(norm="l1", eps=5.0, step=0.5, iterations=100),
+    ),
     "cifar10": (
         AttackSpec(norm="linf", eps=8 / 255, step=1 / 255, iterations=100),
         AttackSpec(norm="l2", eps=0.5, step=0.0125, iterations=100),
@@ -40,7 +47,14 @@ PROTOCOLS: Mapping[str, Sequence[AttackSpec]] = {
 }
 
 #: Of data sets by name; others have none that could be guessed.
-_BY_DATA = {"mnist-sample": "mnist", "cifar10": "cifar10", "svhn": "cifar10", "imagenet": "imagenet"}
+_BY_DATA = {
+    "mnist-sample": "mnist",
+    "mnist": "mnist",
+    "fashion-mnist": "fashion-mnist",
+    "cifar10": "cifar10",
+    "svhn": "cifar10",
+    "imagenet": "imagenet",
+}
 
 #: Iterations of APGD in AutoAttack's standard version.
 _ADAPTIVE_ITERATIONS = 100

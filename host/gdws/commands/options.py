@@ -41,7 +41,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME",
-        help="Data set for images: mnist-sample, cifar10, svhn or imagenet; random: noise, "
+        help="Data set for images: mnist-sample, mnist, fashion-mnist, cifar10, svhn or imagenet; random: noise, "
         "labelled by the network itself, where no images are at hand.",
     ),
 ]
@@ -156,8 +156,8 @@ Protocol = Annotated[
     typer.Option(
         "--protocol",
         metavar="NAME",
-        help="Radii, steps and restarts as in the literature: mnist, cifar10, imagenet or msd. The options below "
-        "change single settings. Default: what goes with the data set.",
+        help="Radii, steps and restarts as in the literature: mnist, fashion-mnist, cifar10, imagenet or msd. The "
+        "options below change single settings. Default: what goes with the data set.",
         rich_help_panel=_ATTACK,
     ),
 ]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Factors
 from gdws.data_aware.observe import Observation
-from gdws.data_aware.target import Target, with_biases
+from gdws.data_aware.running import replace_weight, with_biases
+from gdws.data_aware.walk import Walk
 from gdws.errors import DataError
-from gdws.modes import evaluation_mode
 from gdws.progress import SILENT, Progress
 from gdws.surgery import Layer
 
@@ -40,32 +39,33 @@ def fit(
     *,
     sweeps: int = 20,
     batch_size: int = 128,
+    memory_bytes: int | None = None,
     progress: Progress = SILENT,
 ) -> Fitted:
     """Fit ``layers``, which ``plan`` converts, in the order in which they run.
 
     Each layer is fitted to its output in ``model``, from its input in the network as converted so far: so it makes up
-    for what the layers before it lost. ``layers`` are layers of ``model`` that run, with their calls counted;
-    ``images`` (N, C, H, W) are what they are fitted on, and ``seen`` has what :func:`gdws.data_aware.observe` saw.
-    ``sweeps`` says how often filters and pointwise weights are refitted in turn after the first fit, at most.
+    for what the layers before it lost. ``layers`` are layers of ``model`` that run; ``images`` (N, C, H, W) are what
+    they are fitted on, and ``seen`` has what :func:`gdws.data_aware.observe` saw. ``sweeps`` says how often filters and
+    pointwise weights are refitted in turn after the first fit, at most.
 
-    Memory does not grow with the number of images. Raises :class:`~gdws.errors.DataError` if there are too few.
+    Each image runs through both networks once, see :mod:`gdws.data_aware.passes`; stopped passes take ``memory_bytes``
+    at most, by default a quarter of the memory. Raises :class:`~gdws.errors.DataError` if there are too few images.
     """
     running = with_biases(model, layers)
     factors: dict[str, Factors] = {}
     errors: dict[str, float] = {}
     planned = {layer.name: layer for layer in plan.layers if layer.converted}
-    groups = _groups(layers)
-    progress.start(len(groups), f"fit {len(groups)} layers to {len(images)} images")
-    with evaluation_mode(model), evaluation_mode(running):
-        for name in _order(model, groups, images[:1]):
-            target = Target(model, running, groups[name])
+    walk = Walk(model, layers, images, running, batch_size=batch_size, memory_bytes=memory_bytes)
+    progress.start(len(walk.calls), f"fit {len(walk.calls)} layers to {len(images)} images")
+    with walk:
+        for name, calls in walk.calls.items():
             layer = planned[name]
-            wanted = target.problem(images, seen[name].outputs, batch_size)
+            wanted = walk.problem(name, seen[name].outputs)
             _check_patches(layer, wanted.ridge_data[0].count, len(images))
             found = wanted.fit(layer.ranks or (), sweeps)
             factors[name], errors[name] = found.factors, found.error
-            target.replace(found.factors, found.bias)
+            replace_weight(running, list(dict.fromkeys(calls)), found.factors, found.bias)
             progress.advance(1, layer=name, error=f"{errors[name]:.2%}")
     return Fitted(running, factors, errors)
 
@@ -77,28 +77,3 @@ def _check_patches(planned: LayerPlan, patches: int, images: int) -> None:
             f"layer {planned.name!r} has {components} components and sees {patches} patches",
             hint=f"calibrate on at least {-(-components * images // patches)} images, or ask for a smaller rank",
         )
-
-
-def _groups(layers: Iterable[Layer]) -> dict[str, list[Layer]]:
-    """The layers by the name of the one that holds their weight."""
-    groups: dict[str, list[Layer]] = {}
-    for layer in layers:
-        groups.setdefault(layer.shares or layer.name, []).append(layer)
-    return groups
-
-
-def _order(model: nn.Module, groups: Mapping[str, Sequence[Layer]], sample: Tensor) -> list[str]:
-    """The names in the order in which their layers first run; a layer that does not run is left out."""
-    names: list[str] = []
-    handles = [
-        layer.module.register_forward_hook(lambda *_, name=name: names.append(name))
-        for name, group in groups.items()
-        for layer in group
-    ]
-    try:
-        with torch.no_grad():
-            model(sample.to(next(model.parameters()).device))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return list(dict.fromkeys(names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -14,8 +14,9 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from gdws import margins
 from gdws.algorithms.spectrum import Floats
-from gdws.data_aware.capture import by_channel, patches
+from gdws.data_aware.patch_moments import channel_moments
 from gdws.errors import ModelError
+from gdws.gradient_norms import Call
 from gdws.modes import evaluation_mode
 from gdws.surgery import Layer
 
@@ -43,27 +44,28 @@ def observe(
     layers: Sequence[Layer],
     images: Tensor,
     *,
-    batch_size: int = 64,
+    batch_size: int = 16,
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Observation]:
     """Return the observation of each weight of ``layers``, by the name of the layer that holds it.
 
-    ``images`` (N, C, H, W) run in evaluation mode; signs are drawn with ``seed``. ``progress`` is called with the
-    number of images done since the last call. Raises :class:`~gdws.errors.ModelError` if the network is no classifier.
+    ``images`` (N, C, H, W) run in evaluation mode, ``batch_size`` at a time, whose activations are all held for the
+    backward pass; the result does not depend on it, up to rounding. Signs are drawn with ``seed``. ``progress`` is
+    called with the number of images done since the last call. Raises :class:`~gdws.errors.ModelError` if the network is
+    no classifier.
     """
     sums: dict[str, _Sums] = {}
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     with evaluation_mode(model):
         for x in torch.split(images, batch_size):
-            calls, logits = _forward(model, layers, x.to(device))
-            edges = [edge for seen in calls.values() for _, edge in seen]
+            edges, logits = _forward(model, layers, x.to(device), sums)
             cotangent = margins.random_sum(logits.detach().cpu(), TIE, generator).to(logits)
-            gradients = iter(torch.autograd.grad(logits, edges, cotangent, allow_unused=True))
-            for name, seen in calls.items():
-                for columns, _ in seen:
-                    sums.setdefault(name, _Sums()).add(columns, next(gradients))
+            gradients = torch.autograd.grad(logits, [edge for _, edge in edges], cotangent, allow_unused=True)
+            for (name, _), gradient in zip(edges, gradients, strict=True):
+                if gradient is not None:  # the logits depend on it
+                    sums[name].add_gradient(gradient)
             if progress is not None:
                 progress(len(x))
     shapes = {layer.shares or layer.name: layer.weight_shape for layer in layers}
@@ -78,13 +80,15 @@ class _Sums:
         self._outputs: Floats | float = 0.0
         self._patches = 0
 
-    def add(self, columns: Tensor, gradient: Tensor | None) -> None:
-        """Take in patches (C, Kh*Kw, B*P) and the gradient by the output; None where the logits do not depend on it."""
-        self._inputs = self._inputs + (columns @ columns.mT).double().cpu().numpy()
-        self._patches += columns.shape[2]
-        if gradient is not None:
-            rows = by_channel(gradient)
-            self._outputs = self._outputs + (rows @ rows.mT).double().cpu().numpy()
+    def add_input(self, call: Call) -> None:
+        """Take in the patches of a call."""
+        self._inputs = self._inputs + channel_moments(call).cpu().numpy()
+        self._patches += len(call.padded) * call.positions
+
+    def add_gradient(self, gradient: Tensor) -> None:
+        """Take in the gradient (B, M, H', W') by the output of a call."""
+        rows = gradient.transpose(0, 1).flatten(1)
+        self._outputs = self._outputs + (rows @ rows.mT).double().cpu().numpy()
 
     def mean(self, weight_shape: Sequence[int], images: int) -> Observation:
         """The means over patches and over images."""
@@ -95,18 +99,18 @@ class _Sums:
         )
 
 
-Seen = Mapping[str, Sequence[tuple[Tensor, GradientEdge]]]
+def _forward(
+    model: nn.Module, layers: Sequence[Layer], x: Tensor, sums: dict[str, _Sums]
+) -> tuple[list[tuple[str, GradientEdge]], Tensor]:
+    """Run ``x`` and add what the layers take to ``sums``; return the gradient edge of each call, and the logits.
 
-
-def _forward(model: nn.Module, layers: Sequence[Layer], x: Tensor) -> tuple[Seen, Tensor]:
-    """Run ``x``; return patches and gradient edge of each call, by the name of the holder of the weight, and logits."""
-    seen: dict[str, list[tuple[Tensor, GradientEdge]]] = {}
+    Both are by the name of the layer that holds the weight.
+    """
+    edges: list[tuple[str, GradientEdge]] = []
 
     def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        conv = cast(nn.Conv2d, module)
-        columns = patches(conv, inputs[0].detach(), output)
-        columns = columns.reshape(conv.in_channels, -1, columns.shape[1])
-        seen.setdefault(name, []).append((columns, get_gradient_edge(output)))
+        sums.setdefault(name, _Sums()).add_input(Call.of(cast(nn.Conv2d, module), inputs[0], output))
+        edges.append((name, get_gradient_edge(output)))
 
     handles = [layer.module.register_forward_hook(partial(note, layer.shares or layer.name)) for layer in layers]
     try:
@@ -119,4 +123,4 @@ def _forward(model: nn.Module, layers: Sequence[Layer], x: Tensor) -> tuple[Seen
         raise ModelError("data-aware conversion needs a classifier: logits (N, classes) of at least 2 classes")
     if not logits.isfinite().all():
         raise ModelError("the logits are not finite", hint="check the weights and the range of the inputs")
-    return seen, logits
+    return edges, logits

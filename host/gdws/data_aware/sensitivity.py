@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from gdws.algorithms.spectrum import Ints
 from gdws.data_aware.observe import Observation
-from gdws.data_aware.target import Target, with_biases
-from gdws.modes import evaluation_mode
+from gdws.data_aware.walk import Walk
 from gdws.progress import SILENT, Progress
 from gdws.surgery import Layer
 
@@ -39,13 +37,12 @@ def sensitivities(
 
     ``layers`` are layers of ``model`` that run; the first :data:`IMAGES` of ``images`` (N, C, H, W) are looked at.
     """
-    running = with_biases(model, layers)
     found: dict[str, list[float]] = {}
+    used = [layer for layer in layers if (layer.shares or layer.name) in candidates]
     progress.start(len(candidates), f"what ranks cost in {len(candidates)} layers")
-    with evaluation_mode(model), evaluation_mode(running), torch.no_grad():
-        for name, ranks in candidates.items():
-            group = [layer for layer in layers if (layer.shares or layer.name) == name]
-            wanted = Target(model, running, group).problem(images[:IMAGES], seen[name].outputs, batch_size)
-            found[name] = [wanted.fit(each.tolist(), _SWEEPS).change for each in ranks]
+    with Walk(model, used, images[:IMAGES], batch_size=batch_size) as walk:
+        for name in walk.calls:
+            wanted = walk.problem(name, seen[name].outputs)
+            found[name] = [wanted.fit(each.tolist(), _SWEEPS).change for each in candidates[name]]
             progress.advance(1, layer=name)
     return found

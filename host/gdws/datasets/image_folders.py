@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gdws import memory
 from gdws.datasets.splits import Dataset, Split, hold_out
 from gdws.errors import DataError
 from gdws.parallel import map_in_threads
@@ -51,7 +52,7 @@ class FileSplit(Split):
         files = self._files[:count]
         if not files:
             raise DataError(self._absent, hint=_HINT)
-        bytes_each, limit = 3 * CROP * CROP * 4, _memory_bytes() // 2
+        bytes_each, limit = 3 * CROP * CROP * 4, memory.total_bytes() // 2
         if len(files) * bytes_each > limit:
             raise DataError(
                 f"{len(files):,} images take {len(files) * bytes_each / 2**30:.1f} GiB, more than half of the memory",
@@ -153,7 +154,3 @@ def _reader() -> Callable[[str], torch.Tensor]:
         return pixels
 
     return read
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -180,6 +180,11 @@ def mnist_preact_resnet(*, width: int = 32, in_channels: int = 1, classes: int =
     return PreActResNet(blocks=(2, 2, 2), widths=_widths(width)[:3], in_channels=in_channels, classes=classes)
 
 
+def mnist_preact_resnet18(*, width: int = 32, in_channels: int = 1, classes: int = 10) -> PreActResNet:
+    """PreAct-ResNet-18 whole for 28x28 grey images: 2,796,138 parameters at the default width."""
+    return preact_resnet18(width=width, in_channels=in_channels, classes=classes)
+
+
 NETWORKS = (
     Network("preact-resnet18", preact_resnet18, (3, 32, 32), 10, "PreAct-ResNet-18 for CIFAR-10 and SVHN"),
     Network(
@@ -192,4 +197,5 @@ NETWORKS = (
     Network("resnet18-dws", resnet18_dws, (3, 32, 32), 10, "ResNet-18 of depthwise-separable convolutions (baseline)"),
     Network("preact-resnet50", preact_resnet50, (3, 32, 32), 10, "PreAct-ResNet-50 for CIFAR-10"),
     Network("mnist-preact-resnet", mnist_preact_resnet, (1, 28, 28), 10, "small PreAct-ResNet for MNIST"),
+    Network("mnist-preact-resnet18", mnist_preact_resnet18, (1, 28, 28), 10, "PreAct-ResNet-18 for Fashion-MNIST"),
 )

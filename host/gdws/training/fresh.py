@@ -84,7 +84,7 @@ def train(
 def _require_suitable(settings: TrainSettings, model: nn.Module, data: Dataset) -> None:
     for split in (data.train, data.validation):
         check_images(split.images, split.labels)
-    channels, *_ = nets.info(settings.net).input_shape
+    channels, *_ = nets.input_shape(settings.net, **settings.net_options)
     if data.train.images.shape[1] != channels:
         raise DataError(f"{settings.net} takes {channels} channels, {data.name} has {data.train.images.shape[1]}")
     device = next(model.parameters()).device

@@ -75,8 +75,10 @@ class Run:
 
     def _judge(self, epoch: int, loss: float | None) -> EpochRecord:
         """The processes share the images, and each gets the whole result."""
-        descent, images = self.descent, self.validation
-        attack = descent.settings.validation_attack
+        descent, settings = self.descent, self.descent.settings
+        images, attack = self.validation, settings.validation_attack
+        if settings.validation_images is not None:
+            images = images.first(settings.validation_images)
         target = descent.target(descent.model)
         found = evaluate(target, images.images, images.labels, attack, check=False, workers=descent.workers)
         assert found.robust is not None

@@ -21,13 +21,15 @@ BATCH_NORMS = ("batch", "fixed")
 class DescentSettings:
     """How a network descends on adversarial images, and how the best epoch is chosen.
 
-    ``batch_size`` counts the images of a step over all processes. ``eps`` is the attack's l_inf radius in pixel
-    units, 0 for natural training. ``step`` is its step size; None for 2.5 * eps / iterations (Madry et al., section
-    5), which validation takes in any case. ``learning_rate`` is the highest of the schedule. Images are shifted by up
-    to ``shift`` pixels each way over a border of zeros, which is the usual random crop, and mirrored at random with
-    ``flip``. ``precision`` ``bf16`` runs forward and backward passes in torch's mixed precision and leaves weights and
-    their updates in fp32; ``auto`` is ``bf16`` on GPUs that have it, else ``fp32``. (fp16 is not offered: gradients of
-    single pixels vanish in it, and the attack with them.)
+    ``batch_size`` counts the images of a step over all processes. ``eps`` is the attack's l_inf radius in pixel units,
+    0 for natural training. ``step`` is its step size; None for 2.5 * eps / iterations (Madry et al., section 5), which
+    validation takes in any case. One iteration of a step of 1.25 * eps is fast adversarial training (Wong et al., 2020,
+    arXiv:2001.03994); validation by several tells whether it overfits to the one step, from one epoch to the next.
+    ``validation_images`` is how many of the validation split judge an epoch, None for all. ``learning_rate`` is the
+    highest of the schedule. Images are shifted by up to ``shift`` pixels each way over a border of zeros, which is the
+    usual random crop, and mirrored at random with ``flip``. ``precision`` ``bf16`` runs forward and backward passes in
+    torch's mixed precision and leaves weights and their updates in fp32; ``auto`` is ``bf16`` on GPUs that have it,
+    else ``fp32``. (fp16 is not offered: gradients of single pixels vanish in it, and the attack with them.)
     """
 
     epochs: int
@@ -36,6 +38,7 @@ class DescentSettings:
     step: float | None = None
     iterations: int = 5
     validation_iterations: int = 10
+    validation_images: int | None = None
     optimizer: str
     learning_rate: float
     momentum: float = 0.9
@@ -49,6 +52,7 @@ class DescentSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "iterations", "validation_iterations"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._require(self.validation_images is None or self.validation_images >= 1, "validation_images", "at least 1")
         for name in ("shift", "weight_decay"):
             self._require(getattr(self, name) >= 0, name, "at least 0")
         self._require(0 < self.learning_rate < math.inf, "learning_rate", "greater than 0")
@@ -144,10 +148,24 @@ _RICE = TrainSettings(
     flip=True,
 )
 
+_FAST = TrainSettings(
+    net="mnist-preact-resnet18",
+    epochs=12,
+    batch_size=128,
+    eps=0.1,
+    step=0.125,
+    iterations=1,
+    validation_images=1000,
+    flip=True,
+)
+
 #: Training recipes by name. Those of Rice et al. (2020, arXiv:2002.11569) are what the paper trained with (section 5);
 #: digits are not mirrored.
 PRESETS: Mapping[str, Preset] = {
     "mnist": Preset("mnist-sample", TrainSettings(net="mnist-preact-resnet"), "the MNIST sample, minutes on a CPU"),
+    "fashion-mnist-fast": Preset(
+        "fashion-mnist", _FAST, "Fashion-MNIST as Wong et al. (2020): 12 epochs against one step from a random start"
+    ),
     "cifar10-rice": Preset("cifar10", _RICE, "CIFAR-10 as Rice et al. (2020): 200 epochs against PGD-10 at 8/255"),
     "svhn-rice": Preset(
         "svhn", dataclasses.replace(_RICE, learning_rate=0.01, flip=False), "SVHN as Rice et al.: the same at rate 0.01"

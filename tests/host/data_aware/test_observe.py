@@ -51,3 +51,11 @@ def test_the_same_seed_gives_the_same():
     first, second, other = (observed(model, x, seed=seed)["conv1"].outputs for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
+
+
+def test_batches_do_not_matter():
+    model, x = seeded(SmallResNet).double(), torch.rand(7, 3, 12, 12, dtype=torch.float64)
+    one, other = (observed(model, x, batch_size=size) for size in (7, 3))
+    for name, found in one.items():
+        np.testing.assert_allclose(other[name].inputs, found.inputs, rtol=1e-9)
+        np.testing.assert_allclose(other[name].outputs, found.outputs, rtol=1e-9, atol=1e-12)

@@ -212,6 +212,26 @@ def test_data_that_do_not_suit_the_network(tmp_path, data, message):
         train(SETTINGS, data, tmp_path / "w.safetensors")
 
 
+def test_the_channels_of_the_images_may_be_an_option_of_the_network(tmp_path):
+    grey = dataclasses.replace(
+        SETTINGS, net="preact-resnet18", net_options={"width": 1, "in_channels": 1, "classes": 2}
+    )
+    assert train(dataclasses.replace(grey, epochs=1), DATA, tmp_path / "w.safetensors").best.epoch == 1
+    with pytest.raises(DataError, match="takes 3 channels"):
+        train(dataclasses.replace(SETTINGS, net_options={"in_channels": 3}), DATA, tmp_path / "w.safetensors")
+
+
+def test_epochs_are_judged_on_as_many_validation_images_as_were_asked_for(tmp_path):
+    wrong = Split(DATA.validation.images, DATA.validation.labels.clone())
+    wrong.labels[4:] = 1 - wrong.labels[4:]  # no network is right on all of both halves
+    data = dataclasses.replace(DATA, validation=wrong)
+    settings = dataclasses.replace(SETTINGS, epochs=12, net_options={"width": 4, "classes": 2})
+    judged_on_all = train(settings, data, tmp_path / "all.safetensors")
+    judged_on_four = train(dataclasses.replace(settings, validation_images=4), data, tmp_path / "four.safetensors")
+    assert judged_on_all.best.natural < 1
+    assert judged_on_four.best.natural == 1
+
+
 def test_the_record_says_in_what_precision(tmp_path):
     out = tmp_path / "w.safetensors"
     train(dataclasses.replace(SETTINGS, epochs=1), DATA, out)

@@ -26,6 +26,7 @@ SETTINGS = TrainSettings(net="mnist-preact-resnet")
         ("optimizer", "lbfgs"),
         ("schedule", "cosine"),
         ("precision", "fp16"),
+        ("validation_images", 0),
         ("step", -0.1),
     ],
 )
@@ -59,3 +60,12 @@ def test_the_recipes_of_rice_et_al():
     assert (cifar.shift, cifar.flip) == (4, True)
     assert dataclasses.replace(svhn, learning_rate=0.1, flip=True) == cifar
     assert svhn.learning_rate == 0.01
+
+
+def test_fast_adversarial_training_is_one_long_step_from_a_random_start():
+    preset = PRESETS["fashion-mnist-fast"]
+    attack = preset.settings.attack(seed=0)
+    assert (attack.iterations, attack.eps, attack.random_start) == (1, 0.1, True)
+    assert attack.step == pytest.approx(1.25 * attack.eps)
+    assert preset.settings.validation_attack.iterations == 10  # shows overfitting to the one step
+    assert preset.settings.validation_attack.step == pytest.approx(0.025)

@@ -1,0 +1,64 @@
+"""How much memory a stopped forward pass holds."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+#: Storages, rather than tensors, are what memory is in; views share them.
+Storages = dict[int, int]
+
+
+class _Tracker(TorchFunctionMode):
+    """Knows the bytes of the results of operations that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._alive: Storages = {}
+
+    @property
+    def bytes(self) -> int:
+        return sum(self._alive.values())
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        results = func(*args, **(kwargs or {}))
+        for result in results if isinstance(results, tuple | list) else (results,):
+            if isinstance(result, Tensor):
+                self._note(result)
+        return results
+
+    def _note(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage.data_ptr()
+        if key not in self._alive:
+            self._alive[key] = storage.nbytes()
+            weakref.finalize(storage, self._alive.pop, key, None)
+
+
+def stopped_bytes(network: nn.Module, convolutions: Sequence[nn.Conv2d], sample: Tensor) -> int:
+    """The most that a pass of ``sample`` (1, C, H, W) holds when one of the ``convolutions`` has run.
+
+    Activations that later layers still need are counted, the weights and the sample are not.
+    """
+    tracker, most = _Tracker(), 0
+    sample = sample.to(next(network.parameters()).device)
+
+    def look(*_: object) -> None:
+        nonlocal most
+        most = max(most, tracker.bytes)
+
+    handles = [convolution.register_forward_hook(look) for convolution in convolutions]
+    try:
+        with torch.no_grad(), tracker:
+            network(sample)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return most

@@ -1,0 +1,160 @@
+"""Forward passes that wait at the layers of a network, so that one pass serves all of them.
+
+To fit a layer, it must be known what it meets in the network whose earlier layers are converted already. Running every
+image from the start for each layer takes time quadratic in depth. Here the pass of each batch stops at the layer, in a
+thread of its own, and goes on from there once the layer was replaced. At any time one thread runs.
+
+What a stopped pass holds is the activations that are alive there. Where those of all batches would not fit into the
+memory that is granted, the remaining batches run from the start for each layer: slower, with the same result.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gdws.errors import ModelError
+
+
+class Stop(NamedTuple):
+    """A pass at a call of ``convolution``: its input (B, C, H, W), and its output (B, M, H', W') if it has run."""
+
+    convolution: nn.Conv2d
+    input: Tensor
+    output: Tensor | None
+
+
+class _Abandoned(BaseException):
+    """Unwinds a pass that nobody waits for any more; no handler in the network's code should catch it."""
+
+
+_here = threading.local()
+
+
+class Pass:
+    """One batch on its way through a network whose convolutions have the hooks of :class:`Passes`."""
+
+    def __init__(self, network: nn.Module, batch: Tensor) -> None:
+        self._orders: SimpleQueue[nn.Conv2d | None] = SimpleQueue()
+        self._reports: SimpleQueue[Stop | BaseException] = SimpleQueue()
+        self._awaited: nn.Conv2d | None = None
+        self._thread = threading.Thread(target=self._run, args=(network, batch), daemon=True)
+
+    def advance(self, convolution: nn.Conv2d) -> Stop:
+        """Run on to the next call of ``convolution``.
+
+        Raises :class:`~gdws.errors.ModelError` if there is none, and what the network raises.
+        """
+        self._orders.put(convolution)
+        if self._thread.ident is None:
+            self._thread.start()
+        report = self._reports.get()
+        if isinstance(report, Stop):
+            return report
+        raise report
+
+    def close(self) -> None:
+        """Give the pass up where it is, and free what it holds."""
+        self._orders.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def stop(self, stop: Stop) -> None:
+        """Called by the hooks, in the thread of the pass: report the call if it is awaited, and wait for orders."""
+        if stop.convolution is self._awaited:
+            self._reports.put(stop)
+            self._wait()
+
+    def _wait(self) -> None:
+        self._awaited = self._orders.get()
+        if self._awaited is None:
+            raise _Abandoned
+
+    def _run(self, network: nn.Module, batch: Tensor) -> None:
+        _here.current = self
+        try:
+            self._wait()
+            with torch.no_grad():  # each thread has a flag of its own
+                network(batch.to(next(network.parameters()).device))
+            raise ModelError(
+                "a layer was called less often than on the first image",
+                hint="the network must take the same way for every input",
+            )
+        except _Abandoned:
+            pass
+        except BaseException as error:  # whatever the network raises is for the caller
+            self._reports.put(error)
+
+
+class Passes:
+    """The passes of all ``batches`` (B, C, H, W) through ``network``, to be used as a context.
+
+    They stop at calls of ``convolutions``: before they run, or ``after``. At most ``held`` passes wait between two
+    layers; the other batches run from the start each time.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        convolutions: Sequence[nn.Conv2d],
+        batches: Sequence[Tensor],
+        *,
+        held: int,
+        after: bool = False,
+    ) -> None:
+        self._network, self._convolutions, self._after = network, convolutions, after
+        self._batches = batches
+        self._held = [Pass(network, batch) for batch in batches[:held]]
+
+    def __enter__(self) -> Passes:
+        self._handles = [
+            each.register_forward_hook(_stop_after, with_kwargs=True)
+            if self._after
+            else each.register_forward_pre_hook(_stop_before, with_kwargs=True)
+            for each in self._convolutions
+        ]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for each in self._held:
+            each.close()
+        for handle in self._handles:
+            handle.remove()
+
+    def at(self, calls: Sequence[nn.Conv2d]) -> Generator[list[Stop], None, None]:
+        """For each batch, stops at ``calls`` in the order in which the network makes them.
+
+        What a stop has is to be used before the next one is asked for. A weight that is called several times is met by
+        passes of their own, since the first call must not be left behind before the weight is replaced.
+        """
+        for index, batch in enumerate(self._batches):
+            if len(calls) == 1 and index < len(self._held):
+                yield [self._held[index].advance(calls[0])]
+                continue
+            fresh = Pass(self._network, batch)
+            try:
+                # An operation in place on what an earlier call took or gave must not change it.
+                yield [_copied(fresh.advance(call)) if len(calls) > 1 else fresh.advance(call) for call in calls]
+            finally:
+                fresh.close()
+
+
+def _copied(stop: Stop) -> Stop:
+    return Stop(stop.convolution, stop.input.clone(), None if stop.output is None else stop.output.clone())
+
+
+def _stop_before(convolution: nn.Conv2d, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    _stop_after(convolution, args, kwargs, None)
+
+
+def _stop_after(convolution: nn.Conv2d, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | None) -> None:
+    if (current := getattr(_here, "current", None)) is not None:
+        current.stop(Stop(convolution, args[0] if args else kwargs["input"], output))
