@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from gdws import data_aware, surgery
+from gdws import data_aware, eligibility, full_rank, surgery
 from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
 from gdws.algorithms.spectrum import Factors, Ints, Spectrum
@@ -92,11 +93,13 @@ def convert(
         mac_saving=mac_saving,
         equal_rank=equal_rank,
     )
+    eligibility.require_weights(model)
     calibration = None if data is None else data_aware.identify(data)
     if plan is not None:
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
             raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")
         _check_calibration(plan, calibration)
+        _check_plan(model, plan)
         return (surgery.apply(plan, model) if data is None else _fit(model, plan, data, progress)), plan
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
@@ -105,7 +108,9 @@ def convert(
             "data-aware conversion finds the weights of errors itself", hint="give data or alphas, not both"
         )
     example_input = data[:1] if data is not None and example_input is None else example_input
-    layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
+    layers = _replaceable(
+        model, surgery.inspect(model, example_input, skip=skip, convert_first=convert_first), example_input
+    )
     seen = {} if data is None else _observe(model, layers, data)
     spectra = _spectra(layers, seen)
     weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
@@ -129,6 +134,29 @@ def convert(
     if data is not None:
         return _fit(model, made, data, progress, seen), made
     return surgery.apply(made, model, factors=_factors(made, spectra)), made
+
+
+def _replaceable(
+    model: nn.Module, layers: Sequence[Layer], example_input: Tensor | Sequence[int] | None
+) -> list[Layer]:
+    """``layers``, with a reason to be left alone for those that the network's code does not let be replaced."""
+    sample = None if example_input is None else surgery.sample(model, example_input)
+    reasons = full_rank.differing(model, [layer for layer in layers if layer.eligible], sample)
+    return [replace(layer, left_alone=layer.left_alone or reasons.get(layer.name)) for layer in layers]
+
+
+def _check_plan(model: nn.Module, plan: Plan) -> None:
+    """Each layer that a plan converts must keep the network's function at full rank."""
+    planned = {layer.name: index for index, layer in enumerate(plan.layers) if layer.converted}
+    layers = [layer for layer in surgery.inspect(model, convert_first=True) if layer.eligible and layer.name in planned]
+    for layer in _replaceable(model, layers, plan.input_shape):
+        if layer.left_alone is not None:
+            field = f"layers[{planned[layer.name]}].ranks"
+            raise PlanError(
+                f"{field}: {layer.name!r} cannot be converted: {layer.left_alone}",
+                field=field,
+                hint="make a plan of this network: it leaves such layers alone",
+            )
 
 
 def _observe(model: nn.Module, layers: Sequence[Layer], images: Tensor) -> dict[str, Observation]:

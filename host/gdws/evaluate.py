@@ -13,6 +13,7 @@ from torch import nn
 from gdws import tally
 from gdws.attacks import AttackSpec, Spec
 from gdws.datasets import check_images
+from gdws.eligibility import require_weights
 from gdws.errors import GdwsError
 from gdws.intervals import proportion
 from gdws.judging import Outcome, dense_equivalent, judge, predict
@@ -86,6 +87,7 @@ def evaluate(
     finite or of the wrong shape or an equivalent that is none, and :class:`ResultError` for a state of another
     evaluation.
     """
+    require_weights(model)
     check_images(images, labels)
     if batch_size < 1:
         raise GdwsError(f"the batch size is {batch_size}", hint="it must be at least 1")

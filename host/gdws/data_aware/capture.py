@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gdws.calls import observed
 from gdws.errors import ModelError
 from gdws.gradient_norms import Call
 
@@ -32,22 +33,18 @@ def run_until(model: nn.Module, convolutions: Sequence[nn.Conv2d], calls: int, x
     """
     seen: list[Seen] = []
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def note(module: nn.Module, x_in: Tensor, output: Tensor) -> None:
         convolution = cast(nn.Conv2d, module)
         # Copies, as a later operation in place must not change them.
-        seen.append(Seen(convolution, inputs[0].clone(), without_bias(convolution, output)))
+        seen.append(Seen(convolution, x_in.clone(), without_bias(convolution, output)))
         if len(seen) == calls:
             raise _Enough
 
-    handles = [convolution.register_forward_hook(note) for convolution in convolutions]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), observed((convolution, note) for convolution in convolutions):
             model(x)
     except _Enough:
         return seen
-    finally:
-        for handle in handles:
-            handle.remove()
     raise ModelError(
         f"a layer was called {len(seen)} times, and {calls} times on one sample",
         hint="the network must take the same way for every input",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Factors
+from gdws.calls import observed
 from gdws.data_aware.observe import Observation
 from gdws.data_aware.target import Target, with_biases
 from gdws.errors import DataError
@@ -90,15 +91,9 @@ def _groups(layers: Iterable[Layer]) -> dict[str, list[Layer]]:
 def _order(model: nn.Module, groups: Mapping[str, Sequence[Layer]], sample: Tensor) -> list[str]:
     """The names in the order in which their layers first run; a layer that does not run is left out."""
     names: list[str] = []
-    handles = [
-        layer.module.register_forward_hook(lambda *_, name=name: names.append(name))
-        for name, group in groups.items()
-        for layer in group
+    notes = [
+        (layer.module, lambda *_, name=name: names.append(name)) for name, group in groups.items() for layer in group
     ]
-    try:
-        with torch.no_grad():
-            model(sample.to(next(model.parameters()).device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad(), observed(notes):
+        model(sample.to(next(model.parameters()).device))
     return list(dict.fromkeys(names))

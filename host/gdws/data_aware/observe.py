@@ -14,9 +14,10 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from gdws import margins
 from gdws.algorithms.spectrum import Floats
+from gdws.calls import observed
 from gdws.data_aware.capture import by_channel, patches
-from gdws.errors import ModelError
 from gdws.modes import evaluation_mode
+from gdws.outputs import logits_of
 from gdws.surgery import Layer
 
 #: Differences of logits below this share of a sample's range count as that much. Adversarial inputs lie at the
@@ -102,21 +103,13 @@ def _forward(model: nn.Module, layers: Sequence[Layer], x: Tensor) -> tuple[Seen
     """Run ``x``; return patches and gradient edge of each call, by the name of the holder of the weight, and logits."""
     seen: dict[str, list[tuple[Tensor, GradientEdge]]] = {}
 
-    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def note(name: str, module: nn.Module, x_in: Tensor, output: Tensor) -> None:
         conv = cast(nn.Conv2d, module)
-        columns = patches(conv, inputs[0].detach(), output)
+        columns = patches(conv, x_in.detach(), output)
         columns = columns.reshape(conv.in_channels, -1, columns.shape[1])
         seen.setdefault(name, []).append((columns, get_gradient_edge(output)))
 
-    handles = [layer.module.register_forward_hook(partial(note, layer.shares or layer.name)) for layer in layers]
-    try:
-        with torch.enable_grad():
-            logits = model(x.detach().clone().requires_grad_(True))
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != len(x) or logits.shape[1] < 2:
-        raise ModelError("data-aware conversion needs a classifier: logits (N, classes) of at least 2 classes")
-    if not logits.isfinite().all():
-        raise ModelError("the logits are not finite", hint="check the weights and the range of the inputs")
+    notes = [(layer.module, partial(note, layer.shares or layer.name)) for layer in layers]
+    with torch.enable_grad(), observed(notes):
+        logits = logits_of(model, x.detach().clone().requires_grad_(True), classes=2)
     return seen, logits

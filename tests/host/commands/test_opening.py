@@ -90,7 +90,7 @@ def test_options_of_the_factory() -> None:
         ((*MODULE, "--input-shape", "3,12"), "no shape of images"),
         ((*MODULE, "--input-shape", "3,12,0"), "no shape of images"),
         ((*MODULE, "--input-shape", "3x12x12"), "no list of whole numbers"),
-        ((*MODULE, "--input-shape", "1,12,12"), "does not run on an input of shape"),
+        ((*MODULE, "--input-shape", "1,12,12"), "does not run on images of shape"),
         ((*MODULE, *SHAPE, "--module-option", "width"), "--module-option 'width' is not NAME=VALUE"),
         ((*MODULE, *SHAPE, "--module-option", "depth=2"), "depth=2"),
     ],
