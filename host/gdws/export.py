@@ -28,7 +28,8 @@ from gdws.eligibility import require_weights
 from gdws.errors import ExportError, ModelError, first_line
 from gdws.independence import require_independence
 from gdws.onnx_batch import BatchDependence, free_batch
-from gdws.onnx_graph import fold_shapes, gather_constants, pad_explicitly, rename, slice_subsampling
+from gdws.onnx_graph import fold_shapes, gather_constants, rename, slice_subsampling
+from gdws.onnx_padding import pad_explicitly
 from gdws.onnx_run import CannotRun, run
 from gdws.outputs import logits_of, relative_difference
 

@@ -68,12 +68,14 @@ def load(
     return Source(loaded.name, loaded.module, shape, provenance, notes=loaded.notes)
 
 
-def load_onnx(path: str | Path, input_shape: Shape | None = None) -> Source:
-    """The network in an ONNX file, rebuilt in torch; raises as :func:`gdws.onnx_import.load_onnx`."""
+def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str | int | None = None) -> Source:
+    """The network in an ONNX file, rebuilt in torch; arguments and errors as of :func:`gdws.onnx_import.load_onnx`."""
     path = Path(path)
-    found = rebuild(path, input_shape)
-    provenance = {"onnx": path.name, "onnx_sha256": found.sha256}
-    return Source(_as_name(path.stem), found.module, found.input_shape, provenance)
+    found = rebuild(path, input_shape, output=output)
+    provenance: dict[str, Any] = {"onnx": path.name, "onnx_sha256": found.sha256}
+    if output is not None:
+        provenance["output"] = output
+    return Source(_as_name(path.stem), found.module, found.input_shape, provenance, notes=found.notes)
 
 
 def load_module(
