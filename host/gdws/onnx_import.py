@@ -135,8 +135,8 @@ def _choose_output(model: onnx.ModelProto, output: str | int | None, path: Path)
     names = [value.name for value in model.graph.output]
     if output is None and len(names) == 1:
         return
-    place = output if isinstance(output, int) else names.index(output) if output in names else None
-    if output is None or place is None or not 0 <= place < len(names):
+    place = names.index(str(output)) if str(output) in names else output  # a name may be a number, too
+    if not isinstance(place, int) or not 0 <= place < len(names):
         problem = f"has {len(names)} outputs" if output is None else f"has no output {output!r}"
         raise ModelError(
             f"{path} {problem}: {', '.join(names)}", hint=f"say which one has the logits, e.g. --output {names[0]}"

@@ -50,8 +50,9 @@ class Chosen(nn.Module):
         """Return that output for ``images`` (N, C, H, W). Raises :class:`~gdws.errors.ModelError` if there is none."""
         found = self.network(images)
         try:
-            by_key = isinstance(self.output, int) or isinstance(found, Mapping)
-            return found[self.output] if by_key else getattr(found, str(self.output))
+            if isinstance(found, Mapping):
+                return found[self.output if self.output in found else str(self.output)]
+            return found[self.output] if isinstance(self.output, int) else getattr(found, self.output)
         except (LookupError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"there is no output {self.output!r}: the network gives {described(found)}", hint=_choice(found)
