@@ -27,6 +27,9 @@ from gdws.surgery import Layer
 #: Outputs may differ by this, over the largest of each tensor.
 TOLERANCE = 1e-4
 
+#: Of images to try, where it is not known what the network takes: the smallest that will do.
+_SIZES = (32, 64, 224)
+
 #: Names of layers that hold one weight: they are converted together or not at all.
 _Unit: TypeAlias = tuple[str, ...]
 
@@ -34,15 +37,19 @@ _Unit: TypeAlias = tuple[str, ...]
 def differing(model: nn.Module, layers: Sequence[Layer], sample: Tensor | None) -> dict[str, str]:
     """Return which of ``layers`` cannot be replaced without changing what ``model`` computes, with the reason, by name.
 
-    ``sample`` (1, C, H, W) is run through a copy of the network in evaluation mode. Without it the network's code is
-    traced with symbols, where that is possible: a layer that leaves the trace as it is leaves the function as it is.
-    Code that the sample does not reach, and code that can neither be run nor traced, is not known.
+    ``sample`` (1, C, H, W) is run through the network in evaluation mode. Without it noise of a common size is tried on
+    a copy. Where none runs, the network's code is traced with symbols: a layer that leaves the trace as it is leaves
+    the function as it is. Code that the sample does not reach, and code that can neither be run nor traced, is not
+    known.
 
     Raises :class:`~gdws.errors.ModelError` if the network cannot be copied.
     """
     units = _units(layers)
     if not units:
         return {}
+    if sample is None:
+        model = copied(model)
+        sample = _guess(model)
     if sample is None:
         return _culprits(_Traced(model, units), units) or {}
     if bool((sample == sample.flatten()[0]).all()):  # e.g. zeros, which may pass through anything unchanged
@@ -52,6 +59,21 @@ def differing(model: nn.Module, layers: Sequence[Layer], sample: Tensor | None) 
         exact = _culprits(_Run(copied(model).double(), units, sample.double()), units)
         return found if exact is None else exact
     return found or {}
+
+
+def _guess(network: nn.Module) -> Tensor | None:
+    """Noise (1, C, H, W) that the network runs on; None if none is found."""
+    weight = next(module.weight for module in network.modules() if isinstance(module, nn.Conv2d))
+    for channels in dict.fromkeys((weight.shape[1], 3, 1)):
+        for size in _SIZES:
+            noise = torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0)).to(weight)
+            try:
+                with evaluation_mode(network), torch.no_grad(), torch.random.fork_rng(devices=[]):
+                    network(noise)
+            except Exception:  # whatever the network's code raises on another size than its own
+                continue
+            return noise
+    return None
 
 
 def full_rank(conv: nn.Conv2d) -> GDWSConv2d:

@@ -122,13 +122,15 @@ RUN = [
     InAList,
     InAClosure,
 ]
-#: What tracing finds too: it does not run hooks, and looks at the network itself, not at a copy.
+#: What is found without an input too: the closure of a copy calls the layers of the network itself.
+GUESSED = [network for network in RUN if network is not InAClosure]
+#: What tracing finds: it does not run hooks.
 TRACED = [ReadsGroups, Functional, TiedByCode, OwnForward, ByType, WithDefault]
 
 
 @pytest.mark.parametrize(
     ("network", "example"),
-    [*((network, SHAPE) for network in RUN), *((network, None) for network in TRACED)],
+    [*((network, SHAPE) for network in RUN), *((network, None) for network in GUESSED)],
 )
 def test_a_layer_that_cannot_be_replaced_stays_with_the_reason(network, example):
     model, x = seeded(network), torch.rand(4, *SHAPE)
@@ -139,6 +141,22 @@ def test_a_layer_that_cannot_be_replaced_stays_with_the_reason(network, example)
     assert [layer.name for layer in plan.converted] == ["last"]
     [reason] = [layer.left_alone for layer in plan.layers if layer.name == "body"]
     assert reason.startswith("the network's ")
+
+
+@pytest.mark.parametrize("network", TRACED)
+def test_code_that_runs_on_no_common_size_is_traced(network):
+    class Narrow(network):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3, *SHAPE[1:]))
+
+        def forward(self, x):
+            return super().forward(x * self.scale)
+
+    model, x = seeded(Narrow), torch.rand(2, *SHAPE)
+    converted, plan = convert(model, mean_rank=9)
+    assert [layer.name for layer in plan.converted] == ["last"]
+    torch.testing.assert_close(converted(x), model(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("example", [SHAPE, None, torch.zeros(2, *SHAPE)], ids=["shape", "none", "zeros"])
@@ -216,14 +234,31 @@ def test_a_plan_is_checked_against_the_networks_code():
     assert caught.value.field == "layers[1].ranks"
 
 
-def test_code_that_cannot_be_traced_is_not_known_without_an_input():
-    class Branching(ReadsGroups):
-        def middle(self, x):
-            return super().middle(x) if x.sum() > 0 else x
+def test_code_that_can_neither_be_run_nor_traced_is_not_known_without_an_input():
+    class Particular(ReadsGroups):
+        def forward(self, x):
+            if x.shape[1:] != SHAPE:
+                raise ValueError("another size")
+            return super().forward(x)
 
-    model = seeded(Branching)
+    model = seeded(Particular)
     assert len(convert(model, mean_rank=9)[1].converted) == 2
-    assert len(convert(model, mean_rank=9, example_input=SHAPE)[1].converted) <= 2
+    assert len(convert(model, mean_rank=9, example_input=SHAPE)[1].converted) == 1
+
+
+def test_a_network_is_not_changed_by_a_run_that_was_not_asked_for():
+    class Counting(Plain):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def middle(self, x):
+            self.calls += 1
+            return self.body(x)
+
+    model = seeded(Counting)
+    convert(model, mean_rank=9)
+    assert model.calls == 0
 
 
 def test_outputs_of_any_kind_are_compared():
