@@ -105,12 +105,11 @@ def _culprit(network: nn.Module, images: Tensor) -> tuple[str, nn.Module]:
 def _calls(network: nn.Module, images: Tensor) -> list[tuple[nn.Module, list[Tensor], list[Tensor]]]:
     """What each module took and gave for the image that runs alone, too, in the order in which the calls end."""
     rows = _ALONE if len(images) > 1 else slice(None)
-    calls = []
+    calls: list[tuple[nn.Module, list[Tensor], list[Tensor]]] = []
 
     def note(module: nn.Module, x: Any, output: Any) -> None:
-        calls.append(
-            (module, *([each[rows].clone() for each in tensors_in(side) if each.ndim] for side in (x, output)))
-        )
+        taken, given = ([each[rows].clone() for each in tensors_in(side) if each.ndim] for side in (x, output))
+        calls.append((module, taken, given))
 
     with torch.no_grad(), observed((module, note) for module in network.modules()):
         network(images.clone())

@@ -62,7 +62,7 @@ def pad_before_averages(model: onnx.ModelProto, shapes: Shapes) -> None:
         if not attributes.get("count_include_pad", 0):
             node.output[0] = f"{output}_of_windows"
             scale = f"{output}_scale"
-            model.graph.initializer.append(numpy_helper.from_array(_window_scale(attributes, size[2:]), scale))
+            model.graph.initializer.append(numpy_helper.from_array(_window_scale(attributes, size[2:].tolist()), scale))
             nodes.append(helper.make_node("Mul", [node.output[0], scale], [output], f"{node.name or output}_scaled"))
     replace(model.graph.node, nodes)
 
@@ -126,4 +126,4 @@ def _window_scale(attributes: Mapping[str, Any], sizes: Sequence[int]) -> npt.ND
         starts = np.arange((size + begin + end - k) // stride + 1) * stride - begin
         inside = np.minimum(starts + k, size) - np.maximum(starts, 0)
         factors.append(k / inside)
-    return reduce(np.multiply.outer, factors)[None, None].astype(np.float32)
+    return np.asarray(reduce(np.multiply.outer, factors), np.float32)[None, None]
