@@ -19,6 +19,7 @@ from gdws.checkpoints.families import FAMILIES, Contents, Normalisation, sniff
 from gdws.checkpoints.files import FORMAT, read_file, require_finite, shortened
 from gdws.checkpoints.fit import require_fit, unexpected
 from gdws.checkpoints.prefixes import under_one_prefix
+from gdws.eligibility import require_weights
 from gdws.errors import CheckpointError, CheckpointMismatch, CheckpointUnreadable, ModelError
 
 #: Where files keep the weights, by custom. Any other name will do if there is one only.
@@ -96,6 +97,7 @@ def read_into(
     prefix: str | None = None,
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """A copy of ``network`` with the weights of a file, as :func:`load` gives it, and notes without warnings."""
+    require_weights(network)
     checkpoint = read(path, family=family, kept=kept, prefix=prefix)
     module, notes = deepcopy(network).cpu(), list(checkpoint.notes)
     _fill(module, _fitting(module, checkpoint, Path(path), notes))

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
+from typer.testing import CliRunner
 
 from gdws import checkpoints
 from gdws.checkpoints.prefixes import under_one_prefix
-from gdws.errors import CheckpointMismatch, CheckpointUnreadable
+from gdws.cli import app
+from gdws.errors import CheckpointMismatch, CheckpointUnreadable, ModelError
 from gdws.sources import load, load_module
 from support.networks import SmallResNet, seeded
 
@@ -117,6 +119,24 @@ def test_of_several_networks_one_must_be_named(path, content, prefix):
     assert "--prefix" in caught.value.hint
     assert_same(loaded(path, content, prefix=prefix), seed=1)
     assert_same(loaded(path, content, prefix=f"{prefix}."), seed=1)
+
+
+def test_fine_tuning_takes_a_prefix(path, tmp_path):
+    shipped = checkpoints.load(_shipped()).state_dict()
+    torch.save({"one": shipped, "two": {key: 0 * tensor for key, tensor in shipped.items()}}, path)
+    options = ("--net", "mnist-preact-resnet", "--mean-rank", "1", "--out", str(tmp_path / "out.safetensors"))
+    found = CliRunner().invoke(app, ["finetune", str(path), *options, "-q"])
+    assert "holds 2 state dicts: one, two" in " ".join(found.stderr.split())
+    found = CliRunner().invoke(app, ["finetune", str(path), *options, "-q", "--prefix", "three"])
+    assert "nothing under 'three'" in " ".join(found.stderr.split())
+
+
+def test_a_network_on_the_meta_device(path):
+    torch.save(weights(), path)
+    with torch.device("meta"):
+        model = SmallResNet()
+    with pytest.raises(ModelError, match="meta device"):
+        checkpoints.load(path, model)
 
 
 @pytest.mark.filterwarnings("ignore::gdws.checkpoints.CheckpointWarning")
