@@ -77,8 +77,8 @@ def convert(
         convert_first: whether the first convolution is converted too.
         example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs, without which the
             plan's MACs are None, and to try each layer in the network: one that its code does not let be replaced
-            is left alone, see :func:`gdws.full_rank.differing`. With ``data`` it is the first image. ``mac_saving`` needs
-            one of the two.
+            is left alone, see :func:`gdws.full_rank.differing`. With ``data`` it is the first image. ``mac_saving``
+            needs one of the two.
         progress: shown while layers are fitted to ``data``.
 
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -165,12 +166,15 @@ class _Attempt:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
+    """The network's outputs and, since they may hide a difference, how strong each layer's channels were, by call."""
+
     outputs: list[Tensor]
+    strengths: list[Tensor]
     calls: Counter[str]
 
 
 class _Run(_Attempt):
-    """Runs the network on a sample; its outputs, and how often each layer was called, must stay the same."""
+    """Runs the network on a sample; what it computes, and how often each layer is called, must stay the same."""
 
     def __init__(self, model: nn.Module, units: Sequence[_Unit], sample: Tensor) -> None:
         self.sample = sample
@@ -178,9 +182,16 @@ class _Run(_Attempt):
 
     def look(self, network: nn.Module, layers: Mapping[str, nn.Module]) -> _Seen:
         calls: Counter[str] = Counter()
-        with observed((module, lambda *_, name=name: calls.update([name])) for name, module in layers.items()):
+        strengths: list[Tensor] = []
+
+        def note(name: str, module: nn.Module, x: Any, output: Tensor) -> None:
+            calls[name] += 1
+            wide = torch.promote_types(output.dtype, torch.float32)
+            strengths.append(torch.linalg.vector_norm(output, dim=(-2, -1), dtype=wide))
+
+        with observed((module, partial(note, name)) for name, module in layers.items()):
             outputs = tensors_in(network(self.sample.clone()))
-        return _Seen([tensor.clone() for tensor in outputs], calls)
+        return _Seen([tensor.clone() for tensor in outputs], strengths, calls)
 
     def reference(self) -> _Seen:
         """Of the network itself: functions that it holds may call its layers from the copy, too."""
@@ -191,9 +202,11 @@ class _Run(_Attempt):
         if any(found.calls[name] != self.expected.calls[name] for name in replaced):
             return "the network's code calls it in a way that reaches no other module in its place"
         change = relative_difference(found.outputs, self.expected.outputs)
+        if found.calls == self.expected.calls:
+            change = max(change, relative_difference(found.strengths, self.expected.strengths))
         if change <= TOLERANCE:
             return None
-        return f"the network's outputs change by {change:.1%} with a layer of the same function in its place"
+        return f"the network's features change by {change:.1%} with a layer of the same function in its place"
 
 
 class _Traced(_Attempt):

@@ -185,6 +185,17 @@ def test_layers_of_one_weight_stay_together():
     assert not plan.converted
 
 
+def test_what_the_outputs_hide_is_seen_inside():
+    class Silent(WithDefault):
+        def __init__(self):
+            super().__init__()
+            nn.init.zeros_(self.head.weight)
+
+    for example in (SHAPE, None):
+        _, plan = convert(seeded(Silent), mean_rank=9, example_input=example)
+        assert [layer.name for layer in plan.converted] == ["last"]
+
+
 def test_only_the_culprits_are_left_alone_among_many():
     class Deep(nn.Module):
         def __init__(self):
