@@ -41,7 +41,8 @@ def under_one_prefix(
             if not (as_they_are and not chosen):
                 _require_one(fitting, ours, theirs, path)
             found = _under(theirs, chosen, others=fitting)
-            left_out = [key for key in theirs if not any(theirs[key] is tensor for tensor in found.values())]
+            taken = set(map(id, found.values()))
+            left_out = [key for key, tensor in theirs.items() if id(tensor) not in taken]
             own_names = {name(key): key for key in expected}
             return {own_names.get(key, key): tensor for key, tensor in found.items()}, _note(left_out)
     closest = max(["", *_prefixes(expected, weights)], key=lambda prefix: _present(expected, weights, prefix))
