@@ -28,12 +28,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from gdws import margins, surgery
+from gdws.calls import observed
+from gdws.eligibility import require_weights
 from gdws.errors import DataError, ModelError
 from gdws.gradient_norms import Call, SquaredNorms, squared_norms
+from gdws.independence import require_independence
 from gdws.modes import evaluation_mode, frozen
+from gdws.outputs import logits_of
 from gdws.seeds import derive_seed
 from gdws.surgery import Layer
 
@@ -110,13 +113,15 @@ def alphas(
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     if draws < 1:
         raise ValueError(f"draws: expected at least 1, got {draws}")
+    require_weights(model)
     targets = _targets(model, layers)
-    _check_samples_are_independent(model)
     sums = {name: np.zeros(group[0].weight_shape[1]) for name, group in targets.items()}
     samples = guarded = 0
     device = next(model.parameters()).device
     with evaluation_mode(model), frozen(model), torch.enable_grad():
         for batch in batches:
+            if samples == 0:
+                require_independence(model, (batch if isinstance(batch, Tensor) else batch[0]).shape[1:])
             inputs = _inputs(model, batch, attack, device)
             for x in torch.split(inputs, chunk) if len(inputs) else ():
                 cotangents = _exact if method == "exact" else partial(_random_signs, draws, seed, samples)
@@ -228,7 +233,7 @@ def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) ->
     """Run ``x``; return the logits (B, classes) and the uses of each weight that is applied."""
     uses: dict[str, _Uses] = {}
 
-    def record(name: str, conv: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+    def record(name: str, conv: nn.Module, x_in: Tensor, output: Tensor) -> Tensor | None:
         if output.shape[0] != len(x):
             raise ModelError(
                 f"layer {name!r} sees a batch of {output.shape[0]} for {len(x)} samples, so gradients of "
@@ -241,21 +246,10 @@ def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) ->
                 layer=name,
                 hint="leave out torch.no_grad and re-entrant checkpointing in the model's forward",
             )
-        return uses.setdefault(name, _Uses()).record(cast(nn.Conv2d, conv), inputs[0], output)
+        return uses.setdefault(name, _Uses()).record(cast(nn.Conv2d, conv), x_in, output)
 
-    handles = [
-        layer.module.register_forward_hook(partial(record, name)) for name, group in targets.items() for layer in group
-    ]
-    try:
-        logits = model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(f"expected logits ({len(x)}, classes) of at least 2 classes, got {shape}")
-    if not logits.isfinite().all():
-        raise ModelError("the logits are not finite", hint="check the weights and the range of the inputs")
+    with observed((layer.module, partial(record, name)) for name, group in targets.items() for layer in group):
+        logits = logits_of(model, x, classes=2)
     if not logits.requires_grad:
         raise ModelError("the logits do not depend on any layer to calibrate in a way that gradients can follow")
     return logits, uses
@@ -297,13 +291,4 @@ def _inputs(model: nn.Module, batch: Tensor | Sequence[Tensor], attack: Attack |
 
 def _predictions(model: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
-        predictions: Tensor = model(x).argmax(dim=1)
-    return predictions
-
-
-def _check_samples_are_independent(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is None:
-            raise ModelError(
-                f"layer {name!r} normalises by batch statistics, so samples influence each other", layer=name
-            )
+        return logits_of(model, x).argmax(dim=1)

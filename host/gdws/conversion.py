@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from gdws import data_aware, surgery
+from gdws import data_aware, eligibility, full_rank, surgery
 from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
 from gdws.algorithms.spectrum import Factors, Ints, Spectrum
@@ -72,8 +73,10 @@ def convert(
             are met greedily.
         skip: names or shell patterns of layers to leave alone, see :func:`gdws.surgery.inspect`.
         convert_first: whether the first convolution is converted too.
-        example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs; without it
-            the plan's MACs are None. With ``data`` it is the first image. ``mac_saving`` needs one of the two.
+        example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs, without which the
+            plan's MACs are None, and to try each layer in the network: one that its code does not let be replaced
+            is left alone, see :func:`gdws.full_rank.differing`. With ``data`` it is the first image. ``mac_saving``
+            needs one of the two.
         progress: shown while layers are fitted to ``data``.
 
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,
@@ -90,6 +93,7 @@ def convert(
         mac_saving=mac_saving,
         equal_rank=equal_rank,
     )
+    eligibility.require_weights(model)
     calibration = Calibration(model, data) if isinstance(data, Tensor) else data
     if calibration is not None and calibration.model is not model:
         raise DataError("the calibration is of another network", hint="make one of this network, or give the images")
@@ -97,6 +101,7 @@ def convert(
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
             raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")
         _check_calibration(plan, None if calibration is None else calibration.identity)
+        _check_plan(model, plan)
         return (surgery.apply(plan, model) if calibration is None else _fit(plan, calibration, progress)), plan
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
@@ -106,7 +111,9 @@ def convert(
         )
     if calibration is not None and example_input is None:
         example_input = calibration.images[:1]
-    layers = surgery.inspect(model, example_input, skip=skip, convert_first=convert_first)
+    layers = _replaceable(
+        model, surgery.inspect(model, example_input, skip=skip, convert_first=convert_first), example_input
+    )
     seen = {} if calibration is None else calibration.observe([layer for layer in layers if layer.eligible])
     spectra = _spectra(layers, seen)
     weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
@@ -130,6 +137,29 @@ def convert(
     if calibration is not None:
         return _fit(made, calibration, progress), made
     return surgery.apply(made, model, factors=_factors(made, spectra)), made
+
+
+def _replaceable(
+    model: nn.Module, layers: Sequence[Layer], example_input: Tensor | Sequence[int] | None
+) -> list[Layer]:
+    """``layers``, with a reason to be left alone for those that the network's code does not let be replaced."""
+    sample = None if example_input is None else surgery.sample(model, example_input)
+    reasons = full_rank.differing(model, [layer for layer in layers if layer.eligible], sample)
+    return [replace(layer, left_alone=layer.left_alone or reasons.get(layer.name)) for layer in layers]
+
+
+def _check_plan(model: nn.Module, plan: Plan) -> None:
+    """Each layer that a plan converts must keep the network's function at full rank."""
+    planned = {layer.name: index for index, layer in enumerate(plan.layers) if layer.converted}
+    layers = [layer for layer in surgery.inspect(model, convert_first=True) if layer.eligible and layer.name in planned]
+    for layer in _replaceable(model, layers, plan.input_shape):
+        if layer.left_alone is not None:
+            field = f"layers[{planned[layer.name]}].ranks"
+            raise PlanError(
+                f"{field}: {layer.name!r} cannot be converted: {layer.left_alone}",
+                field=field,
+                hint="make a plan of this network: it leaves such layers alone",
+            )
 
 
 def _fit(plan: Plan, calibration: Calibration, progress: Progress) -> nn.Module:

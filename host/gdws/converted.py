@@ -59,7 +59,7 @@ def find(path: str | Path, variant: str | None = None) -> Converted | None:
     path = Path(path)
     if path.suffix == BUNDLE_SUFFIX:
         return load_variant(path, variant)
-    if path.is_file() and _PLAN in checkpoints.read(path).metadata:
+    if path.is_file() and _PLAN in checkpoints.read_metadata(path):
         return load(path)
     return None
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.parameter import is_lazy
 
 from gdws.errors import ModelError
 
@@ -37,10 +39,32 @@ def structural_reason(module: Weighted) -> str | None:
     if module.kernel_size == (1, 1):
         return "1x1 kernel"
     if not module.weight.is_floating_point():
-        return "its weight is not real"
+        return f"its weight is {_number_of(module.weight)}, not real"
+    if module.weight.dtype.itemsize < 2:
+        return f"its weight is {_number_of(module.weight)}; make it float32 first"
     if any(getattr(module, hooks) for hooks in _HOOKS):
         return "it has hooks, which may read its weight; remove them first"
     return None
+
+
+def require_weights(model: nn.Module) -> None:
+    """Raise :class:`~gdws.errors.ModelError` if a weight of the network is not there, or not stored as plain numbers.
+
+    Lazy layers, which get their weights when they first run, are not looked at.
+    """
+    tensors = [item for item in (*model.named_parameters(), *model.named_buffers()) if not is_lazy(item[1])]
+    absent = [name for name, tensor in tensors if tensor.is_meta]
+    if absent:
+        others = f" and {len(absent) - 1} others" if len(absent) > 1 else ""
+        raise ModelError(
+            f"the network has no values for {absent[0]!r}{others}: they are on torch's meta device",
+            hint="load weights into it: load_state_dict(weights, assign=True), or make it outside of the meta device",
+        )
+    sparse = [name for name, tensor in tensors if tensor.layout is not torch.strided]
+    if sparse:
+        raise ModelError(
+            f"{sparse[0]!r} is a sparse tensor", hint="make it dense: nn.Parameter(weight.detach().to_dense())"
+        )
 
 
 def matching(all_names: Sequence[Sequence[str]], patterns: Sequence[str]) -> set[int]:
@@ -88,6 +112,10 @@ def sharing_reasons(
             if index != FOREIGN and extended[index] is None:
                 extended[index] = f"shares its weight with {keeper}, which stays as it is"
     return extended
+
+
+def _number_of(weight: Tensor) -> str:
+    return str(weight.dtype).removeprefix("torch.")
 
 
 def _stands_for(pattern: str, name: str) -> bool:

@@ -16,6 +16,7 @@ from gdws.attacks import AttackSpec, Spec
 from gdws.attacks.second_opinion import QUERIES, can_ask
 from gdws.attacks.spec import is_void
 from gdws.datasets import check_images
+from gdws.eligibility import require_weights
 from gdws.errors import GdwsError
 from gdws.intervals import NEAR_CHANCE, is_near_chance, proportion
 from gdws.judging import Outcome, Queried, ask, dense_equivalent, judge, predict
@@ -108,6 +109,7 @@ def evaluate(
     finite or of the wrong shape or an equivalent that is none, and :class:`ResultError` for a state of another
     evaluation.
     """
+    require_weights(model)
     check_images(images, labels)
     if batch_size < 1:
         raise GdwsError(f"the batch size is {batch_size}", hint="it must be at least 1")

@@ -23,10 +23,15 @@ import onnx
 import torch
 from torch import nn
 
-from gdws.errors import ExportError, first_line
+from gdws.copies import copied
+from gdws.eligibility import require_weights
+from gdws.errors import ExportError, ModelError, first_line
+from gdws.independence import require_independence
 from gdws.onnx_batch import BatchDependence, free_batch
-from gdws.onnx_graph import fold_shapes, gather_constants, pad_explicitly, rename, slice_subsampling
+from gdws.onnx_graph import fold_shapes, gather_constants, rename, slice_subsampling
+from gdws.onnx_padding import pad_explicitly
 from gdws.onnx_run import CannotRun, run
+from gdws.outputs import logits_of, relative_difference
 
 OPSET = 17
 IR_VERSION = 8
@@ -53,17 +58,35 @@ def export(model: nn.Module, input_shape: Sequence[int]) -> bytes:
     up to what rounding does to the network, if that is more: some networks turn the last bits into the third digit.
 
     Raises:
-        ExportError: the network cannot be expressed in ONNX, gives no finite logits of shape (N, classes), treats
-            batch sizes differently, or computes something else once exported.
+        ExportError: the network cannot be expressed in ONNX, gives no finite logits of shape (N, classes), is random,
+            lets the images of a batch influence each other, treats batch sizes differently, or computes something else
+            once exported.
     """
     reference = float32_copy(model).cpu()
     images = [_images(size, input_shape) for size in _CHECK_SIZES]
     expected = [_logits(reference, batch) for batch in images]
+    _require_repetition(reference, images[-1], expected[-1])
     content = _tidy_trace(reference, input_shape)
     found = _run(content, [batch.numpy() for batch in images])
     for mine, logits, batch in zip(found, expected, images, strict=True):
         _compare(mine, logits.numpy(), partial(_rounding_error, reference, batch, logits))
+    _require_independence(reference, input_shape)
     return content
+
+
+def _require_repetition(model: nn.Module, images: torch.Tensor, logits: torch.Tensor) -> None:
+    if (change := relative_difference([_logits(model, images)], [logits])) > _LARGEST_TOLERANCE:
+        raise ExportError(
+            f"the network is random: on the same images, its logits change by {change:.1%} when it is run again",
+            hint="draw no random numbers in evaluation mode, e.g. functional.dropout(x, training=self.training)",
+        )
+
+
+def _require_independence(model: nn.Module, input_shape: Sequence[int]) -> None:
+    try:
+        require_independence(model, input_shape)
+    except ModelError as error:
+        raise ExportError(error.message, hint=error.hint) from error
 
 
 def float32_copy(model: nn.Module) -> nn.Module:
@@ -73,9 +96,10 @@ def float32_copy(model: nn.Module) -> nn.Module:
         ExportError: the module holds something that cannot be copied.
     """
     try:
-        return copy.deepcopy(model).float().eval()
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
-        raise ExportError(f"the network cannot be copied: {first_line(error)}") from error
+        require_weights(model)
+        return copied(model).float().eval()
+    except ModelError as error:
+        raise ExportError(error.message, hint=error.hint) from error
 
 
 def _tidy_trace(model: nn.Module, input_shape: Sequence[int]) -> bytes:
@@ -186,20 +210,10 @@ def _images(size: int, input_shape: Sequence[int]) -> torch.Tensor:
 
 @torch.no_grad()
 def _logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    shape = tuple(images.shape[1:])
     try:
-        logits = model(images)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ExportError(
-            f"the network does not run on images of shape {shape}: {first_line(error)}",
-            hint="check the input shape: (channels, height, width)",
-        ) from error
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
-        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ExportError(f"{len(images)} images give {found}, not logits of shape ({len(images)}, classes)")
-    if not bool(torch.isfinite(logits).all()):
-        raise ExportError("the logits hold NaN or infinity", hint="check the weights of the network")
-    return logits
+        return logits_of(model, images)
+    except ModelError as error:
+        raise ExportError(error.message, hint=error.hint) from error
 
 
 def _run(content: bytes, batches: Sequence[Images]) -> list[Logits]:

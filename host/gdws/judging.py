@@ -15,6 +15,7 @@ from gdws.attacks.second_opinion import by_queries, by_scale_free_loss, vanishin
 from gdws.errors import DataError, ModelError
 from gdws.layers import to_dense
 from gdws.modes import evaluation_mode
+from gdws.outputs import logits_of
 
 #: Logits of a network and its dense equivalent may differ by this, relative to the largest.
 _TOLERANCE = 1e-3
@@ -181,14 +182,9 @@ def predict(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def checked_logits(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """The logits (N, classes).
 
-    Raises :class:`ModelError` if they are of another shape or not finite, :class:`DataError` if ``labels`` (N,) are
-    beyond the classes.
+    Raises as :func:`gdws.outputs.logits_of`, and :class:`DataError` if ``labels`` (N,) are beyond the classes.
     """
-    logits: Tensor = model(images)
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise ModelError(f"images {tuple(images.shape)} give an output {tuple(logits.shape)}, not logits (N, classes)")
-    if not bool(torch.isfinite(logits).all()):
-        raise ModelError("the network's logits hold NaN or infinity", hint="check the weights and the pixel range")
+    logits = logits_of(model, images)
     if int(labels.max()) >= logits.shape[1] or int(labels.min()) < 0:
         raise DataError(
             f"labels run from {int(labels.min())} to {int(labels.max())}, the network has {logits.shape[1]} classes"
@@ -206,7 +202,7 @@ def dense_equivalent(model: nn.Module, images: Tensor) -> nn.Module:
     dense = to_dense(model)
     few = images[:_COMPARED].to(device_of(model))
     with evaluation_mode(model), evaluation_mode(dense):
-        expected, found = model(few), dense(few)
+        expected, found = (logits_of(network, few) for network in (model, dense))
     difference = float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-12))
     if not difference <= _TOLERANCE:  # holds for NaN as well
         raise ModelError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -88,11 +88,36 @@ class GDWSConv2d(nn.Module):
             self.depthwise = _Gathered(filters, ranks, **geometry)
         self.pointwise = _conv(pointwise[:, :, None, None], bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution of ``x`` (N, C, H, W) as (N, M, H', W')."""
+    @classmethod
+    def in_place_of(
+        cls, conv: nn.Conv2d, depthwise: Tensor, pointwise: Tensor, ranks: Sequence[int], *, layout: str
+    ) -> GDWSConv2d:
+        """Return a layer of these factors with the bias, geometry and mode of ``conv``, trained where that is.
+
+        Raises as the constructor.
+        """
+        depthwise, pointwise = (each.requires_grad_(conv.weight.requires_grad) for each in (depthwise, pointwise))
+        layer = cls(
+            depthwise,
+            pointwise,
+            ranks,
+            conv.bias,
+            stride=cast(Pair, conv.stride),
+            padding=cast("str | Pair", conv.padding),
+            dilation=cast(Pair, conv.dilation),
+            padding_mode=conv.padding_mode,
+            layout=layout,
+        )
+        return layer.train(conv.training)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the convolution of ``input`` (N, C, H, W) as (N, M, H', W').
+
+        It bears the name that it has in torch, by which a network may pass it.
+        """
         if self._pad is not None:
-            x = functional.pad(x, self._pad, mode=self._pad_mode)
-        output: Tensor = self.pointwise(self.depthwise(x))
+            input = functional.pad(input, self._pad, mode=self._pad_mode)
+        output: Tensor = self.pointwise(self.depthwise(input))
         return output
 
     @property

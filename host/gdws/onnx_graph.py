@@ -100,28 +100,6 @@ def fold_shapes(model: onnx.ModelProto) -> None:
     _drop_unused_initializers(graph)
 
 
-def pad_explicitly(model: onnx.ModelProto) -> None:
-    """Write out ``auto_pad`` of convolutions with stride 1, which torch's 'same' and 'valid' become.
-
-    ONNX Runtime has no ``auto_pad`` for dilated convolutions.
-    """
-    shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-        mode = attributes.get("auto_pad", b"NOTSET")
-        if node.op_type != "Conv" or mode not in (b"SAME_UPPER", b"VALID"):
-            continue
-        kernel = shapes[node.input[1]][2:]
-        if mode == b"SAME_UPPER" and set(attributes.get("strides", [1])) != {1}:
-            continue
-        dilations = attributes.get("dilations", [1] * len(kernel))
-        totals = [d * (k - 1) if mode == b"SAME_UPPER" else 0 for d, k in zip(dilations, kernel, strict=True)]
-        begins = [total // 2 for total in totals]
-        ends = [total - begin for total, begin in zip(totals, begins, strict=True)]
-        replace(node.attribute, [each for each in node.attribute if each.name not in ("auto_pad", "pads")])
-        node.attribute.append(helper.make_attribute("pads", [*begins, *ends]))
-
-
 def slice_subsampling(model: onnx.ModelProto) -> None:
     """Write pooling over windows of one pixel, a way to take each second one, as the ``Slice`` that it is.
 
@@ -231,13 +209,13 @@ def _drop_unused_initializers(graph: onnx.GraphProto) -> None:
 
 def _used_tensors(graph: onnx.GraphProto) -> set[str]:
     """Names that nodes refer to, in the bodies of loops and branches too."""
-    used = {output.name for output in graph.output}
-    for node in graph.node:
-        used.update(node.input)
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                used |= _used_tensors(attribute.g)
-    return used
+    return {output.name for output in graph.output}.union(*map(used_by, graph.node))
+
+
+def used_by(node: onnx.NodeProto) -> set[str]:
+    """Names that a node refers to, in its body too."""
+    bodies = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return set(node.input).union(*map(_used_tensors, bodies))
 
 
 def _rename_tensors(graph: onnx.GraphProto, names: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdws import bundle, converted
+from gdws import bundle, converted, surgery
 from gdws.algorithms.plan import Layout, Method, Plan
 from gdws.attacks import Spec
 from gdws.attacks.pgd import pgd
@@ -29,10 +29,13 @@ from gdws.calibrate import alphas
 from gdws.conversion import convert
 from gdws.data_aware import Calibration
 from gdws.datasets import Split, check_images
+from gdws.eligibility import require_weights
 from gdws.errors import GdwsError
 from gdws.evaluate import Evaluation, evaluate
+from gdws.independence import require_independence
 from gdws.intervals import NEAR_CHANCE, is_near_chance
 from gdws.modes import evaluation_mode
+from gdws.outputs import logits_of
 from gdws.progress import SILENT, Progress
 from gdws.sources import Source, load, load_module, load_onnx, slimmed
 from gdws.sparsity import sizes
@@ -118,15 +121,24 @@ def calibrate_alphas(
     :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
     """
     if method is None:
-        method = "random-signs" if _classes(source, images) > MANY_CLASSES else "exact"
+        method = "random-signs" if _classes(source) > MANY_CLASSES else "exact"
     progress.start(len(images), f"alphas from {len(images)} images")
     return alphas(source.module, [images.images], method=method, seed=seed, progress=progress.advance).alphas
 
 
 @torch.no_grad()
-def _classes(source: Source, images: Split) -> int:
+def _classes(source: Source) -> int:
+    """The number of classes, once the network is known to give logits."""
+    require_weights(source.module)
+    image = surgery.sample(source.module, source.input_shape)
     with evaluation_mode(source.module):
-        return int(source.module(images.images[:1]).shape[-1])
+        return logits_of(source.module, image).shape[1]
+
+
+def _require_classifier(source: Source) -> None:
+    """Raise :class:`~gdws.errors.ModelError` unless the network gives logits, which depend on one image each."""
+    _classes(source)
+    require_independence(source.module, source.input_shape)
 
 
 def calibration_images(
@@ -140,6 +152,7 @@ def calibration_images(
     check_images(images.images, images.labels)
     if attack is None:
         return images.images
+    _require_classifier(source)
     short = gentle(attack, iterations=8)
     progress.start(len(images), f"attack {len(images)} calibration images")
     device = next(source.module.parameters()).device
@@ -167,6 +180,7 @@ def convert_all(
     ``weights`` are the alphas, ``data`` the calibration images (N, C, H, W) that recipes and plans may ask for.
     Raises :class:`~gdws.errors.GdwsError` if two would have one name, and what :func:`gdws.convert` raises.
     """
+    _require_classifier(source)
     if source.plan is not None:
         if recipes or plans:
             raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
@@ -280,7 +294,7 @@ def evaluation_doubts(source: Source, variants: Sequence[PackedVariant], images:
         for doubt in evaluation.attack_check.doubts()
     ]
     dense = next((evaluation.natural for variant, evaluation in evaluated if variant.plan is None), None)
-    if dense is not None and is_near_chance(dense, _classes(source, images)):
+    if dense is not None and is_near_chance(dense, _classes(source)):
         found.append(f"{source.name}: {NEAR_CHANCE}")
     return found
 

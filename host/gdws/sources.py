@@ -16,6 +16,7 @@ from gdws.algorithms.plan import Plan
 from gdws.errors import ModelError
 from gdws.module_import import load_module as import_module
 from gdws.onnx_import import load_onnx as rebuild
+from gdws.outputs import choose
 from gdws.slimming import slim
 
 Shape = tuple[int, int, int]
@@ -43,21 +44,22 @@ def load(
     *,
     family: str | None = None,
     kept: float | None = None,
+    prefix: str | None = None,
     **options: Any,
 ) -> Source:
     """The network in the file ``checkpoint``, or the one that ships under that name if there is no such file.
 
     ``net`` names the network where the file does not, ``options`` are those of :func:`gdws.nets.build`, and
-    ``family`` and ``kept`` as for :func:`gdws.checkpoints.read`. Raises :class:`~gdws.errors.CheckpointError` and
-    :class:`~gdws.errors.ModelError`.
+    ``family``, ``kept`` and ``prefix`` as for :func:`gdws.checkpoints.read`.
+    Raises :class:`~gdws.errors.CheckpointError` and :class:`~gdws.errors.ModelError`.
     """
     path = Path(checkpoint)
     if not path.exists() and checkpoint in nets.names():
         path = nets.pretrained_path(checkpoint)
-    of_another = net is not None or family is not None or kept is not None or options
+    of_another = options or any(each is not None for each in (net, family, kept, prefix))
     if not of_another and (found := converted.find(path)) is not None:
         return Source(path.stem, found.module, nets.info(found.net).input_shape, found.metadata, found.plan)
-    loaded = checkpoints.load_named(path, net, family=family, kept=kept, **options)
+    loaded = checkpoints.load_named(path, net, family=family, kept=kept, prefix=prefix, **options)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     provenance: dict[str, Any] = {"net": loaded.name, "checkpoint": path.name, "checkpoint_sha256": digest}
     if loaded.options:
@@ -68,12 +70,14 @@ def load(
     return Source(loaded.name, loaded.module, shape, provenance, notes=loaded.notes)
 
 
-def load_onnx(path: str | Path, input_shape: Shape | None = None) -> Source:
-    """The network in an ONNX file, rebuilt in torch; raises as :func:`gdws.onnx_import.load_onnx`."""
+def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str | int | None = None) -> Source:
+    """The network in an ONNX file, rebuilt in torch; arguments and errors as of :func:`gdws.onnx_import.load_onnx`."""
     path = Path(path)
-    found = rebuild(path, input_shape)
-    provenance = {"onnx": path.name, "onnx_sha256": found.sha256}
-    return Source(_as_name(path.stem), found.module, found.input_shape, provenance)
+    found = rebuild(path, input_shape, output=output)
+    provenance: dict[str, Any] = {"onnx": path.name, "onnx_sha256": found.sha256}
+    if output is not None:
+        provenance["output"] = output
+    return Source(_as_name(path.stem), found.module, found.input_shape, provenance, notes=found.notes)
 
 
 def load_module(
@@ -84,9 +88,12 @@ def load_module(
     checkpoint: str | None = None,
     family: str | None = None,
     kept: float | None = None,
+    prefix: str | None = None,
+    output: str | int | None = None,
 ) -> Source:
     """The network that ``package.module:factory`` gives, with the weights of the file ``checkpoint`` if there is one.
 
+    ``output`` is the key, place or field of the output that counts, where the network gives several.
     Raises as :func:`gdws.module_import.load_module` and :func:`gdws.checkpoints.read_into`.
     """
     module = import_module(target, options)
@@ -96,8 +103,11 @@ def load_module(
     notes: tuple[str, ...] = ()
     if checkpoint is not None:
         path = Path(checkpoint)
-        module, notes = checkpoints.read_into(module, path, family=family, kept=kept)
+        module, notes = checkpoints.read_into(module, path, family=family, kept=kept, prefix=prefix)
         provenance |= {"checkpoint": path.name, "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    if output is not None:
+        module = choose(module, output)
+        provenance["output"] = output
     provenance["network_sha256"] = tally.digest_of_network(module)
     return Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance, notes=notes)
 

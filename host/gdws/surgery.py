@@ -18,11 +18,13 @@ from torch.nn.parameter import is_lazy
 from gdws import eligibility
 from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Factors, Floats, Spectrum, SpectrumError, decompose
+from gdws.calls import observed
 from gdws.copies import copied
 from gdws.eligibility import Weighted
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
 from gdws.layers import GDWSConv2d, replace
 from gdws.modes import evaluation_mode
+from gdws.outputs import run
 from gdws.parallel import map_in_threads
 
 Grid = tuple[int, int]
@@ -153,6 +155,7 @@ def apply(plan: Plan, model: nn.Module, *, factors: Mapping[str, Factors] | None
     :class:`~gdws.errors.NonFiniteWeights`, and :class:`~gdws.errors.ModelError` if the network cannot be
     copied.
     """
+    eligibility.require_weights(model)
     targets = _targets(plan, model)
     converted = copied(model)
     known = factors or {}
@@ -204,36 +207,28 @@ def _trace(
     """
     calls: dict[int, list[Grid] | None] = {}
 
-    def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def record(module: nn.Module, x: Any, output: Any) -> None:
         known = calls.setdefault(id(module), [])
-        if known is None or not (isinstance(inputs[0], Tensor) and isinstance(output, Tensor)):
+        if known is None or not (isinstance(x, Tensor) and isinstance(output, Tensor)):
             calls[id(module)] = None
         else:
-            known.extend(_grids(module, inputs[0], output))
+            known.extend(_grids(module, x, output))
 
-    sample = _sample(model, example_input)
-    handles = [module.register_forward_hook(record) for module in modules]
-    try:
-        with evaluation_mode(model), torch.no_grad():
-            model(sample)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ModelError(
-            f"the model does not run on an input of shape {tuple(sample.shape)}: {error}",
-            hint="give an example input of the shape that the model expects",
-        ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
+    image = sample(model, example_input)
+    with evaluation_mode(model), torch.no_grad(), observed((module, record) for module in modules):
+        run(model, image)
     for module in modules:
         calls.setdefault(id(module), [])
     return calls
 
 
-def _sample(model: nn.Module, example_input: Tensor | Sequence[int]) -> Tensor:
+def sample(model: nn.Module, example_input: Tensor | Sequence[int]) -> Tensor:
+    """One sample (1, C, H, W) to run ``model`` on, where its weights are: the first of a batch, or noise of a shape."""
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     if isinstance(example_input, Tensor):
         return example_input[:1].to(like.device)
-    return torch.zeros(1, *example_input, device=like.device, dtype=like.dtype)
+    noise = torch.rand(1, *example_input, generator=torch.Generator().manual_seed(0))
+    return noise.to(like)
 
 
 def _grids(module: nn.Module, x: Tensor, output: Tensor) -> list[Grid]:
@@ -302,19 +297,5 @@ def _gdws_conv(conv: nn.Conv2d, planned: LayerPlan, factors: Factors) -> GDWSCon
     """The GDWS convolution that the plan makes of ``conv``."""
     assert planned.ranks is not None
     assert planned.layout is not None
-    depthwise, pointwise = (
-        torch.from_numpy(array).to(conv.weight).requires_grad_(conv.weight.requires_grad)
-        for array in (factors.depthwise, factors.pointwise)
-    )
-    replacement = GDWSConv2d(
-        depthwise,
-        pointwise,
-        planned.ranks,
-        conv.bias,
-        stride=cast(Grid, conv.stride),
-        padding=cast("str | Grid", conv.padding),
-        dilation=cast(Grid, conv.dilation),
-        padding_mode=conv.padding_mode,
-        layout=planned.layout,
-    )
-    return replacement.train(conv.training)
+    depthwise, pointwise = (torch.from_numpy(array).to(conv.weight) for array in (factors.depthwise, factors.pointwise))
+    return GDWSConv2d.in_place_of(conv, depthwise, pointwise, planned.ranks, layout=planned.layout)

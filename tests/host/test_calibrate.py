@@ -144,10 +144,22 @@ def rude_attack(model, x, y):
     return x + 0.01 * x.grad.sign()
 
 
-def test_nothing_is_restored_too_little_after_an_error():
+def interrupted_attack(model, x, y):
+    model.stem(x)
+    raise RuntimeError("stop")
+
+
+@pytest.mark.parametrize(
+    ("batch", "options", "error"),
+    [(torch.zeros(2, 7, 8, 8), {}, ModelError), (inputs(), {"attack": interrupted_attack}, RuntimeError)],
+    ids=["wrong shape", "in the attack"],
+)
+def test_nothing_is_restored_too_little_after_an_error(batch, options, error):
     model = seeded(SmallResNet).train()
-    with pytest.raises(RuntimeError):
-        calibrate.alphas(model, [torch.zeros(2, 7, 8, 8)])
+    with pytest.raises(error):
+        calibrate.alphas(model, [inputs(), batch], **options)
+    with pytest.raises(error):
+        calibrate.alphas(model, [batch], **options)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
@@ -250,8 +262,8 @@ class Folding(nn.Module):
     ("model", "message"),
     [
         (nn.Linear(4, 2), "no layer to calibrate"),
-        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)), "batch statistics"),
-        (nn.Conv2d(3, 4, 3), "expected logits"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)), "statistics of the batch"),
+        (nn.Conv2d(3, 4, 3), "not logits"),
         (nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), "at least 2 classes"),
         (Folding(), "sees a batch of 14"),
     ],

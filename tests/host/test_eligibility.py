@@ -5,8 +5,17 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune, weight_norm
 
+from gdws import calibrate, surgery
+from gdws.algorithms.plan import Plan
+from gdws.conversion import convert
 from gdws.eligibility import FOREIGN, matching, sharing_reasons, structural_reason, weight_holders
-from gdws.errors import ModelError
+from gdws.errors import ExportError, ModelError
+from gdws.evaluate import evaluate
+from gdws.export import export
+from gdws.pipeline import convert_all
+from gdws.slimming import slim
+from gdws.sources import Source
+from support.networks import SmallResNet, seeded
 
 
 class Scaled(nn.Conv2d):
@@ -122,3 +131,61 @@ def test_a_weight_shared_with_one_that_stays_makes_all_stay():
     assert reasons[3] == "why"
     assert "another module" in reasons[4]
     assert reasons[5] is None
+
+
+def on_meta(model):
+    return model.to("meta")
+
+
+def partly_on_meta(model):
+    model.conv2.to("meta")
+    return model
+
+
+def with_sparse_weight(model):
+    model.conv1.weight = nn.Parameter(model.conv1.weight.detach().to_sparse())
+    return model
+
+
+def with_statistics_on_meta(model):
+    model.bn.running_mean = model.bn.running_mean.to("meta")
+    return model
+
+
+IMAGES = torch.rand(12, 3, 10, 8)
+USERS = {
+    "convert": lambda model: convert(model, mean_rank=1),
+    "convert with an input": lambda model: convert(model, mean_rank=1, example_input=(3, 10, 8)),
+    "convert by a plan": lambda model: convert(model, plan=Plan(layers=())),
+    "data-aware": lambda model: convert(model, mean_rank=1, data=IMAGES),
+    "apply": lambda model: surgery.apply(Plan(layers=()), model),
+    "alphas": lambda model: calibrate.alphas(model, [IMAGES]),
+    "evaluate": lambda model: evaluate(model, IMAGES, torch.zeros(12, dtype=torch.int64)),
+    "export": lambda model: export(model, (3, 10, 8)),
+    "slim": lambda model: slim(model, (3, 10, 8)),
+    "convert all": lambda model: convert_all(Source("it", model, (3, 10, 8), {}), []),
+}
+
+
+@pytest.mark.parametrize("use", USERS.values(), ids=USERS)
+@pytest.mark.parametrize("spoil", [on_meta, partly_on_meta, with_statistics_on_meta, with_sparse_weight])
+def test_weights_that_are_not_there_are_told_with_the_fix(use, spoil):
+    with pytest.raises((ModelError, ExportError), match=r"meta device|sparse tensor") as caught:
+        use(spoil(seeded(SmallResNet)))
+    assert "load_state_dict" in caught.value.hint or "to_dense" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("dtype", "reason"),
+    [
+        (torch.float8_e4m3fn, "float8_e4m3fn; make it float32"),
+        (torch.int8, "int8, not real"),
+        (torch.complex64, "complex64, not real"),
+    ],
+)
+def test_numbers_that_cannot_be_decomposed(dtype, reason):
+    model = seeded(SmallResNet)
+    model.conv1.weight = nn.Parameter(model.conv1.weight.detach().to(dtype), requires_grad=False)
+    _, plan = convert(model, mean_rank=1)
+    assert [layer.name for layer in plan.converted] == ["conv2"]
+    assert reason in plan.layers[1].left_alone

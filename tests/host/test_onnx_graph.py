@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from gdws.onnx_graph import fold_shapes, gather_constants, pad_explicitly, rename, slice_subsampling
+from gdws.onnx_graph import fold_shapes, gather_constants, rename, slice_subsampling
 from support.onnx_graphs import flattened_by_hand, model, operators, run
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -53,37 +53,6 @@ def test_large_and_float_constants_are_not_folded():
     )
     fold_shapes(made)
     assert operators(made) == ["Neg", "Add"]
-
-
-@pytest.mark.parametrize(
-    ("attributes", "pads"),
-    [
-        ({"auto_pad": "SAME_UPPER"}, [1, 1, 1, 2]),
-        ({"auto_pad": "SAME_UPPER", "dilations": [2, 1]}, [2, 1, 2, 2]),
-        ({"auto_pad": "VALID"}, [0, 0, 0, 0]),
-        ({"auto_pad": "VALID", "strides": [2, 2]}, [0, 0, 0, 0]),
-    ],
-)
-def test_padding_is_written_out(attributes, pads):
-    weight = np.random.default_rng(0).normal(size=(2, 1, 3, 4)).astype(np.float32)
-    node = helper.make_node("Conv", ["x", "w"], ["y"], **attributes)
-    made = model([node], {"w": weight}, ["n", 1, 9, 8], ["n", 2, "h", "w"])
-    x = np.random.default_rng(1).normal(size=(1, 1, 9, 8)).astype(np.float32)
-    before = run(made, x)
-    pad_explicitly(made)
-    found = {each.name: helper.get_attribute_value(each) for each in made.graph.node[0].attribute}
-    assert found["pads"] == pads
-    assert "auto_pad" not in found
-    assert np.allclose(run(made, x), before)
-
-
-@pytest.mark.parametrize("attributes", [{"pads": [1, 1, 1, 1]}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}])
-def test_other_padding_stays(attributes):
-    node = helper.make_node("Conv", ["x", "w"], ["y"], **attributes)
-    made = model([node], {"w": np.ones((2, 1, 3, 3), np.float32)}, ["n", 1, 9, 8], ["n", 2, "h", "w"])
-    before = made.SerializeToString()
-    pad_explicitly(made)
-    assert made.SerializeToString() == before
 
 
 @pytest.mark.parametrize("operator", ["AveragePool", "MaxPool"])

@@ -49,7 +49,7 @@ def seeded(module: type[nn.Module], *arguments: object, seed: int = 0, **options
         torch.manual_seed(seed)
         network = module(*arguments, **options)
         for part in network.modules():
-            if isinstance(part, nn.BatchNorm2d):
+            if isinstance(part, nn.BatchNorm2d) and part.track_running_stats:
                 part.running_mean.normal_(0, 0.2)
                 part.running_var.uniform_(0.5, 1.5)
     return network.eval()

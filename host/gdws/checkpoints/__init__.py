@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from gdws.checkpoints.alpha_file import AlphaFile, read_alphas
 from gdws.checkpoints.families import FAMILIES, Family
-from gdws.checkpoints.files import FORMAT, read_torch, require_finite, save
+from gdws.checkpoints.files import FORMAT, read_metadata, read_torch, require_finite, save
 from gdws.checkpoints.loading import Checkpoint, CheckpointWarning, Loaded, load, load_named, read, read_into
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "read",
     "read_alphas",
     "read_into",
+    "read_metadata",
     "read_torch",
     "require_finite",
     "save",

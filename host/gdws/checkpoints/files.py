@@ -36,6 +36,11 @@ def read_file(path: Path) -> tuple[Any, dict[str, str]]:
     return read_torch(path), {}
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a file, empty unless it is safetensors; raises as :func:`read_file`."""
+    return read_file(path)[1]
+
+
 def read_torch(path: Path) -> Any:
     """What ``torch.save`` wrote, if it consists of tensors and plain containers alone.
 

@@ -18,9 +18,13 @@ from gdws.checkpoints import masks
 from gdws.checkpoints.families import FAMILIES, Contents, Normalisation, sniff
 from gdws.checkpoints.files import FORMAT, read_file, require_finite, shortened
 from gdws.checkpoints.fit import require_fit, unexpected
+from gdws.checkpoints.prefixes import under_one_prefix
+from gdws.eligibility import require_weights
 from gdws.errors import CheckpointError, CheckpointMismatch, CheckpointUnreadable, ModelError
 
-_NESTED = ("state_dict", "model", "model_state_dict", "net")
+#: Where files keep the weights, by custom. Any other name will do if there is one only.
+_USUAL = ("state_dict", "model", "model_state_dict", "net")
+_DEPTH = 4
 
 
 class CheckpointWarning(UserWarning):
@@ -32,8 +36,8 @@ class Checkpoint:
     """``weights``: tensors by parameter or buffer name; ``metadata``: text by field, empty for foreign files.
 
     ``family`` is a name in :data:`FAMILIES`, ``normalisation`` what the network must do to pixels in [0, 1], as
-    :func:`gdws.nets.build` takes it. With ``loose`` entries that the network lacks may be left out. ``notes`` say what
-    was done to the file's contents.
+    :func:`gdws.nets.build` takes it. With ``loose`` entries that the network lacks may be left out. ``prefix`` is what
+    was asked for, see :func:`read`. ``notes`` say what was done to the file's contents.
     """
 
     weights: Mapping[str, torch.Tensor]
@@ -42,6 +46,7 @@ class Checkpoint:
     normalisation: Normalisation = None
     loose: bool = False
     notes: tuple[str, ...] = ()
+    prefix: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +66,22 @@ def load(
     *,
     family: str | None = None,
     kept: float | None = None,
+    prefix: str | None = None,
     **options: Any,
 ) -> nn.Module:
     """The network with the weights of a file, on the CPU, in evaluation mode.
 
     ``net`` is a registered name, built with ``options``, or a module, which is copied. Without it the
     file's metadata must name the network; ``options`` then override those of the file. The option ``normalisation``
-    overrides that of the family. ``family`` and ``kept`` as for :func:`read`.
+    overrides that of the family. ``family``, ``kept`` and ``prefix`` as for :func:`read`.
     What was done to the contents of the file is told as :class:`CheckpointWarning`.
     Raises :class:`CheckpointUnreadable`, :class:`CheckpointUnsafe`, :class:`CheckpointMismatch` if keys or
     shapes are not the network's, and :class:`NonFiniteWeights`.
     """
     if isinstance(net, nn.Module):
-        module, notes = read_into(net, path, family=family, kept=kept)
+        module, notes = read_into(net, path, family=family, kept=kept, prefix=prefix)
     else:
-        loaded = load_named(path, net, family=family, kept=kept, **options)
+        loaded = load_named(path, net, family=family, kept=kept, prefix=prefix, **options)
         module, notes = loaded.module, loaded.notes
     for note in notes:
         warnings.warn(f"{path}: {note}", CheckpointWarning, stacklevel=2)
@@ -83,10 +89,16 @@ def load(
 
 
 def read_into(
-    network: nn.Module, path: str | Path, *, family: str | None = None, kept: float | None = None
+    network: nn.Module,
+    path: str | Path,
+    *,
+    family: str | None = None,
+    kept: float | None = None,
+    prefix: str | None = None,
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """A copy of ``network`` with the weights of a file, as :func:`load` gives it, and notes without warnings."""
-    checkpoint = read(path, family=family, kept=kept)
+    require_weights(network)
+    checkpoint = read(path, family=family, kept=kept, prefix=prefix)
     module, notes = deepcopy(network).cpu(), list(checkpoint.notes)
     _fill(module, _fitting(module, checkpoint, Path(path), notes))
     if checkpoint.normalisation is not None:
@@ -95,11 +107,17 @@ def read_into(
 
 
 def load_named(
-    path: str | Path, net: str | None = None, *, family: str | None = None, kept: float | None = None, **options: Any
+    path: str | Path,
+    net: str | None = None,
+    *,
+    family: str | None = None,
+    kept: float | None = None,
+    prefix: str | None = None,
+    **options: Any,
 ) -> Loaded:
     """As :func:`load`, with name, options and notes, and without warnings."""
     path = Path(path)
-    checkpoint = read(path, family=family, kept=kept)
+    checkpoint = read(path, family=family, kept=kept, prefix=prefix)
     name, options = _named_network(checkpoint, net, options, path)
     notes = list(checkpoint.notes)
     if "normalisation" not in options and checkpoint.normalisation is not None:
@@ -112,8 +130,14 @@ def load_named(
     return Loaded(name, options, _fill(module, weights), checkpoint.family, tuple(notes))
 
 
-def read(path: str | Path, *, family: str | None = None, kept: float | None = None) -> Checkpoint:
-    """The weights in a file, on the CPU, under the names that networks have; a ``module.`` prefix is taken off.
+def read(
+    path: str | Path, *, family: str | None = None, kept: float | None = None, prefix: str | None = None
+) -> Checkpoint:
+    """The weights in a file, on the CPU, under the names that the file gives them; a ``module.`` prefix is taken off.
+
+    What else stands before the names of a network is taken off when they are loaded into it. ``prefix`` says where in
+    the file it is, where there are several: names of containers and of keys, joined by dots, e.g. ``state_dict_ema``
+    or ``ema_model``; an empty one means the names as they are.
 
     ``family`` is a name in :data:`FAMILIES`; by default it is told by the file's structure. ``kept`` is the share of
     its weights that each layer with HYDRA's popup scores keeps, as trained; 1 for a dense network.
@@ -126,7 +150,8 @@ def read(path: str | Path, *, family: str | None = None, kept: float | None = No
             f"no family of checkpoints is called {family!r}", path=str(path), hint=f"one of: {', '.join(FAMILIES)}"
         )
     content, metadata = read_file(path)
-    contents = Contents(_state_dict(content, path))
+    notes: list[str] = []
+    contents = Contents(_under(content, prefix, path) if prefix else _state_dict(content, path, notes), notes=notes)
     contents.strip("module.")
     if family is None:
         ours = metadata.get("format") == FORMAT
@@ -136,8 +161,9 @@ def read(path: str | Path, *, family: str | None = None, kept: float | None = No
         _apply_scores(contents, kept if kept is not None else content.get("k"), path)
     elif kept is not None:
         contents.notes.append("there are no popup scores, so every weight is kept")
-    notes = tuple(contents.notes)
-    return Checkpoint(contents.weights, metadata, family, contents.normalisation, contents.loose, notes)
+    return Checkpoint(
+        contents.weights, metadata, family, contents.normalisation, contents.loose, tuple(contents.notes), prefix
+    )
 
 
 def _apply_scores(contents: Contents, kept: Any, path: Path) -> None:
@@ -157,19 +183,73 @@ def _apply_scores(contents: Contents, kept: Any, path: Path) -> None:
     )
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a state dict, bare or under one of the usual names."""
-    if isinstance(content, Mapping):
-        content = next((content[key] for key in _NESTED if isinstance(content.get(key), Mapping)), content)
+def _state_dict(content: Any, path: Path, notes: list[str]) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict: bare, under one of the usual names, or under the only name there is."""
+    found = _state_dicts(content)
+    usual = next((places for name in _USUAL if (places := [each for each in found if each.split(".")[0] == name])), [])
+    if len(usual) == 1:
+        [taken] = usual
+        others = [place for place in found if found[place].keys() == found[taken].keys() and place != taken]
+        notes += [f"{taken} is taken; {place} has entries of the same names: --prefix {place}" for place in others]
+        return found[taken]
+    if len(found) > 1:
+        raise _several(path, list(found))
+    if found:
+        return next(iter(found.values()))
     if not isinstance(content, Mapping) or not content:
         raise CheckpointUnreadable(f"{path} holds no state dict", path=str(path))
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
-            raise CheckpointUnreadable(
-                f"{path} holds no state dict: {key!r} is a {type(value).__name__}, not a tensor",
-                path=str(path),
-            )
-    return dict(content)
+    content = next((content[name] for name in _USUAL if isinstance(content.get(name), Mapping)), content)
+    key, value = next(((key, value) for key, value in content.items() if not _is_entry(key, value)), ("", None))
+    raise CheckpointUnreadable(
+        f"{path} holds no state dict: {key!r} is a {type(value).__name__}, not a tensor", path=str(path)
+    )
+
+
+def _state_dicts(content: Any, place: str = "", depth: int = 0) -> dict[str, dict[str, torch.Tensor]]:
+    """The mappings of tensors in ``content`` by the names that lead to them, joined by dots; those that come first."""
+    if not isinstance(content, Mapping) or not content or depth > _DEPTH:
+        return {}
+    if all(_is_entry(key, value) for key, value in content.items()):
+        return {place: dict(content)}
+    parts = [(key, value) for key, value in content.items() if isinstance(key, str)]
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in parts:
+        found |= _state_dicts(value, f"{place}.{key}" if place else key, depth + 1)
+    return found
+
+
+def _is_entry(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and isinstance(value, torch.Tensor)
+
+
+def _under(content: Any, prefix: str, path: Path) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with ``prefix``, those of the containers they are in or their own, without it."""
+    start = f"{prefix.removesuffix('.')}."
+    known = _state_dicts(content)
+    full = {f"{place}.{key}".lstrip("."): tensor for place, weights in known.items() for key, tensor in weights.items()}
+    by_place = {place: weights for place, weights in known.items() if any(key.startswith(start) for key in weights)}
+    if any(name.startswith(start) for name in full):
+        return _cut(full, start)
+    if len(by_place) == 1:
+        return _cut(next(iter(by_place.values())), start)
+    if by_place:
+        raise _several(path, [f"{place}.{prefix}" for place in by_place])
+    tops = dict.fromkeys(".".join(name.split(".")[: 2 if "" not in known else 1]) for name in full)
+    raise CheckpointMismatch(
+        f"{path} has nothing under {prefix!r}", path=str(path), hint=f"there is: {', '.join(list(tops)[:10])}"
+    )
+
+
+def _cut(weights: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(start): tensor for key, tensor in weights.items() if key.startswith(start)}
+
+
+def _several(path: Path, places: list[str]) -> CheckpointMismatch:
+    return CheckpointMismatch(
+        f"{path} holds {len(places)} state dicts: {', '.join(places)}",
+        path=str(path),
+        hint=f"say which, e.g. --prefix {places[0]}",
+    )
 
 
 def _named_network(
@@ -201,7 +281,7 @@ def _fitting_networks(checkpoint: Checkpoint) -> list[str]:
     with torch.device("meta"):
         for name in nets.names():
             try:
-                require_fit(nets.build(name), checkpoint.weights, Path())
+                _fitting(nets.build(name), checkpoint, Path(), [])
             except (CheckpointMismatch, ModelError):
                 continue
             found.append(name)
@@ -211,7 +291,10 @@ def _fitting_networks(checkpoint: Checkpoint) -> list[str]:
 def _fitting(model: nn.Module, checkpoint: Checkpoint, path: Path, notes: list[str]) -> Mapping[str, torch.Tensor]:
     """The weights for ``model``, checked, without entries that may be left out, for which a note is added."""
     require_finite(checkpoint.weights)
-    weights = checkpoint.weights
+    weights, left_out = under_one_prefix(
+        model.state_dict(), checkpoint.weights, path, as_they_are=checkpoint.prefix == ""
+    )
+    notes += left_out
     if checkpoint.loose and (stray := unexpected(model, weights)):
         notes.append(f"left out {len(stray)} entries that the network does not have: {shortened(stray)}")
         weights = {key: tensor for key, tensor in weights.items() if key not in set(stray)}

@@ -23,11 +23,13 @@ def evaluate(
     net_option: network_options.NetOptions = None,
     family: network_options.Family = None,
     kept: network_options.Kept = None,
+    prefix: network_options.Prefix = None,
     normalisation: network_options.Normalisation = None,
     onnx: network_options.Onnx = None,
     module: network_options.Module = None,
     module_option: network_options.ModuleOptions = None,
     input_shape: network_options.InputShape = None,
+    output: network_options.Output = None,
     slim: network_options.Slim = False,
     plan: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Evaluate the GDWS network of this plan instead.")
@@ -110,12 +112,14 @@ def evaluate(
             net,
             family=family,
             kept=kept,
+            prefix=prefix,
             normalisation=normalisation,
             net_options=net_option,
             onnx=onnx,
             module=module,
             module_options=module_option,
             input_shape=input_shape,
+            output=output,
             slim=slim,
         )
         dataset = open_data(source, data, data_root)

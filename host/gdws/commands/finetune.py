@@ -47,6 +47,7 @@ def finetune(
     net_option: network_options.NetOptions = None,
     family: network_options.Family = None,
     kept: network_options.Kept = None,
+    prefix: network_options.Prefix = None,
     normalisation: network_options.Normalisation = None,
     mean_rank: Annotated[
         float | None,
@@ -121,7 +122,13 @@ def finetune(
         else:
             _refuse(network, "is no bundle", variant=variant)
             source = open_source(
-                network, net, family=family, kept=kept, normalisation=normalisation, net_options=net_option
+                network,
+                net,
+                family=family,
+                kept=kept,
+                prefix=prefix,
+                normalisation=normalisation,
+                net_options=net_option,
             )
             attack = AttackSpec(eps=eps, seed=seed) if eps > 0 else None
             sample = dataset.train.first(calibration)

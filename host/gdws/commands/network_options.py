@@ -43,6 +43,16 @@ Kept = Annotated[
         rich_help_panel=_CHECKPOINT,
     ),
 ]
+Prefix = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="NAME",
+        help="Where in the file the network is, if it holds several, e.g. state_dict_ema or ema_model. What wrappers "
+        "put before the names of one network is found without it.",
+        rich_help_panel=_CHECKPOINT,
+    ),
+]
 Normalisation = Annotated[
     str | None,
     typer.Option(
@@ -96,6 +106,15 @@ InputShape = Annotated[
         "--input-shape",
         metavar="C,H,W",
         help="Of an image, e.g. 3,224,224. Needed with --module, and where an ONNX file leaves it open.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        metavar="NAME",
+        help="Which output has the logits, where the network gives several: its name, key or place, counted from 0.",
         rich_help_panel=_MODEL,
     ),
 ]

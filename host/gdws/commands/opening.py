@@ -26,12 +26,14 @@ def open_source(
     *,
     family: str | None = None,
     kept: float | None = None,
+    prefix: str | None = None,
     normalisation: str | None = None,
     net_options: list[str] | None = None,
     onnx: Path | None = None,
     module: str | None = None,
     module_options: list[str] | None = None,
     input_shape: str | None = None,
+    output: str | None = None,
     slim: bool = False,
 ) -> Source:
     """The network that the options name; what was done to a file's contents first is told on standard error.
@@ -42,23 +44,32 @@ def open_source(
 
     of_net = {"--net": net, "--normalisation": normalisation, "--net-option": net_options}
     if onnx is not None:
-        _refuse("--onnx", of_net | {"CHECKPOINT": checkpoint, "--family": family, "--kept": kept})
+        _refuse("--onnx", of_net | {"CHECKPOINT": checkpoint, "--family": family, "--kept": kept, "--prefix": prefix})
         _refuse("--onnx", {"--module": module, "--module-option": module_options})
-        source = pipeline.load_onnx(onnx, _shape(input_shape))
+        source = pipeline.load_onnx(onnx, _shape(input_shape), output=_output(output))
     elif module is not None:
         _refuse("--module", of_net)
         if (shape := _shape(input_shape)) is None:
             raise GdwsError("--module does not tell how large its images are", hint="give --input-shape C,H,W")
         given = named_values(module_options, "--module-option")
-        source = pipeline.load_module(module, shape, options=given, checkpoint=checkpoint, family=family, kept=kept)
+        source = pipeline.load_module(
+            module,
+            shape,
+            options=given,
+            checkpoint=checkpoint,
+            family=family,
+            kept=kept,
+            prefix=prefix,
+            output=_output(output),
+        )
     elif checkpoint is None:
         raise GdwsError("no network is named", hint="give a CHECKPOINT, --onnx FILE or --module PACKAGE.MODULE:FACTORY")
     else:
-        _refuse("a checkpoint", {"--module-option": module_options, "--input-shape": input_shape})
+        _refuse("a checkpoint", {"--module-option": module_options, "--input-shape": input_shape, "--output": output})
         more = named_values(net_options, "--net-option")
         if normalisation is not None:
             more["normalisation"] = normalisation
-        source = pipeline.load(checkpoint, net, family=family, kept=kept, **more)
+        source = pipeline.load(checkpoint, net, family=family, kept=kept, prefix=prefix, **more)
     if slim:
         source = pipeline.slimmed(source)
     for note in source.notes:
@@ -96,6 +107,11 @@ def _named_value(text: str, option: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _output(text: str | None) -> str | int | None:
+    """A number is the place of an output, anything else its name."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else text
 
 
 def _shape(text: str | None) -> Shape | None:

@@ -14,10 +14,11 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from gdws import margins
 from gdws.algorithms.spectrum import Floats
+from gdws.calls import observed
 from gdws.data_aware.patch_moments import channel_moments
-from gdws.errors import ModelError
 from gdws.gradient_norms import Call
 from gdws.modes import evaluation_mode
+from gdws.outputs import logits_of
 from gdws.surgery import Layer
 
 #: Differences of logits below this share of a sample's range count as that much. Adversarial inputs lie at the
@@ -108,19 +109,11 @@ def _forward(
     """
     edges: list[tuple[str, GradientEdge]] = []
 
-    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        sums.setdefault(name, _Sums()).add_input(Call.of(cast(nn.Conv2d, module), inputs[0], output))
+    def note(name: str, module: nn.Module, x_in: Tensor, output: Tensor) -> None:
+        sums.setdefault(name, _Sums()).add_input(Call.of(cast(nn.Conv2d, module), x_in, output))
         edges.append((name, get_gradient_edge(output)))
 
-    handles = [layer.module.register_forward_hook(partial(note, layer.shares or layer.name)) for layer in layers]
-    try:
-        with torch.enable_grad():
-            logits = model(x.detach().clone().requires_grad_(True))
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != len(x) or logits.shape[1] < 2:
-        raise ModelError("data-aware conversion needs a classifier: logits (N, classes) of at least 2 classes")
-    if not logits.isfinite().all():
-        raise ModelError("the logits are not finite", hint="check the weights and the range of the inputs")
+    notes = [(layer.module, partial(note, layer.shares or layer.name)) for layer in layers]
+    with torch.enable_grad(), observed(notes):
+        logits = logits_of(model, x.detach().clone().requires_grad_(True), classes=2)
     return edges, logits

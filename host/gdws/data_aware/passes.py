@@ -157,4 +157,4 @@ def _stop_before(convolution: nn.Conv2d, args: tuple[Any, ...], kwargs: dict[str
 
 def _stop_after(convolution: nn.Conv2d, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | None) -> None:
     if (current := getattr(_here, "current", None)) is not None:
-        current.stop(Stop(convolution, args[0] if args else kwargs["input"], output))
+        current.stop(Stop(convolution, next(iter((*args, *kwargs.values()))), output))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from types import TracebackType
 from typing import cast
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from gdws import memory
 from gdws.algorithms.fit_layer import LayerProblem
 from gdws.algorithms.spectrum import Floats
+from gdws.calls import observed
 from gdws.data_aware.live_memory import stopped_bytes
 from gdws.data_aware.passes import Passes, Stop
 from gdws.data_aware.patch_moments import PatchMoments
@@ -116,16 +118,11 @@ def _calls(model: nn.Module, layers: Sequence[Layer], sample: Tensor) -> dict[st
     """The layers by the name of the one that holds their weight, once for each call; what does not run is left out."""
     found: dict[str, list[Layer]] = {}
 
-    def note(layer: Layer) -> None:
+    def note(layer: Layer, *_: object) -> None:
         found.setdefault(layer.shares or layer.name, []).append(layer)
 
-    handles = [layer.module.register_forward_hook(lambda *_, layer=layer: note(layer)) for layer in layers]
-    try:
-        with torch.no_grad():
-            model(sample.to(next(model.parameters()).device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad(), observed((layer.module, partial(note, layer)) for layer in layers):
+        model(sample.to(next(model.parameters()).device))
     return found
 
 

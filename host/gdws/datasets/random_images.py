@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from gdws.datasets.splits import Dataset, Split
-from gdws.errors import ModelError, first_line
 from gdws.modes import evaluation_mode
+from gdws.outputs import logits_of
 
 COUNT = 128
 """Images in each split but the validation split, which is empty."""
@@ -23,15 +23,8 @@ def random_images(network: nn.Module, shape: tuple[int, int, int], *, seed: int 
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(2 * COUNT, *shape, generator=generator)
-    try:
-        with evaluation_mode(network), torch.no_grad():
-            logits = torch.cat([network(batch) for batch in torch.split(images, _BATCH)])
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ModelError(
-            f"the network does not run on images of shape {shape}: {first_line(error)}", hint="check --input-shape"
-        ) from error
-    if logits.ndim != 2:
-        raise ModelError(f"an image gives an output {tuple(logits.shape[1:])}, not logits (classes,)")
+    with evaluation_mode(network), torch.no_grad():
+        logits = torch.cat([logits_of(network, batch) for batch in torch.split(images, _BATCH)])
     labels = logits.argmax(dim=1)
     train, test = Split(images[:COUNT], labels[:COUNT]), Split(images[COUNT:], labels[COUNT:])
     return Dataset("random images, labelled by the network", logits.shape[1], train, train.first(0), test)

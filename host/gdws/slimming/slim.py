@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from gdws.copies import copied
-from gdws.errors import ModelError, first_line
+from gdws.eligibility import require_weights
+from gdws.errors import ModelError
 from gdws.modes import evaluation_mode
+from gdws.outputs import relative_difference, run, tensors_in
 from gdws.slimming.analysis import Analysis, analyse
 from gdws.slimming.channels import Channels
 
-#: Logits of both networks may differ by this, relative to the largest.
+#: Outputs of both networks may differ by this, relative to the largest.
 _TOLERANCE = 1e-3
 _COMPARED = 4
 
@@ -40,6 +42,7 @@ def slim(network: nn.Module, input_shape: Sequence[int]) -> Slimmed:
     Raises :class:`~gdws.errors.ModelError` if the network cannot be traced, does not run on such images, or would
     compute something else.
     """
+    require_weights(network)
     narrow = copied(network)
     images = _images(narrow, input_shape)
     with evaluation_mode(narrow):
@@ -114,25 +117,15 @@ def _images(network: nn.Module, shape: Sequence[int]) -> Tensor:
 
 
 @torch.no_grad()
-def _run(network: nn.Module, images: Tensor) -> Tensor:
-    try:
-        logits = network(images)
-    except Exception as error:  # of the network's own code
-        raise ModelError(
-            f"the network does not run on images of shape {tuple(images.shape[1:])}: {first_line(error)}",
-            hint="leave it as wide as it is, if it does otherwise",
-        ) from error
-    if not isinstance(logits, Tensor):
-        raise ModelError(f"the network gives a {type(logits).__name__}, not logits")
-    return logits
+def _run(network: nn.Module, images: Tensor) -> list[Tensor]:
+    return tensors_in(run(network, images))
 
 
-def _compare(found: Tensor, expected: Tensor) -> None:
-    same = found.shape == expected.shape
-    worst = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30)) if same else float("inf")
+def _compare(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    worst = relative_difference(found, expected)
     if not worst <= _TOLERANCE:  # holds for NaN as well
         raise ModelError(
-            f"without its dead channels the network computes something else: its logits differ by {worst:.1%}",
+            f"without its dead channels the network computes something else: its outputs differ by {worst:.1%}",
             hint="leave it as wide as it is",
         )
 

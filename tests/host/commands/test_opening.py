@@ -21,6 +21,28 @@ from support.networks import SmallResNet, seeded
 
 def make(width=4, classes=5):
     return seeded(SmallResNet, width, classes)
+
+class Several(SmallResNet):
+    def forward(self, x):
+        logits = super().forward(x)
+        return {"aux": logits.exp(), "logits": logits}
+
+class Meeting(SmallResNet):
+    def forward(self, x):
+        return super().forward(x / x.mean())
+
+class Reading(SmallResNet):
+    def forward(self, x):
+        return super().forward(x) / self.conv2.groups
+
+def several():
+    return seeded(Several, 4)
+
+def meeting():
+    return seeded(Meeting, 4)
+
+def reading():
+    return seeded(Reading, 4)
 """
 MODULE = ("--module", "networks_of_a_user:make")
 SHAPE = ("--input-shape", "3,12,12")
@@ -90,7 +112,7 @@ def test_options_of_the_factory() -> None:
         ((*MODULE, "--input-shape", "3,12"), "no shape of images"),
         ((*MODULE, "--input-shape", "3,12,0"), "no shape of images"),
         ((*MODULE, "--input-shape", "3x12x12"), "no list of whole numbers"),
-        ((*MODULE, "--input-shape", "1,12,12"), "does not run on an input of shape"),
+        ((*MODULE, "--input-shape", "1,12,12"), "does not run on images of shape"),
         ((*MODULE, *SHAPE, "--module-option", "width"), "--module-option 'width' is not NAME=VALUE"),
         ((*MODULE, *SHAPE, "--module-option", "depth=2"), "depth=2"),
     ],
@@ -100,6 +122,52 @@ def test_what_cannot_be_is_exit_2(options: tuple[str, ...], words: str) -> None:
     found = gdws("plan", *options, "--mean-rank", 1)
     assert found.exit_code == 2
     assert words in found.stderr.replace("\n", " ")
+
+
+NOISE = ("--data", "random", "--attack", "none")
+
+
+@pytest.mark.parametrize("command", [("convert", "--out", "m.gdws", "--mean-rank", 1), ("evaluate",)])
+@pytest.mark.parametrize(
+    ("factory", "words", "hint"),
+    [("several", "a dict of 2: aux", "--output aux"), ("meeting", "other images of its batch", "dim=(1, 2, 3)")],
+)
+def test_a_network_that_no_device_could_run_is_refused_at_once(command, factory, words, hint) -> None:
+    found = gdws(*command, "--module", f"networks_of_a_user:{factory}", *SHAPE, *NOISE)
+    assert found.exit_code == 2
+    error = " ".join(found.stderr.split())
+    assert words in error
+    assert hint in error
+
+
+def test_one_of_several_outputs_is_chosen(tmp_path: Path) -> None:
+    given = ("--module", "networks_of_a_user:several", *SHAPE, "--output", "logits", *NOISE)
+    found = gdws("convert", *given, "--mean-rank", 1, "--verification", 4, "--alphas", 2, "--out", tmp_path / "m.gdws")
+    assert found.exit_code == 0, found.output
+    with open_bundle(tmp_path / "m.gdws") as bundle:
+        assert bundle.manifest.provenance["output"] == "logits"
+    assert gdws("evaluate", *given).exit_code == 0
+
+
+def test_a_layer_that_the_code_needs_is_left_alone_with_the_reason() -> None:
+    found = gdws("plan", "--module", "networks_of_a_user:reading", *SHAPE, "--mean-rank", 1, "--alphas", 0, "--json")
+    reasons = {layer["name"]: layer["left_alone"] for layer in json.loads(found.stdout)["layers"]}
+    assert reasons["conv1"] is None
+    assert "no attribute 'groups'" in reasons["conv2"]
+
+
+def test_one_of_several_networks_in_a_file_is_chosen(tmp_path: Path) -> None:
+    states = {name: seeded(SmallResNet, 4, seed=seed).state_dict() for seed, name in enumerate(("one", "two"))}
+    torch.save(states, tmp_path / "both.pth")
+    options = ("both.pth", *MODULE, *SHAPE, "--mean-rank", 1, "--alphas", 0, "--json")
+    found = gdws("plan", *options)
+    assert found.exit_code == 2
+    assert "holds 2 state dicts: one, two" in " ".join(found.stderr.split())
+    errors = [
+        [layer["e2"] for layer in json.loads(gdws("plan", *options, "--prefix", name).stdout)["layers"]]
+        for name in states
+    ]
+    assert errors[0] != errors[1]
 
 
 def test_images_of_another_kind() -> None:
