@@ -284,7 +284,7 @@ def evaluate_all(
     ]
 
 
-def evaluation_doubts(source: Source, variants: Sequence[PackedVariant], images: Split) -> list[str]:
+def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list[str]:
     """What a reader of the accuracies of ``variants`` must know, in whole sentences."""
     evaluated = [(variant, variant.evaluation) for variant in variants if variant.evaluation is not None]
     found = [

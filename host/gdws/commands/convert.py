@@ -173,7 +173,7 @@ def convert(
             description=description,
             progress=progress,
         )
-    for doubt in pipeline.evaluation_doubts(source, variants, dataset.test):
+    for doubt in pipeline.evaluation_doubts(source, variants):
         errors().print(f"note: {doubt}", markup=False)
     if as_json:
         print_json({"path": str(out), "id": bundle_id, "variants": [variant.name for variant in variants]})
