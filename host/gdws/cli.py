@@ -11,7 +11,8 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from gdws import exit_codes, streams
+from gdws import streams
+from gdws.errors import ExitCode
 from gdws.visible_text import visible
 
 
@@ -29,17 +30,17 @@ def _run() -> int:
         code: int | None = app(prog_name="gdws", standalone_mode=False)
         lost = streams.lost_output()
     except KeyboardInterrupt:
-        return exit_codes.INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BaseException as error:  # what the commands do not see: above all, what their import raises
         _tell(
             f"error: unforeseen {type(error).__name__}: {visible(str(error))}",
             "hint:  is gdws installed whole? pip check",
         )
-        return exit_codes.UNFORESEEN
+        return ExitCode.UNFORESEEN
     if lost is not None:
         _tell(f"error: standard output could not be written: {lost.strerror}; what was printed is not whole")
     if code is None:
-        return exit_codes.DONE if lost is None else exit_codes.BAD_INPUT
+        return ExitCode.DONE if lost is None else ExitCode.BAD_INPUT
     return code
 
 

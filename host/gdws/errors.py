@@ -27,14 +27,33 @@ bundles come from :mod:`gdws_contract.errors`, which both sides of the wire shar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
-from gdws import exit_codes
+
+class ExitCode(IntEnum):
+    """What every command returns. Only 0 and 1 are answers; all else says why there is none.
+
+    ``gdws lease run`` returns what the command that it runs returns.
+    """
+
+    DONE = 0
+    """Done; of ``gdws gate``: PASS."""
+    NEGATIVE = 1
+    """Measured, and the answer is no: FAIL of a gate, a cell that failed or did not pass parity."""
+    BAD_INPUT = 2
+    """Bad input or usage; of ``gdws gate`` also INCONCLUSIVE."""
+    UNAVAILABLE = 3
+    """The device or its agent could not serve."""
+    UNFORESEEN = 70
+    """An unforeseen error, of this program or of its environment: ``EX_SOFTWARE`` of ``sysexits.h``."""
+    INTERRUPTED = 130
+    """Interrupted, as shells say it of SIGINT."""
 
 
 class GdwsError(Exception):
     """Base of the tree; ``hint`` tells the fix, ``exit_code`` what the command returns."""
 
-    exit_code = exit_codes.BAD_INPUT
+    exit_code: int = ExitCode.BAD_INPUT
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -128,7 +147,7 @@ class SettingsError(GdwsError):
 class DeviceError(GdwsError):
     """The agent at ``url`` could not serve."""
 
-    exit_code = exit_codes.UNAVAILABLE
+    exit_code = ExitCode.UNAVAILABLE
 
     def __init__(self, message: str, *, url: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

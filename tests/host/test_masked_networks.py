@@ -181,6 +181,6 @@ def test_what_is_to_be_known_of_a_row_of_networks():
     names = {"dense": MASKS["none"][0], "other": HIDDEN["a constant"][0]}
     variants = [PackedVariant(name, Masked(clear, mask).eval()) for name, mask in names.items()]
     evaluated = evaluate_all(variants, wrong, "noise", ATTACKS["linf"])
-    doubts = evaluation_doubts(Source("net", variants[0].module, (1, 12, 12), {}), evaluated, wrong)
+    doubts = evaluation_doubts(Source("net", variants[0].module, (1, 12, 12), {}), evaluated)
     assert doubts[0].startswith("other: ")
     assert doubts[-1].startswith("net: The natural accuracy is near chance")

@@ -12,10 +12,9 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from gdws import exit_codes
 from gdws.algorithms.json_fields import PlanFormatError
 from gdws.commands.output import errors
-from gdws.errors import GdwsError
+from gdws.errors import ExitCode, GdwsError
 from gdws_contract.errors import ContractError
 
 #: Wrong usage, as typer raises it: click's class, or that of the copy of click in newer releases of typer.
@@ -47,11 +46,11 @@ class Commands(TyperGroup):
             code = ended if isinstance(ended, int) else None
         except _UsageError as error:
             error.show()
-            code = exit_codes.BAD_INPUT
+            code = ExitCode.BAD_INPUT
         except BaseException as error:  # also SystemExit and what is no Exception: of libraries, it is no answer
             code = report(error)
         if standalone_mode:
-            sys.exit(exit_codes.DONE if code is None else code)
+            sys.exit(ExitCode.DONE if code is None else code)
         return code
 
     def invoke(self, ctx: Any) -> Any:
@@ -71,18 +70,18 @@ def report(error: BaseException, *, debug: bool = False) -> int:
             traceback.print_exception(error)
     except Exception as further:  # e.g. there is no memory to format a message
         print(f"error: unforeseen {type(error).__name__}, then {type(further).__name__}", file=sys.stderr, flush=True)
-        return exit_codes.UNFORESEEN
+        return ExitCode.UNFORESEEN
     return code
 
 
 def _report(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         errors().print("interrupted")
-        return exit_codes.INTERRUPTED
+        return ExitCode.INTERRUPTED
     if isinstance(error, _FORESEEN):
         return show(error)
     show_unforeseen(error)
-    return exit_codes.UNFORESEEN
+    return ExitCode.UNFORESEEN
 
 
 def show(error: Exception) -> int:
@@ -94,7 +93,7 @@ def show(error: Exception) -> int:
         _tell("[bold]field:[/]", field)
     if hint:
         _tell("[bold]hint:[/] ", hint)
-    return getattr(error, "exit_code", exit_codes.BAD_INPUT)
+    return getattr(error, "exit_code", ExitCode.BAD_INPUT)
 
 
 def show_unforeseen(error: BaseException) -> None:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gdws import exit_codes
+from gdws.errors import ExitCode
 from gdws.gate.figures import Run, log_figure
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.verdicts import EXIT_CODES, Outcome, Verdict, overall
@@ -62,7 +62,7 @@ class GateReport:
     @property
     def exit_code(self) -> int:
         """0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 a device could not serve."""
-        return exit_codes.UNAVAILABLE if self.outcome is None else EXIT_CODES[self.outcome]
+        return ExitCode.UNAVAILABLE if self.outcome is None else EXIT_CODES[self.outcome]
 
     @property
     def word(self) -> str:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdws import exit_codes
 from gdws.benchmark import benchmark, failure
 from gdws.client import DeviceClient
-from gdws.errors import DeviceError, GdwsError
+from gdws.errors import DeviceError, ExitCode, GdwsError
 from gdws.gate.figures import Run, read_run
 from gdws.gate.pairing import Pairing, write_run
 from gdws.leases import default_holder, renewing, take_lease
@@ -29,7 +28,7 @@ Say = Callable[[str], None]
 class Stopped(GdwsError):
     """Somebody asked for the end."""
 
-    exit_code = exit_codes.INTERRUPTED
+    exit_code = ExitCode.INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gdws import exit_codes
+from gdws.errors import ExitCode
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
-#: What the command returns; see :mod:`gdws.exit_codes` for what else it may.
+#: What the command returns; see :class:`~gdws.errors.ExitCode` for what else it may.
 EXIT_CODES: dict[Outcome, int] = {
-    "PASS": exit_codes.DONE,
-    "FAIL": exit_codes.NEGATIVE,
-    "INCONCLUSIVE": exit_codes.BAD_INPUT,
+    "PASS": ExitCode.DONE,
+    "FAIL": ExitCode.NEGATIVE,
+    "INCONCLUSIVE": ExitCode.BAD_INPUT,
 }
 
 

@@ -15,9 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gdws import exit_codes
 from gdws.cli import app
-from gdws.errors import DeviceError, GdwsError
+from gdws.errors import DeviceError, ExitCode, GdwsError
 from gdws_contract.errors import BundleCorrupt
 
 
@@ -78,7 +77,7 @@ def ended_with(path: tuple[str, ...], error: BaseException) -> Any:
 @example(("bench",), typer.Abort())
 def test_no_unforeseen_exception_is_an_answer_of_any_command(path: tuple[str, ...], error: BaseException) -> None:
     code, told = ended_with(path, error)
-    assert code == exit_codes.UNFORESEEN
+    assert code == ExitCode.UNFORESEEN
     assert told.startswith("error: unforeseen")
     assert "\x1b" not in told
     assert "\nPASS" not in told
@@ -114,12 +113,12 @@ def test_debug_shows_the_traceback_and_keeps_the_code() -> None:
 def test_an_import_that_fails_is_no_answer(module: str) -> None:
     script = f"import sys; sys.modules[{module!r}] = None; from gdws.cli import main; main()"
     ended = subprocess.run([sys.executable, "-c", script, "gate", "x"], capture_output=True, text=True)
-    assert ended.returncode == exit_codes.UNFORESEEN, ended.stderr
+    assert ended.returncode == ExitCode.UNFORESEEN, ended.stderr
     assert module in ended.stderr
 
 
 def test_every_code_is_told_where_codes_are_listed() -> None:
     shown = CliRunner().invoke(app, ["--help"]).stdout
-    codes = [value for name, value in vars(exit_codes).items() if name.isupper()]
+    codes = list(ExitCode)
     for code in codes:
         assert f"\n    {code:<3}  " in shown
