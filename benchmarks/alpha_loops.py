@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdws import nets
+from gdws.networks import zoo as nets
 
 Alphas = dict[str, np.ndarray]
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from gdws import datasets, pipeline
-from gdws.attacks import AttackSpec
+from gdws.evaluation.attacks import AttackSpec
 from gdws.pipeline import Recipe
 from gdws_agent.device_info import read_cpu_model
 from gdws_agent.measuring.messages import CellEvent, WorkOrder, parse_event

@@ -28,11 +28,11 @@ from fitting import fit_plan  # noqa: E402
 from run import ATTACK, NETWORKS  # noqa: E402
 
 from gdws import convert, datasets, pipeline  # noqa: E402
+from gdws._util.files import write_atomic  # noqa: E402
 from gdws.algorithms.plan import Plan  # noqa: E402
-from gdws.attacks.pgd import pgd  # noqa: E402
-from gdws.attacks.protocols import gentle  # noqa: E402
-from gdws.files import write_atomic  # noqa: E402
-from gdws.layers import to_dense  # noqa: E402
+from gdws.compression.layers import to_dense  # noqa: E402
+from gdws.evaluation.attacks.pgd import pgd  # noqa: E402
+from gdws.evaluation.attacks.protocols import gentle  # noqa: E402
 
 NETWORK, RANK, IMAGES, JUDGED = "mnist-vgg16", 2, 1024, 500
 SOURCE, DATA = pipeline.load(NETWORKS[NETWORK]), datasets.load("mnist-sample")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gdws.attacks import AttackSpec
 from gdws.datasets import Split
-from gdws.intervals import proportion
-from gdws.judging import dense_equivalent, judge
+from gdws.evaluation.attacks import AttackSpec
+from gdws.evaluation.judging import dense_equivalent, judge
+from gdws.results.intervals import proportion
 from gdws_contract.measures import Proportion
 
 BATCH = 125

@@ -29,14 +29,16 @@ from accuracy import accuracies  # noqa: E402
 from fitting import fit_plan  # noqa: E402
 from run import ALPHA_IMAGES, ATTACK, NETWORKS, Bench  # noqa: E402
 
-from gdws import convert, data_aware, pipeline, surgery  # noqa: E402
+from gdws import convert, pipeline
+from gdws._util.files import write_atomic  # noqa: E402
 from gdws.algorithms.plan import LayerPlan, Plan  # noqa: E402
 from gdws.algorithms.spectrum import Ints  # noqa: E402
-from gdws.data_aware.calibration import OBSERVED  # noqa: E402
-from gdws.data_aware.running import replace_weight, with_biases  # noqa: E402
-from gdws.data_aware.walk import Walk  # noqa: E402
-from gdws.files import write_atomic  # noqa: E402
-from gdws.rank_choice import choose_ranks  # noqa: E402
+from gdws.compression import fitting as data_aware  # noqa: E402
+from gdws.compression import surgery
+from gdws.compression.fitting.calibration import OBSERVED  # noqa: E402
+from gdws.compression.fitting.running import replace_weight, with_biases  # noqa: E402
+from gdws.compression.fitting.walk import Walk  # noqa: E402
+from gdws.planning.ranks import choose_ranks  # noqa: E402
 
 CALIBRATION = 1024
 MEASURED = 256

@@ -34,13 +34,14 @@ from accuracy import accuracies  # noqa: E402
 from figures import BATCHES, THREADS, plot, reached, setting, table  # noqa: E402
 from measured import machine, write_results  # noqa: E402
 
-from gdws import converted, datasets, pipeline  # noqa: E402
-from gdws.attacks import AttackSpec  # noqa: E402
-from gdws.bundle import PackedVariant  # noqa: E402
-from gdws.client import DeviceClient  # noqa: E402
+from gdws import datasets, pipeline  # noqa: E402
+from gdws._util.files import write_atomic  # noqa: E402
+from gdws.bundles.packing import PackedVariant  # noqa: E402
 from gdws.datasets import Dataset  # noqa: E402
-from gdws.files import write_atomic  # noqa: E402
-from gdws.local_agent import local_agent  # noqa: E402
+from gdws.device.client import DeviceClient  # noqa: E402
+from gdws.device.local_agent import local_agent  # noqa: E402
+from gdws.evaluation.attacks import AttackSpec  # noqa: E402
+from gdws.networks import converted
 from gdws.pipeline import Recipe, Source  # noqa: E402
 from gdws.training import FinetuneSettings, finetune  # noqa: E402
 from gdws.training.tuning import fingerprint  # noqa: E402

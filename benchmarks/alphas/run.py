@@ -34,7 +34,7 @@ import paired  # noqa: E402
 from alpha_loops import loop, network, published_loop  # noqa: E402
 from measured import machine, write_results  # noqa: E402
 
-from gdws import calibrate  # noqa: E402
+from gdws.compression.calibration import alphas as calibrate  # noqa: E402
 
 TARGET = 10
 

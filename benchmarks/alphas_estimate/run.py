@@ -40,7 +40,8 @@ import paired  # noqa: E402
 from alpha_loops import network, published_loop  # noqa: E402
 from measured import NETWORK, machine, write_results  # noqa: E402
 
-from gdws import calibrate, datasets, pipeline  # noqa: E402
+from gdws import datasets, pipeline  # noqa: E402
+from gdws.compression.calibration import alphas as calibrate
 
 #: Class differences that the loop is timed on where there are many.
 LOOPED = 100

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import gdws
 from gdws.algorithms.plan import Plan
 from gdws.errors import GdwsError
-from gdws.export import export
+from gdws.onnx_io.export import export
 
 SMALL, USUAL = 64, 224
 IMAGES = 2

@@ -56,9 +56,10 @@ def convert_once(name: str) -> None:
     """Convert in this process, with whichever gdws is on the path; print the seconds and how far the logits are off."""
     import torch
 
-    from gdws import datasets, nets
-    from gdws.conversion import convert
-    from gdws.nets.preact_resnet import PreActResNet
+    from gdws import datasets
+    from gdws.networks import zoo as nets
+    from gdws.networks.zoo.preact_resnet import PreActResNet
+    from gdws.planning.conversion import convert
 
     data = datasets.load("mnist-sample")
     images, held_out = data.train.first(CASES[name].images).images, data.test.first(TEST_IMAGES).images

@@ -24,7 +24,8 @@ sys.path.insert(0, str(HERE.parent))
 
 from measured import machine, write_results  # noqa: E402
 
-from gdws import convert, nets  # noqa: E402
+from gdws import convert
+from gdws.networks import zoo as nets  # noqa: E402
 
 IMAGES, MEAN_RANK = 256, 2
 MOST_S, MOST_GB = 180.0, 4.0

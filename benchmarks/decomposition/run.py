@@ -35,11 +35,12 @@ sys.path.insert(0, str(HERE.parent))
 import paired  # noqa: E402
 from measured import machine, write_results  # noqa: E402
 
-from gdws import nets, surgery  # noqa: E402
+from gdws._util.threads import map_in_threads  # noqa: E402
 from gdws.algorithms.allocate import lego, mego  # noqa: E402
 from gdws.algorithms.cost import weighted_error  # noqa: E402
 from gdws.algorithms.spectrum import decompose  # noqa: E402
-from gdws.parallel import map_in_threads  # noqa: E402
+from gdws.compression import surgery  # noqa: E402
+from gdws.networks import zoo as nets
 
 TARGET = 15
 MEAN_RANK = 6

@@ -23,13 +23,13 @@ from measured import machine  # noqa: E402
 from networks import Burdened, shipped, write  # noqa: E402
 from record import MEASUREMENT, WIDTH, scheduling  # noqa: E402
 
+from gdws.device.local_agent import local_agent  # noqa: E402
 from gdws.gate.devices import Device  # noqa: E402
 from gdws.gate.documents import save  # noqa: E402
 from gdws.gate.launch import Line, calibrate, run_gate  # noqa: E402
 from gdws.gate.limits import Limits  # noqa: E402
 from gdws.gate.noise import Noise  # noqa: E402
 from gdws.gate.settings import GateSettings  # noqa: E402
-from gdws.local_agent import local_agent  # noqa: E402
 
 CALIBRATION_RUNS = 10
 

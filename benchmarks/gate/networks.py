@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gdws import bundle, datasets, pipeline
-from gdws.attacks import AttackSpec
-from gdws.bundle import PackedVariant, VerificationSet
+from gdws import datasets, pipeline
+from gdws.bundles import packing as bundle
+from gdws.bundles.packing import PackedVariant, VerificationSet
+from gdws.evaluation.attacks import AttackSpec
 
 NETWORK = "mnist-preact-resnet"
 ATTACK = AttackSpec(eps=0.2, step=0.04, iterations=10, random_start=True)

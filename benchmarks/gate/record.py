@@ -25,12 +25,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from measured import machine  # noqa: E402
 from networks import Burdened, shipped, write  # noqa: E402
 
+from gdws.device.local_agent import local_agent  # noqa: E402
 from gdws.gate.figures import Run  # noqa: E402
 from gdws.gate.pairing import plan_pairing  # noqa: E402
 from gdws.gate.session import Session  # noqa: E402
 from gdws.gate.settings import Measurement  # noqa: E402
-from gdws.local_agent import local_agent  # noqa: E402
-from gdws.log_intervals import geometric_mean  # noqa: E402
+from gdws.results.log_intervals import geometric_mean  # noqa: E402
 
 #: One thread: two would have to wait for each other whenever anything else runs on a machine of two cores.
 MEASUREMENT = Measurement(threads=1)

@@ -36,8 +36,8 @@ from record import Recorded, ratios  # noqa: E402
 from gdws.gate.limits import Sequencing  # noqa: E402
 from gdws.gate.sequential import Question, Spread, Trial  # noqa: E402
 from gdws.gate.verdicts import Outcome  # noqa: E402
-from gdws.intervals import wilson  # noqa: E402
-from gdws.log_intervals import geometric_mean  # noqa: E402
+from gdws.results.intervals import wilson  # noqa: E402
+from gdws.results.log_intervals import geometric_mean  # noqa: E402
 
 KINDS = ("same", "slower")
 OUTCOMES: dict[str, Outcome] = {"below": "PASS", "above": "FAIL"}

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gdws.attacks import AttackSpec
-from gdws.attacks.run import perturb
+from gdws._util.modes import evaluation_mode
+from gdws._util.progress import Progress
 from gdws.datasets import Split
-from gdws.intervals import proportion
-from gdws.judging import dense_equivalent, device_of
-from gdws.modes import evaluation_mode
-from gdws.progress import Progress
+from gdws.evaluation.attacks import AttackSpec
+from gdws.evaluation.attacks.run import perturb
+from gdws.evaluation.judging import dense_equivalent, device_of
+from gdws.results.intervals import proportion
 
 #: Columns of Table 6 under attacks in one norm; an image counts for ``union`` if it resists them all.
 NORMS = ("linf", "l1", "l2")

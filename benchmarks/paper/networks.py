@@ -11,11 +11,12 @@ from rows import Network, Pruned, Row
 from torch import nn
 from torch.nn.utils import prune
 
-from gdws import nets, pipeline
-from gdws.bundle import PackedVariant
+from gdws import pipeline
+from gdws.bundles.packing import PackedVariant
 from gdws.errors import ModelError
+from gdws.networks import zoo as nets
+from gdws.networks.sparsity import sizes
 from gdws.pipeline import Alphas, Recipe, Source
-from gdws.sparsity import sizes
 
 MNIST_NETWORKS = Path(__file__).resolve().parents[1] / "networks"
 

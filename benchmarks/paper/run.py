@@ -42,16 +42,16 @@ from rows import Network, Row, Table, read_table  # noqa: E402
 from speed import speeds  # noqa: E402
 
 from gdws import datasets, pipeline  # noqa: E402
-from gdws.attacks import AttackSpec  # noqa: E402
-from gdws.attacks.protocols import PROTOCOLS, for_data  # noqa: E402
-from gdws.bundle import PackedVariant  # noqa: E402
-from gdws.client import DeviceClient  # noqa: E402
-from gdws.commands.output import progress_bar  # noqa: E402
+from gdws._util.files import write_atomic  # noqa: E402
+from gdws.bundles.packing import PackedVariant  # noqa: E402
+from gdws.cli.views.output import progress_bar  # noqa: E402
 from gdws.datasets import Dataset  # noqa: E402
-from gdws.files import write_atomic  # noqa: E402
-from gdws.local_agent import local_agent  # noqa: E402
+from gdws.device.client import DeviceClient  # noqa: E402
+from gdws.device.local_agent import local_agent  # noqa: E402
+from gdws.evaluation.attacks import AttackSpec  # noqa: E402
+from gdws.evaluation.attacks.protocols import PROTOCOLS, for_data  # noqa: E402
+from gdws.networks.sparsity import sizes  # noqa: E402
 from gdws.pipeline import Source  # noqa: E402
-from gdws.sparsity import sizes  # noqa: E402
 from gdws_contract.rest import Protocol  # noqa: E402
 
 TABLES = ("1", "2", "3", "4", "5", "6")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gdws import pipeline
-from gdws.bundle import PackedVariant
-from gdws.client import DeviceClient
+from gdws.bundles.packing import PackedVariant
 from gdws.datasets import Split
+from gdws.device.client import DeviceClient
 from gdws.pipeline import Source
 from gdws_contract.rest import BenchmarkRequest, Cell, DeviceInfo, Protocol
 

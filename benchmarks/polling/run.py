@@ -32,8 +32,8 @@ sys.path.insert(0, str(HERE.parent))
 import psutil  # noqa: E402
 from measured import in_words, machine, median_ratio, pack_bundle, variants_of, write_results  # noqa: E402
 
-from gdws.client import DeviceClient  # noqa: E402
-from gdws.local_agent import local_agent  # noqa: E402
+from gdws.device.client import DeviceClient  # noqa: E402
+from gdws.device.local_agent import local_agent  # noqa: E402
 from gdws_contract.rest import BenchmarkRequest, Job, Protocol  # noqa: E402
 
 RATIO_LIMIT = 1.03

@@ -1,7 +1,7 @@
 """GDWS: efficient, adversarially robust convolutional networks after training.
 
 ``gdws.convert(model, beta=...)`` turns a pretrained network into a GDWS network and returns it with its
-:class:`Plan`. Everything else is reached by module: ``gdws.calibrate``, ``gdws.layers``, ``gdws.surgery``.
+:class:`Plan`. Everything else is reached by module: ``gdws.compression.calibration.alphas``, ``gdws.compression.layers``, ``gdws.compression.surgery``.
 
 torch takes seconds to import, and any import may fail where an installation is broken, so all is loaded on first use.
 """
@@ -12,15 +12,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdws import calibrate, layers, surgery, training
+    from gdws import training
     from gdws.algorithms.plan import LayerPlan, Plan
-    from gdws.conversion import convert
+    from gdws.compression import layers, surgery
+    from gdws.compression.calibration import alphas as calibrate
+    from gdws.planning.conversion import convert
 
 __version__ = "0.1.0"
 __all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "convert", "layers", "surgery", "training"]
 
 
-_HOMES = {"LayerPlan": "gdws.algorithms.plan", "Plan": "gdws.algorithms.plan", "convert": "gdws.conversion"}
+_HOMES = {"LayerPlan": "gdws.algorithms.plan", "Plan": "gdws.algorithms.plan", "convert": "gdws.planning.conversion"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gdws.cli import main
+from gdws.cli.entry import main
 
 main()

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from gdws import checkpoints, nets
-from gdws.attacks import AttackSpec
+from gdws._util.progress import SILENT
 from gdws.datasets import Split
-from gdws.progress import SILENT
+from gdws.evaluation.attacks import AttackSpec
+from gdws.networks import checkpoints
+from gdws.networks import zoo as nets
 
 PAPER = Path(__file__).resolve().parents[2] / "benchmarks" / "paper"
 NUMBERS = ("1", "2", "3", "4", "5", "6")

@@ -15,7 +15,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from gdws.client import DeviceClient
+from gdws.device.client import DeviceClient
 from support.agent_process import running_agent
 from support.agents import PATIENCE_S, FakeWorker
 from support.bundles import tiny_bundle

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from gdws.attacks import AttackSpec
-from gdws.demo import DemoFiles, DemoSettings, make_bundle, measure
+from gdws.evaluation.attacks import AttackSpec
 from gdws.pipeline import Recipe
-from gdws.results import load_result
+from gdws.pipeline.demo import DemoFiles, DemoSettings, make_bundle, measure
+from gdws.results.stored import load_result
 from gdws_contract.archive import open_bundle
 from gdws_contract.rest import BenchmarkResult, Job, Protocol
 from support.tiny import tiny_checkpoint

@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner, Result
 
-from gdws.cli import app
-from gdws.client import DeviceClient
+from gdws.cli.entry import app
+from gdws.device.client import DeviceClient
 from support.agent_process import AgentProcess, running_agent
 from support.agents import PATIENCE_S, FakeWorker
 from support.bundles import tiny_bundle

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gdws.cli import app
+from gdws.cli.entry import app
 from support.agent_process import AgentProcess, running_agent
 from support.bundles import tiny_bundle
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gdws.cli import app
-from gdws.results import load_result
+from gdws.cli.entry import app
+from gdws.results.stored import load_result
 from support.agent_process import AgentProcess, running_agent
 from support.bundles import tiny_bundle
 

@@ -35,7 +35,7 @@ def exported(network: str, form: str):
     import torch
 
     import gdws
-    from gdws.export import export
+    from gdws.onnx_io.export import export
 
     shape = NETWORKS[network]
     model = _network(network)
@@ -110,7 +110,7 @@ def quantised(content, images):
 def _network(name):
     from torch import nn
 
-    from gdws import nets
+    from gdws.networks import zoo as nets
     from support.networks import Sharing, SmallResNet, seeded
 
     if name == "small":

@@ -16,11 +16,11 @@ from gdws.algorithms.fit_layer import FittedLayer, LayerProblem
 from gdws.algorithms.plan import Plan
 from gdws.algorithms.refit import Moments
 from gdws.algorithms.spectrum import Ints
-from gdws.data_aware import Observation
-from gdws.data_aware.running import replace_weight, with_biases
-from gdws.data_aware.walk import HELD_OUT
-from gdws.gradient_norms import Call
-from gdws.surgery import Layer
+from gdws.compression.calibration.gradient_norms import Call
+from gdws.compression.fitting import Observation
+from gdws.compression.fitting.running import replace_weight, with_biases
+from gdws.compression.fitting.walk import HELD_OUT
+from gdws.compression.surgery import Layer
 
 Groups = Mapping[str, Sequence[Layer]]
 
@@ -44,7 +44,7 @@ def sensitivities(
     seen: Mapping[str, Observation],
     candidates: Mapping[str, Sequence[Ints]],
 ) -> dict[str, list[float]]:
-    """What :func:`gdws.data_aware.sensitivities` returns, from all of ``images``."""
+    """What :func:`gdws.compression.fitting.sensitivities` returns, from all of ``images``."""
     found = {}
     for name, group in groups(model, layers, images[:1]).items():
         wanted = problem(model, model, group, images, seen[name].outputs)

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 import gdws
+from gdws._util.distributed import Workers, launched
 from gdws.training import FinetuneResult, FinetuneSettings, finetune
-from gdws.workers import Workers, launched
 from support.toy import DATA
 
 SETTINGS = FinetuneSettings(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from gdws import checkpoints, nets
+from gdws.networks import checkpoints
+from gdws.networks import zoo as nets
 
 
 def tiny_checkpoint(folder: Path) -> Path:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gdws import memory
+from gdws._util import memory
+from gdws._util.threads import map_in_threads
 from gdws.datasets.splits import Dataset, Split, hold_out
 from gdws.errors import DataError
-from gdws.parallel import map_in_threads
 
 VALIDATION_PER_CLASS = 10
 SIZE, CROP = 256, 224

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from gdws._util.modes import evaluation_mode
+from gdws._util.outputs import logits_of
 from gdws.datasets.splits import Dataset, Split
-from gdws.modes import evaluation_mode
-from gdws.outputs import logits_of
 
 COUNT = 128
 """Images in each split but the validation split, which is empty."""

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from gdws.comparison.environment import Difference
 from gdws.gate.documents import load
 from gdws.gate.evidence import Evidence
 from gdws.gate.facts import Kind, accuracy_of
@@ -21,7 +20,8 @@ from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.gatekeeper import Reference
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.noise import changes, circumstances
-from gdws.report.figures import Setting
+from gdws.results.comparison.environment import Difference
+from gdws.results.report.figures import Setting
 from gdws_contract.base import Finite, Record
 from gdws_contract.measures import Proportion
 from gdws_contract.rest import BenchmarkResult, PowerMode

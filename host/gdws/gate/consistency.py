@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gdws.comparison.environment import Difference, differing
 from gdws.gate.noise import circumstances
-from gdws.report.figures import Setting
+from gdws.results.comparison.environment import Difference, differing
+from gdws.results.report.figures import Setting
 from gdws_contract.rest import BenchmarkResult, Cell
 
 

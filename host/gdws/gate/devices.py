@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from gdws._util.toml_file import load_toml
 from gdws.errors import SettingsError
-from gdws.toml_file import load_toml
 from gdws_contract.base import Name, Record
 
 DEFAULT_FILE = Path("devices.toml")

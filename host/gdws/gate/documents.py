@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gdws._util.files import write_atomic
+from gdws._util.text_files import read_text
 from gdws.errors import ResultError
-from gdws.files import write_atomic
-from gdws.text_files import read_text
 from gdws_contract.parsing import first_fault
 
 _Document = TypeVar("_Document", bound=BaseModel)

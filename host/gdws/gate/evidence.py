@@ -6,9 +6,9 @@ same attack made the adversarial inputs of each network. What is not known count
 
 from __future__ import annotations
 
-from gdws.comparison.environment import Difference, differing
 from gdws.gate.facts import Doubts, Kind
-from gdws.report import text
+from gdws.results.comparison.environment import Difference, differing
+from gdws.results.report import text
 from gdws_contract.base import Record, Sha256
 from gdws_contract.manifest import Attack, Manifest, TensorSpec
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gdws.gate.limits import Measure
 from gdws.gate.pairing import Pairing, SideName, run_name
-from gdws.report.figures import Setting
+from gdws.results.report.figures import Setting
 from gdws_contract.rest import BenchmarkResult, Cell
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
+from gdws._util.visible_text import visible
 from gdws.errors import DeviceError, GdwsError
 from gdws.gate.baseline import Baseline, load_baseline, make_baseline
 from gdws.gate.consistency import Consistency
@@ -25,8 +26,7 @@ from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
 from gdws.gate.session import Line, Say, Session
 from gdws.gate.settings import GateSettings
-from gdws.report import text
-from gdws.visible_text import visible
+from gdws.results.report import text
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
 from gdws_contract.rest import BenchmarkResult
@@ -153,8 +153,8 @@ def calibrate(
 def pack_shipped(path: Path) -> Path:
     """Pack the network that ships with the package, alone, to calibrate with. Raises OSError."""
     from gdws import datasets, pipeline  # torch: a gate of bundles has no need of it
-    from gdws.bundle import PackedVariant
-    from gdws.demo import DATA, NETWORK
+    from gdws.bundles.packing import PackedVariant
+    from gdws.pipeline.demo import DATA, NETWORK
 
     source, data = pipeline.load(NETWORK), datasets.load(DATA)
     variants = [PackedVariant(pipeline.BASELINE, source.module)]

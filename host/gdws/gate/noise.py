@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from gdws.comparison.environment import Difference, differing, surroundings
 from gdws.errors import GdwsError
 from gdws.gate.documents import load
 from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.sequential import Spread
-from gdws.report.figures import Setting
+from gdws.results.comparison.environment import Difference, differing, surroundings
+from gdws.results.report.figures import Setting
 from gdws_contract.base import NonNegative, Record, safe_name
 from gdws_contract.rest import BenchmarkResult, PowerMode
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdws.comparison.environment import surroundings
 from gdws.errors import DeviceError, ResultError
 from gdws.gate.baseline import Baseline
 from gdws.gate.consistency import Consistency
@@ -21,8 +20,9 @@ from gdws.gate.reports import DeviceReport, observe
 from gdws.gate.sequential import Spread
 from gdws.gate.session import Session, Stopped
 from gdws.gate.verdicts import Verdict, overall
-from gdws.report import text
-from gdws.report.figures import Setting
+from gdws.results.comparison.environment import surroundings
+from gdws.results.report import text
+from gdws.results.report.figures import Setting
 from gdws_contract.rest import BenchmarkResult
 
 

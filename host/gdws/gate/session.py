@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdws.benchmark import benchmark, failure
-from gdws.client import DeviceClient
+from gdws.device.benchmark import benchmark, failure
+from gdws.device.client import DeviceClient
+from gdws.device.leases import default_holder, renewing, take_lease
+from gdws.device.versions import SHARING
 from gdws.errors import DeviceError, ExitCode, GdwsError
 from gdws.gate.figures import Run, read_run
 from gdws.gate.pairing import Pairing, write_run
-from gdws.leases import default_holder, renewing, take_lease
-from gdws.report import text
-from gdws.versions import SHARING
+from gdws.results.report import text
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
 #: A lease ends by itself so long after this machine has died.

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from gdws._util.toml_file import load_toml
 from gdws.errors import SettingsError
 from gdws.gate.limits import Limits, Sequencing
-from gdws.toml_file import load_toml
 from gdws_contract.base import Name, NonNegative, Record
 from gdws_contract.parsing import first_fault
 from gdws_contract.rest import BatchSize, PowerMode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from gdws.layers import GDWSConv2d
+from gdws.compression.layers import GDWSConv2d
 
 
 @torch.no_grad()

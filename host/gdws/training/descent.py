@@ -12,16 +12,16 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the customary name)
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gdws.attacks.pgd import pgd
+from gdws._util.distributed import Workers
+from gdws._util.modes import evaluation_mode
+from gdws._util.progress import Progress
+from gdws._util.seeds import derive_seed
 from gdws.datasets import Split
 from gdws.errors import DataError, ModelError
-from gdws.modes import evaluation_mode
-from gdws.progress import Progress
-from gdws.seeds import derive_seed
+from gdws.evaluation.attacks.pgd import pgd
 from gdws.training.augmentation import flip_images, shift_images
 from gdws.training.schedule import learning_rate
 from gdws.training.settings import DescentSettings
-from gdws.workers import Workers
 
 
 @dataclass(eq=False)

@@ -11,17 +11,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gdws import checkpoints, nets
+from gdws._util.distributed import Workers
+from gdws._util.modes import evaluation_mode
+from gdws._util.progress import SILENT, Progress
+from gdws._util.seeds import derive_seed
 from gdws.datasets import Dataset, check_images
 from gdws.errors import DataError
-from gdws.evaluate import predict
-from gdws.modes import evaluation_mode
-from gdws.progress import SILENT, Progress
-from gdws.seeds import derive_seed
+from gdws.evaluation.evaluate import predict
+from gdws.networks import checkpoints
+from gdws.networks import zoo as nets
 from gdws.training.descent import Descent
 from gdws.training.run import EpochRecord, Run, follow, require_writable
 from gdws.training.settings import TrainSettings
-from gdws.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ def train(
     an interruption ``resume=True`` goes on from there. ``command`` goes into the metadata of ``out``, and
     ``on_epoch`` is called after each epoch, when its state is stored.
 
-    ``workers`` are processes that share each batch (:func:`gdws.workers.launched`); with them ``device`` is theirs.
+    ``workers`` are processes that share each batch (:func:`gdws._util.distributed.launched`); with them ``device`` is theirs.
     They give what one process gives, up to rounding, but for batch normalisation on CPUs
-    (:meth:`gdws.workers.Workers.shared_statistics`) and dropout.
+    (:meth:`gdws._util.distributed.Workers.shared_statistics`) and dropout.
 
     Raises :class:`GdwsError` if ``out`` cannot be written, or an unfinished run is in the way, or differs in
     its settings from the one to resume; :class:`DataError` if the data do not suit the network;

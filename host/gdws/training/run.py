@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from gdws import checkpoints
+from gdws._util.files import write_atomic
+from gdws._util.progress import SILENT, Progress
 from gdws.datasets import Split
 from gdws.errors import CheckpointUnreadable, GdwsError
-from gdws.evaluate import evaluate
-from gdws.files import write_atomic
-from gdws.progress import SILENT, Progress
+from gdws.evaluation.evaluate import evaluate
+from gdws.networks import checkpoints
 from gdws.training.descent import Descent
 
 STATE_VERSION = 2

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdws.attacks import AttackSpec
 from gdws.errors import GdwsError
+from gdws.evaluation.attacks import AttackSpec
 
 SCHEDULES = ("one-cycle", "piecewise")
 OPTIMIZERS = ("sgd", "adam")

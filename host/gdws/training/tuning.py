@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from gdws import converted
+from gdws._util.distributed import Workers
+from gdws._util.progress import SILENT, Progress
 from gdws.algorithms.plan import Plan
+from gdws.compression.layers import GDWSConv2d, to_dense
 from gdws.datasets import Dataset, check_images
 from gdws.errors import ModelError
-from gdws.layers import GDWSConv2d, to_dense
-from gdws.progress import SILENT, Progress
+from gdws.networks import converted
 from gdws.training.balancing import balance
 from gdws.training.descent import Descent
 from gdws.training.run import EpochRecord, Run, follow, require_writable
 from gdws.training.settings import FinetuneSettings
-from gdws.workers import Workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def finetune(
         data: images to descend on and to choose by.
         settings: see :class:`FinetuneSettings`.
         plan, provenance: what the network was converted by, and ``net``, ``net_options`` and more of the network it
-            was made from, for :func:`gdws.converted.load`. Needed with ``out`` alone.
+            was made from, for :func:`gdws.networks.converted.load`. Needed with ``out`` alone.
         out: where the weights go, with the plan, as safetensors. The state of the run is beside it until the end.
         resume: whether to go on with the unfinished run beside ``out``.
         device, workers, command, progress, on_epoch: as for :func:`gdws.training.train`.

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gdws.report import text
-from gdws.report.figures import facts
-from gdws.report.verdict import verdicts
+from gdws.results.report import text
+from gdws.results.report.figures import facts
+from gdws.results.report.verdict import verdicts
 from gdws_contract.manifest import Attack
 from gdws_contract.measures import Interval
 from gdws_contract.rest import BenchmarkResult
@@ -37,7 +37,7 @@ def page(agent: AgentProcess, look: Look) -> Page:
     return page
 
 
-# text.js, as gdws.report.text
+# text.js, as gdws.results.report.text
 
 VALUES = [None, 0, 0.000123, 0.0123, 0.5, 0.9996, 1, 1.005, 9.994, 9.996, 12.34, 99.95, 999.4, 999.6, 1234.6, 694_634]
 LARGE = [None, 0, 999, 999.6, 1_000, 12_345, 694_634, 999_499, 999_500, 80_500_000, 5.6e9, 1.2e12]
@@ -84,7 +84,7 @@ def test_times_are_told_no_finer_than_they_are_known(page: Page) -> None:
     assert left == ["a moment", "about 10 s", "about 100 s", "about 2 min", "about 2 h 00 min"]
 
 
-# verdict.js and facts.js, as gdws.report.verdict
+# verdict.js and facts.js, as gdws.results.report.verdict
 
 
 def some_results() -> Iterator[BenchmarkResult]:

@@ -121,7 +121,7 @@ def test_without_train_the_test_split_remains(root):
 
 
 def test_memory_is_not_exceeded(root, monkeypatch):
-    monkeypatch.setattr("gdws.memory.total_bytes", lambda: 2 * 5 * 3 * 224 * 224 * 4)
+    monkeypatch.setattr("gdws._util.memory.total_bytes", lambda: 2 * 5 * 3 * 224 * 224 * 4)
     data = imagenet(root, classes=3)
     assert len(data.test.first(5)) == 5
     with pytest.raises(DataError, match="6 images take") as caught:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from gdws import datasets
-from gdws.attacks import protocols
 from gdws.datasets import mnist_files
 from gdws.errors import DataError
+from gdws.evaluation.attacks import protocols
 from support import idx
 
 REAL = mnist_files.DEBIAN_FASHION_MNIST

@@ -7,7 +7,7 @@ from torch import nn
 from gdws.datasets import check_images, random_images
 from gdws.datasets.random_images import COUNT
 from gdws.errors import ModelError
-from gdws.evaluate import evaluate
+from gdws.evaluation.evaluate import evaluate
 from support.networks import SmallResNet, seeded
 
 

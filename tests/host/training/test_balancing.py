@@ -9,7 +9,7 @@ import torch
 
 import gdws
 from gdws.algorithms.plan import LAYOUTS
-from gdws.layers import GDWSConv2d
+from gdws.compression.layers import GDWSConv2d
 from gdws.training import balance
 from support.networks import Sharing, SmallResNet, seeded
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdws import checkpoints
 from gdws.datasets import Split
 from gdws.errors import CheckpointUnreadable, DataError, GdwsError, ModelError
+from gdws.networks import checkpoints
 from gdws.training import EpochRecord, TrainSettings, run, state_path, train
 from support.toy import DATA, InterruptAt
 
@@ -129,7 +129,7 @@ def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
     """The highest robust accuracy, then the highest natural, then the latest."""
     robust, natural = [5, 6, 6, 6, 2], [7, 6, 8, 8, 8]
     shares = iter(zip(natural, robust, strict=True))
-    from gdws.intervals import proportion
+    from gdws.results.intervals import proportion
 
     real = run.evaluate
 

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 import gdws
-from gdws import checkpoints, converted
 from gdws.algorithms.plan import Plan
+from gdws.compression.layers import GDWSConv2d
 from gdws.datasets import Dataset, Split
 from gdws.errors import CheckpointMismatch, DataError, GdwsError, ModelError
-from gdws.evaluate import evaluate
-from gdws.layers import GDWSConv2d
+from gdws.evaluation.evaluate import evaluate
+from gdws.networks import checkpoints, converted
 from gdws.training import FinetuneResult, FinetuneSettings, TrainSettings, finetune, run, state_path, train
 from support.toy import DATA, InterruptAt, toy
 
@@ -84,7 +84,7 @@ def test_the_start_is_kept_unless_an_epoch_is_better(start, monkeypatch):
     """A run that only harms gives back the network it was given, balanced."""
     network, _ = start
     harmful = dataclasses.replace(SETTINGS, learning_rate=1.0, optimizer="sgd")
-    from gdws.intervals import proportion
+    from gdws.results.intervals import proportion
 
     real, shares = run.evaluate, iter([6, 6, 5, 6])
 

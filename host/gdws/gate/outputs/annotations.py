@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gdws._util.visible_text import visible
 from gdws.gate.reports import GateReport
-from gdws.visible_text import visible
 
 _LEVELS = {"FAIL": "error", "INCONCLUSIVE": "warning"}
 

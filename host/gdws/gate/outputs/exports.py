@@ -1,4 +1,4 @@
-"""The candidate's figures for the tools that keep the history of benchmarks; see :mod:`gdws.exports`.
+"""The candidate's figures for the tools that keep the history of benchmarks; see :mod:`gdws.results.exporters`.
 
 Unlike those of a single result, the bounds here are over runs.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from gdws.exports.bencher import NS_PER_MS, Metric, metric
-from gdws.exports.github_action_benchmark import Direction, figure
 from gdws.gate.limits import Measure
 from gdws.gate.reports import GateReport, Observed
+from gdws.results.exporters.bencher import NS_PER_MS, Metric, metric
+from gdws.results.exporters.github_action_benchmark import Direction, figure
 
 #: The measure of Bencher, and the factor from our unit to its.
 _BENCHER: dict[Measure, tuple[str, float]] = {

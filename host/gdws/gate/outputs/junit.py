@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from gdws._util.visible_text import visible
 from gdws.gate.reports import DeviceReport, GateReport
 from gdws.gate.verdicts import Verdict
-from gdws.visible_text import visible
 
 
 def render_junit(report: GateReport) -> str:

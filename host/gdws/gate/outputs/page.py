@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from gdws._util.visible_text import visible_value
 from gdws.gate.reports import GateReport
-from gdws.visible_text import visible_value
 
 
 def render_page(report: GateReport) -> str:

@@ -1,5 +1,0 @@
-"""Attacks on a network, white-box on the very module they are given."""
-
-from gdws.attacks.spec import AttackSpec, Spec, UnionSpec
-
-__all__ = ["AttackSpec", "Spec", "UnionSpec"]

@@ -1,0 +1,276 @@
+"""Packing of a dense network and its GDWS variants into a bundle.
+
+Layout of the archive::
+
+    manifest.json
+    verification/inputs.npy                  images (N, C, H, W) float32
+    verification/labels.npy                  (N,) int64
+    variants/<name>/model.onnx
+    variants/<name>/plan.json                GDWS variants
+    variants/<name>/logits.npy               what torch computes for the inputs, (N, classes) float32
+    variants/<name>/adversarial_inputs.npy   white-box on this variant, of the inputs' shape
+    variants/<name>/adversarial_logits.npy
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import gdws
+from gdws._util.progress import SILENT, Progress
+from gdws.algorithms.cost import dense_weights
+from gdws.algorithms.plan import LayerPlan, Plan
+from gdws.compression import surgery
+from gdws.compression.layers import to_dense
+from gdws.datasets import check_images
+from gdws.errors import DataError, ExportError, GdwsError
+from gdws.evaluation.attacks import Spec
+from gdws.evaluation.evaluate import Evaluation
+from gdws.evaluation.judging import strongest
+from gdws.onnx_io.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, float32_copy
+from gdws_contract.archive_writer import write_bundle
+from gdws_contract.base import NAME_PATTERN
+from gdws_contract.errors import ManifestInvalid
+from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary
+
+_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class PackedVariant:
+    """A network to pack under a name: the dense baseline if ``plan`` is None, else the GDWS network of that plan.
+
+    ``evaluation`` is what the host measured on it, see :func:`host_evaluation`. ``method`` tells in a few words
+    how the network was made; for a GDWS variant the default is read from the plan.
+    """
+
+    name: str
+    module: nn.Module
+    plan: Plan | None = None
+    evaluation: HostEvaluation | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class VerificationSet:
+    """Images (N, C, H, W) in [0, 1] with labels (N,) that each device replays before it times a variant.
+
+    ``data`` says where they come from. ``attack`` makes the adversarial inputs; None leaves them out.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    data: str
+    attack: Spec | None = None
+
+
+def pack(
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    variants: Sequence[PackedVariant],
+    verification: VerificationSet,
+    description: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress = SILENT,
+) -> str:
+    """Write a bundle to ``path`` and return its id.
+
+    Exactly one variant, the baseline, has no plan. Each variant is exported to ONNX; its logits are those of the
+    torch module in float32, on the CPU. Adversarial inputs are made on the device where the module's weights are.
+    ``provenance`` holds JSON values that tell where the networks come from, e.g. the checkpoint's SHA-256; the
+    version of torch is added. The same arguments give the same id.
+
+    Raises:
+        ExportError: a variant cannot be exported, its logits are not finite, or the variants' classes differ.
+        DataError: the images are not in [0, 1], or a label is out of range.
+        GdwsError: the variants do not have exactly one baseline.
+        ManifestInvalid, BundleTooLarge: names or sizes that a reader would refuse.
+        OSError: the file cannot be written.
+    """
+    check_images(verification.images, verification.labels)
+    _check_names(name, variants)
+    baseline = _baseline(variants)
+    images = verification.images.detach().to("cpu", torch.float32)
+    labels = verification.labels.detach().to("cpu", torch.int64)
+    members = {"verification/inputs.npy": _npy(images), "verification/labels.npy": _npy(labels)}
+    entries: list[dict[str, Any]] = []
+    classes: dict[str, int] = {}
+    attacked = 0 if verification.attack is None else len(images)
+    progress.start(len(variants) * (1 + attacked), f"pack {name}")
+    for variant in variants:
+        entry, files, classes[variant.name] = _pack_variant(variant, images, labels, verification.attack, progress)
+        entries.append(entry)
+        members |= files
+    if len(set(classes.values())) > 1:
+        raise ExportError(f"the variants have different numbers of classes: {classes}")
+    manifest = {
+        "tool": {"name": "gdws", "version": gdws.__version__},
+        "name": name,
+        "description": description,
+        "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), "low": 0.0, "high": 1.0},
+        "output": {"name": OUTPUT_NAME, "shape": [classes[baseline.name]]},
+        "baseline": baseline.name,
+        "variants": entries,
+        "verification": {
+            "inputs": "verification/inputs.npy",
+            "labels": "verification/labels.npy",
+            "count": len(images),
+            "data": verification.data,
+            "attack": _attack(verification.attack),
+        },
+        "provenance": {"torch": torch.__version__, **(provenance or {})},
+    }
+    return write_bundle(path, manifest, members)
+
+
+def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
+    """Return what :func:`gdws.evaluation.evaluate.evaluate` found as the manifest holds it; ``data`` names the images."""
+    return HostEvaluation(
+        data=data,
+        natural=evaluation.natural,
+        robust=evaluation.robust,
+        attack=_attack(evaluation.attack),
+        attack_check=evaluation.attack_check,
+    )
+
+
+def _check_names(name: str, variants: Sequence[PackedVariant]) -> None:
+    """Refuse before hours of work what the manifest would refuse after them."""
+    fields = {"name": name} | {f"variants[{index}].name": variant.name for index, variant in enumerate(variants)}
+    for field, text in fields.items():
+        if not re.fullmatch(NAME_PATTERN, text):
+            raise ManifestInvalid(f"{text!r} is no name", field=field, hint="use letters, digits, '.', '_' and '-'")
+    if len({variant.name for variant in variants}) < len(variants):
+        raise ManifestInvalid("variant names must differ", field="variants")
+
+
+def _baseline(variants: Sequence[PackedVariant]) -> PackedVariant:
+    baselines = [variant for variant in variants if variant.plan is None]
+    if len(baselines) != 1:
+        raise GdwsError(
+            f"{len(baselines)} of the {len(variants)} variants have no plan",
+            hint="pack the dense network, without a plan, once, and each GDWS network with its plan",
+        )
+    return baselines[0]
+
+
+def _pack_variant(
+    variant: PackedVariant,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    attack: Spec | None,
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, bytes], int]:
+    """Return the manifest's entry, the members and the number of classes of one variant."""
+    network = float32_copy(variant.module).cpu()
+    input_shape = tuple(images.shape[1:])
+    folder = f"variants/{variant.name}"
+    files = {f"{folder}/model.onnx": export(network, input_shape)}
+    logits = _logits(network, images, variant.name)
+    lowest, highest, classes = int(labels.min()), int(labels.max()), logits.shape[1]
+    if not 0 <= lowest <= highest < classes:
+        raise DataError(f"labels run from {lowest} to {highest}, {variant.name!r} has {classes} classes")
+    files[f"{folder}/logits.npy"] = _npy(logits)
+    progress.advance(1, variant=variant.name)
+    if attack is not None:
+        # The dense network of the same function has the same gradients, and gives them many times faster.
+        adversarial = _attack_all(to_dense(float32_copy(variant.module)), images, labels, attack, progress)
+        files[f"{folder}/adversarial_inputs.npy"] = _npy(adversarial)
+        files[f"{folder}/adversarial_logits.npy"] = _npy(_logits(network, adversarial, variant.name))
+    if variant.plan is not None:
+        files[f"{folder}/plan.json"] = variant.plan.to_json().encode()
+    paths = {path.rpartition("/")[2].partition(".")[0]: path for path in files}
+    entry = {
+        "name": variant.name,
+        "role": "baseline" if variant.plan is None else "gdws",
+        "onnx": paths["model"],
+        "opset": OPSET,
+        "macs": _macs(network, input_shape),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "method": variant.method or (None if variant.plan is None else method_of(variant.plan)),
+        "plan": paths.get("plan"),
+        "layers": [] if variant.plan is None else [_summary(layer) for layer in variant.plan.layers],
+        "evaluation": variant.evaluation,
+        "logits": paths["logits"],
+        "adversarial_inputs": paths.get("adversarial_inputs"),
+        "adversarial_logits": paths.get("adversarial_logits"),
+    }
+    return entry, files, classes
+
+
+def _attack_all(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, attack: Spec, progress: Progress
+) -> torch.Tensor:
+    """Return adversarial images (N, C, H, W) on the CPU, by another loss where the attack alone fails."""
+    parameter = next(network.parameters(), images)
+    found = []
+    for indices in torch.split(torch.arange(len(images)), _BATCH_SIZE):
+        batch, targets = images[indices].to(parameter.device), labels[indices].to(parameter.device)
+        found.append(strongest(network, batch, targets, attack, indices=indices).cpu())
+        progress.advance(len(indices), attack=str(attack))
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, images: torch.Tensor, name: str) -> torch.Tensor:
+    logits = torch.cat([network(batch) for batch in torch.split(images, _BATCH_SIZE)])
+    if not bool(torch.isfinite(logits).all()):
+        raise ExportError(
+            f"the logits of {name!r} hold NaN or infinity",
+            hint="check the network's weights and its activations",
+        )
+    return logits
+
+
+def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
+    """MACs of one image in convolutions and linear layers, whatever they stand for."""
+    layers = surgery.inspect(network, input_shape, convert_first=True)
+    return sum(
+        height * width * dense_weights(layer.weight_shape) for layer in layers for height, width in layer.grids or ()
+    )
+
+
+def method_of(plan: Plan) -> str:
+    """How the network of ``plan`` was made, e.g. ``beta=0.05 with alphas, gather``."""
+    budget = plan.constraint if plan.budget is None else f"{plan.constraint}={plan.budget:g}"
+    layouts = sorted({layer.layout for layer in plan.converted if layer.layout is not None})
+    if plan.calibration is not None:
+        budget = f"data-aware, {budget}, fitted to {plan.calibration.images} images"
+    return ", ".join([f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])])
+
+
+def _summary(layer: LayerPlan) -> LayerSummary:
+    return LayerSummary(
+        name=layer.name,
+        converted=layer.converted,
+        reason=layer.left_alone,
+        shape=list(layer.weight_shape),
+        layout=layer.layout,
+        total_rank=layer.components,
+        mean_rank=layer.mean_rank,
+        macs_before=layer.macs_dense,
+        macs_after=layer.macs_gdws,
+        parameters_before=layer.parameters_dense,
+        parameters_after=layer.parameters_gdws,
+        error=layer.e2,
+    )
+
+
+def _attack(spec: Spec | None) -> Attack | None:
+    return None if spec is None else Attack(**spec.to_dict())
+
+
+def _npy(array: torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array.contiguous().numpy(), allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,84 @@
+"""``gdws compare``"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gdws.cli.options import common as options
+from gdws.cli.views.output import errors, print_table, results
+from gdws.errors import ResultError
+
+if TYPE_CHECKING:
+    from gdws.results.comparison import Comparison
+    from gdws_contract.rest import BenchmarkResult
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A result: a file, or with --device the id of a job.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The result to compare with it.")],
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", metavar="URL", envvar="GDWS_DEVICE", show_envvar=True, help="Where jobs are looked up."
+        ),
+    ] = None,
+    token: options.Token = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .md or .json file.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare two results cell by cell: how many times as fast B is, with intervals, and what else was not the same.
+
+    Nothing is measured. Cells are matched by network, backend, precision, batch size and power mode.
+
+    \b
+    Examples:
+      gdws compare before.json after.json
+      gdws compare 5f2b9c0a7d41 0c81e2d97a65 --device http://jetson.local:8000 --out comparison.md
+    """
+    from gdws.device.client import DeviceClient
+    from gdws.results.comparison import compare as compare_results
+    from gdws.results.comparison.rendering import render_json, write
+
+    with ExitStack() as stack:
+        client = None if device is None else stack.enter_context(DeviceClient(device, token=token))
+
+        def load(source: str) -> BenchmarkResult:
+            from gdws.device.history import fetch_result
+            from gdws.results.stored import load_result
+
+            if Path(source).exists():
+                return load_result(Path(source))
+            if client is None:
+                raise ResultError(
+                    f"there is no file {source}", hint="to compare jobs of an agent, name it: --device URL"
+                )
+            return fetch_result(client, source)
+
+        comparison = compare_results(load(a), load(b), source_a=a, source_b=b)
+    if out is not None:
+        write(comparison, out)
+        errors().print(f"wrote {out}", markup=False)
+    if as_json:
+        typer.echo(render_json(comparison), nl=False)
+    elif out is None:
+        _print(comparison)
+
+
+def _print(comparison: Comparison) -> None:
+    from gdws.results.comparison import rendering
+
+    console = results()
+    for name, side in (("A", comparison.a), ("B", comparison.b)):
+        console.print(f"{name}: {rendering.describe(side)}", markup=False)
+    console.print()
+    print_table(rendering.COLUMNS, map(rendering.row, comparison.cells), words=rendering.WORDS)
+    console.print()
+    for line in rendering.untold(comparison):
+        console.print(f"- {line}", markup=False)
+    for difference in comparison.differences:
+        console.print(f"- not the same: {difference}", markup=False)
+    console.print(rendering.CAVEAT, markup=False)

@@ -1,0 +1,66 @@
+"""Where the command ``gdws`` begins and ends.
+
+The exit code is a verdict to whoever runs ``gdws gate``, so nothing may end this process with a code that it did not
+mean: also not an import that fails. Hence only the standard library is imported before :func:`main` can catch what
+goes wrong, and the commands themselves are in :mod:`gdws.cli.app`.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any, NoReturn
+
+from gdws._util import streams
+from gdws._util.visible_text import visible
+from gdws.errors import ExitCode
+
+
+def main() -> NoReturn:
+    """Run the command line and exit. What a scheduler sends to end a program counts as Ctrl-C."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        streams.make_robust()
+        signal.signal(signal.SIGTERM, _interrupt)
+        from gdws.cli.app import app
+
+        code: int | None = app(prog_name="gdws", standalone_mode=False)
+        lost = streams.lost_output()
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BaseException as error:  # what the commands do not see: above all, what their import raises
+        _tell(
+            f"error: unforeseen {type(error).__name__}: {visible(str(error))}",
+            "hint:  is gdws installed whole? pip check",
+        )
+        return ExitCode.UNFORESEEN
+    if lost is not None:
+        _tell(f"error: standard output could not be written: {lost.strerror}; what was printed is not whole")
+    if code is None:
+        return ExitCode.DONE if lost is None else ExitCode.BAD_INPUT
+    return code
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def __getattr__(name: str) -> Any:
+    """``app``, loaded when it is asked for."""
+    if name == "app":
+        from gdws.cli.app import app
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""``gdws evaluate``"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gdws.cli.options import common as options
+from gdws.cli.options import network as network_options
+from gdws.cli.options.making import read_plans
+from gdws.cli.options.opening import open_data, open_source
+from gdws.cli.views.output import errors, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from gdws.evaluation.evaluate import Evaluation
+
+
+def evaluate(
+    checkpoint: network_options.Checkpoint = None,
+    net: network_options.Net = None,
+    net_option: network_options.NetOptions = None,
+    family: network_options.Family = None,
+    kept: network_options.Kept = None,
+    prefix: network_options.Prefix = None,
+    normalisation: network_options.Normalisation = None,
+    onnx: network_options.Onnx = None,
+    module: network_options.Module = None,
+    module_option: network_options.ModuleOptions = None,
+    input_shape: network_options.InputShape = None,
+    output: network_options.Output = None,
+    slim: network_options.Slim = False,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Evaluate the GDWS network of this plan instead.")
+    ] = None,
+    data: options.Data = "mnist-sample",
+    data_root: options.DataRoot = None,
+    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="The first N test images.")] = 1000,
+    attack: options.Attack = "pgd",
+    protocol: options.Protocol = None,
+    eps: options.Eps = None,
+    step: options.Step = None,
+    iterations: options.Iterations = None,
+    restarts: options.Restarts = None,
+    random_start: options.RandomStart = None,
+    seed: options.Seed = 0,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", metavar="cpu|cuda", help="Where to compute, as torch names it; cuda is one GPU a process."
+        ),
+    ] = "cpu",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Store the result as JSON; interrupted work goes on from here."
+        ),
+    ] = None,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Natural and robust accuracy of a network, each with its 95 % interval.
+
+    The attack is white-box: made for the very network that is evaluated, GDWS or dense. Images that an attack has
+    fooled are left out of its further runs, and of the attacks after it.
+
+    Images that resist are attacked once more by another loss, and a sample of them without gradients; whatever is
+    fooled is not robust. If gradients vanish, or the attack is not to be trusted for another reason, that is said.
+
+    With --out the images that are done are kept in a file beside it, so that the same command goes on where it was
+    interrupted. Under torchrun several processes share the images; the result is the same.
+
+    \b
+    Which attack?
+      pgd         what most papers report, this one's too: compare with their tables
+      apgd        stronger at the same number of steps, with no step size to choose
+      autoattack  adds attacks that find what gradients hide; hours on a whole test set
+      union       three norms at once, for networks trained against all of them
+
+    \b
+    Examples:
+      gdws evaluate mnist-preact-resnet
+      gdws evaluate net.safetensors --plan plan.json --iterations 100 --restarts 10
+      gdws evaluate net.safetensors --data cifar10 --attack apgd --images 10000 --out apgd.json
+      gdws evaluate MSD_V0.pt --data cifar10 --attack union --protocol msd --out union.json
+      torchrun --nproc-per-node 4 -m gdws evaluate net.safetensors --device cuda --attack autoattack
+      gdws evaluate net.safetensors --attack none --json
+      gdws evaluate --onnx model.onnx --data cifar10
+    """
+    from gdws import pipeline
+    from gdws._util.distributed import launched
+    from gdws._util.files import require_writable, write_atomic
+
+    spec = options.attack_spec(
+        attack,
+        protocol,
+        data,
+        eps=eps,
+        step=step,
+        iterations=iterations,
+        restarts=restarts,
+        random_start=random_start,
+        seed=seed,
+    )
+    plans = read_plans([plan] if plan else None)
+    if out is not None:
+        require_writable(out)
+    with launched(device) as workers:
+        source = open_source(
+            checkpoint,
+            net,
+            family=family,
+            kept=kept,
+            prefix=prefix,
+            normalisation=normalisation,
+            net_options=net_option,
+            onnx=onnx,
+            module=module,
+            module_options=module_option,
+            input_shape=input_shape,
+            output=output,
+            slim=slim,
+        )
+        dataset = open_data(source, data, data_root)
+        variant = pipeline.convert_all(source, [], plans=plans)[-1]
+        variant.module.to(workers.device)
+        state = None if out is None else out.with_name(f"{out.name}.state")
+        try:
+            with progress_bar(quiet or not workers.leads) as progress:
+                found = pipeline.evaluate_one(
+                    variant, dataset.test.first(images), spec, state=state, workers=workers, progress=progress
+                )
+        except KeyboardInterrupt:
+            if workers.leads and state is not None and state.exists():
+                errors().print("the images that are done are kept; go on with the same command")
+            raise
+        if not workers.leads:
+            return
+    of_what = {
+        "network": source.name,
+        "checkpoint": checkpoint,
+        "variant": variant.name,
+        "data": f"{dataset.name}, test",
+    }
+    result = {**of_what, **found.to_dict()}
+    if out is not None:
+        write_atomic(out, json.dumps(result, indent=1).encode())
+        out.with_name(f"{out.name}.state").unlink(missing_ok=True)
+        errors().print(f"wrote {out}", markup=False)
+    if as_json:
+        print_json(result)
+        return
+    _print_result(variant.name, f"{dataset.name}, test", found)
+
+
+def _print_result(name: str, data: str, found: Evaluation) -> None:
+    from gdws.evaluation.attacks.spec import is_void
+    from gdws.results.report import text
+
+    natural = f"{text.percent(found.natural.value)} ({text.percent_interval(found.natural)})"
+    typer.echo(f"{name} on {found.natural.count} images of {data}; 95 % intervals")
+    typer.echo(f"natural accuracy  {natural}")
+    if found.robust is not None and found.attack is not None:
+        typer.echo(f"robust accuracy   {text.percent(found.robust.value)} ({text.percent_interval(found.robust)})")
+        typer.echo(f"attack            {found.attack}, white-box, seed {found.attack.seed}")
+        if is_void(found.attack):
+            typer.echo("the budget is 0, so no image changes: this is the natural accuracy once more")
+    for doubt in found.doubts():
+        typer.echo(f"- {doubt}")

@@ -1,0 +1,133 @@
+"""Errors -> what a person reads on the terminal, and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from gdws.algorithms.json_fields import PlanFormatError
+from gdws.cli.views.output import errors
+from gdws.errors import ExitCode, GdwsError
+from gdws_contract.errors import ContractError
+
+#: Wrong usage, as typer raises it: click's class, or that of the copy of click in newer releases of typer.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
+_FORESEEN = (GdwsError, ContractError, PlanFormatError, OSError)
+#: Of an unforeseen error so many of the last calls are shown.
+_CALLS_SHOWN = 6
+
+
+class Commands(TyperGroup):
+    """Runs a command; whatever it raises becomes a message and an exit code.
+
+    No error ends with 0 or 1, which are answers. A command gives these itself, by ``typer.Exit``.
+    """
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Exit with the code; in any other mode return it, None where the command gave none."""
+        code: int | None
+        try:
+            ended = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            code = ended if isinstance(ended, int) else None
+        except _UsageError as error:
+            error.show()
+            code = ExitCode.BAD_INPUT
+        except BaseException as error:  # also SystemExit and what is no Exception: of libraries, it is no answer
+            code = report(error)
+        if standalone_mode:
+            sys.exit(ExitCode.DONE if code is None else code)
+        return code
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, _UsageError):
+            raise
+        except BaseException as error:
+            raise typer.Exit(report(error, debug=bool((ctx.obj or {}).get("debug")))) from None
+
+
+def report(error: BaseException, *, debug: bool = False) -> int:
+    """Tell ``error`` on standard error, with its traceback for ``debug``, and return the exit code it stands for."""
+    try:
+        code = _report(error)
+        if debug:
+            traceback.print_exception(error)
+    except Exception as further:  # e.g. there is no memory to format a message
+        print(f"error: unforeseen {type(error).__name__}, then {type(further).__name__}", file=sys.stderr, flush=True)
+        return ExitCode.UNFORESEEN
+    return code
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        errors().print("interrupted")
+        return ExitCode.INTERRUPTED
+    if isinstance(error, _FORESEEN):
+        return show(error)
+    show_unforeseen(error)
+    return ExitCode.UNFORESEEN
+
+
+def show(error: Exception) -> int:
+    """Print ``error`` to standard error, with the field and the hint that it has, and return its exit code."""
+    message, hint = explain(error) if isinstance(error, OSError) else (_message(error), getattr(error, "hint", None))
+    field = getattr(error, "field", None) or getattr(error, "layer", None)
+    _tell("[bold red]error:[/]", message)
+    if field and field not in message:
+        _tell("[bold]field:[/]", field)
+    if hint:
+        _tell("[bold]hint:[/] ", hint)
+    return getattr(error, "exit_code", ExitCode.BAD_INPUT)
+
+
+def show_unforeseen(error: BaseException) -> None:
+    """Print what nobody foresaw to standard error, and the last calls that led to it."""
+    said = f": {error}" if str(error) else ""
+    calls = traceback.extract_tb(error.__traceback__)[-_CALLS_SHOWN:]
+    where = [f"{call.filename}:{call.lineno} in {call.name}" for call in calls]
+    _tell("[bold red]error:[/]", "\n".join([f"unforeseen {type(error).__name__}{said}", *where]))
+    hint = "this is a fault of gdws or of its environment, and says nothing about a network; gdws --debug tells more"
+    _tell("[bold]hint:[/] ", hint)
+
+
+def explain(error: OSError) -> tuple[str, str | None]:
+    """What went wrong with a file, and what to do about it."""
+    what = error.strerror or str(error)
+    message = f"{error.filename}: {what}" if error.filename else what
+    hints = {
+        errno.ENOSPC: "free some space and run it again; files that were there are as they were",
+        errno.EDQUOT: "your quota is used up; free some space and run it again",
+        errno.ENOENT: "check the path",
+        errno.EACCES: "you may not use this file; choose another or change its permissions",
+        errno.EROFS: "choose a folder that can be written",
+        errno.EISDIR: "a file is needed here, not a folder",
+    }
+    return message, None if error.errno is None else hints.get(error.errno)
+
+
+def _message(error: Exception) -> str:
+    return str(getattr(error, "message", error))
+
+
+def _tell(label: str, text: str) -> None:
+    """Print ``text`` behind ``label``; its further lines are indented, so that none of them looks like one of ours."""
+    first, *others = text.splitlines() or [""]
+    errors().print(f"{label} {escape(first)}")
+    for line in others:
+        errors().print(f"       {line}", markup=False)

@@ -1,0 +1,191 @@
+"""``gdws lease``: hold a device that others use, too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gdws.cli.options import common as options
+from gdws.cli.views.output import errors, print_json, print_plain
+from gdws.errors import GdwsError
+
+if TYPE_CHECKING:
+    from gdws.device.client import DeviceClient
+    from gdws.errors import DeviceRefused
+    from gdws_contract.queueing import Lease
+
+Holder = Annotated[
+    str | None,
+    typer.Option("--holder", metavar="NAME", help="Who holds it, for others to read. Default: user@machine."),
+]
+Time = Annotated[
+    float, typer.Option("--for", metavar="SECONDS", min=1, help="It ends so long after it was last renewed.")
+]
+Note = Annotated[str | None, typer.Option("--note", help="What it is held for, for others to read.")]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for whoever holds it.")]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""
+Hold a device that others use, too. While you hold it, only jobs that are sent under your lease are begun; a job that
+runs already goes on to its end.
+
+\b
+  gdws lease run --device http://jetson.local:8000 -- make regression-test
+  export GDWS_LEASE=$(gdws lease take --device http://jetson.local:8000 --for 3600)
+  gdws bench model.gdws --device http://jetson.local:8000
+  gdws lease release --device http://jetson.local:8000
+""",
+)
+
+
+@app.command(short_help="Hold the device, and print the id of the lease.")
+def take(
+    device: options.RemoteDevice,
+    token: options.Token = None,
+    holder: Holder = None,
+    seconds: Time = 600.0,
+    note: Note = None,
+    wait: Wait = 0.0,
+    as_json: options.Json = False,
+) -> None:
+    """Hold the device, and print the id of the lease alone: gdws bench takes it from GDWS_LEASE.
+
+    \b
+    Example:
+      export GDWS_LEASE=$(gdws lease take --device http://jetson.local:8000 --for 3600)
+    """
+    with _client(device, token) as client:
+        lease = _take(client, holder, seconds, note, wait)
+    if as_json:
+        print_json(lease.model_dump(mode="json"))
+    else:
+        typer.echo(lease.id)
+
+
+@app.command(short_help="Tell who holds the device.")
+def show(device: options.RemoteDevice, token: options.Token = None, as_json: options.Json = False) -> None:
+    """Tell who holds the device.
+
+    \b
+    Example:
+      gdws lease show --device http://jetson.local:8000
+    """
+    with _client(device, token) as client:
+        lease = client.lease()
+    if as_json:
+        print_json({"lease": None if lease is None else lease.model_dump(mode="json")})
+    elif lease is None:
+        typer.echo("nobody holds the device")
+    else:
+        note = "" if lease.note is None else f" ({lease.note})"
+        print_plain(f"{lease.holder}{note} since {lease.since}, for {lease.expires_in_s:.0f} s more unless renewed")
+
+
+@app.command(short_help="Begin the time of a lease anew.")
+def renew(device: options.RemoteDevice, token: options.Token = None, lease: options.LeaseId = None) -> None:
+    """Begin the time of a lease anew.
+
+    \b
+    Example:
+      gdws lease renew --device http://jetson.local:8000 --lease ID
+    """
+    with _client(device, token) as client:
+        renewed = client.renew_lease(_required(lease))
+    errors().print(f"yours for {renewed.expires_in_s:.0f} s more", markup=False)
+
+
+@app.command(short_help="Let the device go.")
+def release(
+    device: options.RemoteDevice,
+    token: options.Token = None,
+    lease: options.LeaseId = None,
+    force: Annotated[bool, typer.Option("--force", help="Take it away from whoever holds it.")] = False,
+) -> None:
+    """Let the device go. Jobs of the lease that still wait stay in the queue.
+
+    \b
+    Examples:
+      gdws lease release --device http://jetson.local:8000 --lease ID
+      gdws lease release --device http://jetson.local:8000 --force
+    """
+    with _client(device, token) as client:
+        if force:
+            client.force_release()
+        else:
+            client.release_lease(_required(lease))
+    errors().print("the device is free", markup=False)
+
+
+@app.command(short_help="Hold the device while a command runs.")
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="It finds the lease in GDWS_LEASE.")],
+    device: options.RemoteDevice,
+    token: options.Token = None,
+    holder: Holder = None,
+    seconds: Time = 120.0,
+    note: Note = None,
+    wait: Wait = 0.0,
+) -> None:
+    """Hold the device while a command runs, and let it go whatever becomes of that; its exit code is returned.
+
+    The lease is renewed meanwhile, and ends by itself soon after this machine has died.
+
+    \b
+    Example:
+      gdws lease run --device http://jetson.local:8000 --wait 1800 -- ./regression-test.sh
+    """
+    from gdws.device.leases import renewing
+    from gdws.errors import DeviceError
+
+    with _client(device, token) as client:
+        lease = _take(client, holder, seconds, note, wait)
+        try:
+            with renewing(client, lease.id):
+                code = _run(command, {"GDWS_LEASE": lease.id, "GDWS_DEVICE": device})
+        finally:
+            try:
+                client.release_lease(lease.id)
+            except DeviceError as error:
+                errors().print(f"the lease was not released: {error.message}", markup=False)
+    raise typer.Exit(code)
+
+
+def _client(device: str, token: str | None) -> DeviceClient:
+    from gdws.device.client import DeviceClient
+
+    return DeviceClient(device, token=token)
+
+
+def _take(client: DeviceClient, holder: str | None, seconds: float, note: str | None, wait: float) -> Lease:
+    from gdws.cli.options.agents import make_request
+    from gdws.device.leases import default_holder, take_lease
+    from gdws.device.versions import SHARING, require_revision
+    from gdws_contract.queueing import LeaseRequest
+
+    asked = make_request(LeaseRequest, "lease", holder=holder or default_holder(), ttl_s=seconds, note=note)
+    require_revision(client.check(), SHARING, "leases", client.url)
+
+    def tell(error: DeviceRefused) -> None:
+        errors().print(f"waiting: {error.message}", markup=False)
+
+    return take_lease(client, asked.holder, asked.ttl_s, asked.note, patience_s=wait, on_wait=tell)
+
+
+def _required(lease: str | None) -> str:
+    if not lease:
+        raise GdwsError("no lease is given", hint="give --lease, or set GDWS_LEASE to what gdws lease take printed")
+    return lease
+
+
+def _run(command: list[str], variables: dict[str, str]) -> int:
+    """The exit code of ``command``, as a shell gives it."""
+    try:
+        code = subprocess.run(command, env={**os.environ, **variables}).returncode
+    except OSError as error:
+        raise GdwsError(f"{command[0]}: {error.strerror}", hint="check the command after --") from error
+    return code if code >= 0 else 128 - code

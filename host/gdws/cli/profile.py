@@ -1,0 +1,121 @@
+"""``gdws profile``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdws.cli.options import common as options
+from gdws.cli.options.agents import LOCAL, agent_at, given, make_request
+from gdws.cli.views.live import LiveBenchmark, summary
+from gdws.cli.views.output import errors, print_json
+from gdws.cli.views.profile_table import print_profile
+from gdws.errors import DeviceError
+
+
+def profile(
+    bundle: options.Bundle,
+    device: options.Device = LOCAL,
+    token: options.Token = None,
+    variant: Annotated[
+        str | None, typer.Option("--variant", metavar="NAME", help="Network of the bundle. Default: the dense one.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", metavar="NAME", help="Runtime. Default: the best there is.")
+    ] = None,
+    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="E.g. fp16.")] = "fp32",
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Batch size.")] = 1,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", help="Inferences that times are averaged over. Default: 50.")
+    ] = None,
+    by_source: Annotated[
+        bool, typer.Option("--by-source", help="Add up what came from one layer of the source network.")
+    ] = False,
+    label: options.Label = None,
+    patience: options.Patience = 20.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Keep the result, a JSON file as gdws bench writes it.")
+    ] = None,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+    priority: options.Priority = 0,
+    lease: options.LeaseId = None,
+    time_limit: options.TimeLimit = None,
+    memory_limit: options.MemoryLimit = None,
+    threads: options.Threads = None,
+    optimization_level: options.OptimizationLevel = None,
+    workspace: options.Workspace = None,
+    dla_core: options.DlaCore = None,
+    gpu_fallback: options.GpuFallback = True,
+) -> None:
+    """Show where a network of a bundle spends its time on a device, layer by layer.
+
+    The runtime's own profiler takes the times: TensorRT's, ONNX Runtime's, or hooks in torch. Runtimes fuse
+    layers; the source column says which layers of your network each came from. Profiling takes time itself, so
+    compare shares here, and take the time of the whole from gdws bench.
+
+    \b
+    Examples:
+      gdws profile model.gdws
+      gdws profile model.gdws --variant mean-rank-3 --by-source
+      gdws profile model.gdws --variant mean-rank-3 --device http://jetson.local:8000 \\
+        --backend tensorrt --precision fp16 --out layers.json
+    """
+    from gdws.device.benchmark import benchmark, failure
+    from gdws.device.client import DeviceClient
+    from gdws.device.leases import renewing
+    from gdws_contract.archive import open_bundle
+    from gdws_contract.profiles import ProfileRequest
+
+    with open_bundle(bundle) as opened:
+        model_id = opened.id
+    request = make_request(
+        ProfileRequest,
+        "profile",
+        model_id=model_id,
+        variant=variant,
+        backend=backend,
+        precision=precision,
+        batch_size=batch,
+        options=given(iterations=iterations),
+        engine=given(
+            optimization_level=optimization_level,
+            workspace_mib=workspace,
+            dla_core=dla_core,
+            gpu_fallback=gpu_fallback,
+        ),
+        threads=threads,
+        label=label,
+        priority=priority,
+        limits=given(time_s=time_limit, memory_mib=memory_limit),
+    )
+    live = LiveBenchmark(quiet=quiet)
+    with live, agent_at(device) as url, DeviceClient(url, token=token) as client, renewing(client, lease):
+        live.uploading(bundle.stat().st_size)
+        result = benchmark(
+            client,
+            bundle,
+            request,
+            out=out,
+            on_upload=live.sent,
+            on_progress=live.show,
+            patience_s=patience,
+            lease_id=lease,
+        )
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+    error = failure(result, device)
+    if error is not None:
+        raise error
+    if not result.job.cells:
+        raise DeviceError("the job ended without a result", url=device)
+    (cell,) = result.job.cells
+    if cell.profile is None:
+        errors().print(summary(cell), markup=False)
+        raise typer.Exit(1)
+    if not as_json:
+        print_profile(cell.key, cell.profile, by_source=by_source)
+    if out is not None:
+        errors().print(f"wrote {out}", markup=False)

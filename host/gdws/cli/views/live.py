@@ -1,0 +1,135 @@
+"""A benchmark as it goes on, on standard error."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from gdws._util.visible_text import visible
+from gdws.cli.views.output import errors
+from gdws.results.report import text
+from gdws_contract.rest import FINAL_STATES, Cell, Job
+
+
+class LiveBenchmark:
+    """A bar of the job's cells with the time left, one of the rounds of what is measured, and a line for each cell.
+
+    ``quiet`` shows nothing. ``cells`` counts those that have ended.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            _TimeLeft(),
+            console=errors(),
+            disable=quiet,
+        )
+        self._task = self._bar.add_task("starting", total=None, ends_at_s=None)
+        self._rounds = self._bar.add_task("rounds", total=None, visible=False, ends_at_s=None)
+        self.cells = 0
+
+    def __enter__(self) -> LiveBenchmark:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def uploading(self, size_bytes: int) -> None:
+        """The bundle of ``size_bytes`` may be sent next."""
+        self._bar.update(self._task, description="sending the bundle", total=size_bytes)
+
+    def sent(self, count_bytes: int) -> None:
+        """So many bytes more are sent."""
+        self._bar.advance(self._task, count_bytes)
+
+    def show(self, job: Job) -> None:
+        """How the job stands now."""
+        ended = job.cells[self.cells :]
+        self.cells = len(job.cells)
+        for cell in ended:
+            if not self._bar.disable:
+                self._bar.console.print(summary(cell), markup=False)
+        self._bar.update(
+            self._task,
+            description=visible(stage(job)),
+            total=job.progress.cells_total,
+            completed=job.progress.cells_finished,
+            ends_at_s=_end(job),
+        )
+        rounds = job.progress.rounds if job.state == "running" else None
+        self._bar.update(
+            self._rounds, visible=rounds is not None, total=rounds, completed=0 if rounds is None else _round(job)
+        )
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left by the agent's estimate, counted down between two of its words."""
+
+    def render(self, task: Task) -> Text:
+        ends_at_s: float | None = task.fields["ends_at_s"]
+        if ends_at_s is None:
+            return Text("")
+        return Text(f"{_clock_time(max(0.0, ends_at_s - time.monotonic()))} left", style="progress.remaining")
+
+
+def _end(job: Job) -> float | None:
+    """When the job ends by ``time.monotonic``; None where nobody knows."""
+    if job.state in FINAL_STATES or job.estimate is None or job.estimate.ends_in_s is None:
+        return None
+    return time.monotonic() + job.estimate.ends_in_s
+
+
+def _round(job: Job) -> int:
+    """How many rounds are over; the agent counts them from 1 as they begin."""
+    return max(0, (job.progress.round or 1) - 1)
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def stage(job: Job) -> str:
+    """What the agent does just now, e.g. ``measure mean-rank-3, batch 8, round 4 of 10``."""
+    if job.state == "queued":
+        ahead = "" if not job.queue_position else f", {text.plural(job.queue_position, 'job')} ahead"
+        held = ", somebody else holds the device" if job.waits_for_lease else ""
+        return f"queued{ahead}{held}"
+    progress = job.progress
+    if job.state != "running" or progress.stage is None:
+        return job.state
+    words = [progress.stage if progress.cell is None else f"{progress.stage} {progress.cell.variant}"]
+    if progress.cell is not None:
+        words.append(f"batch {progress.cell.batch_size}")
+        if progress.cell.power_mode is not None:
+            words.append(f"power mode {progress.cell.power_mode}")
+    if progress.round is not None and progress.rounds is not None:
+        words.append(f"round {progress.round} of {progress.rounds}")
+    return ", ".join(words)
+
+
+def summary(cell: Cell) -> str:
+    """A cell that has ended, in a line."""
+    key = cell.key
+    mode = "" if key.power_mode is None else f", power mode {key.power_mode}"
+    what = f"{key.variant}, {key.backend}, {key.precision}, batch {key.batch_size}{mode}"
+    if cell.latency is not None:
+        return f"{what}: {text.milliseconds(cell.latency.median_ms)} median, {text.significant(cell.fps)} FPS"
+    if cell.profile is not None:
+        layers = text.plural(len(cell.profile.layers), "layer")
+        return f"{what}: {layers}, {text.milliseconds(cell.profile.total_ms)} together"
+    if cell.parity is not None and not cell.parity.passed:
+        return f"{what}: failed parity ({'; '.join(cell.parity.reasons)})"
+    if cell.error is not None:
+        return f"{what}: {cell.error.detail or cell.error.title}"
+    return f"{what}: {cell.state}"

@@ -1,0 +1,62 @@
+"""A benchmark's result as a table on the terminal: the figures of the report."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from gdws.cli.views.output import print_table, results
+from gdws.results.report import Summary, text
+from gdws.results.report.figures import Measurement
+from gdws.results.report.tables import power_and_energy
+
+#: Narrow enough for a terminal of 80 columns; times in milliseconds.
+_COLUMNS = ("network", "median", "p95", "p99", "FPS", "speed-up", "interval", "parity", "flags")
+
+
+def print_summary(summary: Summary) -> None:
+    """Print a table for each setting, one of power where it was measured, then the verdict and the doubts."""
+    facts = summary.facts
+    for setting in facts.settings:
+        title = f"{', '.join(setting.words)}; times in ms, 95 % intervals"
+        print_table(_COLUMNS, [_row(m) for m in facts.at(setting)], title=title, words=["parity"])
+        results().print()
+    _print_power(summary)
+    results().print(f"[bold]{escape(summary.headline)}[/]")
+    for doubt in summary.doubts:
+        results().print(f"- {escape(doubt)}")
+
+
+def _print_power(summary: Summary) -> None:
+    power = power_and_energy(summary.facts)
+    if power is None:
+        return
+    for heading, rows in power.groups:
+        lines = [[row.name, *(row.cells or (row.reason or "",))] for row in rows]
+        print_table([power.first, *power.columns], _filled(lines, len(power.columns) + 1), title=f"power, {heading}")
+        results().print()
+
+
+def _filled(rows: list[list[str]], count: int) -> list[list[str]]:
+    """``rows`` of ``count`` columns each."""
+    return [[*row, *[""] * (count - len(row))] for row in rows]
+
+
+def _row(m: Measurement) -> list[str]:
+    latency, speedup = m.latency, m.speedup
+    return [
+        m.variant,
+        text.significant(latency.median_ms if latency else None),
+        text.significant(latency.p95_ms if latency else None),
+        text.significant(latency.p99_ms if latency else None),
+        text.significant(m.fps),
+        "1" if m.is_baseline and latency else text.ratio(speedup.ratio if speedup else None),
+        text.ratio_interval(speedup.interval if speedup else None),
+        _parity(m),
+        str(len(m.flags)) if m.flags else "",
+    ]
+
+
+def _parity(m: Measurement) -> str:
+    if m.parity is not None:
+        return "passed" if m.parity.passed else "FAILED"
+    return m.state.replace("_", " ")

@@ -1,0 +1,1 @@
+"""What calibration images tell of a network: alphas, margins, norms of gradients."""

@@ -1,0 +1,66 @@
+"""Calibration images of a network, with what they tell about it whatever it is converted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from gdws._util.progress import SILENT, Progress
+from gdws.algorithms.plan import CalibrationSet
+from gdws.algorithms.spectrum import Ints
+from gdws.compression.fitting.images import identify
+from gdws.compression.fitting.observe import Observation, observe
+from gdws.compression.fitting.sensitivity import sensitivities
+from gdws.compression.surgery import Layer
+
+#: So many images tell how much errors matter; factors are fitted to all.
+OBSERVED = 512
+
+
+class Calibration:
+    """``images`` (N, C, H, W) for ``model``, which must stay as it is; ``identity`` is theirs.
+
+    What was found for one plan is kept for the next: several conversions of one network, given the same object, observe
+    each layer once. Raises :class:`~gdws.errors.DataError` as :func:`gdws.compression.fitting.identify`.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
+        self.model, self.images = model, images
+        self.identity: CalibrationSet = identify(images)
+        self._observations: dict[str, Observation] = {}
+        self._costs: dict[tuple[str, bytes], float] = {}
+
+    def observe(self, layers: Sequence[Layer]) -> dict[str, Observation]:
+        """What :func:`gdws.compression.fitting.observe` finds on the first :data:`OBSERVED` images.
+
+        ``layers`` are all that hold one of the weights in question. Those that do not run are not in the result.
+        """
+        used = [layer for layer in layers if layer.grids]
+        missing = [layer for layer in used if _holder(layer) not in self._observations]
+        if missing:
+            self._observations |= observe(self.model, missing, self.images[:OBSERVED])
+        return {name: self._observations[name] for name in dict.fromkeys(map(_holder, used))}
+
+    def sensitivities(
+        self, layers: Sequence[Layer], candidates: Mapping[str, Sequence[Ints]], *, progress: Progress = SILENT
+    ) -> dict[str, list[float]]:
+        """What :func:`gdws.compression.fitting.sensitivities` finds for ``candidates``, ``layers`` as for :meth:`observe`."""
+        missing = {
+            name: new
+            for name, ranks in candidates.items()
+            if (new := [each for each in ranks if _key(name, each) not in self._costs])
+        }
+        if missing:
+            found = sensitivities(self.model, layers, self.images, self.observe(layers), missing, progress=progress)
+            for name, costs in found.items():
+                self._costs |= {_key(name, each): cost for each, cost in zip(missing[name], costs, strict=True)}
+        return {name: [self._costs[_key(name, each)] for each in ranks] for name, ranks in candidates.items()}
+
+
+def _holder(layer: Layer) -> str:
+    return layer.shares or layer.name
+
+
+def _key(name: str, ranks: Ints) -> tuple[str, bytes]:
+    return name, ranks.astype("int64").tobytes()

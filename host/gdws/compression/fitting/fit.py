@@ -1,0 +1,79 @@
+"""Factors fitted layer by layer, each to what the network before conversion computes there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from gdws._util.progress import SILENT, Progress
+from gdws.algorithms.plan import LayerPlan, Plan
+from gdws.algorithms.spectrum import Factors
+from gdws.compression.fitting.observe import Observation
+from gdws.compression.fitting.running import replace_weight, with_biases
+from gdws.compression.fitting.walk import Walk
+from gdws.compression.surgery import Layer
+from gdws.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """``model`` is a copy of the network whose convolutions to convert have biases, the best for ``factors``.
+
+    ``factors`` are by the name of the layer that holds the weight. ``errors`` tell by that name how much of the
+    variance of the layer's output the fit leaves, errors of earlier layers included.
+    """
+
+    model: nn.Module
+    factors: Mapping[str, Factors]
+    errors: Mapping[str, float]
+
+
+def fit(
+    model: nn.Module,
+    plan: Plan,
+    layers: Sequence[Layer],
+    images: Tensor,
+    seen: Mapping[str, Observation],
+    *,
+    sweeps: int = 20,
+    batch_size: int = 128,
+    memory_bytes: int | None = None,
+    progress: Progress = SILENT,
+) -> Fitted:
+    """Fit ``layers``, which ``plan`` converts, in the order in which they run.
+
+    Each layer is fitted to its output in ``model``, from its input in the network as converted so far: so it makes up
+    for what the layers before it lost. ``layers`` are layers of ``model`` that run; ``images`` (N, C, H, W) are what
+    they are fitted on, and ``seen`` has what :func:`gdws.compression.fitting.observe` saw. ``sweeps`` says how often filters and
+    pointwise weights are refitted in turn after the first fit, at most.
+
+    Each image runs through both networks once, see :mod:`gdws.compression.fitting.passes`; stopped passes take ``memory_bytes``
+    at most, by default a quarter of the memory. Raises :class:`~gdws.errors.DataError` if there are too few images.
+    """
+    running = with_biases(model, layers)
+    factors: dict[str, Factors] = {}
+    errors: dict[str, float] = {}
+    planned = {layer.name: layer for layer in plan.layers if layer.converted}
+    walk = Walk(model, layers, images, running, batch_size=batch_size, memory_bytes=memory_bytes)
+    progress.start(len(walk.calls), f"fit {len(walk.calls)} layers to {len(images)} images")
+    with walk:
+        for name, calls in walk.calls.items():
+            layer = planned[name]
+            wanted = walk.problem(name, seen[name].outputs)
+            _check_patches(layer, wanted.ridge_data[0].count, len(images))
+            found = wanted.fit(layer.ranks or (), sweeps)
+            factors[name], errors[name] = found.factors, found.error
+            replace_weight(running, list(dict.fromkeys(calls)), found.factors, found.bias)
+            progress.advance(1, layer=name, error=f"{errors[name]:.2%}")
+    return Fitted(running, factors, errors)
+
+
+def _check_patches(planned: LayerPlan, patches: int, images: int) -> None:
+    components = sum(planned.ranks or ())
+    if patches < components:
+        raise DataError(
+            f"layer {planned.name!r} has {components} components and sees {patches} patches",
+            hint=f"calibrate on at least {-(-components * images // patches)} images, or ask for a smaller rank",
+        )

@@ -1,0 +1,119 @@
+"""Second moments of each layer's patches, and how much its output errors matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from gdws._util.calls import observed
+from gdws._util.modes import evaluation_mode
+from gdws._util.outputs import logits_of
+from gdws.algorithms.spectrum import Floats
+from gdws.compression.calibration import margins
+from gdws.compression.calibration.gradient_norms import Call
+from gdws.compression.fitting.patch_moments import channel_moments
+from gdws.compression.surgery import Layer
+
+#: Differences of logits below this share of a sample's range count as that much. Adversarial inputs lie at the
+#: decision boundary, where the weight 1/delta^2 of a few samples would outweigh all others.
+TIE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What one weight meets.
+
+    ``inputs`` (C, Kh*Kw, Kh*Kw) is the mean second moment of the patches of each input channel. ``outputs`` (M, M)
+    is the expected second moment, summed over positions, of the gradients of the logit differences that decide, each
+    scaled as in Equation 8: a change of the output by independent errors e at the positions moves the decision by
+    E[e^T ``outputs`` e].
+    """
+
+    inputs: Floats
+    outputs: Floats
+
+
+def observe(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    images: Tensor,
+    *,
+    batch_size: int = 16,
+    seed: int = 0,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, Observation]:
+    """Return the observation of each weight of ``layers``, by the name of the layer that holds it.
+
+    ``images`` (N, C, H, W) run in evaluation mode, ``batch_size`` at a time, whose activations are all held for the
+    backward pass; the result does not depend on it, up to rounding. Signs are drawn with ``seed``. ``progress`` is
+    called with the number of images done since the last call. Raises :class:`~gdws.errors.ModelError` if the network is
+    no classifier.
+    """
+    sums: dict[str, _Sums] = {}
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    with evaluation_mode(model):
+        for x in torch.split(images, batch_size):
+            edges, logits = _forward(model, layers, x.to(device), sums)
+            cotangent = margins.random_sum(logits.detach().cpu(), TIE, generator).to(logits)
+            gradients = torch.autograd.grad(logits, [edge for _, edge in edges], cotangent, allow_unused=True)
+            for (name, _), gradient in zip(edges, gradients, strict=True):
+                if gradient is not None:  # the logits depend on it
+                    sums[name].add_gradient(gradient)
+            if progress is not None:
+                progress(len(x))
+    shapes = {layer.shares or layer.name: layer.weight_shape for layer in layers}
+    return {name: total.mean(shapes[name], len(images)) for name, total in sums.items()}
+
+
+class _Sums:
+    """Sums over the calls of one weight."""
+
+    def __init__(self) -> None:
+        self._inputs: Floats | float = 0.0
+        self._outputs: Floats | float = 0.0
+        self._patches = 0
+
+    def add_input(self, call: Call) -> None:
+        """Take in the patches of a call."""
+        self._inputs = self._inputs + channel_moments(call).cpu().numpy()
+        self._patches += len(call.padded) * call.positions
+
+    def add_gradient(self, gradient: Tensor) -> None:
+        """Take in the gradient (B, M, H', W') by the output of a call."""
+        rows = gradient.transpose(0, 1).flatten(1)
+        self._outputs = self._outputs + (rows @ rows.mT).double().cpu().numpy()
+
+    def mean(self, weight_shape: Sequence[int], images: int) -> Observation:
+        """The means over patches and over images."""
+        M = weight_shape[0]
+        return Observation(
+            inputs=np.asarray(self._inputs) / self._patches,
+            outputs=np.broadcast_to(np.asarray(self._outputs), (M, M)) / images,
+        )
+
+
+def _forward(
+    model: nn.Module, layers: Sequence[Layer], x: Tensor, sums: dict[str, _Sums]
+) -> tuple[list[tuple[str, GradientEdge]], Tensor]:
+    """Run ``x`` and add what the layers take to ``sums``; return the gradient edge of each call, and the logits.
+
+    Both are by the name of the layer that holds the weight.
+    """
+    edges: list[tuple[str, GradientEdge]] = []
+
+    def note(name: str, module: nn.Module, x_in: Tensor, output: Tensor) -> None:
+        sums.setdefault(name, _Sums()).add_input(Call.of(cast(nn.Conv2d, module), x_in, output))
+        edges.append((name, get_gradient_edge(output)))
+
+    notes = [(layer.module, partial(note, layer.shares or layer.name)) for layer in layers]
+    with torch.enable_grad(), observed(notes):
+        logits = logits_of(model, x.detach().clone().requires_grad_(True), classes=2)
+    return edges, logits

@@ -1,0 +1,181 @@
+"""A benchmark on an agent, from the bundle to the stored result."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+from gdws._util.files import require_writable
+from gdws._util.interrupts import held_back
+from gdws.device.client import DeviceClient
+from gdws.device.live_job import watch
+from gdws.device.versions import SHARING, require_revision
+from gdws.errors import DeviceError, DeviceRefused, DeviceUnreachable
+from gdws.results.stored import save_result
+from gdws_contract.archive import open_bundle
+from gdws_contract.profiles import ProfileRequest
+from gdws_contract.queueing import Limits
+from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
+
+#: How an agent refuses to measure a bundle that it does not have, or has no more.
+_GONE = (404, 410)
+
+
+def benchmark(
+    device: DeviceClient,
+    bundle: Path,
+    request: BenchmarkRequest | ProfileRequest,
+    *,
+    out: Path | None = None,
+    on_upload: Callable[[int], None] | None = None,
+    on_progress: Callable[[Job], None] | None = None,
+    on_unwritable: Callable[[OSError], None] | None = None,
+    patience_s: float = 20.0,
+    lease_id: str | None = None,
+) -> BenchmarkResult:
+    """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
+
+    The bundle is sent only if the agent does not have it, or not whole. The result is stored in ``out`` as each cell
+    ends, so that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
+    interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
+    on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``on_unwritable``, an
+    ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under
+    that lease; :func:`gdws.device.leases.renewing` keeps one in force.
+
+    Raises:
+        BundleError: the bundle cannot be used.
+        DeviceError: the agent could not serve.
+        OSError: the bundle cannot be read, or ``out`` cannot be written, in which case a running job is cancelled.
+    """
+    store = _Store(out, on_unwritable)
+    store.require()
+    health = device.check()
+    for what in _newer_wishes(request, lease_id):
+        require_revision(health, SHARING, what, device.url)
+    info = device.device()
+    with open_bundle(bundle) as opened:
+        manifest = opened.manifest
+    if device.model(request.model_id) is None:
+        device.upload(bundle, on_upload)
+
+    def keep(job: Job, *, partial: bool) -> BenchmarkResult:
+        result = BenchmarkResult(job=job, device=info, manifest=manifest, saved_at=_now(), partial=partial)
+        store.save(result)
+        return result
+
+    key = None if health.api_revision < SHARING else secrets.token_hex(16)
+    try:
+        latest = _submit(device, request, lease_id, key)
+    except DeviceRefused as error:
+        if error.status not in _GONE:
+            raise
+        device.upload(bundle, on_upload)  # it was there a moment ago
+        latest = _submit(device, request, lease_id, key)
+    stored = 0
+    try:
+        for job in watch(device, latest.id, patience_s=patience_s):
+            latest = job
+            if on_progress is not None:
+                on_progress(job)
+            if len(job.cells) > stored:
+                keep(job, partial=True)
+                stored = len(job.cells)
+    except DeviceUnreachable as error:
+        keep(latest, partial=True)
+        raise DeviceUnreachable(
+            f"the agent went away during {latest.id}: {error.message}",
+            url=error.url,
+            hint=f"an agent goes on with its jobs when it is started again: GET {device.url}/benchmark/{latest.id}",
+        ) from error
+    except DeviceError:
+        keep(latest, partial=True)
+        raise
+    except KeyboardInterrupt:
+        keep(_cancelled(device, latest), partial=True)
+        raise
+    except OSError:
+        _cancelled(device, latest)
+        raise
+    return keep(latest, partial=False)
+
+
+class _Store:
+    """The file of a result, if there is to be one; ``on_unwritable`` is told once why it fails, else that raises."""
+
+    def __init__(self, path: Path | None, on_unwritable: Callable[[OSError], None] | None) -> None:
+        self._path = path
+        self._on_unwritable = on_unwritable
+
+    def require(self) -> None:
+        """Find out before hours of work whether it can be written."""
+        self._with_path(require_writable)
+
+    def save(self, result: BenchmarkResult) -> None:
+        """Write ``result`` in place of the former."""
+        self._with_path(lambda path: save_result(result, path))
+
+    def _with_path(self, write: Callable[[Path], None]) -> None:
+        if self._path is None:
+            return
+        try:
+            write(self._path)
+        except OSError as error:
+            if self._on_unwritable is None:
+                raise
+            self._path = None
+            self._on_unwritable(error)
+
+
+def _submit(
+    device: DeviceClient, request: BenchmarkRequest | ProfileRequest, lease_id: str | None, key: str | None
+) -> Job:
+    """The job that the agent made of ``request``; an interrupt meanwhile does not leave it on the device."""
+    job: Job | None = None
+    try:
+        with held_back():
+            job = device.submit(request, lease_id=lease_id, key=key)
+    except KeyboardInterrupt:
+        if job is not None:
+            _cancelled(device, job)
+        raise
+    return job
+
+
+def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[str]:
+    """What is asked for that agents of revision 0 do not know."""
+    if request.priority != 0:
+        yield "priorities"
+    if request.limits != Limits():
+        yield "limits of time and memory"
+    if lease_id is not None:
+        yield "leases"
+
+
+def _cancelled(device: DeviceClient, job: Job) -> Job:
+    """``job`` after a request to cancel it; as it was if the agent cannot be asked."""
+    with contextlib.suppress(DeviceError):
+        return device.cancel(job.id)
+    return job
+
+
+def is_complete(result: BenchmarkResult) -> bool:
+    """Whether every cell was measured, and passed parity where it was looked at."""
+    cells = result.job.cells
+    return result.job.state == "done" and bool(cells) and all(cell.state == "done" for cell in cells)
+
+
+def failure(result: BenchmarkResult, url: str) -> DeviceError | None:
+    """The error that a job which did not run to its end stands for; None if it did."""
+    job = result.job
+    if job.state == "done":
+        return None
+    reason = "" if job.error is None else f": {job.error.detail or job.error.title}"
+    hint = None if job.error is None else job.error.hint
+    return DeviceError(f"the job is {job.state}{reason}", url=url, hint=hint)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Natural and robust accuracy: the evaluation, its resumable state, the attacks."""

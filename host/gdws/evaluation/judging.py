@@ -1,0 +1,218 @@
+"""Which images a network classifies correctly, as they are and under an attack: one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gdws._util.modes import evaluation_mode
+from gdws._util.outputs import logits_of
+from gdws.compression.layers import to_dense
+from gdws.errors import DataError, ModelError
+from gdws.evaluation.attacks import Spec
+from gdws.evaluation.attacks.logits import Logits, are_probabilities
+from gdws.evaluation.attacks.run import perturb
+from gdws.evaluation.attacks.second_opinion import by_queries, by_scale_free_loss, vanishing
+
+#: Logits of a network and its dense equivalent may differ by this, relative to the largest.
+_TOLERANCE = 1e-3
+_COMPARED = 64
+
+#: (network, images, labels, attack, indices) -> adversarial images.
+Run = Callable[[nn.Module, Tensor, Tensor, Spec, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gives: for so many ``classes``, ``probabilities`` or logits, ``random`` or always the same."""
+
+    classes: int
+    probabilities: bool
+    random: bool
+
+    def __add__(self, other: Outputs) -> Outputs:
+        """What it gives for two batches."""
+        return Outputs(self.classes, self.probabilities and other.probabilities, self.random or other.random)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A batch judged: ``indices``, ``natural`` and ``robust`` are (N,); the latter two tell who was right.
+
+    ``robust`` is None if no attack was run. With a second opinion ``alone`` tells who resists the attack alone,
+    ``vanishing`` for whom of these the gradient of the cross-entropy vanishes, and ``blind`` for whom of those that
+    resist both no gradient is left; all (N,), None without.
+    """
+
+    indices: Tensor
+    natural: Tensor
+    robust: Tensor | None
+    outputs: Outputs
+    alone: Tensor | None = None
+    vanishing: Tensor | None = None
+    blind: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Queried:
+    """A batch that Square Attack was tried on: ``indices`` and ``robust`` are (N,); the latter tells who resists."""
+
+    indices: Tensor
+    robust: Tensor
+
+
+def judge(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: Spec | None,
+    *,
+    indices: Tensor,
+    attacked: nn.Module | None = None,
+    second_opinion: bool = False,
+) -> Outcome:
+    """Judge the images at ``indices`` (N,) of ``images`` and ``labels``.
+
+    An image that is misclassified as it is counts as not robust and is not attacked. Adversarial images are made on
+    ``attacked``, a network of the same function, or on ``model`` itself, and judged by ``model``. With
+    ``second_opinion`` those that resist the attack are attacked by another loss, see
+    :mod:`gdws.evaluation.attacks.second_opinion`, and are robust only if they resist that too.
+    """
+    device = device_of(model)
+    x, y = images[indices].to(device), labels[indices].to(device)
+    target = model if attacked is None else attacked
+    with evaluation_mode(model), evaluation_mode(target):
+        logits = checked_logits(model, x, y)
+        natural = logits.argmax(dim=1) == y
+        outputs = Outputs(
+            classes=logits.shape[1],
+            probabilities=bool(are_probabilities(logits).all()),
+            random=second_opinion and _differ(logits, checked_logits(model, x, y)),
+        )
+        if attack is None:
+            return Outcome(indices, natural.cpu(), None, outputs)
+        alone = _resisting(model, _as_asked, target, x, y, attack, indices, natural)
+        if not second_opinion:
+            return Outcome(indices, natural.cpu(), alone.cpu(), outputs)
+        robust = _resisting(model, by_scale_free_loss, target, x, y, attack, indices, alone)
+        lost = _vanishing(target, x, y, alone)
+        blind = _vanishing(target, x, y, robust & lost, scale_free=True)
+    return Outcome(indices, natural.cpu(), robust.cpu(), outputs, alone.cpu(), lost.cpu(), blind.cpu())
+
+
+def ask(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: Spec,
+    *,
+    indices: Tensor,
+    attacked: nn.Module | None = None,
+) -> Queried:
+    """Try Square Attack in the balls of ``attack`` on the images at ``indices`` (N,), all classified correctly.
+
+    ``attacked`` is as for :func:`judge`.
+    """
+    device = device_of(model)
+    x, y = images[indices].to(device), labels[indices].to(device)
+    target = model if attacked is None else attacked
+    with evaluation_mode(model), evaluation_mode(target):
+        everyone = torch.ones(len(indices), dtype=torch.bool, device=device)
+        return Queried(indices, _resisting(model, by_queries, target, x, y, attack, indices, everyone).cpu())
+
+
+def strongest(model: nn.Module, images: Tensor, labels: Tensor, attack: Spec, *, indices: Tensor) -> Tensor:
+    """Adversarial images (N, C, H, W) by ``attack``, and by another loss where these do not fool ``model``."""
+    with evaluation_mode(model):
+        found = _as_asked(model, images, labels, attack, indices)
+        kept = (predict(model, found, labels) == labels).nonzero().flatten()
+        if len(kept) > 0:
+            again = by_scale_free_loss(model, images[kept], labels[kept], attack, indices[kept.to(indices.device)])
+            fooled = predict(model, again, labels[kept]) != labels[kept]
+            found[kept[fooled]] = again[fooled]
+    return found
+
+
+def _differ(once: Tensor, again: Tensor) -> bool:
+    """Whether outputs differ by more than rounding, which may differ from run to run on a GPU."""
+    return bool(((once - again).abs() > _TOLERANCE * once.abs().max()).any())
+
+
+def _as_asked(model: nn.Module, images: Tensor, labels: Tensor, attack: Spec, indices: Tensor) -> Tensor:
+    with evaluation_mode(Logits(model)) as target:
+        return perturb(target, images, labels, attack, indices=indices)
+
+
+def _vanishing(model: nn.Module, x: Tensor, y: Tensor, candidates: Tensor, *, scale_free: bool = False) -> Tensor:
+    """At which of ``candidates`` (N,) bool the gradient vanishes, (N,) bool."""
+    found = torch.zeros_like(candidates)
+    if bool(candidates.any()):
+        found[candidates] = vanishing(model, x[candidates], y[candidates], scale_free=scale_free)
+    return found
+
+
+def _resisting(
+    model: nn.Module,
+    run: Run,
+    target: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    attack: Spec,
+    indices: Tensor,
+    candidates: Tensor,
+) -> Tensor:
+    """Which of ``candidates`` (N,) bool the attack ``run`` on ``target`` does not fool, (N,) bool."""
+    robust = candidates.clone()
+    kept = candidates.nonzero().flatten()
+    if len(kept) > 0:
+        adversarial = run(target, x[kept], y[kept], attack, indices[kept.cpu()])
+        robust[kept] = predict(model, adversarial, y[kept]) == y[kept]
+    return robust
+
+
+def predict(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The predicted classes (N,); raises as :func:`checked_logits`."""
+    return checked_logits(model, images, labels).argmax(dim=1)
+
+
+@torch.no_grad()
+def checked_logits(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The logits (N, classes).
+
+    Raises as :func:`gdws._util.outputs.logits_of`, and :class:`DataError` if ``labels`` (N,) are beyond the classes.
+    """
+    logits = logits_of(model, images)
+    if int(labels.max()) >= logits.shape[1] or int(labels.min()) < 0:
+        raise DataError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}, the network has {logits.shape[1]} classes"
+        )
+    return logits
+
+
+@torch.no_grad()
+def dense_equivalent(model: nn.Module, images: Tensor) -> nn.Module:
+    """A copy of ``model`` with each low-rank product written back into a dense convolution: the same function.
+
+    Its gradients are the same up to rounding and take a fraction of the time. That it is the same is checked on the
+    first of ``images`` (N, C, H, W); raises :class:`~gdws.errors.ModelError` where it is not.
+    """
+    dense = to_dense(model)
+    few = images[:_COMPARED].to(device_of(model))
+    with evaluation_mode(model), evaluation_mode(dense):
+        expected, found = (logits_of(network, few) for network in (model, dense))
+    difference = float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-12))
+    if not difference <= _TOLERANCE:  # holds for NaN as well
+        raise ModelError(
+            f"the dense equivalent computes something else: its logits differ by {difference:.1%}",
+            hint="attack the network itself",
+        )
+    return dense
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the weights are."""
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device

@@ -1,0 +1,142 @@
+"""Networks to convert: from a checkpoint of a network known by name, from an ONNX file, or from Python code."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gdws._util.outputs import choose
+from gdws.algorithms.plan import Plan
+from gdws.errors import ModelError
+from gdws.evaluation import tally
+from gdws.networks import checkpoints, converted
+from gdws.networks import zoo as nets
+from gdws.networks.module_import import load_module as import_module
+from gdws.networks.slimming import slim
+from gdws.onnx_io.rebuild import load_onnx as rebuild
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A network to convert. ``provenance`` tells where it comes from, ``input_shape`` is (C, H, W).
+
+    ``plan`` is that of a network which is converted already, as :mod:`gdws.networks.converted` stores them. ``notes`` say what
+    was done to the checkpoint before it was loaded.
+    """
+
+    name: str
+    module: nn.Module
+    input_shape: Shape
+    provenance: Mapping[str, Any]
+    plan: Plan | None = None
+    notes: tuple[str, ...] = ()
+
+
+def load(
+    checkpoint: str,
+    net: str | None = None,
+    *,
+    family: str | None = None,
+    kept: float | None = None,
+    prefix: str | None = None,
+    **options: Any,
+) -> Source:
+    """The network in the file ``checkpoint``, or the one that ships under that name if there is no such file.
+
+    ``net`` names the network where the file does not, ``options`` are those of :func:`gdws.networks.zoo.build`, and
+    ``family``, ``kept`` and ``prefix`` as for :func:`gdws.networks.checkpoints.read`.
+    Raises :class:`~gdws.errors.CheckpointError` and :class:`~gdws.errors.ModelError`.
+    """
+    path = Path(checkpoint)
+    if not path.exists() and checkpoint in nets.names():
+        path = nets.pretrained_path(checkpoint)
+    of_another = options or any(each is not None for each in (net, family, kept, prefix))
+    if not of_another and (found := converted.find(path)) is not None:
+        return Source(path.stem, found.module, nets.info(found.net).input_shape, found.metadata, found.plan)
+    loaded = checkpoints.load_named(path, net, family=family, kept=kept, prefix=prefix, **options)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    provenance: dict[str, Any] = {"net": loaded.name, "checkpoint": path.name, "checkpoint_sha256": digest}
+    if loaded.options:
+        provenance["net_options"] = dict(loaded.options)
+    if loaded.family != "plain":
+        provenance["checkpoint_family"] = loaded.family
+    shape = nets.input_shape(loaded.name, **loaded.options)
+    return Source(loaded.name, loaded.module, shape, provenance, notes=loaded.notes)
+
+
+def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str | int | None = None) -> Source:
+    """The network in an ONNX file, rebuilt in torch; arguments and errors as of :func:`gdws.onnx_io.rebuild.load_onnx`."""
+    path = Path(path)
+    found = rebuild(path, input_shape, output=output)
+    provenance: dict[str, Any] = {"onnx": path.name, "onnx_sha256": found.sha256}
+    if output is not None:
+        provenance["output"] = output
+    return Source(_as_name(path.stem), found.module, found.input_shape, provenance, notes=found.notes)
+
+
+def load_module(
+    target: str,
+    input_shape: Shape,
+    *,
+    options: Mapping[str, Any] | None = None,
+    checkpoint: str | None = None,
+    family: str | None = None,
+    kept: float | None = None,
+    prefix: str | None = None,
+    output: str | int | None = None,
+) -> Source:
+    """The network that ``package.module:factory`` gives, with the weights of the file ``checkpoint`` if there is one.
+
+    ``output`` is the key, place or field of the output that counts, where the network gives several.
+    Raises as :func:`gdws.networks.module_import.load_module` and :func:`gdws.networks.checkpoints.read_into`.
+    """
+    module = import_module(target, options)
+    provenance: dict[str, Any] = {"module": target}
+    if options:
+        provenance["module_options"] = dict(options)
+    notes: tuple[str, ...] = ()
+    if checkpoint is not None:
+        path = Path(checkpoint)
+        module, notes = checkpoints.read_into(module, path, family=family, kept=kept, prefix=prefix)
+        provenance |= {"checkpoint": path.name, "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    if output is not None:
+        module = choose(module, output)
+        provenance["output"] = output
+    provenance["network_sha256"] = tally.digest_of_network(module)
+    return Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance, notes=notes)
+
+
+def slimmed(source: Source) -> Source:
+    """The network of ``source`` without the channels that it does not need, see :mod:`gdws.networks.slimming`.
+
+    If there are any it is no longer the network known by name. Raises :class:`~gdws.errors.ModelError` for one that is
+    converted already or whose code cannot be traced.
+    """
+    if source.plan is not None:
+        raise ModelError(f"{source.name} is converted already", hint="remove channels before the conversion")
+    found = slim(source.module, source.input_shape)
+    if not found.removed:
+        return replace(source, notes=(*source.notes, "no channel can be removed"))
+    before, after = found.parameters
+    provenance = {name: value for name, value in source.provenance.items() if name != "net"}
+    if "net" in source.provenance:
+        provenance["narrowed_from"] = source.provenance["net"]
+    provenance["removed_channels"] = sum(found.removed.values())
+    note = (
+        f"removed {sum(found.removed.values())} channels of {len(found.removed)} layers: "
+        f"{before:,} -> {after:,} parameters"
+    )
+    return replace(source, module=found.module, provenance=provenance, notes=(*source.notes, note))
+
+
+def _as_name(text: str) -> str:
+    """``text`` as a bundle may be called."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "network"

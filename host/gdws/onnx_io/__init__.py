@@ -1,0 +1,1 @@
+"""To ONNX and from ONNX."""

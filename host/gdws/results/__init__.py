@@ -1,0 +1,1 @@
+"""Stored results, and everything that is made of them: reports, comparisons, exports."""

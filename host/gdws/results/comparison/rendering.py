@@ -1,0 +1,127 @@
+"""A comparison as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from gdws._util.files import write_atomic
+from gdws.errors import ResultError
+from gdws.results.comparison import CellComparison, Comparison, Side
+from gdws.results.log_intervals import Estimate
+from gdws.results.report import text
+from gdws.results.report.figures import Change
+from gdws.results.report.markdown import escape, table
+from gdws_contract.rest import CellKey
+
+#: History of the JSON: 1, first version. Fields may be added within a version.
+SCHEMA_VERSION = 1
+
+COLUMNS = ("network", "setting", "A, ms", "B, ms", "B is", "times as fast", "interval", "energy", "natural", "robust")
+#: Those of :data:`COLUMNS` that hold text.
+WORDS = ("setting", "B is")
+
+CAVEAT = (
+    "Times are medians; the speed-up is of the typical window, with its 95 % interval over the windows of each run. "
+    "What differs from run to run as a whole, such as heat or another build of an engine, is not in the interval: to "
+    "be sure of a small difference, measure both networks in one bundle, where they take turns. Energy is how many "
+    "times less B takes per inference. Accuracy is the change on the device, in percentage points."
+)
+
+
+def write(comparison: Comparison, path: Path) -> None:
+    """Write ``comparison`` to ``path`` in the format of its suffix, ``.md`` or ``.json``.
+
+    Raises :class:`ResultError` for another suffix, and OSError if the file cannot be written.
+    """
+    renderers = {".md": render_markdown, ".json": render_json}
+    render = renderers.get(path.suffix.lower())
+    if render is None:
+        raise ResultError(
+            f"there is no format {path.suffix!r} of comparisons", hint="end the file name in .md or .json"
+        )
+    write_atomic(path, render(comparison).encode())
+
+
+def render_json(comparison: Comparison) -> str:
+    """``{"schema_version": 1, "a": ..., "b": ..., "cells": [...], ...}``. Unknown is null."""
+    fields = TypeAdapter(Comparison).dump_python(comparison, mode="json")
+    return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=1) + "\n"
+
+
+def render_markdown(comparison: Comparison) -> str:
+    """The text on ``comparison``. Every string of a result is escaped: a bundle may come from anyone."""
+    a, b = comparison.a, comparison.b
+    lines = [f"# {escape(b.bundle)}: B against A", "", f"- A: {escape(describe(a))}", f"- B: {escape(describe(b))}", ""]
+    rows = [[escape(word) for word in row(cell)] for cell in comparison.cells]
+    lines += [*table(COLUMNS, rows, words=WORDS), "", CAVEAT, ""]
+    lines += [f"- {escape(line)}" for line in untold(comparison)]
+    lines += ["", "## What else was not the same", ""]
+    if comparison.differences:
+        pairs = [
+            [escape(d.what), escape(d.a or "not known"), escape(d.b or "not known")] for d in comparison.differences
+        ]
+        lines += table(("circumstance", "A", "B"), pairs, words=("A", "B"))
+    else:
+        lines += ["Nothing that is known."]
+    return "\n".join(lines) + "\n"
+
+
+def describe(side: Side) -> str:
+    """Where one of the results is from, in a line."""
+    words = [f"{side.source}, bundle {side.bundle} ({side.bundle_id[:12]})", f"job {side.job_id}"]
+    if side.finished_at is not None:
+        words.append(f"ended {side.finished_at}")
+    if side.label is not None:
+        words.append(f"labelled {side.label}")
+    if side.partial:
+        words.append("stopped early")
+    return ", ".join(words)
+
+
+def row(cell: CellComparison) -> list[str]:
+    """The figures of one cell under :data:`COLUMNS`."""
+    return [
+        cell.key.variant,
+        _setting(cell.key),
+        text.significant(cell.median_a_ms),
+        text.significant(cell.median_b_ms),
+        cell.verdict,
+        _ratio(cell.speedup),
+        _interval(cell.speedup),
+        _ratio(cell.energy_saving),
+        _change(cell.natural_change),
+        _change(cell.robust_change),
+    ]
+
+
+def untold(comparison: Comparison) -> Sequence[str]:
+    """Why cells have no speed-up, and which cells only one of the results has."""
+    lines = [
+        f"{cell.key.variant}, {_setting(cell.key)}, is not compared: {cell.reason}"
+        for cell in comparison.cells
+        if cell.reason is not None
+    ]
+    for name, keys in (("A", comparison.only_a), ("B", comparison.only_b)):
+        lines += [f"only {name} has {key.variant}, {_setting(key)}" for key in keys]
+    return lines
+
+
+def _setting(key: CellKey) -> str:
+    words = [f"batch {key.batch_size}", key.backend, key.precision]
+    return ", ".join(words if key.power_mode is None else [*words, f"power mode {key.power_mode}"])
+
+
+def _ratio(estimate: Estimate | None) -> str:
+    return text.UNKNOWN if estimate is None else f"{estimate.value:.3f}"
+
+
+def _interval(estimate: Estimate | None) -> str:
+    return text.UNKNOWN if estimate is None else f"{estimate.low:.3f}–{estimate.high:.3f}"
+
+
+def _change(change: Change | None) -> str:
+    return text.points(None if change is None else change.points)

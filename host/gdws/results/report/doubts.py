@@ -1,0 +1,83 @@
+"""What a reader should know before trusting a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gdws.results.intervals import NEAR_CHANCE, is_near_chance
+from gdws.results.report import text
+from gdws.results.report.figures import Facts, Measurement, Setting, VariantFacts
+from gdws.results.report.verdict import place
+
+
+def doubts(facts: Facts) -> tuple[str, ...]:
+    """Reservations in words, weightiest first; empty if there are none."""
+    measured = facts.measurements
+    timed = [m for m in measured if m.latency is not None]
+    found: list[str] = []
+    if any(m.simulated for m in measured):
+        found.append("The device is simulated: its times and power describe no hardware.")
+    if facts.partial:
+        found.append(f"The run was stopped early: {len(timed)} of {text.plural(len(measured), 'cell')} were timed.")
+    found += [f"{variant.name}: {doubt}" for variant in facts.variants for doubt in _accuracies(variant)]
+    found += _untimed(facts, [m for m in measured if m.state == "parity_failed"], "failed parity and was not timed")
+    told = ("parity_failed", "not_measured") if facts.partial else ("parity_failed",)
+    untimed = [m for m in measured if m.latency is None and m.profile is None]
+    found += _untimed(facts, [m for m in untimed if m.state not in told], "has no times")
+    flagged = [m for m in timed if m.flags]
+    if flagged:
+        codes = text.listed(sorted({flag.code for m in flagged for flag in m.flags}))
+        found.append(f"{text.plural(len(flagged), 'cell')} of the {len(timed)} timed carry a flag: {codes}.")
+    found += [doubt for setting in facts.settings for doubt in _contradictions(facts, setting)]
+    found += [doubt for m in timed for doubt in _replay(facts, m)]
+    return tuple(found)
+
+
+def _accuracies(variant: VariantFacts) -> list[str]:
+    """What stands behind the accuracies on the host."""
+    found = [] if variant.attack_check is None else variant.attack_check.doubts()
+    if variant.is_baseline and variant.natural is not None and is_near_chance(variant.natural, variant.classes):
+        found.append(NEAR_CHANCE)
+    return found
+
+
+def _untimed(facts: Facts, measured: Iterable[Measurement], what: str) -> list[str]:
+    """One sentence for each network and reason, with the settings in which it holds."""
+    groups: dict[tuple[str, str], list[Measurement]] = {}
+    for m in measured:
+        groups.setdefault((m.variant, m.reason or "no reason is given"), []).append(m)
+    return [
+        f"{variant} {what} {text.listed([place(facts, m.setting) for m in group])}: {reason.rstrip('.')}."
+        for (variant, reason), group in groups.items()
+    ]
+
+
+def _contradictions(facts: Facts, setting: Setting) -> list[str]:
+    """Networks that are faster by the paired medians and slower by images per second, or the reverse."""
+    measured = facts.at(setting)
+    dense = next((m.fps for m in measured if m.is_baseline), None)
+    found = []
+    for m in measured:
+        if m.speedup is None or m.fps is None or not dense:
+            continue
+        by_rate = m.fps / dense
+        if (by_rate > 1) != (m.speedup.ratio > 1):
+            found.append(
+                f"{m.variant} {place(facts, setting)} has a speed-up of {text.ratio(m.speedup.ratio)} by its medians, "
+                f"but {text.ratio(by_rate)} by images per second: slow outliers weigh on the mean."
+            )
+    return found
+
+
+def _replay(facts: Facts, measurement: Measurement) -> list[str]:
+    """Accuracy on the device that differs from the host's on the very same inputs."""
+    parity = measurement.parity
+    if parity is None:
+        return []
+    pairs = [("natural", parity.natural, parity.natural_host), ("adversarial", parity.robust, parity.robust_host)]
+    return [
+        f"{measurement.variant} {place(facts, measurement.setting)} classifies {device.successes} of {device.count} "
+        f"{kind} inputs correctly on the device, and {host.successes} of {host.count} on the host."
+        for kind, device, host in pairs
+        if device is not None and host is not None and device.successes != host.successes
+    ]

@@ -1,0 +1,67 @@
+"""A comparison for people and for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from gdws.errors import ResultError
+from gdws.results.comparison import compare
+from gdws.results.comparison.rendering import render_json, render_markdown, write
+from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, result
+
+SLOWER = dataclasses.replace(KEPT, median_ms=3.0)
+COMPARISON = compare(
+    result([DENSE, KEPT, CUT], label="main"),
+    result(
+        [DENSE, SLOWER, CUT],
+        cells=[cell(SLOWER, DENSE, 1), failed_cell(CUT, 1, "killed")],
+        hostname="a|b",
+        partial=True,
+    ),
+    source_a="a.json",
+    source_b="b.json",
+)
+
+
+def test_markdown_has_the_figures_and_what_differs() -> None:
+    text = render_markdown(COMPARISON)
+    (line,) = [line for line in text.splitlines() if line.startswith("| mean-rank-4 ")]
+    assert "| batch 1, onnxruntime, fp32 | 1.50 | 3.00 | slower | 0.500 | 0.48" in line
+    assert "cut-" not in text
+    assert "mean-rank-1, batch 1, onnxruntime, fp32, is not compared: B: killed" in text
+    assert "only A has dense" in text
+    assert "labelled main" in text
+    assert "stopped early" in text
+    assert "| device | bench-host | a\\|b |" in text
+
+
+def test_equal_surroundings_are_said_to_be() -> None:
+    same = compare(result([DENSE]), result([DENSE]), source_a="a", source_b="b")
+    assert "Nothing that is known." in render_markdown(same)
+
+
+def test_json_has_everything() -> None:
+    document = json.loads(render_json(COMPARISON))
+    assert document["schema_version"] == 1
+    assert [each["verdict"] for each in document["cells"]] == ["slower", "not measured"]
+    assert document["cells"][0]["speedup"]["value"] == pytest.approx(0.5)
+    assert document["cells"][1]["speedup"] is None
+    assert document["differences"] == [{"what": "device", "a": "bench-host", "b": "a|b"}]
+    assert document["only_a"][0]["variant"] == "dense"
+
+
+@pytest.mark.parametrize("name", ["c.md", "c.JSON"])
+def test_the_suffix_chooses_the_format(tmp_path: Path, name: str) -> None:
+    write(COMPARISON, tmp_path / name)
+    content = (tmp_path / name).read_text()
+    assert content == (render_markdown(COMPARISON) if name == "c.md" else render_json(COMPARISON))
+
+
+def test_another_suffix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match=r"\.pdf"):
+        write(COMPARISON, tmp_path / "c.pdf")
+    assert not list(tmp_path.iterdir())
