@@ -1,7 +1,8 @@
 """GDWS: efficient, adversarially robust convolutional networks after training.
 
 ``gdws.convert(model, beta=...)`` turns a pretrained network into a GDWS network and returns it with its
-:class:`Plan`. Everything else is reached by module: ``gdws.compression.calibration.alphas``, ``gdws.compression.layers``, ``gdws.compression.surgery``.
+:class:`Plan`. ``gdws.calibrate``, ``gdws.layers``, ``gdws.surgery`` and ``gdws.training`` are the modules behind it;
+everything else is reached by its room, such as :mod:`gdws.pipeline`.
 
 torch takes seconds to import, and any import may fail where an installation is broken, so all is loaded on first use.
 """
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "convert", "layers", "surgery", "training"]
 
-
+_MODULES = {
+    "calibrate": "gdws.compression.calibration.alphas",
+    "layers": "gdws.compression.layers",
+    "surgery": "gdws.compression.surgery",
+    "training": "gdws.training",
+}
 _HOMES = {"LayerPlan": "gdws.algorithms.plan", "Plan": "gdws.algorithms.plan", "convert": "gdws.planning.conversion"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in __all__:
-        return importlib.import_module(f"gdws.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

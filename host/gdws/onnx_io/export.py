@@ -26,8 +26,8 @@ from torch import nn
 from gdws._util.copies import copied
 from gdws._util.outputs import logits_of, relative_difference
 from gdws.compression.eligibility import require_weights
+from gdws.compression.independence import require_independence
 from gdws.errors import ExportError, ModelError, first_line
-from gdws.evaluation.independence import require_independence
 from gdws.onnx_io.batch import BatchDependence, free_batch
 from gdws.onnx_io.graph import fold_shapes, gather_constants, rename, slice_subsampling
 from gdws.onnx_io.padding import pad_explicitly

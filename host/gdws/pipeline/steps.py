@@ -29,6 +29,7 @@ from gdws.compression.calibration.alphas import Method as AlphaMethod
 from gdws.compression.calibration.alphas import alphas
 from gdws.compression.eligibility import require_weights
 from gdws.compression.fitting import Calibration
+from gdws.compression.independence import require_independence
 from gdws.datasets import Split, check_images
 from gdws.device.benchmark import benchmark
 from gdws.errors import GdwsError
@@ -36,7 +37,6 @@ from gdws.evaluation.attacks import Spec
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import gentle
 from gdws.evaluation.evaluate import Evaluation, evaluate
-from gdws.evaluation.independence import require_independence
 from gdws.networks import converted
 from gdws.networks.sources import Source, load, load_module, load_onnx, slimmed
 from gdws.networks.sparsity import sizes

@@ -37,9 +37,9 @@ from gdws.compression import surgery
 from gdws.compression.calibration import margins
 from gdws.compression.calibration.gradient_norms import Call, SquaredNorms, squared_norms
 from gdws.compression.eligibility import require_weights
+from gdws.compression.independence import require_independence
 from gdws.compression.surgery import Layer
 from gdws.errors import DataError, ModelError
-from gdws.evaluation.independence import require_independence
 
 #: ``attack(model, x, y) -> x_adv``, all of shape (N, C, H, W) but the labels y, (N,).
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]

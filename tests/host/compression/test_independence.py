@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from gdws.compression.calibration import alphas as calibrate
+from gdws.compression.independence import require_independence
 from gdws.errors import ExportError, ModelError
-from gdws.evaluation.independence import require_independence
 from gdws.onnx_io.export import export
 from support.networks import SmallResNet, seeded
 
