@@ -101,8 +101,9 @@ fuzz: $(VENV) ## Send 5,000 requests and a million bundles that mean harm (half 
 
 bench: $(VENV) ## Regenerate every table under benchmarks/
 	missed=""
-	for script in benchmarks/*/run.py; do
-	    echo "== $$script"; .venv/bin/python "$$script" || missed="$$missed $$script"
+	for script in benchmarks/*/__main__.py; do
+	    name=benchmarks.$$(basename "$$(dirname "$$script")")
+	    echo "== $$name"; .venv/bin/python -m "$$name" || missed="$$missed $$name"
 	done
 	if [ -n "$$missed" ]; then echo "missed their target:$$missed" >&2; exit 1; fi
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 
@@ -40,12 +39,12 @@ def compare(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
     }
 
 
-def for_each_thread_count(script: Path, threads: Sequence[int], arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """Run ``script --once`` with each number of threads; return what it prints as JSON, with ``threads`` added."""
+def for_each_thread_count(module: str, threads: Sequence[int], arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """Run ``module --once`` with each number of threads; return what it prints as JSON, with ``threads`` added."""
     figures = []
     for count in threads:
         environment = {**os.environ, "OMP_NUM_THREADS": str(count), "OPENBLAS_NUM_THREADS": str(count)}
-        command = [sys.executable, str(script), "--once", *arguments]
+        command = [sys.executable, "-m", module, "--once", *arguments]
         run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         figures.append({"threads": count, **json.loads(run.stdout)})
     return figures

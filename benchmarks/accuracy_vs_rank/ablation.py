@@ -1,6 +1,6 @@
 """What each part of data-aware conversion adds, and what it costs, on one small network.
 
-    python benchmarks/accuracy_vs_rank/ablation.py
+    python -m benchmarks.accuracy_vs_rank.ablation
 
 The narrow VGG-16 at an equal rank of 2, one thing changed at a time: sweeps of refitting, number and kind of images,
 a second fit to images that fool the network converted first, statistics of batch normalisation taken anew. A line that
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,19 +19,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.accuracy_vs_rank.__main__ import ATTACK, NETWORKS
+from benchmarks.accuracy_vs_rank.accuracy import accuracies
+from benchmarks.accuracy_vs_rank.fitting import fit_plan
+from gdws import convert, datasets, pipeline
+from gdws._util.files import write_atomic
+from gdws.algorithms.plan import Plan
+from gdws.compression.layers import to_dense
+from gdws.evaluation.attacks.pgd import pgd
+from gdws.evaluation.attacks.protocols import gentle
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from accuracy import accuracies  # noqa: E402
-from fitting import fit_plan  # noqa: E402
-from run import ATTACK, NETWORKS  # noqa: E402
-
-from gdws import convert, datasets, pipeline  # noqa: E402
-from gdws._util.files import write_atomic  # noqa: E402
-from gdws.algorithms.plan import Plan  # noqa: E402
-from gdws.compression.layers import to_dense  # noqa: E402
-from gdws.evaluation.attacks.pgd import pgd  # noqa: E402
-from gdws.evaluation.attacks.protocols import gentle  # noqa: E402
 
 NETWORK, RANK, IMAGES, JUDGED = "mnist-vgg16", 2, 1024, 500
 SOURCE, DATA = pipeline.load(NETWORKS[NETWORK]), datasets.load("mnist-sample")

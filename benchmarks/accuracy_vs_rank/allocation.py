@@ -1,6 +1,6 @@
 """Which layers the ranks go to: rules compared at equal MACs, the factors of all fitted to the same images.
 
-    python benchmarks/accuracy_vs_rank/allocation.py [--network mnist-vgg16] [--saving 4] [--images 500]
+    python -m benchmarks.accuracy_vs_rank.allocation [--network mnist-vgg16] [--saving 4] [--images 500]
 
 Each rule chooses ranks for the whole network within the same MACs; they may differ from channel to channel. Then all
 are fitted alike, so that the choice is what differs. A cell that is in ``allocation.json`` for the same settings is not
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,23 +21,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from accuracy import accuracies  # noqa: E402
-from fitting import fit_plan  # noqa: E402
-from run import ALPHA_IMAGES, ATTACK, NETWORKS, Bench  # noqa: E402
-
+from benchmarks.accuracy_vs_rank.__main__ import ALPHA_IMAGES, ATTACK, NETWORKS, Bench
+from benchmarks.accuracy_vs_rank.accuracy import accuracies
+from benchmarks.accuracy_vs_rank.fitting import fit_plan
 from gdws import convert, pipeline
-from gdws._util.files import write_atomic  # noqa: E402
-from gdws.algorithms.plan import LayerPlan, Plan  # noqa: E402
-from gdws.algorithms.spectrum import Ints  # noqa: E402
-from gdws.compression import fitting as data_aware  # noqa: E402
+from gdws._util.files import write_atomic
+from gdws.algorithms.plan import LayerPlan, Plan
+from gdws.algorithms.spectrum import Ints
+from gdws.compression import fitting as data_aware
 from gdws.compression import surgery
-from gdws.compression.fitting.calibration import OBSERVED  # noqa: E402
-from gdws.compression.fitting.running import replace_weight, with_biases  # noqa: E402
-from gdws.compression.fitting.walk import Walk  # noqa: E402
-from gdws.planning.ranks import choose_ranks  # noqa: E402
+from gdws.compression.fitting.calibration import OBSERVED
+from gdws.compression.fitting.running import replace_weight, with_biases
+from gdws.compression.fitting.walk import Walk
+from gdws.planning.ranks import choose_ranks
+
+HERE = Path(__file__).resolve().parent
 
 CALIBRATION = 1024
 MEASURED = 256

@@ -1,7 +1,7 @@
 """CPU time of data-aware conversion against the code of another commit, in turns.
 
     git worktree add /tmp/before COMMIT
-    python benchmarks/conversion/against.py --before /tmp/before [--case shipped] [--case deep] [--rounds 3]
+    python -m benchmarks.conversion.against --before /tmp/before [--case shipped] [--case deep] [--rounds 3]
 
 Each conversion runs in a process of its own on one thread, and the two codes take turns, so both meet the same state of
 the machine. What counts is the CPU time of the conversion itself (user and system), which holds on a busy machine too,
@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run(name: str, code: Path) -> dict[str, Any]:
     """The figures of one conversion with the code in a folder that has ``host`` and ``device``."""
     path = os.pathsep.join(str(code / part) for part in ("host", "device"))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, __file__, "--once", name]
+    command = [sys.executable, "-m", "benchmarks.conversion.against", "--once", name]
     found = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(found.stdout))
 
@@ -149,7 +149,8 @@ def main() -> int:
     if options.before is None:
         parser.error("--before is needed")
     import torch
-    from measured import machine
+
+    from benchmarks.measured import machine
 
     stored = HERE / "against.json"
     cases = json.loads(stored.read_text())["cases"] if stored.exists() else {}

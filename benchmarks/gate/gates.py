@@ -1,6 +1,6 @@
 """Run real gates on this machine, of a network against itself and against the same made slower.
 
-    python benchmarks/gate/gates.py [--gates 10] [--limit 2.5] [--append]
+    python -m benchmarks.gate.gates [--gates 10] [--limit 2.5] [--append]
 
 ``gdws gate`` against the CPU agent, both kinds in turns. The noise of the device is measured first, as ``gdws noise``
 does, and once: ``--append`` goes on with that of the gates that are there. Writes ``gates.json`` beside this file.
@@ -16,20 +16,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gate.networks import Burdened, shipped, write
+from benchmarks.gate.record import MEASUREMENT, WIDTH, scheduling
+from benchmarks.measured import machine
+from gdws.device.local_agent import local_agent
+from gdws.gate.devices import Device
+from gdws.gate.documents import save
+from gdws.gate.launch import Line, calibrate, run_gate
+from gdws.gate.limits import Limits
+from gdws.gate.noise import Noise
+from gdws.gate.settings import GateSettings
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from measured import machine  # noqa: E402
-from networks import Burdened, shipped, write  # noqa: E402
-from record import MEASUREMENT, WIDTH, scheduling  # noqa: E402
-
-from gdws.device.local_agent import local_agent  # noqa: E402
-from gdws.gate.devices import Device  # noqa: E402
-from gdws.gate.documents import save  # noqa: E402
-from gdws.gate.launch import Line, calibrate, run_gate  # noqa: E402
-from gdws.gate.limits import Limits  # noqa: E402
-from gdws.gate.noise import Noise  # noqa: E402
-from gdws.gate.settings import GateSettings  # noqa: E402
 
 CALIBRATION_RUNS = 10
 

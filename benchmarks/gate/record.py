@@ -1,6 +1,6 @@
 """Record what runs of a gate look like on this machine: a network beside itself, and beside one that is slower.
 
-    python benchmarks/gate/record.py [--runs 40] [--width 120] [--append]
+    python -m benchmarks.gate.record [--runs 40] [--width 120] [--append]
 
 Each run is a job on the CPU agent, as ``gdws gate`` sends it. The two kinds take turns, so that both see the same
 machine. Writes ``recorded.json`` beside this file: the medians of the windows of every run. ``run.py`` simulates
@@ -19,18 +19,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.gate.networks import Burdened, shipped, write
+from benchmarks.measured import machine
+from gdws.device.local_agent import local_agent
+from gdws.gate.figures import Run
+from gdws.gate.pairing import plan_pairing
+from gdws.gate.session import Session
+from gdws.gate.settings import Measurement
+from gdws.results.log_intervals import geometric_mean
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from measured import machine  # noqa: E402
-from networks import Burdened, shipped, write  # noqa: E402
-
-from gdws.device.local_agent import local_agent  # noqa: E402
-from gdws.gate.figures import Run  # noqa: E402
-from gdws.gate.pairing import plan_pairing  # noqa: E402
-from gdws.gate.session import Session  # noqa: E402
-from gdws.gate.settings import Measurement  # noqa: E402
-from gdws.results.log_intervals import geometric_mean  # noqa: E402
 
 #: One thread: two would have to wait for each other whenever anything else runs on a machine of two cores.
 MEASUREMENT = Measurement(threads=1)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rows import Row, Table
+from benchmarks.paper.rows import Row, Table
 
 _HEADINGS = {
     "natural": "natural [%]",

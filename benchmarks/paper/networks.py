@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rows import Network, Pruned, Row
 from torch import nn
 from torch.nn.utils import prune
 
+from benchmarks.paper.rows import Network, Pruned, Row
 from gdws import pipeline
 from gdws.bundles.packing import PackedVariant
 from gdws.errors import ModelError

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "accuracy_vs_rank"
-
-
-@pytest.fixture(scope="module")
-def figures() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("accuracy_vs_rank_figures", FOLDER / "figures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from benchmarks.accuracy_vs_rank import figures
 
 
 def row(method: str, mean_rank: float | None, natural: float, robust: float, *speedups: float) -> dict[str, Any]:
@@ -58,7 +44,7 @@ ROWS = {
 }
 
 
-def test_all_targets_reached(figures: ModuleType) -> None:
+def test_all_targets_reached() -> None:
     found = figures.reached(ROWS)
     assert [met for _, met in found] == [True] * 7
     assert "data-rank-2-stacked, 2.20 times" in found[0][0]
@@ -66,18 +52,18 @@ def test_all_targets_reached(figures: ModuleType) -> None:
     assert "data-rank-2-stacked against mean-rank-7, 3.25 times" in found[6][0]
 
 
-def test_what_loses_more_than_a_point_does_not_count(figures: ModuleType) -> None:
+def test_what_loses_more_than_a_point_does_not_count() -> None:
     rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.0, 0.969, 0.94, 2.6, 2.2)}
     assert [met for _, met in figures.reached(rows)] == [False, True, True, True, False]
     assert figures.lost(rows["dense"], rows["data-rank-2-stacked"]) == pytest.approx(1.1)
 
 
-def test_the_slower_batch_size_counts(figures: ModuleType) -> None:
+def test_the_slower_batch_size_counts() -> None:
     rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.0, 0.98, 0.94, 2.6, 1.9)}
     assert not figures.reached(rows)[0][1]
 
 
-def test_each_network_may_run_on_the_threads_that_suit_it_best(figures: ModuleType) -> None:
+def test_each_network_may_run_on_the_threads_that_suit_it_best() -> None:
     rows = {name: {**each, "speed": dict(each["speed"])} for name, each in ROWS.items()}
     rows["dense"]["speed"]["threads 2, batch 1"] = {"fps": 130.0, "speedup": None}
     words, met = figures.reached(rows)[2]
@@ -87,17 +73,17 @@ def test_each_network_may_run_on_the_threads_that_suit_it_best(figures: ModuleTy
     assert not figures.reached(rows)[2][1]
 
 
-def test_a_larger_mean_rank_does_not_count(figures: ModuleType) -> None:
+def test_a_larger_mean_rank_does_not_count() -> None:
     rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.6, 0.98, 0.94, 2.6, 2.2)}
     assert not figures.reached(rows)[0][1]
 
 
-def test_without_times_nothing_is_reached(figures: ModuleType) -> None:
+def test_without_times_nothing_is_reached() -> None:
     rows = {name: {key: value for key, value in each.items() if key != "speed"} for name, each in ROWS.items()}
     assert figures.reached(rows) == [("its speed is not measured yet", False)]
 
 
-def test_table_and_plot_show_every_network(figures: ModuleType, tmp_path: Path) -> None:
+def test_table_and_plot_show_every_network(tmp_path: Path) -> None:
     results = {"calibration": 8, "alpha_images": 4, "machine": {}, "networks": {"net": ROWS}}
     text = figures.table(results)
     assert all(f"| {name} |" in text for name in ROWS)

@@ -4,27 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "gate"
-
-
-@pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    kept, modules = list(sys.path), set(sys.modules)
-    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
-    import run
-
-    yield run
-    sys.path[:] = kept
-    for name in ("run", "gates", "record", "networks", "measured"):
-        if name not in modules:
-            sys.modules.pop(name, None)
+from benchmarks.gate import __main__ as script
 
 
 def recorded(slowdown: float) -> list[dict[str, list[float]]]:
@@ -43,7 +26,7 @@ RUNS = {"same": recorded(1.0), "slower": recorded(1.06)}
 
 @pytest.mark.parametrize(("kind", "word"), [("same", "PASS"), ("slower", "FAIL")])
 @pytest.mark.parametrize("calibrated", [True, False])
-def test_gates_are_simulated_from_recorded_runs(script: ModuleType, kind: str, word: str, calibrated: bool) -> None:
+def test_gates_are_simulated_from_recorded_runs(kind: str, word: str, calibrated: bool) -> None:
     found = script.simulate(RUNS, kind, 2.5, 12, calibrated=calibrated)
     assert found["count"] == 12
     assert found["outcomes"].get(word, 0) == 12
@@ -51,13 +34,13 @@ def test_gates_are_simulated_from_recorded_runs(script: ModuleType, kind: str, w
     assert script.kept(found)
 
 
-def test_a_run_keeps_baseline_and_candidate_of_a_round_together(script: ModuleType) -> None:
+def test_a_run_keeps_baseline_and_candidate_of_a_round_together() -> None:
     rounds = {"candidate": [2.0, 20.0, 200.0], "baseline": [1.0, 10.0, 100.0], "seconds": [1.0]}
     draw = random.Random(0)
     assert [script.drawn([rounds], draw) for _ in range(5)] == pytest.approx([math.log(2)] * 5)
 
 
-def test_a_broken_promise_is_seen(script: ModuleType) -> None:
+def test_a_broken_promise_is_seen() -> None:
     assert not script.kept({"candidate": "same", "count": 100, "outcomes": {"FAIL": 2, "PASS": 98}})
     assert not script.kept({"candidate": "slower", "count": 100, "outcomes": {"FAIL": 94, "INCONCLUSIVE": 6}})
     assert not script.kept({"candidate": "slower", "count": 100, "outcomes": {"FAIL": 97, "PASS": 3}})

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
 from torch import nn
 
+from benchmarks.paper import judge, markdown, networks, rows
 from gdws._util.progress import SILENT
 from gdws.datasets import Split
 from gdws.evaluation.attacks import AttackSpec
 from gdws.networks import checkpoints
 from gdws.networks import zoo as nets
 
-PAPER = Path(__file__).resolve().parents[2] / "benchmarks" / "paper"
 NUMBERS = ("1", "2", "3", "4", "5", "6")
-
-
-def load(name: str) -> ModuleType:
-    """A module of the benchmark, which is a folder of scripts."""
-    sys.path.insert(0, str(PAPER))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(PAPER))
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_rows_name_what_exists(number):
-    table = load("rows").read_table(number)
+    table = rows.read_table(number)
     assert len({row.key for row in table.rows}) == len(table.rows)
     for row in table.rows:
         network = row.network
@@ -45,14 +31,14 @@ def test_rows_name_what_exists(number):
 
 
 def test_a_table_without_any_network_says_where_to_get_them():
-    table = load("rows").read_table("4")
+    table = rows.read_table("4")
     absent = [network.key for network in table.networks()]
     results = {"on": "nothing yet", "attack": "none", "machine": {}, "rows": {}, "absent": absent, "stand_ins": False}
-    text = load("markdown").render(table, results)
+    text = markdown.render(table, results)
     assert text.count("| not present |") == 16
     assert text.count("github.com/inspire-group/hydra") == 8
     assert "[57.23]" in text
-    assert "| no stand-in |" in load("markdown").render(table, results | {"stand_ins": True})
+    assert "| no stand-in |" in markdown.render(table, results | {"stand_ins": True})
 
 
 def test_shares_are_of_the_images():
@@ -65,7 +51,7 @@ def test_shares_are_of_the_images():
         "linf": AttackSpec(eps=0.1, step=0.1, iterations=2),
         "l2": AttackSpec(norm="l2", eps=0.2, step=0.1, iterations=2),
     }
-    found = load("judge").accuracies(network, images, attacks, top5=True, progress=SILENT)
+    found = judge.accuracies(network, images, attacks, top5=True, progress=SILENT)
     assert {name: share["successes"] for name, share in found.items()} == {
         **dict.fromkeys(("natural", "linf", "l2", "union"), 1),
         **{f"{name}_top5": 3 for name in ("natural", "linf", "l2", "union")},
@@ -75,7 +61,7 @@ def test_shares_are_of_the_images():
 @pytest.mark.parametrize(("what", "share"), [("weights", 0.75), ("channels", 0.5)])
 def test_stand_ins_are_pruned_by_size(what, share):
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 8, 3))
-    pruned = load("networks").pruned(network, load("rows").Pruned(what, share))
+    pruned = networks.pruned(network, rows.Pruned(what, share))
     assert torch.equal(pruned[0].weight, network[0].weight)  # the first is left alone
     assert int((pruned[1].weight == 0).sum()) == share * network[1].weight.numel()
     kept = pruned[1].weight != 0

@@ -1,6 +1,6 @@
 """How fast are alphas (Equation 8) estimated by random signs, and how near to the exact ones do they come?
 
-    python benchmarks/alphas_estimate/run.py [--rounds 5] [--samples 16] [--sample-size 256] [--classes 1000]
+    python -m benchmarks.alphas_estimate [--rounds 5] [--samples 16] [--sample-size 256] [--classes 1000]
                                              [--threads 1 2] [--only speed|nearness]
 
 Speed: PreAct-ResNet-18 on 32x32 inputs, all seventeen 3x3 convolutions, per sample, three ways:
@@ -33,15 +33,13 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-import paired  # noqa: E402
-from alpha_loops import network, published_loop  # noqa: E402
-from measured import NETWORK, machine, write_results  # noqa: E402
-
-from gdws import datasets, pipeline  # noqa: E402
+from benchmarks import paired
+from benchmarks.alpha_loops import network, published_loop
+from benchmarks.measured import NETWORK, machine, write_results
+from gdws import datasets, pipeline
 from gdws.compression.calibration import alphas as calibrate
+
+HERE = Path(__file__).resolve().parent
 
 #: Class differences that the loop is timed on where there are many.
 LOOPED = 100
@@ -181,7 +179,7 @@ def main() -> int:
             "samples": options.samples,
             "classes": options.classes,
             "figures": paired.for_each_thread_count(
-                Path(__file__),
+                "benchmarks.alphas_estimate",
                 options.threads,
                 ["--rounds", str(options.rounds), "--samples", str(options.samples), "--classes", str(options.classes)],
             ),

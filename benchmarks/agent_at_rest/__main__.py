@@ -1,6 +1,6 @@
 """How soon an agent is ready, and how much memory it takes at rest.
 
-    python benchmarks/agent_at_rest/run.py [--starts 9] [--interpreter PYTHON[=PYTHONPATH] ...]
+    python -m benchmarks.agent_at_rest [--starts 9] [--interpreter PYTHON[=PYTHONPATH] ...]
 
 Starts the real process on a new data folder, again and again. Ready is the moment at which ``GET /healthz`` is
 answered, counted from the start of the process. At rest is after one ``GET /device`` and one ``GET /openapi.json``,
@@ -26,9 +26,10 @@ from urllib.parse import urlsplit
 
 import psutil
 
+HERE = Path(__file__).resolve().parent
+
 READY_LIMIT_S = 2.0
 MEMORY_LIMIT_MB = 90.0
-HERE = Path(__file__).resolve().parent
 DEVICE = HERE.parent.parent / "device"
 
 

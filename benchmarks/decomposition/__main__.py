@@ -1,6 +1,6 @@
 """How much faster is the batched decomposition of a whole network than loops over its channels?
 
-    python benchmarks/decomposition/run.py [--rounds 7] [--threads 1 2]
+    python -m benchmarks.decomposition [--rounds 7] [--threads 1 2]
 
 All start from the weights of PreAct-ResNet-18 (sixteen 3x3 convolutions, 3,392 channels) and a bound on the error of
 each layer, and end with ranks that meet it (Algorithm 2) and the factors of both convolutions. The bounds are such
@@ -29,18 +29,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-import paired  # noqa: E402
-from measured import machine, write_results  # noqa: E402
-
-from gdws._util.threads import map_in_threads  # noqa: E402
-from gdws.algorithms.allocate import lego, mego  # noqa: E402
-from gdws.algorithms.cost import weighted_error  # noqa: E402
-from gdws.algorithms.spectrum import decompose  # noqa: E402
-from gdws.compression import surgery  # noqa: E402
+from benchmarks import paired
+from benchmarks.measured import machine, write_results
+from gdws._util.threads import map_in_threads
+from gdws.algorithms.allocate import lego, mego
+from gdws.algorithms.cost import weighted_error
+from gdws.algorithms.spectrum import decompose
+from gdws.compression import surgery
 from gdws.networks import zoo as nets
+
+HERE = Path(__file__).resolve().parent
 
 TARGET = 15
 MEAN_RANK = 6
@@ -187,7 +185,9 @@ def main() -> int:
         "what": "decomposition of PreAct-ResNet-18, batched against loops over channels",
         "machine": {**machine(), "torch": torch.__version__, "numpy": np.__version__},
         "target": TARGET,
-        "figures": paired.for_each_thread_count(Path(__file__), options.threads, ["--rounds", str(options.rounds)]),
+        "figures": paired.for_each_thread_count(
+            "benchmarks.decomposition", options.threads, ["--rounds", str(options.rounds)]
+        ),
     }
     write_results(HERE, results, table(results))
     return 0 if results["figures"][-1]["ratio"]["loop, as published"] >= TARGET else 1

@@ -1,8 +1,8 @@
 """Accuracy against ranks, MACs and speed, by method, on three networks of the MNIST sample.
 
-    python benchmarks/accuracy_vs_rank/run.py                           # all that is not in results.json yet
-    python benchmarks/accuracy_vs_rank/run.py --network mnist-vgg16     # one of the networks; repeatable
-    python benchmarks/accuracy_vs_rank/run.py --only accuracy           # or speed, which wants a machine at rest
+    python -m benchmarks.accuracy_vs_rank                           # all that is not in results.json yet
+    python -m benchmarks.accuracy_vs_rank --network mnist-vgg16     # one of the networks; repeatable
+    python -m benchmarks.accuracy_vs_rank --only accuracy           # or speed, which wants a machine at rest
 
 Each network is converted by the paper's method and by the data-aware one, evaluated on held-out images (natural, and
 PGD-40 white-box on that network), and all are measured side by side on an agent on this machine. Some are fine-tuned.
@@ -27,25 +27,23 @@ from typing import Any
 
 import torch
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from accuracy import accuracies  # noqa: E402
-from figures import BATCHES, THREADS, plot, reached, setting, table  # noqa: E402
-from measured import machine, write_results  # noqa: E402
-
-from gdws import datasets, pipeline  # noqa: E402
-from gdws._util.files import write_atomic  # noqa: E402
-from gdws.bundles.packing import PackedVariant  # noqa: E402
-from gdws.datasets import Dataset  # noqa: E402
-from gdws.device.client import DeviceClient  # noqa: E402
-from gdws.device.local_agent import local_agent  # noqa: E402
-from gdws.evaluation.attacks import AttackSpec  # noqa: E402
+from benchmarks.accuracy_vs_rank.accuracy import accuracies
+from benchmarks.accuracy_vs_rank.figures import BATCHES, THREADS, plot, reached, setting, table
+from benchmarks.measured import machine, write_results
+from gdws import datasets, pipeline
+from gdws._util.files import write_atomic
+from gdws.bundles.packing import PackedVariant
+from gdws.datasets import Dataset
+from gdws.device.client import DeviceClient
+from gdws.device.local_agent import local_agent
+from gdws.evaluation.attacks import AttackSpec
 from gdws.networks import converted
-from gdws.pipeline import Recipe, Source  # noqa: E402
-from gdws.training import FinetuneSettings, finetune  # noqa: E402
-from gdws.training.tuning import fingerprint  # noqa: E402
-from gdws_contract.rest import BenchmarkRequest, Protocol  # noqa: E402
+from gdws.pipeline import Recipe, Source
+from gdws.training import FinetuneSettings, finetune
+from gdws.training.tuning import fingerprint
+from gdws_contract.rest import BenchmarkRequest, Protocol
+
+HERE = Path(__file__).resolve().parent
 
 #: By name, what :func:`gdws.pipeline.load` finds each under.
 NETWORKS = {

@@ -1,6 +1,6 @@
 """Does the agent measure what an independent loop of the same ONNX files measures?
 
-    python benchmarks/timing_agreement/run.py [--bundle model.gdws] [--rounds 100] [--batch 1 8] [--threads 1 2]
+    python -m benchmarks.timing_agreement [--bundle model.gdws] [--rounds 100] [--batch 1 8] [--threads 1 2]
 
 The agent's sweep runs as it always does. Each time that it announces a window, an independent loop takes one of
 its own on the same variant: a session made here from the same ONNX file, a loop of ``session.run`` around which
@@ -24,10 +24,7 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from measured import (  # noqa: E402
+from benchmarks.measured import (
     in_words,
     machine,
     make_order,
@@ -37,17 +34,18 @@ from measured import (  # noqa: E402
     variants_of,
     write_results,
 )
+from gdws_agent.backends.base import EngineSpec
+from gdws_agent.backends.onnxruntime import OnnxRuntimeEngine
+from gdws_agent.measuring import worker
+from gdws_agent.measuring.environment import usable_cores
+from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
+from gdws_agent.measuring.windows import run_window
+from gdws_contract.archive import open_bundle
+from gdws_contract.manifest import TensorSpec
+from gdws_contract.measures import Build
+from gdws_contract.rest import Cell, Protocol
 
-from gdws_agent.backends.base import EngineSpec  # noqa: E402
-from gdws_agent.backends.onnxruntime import OnnxRuntimeEngine  # noqa: E402
-from gdws_agent.measuring import worker  # noqa: E402
-from gdws_agent.measuring.environment import usable_cores  # noqa: E402
-from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder  # noqa: E402
-from gdws_agent.measuring.windows import run_window  # noqa: E402
-from gdws_contract.archive import open_bundle  # noqa: E402
-from gdws_contract.manifest import TensorSpec  # noqa: E402
-from gdws_contract.measures import Build  # noqa: E402
-from gdws_contract.rest import Cell, Protocol  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 LIMIT = 0.03
 WINDOW_MS = 50.0

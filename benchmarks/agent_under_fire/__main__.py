@@ -1,6 +1,6 @@
 """How long ``GET /healthz`` takes while strangers and large results keep an agent busy.
 
-    python benchmarks/agent_under_fire/run.py [--seconds 10]
+    python -m benchmarks.agent_under_fire [--seconds 10]
 
 Starts the real process with tokens, on a data folder with one result of 96 cells of 1,000 rounds. One client asks
 ``/healthz`` on a new connection each time, 50 times a second, first alone, then during each kind of fire, which comes
@@ -27,15 +27,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from benchmarks.agent_at_rest.__main__ import doubts, machine
+from benchmarks.agent_load.__main__ import VARIANTS, add_bundle, percentiles
+from gdws_agent.storage.store import Store
+from gdws_contract.measures import RoundSummary
+from gdws_contract.rest import BenchmarkRequest, Cell, CellKey
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from agent_at_rest.run import doubts, machine  # noqa: E402
-from agent_load.run import VARIANTS, add_bundle, percentiles  # noqa: E402
-
-from gdws_agent.storage.store import Store  # noqa: E402
-from gdws_contract.measures import RoundSummary  # noqa: E402
-from gdws_contract.rest import BenchmarkRequest, Cell, CellKey  # noqa: E402
 
 TOKEN = "t" * 32
 CELLS, ROUNDS = 96, 1_000

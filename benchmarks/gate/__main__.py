@@ -1,6 +1,6 @@
 """How often is the gate wrong, and how long does it take?
 
-    python benchmarks/gate/run.py [--simulated 1000]
+    python -m benchmarks.gate [--simulated 1000]
 
 Two kinds of gates, each of a network against itself and against the same made about a twentieth slower:
 
@@ -26,18 +26,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gate.gates import CALIBRATION_RUNS
+from benchmarks.gate.record import Recorded, ratios
+from benchmarks.measured import write_results
+from gdws.gate.limits import Sequencing
+from gdws.gate.sequential import Question, Spread, Trial
+from gdws.gate.verdicts import Outcome
+from gdws.results.intervals import wilson
+from gdws.results.log_intervals import geometric_mean
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from gates import CALIBRATION_RUNS  # noqa: E402
-from measured import write_results  # noqa: E402
-from record import Recorded, ratios  # noqa: E402
-
-from gdws.gate.limits import Sequencing  # noqa: E402
-from gdws.gate.sequential import Question, Spread, Trial  # noqa: E402
-from gdws.gate.verdicts import Outcome  # noqa: E402
-from gdws.results.intervals import wilson  # noqa: E402
-from gdws.results.log_intervals import geometric_mean  # noqa: E402
 
 KINDS = ("same", "slower")
 OUTCOMES: dict[str, Outcome] = {"below": "PASS", "above": "FAIL"}

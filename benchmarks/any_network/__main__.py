@@ -1,7 +1,7 @@
 """Can any network be converted? More than sixty from pytorchcv, of as many families as it has.
 
     pip install pytorchcv
-    python benchmarks/any_network/run.py [--only NAME ...] [--again] [--jobs 1] [--timeout 600]
+    python -m benchmarks.any_network [--only NAME ...] [--again] [--jobs 1] [--timeout 600]
 
 Each network has random weights and the smallest images that it takes. It is converted at full rank, where it must
 compute what it did before, and at mean rank 3; both are exported to ONNX and run in ONNX Runtime. Each network has a
@@ -23,10 +23,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+from benchmarks.any_network.networks import FAMILIES
 
-from networks import FAMILIES  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 #: Largest relative difference that counts as the same outputs; float32 rounding through a hundred layers.
 TOLERANCE = 1e-3
@@ -37,7 +36,11 @@ def one(name: str, timeout_s: float) -> dict[str, Any]:
     """The trial of one network in a process of its own; ``crashed`` says what ended it, if anything did."""
     try:
         done = subprocess.run(
-            [sys.executable, __file__, "--one", name], capture_output=True, text=True, timeout=timeout_s, check=False
+            [sys.executable, "-m", "benchmarks.any_network", "--one", name],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return {"name": name, "crashed": f"not done within {timeout_s:g} s"}
@@ -136,7 +139,7 @@ def main() -> int:
     parser.add_argument("--one", metavar="NAME", help="try this one in this process, and print JSON")
     options = parser.parse_args()
     if options.one:
-        from trial import trial
+        from benchmarks.any_network.trial import trial
 
         print(json.dumps(trial(options.one)))
         return 0

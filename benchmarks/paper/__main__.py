@@ -1,9 +1,9 @@
 """The tables of the paper, row by row, on the networks that are there.
 
-    python benchmarks/paper/run.py --table 1                       # every row, public checkpoints on CIFAR-10
-    python benchmarks/paper/run.py --table 1 --mnist               # the same on networks of the MNIST sample
-    python benchmarks/paper/run.py --table 4 --network hydra-wrn   # rows of one network
-    python benchmarks/paper/run.py --table 1 --device http://jetson.local:8000
+    python -m benchmarks.paper --table 1                       # every row, public checkpoints on CIFAR-10
+    python -m benchmarks.paper --table 1 --mnist               # the same on networks of the MNIST sample
+    python -m benchmarks.paper --table 4 --network hydra-wrn   # rows of one network
+    python -m benchmarks.paper --table 1 --device http://jetson.local:8000
 
 Checkpoints are looked for in ``--checkpoints`` under the file names of ``tables.json``, data sets in ``--data-root``. A
 row whose checkpoint is not there is marked "not present", with where to get it. With ``--mnist`` each network is
@@ -24,35 +24,32 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.measured import machine
+from benchmarks.paper import markdown
+from benchmarks.paper.judge import NORMS, accuracies
+from benchmarks.paper.networks import public, recipe, stand_in, variants
+from benchmarks.paper.rows import Network, Row, Table, read_table
+from benchmarks.paper.speed import speeds
+from gdws import datasets, pipeline
+from gdws._util.files import write_atomic
+from gdws.bundles.packing import PackedVariant
+from gdws.cli.views.output import progress_bar
+from gdws.datasets import Dataset
+from gdws.device.client import DeviceClient
+from gdws.device.local_agent import local_agent
+from gdws.evaluation.attacks import AttackSpec
+from gdws.evaluation.attacks.protocols import PROTOCOLS, for_data
+from gdws.networks.sparsity import sizes
+from gdws.pipeline import Source
+from gdws_contract.rest import Protocol
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-import markdown  # noqa: E402
-from judge import NORMS, accuracies  # noqa: E402
-from measured import machine  # noqa: E402
-from networks import public, recipe, stand_in, variants  # noqa: E402
-from rows import Network, Row, Table, read_table  # noqa: E402
-from speed import speeds  # noqa: E402
-
-from gdws import datasets, pipeline  # noqa: E402
-from gdws._util.files import write_atomic  # noqa: E402
-from gdws.bundles.packing import PackedVariant  # noqa: E402
-from gdws.cli.views.output import progress_bar  # noqa: E402
-from gdws.datasets import Dataset  # noqa: E402
-from gdws.device.client import DeviceClient  # noqa: E402
-from gdws.device.local_agent import local_agent  # noqa: E402
-from gdws.evaluation.attacks import AttackSpec  # noqa: E402
-from gdws.evaluation.attacks.protocols import PROTOCOLS, for_data  # noqa: E402
-from gdws.networks.sparsity import sizes  # noqa: E402
-from gdws.pipeline import Source  # noqa: E402
-from gdws_contract.rest import Protocol  # noqa: E402
 
 TABLES = ("1", "2", "3", "4", "5", "6")
 

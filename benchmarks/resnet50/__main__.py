@@ -1,6 +1,6 @@
 """How long does converting ResNet-50 at ImageNet size take, and how much memory?
 
-    python benchmarks/resnet50/run.py [--rounds 5] [--threads 2]
+    python -m benchmarks.resnet50 [--rounds 5] [--threads 2]
 
 torchvision's ResNet-50 with random weights, on 3x224x224 images: the layers are looked into, a plan with mean rank 3 is
 made, the factors are found and the network is rebuilt. Each round has a process of its own, which reports the time of
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
 
 TARGET_S = 10.0
 TARGET_MIB = 2048.0
@@ -63,7 +62,7 @@ def peak_mib() -> float:
 def measure(rounds: int, threads: int) -> list[dict[str, Any]]:
     """The figures of each round, a process each."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-    command = [sys.executable, __file__, "--once"]
+    command = [sys.executable, "-m", "benchmarks.resnet50", "--once"]
     runs = [
         subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True) for _ in range(rounds)
     ]
@@ -109,7 +108,7 @@ def main() -> int:
     if options.once:
         print(json.dumps(once()))
         return 0
-    from measured import machine, write_results
+    from benchmarks.measured import machine, write_results
 
     results = {
         "what": "conversion of ResNet-50 at ImageNet size, time and memory",

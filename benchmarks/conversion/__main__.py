@@ -1,6 +1,6 @@
 """What data-aware conversion of a network of the paper's size takes: PreAct-ResNet-18 at 32x32 with 256 images.
 
-    /usr/bin/time -v python benchmarks/conversion/run.py     # beside its own figures, those of the system
+    /usr/bin/time -v python -m benchmarks.conversion     # beside its own figures, those of the system
 
 The weights are He-initialised and the images random: time and memory depend on shapes alone. The conversion is the
 whole of ``gdws.convert``; calibration images under attack would be made before it, by ``gdws.pipeline``.
@@ -19,13 +19,11 @@ from typing import Any
 
 import torch
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from measured import machine, write_results  # noqa: E402
-
+from benchmarks.measured import machine, write_results
 from gdws import convert
-from gdws.networks import zoo as nets  # noqa: E402
+from gdws.networks import zoo as nets
+
+HERE = Path(__file__).resolve().parent
 
 IMAGES, MEAN_RANK = 256, 2
 MOST_S, MOST_GB = 180.0, 4.0

@@ -1,6 +1,6 @@
 """Does asking disturb measuring, and measuring the answers? Latency while a client polls, against latency without.
 
-    python benchmarks/polling/run.py [--bundle model.gdws] [--repetitions 12] [--rate 50] [--threads 2]
+    python -m benchmarks.polling [--bundle model.gdws] [--repetitions 12] [--rate 50] [--threads 2]
 
 One agent, a real process, measures the same job again and again. Each repetition does so three times, in random
 order: while a client asks for the job ``--rate`` times a second, and twice while nobody asks, so that ``idle / idle``
@@ -26,15 +26,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import psutil
+
+from benchmarks.measured import in_words, machine, median_ratio, pack_bundle, variants_of, write_results
+from gdws.device.client import DeviceClient
+from gdws.device.local_agent import local_agent
+from gdws_contract.rest import BenchmarkRequest, Job, Protocol
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-import psutil  # noqa: E402
-from measured import in_words, machine, median_ratio, pack_bundle, variants_of, write_results  # noqa: E402
-
-from gdws.device.client import DeviceClient  # noqa: E402
-from gdws.device.local_agent import local_agent  # noqa: E402
-from gdws_contract.rest import BenchmarkRequest, Job, Protocol  # noqa: E402
 
 RATIO_LIMIT = 1.03
 ANSWER_LIMIT_MS = 20.0

@@ -1,6 +1,6 @@
 """How much faster are the batched alphas (Equation 8) than loops over samples and classes?
 
-    python benchmarks/alphas/run.py [--rounds 5] [--samples 16] [--threads 1 2]
+    python -m benchmarks.alphas [--rounds 5] [--samples 16] [--threads 1 2]
 
 PreAct-ResNet-18 on 32x32 inputs with ten classes; all seventeen 3x3 convolutions. Three ways:
 
@@ -27,14 +27,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks import paired
+from benchmarks.alpha_loops import loop, network, published_loop
+from benchmarks.measured import machine, write_results
+from gdws.compression.calibration import alphas as calibrate
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-import paired  # noqa: E402
-from alpha_loops import loop, network, published_loop  # noqa: E402
-from measured import machine, write_results  # noqa: E402
-
-from gdws.compression.calibration import alphas as calibrate  # noqa: E402
 
 TARGET = 10
 
@@ -122,7 +120,7 @@ def main() -> int:
         "target": TARGET,
         "samples": options.samples,
         "figures": paired.for_each_thread_count(
-            Path(__file__),
+            "benchmarks.alphas",
             options.threads,
             ["--rounds", str(options.rounds), "--samples", str(options.samples)],
         ),

@@ -1,6 +1,6 @@
 """Does measuring in turns change what is measured? Each variant's median in turns against its median alone.
 
-    python benchmarks/interleaving/run.py [--bundle model.gdws] [--repetitions 12] [--threads 1 2]
+    python -m benchmarks.interleaving [--bundle model.gdws] [--repetitions 12] [--threads 1 2]
 
 Each repetition starts the worker several times, in random order: once with all variants in turns, and twice with
 each variant alone, so that ``alone / alone`` tells the noise. The ratios are formed within a repetition; their
@@ -21,10 +21,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from measured import (  # noqa: E402
+from benchmarks.measured import (
     in_words,
     machine,
     make_order,
@@ -34,9 +31,10 @@ from measured import (  # noqa: E402
     variants_of,
     write_results,
 )
+from gdws_agent.measuring.environment import usable_cores
+from gdws_contract.rest import Protocol
 
-from gdws_agent.measuring.environment import usable_cores  # noqa: E402
-from gdws_contract.rest import Protocol  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 _WITH_ENTRY = """
 from gdws_agent.backends import onnxruntime as backend

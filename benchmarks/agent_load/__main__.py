@@ -1,6 +1,6 @@
 """An agent with a full queue and many stored results, asked by many clients at once.
 
-    python benchmarks/agent_load/run.py [--clients 200] [--seconds 60] [--pause 2] [--results 10000] [--queued 1000]
+    python -m benchmarks.agent_load [--clients 200] [--seconds 60] [--pause 2] [--results 10000] [--queued 1000]
 
 Fills a data folder, starts the real process on it, and lets each client ask one thing after another, with a random
 pause of ``--pause`` seconds on average in between. Somebody holds the device, so that the queue stays full. Errors are
@@ -29,19 +29,17 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from benchmarks.agent_at_rest.__main__ import doubts, machine
+from gdws_agent.jobs.lease import LeaseDesk
+from gdws_agent.storage.library import Library, check_bundle
+from gdws_agent.storage.store import Store
+from gdws_contract.archive_writer import write_bundle
+from gdws_contract.manifest import TensorSpec, Tool, Variant, Verification
+from gdws_contract.measures import LatencySummary, RoundSummary
+from gdws_contract.queueing import LeaseRequest
+from gdws_contract.rest import BenchmarkRequest, Cell, CellKey
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from agent_at_rest.run import doubts, machine  # noqa: E402
-
-from gdws_agent.jobs.lease import LeaseDesk  # noqa: E402
-from gdws_agent.storage.library import Library, check_bundle  # noqa: E402
-from gdws_agent.storage.store import Store  # noqa: E402
-from gdws_contract.archive_writer import write_bundle  # noqa: E402
-from gdws_contract.manifest import TensorSpec, Tool, Variant, Verification  # noqa: E402
-from gdws_contract.measures import LatencySummary, RoundSummary  # noqa: E402
-from gdws_contract.queueing import LeaseRequest  # noqa: E402
-from gdws_contract.rest import BenchmarkRequest, Cell, CellKey  # noqa: E402
 
 VARIANTS = ("dense", "rank-1", "rank-2", "rank-4")
 LISTING_LIMIT_MS = 50.0
