@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -28,6 +29,7 @@ from gdws.cli import (
     train,
 )
 from gdws.cli.failures import Commands
+from gdws.cli.options.groups import with_groups
 from gdws.cli.panels import PanelledCommand
 
 _HELP = """
@@ -66,27 +68,31 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 
-app.command("demo", short_help="Go the whole way once, on this machine.")(demo.demo)
-app.command("train", short_help="Train a network against PGD.")(train.train)
-app.command("finetune", short_help="Train a GDWS network on for an epoch or two.")(finetune.finetune)
-app.command("plan", cls=PanelledCommand, short_help="Show what would become of each layer.")(plan.plan)
-app.command("convert", cls=PanelledCommand, short_help="Convert, evaluate and pack into a bundle.")(convert.convert)
-app.command("evaluate", cls=PanelledCommand, short_help="Natural and robust accuracy of a network.")(evaluate.evaluate)
-app.command("inspect", short_help="Check a bundle and tell what is in it.")(inspect.inspect)
-app.command("bench", cls=PanelledCommand, short_help="Measure a bundle on a device.")(bench.bench)
-app.command("profile", cls=PanelledCommand, short_help="Show where a network spends its time.")(profile.profile)
+
+def _add(command: Callable[..., None], summary: str) -> None:
+    """Give the command line ``command`` under its own name."""
+    app.command(command.__name__, cls=PanelledCommand, short_help=summary)(with_groups(command))
+
+
+_add(demo.demo, "Go the whole way once, on this machine.")
+_add(train.train, "Train a network against PGD.")
+_add(finetune.finetune, "Train a GDWS network on for an epoch or two.")
+_add(plan.plan, "Show what would become of each layer.")
+_add(convert.convert, "Convert, evaluate and pack into a bundle.")
+_add(evaluate.evaluate, "Natural and robust accuracy of a network.")
+_add(inspect.inspect, "Check a bundle and tell what is in it.")
+_add(bench.bench, "Measure a bundle on a device.")
+_add(profile.profile, "Show where a network spends its time.")
 app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
 app.add_typer(lease.app, name="lease", short_help="Hold a device that others use, too.")
-app.command("gate", cls=PanelledCommand, short_help="Say whether a change made a network worse.")(gate.gate)
-app.command("baseline", cls=PanelledCommand, short_help="Keep figures for gdws gate to compare with.")(
-    baseline.baseline
-)
-app.command("noise", cls=PanelledCommand, short_help="Measure the noise of a device, for gdws gate.")(noise.noise)
-app.command("history", short_help="List what a device measured before.")(history.history)
-app.command("report", short_help="Write a report from results.")(report.report)
-app.command("compare", short_help="Compare two results, cell by cell.")(compare.compare)
-app.command("export", short_help="Write a result for Bencher, github-action-benchmark or as CSV.")(export.export)
-app.command("nets", short_help="List the networks known by name.")(nets.nets)
+_add(gate.gate, "Say whether a change made a network worse.")
+_add(baseline.baseline, "Keep figures for gdws gate to compare with.")
+_add(noise.noise, "Measure the noise of a device, for gdws gate.")
+_add(history.history, "List what a device measured before.")
+_add(report.report, "Write a report from results.")
+_add(compare.compare, "Compare two results, cell by cell.")
+_add(export.export, "Write a result for Bencher, github-action-benchmark or as CSV.")
+_add(nets.nets, "List the networks known by name.")
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.agents import LOCAL, agent_at, given, make_request, milliseconds
+from gdws.cli.options.agents import AgentOptions, make_request
+from gdws.cli.options.engine import BuildOptions
+from gdws.cli.options.measuring import MeasuringOptions
+from gdws.cli.options.sharing import SharingOptions
 from gdws.cli.views.live import LiveBenchmark
 from gdws.cli.views.output import errors, print_json
 from gdws.cli.views.result_table import print_summary
@@ -18,8 +21,10 @@ from gdws.results.report.text import plural
 
 def bench(
     bundle: options.Bundle,
-    device: options.Device = LOCAL,
-    token: options.Token = None,
+    agent: AgentOptions,
+    sharing: SharingOptions,
+    measuring: MeasuringOptions,
+    building: BuildOptions,
     batch: Annotated[str, typer.Option("--batch", metavar="N,...", help="Batch sizes.")] = "1",
     variants: Annotated[
         str | None, typer.Option("--variants", metavar="NAME,...", help="Networks of the bundle. Default: all.")
@@ -29,35 +34,11 @@ def bench(
     ] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="NAME,...", help="E.g. fp32,fp16.")] = "fp32",
     label: options.Label = None,
-    patience: options.Patience = 20.0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; kept up to date meanwhile.")] = Path(
         "result.json"
     ),
     quiet: options.Quiet = False,
     as_json: options.Json = False,
-    priority: options.Priority = 0,
-    lease: options.LeaseId = None,
-    time_limit: options.TimeLimit = None,
-    memory_limit: options.MemoryLimit = None,
-    rounds: options.Rounds = None,
-    min_duration: options.MinDuration = None,
-    min_iterations: options.MinIterations = None,
-    warmup: options.Warmup = None,
-    threads: options.Threads = None,
-    tolerance: options.Tolerance = None,
-    seed: options.OrderSeed = None,
-    power_mode: options.PowerModes = None,
-    jetson_clocks: options.JetsonClocks = None,
-    idle: options.Idle = None,
-    sustained: options.Sustained = None,
-    builds: options.Builds = None,
-    build_timeout: options.BuildTimeout = None,
-    optimization_level: options.OptimizationLevel = None,
-    workspace: options.Workspace = None,
-    batch_profile: options.BatchProfile = None,
-    cuda_graph: options.CudaGraph = False,
-    dla_core: options.DlaCore = None,
-    gpu_fallback: options.GpuFallback = True,
 ) -> None:
     """Measure the networks of a bundle side by side on a device.
 
@@ -81,8 +62,6 @@ def bench(
       gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
     """
     from gdws.device.benchmark import benchmark, failure, is_complete
-    from gdws.device.client import DeviceClient
-    from gdws.device.leases import renewing
     from gdws.results.report import summarise
     from gdws_contract.archive import open_bundle
     from gdws_contract.rest import BenchmarkRequest
@@ -97,36 +76,17 @@ def bench(
         backends=options.words(backends),
         precisions=options.words(precision),
         batch_sizes=options.numbers(batch, "--batch"),
-        power_modes=options.power_modes(power_mode),
-        jetson_clocks=jetson_clocks,
-        engine=given(
-            builds=builds,
-            build_timeout_s=build_timeout,
-            optimization_level=optimization_level,
-            workspace_mib=workspace,
-            batch_profile=batch_profile,
-            cuda_graph=cuda_graph,
-            dla_core=dla_core,
-            gpu_fallback=gpu_fallback,
-        ),
-        protocol=given(
-            rounds=rounds,
-            min_duration_ms=milliseconds(min_duration),
-            min_iterations=min_iterations,
-            warmup_ms=milliseconds(warmup),
-            threads=threads,
-            parity_tolerance=tolerance,
-            seed=seed,
-            idle_ms=milliseconds(idle),
-            sustained_ms=milliseconds(sustained),
-        ),
+        power_modes=measuring.power_modes(),
+        jetson_clocks=measuring.jetson_clocks,
+        engine=building.engine(),
+        protocol=measuring.protocol(),
         label=label,
-        priority=priority,
-        limits=given(time_s=time_limit, memory_mib=memory_limit),
+        priority=sharing.priority,
+        limits=sharing.limits(),
     )
     live = LiveBenchmark(quiet=quiet)
     try:
-        with live, agent_at(device) as url, DeviceClient(url, token=token) as client, renewing(client, lease):
+        with live, agent.client(lease=sharing.lease) as client:
             live.uploading(bundle.stat().st_size)
             result = benchmark(
                 client,
@@ -135,8 +95,8 @@ def bench(
                 out=out,
                 on_upload=live.sent,
                 on_progress=live.show,
-                patience_s=patience,
-                lease_id=lease,
+                patience_s=agent.patience,
+                lease_id=sharing.lease,
             )
     except (KeyboardInterrupt, GdwsError):
         if live.cells:
@@ -147,7 +107,7 @@ def bench(
     else:
         print_summary(summarise(result))
         errors().print(f"wrote {out}", markup=False)
-    error = failure(result, device)
+    error = failure(result, agent.device)
     if error is not None:
         raise error
     if not is_complete(result):

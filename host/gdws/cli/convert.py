@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options import network as network_options
-from gdws.cli.options.making import alphas_from, channel_weights, read_plans, recipes
-from gdws.cli.options.opening import open_data, open_source
+from gdws.cli.options.attack import AttackOptions
+from gdws.cli.options.images import ImageOptions
+from gdws.cli.options.network import NetworkOptions
+from gdws.cli.options.recipes import AlphaOptions, Methods, PlanOptions, read_plans
 from gdws.cli.views.output import errors, print_json, progress_bar
 from gdws.errors import GdwsError
+
+if TYPE_CHECKING:
+    from gdws.bundles.packing import PackedVariant
+    from gdws.pipeline import Source
 
 
 def convert(
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write, e.g. model.gdws.")],
-    checkpoint: network_options.Checkpoint = None,
-    net: network_options.Net = None,
-    net_option: network_options.NetOptions = None,
-    family: network_options.Family = None,
-    kept: network_options.Kept = None,
-    prefix: network_options.Prefix = None,
-    normalisation: network_options.Normalisation = None,
-    onnx: network_options.Onnx = None,
-    module: network_options.Module = None,
-    module_option: network_options.ModuleOptions = None,
-    input_shape: network_options.InputShape = None,
-    output: network_options.Output = None,
-    slim: network_options.Slim = False,
-    mean_rank: options.MeanRanks = None,
-    beta: options.Betas = None,
-    gamma: options.Gammas = None,
-    budget: options.Budgets = None,
-    mac_saving: options.MacSavings = None,
-    equal_rank: options.EqualRanks = None,
+    network: NetworkOptions,
+    plans: PlanOptions,
+    alphas: AlphaOptions,
+    images: ImageOptions,
+    attack: AttackOptions,
     plan: Annotated[
         list[Path] | None,
         typer.Option("--plan", metavar="FILE", help="A network by a stored plan, under the file's name. Repeatable."),
@@ -44,29 +36,14 @@ def convert(
         list[Path] | None,
         typer.Option("--tuned", metavar="FILE", help="A file that gdws finetune wrote, under its name. Repeatable."),
     ] = None,
-    layout: options.Layouts = None,
-    method: options.Methods = None,
-    alphas: options.Alphas = "64",
-    alphas_by: options.AlphasBy = None,
+    method: Methods = None,
     calibration: options.Calibration = 1024,
-    skip: options.Skip = None,
-    convert_first: options.ConvertFirst = False,
-    data: options.Data = "mnist-sample",
-    data_root: options.DataRoot = None,
-    images: Annotated[
+    test_images: Annotated[
         int, typer.Option("--images", metavar="N", min=0, help="Evaluate on the first N test images; 0: not at all.")
     ] = 1000,
     verification: Annotated[
         int, typer.Option("--verification", metavar="N", min=1, help="Test images that the device replays.")
     ] = 128,
-    attack: options.Attack = "pgd",
-    protocol: options.Protocol = None,
-    eps: options.Eps = None,
-    step: options.Step = None,
-    iterations: options.Iterations = None,
-    restarts: options.Restarts = None,
-    random_start: options.RandomStart = None,
-    seed: options.Seed = 0,
     description: Annotated[str | None, typer.Option("--description", help="A line of text to keep with it.")] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -91,94 +68,45 @@ def convert(
       gdws convert --onnx model.onnx --data random --attack none --mean-rank 3 --out model.gdws
     """
     from gdws import pipeline
-    from gdws.networks.sparsity import sizes
 
-    spec = options.attack_spec(
-        attack,
-        protocol,
-        data,
-        eps=eps,
-        step=step,
-        iterations=iterations,
-        restarts=restarts,
-        random_start=random_start,
-        seed=seed,
-    )
-    alphas_given = alphas_from(alphas)
-    wanted = recipes(
-        mean_rank,
-        beta,
-        gamma,
-        layout,
-        budgets=budget,
-        mac_savings=mac_saving,
-        equal_ranks=equal_rank,
-        methods=method,
-        weighted=alphas_given != 0,
-        skip=skip,
-    )
-    plans = read_plans(plan)
-    if not (wanted or plans or tuned):
+    spec = attack.spec(images.data)
+    wanted = plans.recipes(weighted=alphas.given() != 0, methods=method)
+    stored = read_plans(plan)
+    if not (wanted or stored or tuned):
         raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan or --tuned")
-    source = open_source(
-        checkpoint,
-        net,
-        family=family,
-        kept=kept,
-        prefix=prefix,
-        normalisation=normalisation,
-        net_options=net_option,
-        onnx=onnx,
-        module=module,
-        module_options=module_option,
-        input_shape=input_shape,
-        output=output,
-        slim=slim,
-    )
-    dataset = open_data(source, data, data_root)
+    source = network.open()
+    dataset = images.open(source)
     test = f"{dataset.name}, test"
     with progress_bar(quiet) as progress:
-        weights, fitted_to = None, None
-        methods = {recipe.method for recipe in wanted}
-        if "weights" in methods:
-            weights = channel_weights(
-                source,
-                alphas_given,
-                dataset.train.first,
-                method=None if alphas_by is None else alphas_by.value,
-                seed=seed,
-                progress=progress,
-            )
-        if "data-aware" in methods | {given.method for given in plans.values()}:
-            sample = dataset.train.first(calibration)
-            fitted_to = pipeline.calibration_images(source, sample, spec, progress=progress)
-        variants = pipeline.convert_all(
+        weights = None
+        if any(recipe.method == "weights" for recipe in wanted):
+            weights = alphas.weights(source, dataset.train.first, seed=attack.seed, progress=progress)
+        variants = pipeline.convert_fitted(
             source,
             wanted,
-            plans=plans,
+            dataset.train.first(calibration),
+            spec,
+            plans=stored,
             weights=weights,
-            data=fitted_to,
-            convert_first=convert_first,
+            convert_first=plans.convert_first,
             progress=progress,
         )
         variants = pipeline.with_tuned(variants, source, tuned or [])
-        if images:
-            variants = pipeline.evaluate_all(variants, dataset.test.first(images), test, spec, progress=progress)
-        bundle_id = pipeline.pack(
-            out,
-            source,
-            variants,
-            dataset.test.first(verification),
-            test,
-            spec,
-            description=description,
-            progress=progress,
-        )
+        if test_images:
+            variants = pipeline.evaluate_all(variants, dataset.test.first(test_images), test, spec, progress=progress)
+        sample = dataset.test.first(verification)
+        bundle_id = pipeline.pack(out, source, variants, sample, test, spec, description=description, progress=progress)
     for doubt in pipeline.evaluation_doubts(source, variants):
         errors().print(f"note: {doubt}", markup=False)
     if as_json:
         print_json({"path": str(out), "id": bundle_id, "variants": [variant.name for variant in variants]})
-        return
+    else:
+        _tell(source, variants, f"{out}: {len(variants)} networks, id {bundle_id}")
+
+
+def _tell(source: Source, variants: Sequence[PackedVariant], packed: str) -> None:
+    from gdws.networks.sparsity import sizes
+
     for variant in variants:
         if variant.plan is not None and not variant.plan.converted:
             errors().print(f"note: {variant.name} has no layer that GDWS can replace; it is the dense network")
@@ -186,4 +114,4 @@ def convert(
         for variant in variants:
             size = sizes(variant.module)
             typer.echo(f"{variant.name}: {size.mib:.2f} MiB, {size.mib_non_zero:.2f} MiB without zeros")
-    typer.echo(f"{out}: {len(variants)} networks, id {bundle_id}")
+    typer.echo(packed)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options import network as network_options
-from gdws.cli.options.making import read_plans
-from gdws.cli.options.opening import open_data, open_source
+from gdws.cli.options.attack import AttackOptions
+from gdws.cli.options.images import ImageOptions
+from gdws.cli.options.network import NetworkOptions
+from gdws.cli.options.recipes import read_plans
 from gdws.cli.views.output import errors, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -19,33 +20,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    checkpoint: network_options.Checkpoint = None,
-    net: network_options.Net = None,
-    net_option: network_options.NetOptions = None,
-    family: network_options.Family = None,
-    kept: network_options.Kept = None,
-    prefix: network_options.Prefix = None,
-    normalisation: network_options.Normalisation = None,
-    onnx: network_options.Onnx = None,
-    module: network_options.Module = None,
-    module_option: network_options.ModuleOptions = None,
-    input_shape: network_options.InputShape = None,
-    output: network_options.Output = None,
-    slim: network_options.Slim = False,
+    network: NetworkOptions,
+    images: ImageOptions,
+    attack: AttackOptions,
     plan: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Evaluate the GDWS network of this plan instead.")
     ] = None,
-    data: options.Data = "mnist-sample",
-    data_root: options.DataRoot = None,
-    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="The first N test images.")] = 1000,
-    attack: options.Attack = "pgd",
-    protocol: options.Protocol = None,
-    eps: options.Eps = None,
-    step: options.Step = None,
-    iterations: options.Iterations = None,
-    restarts: options.Restarts = None,
-    random_start: options.RandomStart = None,
-    seed: options.Seed = 0,
+    test_images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="The first N test images.")] = 1000,
     device: Annotated[
         str,
         typer.Option(
@@ -93,44 +74,20 @@ def evaluate(
     from gdws._util.distributed import launched
     from gdws._util.files import require_writable, write_atomic
 
-    spec = options.attack_spec(
-        attack,
-        protocol,
-        data,
-        eps=eps,
-        step=step,
-        iterations=iterations,
-        restarts=restarts,
-        random_start=random_start,
-        seed=seed,
-    )
+    spec = attack.spec(images.data)
     plans = read_plans([plan] if plan else None)
     if out is not None:
         require_writable(out)
     with launched(device) as workers:
-        source = open_source(
-            checkpoint,
-            net,
-            family=family,
-            kept=kept,
-            prefix=prefix,
-            normalisation=normalisation,
-            net_options=net_option,
-            onnx=onnx,
-            module=module,
-            module_options=module_option,
-            input_shape=input_shape,
-            output=output,
-            slim=slim,
-        )
-        dataset = open_data(source, data, data_root)
+        source = network.open()
+        dataset = images.open(source)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]
         variant.module.to(workers.device)
         state = None if out is None else out.with_name(f"{out.name}.state")
         try:
             with progress_bar(quiet or not workers.leads) as progress:
                 found = pipeline.evaluate_one(
-                    variant, dataset.test.first(images), spec, state=state, workers=workers, progress=progress
+                    variant, dataset.test.first(test_images), spec, state=state, workers=workers, progress=progress
                 )
         except KeyboardInterrupt:
             if workers.leads and state is not None and state.exists():
@@ -140,7 +97,7 @@ def evaluate(
             return
     of_what = {
         "network": source.name,
-        "checkpoint": checkpoint,
+        "checkpoint": network.checkpoint,
         "variant": variant.name,
         "data": f"{dataset.name}, test",
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options import gate as gated
+from gdws.cli.options.gate import DevicesOptions, LimitOptions, RunOptions, measuring, say_on_stderr
 from gdws.cli.views.output import errors, print_line
 
 if TYPE_CHECKING:
@@ -18,65 +18,31 @@ if TYPE_CHECKING:
 
 def gate(
     bundle: options.Bundle,
-    device: gated.Devices = "local",
-    devices: gated.DevicesFile = None,
-    token: options.Token = None,
+    devices: DevicesOptions,
+    runs: RunOptions,
+    limits: LimitOptions,
     baseline: Annotated[
         Path | None,
         typer.Option(
             "--baseline", metavar="FILE", help="A bundle, measured beside the other; or what gdws baseline wrote."
         ),
     ] = None,
-    config: gated.Config = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where reports and results go.")] = Path(
         "gdws-gate"
     ),
-    noise: gated.NoiseFile = None,
-    wait: gated.Wait = 3_600.0,
-    patience: options.Patience = 20.0,
-    lease: options.LeaseId = None,
-    max_slowdown: Annotated[
-        float | None, gated.limit("--max-slowdown", "Latency, percent above the baseline's.")
+    noise: Annotated[
+        Path | None,
+        typer.Option(
+            "--noise", metavar="FILE", help="The device's noise. Default: where gdws noise keeps it for that device."
+        ),
     ] = None,
-    max_p95_slowdown: Annotated[float | None, gated.limit("--max-p95-slowdown", "95th percentile, likewise.")] = None,
-    max_p99_slowdown: Annotated[float | None, gated.limit("--max-p99-slowdown", "99th percentile, likewise.")] = None,
-    max_energy_increase: Annotated[
-        float | None, gated.limit("--max-energy-increase", "Energy of an inference, percent above the baseline's.")
-    ] = None,
-    max_latency: Annotated[float | None, gated.limit("--max-latency", "Typical latency, ms.")] = None,
-    max_p95: Annotated[float | None, gated.limit("--max-p95", "95th percentile of the latency, ms.")] = None,
-    max_p99: Annotated[float | None, gated.limit("--max-p99", "99th percentile of the latency, ms.")] = None,
-    min_fps: Annotated[float | None, gated.limit("--min-fps", "Images per second.")] = None,
-    max_energy: Annotated[float | None, gated.limit("--max-energy", "Energy of an inference, mJ.")] = None,
-    max_natural_drop: Annotated[
-        float | None, gated.limit("--max-natural-drop", "Natural accuracy on the device, points below the baseline's.")
-    ] = None,
-    max_robust_drop: Annotated[
-        float | None, gated.limit("--max-robust-drop", "Accuracy on adversarial inputs, points below the baseline's.")
-    ] = None,
-    min_natural: Annotated[
-        float | None, gated.limit("--min-natural", "Natural accuracy on the device, percent.")
-    ] = None,
-    min_robust: Annotated[float | None, gated.limit("--min-robust", "Accuracy on adversarial inputs, percent.")] = None,
-    max_size: Annotated[float | None, gated.limit("--max-size", "ONNX file, MiB.")] = None,
-    max_size_increase: Annotated[
-        float | None, gated.limit("--max-size-increase", "ONNX file, percent above the baseline's.")
-    ] = None,
-    max_build: Annotated[float | None, gated.limit("--max-build", "Build of the engine, seconds.")] = None,
-    quiet: options.Quiet = False,
-    variants: gated.Networks = None,
-    batch: gated.Batch = None,
-    backends: gated.Backends = None,
-    precision: gated.Precision = None,
-    rounds: gated.Rounds = None,
-    min_duration: gated.MinDuration = None,
-    min_iterations: gated.MinIterations = None,
-    max_runs: Annotated[int | None, gated.measuring("--max-runs", "N", "Runs before it says INCONCLUSIVE.")] = None,
-    budget: Annotated[float | None, gated.measuring("--budget", "SECONDS", "No run is begun after this time.")] = None,
+    max_runs: Annotated[int | None, measuring("--max-runs", "N", "Runs before it says INCONCLUSIVE.")] = None,
+    budget: Annotated[float | None, measuring("--budget", "SECONDS", "No run is begun after this time.")] = None,
     allow_missing: Annotated[
         str | None,
-        gated.measuring("--allow-missing", "NAME,...", "Networks of the baseline that the bundle need not have."),
+        measuring("--allow-missing", "NAME,...", "Networks of the baseline that the bundle need not have."),
     ] = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Say whether a network got slower, hungrier, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
 
@@ -98,31 +64,11 @@ def gate(
       gdws gate model.gdws --device http://jetson.local:8000 --min-fps 200 --max-p99 8 --min-robust 90
       gdws gate model.gdws --device tag:jetson --baseline gdws-baseline.json --config gdws-gate.toml
     """
-    from gdws.gate.launch import Line, run_gate
-    from gdws.gate.settings import load_settings
+    from gdws.gate.launch import run_gate
 
-    limits = {
-        "max_slowdown_percent": max_slowdown,
-        "max_p95_slowdown_percent": max_p95_slowdown,
-        "max_p99_slowdown_percent": max_p99_slowdown,
-        "max_energy_increase_percent": max_energy_increase,
-        "max_latency_ms": max_latency,
-        "max_p95_ms": max_p95,
-        "max_p99_ms": max_p99,
-        "min_fps": min_fps,
-        "max_energy_mj": max_energy,
-        "max_natural_drop_points": max_natural_drop,
-        "max_robust_drop_points": max_robust_drop,
-        "min_natural_percent": min_natural,
-        "min_robust_percent": min_robust,
-        "max_size_mib": max_size,
-        "max_size_increase_percent": max_size_increase,
-        "max_build_s": max_build,
-    }
-    measured = gated.measurement(variants, batch, backends, precision, rounds, min_duration, min_iterations)
     how_long = {"max_runs": max_runs, "budget_s": budget, "allow_missing": options.words(allow_missing)}
-    settings = load_settings(config).with_options(limits, how_long, measured)
-    with gated.agents(device, devices, token) as agents:
+    settings = runs.settings(limits.limits(), how_long)
+    with devices.agents() as agents:
         ended = run_gate(
             bundle,
             agents,
@@ -130,8 +76,8 @@ def gate(
             baseline=baseline,
             folder=out,
             noise=noise,
-            line=Line(wait, patience, lease),
-            say=gated.say_on_stderr(quiet),
+            line=devices.line(),
+            say=say_on_stderr(quiet),
         )
     _show(ended, out)
     if ended.interrupt is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdws.cli.options import common as options
+from gdws.cli.options.sharing import LeaseId
 from gdws.cli.views.output import errors, print_json, print_plain
 from gdws.errors import GdwsError
 
@@ -87,7 +88,7 @@ def show(device: options.RemoteDevice, token: options.Token = None, as_json: opt
 
 
 @app.command(short_help="Begin the time of a lease anew.")
-def renew(device: options.RemoteDevice, token: options.Token = None, lease: options.LeaseId = None) -> None:
+def renew(device: options.RemoteDevice, token: options.Token = None, lease: LeaseId = None) -> None:
     """Begin the time of a lease anew.
 
     \b
@@ -103,7 +104,7 @@ def renew(device: options.RemoteDevice, token: options.Token = None, lease: opti
 def release(
     device: options.RemoteDevice,
     token: options.Token = None,
-    lease: options.LeaseId = None,
+    lease: LeaseId = None,
     force: Annotated[bool, typer.Option("--force", help="Take it away from whoever holds it.")] = False,
 ) -> None:
     """Let the device go. Jobs of the lease that still wait stay in the queue.

@@ -9,36 +9,24 @@ from typing import Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options import gate as gated
+from gdws.cli.options.gate import DevicesOptions, RunOptions, say_on_stderr
 from gdws.cli.views.output import errors, print_table
 from gdws.errors import GdwsError
 
 
 def noise(
+    devices: DevicesOptions,
+    settings: RunOptions,
     bundle: Annotated[
         Path | None,
         typer.Argument(metavar="[BUNDLE]", help="A file that gdws convert wrote. Default: the network of the package."),
     ] = None,
-    device: gated.Devices = "local",
-    devices: gated.DevicesFile = None,
-    token: options.Token = None,
-    config: gated.Config = None,
     runs: Annotated[int, typer.Option("--runs", metavar="N", min=4, max=200, help="More make it surer.")] = 10,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Default: in the user's data folder, by device and backend."),
     ] = None,
-    wait: gated.Wait = 3_600.0,
-    patience: options.Patience = 20.0,
-    lease: options.LeaseId = None,
     quiet: options.Quiet = False,
-    variants: gated.Networks = None,
-    batch: gated.Batch = None,
-    backends: gated.Backends = None,
-    precision: gated.Precision = None,
-    rounds: gated.Rounds = None,
-    min_duration: gated.MinDuration = None,
-    min_iterations: gated.MinIterations = None,
 ) -> None:
     """Measure how much figures of a device differ from run to run, by comparing a network with itself.
 
@@ -52,20 +40,22 @@ def noise(
       gdws noise model.gdws --device http://jetson.local:8000 --variants dense --runs 20 --out noise.json
     """
     from gdws.gate.documents import save
-    from gdws.gate.launch import Line, calibrate, pack_shipped
+    from gdws.gate.launch import calibrate, pack_shipped
     from gdws.gate.noise import own_path
-    from gdws.gate.settings import load_settings
 
     if out is None:
         own_path("device", "backend")  # fails before anything is measured
-    measured = gated.measurement(variants, batch, backends, precision, rounds, min_duration, min_iterations)
-    settings = load_settings(config).with_options({}, {}, measured)
-    line, say = Line(wait, patience, lease), gated.say_on_stderr(quiet)
-    with gated.agents(device, devices, token) as agents, tempfile.TemporaryDirectory(prefix="gdws-noise-") as scratch:
-        if len(agents) > 1:
-            raise GdwsError("the noise of one device is measured at a time", hint="name one with --device")
-        measured_bundle = bundle or pack_shipped(Path(scratch, "shipped.gdws"))
-        found = calibrate(measured_bundle, agents[0], settings, runs=runs, folder=Path(scratch), line=line, say=say)
+    say, several = say_on_stderr(quiet), "the noise of one device is measured at a time"
+    with devices.only_agent(several) as agent, tempfile.TemporaryDirectory(prefix="gdws-noise-") as scratch:
+        found = calibrate(
+            bundle or pack_shipped(Path(scratch, "shipped.gdws")),
+            agent,
+            settings.settings(),
+            runs=runs,
+            folder=Path(scratch),
+            line=devices.line(),
+            say=say,
+        )
     if out is not None and len(found) > 1:
         raise GdwsError("--out holds the noise of one backend", hint="name one with --backends")
     rows = []

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.agents import LOCAL, agent_at, given, make_request
+from gdws.cli.options.agents import AgentOptions, given, make_request
+from gdws.cli.options.engine import EngineOptions
+from gdws.cli.options.measuring import Threads
+from gdws.cli.options.sharing import SharingOptions
 from gdws.cli.views.live import LiveBenchmark, summary
 from gdws.cli.views.output import errors, print_json
 from gdws.cli.views.profile_table import print_profile
@@ -17,8 +20,9 @@ from gdws.errors import DeviceError
 
 def profile(
     bundle: options.Bundle,
-    device: options.Device = LOCAL,
-    token: options.Token = None,
+    agent: AgentOptions,
+    sharing: SharingOptions,
+    building: EngineOptions,
     variant: Annotated[
         str | None, typer.Option("--variant", metavar="NAME", help="Network of the bundle. Default: the dense one.")
     ] = None,
@@ -34,21 +38,12 @@ def profile(
         bool, typer.Option("--by-source", help="Add up what came from one layer of the source network.")
     ] = False,
     label: options.Label = None,
-    patience: options.Patience = 20.0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Keep the result, a JSON file as gdws bench writes it.")
     ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
-    priority: options.Priority = 0,
-    lease: options.LeaseId = None,
-    time_limit: options.TimeLimit = None,
-    memory_limit: options.MemoryLimit = None,
-    threads: options.Threads = None,
-    optimization_level: options.OptimizationLevel = None,
-    workspace: options.Workspace = None,
-    dla_core: options.DlaCore = None,
-    gpu_fallback: options.GpuFallback = True,
+    threads: Threads = None,
 ) -> None:
     """Show where a network of a bundle spends its time on a device, layer by layer.
 
@@ -64,8 +59,6 @@ def profile(
         --backend tensorrt --precision fp16 --out layers.json
     """
     from gdws.device.benchmark import benchmark, failure
-    from gdws.device.client import DeviceClient
-    from gdws.device.leases import renewing
     from gdws_contract.archive import open_bundle
     from gdws_contract.profiles import ProfileRequest
 
@@ -80,19 +73,14 @@ def profile(
         precision=precision,
         batch_size=batch,
         options=given(iterations=iterations),
-        engine=given(
-            optimization_level=optimization_level,
-            workspace_mib=workspace,
-            dla_core=dla_core,
-            gpu_fallback=gpu_fallback,
-        ),
+        engine=building.engine(),
         threads=threads,
         label=label,
-        priority=priority,
-        limits=given(time_s=time_limit, memory_mib=memory_limit),
+        priority=sharing.priority,
+        limits=sharing.limits(),
     )
     live = LiveBenchmark(quiet=quiet)
-    with live, agent_at(device) as url, DeviceClient(url, token=token) as client, renewing(client, lease):
+    with live, agent.client(lease=sharing.lease) as client:
         live.uploading(bundle.stat().st_size)
         result = benchmark(
             client,
@@ -101,16 +89,16 @@ def profile(
             out=out,
             on_upload=live.sent,
             on_progress=live.show,
-            patience_s=patience,
-            lease_id=lease,
+            patience_s=agent.patience,
+            lease_id=sharing.lease,
         )
     if as_json:
         print_json(result.model_dump(mode="json"))
-    error = failure(result, device)
+    error = failure(result, agent.device)
     if error is not None:
         raise error
     if not result.job.cells:
-        raise DeviceError("the job ended without a result", url=device)
+        raise DeviceError("the job ended without a result", url=agent.device)
     (cell,) = result.job.cells
     if cell.profile is None:
         errors().print(summary(cell), markup=False)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.epochs import Resume, TrainingDevice, command_line, tell, training_run
-from gdws.cli.options.opening import named_values
+from gdws.cli.options.images import DataRoot
+from gdws.cli.options.training import RunOptions, TrainOptions, command_line, tell
 from gdws.cli.views.output import print_json
 
 
@@ -24,73 +23,16 @@ class PresetName(str, Enum):
     svhn_rice = "svhn-rice"
 
 
-class Optimizer(str, Enum):
-    """What :mod:`gdws.training` descends with."""
-
-    sgd = "sgd"
-    adam = "adam"
-
-
-class Schedule(str, Enum):
-    """How the learning rate goes, see :func:`gdws.training.learning_rate`."""
-
-    one_cycle = "one-cycle"
-    piecewise = "piecewise"
-
-
-class Precision(str, Enum):
-    """What passes run in, see :class:`gdws.training.TrainSettings`."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
 def train(
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the weights go, e.g. net.safetensors.")],
     preset: Annotated[
         PresetName, typer.Option("--preset", help="The recipe: data, network and all that follows. Options change it.")
     ] = PresetName.mnist,
-    net: Annotated[str | None, typer.Option("--net", metavar="NAME", help="The network: see gdws nets.")] = None,
-    net_option: Annotated[
-        list[str] | None, typer.Option("--net-option", metavar="NAME=VALUE", help="E.g. width=16. Repeatable.")
-    ] = None,
+    training: TrainOptions,
+    run: RunOptions,
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set for images.")] = None,
-    data_root: options.DataRoot = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Images in a step, over all processes.")
-    ] = None,
-    eps: Annotated[float | None, typer.Option("--eps", help="Radius of the attack trained against; 0: none.")] = None,
-    step: Annotated[
-        float | None, typer.Option("--step", help="Step size of that attack. Default: 2.5 * eps / iterations.")
-    ] = None,
-    iterations: Annotated[int | None, typer.Option("--iterations", help="Steps of that attack.")] = None,
-    validation_iterations: Annotated[
-        int | None,
-        typer.Option("--validation-iterations", help="Steps of the attack that chooses the best epoch."),
-    ] = None,
-    validation_images: Annotated[
-        int | None,
-        typer.Option("--validation-images", help="Validation images that judge an epoch."),
-    ] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option("--optimizer", help="What descends.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="The highest of the schedule.")] = None,
-    momentum: Annotated[float | None, typer.Option("--momentum", help="Of SGD.")] = None,
-    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="On all weights.")] = None,
-    schedule: Annotated[Schedule | None, typer.Option("--schedule", help="Of the learning rate.")] = None,
-    shift: Annotated[
-        int | None, typer.Option("--shift", help="Largest random shift of an image, in pixels (random crop).")
-    ] = None,
-    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None,
-    precision: Annotated[
-        Precision | None,
-        typer.Option("--precision", help="bf16: mixed precision; auto: that, on GPUs that have it."),
-    ] = None,
-    seed: options.Seed = 0,
-    device: TrainingDevice = "cpu",
-    resume: Resume = False,
-    quiet: options.Quiet = False,
+    data_root: DataRoot = None,
     as_json: options.Json = False,
 ) -> None:
     """Train a network against PGD and store the weights of its best epoch.
@@ -128,37 +70,14 @@ def train(
     from gdws.training import PRESETS
     from gdws.training import train as train_network
 
-    given: dict[str, Any] = {
-        "net": net,
-        "net_options": named_values(net_option, "--net-option") or None,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "eps": eps,
-        "step": step,
-        "iterations": iterations,
-        "validation_iterations": validation_iterations,
-        "validation_images": validation_images,
-        "optimizer": _value(optimizer),
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "schedule": _value(schedule),
-        "shift": shift,
-        "flip": flip,
-        "precision": _value(precision),
-        "seed": seed,
-    }
     recipe = PRESETS[preset.value]
-    if step is None and (eps is not None or iterations is not None):
-        recipe = dataclasses.replace(recipe, settings=dataclasses.replace(recipe.settings, step=None))
-    changed = {name: value for name, value in given.items() if value is not None}
-    settings = dataclasses.replace(recipe.settings, **changed)
-    with training_run(device, quiet, out) as (workers, progress):
+    settings = training.settings(recipe)
+    with run.processes(out) as (workers, progress):
         result = train_network(
             settings,
-            datasets.load(data or recipe.data, seed=seed, root=data_root),
+            datasets.load(data or recipe.data, seed=training.seed, root=data_root),
             out,
-            resume=resume,
+            resume=run.resume,
             workers=workers,
             command=command_line(),
             progress=progress,
@@ -175,7 +94,3 @@ def train(
             f"{result.path}: epoch {best.epoch} of {len(result.history)}, "
             f"validation natural {best.natural:.2%}, robust {best.robust:.2%}"
         )
-
-
-def _value(choice: Enum | None) -> str | None:
-    return None if choice is None else choice.value

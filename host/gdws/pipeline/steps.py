@@ -51,6 +51,7 @@ __all__ = [
     "calibrate_alphas",
     "calibration_images",
     "convert_all",
+    "convert_fitted",
     "evaluate_all",
     "evaluate_one",
     "evaluation_doubts",
@@ -215,6 +216,27 @@ def convert_all(
         if names.count(name) > 1:
             raise GdwsError(f"two networks would be called {name!r}", hint="ask for each network once")
     return variants
+
+
+def convert_fitted(
+    source: Source,
+    recipes: Sequence[Recipe],
+    images: Split,
+    attack: Spec | None,
+    *,
+    plans: Mapping[str, Plan] | None = None,
+    weights: Alphas | None = None,
+    convert_first: bool = False,
+    progress: Progress = SILENT,
+) -> list[PackedVariant]:
+    """:func:`convert_all`, with :func:`calibration_images` from ``images`` where a network is to be data-aware."""
+    data = None
+    methods = {recipe.method for recipe in recipes} | {plan.method for plan in (plans or {}).values()}
+    if "data-aware" in methods:
+        data = calibration_images(source, images, attack, progress=progress)
+    return convert_all(
+        source, recipes, plans=plans, weights=weights, data=data, convert_first=convert_first, progress=progress
+    )
 
 
 def with_tuned(variants: Sequence[PackedVariant], source: Source, paths: Sequence[Path]) -> list[PackedVariant]:

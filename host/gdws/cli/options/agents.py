@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import typer
 from pydantic import BaseModel, ValidationError
 
+from gdws.cli.options.common import Patience, Token
 from gdws.errors import GdwsError
+
+if TYPE_CHECKING:
+    from gdws.device.client import DeviceClient
 
 LOCAL = "local"
 
 _Request = TypeVar("_Request", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class AgentOptions:
+    """The agent that measures."""
+
+    device: Annotated[
+        str, typer.Option("--device", metavar="local|URL", help="An agent's address, or this machine.")
+    ] = LOCAL
+    token: Token = None
+    patience: Patience = 20.0
+
+    @contextlib.contextmanager
+    def client(self, *, lease: str | None = None) -> Iterator[DeviceClient]:
+        """A client of the agent, which is started here if it is the local one; ``lease`` is kept alive meanwhile."""
+        from gdws.device.client import DeviceClient
+        from gdws.device.leases import renewing
+
+        with (
+            agent_at(self.device) as url,
+            DeviceClient(url, token=self.token) as client,
+            renewing(client, lease),
+        ):
+            yield client
 
 
 @contextlib.contextmanager

@@ -5,62 +5,78 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdws.cli.options import common as options
 from gdws.cli.options.agents import agent_at
+from gdws.cli.options.common import Patience, Token, numbers, words
+from gdws.cli.options.sharing import LeaseId
 from gdws.cli.views.output import errors
+from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.gate.devices import Device
+    from gdws.gate.launch import Line
+    from gdws.gate.settings import GateSettings
 
 _LIMITS = "Limits (of each network in each setting)"
 _MEASURING = "What is measured, and for how long"
 
-Devices = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        metavar="URL|NAME|tag:NAME,...",
-        envvar="GDWS_DEVICE",
-        show_envvar=True,
-        help="Addresses of agents, or names and tags of the devices file; several are measured at the same time.",
-    ),
-]
-DevicesFile = Annotated[
-    Path | None,
-    typer.Option("--devices", metavar="FILE", help="Devices by name. Default: devices.toml, if it is there."),
-]
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Limits and more. Default: gdws-gate.toml, if it is there."),
-]
-Wait = Annotated[
-    float,
-    typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long in line, for whoever holds the device."),
-]
-NoiseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--noise", metavar="FILE", help="The device's noise. Default: where gdws noise keeps it for that device."
-    ),
-]
 
+@dataclass(frozen=True)
+class DevicesOptions:
+    """The devices that measure, and how long is waited for them."""
 
-@contextlib.contextmanager
-def agents(device: str, devices: Path | None, token: str | None) -> Iterator[list[Device]]:
-    """The devices that the options name; for ``local`` an agent is started here. ``token`` is for those without one."""
-    from gdws.gate.devices import choose_devices
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            metavar="URL|NAME|tag:NAME,...",
+            envvar="GDWS_DEVICE",
+            show_envvar=True,
+            help="Addresses of agents, or names and tags of the devices file; several are measured at the same time.",
+        ),
+    ] = "local"
+    devices: Annotated[
+        Path | None,
+        typer.Option("--devices", metavar="FILE", help="Devices by name. Default: devices.toml, if it is there."),
+    ] = None
+    token: Token = None
+    wait: Annotated[
+        float,
+        typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long in line, for whoever holds the device."),
+    ] = 3_600.0
+    patience: Patience = 20.0
+    lease: LeaseId = None
 
-    with contextlib.ExitStack() as stack:
-        chosen = []
-        for each in choose_devices(device, devices):
-            url = stack.enter_context(agent_at(each.url))
-            chosen.append(dataclasses.replace(each, url=url, token=each.token or token))
-        yield chosen
+    def line(self) -> Line:
+        """How a gate waits for its turn."""
+        from gdws.gate.launch import Line
+
+        return Line(self.wait, self.patience, self.lease)
+
+    @contextlib.contextmanager
+    def agents(self) -> Iterator[list[Device]]:
+        """The devices; for ``local`` an agent is started here. ``token`` is for those without one."""
+        from gdws.gate.devices import choose_devices
+
+        with contextlib.ExitStack() as stack:
+            chosen = []
+            for each in choose_devices(self.device, self.devices):
+                url = stack.enter_context(agent_at(each.url))
+                chosen.append(dataclasses.replace(each, url=url, token=each.token or self.token))
+            yield chosen
+
+    @contextlib.contextmanager
+    def only_agent(self, message: str) -> Iterator[Device]:
+        """The one device; raises :class:`GdwsError` with ``message`` if there are several."""
+        with self.agents() as agents:
+            if len(agents) > 1:
+                raise GdwsError(message, hint="name one with --device")
+            yield agents[0]
 
 
 def say_on_stderr(quiet: bool) -> Callable[[str], None]:
@@ -84,35 +100,94 @@ def measuring(name: str, metavar: str, text: str) -> Any:
     return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_MEASURING)
 
 
-Networks = Annotated[str | None, measuring("--variants", "NAME,...", "Networks of the bundle. Default: all.")]
-Batch = Annotated[str | None, measuring("--batch", "N,...", "Batch sizes. Default: 1.")]
-Backends = Annotated[str | None, measuring("--backends", "NAME,...", "Runtimes. Default: the best there is.")]
-Precision = Annotated[str | None, measuring("--precision", "NAME,...", "E.g. fp32,fp16. Default: fp32.")]
-Rounds = Annotated[int | None, measuring("--rounds", "N", "Turns that each network takes in a run. Default: 10.")]
-MinDuration = Annotated[
-    float | None, measuring("--min-duration", "SECONDS", "Measured time of each network in a run. Default: 1.")
-]
-MinIterations = Annotated[
-    int | None, measuring("--min-iterations", "N", "Measured inferences of each network in a run. Default: 100.")
-]
+@dataclass(frozen=True)
+class RunOptions:
+    """What each run of a gate measures."""
+
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Limits and more. Default: gdws-gate.toml, if it is there."),
+    ] = None
+    variants: Annotated[str | None, measuring("--variants", "NAME,...", "Networks of the bundle. Default: all.")] = None
+    batch: Annotated[str | None, measuring("--batch", "N,...", "Batch sizes. Default: 1.")] = None
+    backends: Annotated[str | None, measuring("--backends", "NAME,...", "Runtimes. Default: the best there is.")] = None
+    precision: Annotated[str | None, measuring("--precision", "NAME,...", "E.g. fp32,fp16. Default: fp32.")] = None
+    rounds: Annotated[
+        int | None, measuring("--rounds", "N", "Turns that each network takes in a run. Default: 10.")
+    ] = None
+    min_duration: Annotated[
+        float | None, measuring("--min-duration", "SECONDS", "Measured time of each network in a run. Default: 1.")
+    ] = None
+    min_iterations: Annotated[
+        int | None, measuring("--min-iterations", "N", "Measured inferences of each network in a run. Default: 100.")
+    ] = None
+
+    def settings(self, limits: dict[str, Any] | None = None, plan: dict[str, Any] | None = None) -> GateSettings:
+        """The settings of the file, with what options give in their place.
+
+        ``limits`` and ``plan`` are the file's sections of that kind as options give them. Raises
+        :class:`~gdws.errors.SettingsError`.
+        """
+        from gdws.gate.settings import load_settings
+
+        measured = {
+            "networks": words(self.variants),
+            "batch_sizes": None if self.batch is None else numbers(self.batch, "--batch"),
+            "backends": words(self.backends),
+            "precisions": words(self.precision),
+            "rounds": self.rounds,
+            "min_duration_s": self.min_duration,
+            "min_iterations": self.min_iterations,
+        }
+        return load_settings(self.config).with_options(limits or {}, plan or {}, measured)
 
 
-def measurement(
-    variants: str | None,
-    batch: str | None,
-    backends: str | None,
-    precision: str | None,
-    rounds: int | None,
-    min_duration: float | None,
-    min_iterations: int | None,
-) -> dict[str, Any]:
-    """The options as the section ``measure`` of the settings has them; None stays None."""
-    return {
-        "networks": options.words(variants),
-        "batch_sizes": None if batch is None else options.numbers(batch, "--batch"),
-        "backends": options.words(backends),
-        "precisions": options.words(precision),
-        "rounds": rounds,
-        "min_duration_s": min_duration,
-        "min_iterations": min_iterations,
-    }
+@dataclass(frozen=True)
+class LimitOptions:
+    """The limits of a gate, of which those that are given apply."""
+
+    max_slowdown: Annotated[float | None, limit("--max-slowdown", "Latency, percent above the baseline's.")] = None
+    max_p95_slowdown: Annotated[float | None, limit("--max-p95-slowdown", "95th percentile, likewise.")] = None
+    max_p99_slowdown: Annotated[float | None, limit("--max-p99-slowdown", "99th percentile, likewise.")] = None
+    max_energy_increase: Annotated[
+        float | None, limit("--max-energy-increase", "Energy of an inference, percent above the baseline's.")
+    ] = None
+    max_latency: Annotated[float | None, limit("--max-latency", "Typical latency, ms.")] = None
+    max_p95: Annotated[float | None, limit("--max-p95", "95th percentile of the latency, ms.")] = None
+    max_p99: Annotated[float | None, limit("--max-p99", "99th percentile of the latency, ms.")] = None
+    min_fps: Annotated[float | None, limit("--min-fps", "Images per second.")] = None
+    max_energy: Annotated[float | None, limit("--max-energy", "Energy of an inference, mJ.")] = None
+    max_natural_drop: Annotated[
+        float | None, limit("--max-natural-drop", "Natural accuracy on the device, points below the baseline's.")
+    ] = None
+    max_robust_drop: Annotated[
+        float | None, limit("--max-robust-drop", "Accuracy on adversarial inputs, points below the baseline's.")
+    ] = None
+    min_natural: Annotated[float | None, limit("--min-natural", "Natural accuracy on the device, percent.")] = None
+    min_robust: Annotated[float | None, limit("--min-robust", "Accuracy on adversarial inputs, percent.")] = None
+    max_size: Annotated[float | None, limit("--max-size", "ONNX file, MiB.")] = None
+    max_size_increase: Annotated[
+        float | None, limit("--max-size-increase", "ONNX file, percent above the baseline's.")
+    ] = None
+    max_build: Annotated[float | None, limit("--max-build", "Build of the engine, seconds.")] = None
+
+    def limits(self) -> dict[str, float | None]:
+        """The section ``limits`` of the settings."""
+        return {
+            "max_slowdown_percent": self.max_slowdown,
+            "max_p95_slowdown_percent": self.max_p95_slowdown,
+            "max_p99_slowdown_percent": self.max_p99_slowdown,
+            "max_energy_increase_percent": self.max_energy_increase,
+            "max_latency_ms": self.max_latency,
+            "max_p95_ms": self.max_p95,
+            "max_p99_ms": self.max_p99,
+            "min_fps": self.min_fps,
+            "max_energy_mj": self.max_energy,
+            "max_natural_drop_points": self.max_natural_drop,
+            "max_robust_drop_points": self.max_robust_drop,
+            "min_natural_percent": self.min_natural,
+            "min_robust_percent": self.min_robust,
+            "max_size_mib": self.max_size,
+            "max_size_increase_percent": self.max_size_increase,
+            "max_build_s": self.max_build,
+        }

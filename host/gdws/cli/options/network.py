@@ -1,129 +1,267 @@
-"""Options that say which network a command works on."""
+"""Which network a command works on."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-Checkpoint = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="CHECKPOINT",
-        help="A file of weights (safetensors or a torch state dict), or the name of a network whose weights "
-        "ship with the package, e.g. mnist-preact-resnet. Left out with --onnx.",
-        show_default=False,
-    ),
-]
-Net = Annotated[
-    str | None,
-    typer.Option("--net", metavar="NAME", help="The network, where the file does not name it: see gdws nets."),
-]
+from gdws.cli.options.common import numbers
+from gdws.cli.views.output import errors
+from gdws.errors import GdwsError
+
+if TYPE_CHECKING:
+    from gdws.networks.sources import Shape
+    from gdws.pipeline import Source
+
 _CHECKPOINT = "Checkpoints of other projects"
 _MODEL = "Networks of your own, and pruned ones"
 
-Family = Annotated[
-    str | None,
-    typer.Option(
-        "--family",
-        metavar="NAME",
-        help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
-        "told by its structure, but for svhn, which looks like plain.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-Kept = Annotated[
-    float | None,
-    typer.Option(
-        "--kept",
-        metavar="SHARE",
-        help="Of a file with popup scores (HYDRA): the share of its weights that each layer keeps, as it was trained, "
-        "e.g. 0.1.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-Prefix = Annotated[
-    str | None,
-    typer.Option(
-        "--prefix",
-        metavar="NAME",
-        help="Where in the file the network is, if it holds several, e.g. state_dict_ema or ema_model. What wrappers "
-        "put before the names of one network is found without it.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-Normalisation = Annotated[
-    str | None,
-    typer.Option(
-        "--normalisation",
-        metavar="NAME",
-        help="What the network does to pixels in [0, 1] first: cifar10, svhn, imagenet or none. Default: what the "
-        "file's family does.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-NetOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--net-option",
-        metavar="NAME=VALUE",
-        help="An option of the network, e.g. classes=100. Repeatable.",
-        rich_help_panel=_CHECKPOINT,
-    ),
-]
-Onnx = Annotated[
-    Path | None,
-    typer.Option(
-        "--onnx",
-        metavar="FILE",
-        help="The network in an ONNX file, in place of a checkpoint: float images (N, C, H, W) to logits.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Module = Annotated[
-    str | None,
-    typer.Option(
-        "--module",
-        metavar="PACKAGE.MODULE:FACTORY",
-        help="A network that Python code makes, e.g. torchvision.models:resnet18, with the weights of CHECKPOINT if "
-        "one is given. The code runs; the current folder is looked in, too.",
-        rich_help_panel=_MODEL,
-    ),
-]
-ModuleOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--module-option",
-        metavar="NAME=VALUE",
-        help="What the factory is called with, e.g. num_classes=10. Repeatable.",
-        rich_help_panel=_MODEL,
-    ),
-]
-InputShape = Annotated[
-    str | None,
-    typer.Option(
-        "--input-shape",
-        metavar="C,H,W",
-        help="Of an image, e.g. 3,224,224. Needed with --module, and where an ONNX file leaves it open.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "--output",
-        metavar="NAME",
-        help="Which output has the logits, where the network gives several: its name, key or place, counted from 0.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Slim = Annotated[
-    bool,
-    typer.Option(
-        "--slim",
-        help="Of a pruned network: first remove channels that are zero, constant or not read, where that leaves the "
-        "function as it is.",
-        rich_help_panel=_MODEL,
-    ),
-]
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """How the file of a checkpoint is read."""
+
+    net: Annotated[
+        str | None,
+        typer.Option("--net", metavar="NAME", help="The network, where the file does not name it: see gdws nets."),
+    ] = None
+    net_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--net-option",
+            metavar="NAME=VALUE",
+            help="An option of the network, e.g. classes=100. Repeatable.",
+            rich_help_panel=_CHECKPOINT,
+        ),
+    ] = None
+    family: Annotated[
+        str | None,
+        typer.Option(
+            "--family",
+            metavar="NAME",
+            help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
+            "told by its structure, but for svhn, which looks like plain.",
+            rich_help_panel=_CHECKPOINT,
+        ),
+    ] = None
+    kept: Annotated[
+        float | None,
+        typer.Option(
+            "--kept",
+            metavar="SHARE",
+            help="Of a file with popup scores (HYDRA): the share of its weights that each layer keeps, as it was "
+            "trained, "
+            "e.g. 0.1.",
+            rich_help_panel=_CHECKPOINT,
+        ),
+    ] = None
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            "--prefix",
+            metavar="NAME",
+            help="Where in the file the network is, if it holds several, e.g. state_dict_ema or ema_model. What "
+            "wrappers put before the names of one network is found without it.",
+            rich_help_panel=_CHECKPOINT,
+        ),
+    ] = None
+    normalisation: Annotated[
+        str | None,
+        typer.Option(
+            "--normalisation",
+            metavar="NAME",
+            help="What the network does to pixels in [0, 1] first: cifar10, svhn, imagenet or none. Default: what the "
+            "file's family does.",
+            rich_help_panel=_CHECKPOINT,
+        ),
+    ] = None
+
+    def load(self, checkpoint: str, *, slim: bool = False) -> Source:
+        """The network in the file ``checkpoint``; what was done to its contents first is told on standard error.
+
+        Raises :class:`~gdws.errors.GdwsError` and what :mod:`gdws.networks.sources` raises.
+        """
+        from gdws import pipeline
+
+        more = named_values(self.net_option, "--net-option")
+        if self.normalisation is not None:
+            more["normalisation"] = self.normalisation
+        source = pipeline.load(checkpoint, self.net, family=self.family, kept=self.kept, prefix=self.prefix, **more)
+        return _prepared(source, checkpoint, slim)
+
+
+@dataclass(frozen=True)
+class NetworkOptions(CheckpointOptions):
+    """A network by its checkpoint, an ONNX file, or Python code."""
+
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A file of weights (safetensors or a torch state dict), or the name of a network whose weights "
+            "ship with the package, e.g. mnist-preact-resnet. Left out with --onnx.",
+            show_default=False,
+        ),
+    ] = None
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            "--onnx",
+            metavar="FILE",
+            help="The network in an ONNX file, in place of a checkpoint: float images (N, C, H, W) to logits.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    module: Annotated[
+        str | None,
+        typer.Option(
+            "--module",
+            metavar="PACKAGE.MODULE:FACTORY",
+            help="A network that Python code makes, e.g. torchvision.models:resnet18, with the weights of CHECKPOINT "
+            "if "
+            "one is given. The code runs; the current folder is looked in, too.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    module_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--module-option",
+            metavar="NAME=VALUE",
+            help="What the factory is called with, e.g. num_classes=10. Repeatable.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            "--input-shape",
+            metavar="C,H,W",
+            help="Of an image, e.g. 3,224,224. Needed with --module, and where an ONNX file leaves it open.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            metavar="NAME",
+            help="Which output has the logits, where the network gives several: its name, key or place, counted "
+            "from 0.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    slim: Annotated[
+        bool,
+        typer.Option(
+            "--slim",
+            help="Of a pruned network: first remove channels that are zero, constant or not read, where that leaves "
+            "the "
+            "function as it is.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False
+
+    def open(self) -> Source:
+        """The network that the options name; what was done to a file's contents first is told on standard error.
+
+        Raises :class:`~gdws.errors.GdwsError` if they name none, or name it in two ways, and what
+        :mod:`gdws.networks.sources` raises.
+        """
+        from gdws import pipeline
+
+        of_net = {"--net": self.net, "--normalisation": self.normalisation, "--net-option": self.net_option}
+        of_file = {
+            "CHECKPOINT": self.checkpoint,
+            "--family": self.family,
+            "--kept": self.kept,
+            "--prefix": self.prefix,
+        }
+        if self.onnx is not None:
+            _refuse("--onnx", of_net | of_file | {"--module": self.module, "--module-option": self.module_option})
+            return _prepared(
+                pipeline.load_onnx(self.onnx, _shape(self.input_shape), output=_output(self.output)),
+                self.onnx,
+                self.slim,
+            )
+        if self.module is not None:
+            _refuse("--module", of_net)
+            if (shape := _shape(self.input_shape)) is None:
+                raise GdwsError("--module does not tell how large its images are", hint="give --input-shape C,H,W")
+            source = pipeline.load_module(
+                self.module,
+                shape,
+                options=named_values(self.module_option, "--module-option"),
+                checkpoint=self.checkpoint,
+                family=self.family,
+                kept=self.kept,
+                prefix=self.prefix,
+                output=_output(self.output),
+            )
+            return _prepared(source, self.checkpoint or self.module, self.slim)
+        if self.checkpoint is None:
+            raise GdwsError(
+                "no network is named", hint="give a CHECKPOINT, --onnx FILE or --module PACKAGE.MODULE:FACTORY"
+            )
+        _refuse(
+            "a checkpoint",
+            {
+                "--module-option": self.module_option,
+                "--input-shape": self.input_shape,
+                "--output": self.output,
+            },
+        )
+        return self.load(self.checkpoint, slim=self.slim)
+
+
+def _prepared(source: Source, named: str | Path, slim: bool) -> Source:
+    """The network as it is worked on; its notes are told on standard error."""
+    from gdws import pipeline
+
+    if slim:
+        source = pipeline.slimmed(source)
+    for note in source.notes:
+        errors().print(f"note: {named}: {note}", markup=False)
+    return source
+
+
+def named_values(texts: list[str] | None, option: str) -> dict[str, Any]:
+    """``["width=16"]`` as names and values, which are JSON or else text. Raises :class:`GdwsError`."""
+    return dict(_named_value(text, option) for text in texts or [])
+
+
+def _named_value(text: str, option: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise GdwsError(f"{option} {text!r} is not NAME=VALUE", hint=f"e.g. {option} width=16")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _output(text: str | None) -> str | int | None:
+    """A number is the place of an output, anything else its name."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else text
+
+
+def _shape(text: str | None) -> Shape | None:
+    if text is None:
+        return None
+    sizes = numbers(text, "--input-shape")
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise GdwsError(f"--input-shape {text!r} is no shape of images", hint="e.g. --input-shape 3,224,224 for C,H,W")
+    channels, height, width = sizes
+    return channels, height, width
+
+
+def _refuse(what: str, given: Mapping[str, object]) -> None:
+    """Raise unless all of ``given`` are None."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise GdwsError(f"{what} goes without {' and '.join(names)}", hint="name the network in one way")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gdws.cli.options.agents import given, milliseconds
-from gdws.cli.options.common import power_modes
+from gdws.cli.options.measuring import MeasuringOptions
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from gdws.cli.options.common import power_modes
     [(None, None), ([], None), (["MAXN", "0", "15W"], ["MAXN", 0, "15W"]), (["-1", "²"], ["-1", "²"])],
 )
 def test_a_power_mode_is_a_number_or_a_name(names: list[str] | None, expected: object) -> None:
-    assert power_modes(names) == expected
+    assert MeasuringOptions(power_mode=names).power_modes() == expected
 
 
 def test_what_no_option_gave_is_left_out() -> None:

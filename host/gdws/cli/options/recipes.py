@@ -1,0 +1,210 @@
+"""Which GDWS networks are made of a network, and what weighs the errors on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gdws.errors import GdwsError
+
+if TYPE_CHECKING:
+    from gdws._util.progress import Progress
+    from gdws.algorithms.plan import Plan
+    from gdws.datasets import Split
+    from gdws.pipeline import Alphas, Recipe, Source
+
+
+class LayoutName(str, Enum):
+    """How a GDWS layer runs; see ``gdws.compression.layers``."""
+
+    gather = "gather"
+    stacked = "stacked"
+    grouped = "grouped"
+
+
+class MethodName(str, Enum):
+    """How the factors of GDWS layers are found; see ``gdws.algorithms.plan``."""
+
+    weights = "weights"
+    data_aware = "data-aware"
+
+
+class AlphaMethodName(str, Enum):
+    """How alphas are found; see ``gdws.compression.calibration.alphas``."""
+
+    exact = "exact"
+    random_signs = "random-signs"
+
+
+Methods = Annotated[
+    list[MethodName] | None,
+    typer.Option(
+        "--method",
+        help="How factors are found: from weights alone, as published (the default), or data-aware, fitted to what "
+        "the network computes on training images, which keeps far more accuracy at small ranks. Repeatable.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """One GDWS network for each bound in each layout."""
+
+    mean_rank: Annotated[
+        list[float] | None,
+        typer.Option("--mean-rank", metavar="G/C", help="A network with this mean rank in each layer. Repeatable."),
+    ] = None
+    beta: Annotated[
+        list[float] | None,
+        typer.Option("--beta", metavar="E2", help="A network with at most this error e^2 in each layer. Repeatable."),
+    ] = None
+    gamma: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--gamma", metavar="G", help="A network with at most this sum of ranks in each layer. Repeatable."
+        ),
+    ] = None
+    budget: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--budget",
+            metavar="E2",
+            help="A network with at most this error, e^2 summed over all layers: the fewest components in the whole "
+            "network that meet it. With alphas the sum bounds the share of changed decisions. Repeatable.",
+        ),
+    ] = None
+    mac_saving: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--mac-saving",
+            metavar="TIMES",
+            help="A network of this many times fewer MACs: they are spent on the layers where they take away most "
+            "error, "
+            "and a layer may stay dense. Repeatable.",
+        ),
+    ] = None
+    equal_rank: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--equal-rank",
+            metavar="G",
+            min=0,
+            help="A network with this rank in every channel of every layer (Network Decoupling), a baseline. "
+            "Repeatable.",
+        ),
+    ] = None
+    layout: Annotated[
+        list[LayoutName] | None,
+        typer.Option(
+            "--layout",
+            help="How layers run: gather (any ranks), stacked or grouped (equal ranks). Repeatable. Default: gather.",
+        ),
+    ] = None
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="PATTERN", help="Leave layers of this name or shell pattern alone. Repeatable."),
+    ] = None
+    convert_first: Annotated[bool, typer.Option("--convert-first", help="Convert the first convolution too.")] = False
+
+    def recipes(self, *, weighted: bool, methods: list[MethodName] | None = None) -> list[Recipe]:
+        """One recipe for each bound in each layout by each method; by weights alone unless told otherwise."""
+        from gdws.pipeline import Recipe
+
+        common = partial(Recipe, weighted=weighted, skip=tuple(self.skip or ()))
+        return [
+            recipe
+            for method in (name.value for name in methods or [MethodName.weights])
+            for layout in (name.value for name in self.layout or [LayoutName.gather])
+            for recipe in (
+                *(common(mean_rank=bound, layout=layout, method=method) for bound in self.mean_rank or []),
+                *(common(beta=bound, layout=layout, method=method) for bound in self.beta or []),
+                *(common(gamma=bound, layout=layout, method=method) for bound in self.gamma or []),
+                *(common(budget=bound, layout=layout, method=method) for bound in self.budget or []),
+                *(common(mac_saving=times, layout=layout, method=method) for times in self.mac_saving or []),
+                *(common(equal_rank=rank, layout=layout, method=method) for rank in self.equal_rank or []),
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class AlphaOptions:
+    """What errors are weighed by."""
+
+    alphas: Annotated[
+        str,
+        typer.Option(
+            "--alphas",
+            metavar="N|FILE",
+            help="Weigh errors by alphas (Equation 8): from N training images, or from a file as the paper's authors "
+            "store "
+            "them; 0: all channels weigh the same.",
+        ),
+    ] = "64"
+    alphas_by: Annotated[
+        AlphaMethodName | None,
+        typer.Option(
+            "--alphas-by",
+            help="exact: a backward pass for each class but one. random-signs: an unbiased estimate by one pass, for "
+            "many "
+            "images or many classes (ImageNet). Default: exact for up to 100 classes.",
+        ),
+    ] = None
+
+    def given(self) -> int | Path:
+        """A number of images, or a file. Raises :class:`~gdws.errors.GdwsError` if it is neither."""
+        if self.alphas.isascii() and self.alphas.isdigit():
+            return int(self.alphas)
+        if not Path(self.alphas).is_file():
+            raise GdwsError(
+                f"--alphas {self.alphas!r} is neither a number of images nor a file", hint="e.g. --alphas 64"
+            )
+        return Path(self.alphas)
+
+    def weights(
+        self, source: Source, images: Callable[[int], Split], *, seed: int = 0, progress: Progress
+    ) -> Alphas | None:
+        """Alphas from the file that is given, or from so many ``images``; None for no image."""
+        from gdws import pipeline
+        from gdws.networks import checkpoints
+
+        given = self.given()
+        if isinstance(given, Path):
+            return checkpoints.read_alphas(given).alphas
+        if not given:
+            return None
+        method: Any = None if self.alphas_by is None else self.alphas_by.value
+        return pipeline.calibrate_alphas(source, images(given), method=method, seed=seed, progress=progress)
+
+
+@dataclass(frozen=True)
+class NoAlphaOptions(AlphaOptions):
+    """The same where alphas are only computed if they are asked for."""
+
+    alphas: Annotated[
+        str,
+        typer.Option(
+            "--alphas",
+            metavar="N|FILE",
+            help="Weigh errors by alphas (Equation 8): from N training images, or from a file as the paper's authors "
+            "store "
+            "them; 0: all channels weigh the same.",
+        ),
+    ] = "0"
+
+
+def read_plans(paths: list[Path] | None) -> dict[str, Plan]:
+    """Plans by the stem of their files. Raises OSError, or PlanFormatError naming the field."""
+    from gdws.algorithms.plan import Plan
+
+    plans: dict[str, Plan] = {}
+    for path in paths or []:
+        if path.stem in plans:
+            raise GdwsError(f"two plans are called {path.stem!r}", hint="rename one of the files")
+        plans[path.stem] = Plan.from_json(path.read_bytes())
+    return plans
