@@ -24,10 +24,10 @@ from benchmarks.accuracy_vs_rank.accuracy import accuracies
 from benchmarks.accuracy_vs_rank.fitting import fit_plan
 from gdws import convert, datasets, pipeline
 from gdws._util.files import write_atomic
-from gdws.algorithms.plan import Plan
 from gdws.compression.layers import to_dense
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import gentle
+from gdws_contract.plan import Plan
 
 HERE = Path(__file__).resolve().parent
 

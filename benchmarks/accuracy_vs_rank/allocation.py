@@ -26,7 +26,6 @@ from benchmarks.accuracy_vs_rank.accuracy import accuracies
 from benchmarks.accuracy_vs_rank.fitting import fit_plan
 from gdws import convert, pipeline
 from gdws._util.files import write_atomic
-from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Ints
 from gdws.compression import fitting as data_aware
 from gdws.compression import surgery
@@ -34,6 +33,7 @@ from gdws.compression.fitting.calibration import OBSERVED
 from gdws.compression.fitting.running import replace_weight, with_biases
 from gdws.compression.fitting.walk import Walk
 from gdws.planning.ranks import choose_ranks
+from gdws_contract.plan import LayerPlan, Plan
 
 HERE = Path(__file__).resolve().parent
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gdws.algorithms.plan import Plan
 from gdws.compression import fitting as data_aware
 from gdws.compression import surgery
 from gdws.compression.fitting.calibration import OBSERVED
+from gdws_contract.plan import Plan
 
 
 def fit_plan(model: nn.Module, plan: Plan, images: Tensor, sweeps: int = 20) -> nn.Module:

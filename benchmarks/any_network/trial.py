@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import gdws
-from gdws.algorithms.plan import Plan
 from gdws.errors import GdwsError
 from gdws.onnx_io.export import export
+from gdws_contract.plan import Plan
 
 SMALL, USUAL = 64, 224
 IMAGES = 2

@@ -3,6 +3,7 @@
 ::
 
     ContractError
+    ├── PlanFormatError          a plan is malformed
     └── BundleError              a bundle cannot be used
         ├── BundleUnreadable     not a zip archive, truncated, or damaged
         ├── BundleUnsafe         a member escapes, links, is encrypted, repeated or undeclared, a network reaches out
@@ -28,6 +29,10 @@ class ContractError(Exception):
         self.message = message
         self.field = field
         self.hint = hint
+
+
+class PlanFormatError(ContractError, ValueError):
+    """A plan is malformed; ``field`` is the path of the culprit, such as ``layers[3].ranks[2]``."""
 
 
 class BundleError(ContractError):

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gdws import training
-    from gdws.algorithms.plan import LayerPlan, Plan
     from gdws.compression import layers, surgery
     from gdws.compression.calibration import alphas as calibrate
     from gdws.planning.conversion import convert
+    from gdws_contract.plan import LayerPlan, Plan
 
 __version__ = "0.1.0"
 __all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "convert", "layers", "surgery", "training"]
@@ -28,7 +28,7 @@ _MODULES = {
     "surgery": "gdws.compression.surgery",
     "training": "gdws.training",
 }
-_HOMES = {"LayerPlan": "gdws.algorithms.plan", "Plan": "gdws.algorithms.plan", "convert": "gdws.planning.conversion"}
+_HOMES = {"LayerPlan": "gdws_contract.plan", "Plan": "gdws_contract.plan", "convert": "gdws.planning.conversion"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gdws.algorithms.fit_layer import FittedLayer, LayerProblem
-from gdws.algorithms.plan import Plan
 from gdws.algorithms.refit import Moments
 from gdws.algorithms.spectrum import Ints
 from gdws.compression.calibration.gradient_norms import Call
@@ -21,6 +20,7 @@ from gdws.compression.fitting import Observation
 from gdws.compression.fitting.running import replace_weight, with_biases
 from gdws.compression.fitting.walk import HELD_OUT
 from gdws.compression.surgery import Layer
+from gdws_contract.plan import Plan
 
 Groups = Mapping[str, Sequence[Layer]]
 

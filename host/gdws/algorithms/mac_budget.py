@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gdws.algorithms.allocate import mego
-from gdws.algorithms.cost import dense_weights, gdws_weights
 from gdws.algorithms.share import Option, share
 from gdws.algorithms.spectrum import Ints, Spectrum
+from gdws_contract.costs import dense_weights, gdws_weights
 
 #: Mean ranks G/C that are tried where ranks may differ: quarters, halves and wholes, as each step then counts alike.
 _MEAN_RANKS = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8)

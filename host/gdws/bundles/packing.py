@@ -27,8 +27,6 @@ from torch import nn
 
 import gdws
 from gdws._util.progress import SILENT, Progress
-from gdws.algorithms.cost import dense_weights
-from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.compression import surgery
 from gdws.compression.layers import to_dense
 from gdws.datasets import check_images
@@ -39,8 +37,10 @@ from gdws.evaluation.judging import strongest
 from gdws.onnx_io.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, float32_copy
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.base import NAME_PATTERN
+from gdws_contract.costs import dense_weights
 from gdws_contract.errors import ManifestInvalid
 from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary
+from gdws_contract.plan import LayerPlan, Plan
 
 _BATCH_SIZE = 64
 

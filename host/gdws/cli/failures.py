@@ -12,14 +12,13 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from gdws.algorithms.json_fields import PlanFormatError
 from gdws.cli.views.output import errors
 from gdws.errors import ExitCode, GdwsError
 from gdws_contract.errors import ContractError
 
 #: Wrong usage, as typer raises it: click's class, or that of the copy of click in newer releases of typer.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
-_FORESEEN = (GdwsError, ContractError, PlanFormatError, OSError)
+_FORESEEN = (GdwsError, ContractError, OSError)
 #: Of an unforeseen error so many of the last calls are shown.
 _CALLS_SHOWN = 6
 

@@ -50,7 +50,7 @@ def _print_description(bundle: Bundle) -> None:
 
 
 def _print_plan(bundle: Bundle, name: str, as_json: bool) -> None:
-    from gdws.algorithms.plan import Plan
+    from gdws_contract.plan import Plan
 
     variants = {variant.name: variant for variant in bundle.manifest.variants}
     if name not in variants:

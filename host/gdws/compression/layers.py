@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gdws.algorithms.plan import LAYOUTS
+from gdws_contract.plan import LAYOUTS
 
 Pair = tuple[int, int]
 

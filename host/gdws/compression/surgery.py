@@ -20,12 +20,12 @@ from gdws._util.copies import copied
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import run
 from gdws._util.threads import map_in_threads
-from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Factors, Floats, Spectrum, SpectrumError, decompose
 from gdws.compression import eligibility
 from gdws.compression.eligibility import Weighted
 from gdws.compression.layers import GDWSConv2d, replace
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
+from gdws_contract.plan import LayerPlan, Plan
 
 Grid = tuple[int, int]
 
@@ -38,7 +38,7 @@ class Layer:
     ``weight_shape`` is the shape as stored; (M, C, Kh, Kw) for a 2D convolution. ``parameters`` counts what
     no earlier layer holds. ``grids`` has the (height, width) where the weight is applied for each call in a
     forward pass of one sample, or None without an example input and for a subclass that does not give a tensor (see
-    :class:`~gdws.algorithms.plan.LayerPlan`). ``shares`` names the first layer that holds the same weight.
+    :class:`~gdws_contract.plan.LayerPlan`). ``shares`` names the first layer that holds the same weight.
     ``left_alone`` says why the layer stays as it is; None if it can be converted.
     """
 

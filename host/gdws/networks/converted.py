@@ -19,14 +19,13 @@ import onnx
 import torch
 from torch import nn
 
-from gdws.algorithms.json_fields import PlanFormatError
-from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Factors
 from gdws.compression import surgery
 from gdws.errors import CheckpointMismatch, CheckpointUnreadable, GdwsError
 from gdws.networks import checkpoints
 from gdws.networks import zoo as nets
 from gdws_contract.archive import Bundle, open_bundle
+from gdws_contract.plan import LayerPlan, Plan
 
 _PLAN = "plan"
 BUNDLE_SUFFIX = ".gdws"
@@ -82,7 +81,7 @@ def load(path: str | Path) -> Converted:
     try:
         plan = Plan.from_json(metadata[_PLAN])
         options = json.loads(metadata.get("net_options", "{}"))
-    except (PlanFormatError, ValueError) as error:
+    except ValueError as error:
         raise CheckpointUnreadable(f"{path}: damaged metadata: {error}", path=str(path)) from error
     return Converted(_build(metadata["net"], options, plan, checkpoint.weights, path), plan, metadata["net"], metadata)
 

@@ -12,7 +12,6 @@ from typing import Any
 from torch import nn
 
 from gdws._util.outputs import choose
-from gdws.algorithms.plan import Plan
 from gdws.errors import ModelError
 from gdws.evaluation import tally
 from gdws.networks import checkpoints, converted
@@ -20,6 +19,7 @@ from gdws.networks import zoo as nets
 from gdws.networks.module_import import load_module as import_module
 from gdws.networks.slimming import slim
 from gdws.onnx_io.rebuild import load_onnx as rebuild
+from gdws_contract.plan import Plan
 
 Shape = tuple[int, int, int]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from gdws.algorithms.cost import size_mib
+from gdws_contract.costs import size_mib
 
 #: From this share of zeros on a network counts as pruned; trained networks have a few zeros by chance.
 _PRUNED = 0.02

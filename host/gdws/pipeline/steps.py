@@ -21,7 +21,6 @@ from gdws._util.distributed import Workers
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import logits_of
 from gdws._util.progress import SILENT, Progress
-from gdws.algorithms.plan import Layout, Method, Plan
 from gdws.bundles import packing as bundle
 from gdws.bundles.packing import PackedVariant, VerificationSet, host_evaluation, method_of
 from gdws.compression import surgery
@@ -42,6 +41,7 @@ from gdws.networks.sources import Source, load, load_module, load_onnx, slimmed
 from gdws.networks.sparsity import sizes
 from gdws.planning.conversion import convert
 from gdws.results.intervals import NEAR_CHANCE, is_near_chance
+from gdws_contract.plan import Layout, Method, Plan
 
 __all__ = [
     "BASELINE",

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from gdws._util.progress import SILENT, Progress
 from gdws._util.threads import map_in_threads
 from gdws.algorithms.cost import weighted_error
-from gdws.algorithms.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
 from gdws.algorithms.spectrum import Factors, Ints, Spectrum
 from gdws.compression import eligibility, full_rank, surgery
 from gdws.compression import fitting as data_aware
@@ -21,6 +20,7 @@ from gdws.compression.fitting import Calibration, Observation
 from gdws.compression.surgery import Layer
 from gdws.errors import DataError, PlanError
 from gdws.planning.ranks import choose_ranks
+from gdws_contract.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
 
 
 def convert(

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import numpy.typing as npt
 
 from gdws.algorithms import allocate
-from gdws.algorithms.cost import dense_weights, weighted_error
+from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.mac_budget import Candidate, nested_ranks, ranks_within
-from gdws.algorithms.plan import Constraint
 from gdws.algorithms.spectrum import Ints, Spectrum
 from gdws.compression.surgery import Layer
 from gdws.errors import PlanError
+from gdws_contract.costs import dense_weights
+from gdws_contract.plan import Constraint
 
 #: From ranks (C,) that weights may take, by name, to the errors of each.
 ErrorsOf = Callable[[Mapping[str, Sequence[Ints]]], Mapping[str, Sequence[float]]]

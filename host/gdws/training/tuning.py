@@ -16,7 +16,6 @@ from torch import nn
 
 from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
-from gdws.algorithms.plan import Plan
 from gdws.compression.layers import GDWSConv2d, to_dense
 from gdws.datasets import Dataset, check_images
 from gdws.errors import ModelError
@@ -25,6 +24,7 @@ from gdws.training.balancing import balance
 from gdws.training.descent import Descent
 from gdws.training.run import EpochRecord, Run, follow, require_writable
 from gdws.training.settings import FinetuneSettings
+from gdws_contract.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)

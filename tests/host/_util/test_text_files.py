@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from gdws._util.text_files import read_text
-from gdws.algorithms.plan import Plan
-from gdws.cli.options.making import read_plans
+from gdws.cli.options.recipes import read_plans
 from gdws.errors import SettingsError
 from gdws.gate.baseline import load_baseline, make_baseline
 from gdws.gate.devices import choose_devices
 from gdws.gate.evidence import evidence_of
 from gdws.gate.settings import load_settings
 from gdws.results.stored import load_result
+from gdws_contract.plan import Plan
 from support.benchmark_results import DENSE, result
 from support.gate_runs import run
 

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from gdws.algorithms.cost import dense_weights, gdws_weights, running_sums, size_mib, weighted_error
+from gdws.algorithms.cost import running_sums, weighted_error
 from gdws.algorithms.spectrum import decompose
+from gdws_contract.costs import dense_weights, gdws_weights, size_mib
 
 
 def test_weights_of_dense_and_gdws_layers():

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws.algorithms.cost import dense_weights, gdws_weights, weighted_error
+from gdws.algorithms.cost import weighted_error
 from gdws.algorithms.mac_budget import VECTOR, Candidate, nested_ranks, ranks_within
 from gdws.algorithms.spectrum import Spectrum, decompose
+from gdws_contract.costs import dense_weights, gdws_weights
 
 
 def candidate(spectrum, positions=1, *, alphas=None, equal=False):

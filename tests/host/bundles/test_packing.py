@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 import gdws
-from gdws.algorithms.plan import Plan
 from gdws.bundles.packing import PackedVariant, VerificationSet, host_evaluation, pack
 from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.evaluate import evaluate
 from gdws_contract.archive import open_bundle
 from gdws_contract.errors import ManifestInvalid
+from gdws_contract.plan import Plan
 from support.masked import Masked, problem
 
 SHAPE = (2, 8, 8)

@@ -16,7 +16,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gdws import datasets, training
-from gdws.algorithms.plan import Plan
 from gdws.cli.entry import app
 from gdws.cli.train import PresetName
 from gdws.networks import zoo as nets
@@ -24,6 +23,7 @@ from gdws.results.stored import load_result, save_result
 from gdws.training import PRESETS, EpochRecord, FinetuneSettings, TrainResult, TrainSettings
 from gdws_contract.archive import open_bundle
 from gdws_contract.engines import EngineOptions
+from gdws_contract.plan import Plan
 from gdws_contract.problems import Problem
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell

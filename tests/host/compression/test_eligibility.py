@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune, weight_norm
 
-from gdws.algorithms.plan import Plan
 from gdws.compression import surgery
 from gdws.compression.calibration import alphas as calibrate
 from gdws.compression.eligibility import FOREIGN, matching, sharing_reasons, structural_reason, weight_holders
@@ -16,6 +15,7 @@ from gdws.networks.sources import Source
 from gdws.onnx_io.export import export
 from gdws.pipeline import convert_all
 from gdws.planning.conversion import convert
+from gdws_contract.plan import Plan
 from support.networks import SmallResNet, seeded
 
 

@@ -11,8 +11,8 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 from torch.nn import functional
 
-from gdws.algorithms.plan import LAYOUTS
 from gdws.compression.layers import GDWSConv2d, split_padding, to_dense
+from gdws_contract.plan import LAYOUTS
 
 GEOMETRIES = {
     "plain": {},

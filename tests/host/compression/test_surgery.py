@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn.utils import weight_norm
 
-from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.compression import surgery
 from gdws.compression.layers import GDWSConv2d
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
 from gdws.planning.conversion import convert
+from gdws_contract.plan import LayerPlan, Plan
 from support.networks import Sharing, SmallResNet, seeded
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import gdws
-from gdws.algorithms.plan import LAYOUTS, Plan
 from gdws.compression.layers import GDWSConv2d, to_dense
 from gdws.errors import ModelError, PlanError
 from gdws.networks import zoo as nets
 from gdws.planning.conversion import convert
+from gdws_contract.plan import LAYOUTS, Plan
 from support.networks import Sharing, SmallResNet, seeded
 
 

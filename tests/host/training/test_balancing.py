@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import gdws
-from gdws.algorithms.plan import LAYOUTS
 from gdws.compression.layers import GDWSConv2d
 from gdws.training import balance
+from gdws_contract.plan import LAYOUTS
 from support.networks import Sharing, SmallResNet, seeded
 
 

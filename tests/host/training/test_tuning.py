@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 import gdws
-from gdws.algorithms.plan import Plan
 from gdws.compression.layers import GDWSConv2d
 from gdws.datasets import Dataset, Split
 from gdws.errors import CheckpointMismatch, DataError, GdwsError, ModelError
 from gdws.evaluation.evaluate import evaluate
 from gdws.networks import checkpoints, converted
 from gdws.training import FinetuneResult, FinetuneSettings, TrainSettings, finetune, run, state_path, train
+from gdws_contract.plan import Plan
 from support.toy import DATA, InterruptAt, toy
 
 NET, OPTIONS = "mnist-preact-resnet", {"width": 4, "classes": 2}

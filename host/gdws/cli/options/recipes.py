@@ -15,9 +15,9 @@ from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws._util.progress import Progress
-    from gdws.algorithms.plan import Plan
     from gdws.datasets import Split
     from gdws.pipeline import Alphas, Recipe, Source
+    from gdws_contract.plan import Plan
 
 
 class LayoutName(str, Enum):
@@ -29,7 +29,7 @@ class LayoutName(str, Enum):
 
 
 class MethodName(str, Enum):
-    """How the factors of GDWS layers are found; see ``gdws.algorithms.plan``."""
+    """How the factors of GDWS layers are found; see ``gdws_contract.plan``."""
 
     weights = "weights"
     data_aware = "data-aware"
@@ -200,7 +200,7 @@ class NoAlphaOptions(AlphaOptions):
 
 def read_plans(paths: list[Path] | None) -> dict[str, Plan]:
     """Plans by the stem of their files. Raises OSError, or PlanFormatError naming the field."""
-    from gdws.algorithms.plan import Plan
+    from gdws_contract.plan import Plan
 
     plans: dict[str, Plan] = {}
     for path in paths or []:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdws.algorithms.cost import size_mib
 from gdws.cli.views.output import print_table
+from gdws_contract.costs import size_mib
 
 if TYPE_CHECKING:
-    from gdws.algorithms.plan import Plan
+    from gdws_contract.plan import Plan
 
 _COLUMNS = ("plan", "layers", "G", "MACs", "of dense", "parameters", "of dense", "MiB", "sum e²", "largest e²")
 _UNKNOWN = "?"

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from gdws._util.progress import SILENT, Progress
-from gdws.algorithms.plan import CalibrationSet
 from gdws.algorithms.spectrum import Ints
 from gdws.compression.fitting.images import identify
 from gdws.compression.fitting.observe import Observation, observe
 from gdws.compression.fitting.sensitivity import sensitivities
 from gdws.compression.surgery import Layer
+from gdws_contract.plan import CalibrationSet
 
 #: So many images tell how much errors matter; factors are fitted to all.
 OBSERVED = 512

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from gdws._util.progress import SILENT, Progress
-from gdws.algorithms.plan import LayerPlan, Plan
 from gdws.algorithms.spectrum import Factors
 from gdws.compression.fitting.observe import Observation
 from gdws.compression.fitting.running import replace_weight, with_biases
 from gdws.compression.fitting.walk import Walk
 from gdws.compression.surgery import Layer
 from gdws.errors import DataError
+from gdws_contract.plan import LayerPlan, Plan
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ import hashlib
 import torch
 from torch import Tensor
 
-from gdws.algorithms.plan import CalibrationSet
 from gdws.errors import DataError
+from gdws_contract.plan import CalibrationSet
 
 #: Fewer cannot be parted into images to fit to and images to choose by.
 LEAST_IMAGES = 10

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from gdws.algorithms.plan import LAYOUTS, CalibrationSet, Plan
 from gdws.compression import fitting as data_aware
 from gdws.compression.layers import GDWSConv2d, to_dense
 from gdws.errors import DataError, ModelError, PlanError
 from gdws.planning.conversion import convert
+from gdws_contract.plan import LAYOUTS, CalibrationSet, Plan
 from support.networks import Sharing, SmallResNet, seeded
 
 

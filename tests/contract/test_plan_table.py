@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from gdws.algorithms.plan import LayerPlan, Plan
+from gdws_contract.plan import LayerPlan, Plan
 
 CONV = LayerPlan(
     name="layer1.conv",
