@@ -23,7 +23,8 @@ def logits_in(output: Any, images: int, *, classes: int = 1) -> Tensor:
     if output.ndim != 2 or len(output) != images or output.shape[1] < classes:
         least = f" with at least {classes} classes" if classes > 1 else ""
         raise ModelError(
-            f"{images} images give an output of shape {tuple(output.shape)}, not logits ({images}, classes) of a classifier{least}",
+            f"{images} images give an output of shape {tuple(output.shape)}, not logits ({images}, classes) of a "
+            f"classifier{least}",
             hint="give a classifier of images",
         )
     if not output.is_floating_point():
