@@ -21,9 +21,10 @@ def logits_in(output: Any, images: int, *, classes: int = 1) -> Tensor:
     if not isinstance(output, Tensor):
         raise ModelError(f"the network gives {described(output)}, not logits (N, classes)", hint=_choice(output))
     if output.ndim != 2 or len(output) != images or output.shape[1] < classes:
-        least = f" of at least {classes} classes" if classes > 1 else ""
+        least = f" with at least {classes} classes" if classes > 1 else ""
         raise ModelError(
-            f"{images} images give an output of shape {tuple(output.shape)}, not logits ({images}, classes){least}",
+            f"{images} images give an output of shape {tuple(output.shape)}, not logits ({images}, classes) of a "
+            f"classifier{least}",
             hint="give a classifier of images",
         )
     if not output.is_floating_point():
