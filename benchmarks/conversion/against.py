@@ -140,8 +140,8 @@ def _how_busy(results: dict[str, Any]) -> str:
     if max(loads) <= cores:
         return "The machine was at rest."
     return (
-        f"**The machine was busy**, with a load average of up to {max(loads):g} on {cores} cores: wall time means nothing "
-        "then, and CPU time is higher than at rest for both."
+        f"**The machine was busy**, with a load average of up to {max(loads):g} on {cores} cores: wall time means "
+        "nothing then, and CPU time is higher than at rest for both."
     )
 
 
