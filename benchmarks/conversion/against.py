@@ -114,8 +114,7 @@ def table(results: dict[str, Any]) -> str:
         "# Data-aware conversion against the code before",
         "",
         "CPU seconds (user and system) of one conversion at mean rank 2 on one thread, medians of rounds in turns; the "
-        f"code before is commit {results['before']}. Measured on a **busy machine**, where wall time means little and "
-        f"CPU time is a little higher than at rest for both.",
+        f"code before is commit {results['before']}. {_how_busy(results)}",
         "",
         f"Machine: `{json.dumps(results['machine'])}`.",
         "",
@@ -125,7 +124,8 @@ def table(results: dict[str, Any]) -> str:
     for name, found in results["cases"].items():
         case = CASES[name]
         before, now = (statistics.median(found["cpu_seconds"][each]) for each in ("before", "now"))
-        spread = f"{min(found['ratios']):.1f} to {max(found['ratios']):.1f}, {len(found['ratios'])} rounds"
+        spread = f"{min(found['ratios']):.1f} to {max(found['ratios']):.1f} in {len(found['ratios'])} rounds"
+        spread = spread if len(found["ratios"]) > 1 else "one round"
         lines.append(
             f"| {case.title} | {case.images:,} | {found['layers']} | {before:.1f} | {now:.1f} | "
             f"**{found['ratio']:.1f}** ({spread}) | {case.times:g} | {found['lost']['before']:.2%} | "
@@ -133,6 +133,17 @@ def table(results: dict[str, Any]) -> str:
         )
     lines += ["", f"Lost: of the variance of the logits of the dense network, on {TEST_IMAGES} test images."]
     return "\n".join([*lines, ""])
+
+
+def _how_busy(results: dict[str, Any]) -> str:
+    loads = [found["load_average_after"] for found in results["cases"].values()]
+    cores = results["machine"]["logical_cores"]
+    if max(loads) <= cores:
+        return "The machine was at rest."
+    return (
+        f"**The machine was busy**, with a load average of up to {max(loads):g} on {cores} cores: wall time means "
+        "nothing then, and CPU time is higher than at rest for both."
+    )
 
 
 def main() -> int:
