@@ -33,7 +33,7 @@ _RESISTING = (_RIGHT, _VANISHING, _BLIND)
 _LETTERS = {_OPEN, _WRONG, _FOOLED, _BY_SECOND, _BY_SECOND_VANISHING, *_RESISTING}
 
 #: The images that are asked without gradients: one of so many images, within limits.
-_ONE_OF, _LEAST, _MOST = 16, 4, 64
+_ONE_OF, _LEAST, _MOST = 32, 4, 64
 
 
 @dataclass
