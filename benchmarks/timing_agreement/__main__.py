@@ -35,7 +35,7 @@ from benchmarks.measured import (
     write_results,
 )
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.onnxruntime import OnnxRuntimeEngine
+from gdws_agent.backends.onnxruntime.cpu import OnnxRuntimeEngine
 from gdws_agent.measuring import worker
 from gdws_agent.measuring.environment import usable_cores
 from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder

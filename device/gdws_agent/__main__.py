@@ -9,10 +9,9 @@ import os
 import sys
 from typing import Optional, Sequence
 
+from gdws_agent.errors import StartupError
+from gdws_agent.settings import Settings, load_settings, option_name, variable_name
 from gdws_contract import __version__
-
-from .errors import StartupError
-from .settings import Settings, load_settings, option_name, variable_name
 
 #: The one command beside serving.
 FIRST_RUN = "first-run"
@@ -44,7 +43,7 @@ def main(arguments: Optional[Sequence[str]] = None, *, worker_command: Optional[
     """Run the agent and return the exit code, see ``--help``; ``worker_command`` replaces what measures."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == [FIRST_RUN]:
-        from .first_run.command import main as first_run
+        from gdws_agent.first_run.command import main as first_run
 
         return first_run(given[1:])
     options = vars(build_parser().parse_args(given))
@@ -90,10 +89,9 @@ def _run(
     # Imported late: --help and wrong options need not wait for the web framework.
     from gdws_agent.api.access import announcement, is_exposed, open_access
     from gdws_agent.jobs.runner import WORKER_COMMAND
-
-    from .logs import configure
-    from .server import announce, bind, serve, url_of
-    from .service import open_service
+    from gdws_agent.logs import configure
+    from gdws_agent.server import announce, bind, serve, url_of
+    from gdws_agent.service import open_service
 
     _keep_others_out()
     configure(settings.log_level, settings.log_format, sys.stderr)

@@ -21,13 +21,12 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 from typing_extensions import Literal
 
 from gdws_agent.api.access import TOKEN_FILE, given_tokens
+from gdws_agent.device_info import read_l4t
+from gdws_agent.errors import SettingsInvalid
 from gdws_agent.measuring import landlock
+from gdws_agent.probes import NO_SENSOR, Probes, system_probes
+from gdws_agent.settings import Settings, load_settings
 from gdws_contract.rest import Availability
-
-from .device_info import read_l4t
-from .errors import SettingsInvalid
-from .probes import NO_SENSOR, Probes, system_probes
-from .settings import Settings, load_settings
 
 OLDEST_L4T = 35
 OLDEST_TENSORRT = (8, 5)

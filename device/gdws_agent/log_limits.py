@@ -10,7 +10,7 @@ import logging
 import time
 from typing import Callable, Dict, List, Optional, TextIO
 
-from .allowance import Allowance
+from gdws_agent.rate_limiter import RateLimiter
 
 BURST = 50
 REFILL_S = 10.0
@@ -35,7 +35,7 @@ class BoundedHandler(logging.StreamHandler):  # type: ignore[type-arg]  # none a
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(stream)
-        self._allowance = Allowance(burst, refill_s, _MAX_KINDS, clock)
+        self._allowance = RateLimiter(burst, refill_s, _MAX_KINDS, clock)
         self._left_out: Dict[str, int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -13,10 +13,9 @@ import threading
 from datetime import datetime, timezone
 from typing import Any, Dict, Optional, TextIO
 
-from gdws_agent.jobs.changes import Change
+from gdws_agent.jobs.events import JobEvent
+from gdws_agent.log_limits import BoundedHandler
 from gdws_contract.rest import CellKey
-
-from .log_limits import BoundedHandler
 
 _ABOUT_JOB = re.compile(r"job ([A-Za-z0-9][A-Za-z0-9._-]{0,99}): ")
 #: Of one message, in characters.
@@ -35,7 +34,7 @@ class _Running(threading.local):
 _running = _Running()
 
 
-def follow_jobs(change: Change) -> None:
+def follow_jobs(change: JobEvent) -> None:
     """Have the lines of the thread that runs a job name it; to be subscribed to the changes of jobs."""
     if change.state == "running":
         _running.job_id, _running.cell = change.job_id, None

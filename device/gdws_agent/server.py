@@ -18,12 +18,11 @@ import uvicorn
 from gdws_agent.api.access import Access
 from gdws_agent.api.app import create_app
 from gdws_agent.api.connections import Places
-from gdws_agent.api.following import Followers
+from gdws_agent.api.job_events import JobSubscribers
 from gdws_agent.api.protocol import PatientProtocol
-
-from .descriptors import connection_limit
-from .errors import AddressUnusable
-from .service import Service
+from gdws_agent.descriptors import connection_limit
+from gdws_agent.errors import AddressUnusable
+from gdws_agent.service import Service
 
 #: How long requests that are under way may go on when the agent stops.
 _GRACE_S = 3
@@ -80,13 +79,13 @@ def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT, or the end of ``parent``, a pipe that the parent process holds open."""
     sys.setswitchinterval(_SWITCH_S)
-    followers = Followers(service.jobs)
+    subscribers = JobSubscribers(service.jobs)
 
     class Protocol(PatientProtocol):
         places = Places(connection_limit())
 
     config = uvicorn.Config(
-        create_app(service, access, followers),
+        create_app(service, access, subscribers),
         loop="asyncio",
         http=Protocol,
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
@@ -99,7 +98,7 @@ def serve(
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    server = _Server(config, service, followers, on_ready)
+    server = _Server(config, service, subscribers, on_ready)
     # Where the server hands a signal on after a clean stop, the process is to end well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_well)
@@ -118,11 +117,11 @@ class _Server(uvicorn.Server):
     """A server that says when it is ready, and lets held answers go before it waits for requests to end."""
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, followers: Followers, on_ready: Callable[[], None]
+        self, config: uvicorn.Config, service: Service, subscribers: JobSubscribers, on_ready: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._service = service
-        self._followers = followers
+        self._followers = subscribers
         self._on_ready = on_ready
 
     async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:

@@ -9,13 +9,17 @@ from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple, Ty
 
 from gdws_agent.board import jtop_clocks
 from gdws_agent.board.clocks import Clocks
-from gdws_agent.jobs.changes import Change
+from gdws_agent.device_info import describe_device
+from gdws_agent.errors import BUNDLE_CODES, DataUnusable, StorageFailed
+from gdws_agent.jobs.events import JobEvent
 from gdws_agent.jobs.lease import LeaseDesk, for_everybody
 from gdws_agent.jobs.queue import JobQueue
 from gdws_agent.jobs.run import Workshop
 from gdws_agent.jobs.runner import WORKER_COMMAND
-from gdws_agent.planning.limits import check_limits
-from gdws_agent.planning.resolve import resolve
+from gdws_agent.probes import Probes, system_probes
+from gdws_agent.requests.limits import check_limits
+from gdws_agent.requests.resolve import resolve
+from gdws_agent.settings import Settings
 from gdws_agent.storage.folder import DataFolder
 from gdws_agent.storage.library import Library
 from gdws_agent.storage.recovery import Notices, open_store
@@ -25,11 +29,6 @@ from gdws_agent.storage.store import Store
 from gdws_contract import __version__
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
-
-from .device_info import describe_device
-from .errors import BUNDLE_CODES, DataUnusable, StorageFailed
-from .probes import Probes, system_probes
-from .settings import Settings
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ class Service(NamedTuple):
     def resolve(self, request: BenchmarkRequest, manifest: Manifest) -> BenchmarkRequest:
         """Return ``request`` with nothing left open and within the limits.
 
-        Raises as :func:`gdws_agent.planning.resolve.resolve` and :func:`gdws_agent.planning.limits.check_limits` do.
+        Raises as :func:`gdws_agent.requests.resolve.resolve` and :func:`gdws_agent.requests.limits.check_limits` do.
         """
         found = resolve(request, manifest, self.probes.backends(), self.clocks.check)
         check_limits(found, self.settings)
@@ -129,7 +128,7 @@ def open_service(
         yield Service(settings, folder, library, jobs, known, board, leases, Notices(folder.database))
 
 
-def _distrust_if_unusable(store: Store, library: Library, change: Change) -> None:
+def _distrust_if_unusable(store: Store, library: Library, change: JobEvent) -> None:
     """Have a bundle checked again that a cell could not be measured from; to be subscribed to the changes of jobs."""
     if change.cell is not None and change.cell.error is not None and change.cell.error.code in BUNDLE_CODES:
         for job in store.jobs_of([change.job_id]):

@@ -9,9 +9,8 @@ from typing import Any, Dict, Mapping, Optional
 from pydantic import Field, ValidationError
 from typing_extensions import Literal
 
+from gdws_agent.errors import SettingsInvalid
 from gdws_contract.base import Record
-
-from .errors import SettingsInvalid
 
 ENVIRONMENT_PREFIX = "GDWS_AGENT_"
 

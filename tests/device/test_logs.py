@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gdws_agent import logs
-from gdws_agent.jobs.changes import Change
+from gdws_agent.jobs.events import JobEvent
 from gdws_agent.logs import JsonLines, TextLines, cell_in_words, follow_jobs
 from support.agents import FakeWorker, agent, cell, resolved, until_final
 from support.bundles import tiny_bundle
@@ -43,16 +43,16 @@ def _no_job():
 
 def test_a_line_of_the_thread_that_runs_a_job_names_job_and_cell(written):
     logger, lines = written(JsonLines())
-    follow_jobs(Change("a1", state="running"))
+    follow_jobs(JobEvent("a1", state="running"))
     logger.info("begun")
-    follow_jobs(Change("a1", progress={"cell": KEY, "stage": "build"}))
+    follow_jobs(JobEvent("a1", progress={"cell": KEY, "stage": "build"}))
     logger.info("building")
-    follow_jobs(Change("b2", state="queued"))
+    follow_jobs(JobEvent("b2", state="queued"))
     logger.info("still")
     other = threading.Thread(target=logger.info, args=("elsewhere",))
     other.start()
     other.join()
-    follow_jobs(Change("a1", state="done"))
+    follow_jobs(JobEvent("a1", state="done"))
     logger.info("over")
 
     found = [json.loads(line) for line in lines()]
@@ -89,8 +89,8 @@ def test_json_lines_hold_what_programs_need(written):
 
 def test_text_lines_end_with_what_the_message_does_not_say(written):
     logger, lines = written(TextLines())
-    follow_jobs(Change("a1", state="running"))
-    follow_jobs(Change("a1", progress={"cell": KEY}))
+    follow_jobs(JobEvent("a1", state="running"))
+    follow_jobs(JobEvent("a1", progress={"cell": KEY}))
     logger.info("job a1: known")
     logger.info("clocks are set")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from gdws_agent.backends import pytorch, torch2trt
+from gdws_agent.backends.torch import backend as pytorch
+from gdws_agent.backends.torch2trt import backend as torch2trt
 from support.fake_cuda_torch import CudaTorch
 from support.fake_torch2trt import make_tensorrt, make_torch2trt
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdws_agent.backends import onnxruntime_gpu
+from gdws_agent.backends.onnxruntime import gpu as onnxruntime_gpu
 from support.fake_onnxruntime import make_onnxruntime
 
 

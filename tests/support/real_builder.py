@@ -66,11 +66,11 @@ def build_all(
 
 def _build(trt, log, order):
     from gdws_agent.backends.base import EngineSpec
-    from gdws_agent.backends.cuda_context import FreeMemory
+    from gdws_agent.backends.cuda.context import FreeMemory
     from gdws_agent.backends.errors import BackendError
-    from gdws_agent.backends.tensorrt_builder import build_plan, check_release
-    from gdws_agent.backends.tensorrt_options import BuilderOptions
-    from gdws_agent.backends.tensorrt_progress import timeout_in_words
+    from gdws_agent.backends.tensorrt.builder import build_plan, check_release
+    from gdws_agent.backends.tensorrt.options import BuilderOptions
+    from gdws_agent.backends.tensorrt.progress import timeout_in_words
     from gdws_contract.engines import EngineOptions
     from gdws_contract.manifest import TensorSpec
 
@@ -122,7 +122,7 @@ def _build(trt, log, order):
 def _main() -> None:
     import tensorrt_rtx_bindings as trt
 
-    from gdws_agent.backends.tensorrt_log import Log
+    from gdws_agent.backends.tensorrt.log import Log
 
     log = Log(trt)
     json.dump([_build(trt, log, order) for order in json.load(sys.stdin)], sys.stdout)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from gdws_agent.backends import cuda_driver
-from gdws_agent.backends import tensorrt as backend_module
+from gdws_agent.backends.cuda import driver as cuda_driver
+from gdws_agent.backends.tensorrt import backend as backend_module
 from support.fake_pycuda import Gpu
 from support.fake_tensorrt import make_tensorrt
 

@@ -24,16 +24,17 @@ from gdws_contract.rest import Alive, DeviceInfo, Health, Job, JobList, JobState
 from . import examples
 from .access import Access
 from .bodies import BodyLimits
-from .following import Followers
 from .framing import Framing
-from .glances import Glances, Look
 from .guard import Guard, role_in
 from .head import HeadAsGet
 from .headers import SecurityHeaders
-from .holding import hold_until_final
+from .job_cache import JobCache, Look
+from .job_events import JobSubscribers
+from .long_polling import hold_until_final
 from .metrics import Metrics
-from .observing import Observer
+from .monitoring_routes import add_monitoring_routes, describe_access
 from .queue_routes import LeaseId, add_queue_routes
+from .request_log import RequestLog
 from .responses import (
     PiecesResponse,
     documented_answer,
@@ -45,7 +46,6 @@ from .responses import (
 )
 from .submission import Sender, submit, submit_profile
 from .uploads import receive_bundle
-from .watching import add_watching_routes, describe_access
 
 MAX_WAIT_S = 3_600.0
 #: More than the worker's grace, so that the answer to a cancellation shows the job as it ended.
@@ -86,7 +86,7 @@ JobId = Annotated[str, Path(pattern=NAME_PATTERN)]
 def create_app(
     service: Service,
     access: Optional[Access] = None,
-    followers: Optional[Followers] = None,
+    subscribers: Optional[JobSubscribers] = None,
     board: Optional[LiveBoard] = None,
 ) -> FastAPI:
     """Return the web application of ``service``. It starts the queue; who opened the service stops it.
@@ -119,7 +119,7 @@ def create_app(
     _add_model_routes(app, service)
     _add_benchmark_routes(app, service)
     add_queue_routes(app, service)
-    add_watching_routes(app, metrics, board, followers or Followers(service.jobs))
+    add_monitoring_routes(app, metrics, board, subscribers or JobSubscribers(service.jobs))
     add_dashboard_routes(app)
     describe_access(app)
     return app
@@ -132,7 +132,7 @@ def _add_layers(app: FastAPI, service: Service, access: Access, metrics: Metrics
     install_error_handlers(app)
     app.add_middleware(Framing)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Observer, metrics=metrics)
+    app.add_middleware(RequestLog, metrics=metrics)
     app.add_middleware(HeadAsGet)
 
 
@@ -220,7 +220,7 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
 
 def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
     jobs = service.jobs
-    glances = Glances(jobs.generation)
+    job_cache = JobCache(jobs.generation)
 
     async def submitted(request: Request, job_id: str, wait_s: float) -> Response:
         found = await hold_until_final(request, jobs, job_id, wait_s)
@@ -304,7 +304,7 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
             found = jobs.text(job_id, rounds=rounds)
             return found.job.state, found.pieces()
 
-        return PiecesResponse(await glances.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look)))
+        return PiecesResponse(await job_cache.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look)))
 
     @app.delete(
         "/benchmark/{job_id}",

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gdws_agent.errors import BodyTooLarge, BodyTooSlow
 
-from .patience import within
+from .bounded_wait import within
 from .uploads import FORM, MAX_JSON_BYTES
 
 #: The longest silence within a body, and the least that must have come on average once that time is over.

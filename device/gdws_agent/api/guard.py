@@ -29,8 +29,8 @@ from gdws_agent.errors import (
 )
 
 from .access import Access, Role
-from .attempts import Attempts
 from .responses import error_response, request_line
+from .sign_in_attempts import Attempts
 
 _LOG = logging.getLogger(__name__)
 

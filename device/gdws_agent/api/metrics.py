@@ -20,7 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from gdws_agent.board.live import LiveBoard
-from gdws_agent.jobs.changes import Change
+from gdws_agent.jobs.events import JobEvent
 from gdws_agent.jobs.queue import JobQueue
 from gdws_contract import __version__
 from gdws_contract.rest import FINAL_STATES, Cell
@@ -62,7 +62,7 @@ class Metrics:
             registry=registry,
         )
         self.http_in_progress = Gauge("gdws_agent_http_requests_in_progress", "Being answered.", registry=registry)
-        self.followers = Gauge("gdws_agent_event_streams", "Clients that follow a job.", registry=registry)
+        self.subscribers = Gauge("gdws_agent_event_streams", "Clients that follow a job.", registry=registry)
         info = Gauge("gdws_agent_info", "The release that runs.", ["version"], registry=registry)
         info.labels(__version__).set(1)
         self._last_end_s: Dict[str, float] = {}
@@ -76,7 +76,7 @@ class Metrics:
         """Return all metrics as text, from a thread of their own: others may be many and busy."""
         return await asyncio.get_event_loop().run_in_executor(self._executor, self.render)
 
-    def _on_change(self, change: Change) -> None:
+    def _on_change(self, change: JobEvent) -> None:
         if change.cell is not None:
             self._count_cell(change.job_id, change.cell)
         elif change.state == "running":

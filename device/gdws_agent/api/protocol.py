@@ -9,8 +9,8 @@ from typing import Any, Optional
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .access import is_exposed
+from .coalescing import CoalescingTransport
 from .connections import Places
-from .gathering import GatheringTransport
 
 #: From the beginning of a connection, or from the end of an answer on it, to the end of the next request's head.
 HEAD_TIMEOUT_S = 20.0
@@ -32,7 +32,7 @@ class PatientProtocol(H11Protocol):
     _unsent_bytes = math.inf
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
         if self.places.enter(self, is_local=self.client is None or not is_exposed(self.client[0])):
             self._watch()
         else:

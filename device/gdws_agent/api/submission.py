@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from gdws_agent.errors import MediaTypeUnsupported
-from gdws_agent.planning.profile_request import as_benchmark, fields_of_profile
+from gdws_agent.requests.profile_request import as_benchmark, fields_of_profile
 from gdws_agent.service import Service
 from gdws_agent.storage.checks import Ticket
 from gdws_agent.storage.library import check_bundle

@@ -8,11 +8,11 @@ from gdws_contract.rest import Availability
 
 from .base import Backend
 from .errors import UnknownBackend
-from .onnxruntime import OnnxRuntimeBackend
-from .onnxruntime_gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend
-from .pytorch import PyTorchBackend, PyTorchChannelsLastBackend
-from .tensorrt import TensorRtBackend
-from .torch2trt import Torch2TrtBackend
+from .onnxruntime.cpu import OnnxRuntimeBackend
+from .onnxruntime.gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend
+from .tensorrt.backend import TensorRtBackend
+from .torch.backend import PyTorchBackend, PyTorchChannelsLastBackend
+from .torch2trt.backend import Torch2TrtBackend
 
 BACKENDS: Dict[str, Callable[[], Backend]] = {
     TensorRtBackend.name: TensorRtBackend,

@@ -16,18 +16,18 @@ from typing import Callable, ContextManager, List, Optional, Tuple
 
 from gdws_agent.errors import QueueFull, StorageFailed, problem_of
 from gdws_agent.measuring.messages import StageEvent
-from gdws_agent.planning.limits import time_limit_s
+from gdws_agent.requests.limits import time_limit_s
 from gdws_agent.storage.checks import NO_TICKET, Ticket
 from gdws_agent.storage.rows import JobText
 from gdws_agent.storage.store import Page, Store
 from gdws_contract.problems import Problem
 from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Cell, CellKey, Job, JobState
 
-from .changes import Change, Changes
+from .events import JobEvent, JobEvents
 from .lease import LeaseDesk
 from .run import JobRun, Workshop, give_back
-from .standing import RunningJob, Standing
-from .watchers import Watchers
+from .status import QueueStatus, RunningJob
+from .waiters import Waiters
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class JobQueue:
     ) -> None:
         """``tidy`` is called now and then while nothing is measured."""
         #: What happens to jobs, for whoever subscribes.
-        self.changes = Changes()
+        self.changes = JobEvents()
         self._retry_s = retry_s
         self._store = store
         self._bundle_path = bundle_path
@@ -66,10 +66,10 @@ class JobQueue:
         self._condition = threading.Condition()
         self._running: Optional[RunningJob] = None
         self._stopping = False
-        self._watchers = Watchers()
+        self._watchers = Waiters()
         self._count_lock = threading.Lock()
         self._queued = store.count_queued()
-        self._standing = Standing(store, leases, lambda: self._running)
+        self._status = QueueStatus(store, leases, lambda: self._running)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         leases.listen(self._wake)
 
@@ -107,30 +107,30 @@ class JobQueue:
         try:
             job = self._store.add_job(request, ticket, limit=self._workshop.settings.max_queued_jobs)
         except QueueFull as error:
-            error.retry_after_s = min(_LATEST_S, max(_SOONEST_S, self._standing.free_in_s()))
+            error.retry_after_s = min(_LATEST_S, max(_SOONEST_S, self._status.free_in_s()))
             raise
         _LOG.info("job %s: queued, %d cells of bundle %s", job.id, job.progress.cells_total, request.model_id)
         self._tell(job.id, "queued")
         self._wake()
-        return self._standing.of([job])[0]
+        return self._status.of([job])[0]
 
     def job_of_key(self, ticket: Ticket) -> Optional[Job]:
         """Return the job that came before with the same idempotency key; raises IdempotencyKeyReused."""
         known = self._store.job_of_key(ticket)
-        return None if known is None else self._standing.of([known])[0]
+        return None if known is None else self._status.of([known])[0]
 
     def job(self, job_id: str) -> Job:
         """Return a job with its cells and, while it runs, its progress; raises JobNotFound."""
-        return self._standing.of([self._store.job(job_id)])[0]
+        return self._status.of([self._store.job(job_id)])[0]
 
     def outline(self, job_id: str) -> Job:
         """Return a job without its cells; raises JobNotFound."""
-        return self._standing.of([self._store.outline(job_id)])[0]
+        return self._status.of([self._store.outline(job_id)])[0]
 
     def text(self, job_id: str, *, rounds: bool = True, after: int = 0) -> JobText:
         """Return a job and the JSON of its cells; as :meth:`gdws_agent.storage.store.Store.text`."""
         found = self._store.text(job_id, rounds=rounds, after=after)
-        return found._replace(job=self._standing.of([found.job])[0])
+        return found._replace(job=self._status.of([found.job])[0])
 
     def jobs(self, limit: int) -> List[Job]:
         """Return at most ``limit`` jobs without their cells, newest first."""
@@ -139,11 +139,11 @@ class JobQueue:
     def page(self, limit: int, before: Optional[int] = None, state: Optional[JobState] = None) -> Page:
         """Return one page of the jobs, without their cells, newest first; ``before`` is the cursor of the last page."""
         page = self._store.jobs(limit, before, state)
-        return page._replace(jobs=self._standing.of(page.jobs))
+        return page._replace(jobs=self._status.of(page.jobs))
 
     def next_jobs(self, limit: int) -> Tuple[List[Job], int]:
         """Return at most ``limit`` jobs that wait, the next first, and how many wait in all."""
-        return self._standing.next_jobs(limit)
+        return self._status.next_jobs(limit)
 
     def count_queued(self) -> int:
         """Return the number of jobs that wait; without a look at the disk, so that nobody waits for it."""
@@ -201,7 +201,7 @@ class JobQueue:
             self._queued = self._store.count_queued()
         if state in FINAL_STATES:
             self._watchers.tell(job_id)
-        self.changes.tell(Change(job_id, state=state))
+        self.changes.tell(JobEvent(job_id, state=state))
 
     def _wake(self) -> None:
         with self._condition:
@@ -286,13 +286,13 @@ class JobQueue:
         def save(cell: Cell) -> None:
             run_s = running.run_s()
             self._insist(lambda: self._store.add_cell(job.id, cell, run_s))
-            self.changes.tell(Change(job.id, cell=cell))
+            self.changes.tell(JobEvent(job.id, cell=cell))
 
         def report(event: StageEvent, cell: Optional[CellKey]) -> None:
             progress = {"stage": event.stage, "cell": cell, "round": event.round, "rounds": event.rounds}
             with self._condition:
                 running.progress = progress
-            self.changes.tell(Change(job.id, progress=progress))
+            self.changes.tell(JobEvent(job.id, progress=progress))
 
         try:
             path = self._bundle_path(job.request.model_id)

@@ -10,8 +10,8 @@ from gdws_agent.board.clocks import Clocks, ClockState
 from gdws_agent.errors import ClocksError, ClocksInterrupted, make_problem, problem_of
 from gdws_agent.machine import MACHINE_SHORT, is_machine_fault
 from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
-from gdws_agent.planning.groups import Group, plan_groups, to_blame, variants_to_run
-from gdws_agent.planning.limits import memory_limit_mib, out_of_time, time_limit_s
+from gdws_agent.requests.groups import Group, plan_groups, to_blame, variants_to_run
+from gdws_agent.requests.limits import memory_limit_mib, out_of_time, time_limit_s
 from gdws_agent.settings import Settings
 from gdws_agent.timestamps import utc_now
 from gdws_contract.measures import Flag

@@ -14,8 +14,8 @@ from typing import Callable, List, NamedTuple, Sequence
 from gdws_agent.errors import ModelInUse, ModelNotFound
 from gdws_agent.settings import Settings
 
+from .inventory import Inventory, Item
 from .library import Library
-from .stock import Item, Stock
 from .store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Retention:
         self._store = store
         self._library = library
         self._cache_dir = cache_dir
-        self._stock = Stock(store.database, store.age_s, library.path)
+        self._stock = Inventory(store.database, store.age_s, library.path)
         self._results = Keep(settings.keep_results_days, settings.keep_results_mb)
         self._bundles = Keep(settings.keep_models_days, settings.keep_models_mb)
         self._engines = Keep(settings.keep_engines_days, settings.keep_engines_mb)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
 from gdws_agent.errors import JobNotFound
-from gdws_agent.planning.estimate import bounded_pace, planned_s
-from gdws_agent.planning.groups import count_cells
-from gdws_agent.planning.line import Waiting
+from gdws_agent.requests.estimate import bounded_pace, planned_s
+from gdws_agent.requests.groups import count_cells
+from gdws_agent.requests.turns import Waiting
 from gdws_agent.timestamps import utc_now
 from gdws_contract.manifest import Manifest
 from gdws_contract.problems import Problem

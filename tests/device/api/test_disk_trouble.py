@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from gdws_agent.api.app import create_app
 from gdws_agent.errors import BUNDLE_CODES, make_problem
-from gdws_agent.jobs.changes import Change
+from gdws_agent.jobs.events import JobEvent
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from support.agents import PATIENCE_S, FakeWorker, agent, cell, resolved
 from support.bundles import tiny_bundle
@@ -88,9 +88,9 @@ def test_a_cell_that_could_not_read_the_bundle_has_it_checked_again(client, serv
     distrusted = []
     monkeypatch.setattr(service.library, "distrust", distrusted.append)
 
-    service.jobs.changes.tell(Change(job.id, cell=cell(state="failed")))
+    service.jobs.changes.tell(JobEvent(job.id, cell=cell(state="failed")))
     failed = cell(state="failed").model_copy(update={"error": make_problem(422, code, "no")})
-    service.jobs.changes.tell(Change(job.id, cell=failed))
+    service.jobs.changes.tell(JobEvent(job.id, cell=failed))
 
     assert distrusted == [model_id]
 

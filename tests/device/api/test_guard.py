@@ -7,9 +7,9 @@ from fastapi.testclient import TestClient
 
 from gdws_agent.api.access import Access
 from gdws_agent.api.app import create_app
-from gdws_agent.api.attempts import MAX_ATTEMPTS
 from gdws_agent.api.guard import OPEN_PATHS, is_unownable
 from gdws_agent.api.headers import HEADERS
+from gdws_agent.api.sign_in_attempts import MAX_ATTEMPTS
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from support.agents import agent
 

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gdws_agent.api.app import create_app
 from gdws_agent.api.metrics import Metrics
 from gdws_agent.board.live import LiveBoard
-from gdws_agent.jobs.changes import Change, Changes
+from gdws_agent.jobs.events import JobEvent, JobEvents
 from support.agents import PATIENCE_S, FakeWorker, agent, cell
 from support.bundles import tiny_bundle
 from support.sysfs import put, put_ina3221
@@ -17,7 +17,7 @@ class Jobs:
     """A queue that is asked and tells."""
 
     def __init__(self):
-        self.changes = Changes()
+        self.changes = JobEvents()
 
     def count_queued(self):
         return 3
@@ -50,12 +50,12 @@ def metrics(jobs, tmp_path):
 
 
 def test_jobs_and_cells_are_counted_as_they_end(jobs, metrics):
-    jobs.changes.tell(Change("a", state="queued"))
-    jobs.changes.tell(Change("a", state="running"))
-    jobs.changes.tell(Change("a", progress={"stage": "build"}))
-    jobs.changes.tell(Change("a", cell=cell()))
-    jobs.changes.tell(Change("a", cell=cell("gdws", state="failed")))
-    jobs.changes.tell(Change("a", state="done"))
+    jobs.changes.tell(JobEvent("a", state="queued"))
+    jobs.changes.tell(JobEvent("a", state="running"))
+    jobs.changes.tell(JobEvent("a", progress={"stage": "build"}))
+    jobs.changes.tell(JobEvent("a", cell=cell()))
+    jobs.changes.tell(JobEvent("a", cell=cell("gdws", state="failed")))
+    jobs.changes.tell(JobEvent("a", state="done"))
     found = samples(metrics.render().decode())
 
     assert value(found, "gdws_agent_jobs_total", state="done") == 1

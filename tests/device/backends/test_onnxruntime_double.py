@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.gpu import find_gpu
-from gdws_agent.backends.onnxruntime_bound import bound_step
-from gdws_agent.backends.onnxruntime_session import session_options
+from gdws_agent.backends.cuda.presence import find_gpu
+from gdws_agent.backends.onnxruntime.bound import bound_step
+from gdws_agent.backends.onnxruntime.session import session_options
 from gdws_contract.manifest import TensorSpec
 from support import fake_onnxruntime
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts

@@ -20,7 +20,7 @@ def code(tmp_path):
 from pathlib import Path
 import numpy as np
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.onnxruntime import OnnxRuntimeBackend
+from gdws_agent.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from gdws_contract.manifest import TensorSpec
 shape = {list(INPUT_SHAPE)}
 given, found = TensorSpec(name="input", shape=shape), TensorSpec(name="logits", shape=[{CLASSES}])
@@ -52,7 +52,7 @@ def test_a_model_does_not_choose_the_settings_of_its_session(tmp_path):
     onnx.save(model, str(tmp_path / "m.onnx"))
     code = (
         "import os; os.environ['ORT_LOAD_CONFIG_FROM_MODEL'] = '1'\n"
-        "from gdws_agent.backends.onnxruntime_session import load_runtime\n"
+        "from gdws_agent.backends.onnxruntime.session import load_runtime\n"
         "load_runtime().InferenceSession('m.onnx', providers=['CPUExecutionProvider'])"
     )
     subprocess.run([sys.executable, "-c", code], cwd=str(tmp_path), check=True, timeout=120)

@@ -13,9 +13,9 @@ def test_the_square_is_balanced(count):
     assert all(sorted(row) == list(range(count)) for row in square)
     places = Counter((place, number) for row in square for place, number in enumerate(row))
     assert set(places.values()) == {len(square) // count}
-    followers = Counter((row[place], row[place + 1]) for row in square for place in range(count - 1))
-    assert len(followers) == count * (count - 1)
-    assert len(set(followers.values())) <= 1
+    subscribers = Counter((row[place], row[place + 1]) for row in square for place in range(count - 1))
+    assert len(subscribers) == count * (count - 1)
+    assert len(set(subscribers.values())) <= 1
 
 
 def test_every_round_has_every_variant():

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdws_agent.errors import JobNotFound
+from gdws_agent.storage.inventory import Item
 from gdws_agent.storage.library import check_bundle
 from gdws_agent.storage.retention import Keep, Retention, to_remove
-from gdws_agent.storage.stock import Item
 from support.agents import agent, cell, resolved
 from support.bundles import tiny_bundle
 
@@ -143,7 +143,7 @@ def test_bundles_go_by_their_last_use_and_never_while_a_job_needs_them(service):
 
 
 def test_bundles_beyond_the_size_go(service, monkeypatch):
-    monkeypatch.setattr("gdws_agent.storage.stock._size", lambda path: 10 * MB)
+    monkeypatch.setattr("gdws_agent.storage.inventory._size", lambda path: 10 * MB)
     tidy(service, keep_models_mb=15)
 
     assert len(service.library.models()) == 1

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from gdws_agent.api.app import create_app
-from gdws_agent.api.following import MAX_FOLLOWERS
+from gdws_agent.api.job_events import MAX_FOLLOWERS
 from gdws_agent.board.live import LiveBoard
 from gdws_agent.server import bind, url_of
 from support.agent_process import AgentProcess, running_agent

@@ -16,7 +16,7 @@ import json
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
-from gdws_agent.backends.tensorrt_log import Log
+from gdws_agent.backends.tensorrt.log import Log
 
 #: CUdevice_attribute of cuda.h.
 _MULTIPROCESSORS, _CLOCK_KHZ, _INTEGRATED, _MAJOR, _MINOR = 16, 13, 18, 75, 76

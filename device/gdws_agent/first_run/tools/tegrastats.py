@@ -26,7 +26,7 @@ _RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) (?:(\d+)mW(?:/\d+mW)?|(\d+)/\d+)(?
 _UNCONNECTED = "NC"
 
 
-class Line(NamedTuple):
+class Turns(NamedTuple):
     """The rails of one line, in watts, and when it came, by ``time.monotonic``."""
 
     time_s: float
@@ -49,7 +49,7 @@ class Tegrastats:
         self._program = program
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._thread: Optional[threading.Thread] = None
-        self.lines: List[Line] = []
+        self.lines: List[Turns] = []
         #: The last line as it came, for whoever wants to see its form.
         self.last = ""
 
@@ -96,4 +96,4 @@ class Tegrastats:
             self.last = text or self.last
             rails_w = parse_rails(text)
             if rails_w:
-                self.lines.append(Line(time.monotonic(), rails_w))
+                self.lines.append(Turns(time.monotonic(), rails_w))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gdws_agent.first_run.report import CheckFailed
-from gdws_agent.first_run.tools.tegrastats import Line, Tegrastats, parse_rails
+from gdws_agent.first_run.tools.tegrastats import Tegrastats, Turns, parse_rails
 from support.agents import eventually
 from support.fake_tegrastats import install_tegrastats
 
@@ -45,7 +45,12 @@ def test_the_power_of_now_is_read_from_real_lines(line, rails):
 
 def test_means_are_over_the_lines_of_the_time_asked_for(tmp_path):
     found = Tegrastats(tmp_path / "tegrastats")
-    found.lines = [Line(1.0, {"A": 9.0}), Line(2.0, {"A": 1.0, "B": 5.0}), Line(3.0, {"A": 3.0}), Line(4.0, {"A": 9.0})]
+    found.lines = [
+        Turns(1.0, {"A": 9.0}),
+        Turns(2.0, {"A": 1.0, "B": 5.0}),
+        Turns(3.0, {"A": 3.0}),
+        Turns(4.0, {"A": 9.0}),
+    ]
     assert found.means_w(2.0, 3.0) == {"A": 2.0, "B": 5.0}
     assert found.means_w(5.0, 6.0) == {}
 

@@ -1,0 +1,168 @@
+"""A torch module as an engine: on the CPU, or on the GPU with page-locked memory and events around each part."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Type
+
+from gdws_agent.backends.base import DeviceTimes, EngineSpec, Step, check_inputs
+from gdws_agent.backends.errors import RunFailed, typed
+from gdws_agent.backends.layer_times import layer_times
+from gdws_contract.measures import Build
+from gdws_contract.profiles import LayerTime
+
+from .eager import EagerNetwork
+from .profile import Clock, cuda_clock, host_clock, profile_calls
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+class Placing(NamedTuple):
+    """Where a module lies and how: device, type of the floating-point inputs, memory format."""
+
+    device: torch.device
+    dtype: torch.dtype
+    layout: torch.memory_format
+
+
+class TorchEngine:
+    """A module on the CPU, and what it was made for. ``scope`` says what the time of a step covers."""
+
+    profiler = "torch forward hooks, host clock"
+
+    def __init__(
+        self, torch: Any, network: EagerNetwork, placing: Placing, build: Build, spec: EngineSpec, scope: str
+    ) -> None:
+        self.build = build
+        self.scope = scope
+        self._torch = torch
+        self._network: Optional[EagerNetwork] = network
+        self._placing = placing
+        self._spec = spec
+
+    def __enter__(self) -> TorchEngine:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._network = None
+
+    def bind(self, inputs: np.ndarray) -> Step:
+        """Return a step that runs the module on a copy of ``inputs``."""
+        self._alive()
+        check_inputs(inputs, self._spec)
+        try:
+            images = self._torch.tensor(inputs)
+        except Exception as error:
+            raise typed(error, RunFailed, "the inputs could not be copied") from error
+
+        def step() -> np.ndarray:
+            network = self._alive()
+            try:
+                with self._torch.inference_mode():
+                    logits = network.module(self._prepared(images))
+                    received: np.ndarray = logits.to(dtype=self._torch.float32).contiguous().numpy()
+                    return received
+            except Exception as error:
+                raise typed(error, RunFailed, "the module could not be run") from error
+
+        return step
+
+    def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
+        """Return the nodes of the ONNX file as they were called, without the copies of inputs and outputs."""
+        network = self._alive()
+        check_inputs(inputs, self._spec)
+        try:
+            images = self._torch.tensor(inputs).to(device=self._placing.device)
+            with self._torch.inference_mode():
+                prepared = self._prepared(images)
+                timed = profile_calls(network, lambda: network.module(prepared), iterations, self._clock())
+        except Exception as error:
+            raise typed(error, RunFailed, "the module could not be profiled") from error
+        return layer_times(timed, iterations)
+
+    def _prepared(self, images: torch.Tensor) -> torch.Tensor:
+        """Return ``images``, on the device already, in the type and memory format of the module."""
+        dtype = self._placing.dtype if images.is_floating_point() else images.dtype
+        return images.to(dtype=dtype, memory_format=self._placing.layout)
+
+    def _clock(self) -> Clock:
+        return host_clock()
+
+    def _alive(self) -> EagerNetwork:
+        if self._network is None:
+            raise RunFailed("the engine was freed")
+        return self._network
+
+
+class CudaTorchEngine(TorchEngine):
+    """The same on a GPU: what goes there and back lies in page-locked memory, and every step is synchronised."""
+
+    profiler = "torch forward hooks, CUDA events"
+
+    def __init__(
+        self, torch: Any, network: EagerNetwork, placing: Placing, build: Build, spec: EngineSpec, scope: str
+    ) -> None:
+        super().__init__(torch, network, placing, build, spec, scope)
+        self._events = tuple(torch.cuda.Event(enable_timing=True) for _ in range(4))
+        self._ran = False
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._torch.cuda.empty_cache()
+
+    def bind(self, inputs: np.ndarray) -> Step:
+        """Return a step with page-locked memory of its own for a copy of ``inputs``, and for the logits."""
+        self._alive()
+        check_inputs(inputs, self._spec)
+        torch = self._torch
+        try:
+            copy = torch.tensor(inputs)
+            sent = torch.empty(copy.shape, dtype=copy.dtype, pin_memory=True)
+            sent.copy_(copy)
+            shape = (self._spec.batch_size, *self._spec.output.shape)
+            received = torch.empty(shape, dtype=torch.float32, pin_memory=True)
+        except Exception as error:
+            raise typed(error, RunFailed, "no page-locked memory for inputs and outputs") from error
+
+        def step() -> np.ndarray:
+            network = self._alive()
+            try:
+                with torch.inference_mode():
+                    self._run(network.module, sent, received)
+            except Exception as error:
+                raise typed(error, RunFailed, "the module could not be run") from error
+            logits: np.ndarray = received.numpy()
+            return logits
+
+        return step
+
+    def device_times(self) -> DeviceTimes:
+        """Return the times of the last step, of whichever binding, by the GPU's events."""
+        self._alive()
+        if not self._ran:
+            raise RunFailed("no step has run")
+        start, arrived, computed, end = self._events
+        return DeviceTimes(start.elapsed_time(arrived), arrived.elapsed_time(computed), computed.elapsed_time(end))
+
+    def _run(self, module: Any, sent: torch.Tensor, received: torch.Tensor) -> None:
+        start, arrived, computed, end = self._events
+        start.record()
+        images = sent.to(device=self._placing.device, non_blocking=True)
+        arrived.record()
+        logits = module(self._prepared(images)).to(dtype=self._torch.float32)
+        computed.record()
+        if logits.shape != received.shape:
+            raise RunFailed(f"the module gives {tuple(logits.shape)}, not {tuple(received.shape)}")
+        received.copy_(logits, non_blocking=True)
+        end.record()
+        self._torch.cuda.current_stream().synchronize()
+        self._ran = True
+
+    def _clock(self) -> Clock:
+        return cuda_clock(self._torch)

@@ -1,0 +1,1 @@
+"""torch2trt: engines by way of a torch module."""

@@ -1,0 +1,46 @@
+"""What happens to jobs, told at once to whoever subscribed: metrics, log lines, clients that follow a job."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional
+
+from gdws_contract.rest import Cell, JobState
+
+_LOG = logging.getLogger(__name__)
+
+
+class JobEvent(NamedTuple):
+    """One thing that happened to one job.
+
+    Either its ``state`` changed; or it got on, and ``progress`` has the fields of
+    :class:`~gdws_contract.rest.Progress` that are new; or a ``cell`` of it ended.
+    """
+
+    job_id: str
+    state: Optional[JobState] = None
+    progress: Optional[Mapping[str, Any]] = None
+    cell: Optional[Cell] = None
+
+
+class JobEvents:
+    """Passes each change on to all subscribers, in the thread in which it happens. They must be quick."""
+
+    def __init__(self) -> None:
+        self._subscribers: List[Callable[[JobEvent], None]] = []
+
+    def subscribe(self, subscriber: Callable[[JobEvent], None]) -> None:
+        """Have ``subscriber`` called with each change from now on."""
+        self._subscribers = [*self._subscribers, subscriber]
+
+    def tell(self, change: JobEvent) -> None:
+        """Tell all subscribers; what goes wrong in one of them is logged, and no concern of the others."""
+        for subscriber in self._subscribers:
+            _tell_one(subscriber, change)
+
+
+def _tell_one(subscriber: Callable[[JobEvent], None], change: JobEvent) -> None:
+    try:
+        subscriber(change)
+    except Exception:
+        _LOG.exception("a subscriber failed on a change of job %s", change.job_id)
