@@ -134,7 +134,10 @@ def pack(
 
 
 def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
-    """Return what :func:`gdws.evaluation.evaluate.evaluate` found as the manifest holds it; ``data`` names the images."""
+    """Return what :func:`gdws.evaluation.evaluate.evaluate` found as the manifest holds it.
+
+    ``data`` names the images.
+    """
     return HostEvaluation(
         data=data,
         natural=evaluation.natural,

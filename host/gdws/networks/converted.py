@@ -1,9 +1,9 @@
 """GDWS networks in files: the plan and the weights, which together are the network.
 
-A file is safetensors as :func:`gdws.networks.checkpoints.save` writes it. Its metadata name the network that was converted
-(``net``, ``net_options``) and hold the plan, from which the GDWS layers are built; the tensors are the state dict of
-the GDWS network. So factors that no plan can give again, such as fine-tuned ones, are kept. A bundle has the same: its
-provenance names the network, and the initialisers of a variant's ONNX file are the state dict.
+A file is safetensors as :func:`gdws.networks.checkpoints.save` writes it. Its metadata name the network that was
+converted (``net``, ``net_options``) and hold the plan, from which the GDWS layers are built; the tensors are the state
+dict of the GDWS network. So factors that no plan can give again, such as fine-tuned ones, are kept. A bundle has the
+same: its provenance names the network, and the initialisers of a variant's ONNX file are the state dict.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ Shape = tuple[int, int, int]
 class Source:
     """A network to convert. ``provenance`` tells where it comes from, ``input_shape`` is (C, H, W).
 
-    ``plan`` is that of a network which is converted already, as :mod:`gdws.networks.converted` stores them. ``notes`` say what
-    was done to the checkpoint before it was loaded.
+    ``plan`` is that of a network which is converted already, as :mod:`gdws.networks.converted` stores them. ``notes``
+    say what was done to the checkpoint before it was loaded.
     """
 
     name: str
@@ -73,7 +73,10 @@ def load(
 
 
 def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str | int | None = None) -> Source:
-    """The network in an ONNX file, rebuilt in torch; arguments and errors as of :func:`gdws.onnx_io.rebuild.load_onnx`."""
+    """The network in an ONNX file, rebuilt in torch.
+
+    Arguments and errors as of :func:`gdws.onnx_io.rebuild.load_onnx`.
+    """
     path = Path(path)
     found = rebuild(path, input_shape, output=output)
     provenance: dict[str, Any] = {"onnx": path.name, "onnx_sha256": found.sha256}

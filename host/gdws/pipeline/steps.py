@@ -120,8 +120,8 @@ def calibrate_alphas(
 ) -> Alphas:
     """The weight of each input channel of each layer (Equation 8), from natural images of the training split.
 
-    ``method`` and ``seed`` as for :func:`gdws.compression.calibration.alphas.alphas`; by default the method is exact for up to
-    :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
+    ``method`` and ``seed`` as for :func:`gdws.compression.calibration.alphas.alphas`; by default the method is exact
+    for up to :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
     """
     if method is None:
         method = "random-signs" if _classes(source) > MANY_CLASSES else "exact"
@@ -276,7 +276,8 @@ def evaluate_one(
     """Natural and robust accuracy of one network, the attack white-box on it.
 
     The attack on a GDWS network runs on the dense network of the same function, whose gradients are the same up to
-    rounding and take a fraction of the time. ``state`` and ``workers`` as for :func:`gdws.evaluation.evaluate.evaluate`.
+    rounding and take a fraction of the time. ``state`` and ``workers`` as for
+    :func:`gdws.evaluation.evaluate.evaluate`.
     """
     return evaluate(
         variant.module,

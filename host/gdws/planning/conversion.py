@@ -61,23 +61,26 @@ def convert(
             they take away most error, see :func:`gdws.algorithms.mac_budget.ranks_within`; a layer may stay dense. With
             ``data`` the errors are those of fitted factors, see :func:`gdws.compression.fitting.sensitivities`.
         equal_rank: the rank of every channel in every layer (Network Decoupling, arXiv:1808.05517), in any layout.
-        alphas: weights of the input channels (C,) by layer name, as :func:`gdws.compression.calibration.alphas.alphas` returns
+        alphas: weights of the input channels (C,) by layer name, as :func:`gdws.compression.calibration.alphas.alphas`
+        returns
             them. Without them every channel weighs 1. Layers that share a weight use those of the first.
         data: calibration images (N, C, H, W), as the network takes them. With them the conversion is data-aware:
             ranks and factors are the best for what the layers compute on these images, see
-            :mod:`gdws.compression.fitting`, and errors weigh as much as they move the decisions, so no alphas are needed.
-            Adversarial images keep the accuracy of a robust network on such images. Several conversions of one network
-            are given a :class:`gdws.compression.fitting.Calibration` in place of the images, and share what it finds.
-        layout: how the layers run, see :class:`gdws.compression.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need equal
+            :mod:`gdws.compression.fitting`, and errors weigh as much as they move the decisions, so no alphas are
+            needed. Adversarial images keep the accuracy of a robust network on such images. Several conversions of one
+            network are given a :class:`gdws.compression.fitting.Calibration` in place of the images, and share what it
+            finds.
+        layout: how the layers run, see :class:`gdws.compression.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need
+        equal
             ranks in every channel of a layer: then ``beta`` takes the least equal rank that meets it, ``gamma``
             the greatest, ``mean_rank`` is rounded, to at least 1 if it is positive, and ``budget`` and ``mac_saving``
             are met greedily.
         skip: names or shell patterns of layers to leave alone, see :func:`gdws.compression.surgery.inspect`.
         convert_first: whether the first convolution is converted too.
         example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs, without which the
-            plan's MACs are None, and to try each layer in the network: one that its code does not let be replaced
-            is left alone, see :func:`gdws.compression.full_rank.differing`. With ``data`` it is the first image. ``mac_saving``
-            needs one of the two.
+            plan's MACs are None, and to try each layer in the network: one that its code does not let be replaced is
+            left alone, see :func:`gdws.compression.full_rank.differing`. With ``data`` it is the first image.
+            ``mac_saving`` needs one of the two.
         progress: shown while layers are fitted to ``data``.
 
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,

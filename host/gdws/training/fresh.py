@@ -54,8 +54,8 @@ def train(
     an interruption ``resume=True`` goes on from there. ``command`` goes into the metadata of ``out``, and
     ``on_epoch`` is called after each epoch, when its state is stored.
 
-    ``workers`` are processes that share each batch (:func:`gdws._util.distributed.launched`); with them ``device`` is theirs.
-    They give what one process gives, up to rounding, but for batch normalisation on CPUs
+    ``workers`` are processes that share each batch (:func:`gdws._util.distributed.launched`); with them ``device`` is
+    theirs. They give what one process gives, up to rounding, but for batch normalisation on CPUs
     (:meth:`gdws._util.distributed.Workers.shared_statistics`) and dropout.
 
     Raises :class:`GdwsError` if ``out`` cannot be written, or an unfinished run is in the way, or differs in

@@ -60,10 +60,10 @@ def _with_flipped_byte(content: bytes, place: int) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        WHOLE,  # not gzipped in spite of its name
-        gzip.compress(WHOLE)[:20],
-        _with_flipped_byte(gzip.compress(WHOLE), 12),
-        _with_flipped_byte(gzip.compress(WHOLE), -6),  # the checksum
+        pytest.param(WHOLE, id="not gzipped in spite of its name"),
+        pytest.param(gzip.compress(WHOLE)[:20], id="cut"),
+        pytest.param(_with_flipped_byte(gzip.compress(WHOLE), 12), id="a byte flipped"),
+        pytest.param(_with_flipped_byte(gzip.compress(WHOLE), -6), id="another checksum"),
     ],
 )
 def test_damaged_archives_are_named(tmp_path, content):

@@ -45,7 +45,10 @@ class Calibration:
     def sensitivities(
         self, layers: Sequence[Layer], candidates: Mapping[str, Sequence[Ints]], *, progress: Progress = SILENT
     ) -> dict[str, list[float]]:
-        """What :func:`gdws.compression.fitting.sensitivities` finds for ``candidates``, ``layers`` as for :meth:`observe`."""
+        """What :func:`gdws.compression.fitting.sensitivities` finds for ``candidates``.
+
+        ``layers`` are as for :meth:`observe`.
+        """
         missing = {
             name: new
             for name, ranks in candidates.items()

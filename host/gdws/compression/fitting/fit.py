@@ -46,11 +46,12 @@ def fit(
 
     Each layer is fitted to its output in ``model``, from its input in the network as converted so far: so it makes up
     for what the layers before it lost. ``layers`` are layers of ``model`` that run; ``images`` (N, C, H, W) are what
-    they are fitted on, and ``seen`` has what :func:`gdws.compression.fitting.observe` saw. ``sweeps`` says how often filters and
-    pointwise weights are refitted in turn after the first fit, at most.
+    they are fitted on, and ``seen`` has what :func:`gdws.compression.fitting.observe` saw. ``sweeps`` says how often
+    filters and pointwise weights are refitted in turn after the first fit, at most.
 
-    Each image runs through both networks once, see :mod:`gdws.compression.fitting.passes`; stopped passes take ``memory_bytes``
-    at most, by default a quarter of the memory. Raises :class:`~gdws.errors.DataError` if there are too few images.
+    Each image runs through both networks once, see :mod:`gdws.compression.fitting.passes`; stopped passes take
+    ``memory_bytes`` at most, by default a quarter of the memory. Raises :class:`~gdws.errors.DataError` if there are
+    too few images.
     """
     running = with_biases(model, layers)
     factors: dict[str, Factors] = {}

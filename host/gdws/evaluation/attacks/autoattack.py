@@ -1,8 +1,8 @@
 """AutoAttack, standard version (Croce and Hein, 2020, arXiv:2003.01690): APGD-CE, APGD-T, FAB-T and Square.
 
-Each attack runs on the images that resisted the ones before. The first two are :mod:`gdws.evaluation.attacks.apgd`; the minimal
-perturbations of FAB-T and the queries of Square come from the package torchattacks, with the settings of the standard
-version, which differ from the package's own defaults.
+Each attack runs on the images that resisted the ones before. The first two are :mod:`gdws.evaluation.attacks.apgd`; the
+minimal perturbations of FAB-T and the queries of Square come from the package torchattacks, with the settings of the
+standard version, which differ from the package's own defaults.
 
 Square draws one window for all images that it is given, so unlike that of the other attacks its result depends, in its
 random draws, on which images share a batch.

@@ -4,7 +4,8 @@ Two forms are read, told apart by their first bytes: safetensors, and what ``tor
 The latter is a pickle and is opened with ``weights_only=True``, always: a file that needs more than
 tensors and plain containers is refused. Our own files are safetensors whose metadata name the network.
 
-Files of other projects are put in order first, by the family they belong to: see :mod:`gdws.networks.checkpoints.families`.
+Files of other projects are put in order first, by the family they belong to: see
+:mod:`gdws.networks.checkpoints.families`.
 """
 
 from __future__ import annotations

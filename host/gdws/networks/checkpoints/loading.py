@@ -36,8 +36,8 @@ class Checkpoint:
     """``weights``: tensors by parameter or buffer name; ``metadata``: text by field, empty for foreign files.
 
     ``family`` is a name in :data:`FAMILIES`, ``normalisation`` what the network must do to pixels in [0, 1], as
-    :func:`gdws.networks.zoo.build` takes it. With ``loose`` entries that the network lacks may be left out. ``prefix`` is what
-    was asked for, see :func:`read`. ``notes`` say what was done to the file's contents.
+    :func:`gdws.networks.zoo.build` takes it. With ``loose`` entries that the network lacks may be left out. ``prefix``
+    is what was asked for, see :func:`read`. ``notes`` say what was done to the file's contents.
     """
 
     weights: Mapping[str, torch.Tensor]
