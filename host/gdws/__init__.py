@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gdws import training
+    from gdws._util.outputs import choose_output
     from gdws.compression import layers, surgery
     from gdws.compression.calibration import alphas as calibrate
     from gdws.planning.conversion import convert
     from gdws_contract.plan import LayerPlan, Plan
 
 __version__ = "0.1.0"
-__all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "convert", "layers", "surgery", "training"]
+__all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "choose_output", "convert", "layers", "surgery", "training"]
 
 _MODULES = {
     "calibrate": "gdws.compression.calibration.alphas",
@@ -28,7 +29,12 @@ _MODULES = {
     "surgery": "gdws.compression.surgery",
     "training": "gdws.training",
 }
-_HOMES = {"LayerPlan": "gdws_contract.plan", "Plan": "gdws_contract.plan", "convert": "gdws.planning.conversion"}
+_HOMES = {
+    "LayerPlan": "gdws_contract.plan",
+    "Plan": "gdws_contract.plan",
+    "choose_output": "gdws._util.outputs",
+    "convert": "gdws.planning.conversion",
+}
 
 
 def __getattr__(name: str) -> Any:

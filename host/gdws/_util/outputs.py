@@ -60,7 +60,7 @@ class Chosen(nn.Module):
             ) from error
 
 
-def choose(network: nn.Module, output: str | int) -> nn.Module:
+def choose_output(network: nn.Module, output: str | int) -> nn.Module:
     """``network`` as one that gives the one output that is named; the weights are shared, their names begin anew."""
     return Chosen(network, output).train(network.training)
 
@@ -149,6 +149,6 @@ def _choice(output: Any) -> str:
     if not names:
         return "wrap it in a module whose forward returns the logits alone"
     return (
-        f"say which output has the logits, e.g. --output {names[0]}, in Python gdws._util.outputs.choose(network, "
+        f"say which output has the logits, e.g. --output {names[0]}, in Python gdws.choose_output(network, "
         f"{names[0]!r}); or wrap it in a module whose forward returns the logits alone"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from gdws._util.outputs import choose
+from gdws._util.outputs import choose_output
 from gdws.errors import ModelError
 from gdws.evaluation import tally
 from gdws.networks import checkpoints, converted
@@ -111,7 +111,7 @@ def load_module(
         module, notes = checkpoints.read_into(module, path, family=family, kept=kept, prefix=prefix)
         provenance |= {"checkpoint": path.name, "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     if output is not None:
-        module = choose(module, output)
+        module = choose_output(module, output)
         provenance["output"] = output
     provenance["network_sha256"] = tally.digest_of_network(module)
     return Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance, notes=notes)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdws._util.outputs import choose, described, logits_in, parts_of, relative_difference, tensors_in
+from gdws._util.outputs import choose_output, described, logits_in, parts_of, relative_difference, tensors_in
 from gdws.compression.calibration import alphas as calibrate
 from gdws.datasets import Split, random_images
 from gdws.errors import ExportError, ModelError
@@ -70,7 +70,7 @@ def test_containers_are_described_and_the_fix_is_told(make, key, words):
 @pytest.mark.parametrize(("make", "key", "_"), CONTAINERS.values(), ids=CONTAINERS)
 def test_one_output_can_be_chosen_converted_and_exported(make, key, _):
     x, plain = torch.rand(4, *SHAPE), seeded(SmallResNet)
-    model = choose(seeded(Giving, make), key)
+    model = choose_output(seeded(Giving, make), key)
     torch.testing.assert_close(model(x), plain(x))
     converted, plan = convert(model, mean_rank=99, example_input=SHAPE)
     assert [layer.name for layer in plan.converted] == ["network.conv1", "network.conv2"]
@@ -83,7 +83,7 @@ def test_one_output_can_be_chosen_converted_and_exported(make, key, _):
 @MAKERS
 def test_an_output_that_is_not_there(make, key):
     with pytest.raises(ModelError, match=f"no output {key!r}"):
-        choose(seeded(Giving, make), key)(torch.rand(1, *SHAPE))
+        choose_output(seeded(Giving, make), key)(torch.rand(1, *SHAPE))
 
 
 USERS = {
@@ -170,5 +170,5 @@ def test_differences_are_relative_to_the_largest_value(found, expected, differen
 
 
 def test_a_chosen_network_keeps_its_mode():
-    assert not choose(nn.Identity().eval(), 0).training
-    assert choose(nn.Identity().train(), 0).training
+    assert not choose_output(nn.Identity().eval(), 0).training
+    assert choose_output(nn.Identity().train(), 0).training
