@@ -15,10 +15,12 @@ def public_errors(module, base):
     return [kind for kind in found if issubclass(kind, base) and kind.__module__ == module.__name__]
 
 
+#: Bases, and what only a host raises, which alone opens plans.
+_NOT_SERVED = (AgentError, contract_errors.BundleError, contract_errors.PlanFormatError)
 SERVED = [
     kind
     for kind in public_errors(errors, AgentError) + public_errors(contract_errors, contract_errors.ContractError)
-    if not issubclass(kind, StartupError) and kind not in (AgentError, contract_errors.BundleError)
+    if not issubclass(kind, StartupError) and kind not in _NOT_SERVED
 ]
 
 
