@@ -188,7 +188,7 @@ class Bench:
         timer.daemon = True
         timer.start()
         try:
-            ending = run_group(self._worker_command, order, self.settings, interrupt, keep)
+            ending = run_group(self._worker_command, order, self._worker_settings(), interrupt, keep)
         finally:
             timer.cancel()
             interrupt.close()
@@ -200,6 +200,13 @@ class Bench:
         if ending.kind != "completed":
             raise CheckFailed(f"the measuring process failed: {ending.detail}", *filter(None, [ending.hint]))
         return {name: cells[name] for name in order.variants}
+
+    def _worker_settings(self) -> Settings:
+        """Return the settings with a data folder of this run's own.
+
+        The agent's may be missing, or closed to this user; and an agent that starts meanwhile empties what is in it.
+        """
+        return self.settings.model_copy(update={"data_dir": self.scratch})
 
     @contextlib.contextmanager
     def fixed_clocks(self) -> Iterator[ClockState]:
