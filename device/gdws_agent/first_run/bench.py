@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import threading
 from functools import cached_property, partial
 from pathlib import Path
@@ -57,8 +59,7 @@ class Bench:
         tegrastats: Optional[Path] = None,
     ) -> None:
         self.settings = settings
-        #: What ends with the run: the bundle, the engines.
-        self.scratch = folder / "scratch"
+        self._folder = folder
         self.quick = quick
         self.root = root
         self.environment = environment
@@ -75,6 +76,17 @@ class Bench:
         self._shape = shape or (_QUICK_SHAPE if quick else Shape())
         self.cuda_command = cuda_command
         self._worker_command = worker_command
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A new folder for what ends with the run, the bundle and the engines; no folder that is there already."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="scratch-", dir=str(self._folder)))
+
+    def remove_scratch(self) -> None:
+        """Remove the folder for what ends with the run, where there is one."""
+        if "scratch" in vars(self):
+            shutil.rmtree(str(self.scratch), ignore_errors=True)
 
     @cached_property
     def on_jetson(self) -> bool:
@@ -98,7 +110,6 @@ class Bench:
     @cached_property
     def models(self) -> Dict[str, bytes]:
         """The ONNX file of each form of the network; the bundle is written with the first look at them."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
         return write_first_run_bundle(self.bundle_path, self._shape)
 
     @property
