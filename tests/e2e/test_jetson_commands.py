@@ -5,6 +5,7 @@ Here without Docker; tests/e2e/docker runs the same lines in the containers them
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -27,6 +28,10 @@ SERVICE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 IMAGE_USER = {"gdws": 10001}
 VOLUME = "/var/lib/gdws-agent"
 TOKEN = "gdws_0123456789"
+#: What starts the image becomes the agent's user, whoever enters: see docker/entrypoint.py.
+ENTRY_POINT = ("/opt/gdws/bin/python3", "/opt/gdws-setup/entrypoint.py")
+AS_USER = r"docker compose exec (-T )?-u gdws "
+BY_ENTRY_POINT = rf"docker compose exec (-T )?agent {re.escape(' '.join(ENTRY_POINT))} "
 
 
 def exec_lines() -> list[str]:
@@ -114,6 +119,12 @@ def test_root_without_capabilities_is_refused_here_as_in_the_container(container
     "page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
 )
 def test_whoever_enters_the_container_does_so_as_the_agents_user(page: Path) -> None:
-    """Its root has no right to the agent's files."""
+    """Its root has no right to the agent's files: the line names the user, or has the entry point become it."""
     lines = re.findall(r"docker compose exec[^\n`]*", page.read_text())
-    assert [line for line in lines if not re.match(r"docker compose exec (-T )?-u gdws ", line)] == []
+    assert [line for line in lines if not re.match(AS_USER, line) and not re.match(BY_ENTRY_POINT, line)] == []
+
+
+def test_the_entry_point_of_that_line_is_the_image_s() -> None:
+    dockerfile = (ROOT / "docker" / "agent.jetson.Dockerfile").read_text()
+    (entry_point,) = re.findall(r"^ENTRYPOINT (.*)$", dockerfile, flags=re.MULTILINE)
+    assert tuple(json.loads(entry_point)) == ENTRY_POINT

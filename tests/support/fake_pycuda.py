@@ -101,7 +101,7 @@ class Gpu:
         return package, driver
 
     def driver_library(self, name="libcuda.so.1"):
-        """Return the driver's functions for graphs as ``ctypes`` loads them: called by the prototypes of cuda.h."""
+        """Return the driver's functions as ``ctypes`` loads them: called by the prototypes of cuda.h."""
         assert name == "libcuda.so.1"
         return _driver_library(self)
 
@@ -285,7 +285,12 @@ def _memory(gpu, driver):
 
 
 _SUCCESS, _INVALID_VALUE, _NOT_INITIALISED, _UNMATCHED = 0, 1, 3, 903
-_ERROR_NAMES = {_INVALID_VALUE: b"CUDA_ERROR_INVALID_VALUE", _UNMATCHED: b"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED"}
+_ERROR_NAMES = {
+    _INVALID_VALUE: b"CUDA_ERROR_INVALID_VALUE",
+    _NOT_INITIALISED: b"CUDA_ERROR_NOT_INITIALIZED",
+    100: b"CUDA_ERROR_NO_DEVICE",
+    _UNMATCHED: b"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
+}
 
 
 def _driver_library(gpu):
@@ -341,8 +346,31 @@ def _driver_library(gpu):
         return _SUCCESS if ordinal == 0 else _INVALID_VALUE
 
     def get_attribute(value, attribute, device):
-        value[0] = gpu.multiprocessors
-        return _SUCCESS if (attribute, device) == (16, 0) else _INVALID_VALUE
+        known = {13: 1_377_000, 16: gpu.multiprocessors, 18: int(gpu.shared), 75: 7, 76: 2}
+        if not gpu.started:
+            return _NOT_INITIALISED
+        if attribute not in known or device != 0:
+            return _INVALID_VALUE
+        value[0] = known[attribute]
+        return _SUCCESS
+
+    def get_version(version):
+        version[0] = 11_040
+        return _SUCCESS
+
+    def get_name(text, size, device):
+        if not gpu.started:
+            return _NOT_INITIALISED
+        if device != 0 or size < len(b"Double\0"):
+            return _INVALID_VALUE
+        ctypes.memmove(text, b"Double\0", len(b"Double\0"))
+        return _SUCCESS
+
+    def get_memory(size, device):
+        if not gpu.started:
+            return _NOT_INITIALISED
+        size[0] = gpu.memory_bytes
+        return _SUCCESS if device == 0 else _INVALID_VALUE
 
     def get_state(device, flags, active):
         flags[0], active[0] = gpu.context_flags, int(gpu.retained > 0)
@@ -359,6 +387,9 @@ def _driver_library(gpu):
         "cuInit": (initialise, ctypes.c_uint),
         "cuDeviceGet": (get_device, numbers, ctypes.c_int),
         "cuDeviceGetAttribute": (get_attribute, numbers, ctypes.c_int, ctypes.c_int),
+        "cuDeviceGetName": (get_name, ctypes.c_void_p, ctypes.c_int, ctypes.c_int),  # a buffer, to be written to
+        "cuDeviceTotalMem_v2": (get_memory, ctypes.POINTER(ctypes.c_size_t), ctypes.c_int),
+        "cuDriverGetVersion": (get_version, numbers),
         "cuDevicePrimaryCtxGetState": (get_state, ctypes.c_int, flags, numbers),
         "cuDevicePrimaryCtxSetFlags_v2": (set_flags, ctypes.c_int, ctypes.c_uint),
         "cuStreamBeginCapture_v2": (begin, handle, ctypes.c_int),

@@ -11,6 +11,7 @@ from typing import List, Optional, Sequence, Tuple, Union
 from gdws_agent.errors import ClocksUnavailable, PowerModeUnknown
 
 _PREFIX = "MODE"
+_NUMBER = re.compile("[0-9]+")  # str.isdigit takes more than int() does, such as a superscript
 
 
 def find_mode(asked: Union[str, int], modes: Sequence[str]) -> str:
@@ -42,17 +43,23 @@ def _matches(asked: Union[str, int], modes: Sequence[str]) -> List[str]:
         return [modes[number]] if number < len(modes) else []
     if asked in modes:
         return [str(asked)]
+    same = [mode for mode in modes if _letters(mode) == _letters(str(asked))]
     wanted = _parts(str(asked))
-    same = [mode for mode in modes if _parts(mode) == wanted]
     return same or [mode for mode in modes if wanted and _parts(mode)[: len(wanted)] == wanted]
 
 
 def _number(asked: Union[str, int]) -> Optional[int]:
     text = str(asked).strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _parts(name: str) -> Tuple[str, ...]:
     """Return the words of a name in capitals, e.g. ``("30W", "ALL")`` for ``MODE_30W_ALL``."""
     parts = tuple(part for part in re.split(r"[^A-Z0-9]+", name.upper()) if part)
     return parts[1:] if parts[:1] == (_PREFIX,) else parts
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name in capitals, e.g. ``30WALL`` for ``MODE_30W_ALL``."""
+    letters = "".join(re.findall("[A-Z0-9]+", name.upper()))
+    return letters[len(_PREFIX) :] if letters.startswith(_PREFIX) else letters

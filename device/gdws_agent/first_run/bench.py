@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import threading
 from functools import cached_property, partial
 from pathlib import Path
@@ -57,8 +59,7 @@ class Bench:
         tegrastats: Optional[Path] = None,
     ) -> None:
         self.settings = settings
-        #: What ends with the run: the bundle, the engines.
-        self.scratch = folder / "scratch"
+        self._folder = folder
         self.quick = quick
         self.root = root
         self.environment = environment
@@ -75,6 +76,17 @@ class Bench:
         self._shape = shape or (_QUICK_SHAPE if quick else Shape())
         self.cuda_command = cuda_command
         self._worker_command = worker_command
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A new folder for what ends with the run, the bundle and the engines; no folder that is there already."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="scratch-", dir=str(self._folder)))
+
+    def remove_scratch(self) -> None:
+        """Remove the folder for what ends with the run, where there is one."""
+        if "scratch" in vars(self):
+            shutil.rmtree(str(self.scratch), ignore_errors=True)
 
     @cached_property
     def on_jetson(self) -> bool:
@@ -98,7 +110,6 @@ class Bench:
     @cached_property
     def models(self) -> Dict[str, bytes]:
         """The ONNX file of each form of the network; the bundle is written with the first look at them."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
         return write_first_run_bundle(self.bundle_path, self._shape)
 
     @property
@@ -188,7 +199,7 @@ class Bench:
         timer.daemon = True
         timer.start()
         try:
-            ending = run_group(self._worker_command, order, self.settings, interrupt, keep)
+            ending = run_group(self._worker_command, order, self._worker_settings(), interrupt, keep)
         finally:
             timer.cancel()
             interrupt.close()
@@ -200,6 +211,13 @@ class Bench:
         if ending.kind != "completed":
             raise CheckFailed(f"the measuring process failed: {ending.detail}", *filter(None, [ending.hint]))
         return {name: cells[name] for name in order.variants}
+
+    def _worker_settings(self) -> Settings:
+        """Return the settings with a data folder of this run's own.
+
+        The agent's may be missing, or closed to this user; and an agent that starts meanwhile empties what is in it.
+        """
+        return self.settings.model_copy(update={"data_dir": self.scratch})
 
     @contextlib.contextmanager
     def fixed_clocks(self) -> Iterator[ClockState]:

@@ -54,13 +54,15 @@ def select(only: Collection[str] = (), skip: Collection[str] = ()) -> List[Check
     """Return the checks to run, in their order: all, or ``only`` those with what they need, without ``skip``.
 
     Raises:
-        UnknownCheck: a name is not that of a check, or ``skip`` leaves out what another check needs.
+        UnknownCheck: a name is not that of a check, ``skip`` leaves out what another check needs, or none is left.
     """
     known: Dict[str, Check] = {check.name: check for check in CHECKS}
     for name in (*only, *skip):
         if name not in known:
             raise UnknownCheck(f"there is no check {name!r}; there are {', '.join(known)}")
     wanted = set(only or known) - set(skip)
+    if not wanted:
+        raise UnknownCheck("no check is left to run")
     needed = {need for name in wanted for need in known[name].needs}
     missing = needed & set(skip)
     if missing:

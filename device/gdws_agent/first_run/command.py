@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -124,7 +123,7 @@ def run(bench: Bench, checks: Sequence[Check], out: Path) -> int:
     except KeyboardInterrupt:
         stopped = 128 + signal.SIGINT
     finally:
-        shutil.rmtree(str(bench.scratch), ignore_errors=True)
+        bench.remove_scratch()
     report = made.report()
     write_report(report, out, redactor)
     progress.close(report, out)

@@ -34,9 +34,13 @@ _OTHER_HOMES = ("/home/", "/Users/", "/root", "/var/lib/gdws-agent")
 #: Fields whose words are the report's own.
 _OWN_WORDS = frozenset(("status", "started_at", "tool", "version"))
 
+#: Not within a longer word; an underscore ends one, as in ``backup_of_anna``.
+_WHOLE = r"(?<![^\W_]){}(?![^\W_])"
+
 _PATTERNS: Tuple[Tuple[str, Pattern[str]], ...] = (
     ("token", re.compile(r"\bgdws_[A-Za-z0-9._~+/=-]{16,}")),
-    ("token", re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]{8,}")),
+    ("token", re.compile(r"(?i)(?:(?<=bearer )|(?<=authorization: basic ))[A-Za-z0-9._~+/=-]{8,}")),
+    ("login", re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")),
     ("MAC address", re.compile(r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}\b")),
     ("id", re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b")),
     ("user", re.compile(r"(?<=/home/)[^/\s'\":]+|(?<=/Users/)[^/\s'\":]+")),
@@ -59,7 +63,8 @@ class Redactor:
         known = {secret.text: secret.kind for secret in secrets if len(secret.text) >= _SHORTEST_SECRET}
         # The longest first: a name may be part of another.
         self._known: List[Tuple[str, Pattern[str]]] = [
-            (known[text], re.compile(rf"(?<![\w]){re.escape(text)}(?![\w])")) for text in sorted(known, key=len)[::-1]
+            (known[text], re.compile(_WHOLE.format(re.escape(text)), re.IGNORECASE))
+            for text in sorted(known, key=len)[::-1]
         ]
         self._versions = versions
 

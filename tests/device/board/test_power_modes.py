@@ -23,6 +23,9 @@ ORIN_NANO_SUPER = ["15W", "25W", "MAXN_SUPER", "7W"]
         ("MODE_15W", ORIN_NANO, "15W"),
         ("MAXN", ORIN_NANO_SUPER, "MAXN_SUPER"),
         ("maxn super", ORIN_NANO_SUPER, "MAXN_SUPER"),
+        ("30WALL", XAVIER, "MODE_30W_ALL"),
+        ("mode15w", XAVIER, "MODE_15W"),
+        ("15 W", ORIN_NANO, "15W"),
         (1, XAVIER, "MODE_10W"),
         ("3", ORIN_NANO_SUPER, "7W"),
     ],
@@ -31,7 +34,7 @@ def test_what_is_meant(asked, modes, found):
     assert find_mode(asked, modes) == found
 
 
-@pytest.mark.parametrize("asked", ["MAXN", "5W", "1", "15", "W", "MODE_", "", 2, 63])
+@pytest.mark.parametrize("asked", ["MAXN", "5W", "1", "15", "W", "MODE_", "", 2, 63, -1, "-1", "\u00b2", "\u0663"])
 def test_what_the_board_does_not_have_is_answered_with_what_it_has(asked):
     with pytest.raises(PowerModeUnknown, match="the board has no power mode") as caught:
         find_mode(asked, ORIN_NANO if asked != "1" else ORIN_NANO[:1])

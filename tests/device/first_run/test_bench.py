@@ -29,6 +29,18 @@ def test_a_worker_of_its_own_measures_the_network(tmp_path):
     assert {layer.source for layer in profiled.layers} >= {"stage1.conv1", "stage2.conv2"}
 
 
+@pytest.mark.parametrize("present", [False, True])
+def test_a_measurement_leaves_the_agents_folder_alone(tmp_path, present):
+    worker, bench = scripted(tmp_path, "ok")
+    data = bench.settings.data_dir
+    if present:
+        data.mkdir()
+        data.chmod(0o500)
+    bench.measure(["dense"], "fp32")
+    assert len(worker.orders()) == 1
+    assert (data.exists(), list(data.glob("*"))) == (present, [])
+
+
 def test_a_worker_that_is_not_done_in_time_is_ended(tmp_path):
     worker, bench = scripted(tmp_path, "hang")
 

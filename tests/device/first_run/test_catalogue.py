@@ -31,7 +31,13 @@ def test_some_are_left_out():
 
 @pytest.mark.parametrize(
     ("only", "skip", "words"),
-    [(["stak"], [], "no check 'stak'"), ([], ["x"], "no check 'x'"), (["profile"], ["device"], "cannot be skipped")],
+    [
+        (["stak"], [], "no check 'stak'"),
+        ([], ["x"], "no check 'x'"),
+        (["profile"], ["device"], "cannot be skipped"),
+        (["stack"], ["stack"], "no check is left"),
+        ([], NAMES, "no check is left"),
+    ],
 )
 def test_what_cannot_be_is_said(only, skip, words):
     with pytest.raises(UnknownCheck, match=words):

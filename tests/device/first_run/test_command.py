@@ -111,6 +111,15 @@ def test_the_scratch_folder_ends_with_the_run(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first-run.html", "first-run.json"]
 
 
+def test_what_is_in_the_folder_already_stays(tmp_path):
+    mine = tmp_path / "out/scratch/mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    look = Check("look", "Look", lambda bench: Outcome(status="ok", summary=f"{len(bench.models)}"), 60)
+    run(canned_bench(tmp_path), [look], tmp_path / "out")
+    assert mine.read_text() == "mine"
+
+
 def test_it_is_a_command_of_the_agent(capsys):
     assert agent_main(["first-run", "--list"]) == 0
     listed = capsys.readouterr().out.splitlines()
@@ -183,7 +192,7 @@ def test_a_signal_leaves_what_there_is_and_nothing_that_measures(tmp_path, numbe
     assert not report.complete
     child = int(worker.child_file.read_text())
     eventually(lambda: not _lives(child))
-    assert not (tmp_path / "out/scratch").exists()
+    assert not list((tmp_path / "out").glob("scratch*"))
 
 
 def _lives(process_id):

@@ -17,6 +17,8 @@ TOKEN = "gdws_0123456789abcdefghijklmnopqrstuvwxyzABCDE"
     [
         (f"token {TOKEN}", "token [token]"),
         ("Authorization: Bearer abcdefgh12345678.x-y_z", "Authorization: Bearer [token]"),
+        ("Authorization: Basic ZXJpa2E6cHc=, basic optimisations", "Authorization: Basic [token], basic optimisations"),
+        ("http://erika:pw@127.0.0.1:3128/simple", "http://[login]@127.0.0.1:3128/simple"),
         ("at 192.168.1.17:8000", "at [address]:8000"),
         ("it is 10.0.0.5.", "it is [address]."),
         ("net 10.0.0.0/24", "net [address]/24"),
@@ -49,6 +51,13 @@ def test_names_go_as_words_alone():
     redactor = Redactor([Secret("host name", "lab"), Secret("user", "erika"), Secret("user", "erika-m")])
     assert redactor.text("lab, label, erika-m@lab.local, /srv/erika/x") == (
         "[host name], label, [user]@[host name].local, /srv/[user]/x"
+    )
+
+
+def test_names_go_in_any_letter_case_and_beside_an_underscore():
+    redactor = Redactor([Secret("host name", "cam-7"), Secret("user", "Erika")])
+    assert redactor.text("CAM-7, cam-7_eth0, backup_of_erika, erikas") == (
+        "[host name], [host name]_eth0, backup_of_[user], erikas"
     )
 
 

@@ -48,7 +48,12 @@ def spin_while_waiting() -> str:
             driver.call("cuDevicePrimaryCtxGetState", device, byref(flags), byref(is_active))
     except DriverFailed as error:
         return f"cuda_wait=not known, {error}"
-    return f"cuda_wait={_SCHEDULES.get(flags.value & _SCHEDULE_MASK, 'unknown')}"
+    return f"cuda_wait={schedule_in_words(flags.value)}"
+
+
+def schedule_in_words(flags: int) -> str:
+    """Return how the CPU waits for the GPU in a context with ``flags``; ``auto`` leaves it to CUDA."""
+    return _SCHEDULES.get(flags & _SCHEDULE_MASK, "unknown")
 
 
 def _start() -> Tuple[Driver, c_int]:

@@ -13,6 +13,7 @@ from gdws_agent.first_run.report import CheckFailed, CheckSkipped, Figure, Outco
 
 #: How a user of the container reads the token: as the user that it belongs to (docs/jetson.md).
 TOKEN_LINE = "docker compose exec -u gdws -T agent cat /var/lib/gdws-agent/data/token"
+_CONFLICT = 409
 
 
 def check_doctor(bench: Bench) -> Outcome:
@@ -82,17 +83,27 @@ def check_device(bench: Bench) -> Outcome:
         bench.held.enter_context(link.holding_device())
         running = link.queue().running
     except AgentRefused as error:
+        if error.status != _CONFLICT:
+            raise CheckFailed(f"the agent's device cannot be had: {error}", "see the check `token`") from error
+        # The lease names its holder, a user and a machine, who is nobody's business here.
         raise CheckFailed(
-            f"the agent's device cannot be had: {error}",
-            "wait for the end of that lease, or end it: curl -X DELETE localhost:8000/lease?force=true",
+            "the agent's device cannot be had: somebody else holds its lease",
+            f"`{_curl(link, 'GET', '/lease')}` tells who, and for how long: wait for its end",
+            f"or end it: `{_curl(link, 'DELETE', '/lease?force=true')}`",
         ) from error
     if running is not None:
         bench.held.close()
         raise CheckFailed(
             f"the agent measures job {running.id} just now: both would disturb each other",
-            "wait for its end, or cancel it: curl -X DELETE localhost:8000/benchmark/ID; then run this again",
+            f"wait for its end, or cancel it: `{_curl(link, 'DELETE', f'/benchmark/{running.id}')}`",
+            "then run this again",
         )
     return Outcome(
         status="ok",
         summary=f"the agent at {link.place} begins no job until this run has ended: its lease is held",
     )
+
+
+def _curl(link: AgentLink, method: str, path: str) -> str:
+    """Return the command that asks this agent, beside it and with its token."""
+    return f"curl -X {method} -H \"Authorization: Bearer $GDWS_TOKEN\" 'http://{link.place}{path}'"

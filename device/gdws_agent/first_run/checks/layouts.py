@@ -56,7 +56,8 @@ def check_layouts(bench: Bench) -> Outcome:
             figures=figures,
             tables=tables,
         )
-    return Outcome(status="ok", summary="; ".join(fastest), figures=figures, tables=tables)
+    summary = "; ".join([*fastest, *([f"doubts about these figures: {len(doubts)}"] if doubts else [])])
+    return Outcome(status="ok", summary=summary, figures=figures, tables=tables)
 
 
 def _row(cell: Cell, form: str) -> List[Value]:

@@ -10,50 +10,51 @@ cannot be read is null, and ``problems`` says why.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import sys
+from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, create_string_buffer
 from typing import Any, Callable, Dict, List, Optional
 
+from gdws_agent.backends.cuda.device import schedule_in_words
+from gdws_agent.backends.cuda.driver import Driver
 from gdws_agent.backends.tensorrt.log import Log
 
 #: CUdevice_attribute of cuda.h.
 _MULTIPROCESSORS, _CLOCK_KHZ, _INTEGRATED, _MAJOR, _MINOR = 16, 13, 18, 75, 76
-#: How the host waits for the GPU: the low bits of the primary context's flags (CU_CTX_SCHED_MASK).
-_SCHEDULING = {0: "auto", 1: "spin", 2: "yield", 4: "blocking"}
-_SCHEDULING_MASK = 0x07
+_NAME_BYTES = 256
+
+_PROTOTYPES = {
+    "cuInit": (c_uint,),
+    "cuDriverGetVersion": (POINTER(c_int),),
+    "cuDeviceGet": (POINTER(c_int), c_int),
+    "cuDeviceGetName": (c_char_p, c_int, c_int),
+    "cuDeviceTotalMem_v2": (POINTER(c_size_t), c_int),
+    "cuDeviceGetAttribute": (POINTER(c_int), c_int, c_int),
+    "cuDevicePrimaryCtxGetState": (c_int, POINTER(c_uint), POINTER(c_int)),
+}
 
 
-class DriverRefused(Exception):
-    """A call of the CUDA driver failed."""
-
-
-def driver_facts(load: Callable[[str], Any] = ctypes.CDLL) -> Dict[str, Any]:
+def driver_facts() -> Dict[str, Any]:
     """Return what the driver tells of the first GPU, without making a context.
 
     Raises:
-        OSError: the driver's library cannot be loaded. DriverRefused: a call fails, e.g. without a GPU.
+        DriverFailed: the driver's library cannot be loaded, or a call fails, e.g. without a GPU.
     """
-    driver = load("libcuda.so.1")
-
-    def call(name: str, *arguments: Any) -> None:
-        status = getattr(driver, name)(*arguments)
-        if status != 0:
-            raise DriverRefused(f"{name} answers {status}")
+    driver = Driver(_PROTOTYPES, "functions that tell of a GPU")
 
     def number(name: str, *arguments: Any) -> int:
-        found = ctypes.c_int(0)
-        call(name, ctypes.byref(found), *arguments)
+        found = c_int()
+        driver.call(name, byref(found), *arguments)
         return found.value
 
-    call("cuInit", 0)
+    driver.call("cuInit", 0)
     device = number("cuDeviceGet", 0)
-    name = ctypes.create_string_buffer(256)
-    call("cuDeviceGetName", name, len(name), device)
-    memory, flags, active = ctypes.c_size_t(0), ctypes.c_uint(0), ctypes.c_int(0)
-    call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
-    call("cuDevicePrimaryCtxGetState", device, ctypes.byref(flags), ctypes.byref(active))
+    name = create_string_buffer(_NAME_BYTES)
+    driver.call("cuDeviceGetName", name, _NAME_BYTES, device)
+    memory, flags, active = c_size_t(), c_uint(), c_int()
+    driver.call("cuDeviceTotalMem_v2", byref(memory), device)
+    driver.call("cuDevicePrimaryCtxGetState", device, byref(flags), byref(active))
     version = number("cuDriverGetVersion")
     return {
         "gpu": name.value.decode("utf-8", "replace"),
@@ -64,7 +65,7 @@ def driver_facts(load: Callable[[str], Any] = ctypes.CDLL) -> Dict[str, Any]:
         "gpu_memory_mib": memory.value // 2**20,
         "shares_memory_with_cpu": bool(number("cuDeviceGetAttribute", _INTEGRATED, device)),
         "cuda_of_driver": f"{version // 1000}.{version % 1000 // 10}",
-        "scheduling_by_default": _SCHEDULING.get(flags.value & _SCHEDULING_MASK, str(flags.value)),
+        "scheduling_by_default": schedule_in_words(flags.value),
     }
 
 

@@ -102,16 +102,21 @@ class TestDevice:
         with running_agent(tmp_path / "data", worker) as agent:
             job = agent.client.post("/benchmark", files={"bundle": ("b.gdws", bundle)}).json()["id"]
             worker.wait_until_reached()
-            with pytest.raises(CheckFailed, match=job):
+            with pytest.raises(CheckFailed, match=job) as caught:
                 check_device(bench_beside(agent, tmp_path))
+            assert f"/benchmark/{job}'" in caught.value.outcome.advice[0]
             assert agent.get("/lease")["lease"] is None
             assert agent.get(f"/benchmark/{job}")["state"] == "running"
 
     def test_a_device_that_somebody_else_holds_is_left_to_them(self, tmp_path):
         with running_agent(tmp_path / "data") as agent:
-            agent.client.post("/lease", json={"holder": "ci", "ttl_s": 600}).raise_for_status()
-            with pytest.raises(CheckFailed, match="ci holds the device"):
-                check_device(bench_beside(agent, tmp_path))
+            agent.client.post("/lease", json={"holder": "erika@lab", "ttl_s": 600}).raise_for_status()
+            made = bench_beside(agent, tmp_path)
+            with pytest.raises(CheckFailed, match="somebody else holds its lease") as caught:
+                check_device(made)
+        found = caught.value.outcome
+        assert f"127.0.0.1:{made.settings.port}/lease?force=true" in found.advice[-1]
+        assert "erika" not in found.model_dump_json()
 
     def test_an_agent_that_does_not_let_itself_be_asked_is_a_failure(self, tmp_path):
         needs_token = running_agent(tmp_path / "data", environment={"GDWS_AGENT_TOKEN": TOKEN})

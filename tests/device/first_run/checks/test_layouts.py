@@ -21,6 +21,7 @@ def test_each_form_has_its_cost_in_each_precision(tmp_path):
     assert outcome.status == "ok"
     assert [asked["precision"] for asked in bench.asked] == ["fp16", "int8"]
     assert outcome.summary.startswith("fp16: stacked is fastest, 2.50 (2.25 to 2.75) times as fast as dense; int8: ")
+    assert outcome.summary.endswith("; doubts about these figures: 2")
     fp16 = outcome.tables[0]
     assert [row[0] for row in fp16.rows] == list(FORMS)
     assert all(len(row) == len(fp16.columns) for row in fp16.rows)

@@ -1,77 +1,63 @@
 from __future__ import annotations
 
-import ctypes
 import json
-from types import SimpleNamespace
 
 import pytest
 
+from gdws_agent.backends.cuda import driver as cuda_driver
+from gdws_agent.backends.cuda.driver import DriverFailed
 from gdws_agent.first_run.tools import cuda
-from gdws_agent.first_run.tools.cuda import DriverRefused, driver_facts, tensorrt_facts
+from gdws_agent.first_run.tools.cuda import driver_facts, tensorrt_facts
 from support.fake_pycuda import Gpu
 from support.fake_tensorrt import make_tensorrt
 
-_ATTRIBUTES = {16: 8, 13: 1_377_000, 18: 1, 75: 7, 76: 2}
+
+@pytest.fixture
+def gpu(monkeypatch):
+    gpu = Gpu(memory_bytes=32 * 2**30)
+    monkeypatch.setattr(cuda_driver, "load_driver", gpu.driver_library)
+    return gpu
 
 
-def library(flags=0x04, init=0):
-    """The functions of libcuda.so.1 that are called, with the types of cuda.h."""
-    integers = ctypes.POINTER(ctypes.c_int)
-
-    def set_to(value):
-        def function(found, *_):
-            found[0] = value
-            return 0
-
-        return function
-
-    def name(text, size, device):
-        ctypes.memmove(text, b"Xavier\0", 7)
-        return 0
-
-    def attribute(found, which, device):
-        found[0] = _ATTRIBUTES[which]
-        return 0
-
-    def state(device, found_flags, active):
-        found_flags[0], active[0] = flags, 0
-        return 0
-
-    integer = ctypes.c_int
-    functions = {
-        "cuInit": (lambda flags: init, ctypes.c_uint),
-        "cuDeviceGet": (set_to(0), integers, integer),
-        "cuDriverGetVersion": (set_to(11_040), integers),
-        "cuDeviceGetName": (name, ctypes.c_void_p, integer, integer),
-        "cuDeviceTotalMem_v2": (set_to(32 * 2**30), ctypes.POINTER(ctypes.c_size_t), integer),
-        "cuDeviceGetAttribute": (attribute, integers, integer, integer),
-        "cuDevicePrimaryCtxGetState": (state, integer, ctypes.POINTER(ctypes.c_uint), integers),
-    }
-    made = {key: ctypes.CFUNCTYPE(integer, *types)(function) for key, (function, *types) in functions.items()}
-    return lambda path: SimpleNamespace(**made)
-
-
-def test_the_driver_tells_the_gpu_and_how_the_host_waits_for_it():
-    assert driver_facts(library()) == {
-        "gpu": "Xavier",
+def test_the_driver_tells_the_gpu_and_how_the_host_waits_for_it(gpu):
+    gpu.context_flags = 4
+    assert driver_facts() == {
+        "gpu": "Double",
         "compute_capability": "7.2",
         "multiprocessors": 8,
         "gpu_clock_mhz": 1377.0,
         "gpu_memory_mib": 32_768,
         "shares_memory_with_cpu": True,
         "cuda_of_driver": "11.4",
-        "scheduling_by_default": "blocking",
+        "scheduling_by_default": "block",
     }
+    assert gpu.context_flags == 4
+    assert not gpu.retained
 
 
-@pytest.mark.parametrize(("flags", "words"), [(0, "auto"), (1, "spin"), (2, "yield"), (4, "blocking"), (0x09, "spin")])
-def test_the_flags_of_the_primary_context_in_words(flags, words):
-    assert driver_facts(library(flags))["scheduling_by_default"] == words
+@pytest.mark.parametrize(
+    ("flags", "words"), [(0, "auto"), (1, "spin"), (2, "yield"), (4, "block"), (0x09, "spin"), (3, "unknown")]
+)
+def test_the_flags_of_the_primary_context_in_words(gpu, flags, words):
+    gpu.context_flags = flags
+    assert driver_facts()["scheduling_by_default"] == words
 
 
-def test_a_driver_without_a_gpu_refuses():
-    with pytest.raises(DriverRefused, match="cuInit answers 100"):
-        driver_facts(library(init=100))
+def test_a_driver_without_a_gpu_refuses(gpu, monkeypatch):
+    library = gpu.driver_library()
+    library.cuInit = type(library.cuInit)(lambda flags: 100)
+    monkeypatch.setattr(cuda_driver, "load_driver", lambda name: library)
+    with pytest.raises(DriverFailed, match="cuInit failed: CUDA_ERROR_NO_DEVICE"):
+        driver_facts()
+
+
+def test_without_a_driver_its_library_is_named(monkeypatch):
+    def load(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(cuda_driver, "load_driver", load)
+    with pytest.raises(DriverFailed, match=r"libcuda\.so\.1: cannot open"):
+        driver_facts()
 
 
 @pytest.mark.parametrize(("version", "int8"), [("8.5.2.2", True), ("10.3.0.30", True)])
@@ -85,8 +71,6 @@ def test_tensorrt_tells_the_accelerators(version, int8):
 
 
 def test_what_is_missing_is_told_and_the_rest_is_there(monkeypatch, capsys):
-    monkeypatch.setattr(cuda.ctypes, "CDLL", None)
-
     def driver():
         return {"gpu": "Xavier"}
 
