@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Callable, ContextManager, Dict, Iterator, List, Mapping, Optional, Sequence, Set
@@ -183,15 +182,7 @@ class Bench:
             if isinstance(event, CellEvent):
                 cells[event.cell.key.variant] = event.cell
 
-        interrupt = Interrupt()
-        timer = threading.Timer(self.deadline.left_s, interrupt.request, ["time-limit"])
-        timer.daemon = True
-        timer.start()
-        try:
-            ending = run_group(self._worker_command, order, self.settings, interrupt, keep)
-        finally:
-            timer.cancel()
-            interrupt.close()
+        ending = run_group(self._worker_command, order, self.settings, Interrupt(self.deadline.left_s), keep)
         if ending.kind == "interrupted":
             raise CheckFailed(
                 f"the measurement was not done within the {self.deadline.limit_s:g} s of this check",

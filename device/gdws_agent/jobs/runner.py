@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import selectors
 import signal
@@ -65,26 +66,42 @@ class Ending(NamedTuple):
 
 
 class Interrupt:
-    """A request to stop that a thread waiting on file descriptors hears at once."""
+    """A request to stop that a thread waiting on file descriptors hears at once.
 
-    def __init__(self) -> None:
-        self.reason: Optional[Reason] = None
+    After ``limit_s`` it makes itself, heard by whoever asks for the reason: no thread keeps the time, since a machine
+    may have none left.
+    """
+
+    def __init__(self, limit_s: float = math.inf) -> None:
+        self._reason: Optional[Reason] = None
+        self._ends_s = time.monotonic() + limit_s
         self._lock = threading.Lock()
         self._requested = threading.Event()
         self._writer: Optional[int] = None
         self._open = True
 
+    @property
+    def reason(self) -> Optional[Reason]:
+        """Why to stop; None while there is no reason to."""
+        if self._reason is None and time.monotonic() >= self._ends_s:
+            self.request("time-limit")
+        return self._reason
+
     def request(self, reason: Reason) -> None:
         """Ask to stop; the first reason given holds."""
         with self._lock:
-            if self._open and self.reason is None:
-                self.reason = reason
+            if self._open and self._reason is None:
+                self._reason = reason
                 self._requested.set()
                 self._signal()
 
+    def left_s(self) -> float:
+        """Return how long it is until the time limit."""
+        return max(0.0, self._ends_s - time.monotonic())
+
     def wait(self, timeout_s: float) -> None:
-        """Return when :meth:`request` was called, or after ``timeout_s``."""
-        self._requested.wait(timeout_s)
+        """Return when there is a reason to stop, or after ``timeout_s``."""
+        self._requested.wait(min(timeout_s, self.left_s()))
 
     @contextlib.contextmanager
     def descriptor(self) -> Iterator[int]:
@@ -97,7 +114,7 @@ class Interrupt:
         try:
             with self._lock:
                 self._writer = writer
-                if self.reason is not None:
+                if self._reason is not None:
                     self._signal()
             yield reader
         finally:
@@ -139,7 +156,7 @@ def run_group(
             kind: Literal["unstarted", "crashed"] = "unstarted" if is_machine_fault(error) else "crashed"
             return Ending(kind, f"the worker could not be started: {error}")
         selector.register(interrupted, selectors.EVENT_READ, "interrupt")
-        return _Conversation(worker, order, settings, on_event).run(selector)
+        return _Conversation(worker, order, settings, interrupt, on_event).run(selector)
 
 
 class _Worker:
@@ -231,9 +248,15 @@ class _Conversation:
     """What is said between one worker and the agent, up to its end."""
 
     def __init__(
-        self, worker: _Worker, order: WorkOrder, settings: Settings, on_event: Callable[[Event], None]
+        self,
+        worker: _Worker,
+        order: WorkOrder,
+        settings: Settings,
+        interrupt: Interrupt,
+        on_event: Callable[[Event], None],
     ) -> None:
         self._worker = worker
+        self._interrupt = interrupt
         self._settings = settings
         self._order = order
         self._on_event = on_event
@@ -249,7 +272,7 @@ class _Conversation:
         deadline = time.monotonic() + self._patience_s()
         while True:
             left_s = max(0.0, deadline - time.monotonic())
-            ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s))}
+            ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s, self._interrupt.left_s()))}
             if "output" in ready and not self._read_output():
                 selector.unregister(self._worker.output)
             if "events" in ready:
@@ -264,7 +287,7 @@ class _Conversation:
                 if not data:
                     return self._fell_silent()
                 deadline = time.monotonic() + self._patience_s()
-            if "interrupt" in ready:
+            if self._interrupt.reason is not None:
                 self._worker.end()
                 return Ending("interrupted")
             if self._takes_too_much():
