@@ -182,7 +182,9 @@ class Bench:
             if isinstance(event, CellEvent):
                 cells[event.cell.key.variant] = event.cell
 
-        ending = run_group(self._worker_command, order, self.settings, Interrupt(self.deadline.left_s), keep)
+        # The worker's folder is of this run, too: the agent's may be another user's, or not be there yet.
+        settings = self.settings.model_copy(update={"data_dir": self.scratch})
+        ending = run_group(self._worker_command, order, settings, Interrupt(self.deadline.left_s), keep)
         if ending.kind == "interrupted":
             raise CheckFailed(
                 f"the measurement was not done within the {self.deadline.limit_s:g} s of this check",
