@@ -222,7 +222,7 @@ class TestCannotBegin:
     def test_nor_does_it_in_the_midst_of_a_sweep(self, path, stage):
         pytest.importorskip("onnxruntime")
         prelude = (
-            "import os\nfrom gdws_agent.backends import onnxruntime as module\n"
+            "import os\nfrom gdws_agent.backends.onnxruntime import cpu as module\n"
             "def refuse(*_): raise OSError(28, os.strerror(28))\n"
             f"owner = module.OnnxRuntimeBackend if {stage!r} == 'build' else module.OnnxRuntimeEngine\n"
             f"owner.{stage} = refuse"
