@@ -22,7 +22,7 @@ from benchmarks.measured import machine
 from gdws.device.local_agent import local_agent
 from gdws.gate.devices import Device
 from gdws.gate.documents import save
-from gdws.gate.launch import Line, calibrate, run_gate
+from gdws.gate.launch import DeviceAccess, calibrate, run_gate
 from gdws.gate.limits import Limits
 from gdws.gate.noise import Noise
 from gdws.gate.settings import GateSettings
@@ -45,7 +45,7 @@ def measure(gates: int, limit: float, noise: Noise | None) -> tuple[Noise, list[
         main = write(folder / "main.gdws", shipped())
         candidates = {"same": main, "slower": write(folder / "slower.gdws", Burdened(shipped(), WIDTH))}
         if noise is None:
-            options = {"runs": CALIBRATION_RUNS, "folder": folder / "noise", "line": Line(), "say": silent}
+            options = {"runs": CALIBRATION_RUNS, "folder": folder / "noise", "access": DeviceAccess(), "say": silent}
             [noise] = calibrate(main, device, settings, **options)  # type: ignore[arg-type]
         save(noise, folder / "noise.json")
         for _ in range(gates):
@@ -58,7 +58,7 @@ def measure(gates: int, limit: float, noise: Noise | None) -> tuple[Noise, list[
                     baseline=main,
                     folder=folder / kind,
                     noise=folder / "noise.json",
-                    line=Line(),
+                    access=DeviceAccess(),
                     say=silent,
                 )
                 if interrupt is not None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import onnx
+
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.problems import CONTENT_TYPE, Problem
@@ -21,7 +23,16 @@ def make_bundle(path: Path, nets: list[Net] | None = None) -> str:
     """Write a bundle of made-up networks and return its id."""
     content = manifest(nets or [DENSE, KEPT])
     fields = content.model_dump(mode="json", exclude={"members"})
-    return write_bundle(path, fields, {name: name.encode() for name in content.members})
+    return write_bundle(path, fields, {name: _made_up(name) for name in content.members})
+
+
+def _made_up(member: str) -> bytes:
+    """A network of no operators for a network's member, a few bytes for any other."""
+    if not member.endswith(".onnx"):
+        return member.encode()
+    graph = onnx.helper.make_graph([], member.replace("/", "-"), [], [])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    return bytes(model.SerializeToString())
 
 
 class FakeAgent:

@@ -18,7 +18,7 @@ from gdws.gate.devices import Device
 from gdws.gate.figures import Run, read_run
 from gdws.gate.pairing import Pairing, SideName, run_name
 from gdws.gate.reports import GateReport
-from gdws.gate.session import Line
+from gdws.gate.session import DeviceAccess
 from gdws.gate.settings import GateSettings
 from gdws_contract.archive import open_bundle
 from gdws_contract.measures import Proportion
@@ -117,7 +117,7 @@ def gate_on_it(
             baseline=baseline,
             folder=folder / "out",
             noise=noise or folder / "no-noise.json",
-            line=Line(),
+            access=DeviceAccess(),
             say=lambda line: None,
         )
     return ended.report

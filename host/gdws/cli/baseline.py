@@ -42,7 +42,7 @@ def baseline(
         tempfile.TemporaryDirectory(prefix="gdws-baseline-") as scratch,
     ):
         kept = measure_baseline(
-            bundle, agent, settings.settings(), runs=runs, folder=Path(scratch), line=devices.line(), say=say
+            bundle, agent, settings.settings(), runs=runs, folder=Path(scratch), access=devices.access(), say=say
         )
     save(kept, out)
     errors().print(f"wrote {out}", markup=False)

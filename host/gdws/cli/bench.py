@@ -61,7 +61,7 @@ def bench(
     What heat leaves of the speed after five minutes, and how much engines of one network differ:
       gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
     """
-    from gdws.device.benchmark import benchmark, failure, is_complete
+    from gdws.device.benchmark import failure, is_complete
     from gdws.results.report import summarise
     from gdws_contract.archive import open_bundle
     from gdws_contract.rest import BenchmarkRequest
@@ -86,18 +86,7 @@ def bench(
     )
     live = LiveBenchmark(quiet=quiet)
     try:
-        with live, agent.client(lease=sharing.lease) as client:
-            live.uploading(bundle.stat().st_size)
-            result = benchmark(
-                client,
-                bundle,
-                request,
-                out=out,
-                on_upload=live.sent,
-                on_progress=live.show,
-                patience_s=agent.patience,
-                lease_id=sharing.lease,
-            )
+        result = agent.measure(bundle, request, sharing, live, out)
     except (KeyboardInterrupt, GdwsError):
         if live.cells:
             errors().print(f"{plural(live.cells, 'finished cell')} kept in {out}", markup=False)

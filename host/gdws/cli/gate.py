@@ -76,7 +76,7 @@ def gate(
             baseline=baseline,
             folder=out,
             noise=noise,
-            line=devices.line(),
+            access=devices.access(),
             say=say_on_stderr(quiet),
         )
     _show(ended, out)

@@ -53,7 +53,7 @@ def noise(
             settings.settings(),
             runs=runs,
             folder=Path(scratch),
-            line=devices.line(),
+            access=devices.access(),
             say=say,
         )
     if out is not None and len(found) > 1:

@@ -58,7 +58,7 @@ def profile(
       gdws profile model.gdws --variant mean-rank-3 --device http://jetson.local:8000 \\
         --backend tensorrt --precision fp16 --out layers.json
     """
-    from gdws.device.benchmark import benchmark, failure
+    from gdws.device.benchmark import failure
     from gdws_contract.archive import open_bundle
     from gdws_contract.profiles import ProfileRequest
 
@@ -79,19 +79,7 @@ def profile(
         priority=sharing.priority,
         limits=sharing.limits(),
     )
-    live = LiveBenchmark(quiet=quiet)
-    with live, agent.client(lease=sharing.lease) as client:
-        live.uploading(bundle.stat().st_size)
-        result = benchmark(
-            client,
-            bundle,
-            request,
-            out=out,
-            on_upload=live.sent,
-            on_progress=live.show,
-            patience_s=agent.patience,
-            lease_id=sharing.lease,
-        )
+    result = agent.measure(bundle, request, sharing, LiveBenchmark(quiet=quiet), out)
     if as_json:
         print_json(result.model_dump(mode="json"))
     error = failure(result, agent.device)

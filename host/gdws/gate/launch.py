@@ -24,14 +24,14 @@ from gdws.gate.pairing import SAME_TASK, Pairing, plan_pairing
 from gdws.gate.records import network_facts
 from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
-from gdws.gate.session import Line, Say, Session
+from gdws.gate.session import DeviceAccess, Say, Session
 from gdws.gate.settings import GateSettings
 from gdws.results.report import text
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
 from gdws_contract.rest import BenchmarkResult
 
-__all__ = ["Line", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]
+__all__ = ["DeviceAccess", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]
 
 _STEADY = "measure it again on a device whose settings nobody changes meanwhile"
 #: Images in the bundle of the shipped network: few, since nothing but its times is asked for.
@@ -54,7 +54,7 @@ def run_gate(
     baseline: Path | None,
     folder: Path,
     noise: Path | None,
-    line: Line,
+    access: DeviceAccess,
     say: Say,
 ) -> Ended:
     """Run the gate on each device at the same time, and write what CI shows to ``folder``.
@@ -94,7 +94,7 @@ def run_gate(
                 pairing,
                 settings,
                 folder / safe_name(device.name, default="device"),
-                line,
+                access,
                 _named(say, device, devices),
             ),
             limits=settings.limits,
@@ -124,7 +124,7 @@ class Measured:
 
 
 def calibrate(
-    bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, line: Line, say: Say
+    bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, access: DeviceAccess, say: Say
 ) -> list[Noise]:
     """Compare each network of ``bundle`` with itself in so many runs; the noise of each backend, of its first network.
 
@@ -132,7 +132,7 @@ def calibrate(
     """
     first_network = plan_pairing(bundle, None, settings.measure.networks).networks[:1]
     pairing = plan_pairing(bundle, bundle, first_network)
-    measured = _measure(device, pairing, settings, runs, folder, line, say)
+    measured = _measure(device, pairing, settings, runs, folder, access, say)
     subjects: dict[str, list[Subject]] = {}
     for subject in measured.runs[0].candidate:
         subjects.setdefault(subject.setting.backend, []).append(subject)
@@ -163,7 +163,7 @@ def pack_shipped(path: Path) -> Path:
 
 
 def measure_baseline(
-    bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, line: Line, say: Say
+    bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, access: DeviceAccess, say: Say
 ) -> Baseline:
     """Measure ``bundle`` alone in so many runs.
 
@@ -173,15 +173,15 @@ def measure_baseline(
         OSError: a file cannot be read or written.
     """
     pairing = plan_pairing(bundle, None, settings.measure.networks)
-    measured = _measure(device, pairing, settings, runs, folder, line, say)
+    measured = _measure(device, pairing, settings, runs, folder, access, say)
     sizes = {name: facts.size_bytes for name, facts in network_facts(pairing).items()}
     return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes, _read_evidence(bundle))
 
 
 def _measure(
-    device: Device, pairing: Pairing, settings: GateSettings, count: int, folder: Path, line: Line, say: Say
+    device: Device, pairing: Pairing, settings: GateSettings, count: int, folder: Path, access: DeviceAccess, say: Say
 ) -> Measured:
-    session = _session(device, pairing, settings, folder, line, say)
+    session = _session(device, pairing, settings, folder, access, say)
 
     def work() -> Measured:
         found, consistency = Measured([], []), Consistency()
@@ -247,7 +247,9 @@ def _with_sizes(networks: Mapping[str, NetworkFacts], kept: Baseline | None) -> 
     return {name: replace(facts, baseline_size_bytes=kept.sizes.get(name)) for name, facts in networks.items()}
 
 
-def _session(device: Device, pairing: Pairing, settings: GateSettings, folder: Path, line: Line, say: Say) -> Session:
+def _session(
+    device: Device, pairing: Pairing, settings: GateSettings, folder: Path, access: DeviceAccess, say: Say
+) -> Session:
     return Session(
         url=device.url,
         token=device.token,
@@ -255,7 +257,7 @@ def _session(device: Device, pairing: Pairing, settings: GateSettings, folder: P
         request=settings.measure.request(),
         folder=folder,
         say=say,
-        line=line,
+        access=access,
         note="gdws gate",
     )
 

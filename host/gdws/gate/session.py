@@ -32,7 +32,7 @@ class Stopped(GdwsError):
 
 
 @dataclass(frozen=True)
-class Line:
+class DeviceAccess:
     """How to wait for a device: in line, for an agent that is away; ``lease_id`` is of a lease held already."""
 
     wait_s: float = 3_600.0
@@ -54,7 +54,7 @@ class Session:
     request: Mapping[str, object]
     folder: Path
     say: Say
-    line: Line = Line()
+    access: DeviceAccess = DeviceAccess()
     note: str | None = None
     warnings: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -88,9 +88,9 @@ class Session:
 
     @contextlib.contextmanager
     def _lease(self, device: DeviceClient) -> Iterator[str | None]:
-        if self.line.lease_id is not None:
-            with renewing(device, self.line.lease_id):
-                yield self.line.lease_id
+        if self.access.lease_id is not None:
+            with renewing(device, self.access.lease_id):
+                yield self.access.lease_id
             return
         if device.check().api_revision < SHARING:
             yield None  # the agent knows no leases: what others send takes turns with the runs
@@ -100,7 +100,7 @@ class Session:
             default_holder(),
             _LEASE_S,
             self.note,
-            patience_s=self.line.wait_s,
+            patience_s=self.access.wait_s,
             on_wait=lambda error: self.say(f"waiting for the device: {error.message}"),
             sleep=self._sleep,
         )
@@ -123,7 +123,7 @@ class Session:
             model_id = write_run(self.pairing, bundle, baseline_first=number % 2 == 1)
             request = BenchmarkRequest.model_validate({**self.request, "model_id": model_id})
             request = request.model_copy(update={"protocol": request.protocol.model_copy(update={"seed": number})})
-            place = _Place(self.say, self.line.wait_s, self._give_up)
+            place = _Place(self.say, self.access.wait_s, self._give_up)
 
             def follow(job: Job) -> None:
                 self._job_id = job.id
@@ -139,7 +139,7 @@ class Session:
                     out=self.folder / f"run-{number}.json",
                     on_progress=follow,
                     on_unwritable=lambda error: self.warnings.append(f"run {number} is not kept as a file: {error}"),
-                    patience_s=self.line.patience_s,
+                    patience_s=self.access.patience_s,
                     lease_id=lease_id,
                 )
             except KeyboardInterrupt:
@@ -148,7 +148,7 @@ class Session:
                 place.leave()
                 self._job_id = None
         if self._late:
-            raise DeviceError(f"still in line after {self.line.wait_s:g} s", url=self.url, hint="wait longer: --wait")
+            raise DeviceError(f"still in line after {self.access.wait_s:g} s", url=self.url, hint="wait longer: --wait")
         if self._stop.is_set():
             raise Stopped(f"stopped during run {number}")
         with contextlib.suppress(DeviceError):

@@ -21,7 +21,7 @@ from gdws.errors import GdwsError
 from gdws.gate.documents import save
 from gdws.gate.launch import measure_baseline
 from gdws.gate.reports import GateReport
-from gdws.gate.session import Line
+from gdws.gate.session import DeviceAccess
 from gdws.gate.settings import GateSettings
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.manifest import Attack
@@ -64,7 +64,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def save_baseline(bundle: Path, path: Path) -> Path:
     with made_up_device():
         kept = measure_baseline(
-            bundle, DEVICE, SETTINGS, runs=4, folder=path.parent, line=Line(), say=lambda line: None
+            bundle, DEVICE, SETTINGS, runs=4, folder=path.parent, access=DeviceAccess(), say=lambda line: None
         )
     save(kept, path)
     return path

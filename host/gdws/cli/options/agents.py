@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -14,7 +15,11 @@ from gdws.cli.options.common import Patience, Token
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
+    from gdws.cli.options.sharing import SharingOptions
+    from gdws.cli.views.live import LiveBenchmark
     from gdws.device.client import DeviceClient
+    from gdws_contract.profiles import ProfileRequest
+    from gdws_contract.rest import BenchmarkRequest, BenchmarkResult
 
 LOCAL = "local"
 
@@ -43,6 +48,30 @@ class AgentOptions:
             renewing(client, lease),
         ):
             yield client
+
+    def measure(
+        self,
+        bundle: Path,
+        request: BenchmarkRequest | ProfileRequest,
+        sharing: SharingOptions,
+        live: LiveBenchmark,
+        out: Path | None,
+    ) -> BenchmarkResult:
+        """What the agent found for ``request``; ``live`` shows how far it is, ``out`` keeps what is measured."""
+        from gdws.device.benchmark import benchmark
+
+        with live, self.client(lease=sharing.lease) as client:
+            live.uploading(bundle.stat().st_size)
+            return benchmark(
+                client,
+                bundle,
+                request,
+                out=out,
+                on_upload=live.sent,
+                on_progress=live.show,
+                patience_s=self.patience,
+                lease_id=sharing.lease,
+            )
 
 
 @contextlib.contextmanager

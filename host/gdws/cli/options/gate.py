@@ -19,7 +19,7 @@ from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.gate.devices import Device
-    from gdws.gate.launch import Line
+    from gdws.gate.launch import DeviceAccess
     from gdws.gate.settings import GateSettings
 
 _LIMITS = "Limits (of each network in each setting)"
@@ -52,11 +52,11 @@ class DevicesOptions:
     patience: Patience = 20.0
     lease: LeaseId = None
 
-    def line(self) -> Line:
+    def access(self) -> DeviceAccess:
         """How a gate waits for its turn."""
-        from gdws.gate.launch import Line
+        from gdws.gate.launch import DeviceAccess
 
-        return Line(self.wait, self.patience, self.lease)
+        return DeviceAccess(self.wait, self.patience, self.lease)
 
     @contextlib.contextmanager
     def agents(self) -> Iterator[list[Device]]:

@@ -123,8 +123,7 @@ class NetworkOptions(CheckpointOptions):
             "--module",
             metavar="PACKAGE.MODULE:FACTORY",
             help="A network that Python code makes, e.g. torchvision.models:resnet18, with the weights of CHECKPOINT "
-            "if "
-            "one is given. The code runs; the current folder is looked in, too.",
+            "if one is given. The code runs; the current folder is looked in, too.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -161,8 +160,7 @@ class NetworkOptions(CheckpointOptions):
         typer.Option(
             "--slim",
             help="Of a pruned network: first remove channels that are zero, constant or not read, where that leaves "
-            "the "
-            "function as it is.",
+            "the function as it is.",
             rich_help_panel=_MODEL,
         ),
     ] = False

@@ -132,27 +132,28 @@ class PlanOptions:
         ]
 
 
+AlphasFrom = Annotated[
+    str,
+    typer.Option(
+        "--alphas",
+        metavar="N|FILE",
+        help="Weigh errors by alphas (Equation 8): from N training images, or from a file as the paper's authors store "
+        "them; 0: all channels weigh the same.",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class AlphaOptions:
     """What errors are weighed by."""
 
-    alphas: Annotated[
-        str,
-        typer.Option(
-            "--alphas",
-            metavar="N|FILE",
-            help="Weigh errors by alphas (Equation 8): from N training images, or from a file as the paper's authors "
-            "store "
-            "them; 0: all channels weigh the same.",
-        ),
-    ] = "64"
+    alphas: AlphasFrom = "64"
     alphas_by: Annotated[
         AlphaMethodName | None,
         typer.Option(
             "--alphas-by",
             help="exact: a backward pass for each class but one. random-signs: an unbiased estimate by one pass, for "
-            "many "
-            "images or many classes (ImageNet). Default: exact for up to 100 classes.",
+            "many images or many classes (ImageNet). Default: exact for up to 100 classes.",
         ),
     ] = None
 
@@ -186,16 +187,7 @@ class AlphaOptions:
 class NoAlphaOptions(AlphaOptions):
     """The same where alphas are only computed if they are asked for."""
 
-    alphas: Annotated[
-        str,
-        typer.Option(
-            "--alphas",
-            metavar="N|FILE",
-            help="Weigh errors by alphas (Equation 8): from N training images, or from a file as the paper's authors "
-            "store "
-            "them; 0: all channels weigh the same.",
-        ),
-    ] = "0"
+    alphas: AlphasFrom = "0"
 
 
 def read_plans(paths: list[Path] | None) -> dict[str, Plan]:
