@@ -14,7 +14,8 @@ from gdws_agent.board.clocks import ClockControl, Clocks, ClockState
 from gdws_agent.device_info import read_board, read_l4t
 from gdws_agent.doctor import is_jetson
 from gdws_agent.errors import ClocksError
-from gdws_agent.jobs.runner import WORKER_COMMAND, Interrupt, run_group
+from gdws_agent.jobs.interrupt import Interrupt
+from gdws_agent.jobs.runner import WORKER_COMMAND, run_group
 from gdws_agent.measuring.messages import CellEvent, Event, WorkOrder
 from gdws_agent.probes import Probes, system_probes
 from gdws_agent.settings import Settings

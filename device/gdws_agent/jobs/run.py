@@ -18,7 +18,8 @@ from gdws_contract.measures import Flag
 from gdws_contract.problems import Problem
 from gdws_contract.rest import Cell, CellKey, Job, JobState, PowerMode
 
-from .runner import Interrupt, run_group
+from .interrupt import Interrupt
+from .runner import run_group
 
 _LOG = logging.getLogger(__name__)
 

@@ -1,23 +1,21 @@
 """One worker process: started, fed one order, listened to, watched, and ended.
 
 Everything about a process happens in the thread that calls :func:`run_group`. Others speak to it
-through an :class:`Interrupt` only, so there are no races on process ids.
+through an :class:`~gdws_agent.jobs.interrupt.Interrupt` only, so there are no races on process ids.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import IO, Callable, Iterator, NamedTuple, Optional, Sequence
+from typing import IO, Callable, NamedTuple, Optional, Sequence
 
 from pydantic import ValidationError
 from typing_extensions import Literal
@@ -26,6 +24,7 @@ from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
 from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
 from gdws_agent.settings import Settings, variable_name
 
+from .interrupt import Interrupt
 from .surroundings import own_folder, worker_environment
 
 _LOG = logging.getLogger(__name__)
@@ -42,8 +41,6 @@ _TAIL_BYTES = 4_096
 _POLL_S = 1.0
 #: How often to look how much memory it takes, where that is limited.
 _MEMORY_POLL_S = 0.2
-
-Reason = Literal["cancel", "stop", "time-limit"]
 
 
 class Ending(NamedTuple):
@@ -63,74 +60,6 @@ class Ending(NamedTuple):
         if self.kind in ("unstarted", "machine-short"):
             return MACHINE_SHORT
         return "memory-limit-exceeded" if self.kind == "oversized" else f"worker-{self.kind}"
-
-
-class Interrupt:
-    """A request to stop that a thread waiting on file descriptors hears at once.
-
-    After ``limit_s`` it makes itself, heard by whoever asks for the reason: no thread keeps the time, since a machine
-    may have none left.
-    """
-
-    def __init__(self, limit_s: float = math.inf) -> None:
-        self._reason: Optional[Reason] = None
-        self._ends_s = time.monotonic() + limit_s
-        self._lock = threading.Lock()
-        self._requested = threading.Event()
-        self._writer: Optional[int] = None
-        self._open = True
-
-    @property
-    def reason(self) -> Optional[Reason]:
-        """Why to stop; None while there is no reason to."""
-        if self._reason is None and time.monotonic() >= self._ends_s:
-            self.request("time-limit")
-        return self._reason
-
-    def request(self, reason: Reason) -> None:
-        """Ask to stop; the first reason given holds."""
-        with self._lock:
-            if self._open and self._reason is None:
-                self._reason = reason
-                self._requested.set()
-                self._signal()
-
-    def left_s(self) -> float:
-        """Return how long it is until the time limit."""
-        return max(0.0, self._ends_s - time.monotonic())
-
-    def wait(self, timeout_s: float) -> None:
-        """Return when there is a reason to stop, or after ``timeout_s``."""
-        self._requested.wait(min(timeout_s, self.left_s()))
-
-    @contextlib.contextmanager
-    def descriptor(self) -> Iterator[int]:
-        """A descriptor that is readable once :meth:`request` was called.
-
-        Raises:
-            OSError: there is none left.
-        """
-        reader, writer = os.pipe()
-        try:
-            with self._lock:
-                self._writer = writer
-                if self._reason is not None:
-                    self._signal()
-            yield reader
-        finally:
-            with self._lock:
-                self._writer = None
-            os.close(reader)
-            os.close(writer)
-
-    def close(self) -> None:
-        """Have later requests do nothing."""
-        with self._lock:
-            self._open = False
-
-    def _signal(self) -> None:
-        if self._writer is not None:
-            os.write(self._writer, b"!")
 
 
 def run_group(

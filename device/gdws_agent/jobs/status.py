@@ -11,8 +11,8 @@ from gdws_agent.storage.store import Store
 from gdws_contract.queueing import Estimate
 from gdws_contract.rest import Job
 
+from .interrupt import Interrupt
 from .lease import LeaseDesk
-from .runner import Interrupt
 
 _PACE_HOLDS_S = 60.0
 

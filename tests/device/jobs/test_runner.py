@@ -11,7 +11,8 @@ import threading
 import psutil
 import pytest
 
-from gdws_agent.jobs.runner import Interrupt, run_group
+from gdws_agent.jobs.interrupt import Interrupt
+from gdws_agent.jobs.runner import run_group
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder
 from gdws_contract.engines import EngineOptions
 from gdws_contract.rest import Protocol
