@@ -106,7 +106,7 @@ def add_bundle(store: Store, folder: Path) -> str:
         "variants": variants,
         "verification": Verification(inputs="inputs.npy", labels="labels.npy", count=1, data="none"),
     }
-    write_bundle(folder / "load.gdws", fields, dict.fromkeys(paths, b"nothing"))
+    write_bundle(folder / "load.gdws", fields, dict.fromkeys(paths, b""))  # to ONNX, that is an empty network
     return Library(store, folder / "models").add(check_bundle(folder / "load.gdws"))[0].id
 
 

@@ -1,4 +1,4 @@
-"""File descriptors: how many connections this process can afford, and still have some for its own work.
+"""File descriptors: how many connections this process can afford, and whether it has some for its own work.
 
 A process that runs out of them can start no worker and store no result. So connections, which anybody can open, get
 what is left when the agent has its share.
@@ -6,6 +6,8 @@ what is left when the agent has its share.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import resource
 
 #: For the database, the worker's pipes, sensors, the log, and what libraries open.
@@ -14,6 +16,8 @@ RESERVE = 256
 PER_CONNECTION = 2
 MAX_CONNECTIONS = 512
 _MIN_CONNECTIONS = 16
+#: As many as looking for backends and sensors has open at once, and more.
+SPARE = 16
 
 
 def connection_limit() -> int:
@@ -24,6 +28,17 @@ def connection_limit() -> int:
 def affordable(descriptors: int) -> int:
     """Return how many connections leave :data:`RESERVE` of so many ``descriptors``."""
     return max(_MIN_CONNECTIONS, min(MAX_CONNECTIONS, (descriptors - RESERVE) // PER_CONNECTION))
+
+
+def require_spare(count: int = SPARE) -> None:
+    """Pass if this process can open so many more.
+
+    Raises:
+        OSError: it cannot.
+    """
+    with contextlib.ExitStack() as opened:
+        for _ in range(count):
+            opened.enter_context(open(os.devnull, "rb"))
 
 
 def _raised(wanted: int) -> int:

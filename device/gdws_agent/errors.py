@@ -61,9 +61,12 @@ from gdws_contract.errors import (
     BundleUnsafe,
     ContractError,
     ManifestInvalid,
+    PlanFormatError,
     SchemaUnsupported,
 )
 from gdws_contract.problems import Problem, problem_type
+
+from .machine import MACHINE_SHORT, is_machine_fault
 
 
 class AgentError(Exception):
@@ -313,6 +316,7 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     BundleCorrupt: (422, "bundle-corrupt"),
     ManifestInvalid: (422, "manifest-invalid"),
     SchemaUnsupported: (422, "schema-unsupported"),
+    PlanFormatError: (422, "plan-invalid"),
     Exception: (500, "internal-error"),
 }
 
@@ -333,6 +337,9 @@ def problem_of(error: Exception) -> Problem:
 
     The text of an error that nobody foresaw stays in the log: it may tell what the client should not know.
     """
+    if not isinstance(error, (AgentError, ContractError)) and is_machine_fault(error):
+        detail = "the machine lacks what it takes to answer"
+        return make_problem(503, MACHINE_SHORT, detail, hint="come again in a while")
     status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     if isinstance(error, (AgentError, ContractError)):
         return make_problem(status, code, error.message, field=error.field, hint=error.hint)

@@ -31,20 +31,24 @@ class MachineShort(Exception):
     """The machine lacks what it takes to measure anything at all; trying again later may help."""
 
 
-def is_machine_fault(error: BaseException) -> bool:
-    """Tell whether ``error``, or what it was raised from, is a fault of the machine."""
+def is_machine_fault(error: BaseException, quotable: bytes = b"") -> bool:
+    """Tell whether ``error``, or what it was raised from, is a fault of the machine.
+
+    Words that are in ``quotable`` do not count: an error may quote the names in a network's file.
+    """
     link: Optional[BaseException] = error
     for _ in range(_MAX_CAUSES):
         if link is None:
             break
         if isinstance(link, OSError) and link.errno in _NUMBERS:
             return True
-        if not isinstance(link, OSError) and tells_of_machine(str(link)):
+        if not isinstance(link, OSError) and tells_of_machine(str(link), quotable):
             return True
         link = link.__cause__
     return False
 
 
-def tells_of_machine(text: str) -> bool:
-    """Tell whether the last words of a process speak of a fault of the machine."""
-    return _WORDS.search(text) is not None
+def tells_of_machine(text: str, quotable: bytes = b"") -> bool:
+    """Tell whether ``text`` speaks of a fault of the machine, in other words than those in ``quotable``."""
+    said = {match.group().lower().encode() for match in _WORDS.finditer(text)}
+    return any(words not in quotable.lower() for words in said)

@@ -1,4 +1,8 @@
-"""What can be used on this machine: asked once, because drivers and packages do not change under a running agent."""
+"""What can be used on this machine: asked once, because drivers and packages do not change under a running agent.
+
+A file or a package that could not be opened for want of a descriptor looks like one that is not there. So an answer
+counts only if there were enough of them before and after; else there is none, and whoever comes next asks again.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,18 @@ from typing import Callable, List, Optional, Sequence
 
 from gdws_contract.rest import Availability
 
+from .descriptors import require_spare
+
 Probe = Callable[[], Sequence[Availability]]
 
 NO_SENSOR = "none"
 
 
 class Probes:
-    """The availability of backends and power sensors, best first. Safe for use from any thread."""
+    """The availability of backends and power sensors, best first. Safe for use from any thread.
+
+    All methods raise OSError as long as nothing was found out yet and the process has no descriptors left.
+    """
 
     def __init__(self, backends: Probe, power_sensors: Probe) -> None:
         self._backends = _Once(backends)
@@ -46,7 +55,10 @@ class _Once:
     def result(self) -> List[Availability]:
         with self._lock:
             if self._result is None:
-                self._result = list(self._probe())
+                require_spare()
+                found = list(self._probe())
+                require_spare()
+                self._result = found
             return list(self._result)
 
 

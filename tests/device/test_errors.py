@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import inspect
 
 import pytest
@@ -83,3 +84,11 @@ def test_make_problem_leaves_out_what_is_unknown():
         "status": 404,
         "detail": "c",
     }
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
+def test_what_the_machine_lacks_is_no_error_of_the_agents_own(number):
+    problem = problem_of(OSError(number, "of the machine"))
+    assert (problem.status, problem.code) == (503, "machine-short")
+    assert problem_of(RuntimeError("can't start new thread")).status == 503
+    assert problem_of(OSError(errno.ENOENT, "no such file")).status == 500

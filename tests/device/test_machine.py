@@ -54,3 +54,12 @@ def test_causes_in_a_circle_end():
     first, second = ValueError("a"), ValueError("b")
     first.__cause__, second.__cause__ = second, first
     assert not is_machine_fault(first)
+
+
+@pytest.mark.parametrize("words", ["No space left on device", "too many open files", "can't start new thread"])
+def test_a_network_that_has_these_words_for_names_is_not_believed(words):
+    failed = RuntimeError(f"while running node '{words}': wrong shape")
+    assert is_machine_fault(failed, quotable=b"other names")
+    assert not is_machine_fault(failed, quotable=b"node " + words.upper().encode())
+    assert is_machine_fault(RuntimeError(f"'{words}': Input/output error"), quotable=words.encode())
+    assert is_machine_fault(OSError(errno.EMFILE, words), quotable=words.encode())

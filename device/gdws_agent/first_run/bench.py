@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Callable, ContextManager, Dict, Iterator, List, Mapping, Optional, Sequence, Set
@@ -17,7 +16,8 @@ from gdws_agent.board.clocks import ClockControl, Clocks, ClockState
 from gdws_agent.device_info import read_board, read_l4t
 from gdws_agent.doctor import is_jetson
 from gdws_agent.errors import ClocksError
-from gdws_agent.jobs.runner import WORKER_COMMAND, Interrupt, run_group
+from gdws_agent.jobs.interrupt import Interrupt
+from gdws_agent.jobs.runner import WORKER_COMMAND, run_group
 from gdws_agent.measuring.messages import CellEvent, Event, WorkOrder
 from gdws_agent.probes import Probes, system_probes
 from gdws_agent.settings import Settings
@@ -194,15 +194,7 @@ class Bench:
             if isinstance(event, CellEvent):
                 cells[event.cell.key.variant] = event.cell
 
-        interrupt = Interrupt()
-        timer = threading.Timer(self.deadline.left_s, interrupt.request, ["time-limit"])
-        timer.daemon = True
-        timer.start()
-        try:
-            ending = run_group(self._worker_command, order, self._worker_settings(), interrupt, keep)
-        finally:
-            timer.cancel()
-            interrupt.close()
+        ending = run_group(self._worker_command, order, self._worker_settings(), Interrupt(self.deadline.left_s), keep)
         if ending.kind == "interrupted":
             raise CheckFailed(
                 f"the measurement was not done within the {self.deadline.limit_s:g} s of this check",

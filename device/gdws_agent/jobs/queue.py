@@ -240,7 +240,7 @@ class JobQueue:
                 lease = self._leases.current()
                 job = self._store.begin_next(None if lease is None else lease.id)
                 if job is not None:
-                    self._running = RunningJob(job)
+                    self._running = RunningJob(job, time_limit_s(job.request, self._workshop.settings))
                     return job
                 lease_ends_s = _TIDY_EVERY_S if lease is None else lease.expires_in_s
                 self._condition.wait(max(0.1, min(lease_ends_s, self._tidy_due_s - time.monotonic())))
@@ -261,10 +261,6 @@ class JobQueue:
         assert running is not None
         _LOG.info("job %s: %s", job.id, "resumed" if job.cells else "started")
         self._tell(job.id, "running")
-        limit_s = time_limit_s(job.request, self._workshop.settings)
-        timer = threading.Timer(max(0.0, limit_s - job.run_s), running.interrupt.request, ["time-limit"])
-        timer.daemon = True
-        timer.start()
         try:
             state, error = self._outcome(job, running)
             if state is None:
@@ -274,7 +270,6 @@ class JobQueue:
                 self._insist(lambda: self._store.finish(job.id, state, error))
                 _LOG.info("job %s: %s%s", job.id, state, f", {error.detail}" if error is not None else "")
         finally:
-            timer.cancel()
             with self._condition:
                 self._running = None
             running.interrupt.close()

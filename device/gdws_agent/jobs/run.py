@@ -18,7 +18,8 @@ from gdws_contract.measures import Flag
 from gdws_contract.problems import Problem
 from gdws_contract.rest import Cell, CellKey, Job, JobState, PowerMode
 
-from .runner import Interrupt, run_group
+from .interrupt import Interrupt
+from .runner import run_group
 
 _LOG = logging.getLogger(__name__)
 
@@ -115,7 +116,13 @@ class JobRun:
                 if not self._bundle_path.exists():
                     problem = make_problem(404, "model-not-found", "the bundle's file is gone", hint="upload it again")
                     return Failure("failed", problem)
-                in_force = self._enter(group.power_mode)
+                try:
+                    in_force = self._enter(group.power_mode)
+                except Exception as error:
+                    if not is_machine_fault(error):
+                        raise
+                    self._wait_for_machine(f"the measurement could not be prepared: {error}")
+                    continue
                 if isinstance(in_force, ClockState):
                     given_up.update(self._run_once(group, variants, in_force))
                     if self._shortage is not None and self._short_workers >= MAX_SHORT_WORKERS:
@@ -272,14 +279,17 @@ def give_back(workshop: Workshop) -> List[Flag]:
 
     What cannot be given back now stays on record, and is tried again before the next job and at the next start.
     """
-    if not workshop.clocks.is_taken():
-        return []
-    workshop.power_sensor()
     try:
+        if not workshop.clocks.is_taken():
+            return []
+        workshop.power_sensor()
         note = workshop.clocks.restore()
-    except ClocksError as error:
-        _LOG.error("power mode and clocks are not given back: %s (%s)", error.message, error.hint)
-        return [Flag(code="clocks-not-restored", detail=f"after the job the board was not put back: {error.message}")]
+    except Exception as error:
+        if not (isinstance(error, ClocksError) or is_machine_fault(error)):
+            raise
+        hint = error.hint if isinstance(error, ClocksError) else "see what else takes the machine's resources"
+        _LOG.error("power mode and clocks are not given back: %s (%s)", error, hint)
+        return [Flag(code="clocks-not-restored", detail=f"after the job the board was not put back: {error}")]
     return [] if note is None else [Flag(code="power-mode-changed", detail=note)]
 
 

@@ -1,7 +1,7 @@
 """One worker process: started, fed one order, listened to, watched, and ended.
 
 Everything about a process happens in the thread that calls :func:`run_group`. Others speak to it
-through an :class:`Interrupt` only, so there are no races on process ids.
+through an :class:`~gdws_agent.jobs.interrupt.Interrupt` only, so there are no races on process ids.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import IO, Callable, Iterator, NamedTuple, Optional, Sequence
+from typing import IO, Callable, NamedTuple, Optional, Sequence
 
 from pydantic import ValidationError
 from typing_extensions import Literal
@@ -25,6 +24,7 @@ from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
 from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
 from gdws_agent.settings import Settings, variable_name
 
+from .interrupt import Interrupt
 from .surroundings import own_folder, worker_environment
 
 _LOG = logging.getLogger(__name__)
@@ -41,8 +41,6 @@ _TAIL_BYTES = 4_096
 _POLL_S = 1.0
 #: How often to look how much memory it takes, where that is limited.
 _MEMORY_POLL_S = 0.2
-
-Reason = Literal["cancel", "stop", "time-limit"]
 
 
 class Ending(NamedTuple):
@@ -62,58 +60,6 @@ class Ending(NamedTuple):
         if self.kind in ("unstarted", "machine-short"):
             return MACHINE_SHORT
         return "memory-limit-exceeded" if self.kind == "oversized" else f"worker-{self.kind}"
-
-
-class Interrupt:
-    """A request to stop that a thread waiting on file descriptors hears at once."""
-
-    def __init__(self) -> None:
-        self.reason: Optional[Reason] = None
-        self._lock = threading.Lock()
-        self._requested = threading.Event()
-        self._writer: Optional[int] = None
-        self._open = True
-
-    def request(self, reason: Reason) -> None:
-        """Ask to stop; the first reason given holds."""
-        with self._lock:
-            if self._open and self.reason is None:
-                self.reason = reason
-                self._requested.set()
-                self._signal()
-
-    def wait(self, timeout_s: float) -> None:
-        """Return when :meth:`request` was called, or after ``timeout_s``."""
-        self._requested.wait(timeout_s)
-
-    @contextlib.contextmanager
-    def descriptor(self) -> Iterator[int]:
-        """A descriptor that is readable once :meth:`request` was called.
-
-        Raises:
-            OSError: there is none left.
-        """
-        reader, writer = os.pipe()
-        try:
-            with self._lock:
-                self._writer = writer
-                if self.reason is not None:
-                    self._signal()
-            yield reader
-        finally:
-            with self._lock:
-                self._writer = None
-            os.close(reader)
-            os.close(writer)
-
-    def close(self) -> None:
-        """Have later requests do nothing."""
-        with self._lock:
-            self._open = False
-
-    def _signal(self) -> None:
-        if self._writer is not None:
-            os.write(self._writer, b"!")
 
 
 def run_group(
@@ -139,7 +85,7 @@ def run_group(
             kind: Literal["unstarted", "crashed"] = "unstarted" if is_machine_fault(error) else "crashed"
             return Ending(kind, f"the worker could not be started: {error}")
         selector.register(interrupted, selectors.EVENT_READ, "interrupt")
-        return _Conversation(worker, order, settings, on_event).run(selector)
+        return _Conversation(worker, order, settings, interrupt, on_event).run(selector)
 
 
 class _Worker:
@@ -231,9 +177,15 @@ class _Conversation:
     """What is said between one worker and the agent, up to its end."""
 
     def __init__(
-        self, worker: _Worker, order: WorkOrder, settings: Settings, on_event: Callable[[Event], None]
+        self,
+        worker: _Worker,
+        order: WorkOrder,
+        settings: Settings,
+        interrupt: Interrupt,
+        on_event: Callable[[Event], None],
     ) -> None:
         self._worker = worker
+        self._interrupt = interrupt
         self._settings = settings
         self._order = order
         self._on_event = on_event
@@ -249,7 +201,7 @@ class _Conversation:
         deadline = time.monotonic() + self._patience_s()
         while True:
             left_s = max(0.0, deadline - time.monotonic())
-            ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s))}
+            ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s, self._interrupt.left_s()))}
             if "output" in ready and not self._read_output():
                 selector.unregister(self._worker.output)
             if "events" in ready:
@@ -264,7 +216,7 @@ class _Conversation:
                 if not data:
                     return self._fell_silent()
                 deadline = time.monotonic() + self._patience_s()
-            if "interrupt" in ready:
+            if self._interrupt.reason is not None:
                 self._worker.end()
                 return Ending("interrupted")
             if self._takes_too_much():

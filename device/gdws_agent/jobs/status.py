@@ -11,18 +11,21 @@ from gdws_agent.storage.store import Store
 from gdws_contract.queueing import Estimate
 from gdws_contract.rest import Job
 
+from .interrupt import Interrupt
 from .lease import LeaseDesk
-from .runner import Interrupt
 
 _PACE_HOLDS_S = 60.0
 
 
 class RunningJob:
-    """The job that is being measured, and where it stands. Times are monotonic."""
+    """The job that is being measured, for at most ``limit_s`` in all its runs, and where it stands.
 
-    def __init__(self, job: Job) -> None:
+    Times are monotonic.
+    """
+
+    def __init__(self, job: Job, limit_s: float) -> None:
         self.job_id = job.id
-        self.interrupt = Interrupt()
+        self.interrupt = Interrupt(limit_s - job.run_s)
         #: Fields of ``Progress``; replaced as a whole, so it may be read without a lock.
         self.progress: Dict[str, Any] = {}
         self._began_s = time.monotonic()

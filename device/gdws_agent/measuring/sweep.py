@@ -134,7 +134,7 @@ class Sweep:
             calibration=calibration,
             power_mode=self._order.power_mode_name,
         )
-        candidate.take(self._backend.build(self._bundle.read(manifest.variant(candidate.variant).onnx), spec))
+        candidate.take(self._backend.build(self._network(candidate), spec))
         candidate.findings.build = candidate.engine.build
         candidate.findings.scope = candidate.engine.scope
 
@@ -264,11 +264,14 @@ class Sweep:
 
     def _fail(self, candidate: Candidate, error: Exception) -> None:
         """End the cell of ``candidate`` with ``error``; raises MachineShort where that is not its fault."""
-        if is_machine_fault(error):
+        if is_machine_fault(error) and is_machine_fault(error, quotable=self._network(candidate)):
             raise MachineShort(f"{candidate.variant}: {error}") from error
         foreseen = isinstance(error, (BackendError, ContractError))
         _LOG.error("%s: %s", candidate.variant, error, exc_info=None if foreseen else error)
         self._end(candidate, failed_cell(candidate.findings, error, utc_now()))
+
+    def _network(self, candidate: Candidate) -> bytes:
+        return self._bundle.read(self._bundle.manifest.variant(candidate.variant).onnx)
 
     def _end(self, candidate: Candidate, cell: Cell) -> None:
         candidate.ended = True

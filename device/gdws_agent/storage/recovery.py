@@ -107,7 +107,10 @@ class Notices:
         is_old = self._clock() - self._looked_s > self._max_age_s
         # Not taken while a look hangs, so no more than one thread waits for a disk that does not answer.
         if is_old and self._looking.acquire(blocking=False):
-            threading.Thread(target=self._look_again, name="notices", daemon=True).start()
+            try:
+                threading.Thread(target=self._look_again, name="notices", daemon=True).start()
+            except RuntimeError:  # the machine has no thread left; whoever asks next tries again
+                self._looking.release()
         return self._found
 
     def _look_again(self) -> None:

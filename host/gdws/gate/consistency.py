@@ -9,6 +9,9 @@ from gdws.results.comparison.environment import Difference, differing
 from gdws.results.report.figures import Setting
 from gdws_contract.rest import BenchmarkResult, Cell
 
+#: The code of the flag that an agent gives the cells of a job whose power mode somebody else changed.
+POWER_MODE_CHANGED = "power-mode-changed"
+
 
 @dataclass
 class Consistency:
@@ -27,11 +30,17 @@ class Consistency:
                 key = cell.key
                 setting = Setting(key.backend, key.precision, key.batch_size, key.power_mode)
                 own = circumstances(_with_cells(result, [cell]), key.backend)
-                found |= dict.fromkeys(self._compare(setting, own))
+                found |= dict.fromkeys((*self._compare(setting, own), *_seen_by_agent(cell)))
         return tuple(found)
 
     def _compare(self, setting: Setting | None, own: dict[str, str | None]) -> tuple[Difference, ...]:
         return differing(self._first.setdefault(setting, own), own)
+
+
+def _seen_by_agent(cell: Cell) -> tuple[Difference, ...]:
+    """What the agent itself saw change while it measured."""
+    told = (flag for flag in cell.flags if flag.code == POWER_MODE_CHANGED)
+    return tuple(Difference("power mode", cell.power_mode, flag.detail) for flag in told)
 
 
 def _with_cells(result: BenchmarkResult, cells: list[Cell]) -> BenchmarkResult:

@@ -528,7 +528,7 @@ def test_a_job_whose_time_is_up_keeps_what_it_has_and_says_so_of_the_rest(bench)
     with bench.agent() as service, started(service.jobs) as jobs:
         job_id = jobs.submit(bench.request(batch_sizes=[1, 8, 16], limits=Limits(time_s=100.0))).id
         bench.worker.wait_until_reached()
-        jobs._running.interrupt.request("time-limit")  # as the timer does, whose part the next test sees
+        jobs._running.interrupt.request("time-limit")  # as it does itself, see the next test
         job = until_final(jobs, job_id)
         after = until_final(jobs, jobs.submit(bench.request()).id)
 
@@ -550,6 +550,22 @@ def test_the_time_of_a_job_goes_on_where_it_was_after_a_restart(bench):
 
     assert (job.state, job.error.code) == ("failed", "time-limit-exceeded")
     assert states(job)["dense@1"] == "done"
+
+
+def test_a_machine_without_threads_still_ends_a_job_in_time(bench, monkeypatch):
+    bench.worker.set_actions({"dense@1": "hang"})
+    with bench.agent() as service, started(service.jobs) as jobs:
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+        job = until_final(jobs, jobs.submit(bench.request(limits=Limits(time_s=0.5))).id)
+        monkeypatch.undo()
+        after = until_final(jobs, jobs.submit(bench.request(batch_sizes=[8])).id)
+
+    assert (job.state, job.error.code) == ("failed", "time-limit-exceeded")
+    assert after.state == "done"
+
+
+def no_thread(thread):
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_cell_that_takes_too_much_memory_is_failed_and_the_others_are_measured(bench):

@@ -13,8 +13,9 @@ from gdws_agent.errors import ClocksUnavailable
 from gdws_agent.jobs import run as module
 from gdws_agent.jobs import runner
 from gdws_agent.machine import MACHINE_SHORT
+from gdws_agent.probes import Probes
 from gdws_agent.storage.library import check_bundle
-from support.agents import PATIENCE_S, FakeWorker, agent, eventually, resolved, states, until_final
+from support.agents import PATIENCE_S, FakeWorker, agent, available, eventually, resolved, states, until_final
 from support.bundles import tiny_bundle
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
@@ -114,6 +115,34 @@ def test_time_that_the_machine_took_is_not_held_against_the_networks(bench, tmp_
     with opened as service:
         job = until_final(service.jobs, submit(service, tmp_path))
     assert (job.state, job.error.code, states(job)) == ("failed", MACHINE_SHORT, {})
+
+
+def test_a_job_waits_where_the_agent_cannot_even_look_for_a_power_sensor(bench, tmp_path):
+    left = itertools.count(1)
+
+    def look():
+        if next(left) <= 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return [available("ina3221")]
+
+    worker, opened = bench(probes=Probes(lambda: [available()], look))
+    with opened as service:
+        job = until_final(service.jobs, submit(service, tmp_path))
+    assert (job.state, states(job)) == ("done", {"dense@1": "done", "gdws@1": "done"})
+    assert [order["power_sensor"] for order in worker.orders()] == ["ina3221"]
+
+
+def test_clocks_that_cannot_be_given_back_for_that_reason_make_no_job_fail(bench, tmp_path, monkeypatch):
+    def refuse(clocks):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Clocks, "is_taken", lambda clocks: True)
+    monkeypatch.setattr(Clocks, "restore", refuse)
+    _, opened = bench()
+    with opened as service:
+        job = until_final(service.jobs, submit(service, tmp_path))
+    assert (job.state, states(job)) == ("done", {"dense@1": "done", "gdws@1": "done"})
+    assert {flag.code for cell in job.cells for flag in cell.flags} == {"clocks-not-restored"}
 
 
 def test_a_power_mode_that_could_not_be_set_for_that_reason_is_set_later(bench, tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ import threading
 import psutil
 import pytest
 
-from gdws_agent.jobs.runner import Interrupt, run_group
+from gdws_agent.jobs.interrupt import Interrupt
+from gdws_agent.jobs.runner import run_group
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder
 from gdws_contract.engines import EngineOptions
 from gdws_contract.rest import Protocol
@@ -295,6 +296,22 @@ def test_the_worker_is_what_the_kernel_ends_first(tmp_path, interrupt):
     thread.join(PATIENCE_S)
 
     assert score == 1000
+
+
+def test_time_that_is_up_ends_the_worker(tmp_path):
+    worker = FakeWorker(tmp_path / "worker", {"gdws": "hang"})
+    interrupt = Interrupt(limit_s=0.1)
+    ending = run_group(worker.command, order(), settings_for(tmp_path), interrupt, lambda event: None)
+    assert (ending.kind, interrupt.reason) == ("interrupted", "time-limit")
+    assert children() == []
+
+
+def test_time_that_is_up_ends_a_wait_and_is_a_reason_like_others():
+    interrupt = Interrupt(limit_s=0.01)
+    interrupt.wait(10 * PATIENCE_S)
+    assert interrupt.reason == "time-limit"
+    interrupt.request("cancel")
+    assert interrupt.reason == "time-limit"
 
 
 def test_the_first_reason_of_an_interrupt_holds():

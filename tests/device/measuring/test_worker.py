@@ -15,6 +15,7 @@ import pytest
 
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder, parse_event
 from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_MACHINE_SHORT, EXIT_UNREADABLE
+from gdws_contract.archive_writer import write_bundle
 from gdws_contract.rest import Protocol
 from support.bundles import tiny_bundle, tiny_parts, write_unchecked
 
@@ -36,6 +37,26 @@ def order(path, **changes):
         **changes,
     }
     return WorkOrder(**fields).model_dump_json().encode() + b"\n"
+
+
+def failing_at(name):
+    """A network that is well-formed, and fails where it is run, in a node of that name."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    seven = helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [-1, 7])
+    nodes = [
+        helper.make_node("Reshape", ["input", "shape"], ["seven"], name=name),
+        helper.make_node("ReduceSum", ["seven"], ["sum"], keepdims=0),
+        helper.make_node("GlobalAveragePool", ["input"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Concat", ["flat", "flat"], ["four"], axis=1),
+        helper.make_node("Add", ["four", "sum"], ["logits"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(*end) for end in (("input", kind, ["b", 2, 8, 8]), ("logits", kind, ["b", 4]))
+    ]
+    graph = helper.make_graph(nodes, "fails", ends[:1], ends[1:], [seven])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
 class Worker:
@@ -222,7 +243,7 @@ class TestCannotBegin:
     def test_nor_does_it_in_the_midst_of_a_sweep(self, path, stage):
         pytest.importorskip("onnxruntime")
         prelude = (
-            "import os\nfrom gdws_agent.backends import onnxruntime as module\n"
+            "import os\nfrom gdws_agent.backends.onnxruntime import cpu as module\n"
             "def refuse(*_): raise OSError(28, os.strerror(28))\n"
             f"owner = module.OnnxRuntimeBackend if {stage!r} == 'build' else module.OnnxRuntimeEngine\n"
             f"owner.{stage} = refuse"
@@ -230,6 +251,17 @@ class TestCannotBegin:
         events, status, _, said = run(order(path), prelude)
         assert (cells(events), status) == ({}, EXIT_MACHINE_SHORT)
         assert b"dense: [Errno 28] No space left on device" in said
+
+    def test_a_network_that_only_speaks_of_such_a_lack_fails_by_itself(self, tmp_path):
+        pytest.importorskip("onnxruntime")
+        fields, members = tiny_parts(net="linear")
+        entry = fields["variants"][1]
+        members[entry.onnx] = failing_at("No space left on device")
+        write_bundle(tmp_path / "talks.gdws", fields, members)
+        events, status, _, _ = run(order(tmp_path / "talks.gdws"))
+        assert status == 0
+        assert {name: cell.state for name, cell in cells(events).items()} == {"dense": "done", "gdws": "failed"}
+        assert "No space left on device" in cells(events)["gdws"].error.detail
 
     @pytest.mark.parametrize("data", [b"garbage\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
     def test_an_order_that_cannot_be_read(self, data):

@@ -2,20 +2,37 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 
 import pytest
 
 from gdws_agent.errors import StoreUnsupported
 from gdws_agent.storage.library import check_bundle
-from gdws_agent.storage.recovery import notices, open_store, set_aside
+from gdws_agent.storage.recovery import Notices, notices, open_store, set_aside
 from gdws_agent.storage.store import Store
-from support.agents import agent
+from support.agents import agent, eventually
 from support.bundles import tiny_bundle
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "agent.db"
+
+
+def test_a_machine_without_threads_tells_the_last_notices_and_looks_later(path, monkeypatch):
+    now_s = [0.0]
+    told = Notices(path, max_age_s=1.0, clock=lambda: now_s[0])
+    path.with_name("agent.db.damaged-1").write_bytes(b"x")
+    now_s[0] = 2.0
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        assert told.known() == []
+    told.known()
+    eventually(lambda: len(told.known()) == 1)
+
+
+def no_thread(thread):
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_store_that_is_whole_is_opened(path):

@@ -25,6 +25,7 @@ from gdws.gate.session import DeviceAccess
 from gdws.gate.settings import GateSettings
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.manifest import Attack
+from gdws_contract.measures import Flag
 from gdws_contract.rest import BenchmarkResult, Cell
 from support.bundles import tiny_parts
 from support.gate_devices import ALONE, DEVICE, LIMITS, gate_on_it, made_up_device, unchanged
@@ -129,6 +130,7 @@ CELL_CHANGES = {
     "collector": of_environment(garbage_collector="on"),
     "power mode": of_cell(power_mode="MODE_15W"),
     "clocks": of_cell(jetson_clocks=False),
+    "mode changed by others": of_cell(flags=[Flag(code="power-mode-changed", detail="somebody else chose MODE_15W")]),
     "simulated": of_cell(simulated=True),
     "no parity": of_cell(parity=None),
     "failed": of_cell(state="failed", latency=None, fps=None, rounds=[]),
