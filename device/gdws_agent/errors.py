@@ -61,7 +61,6 @@ from gdws_contract.errors import (
     BundleUnsafe,
     ContractError,
     ManifestInvalid,
-    PlanFormatError,
     SchemaUnsupported,
 )
 from gdws_contract.problems import Problem, problem_type
@@ -316,7 +315,6 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     BundleCorrupt: (422, "bundle-corrupt"),
     ManifestInvalid: (422, "manifest-invalid"),
     SchemaUnsupported: (422, "schema-unsupported"),
-    PlanFormatError: (422, "plan-invalid"),
     Exception: (500, "internal-error"),
 }
 
