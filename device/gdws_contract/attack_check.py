@@ -67,7 +67,7 @@ class AttackCheck(Reading):
         if self.vanishing and not self.random:
             found.append(
                 f"The gradient of the cross-entropy vanishes on {self.vanishing} of the {_images(resisting)} that the "
-                "attack alone does not fool."
+                "attack alone does not fool, or is not finite there."
             )
         if is_beyond(self.second_fooled, resisting, _ORDINARY_SHARE):
             found.append(
@@ -88,7 +88,8 @@ class AttackCheck(Reading):
             )
         if resisting and self.blind > _BLIND_SHARE * resisting:
             found.append(
-                f"{self.blind} of the {_images(resisting)} that resist give an attack no gradient at all to follow."
+                f"{self.blind} of the {_images(resisting)} that resist give an attack no gradient at all to follow, or "
+                "one that is not finite."
             )
         if not self.queries and self.vanishing > _BLIND_SHARE * self.alone.successes:
             found.append("Gradients vanish, and there is no attack without gradients in this norm to confirm with.")

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
@@ -53,11 +54,11 @@ def require_weights(model: nn.Module) -> None:
     Lazy layers, which get their weights when they first run, are not looked at.
     """
     tensors = [item for item in (*model.named_parameters(), *model.named_buffers()) if not is_lazy(item[1])]
-    absent = [name for name, tensor in tensors if tensor.is_meta]
+    absent = [name for name, tensor in tensors if tensor.is_meta or isinstance(tensor, FakeTensor)]
     if absent:
         others = f" and {len(absent) - 1} others" if len(absent) > 1 else ""
         raise ModelError(
-            f"the network has no values for {absent[0]!r}{others}: they are on torch's meta device",
+            f"the network has no values for {absent[0]!r}{others}: they are on torch's meta device, or fake",
             hint="load weights into it: load_state_dict(weights, assign=True), or make it outside of the meta device",
         )
     sparse = [name for name, tensor in tensors if tensor.layout is not torch.strided]

@@ -223,10 +223,15 @@ def _trace(
 
 
 def sample(model: nn.Module, example_input: Tensor | Sequence[int]) -> Tensor:
-    """One sample (1, C, H, W) to run ``model`` on, where its weights are: the first of a batch, or noise of a shape."""
+    """One sample (1, C, H, W) to run ``model`` on, where its weights are: the first of a batch, or noise of a shape.
+
+    A batch on torch's meta device is no more than its shape.
+    """
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     if isinstance(example_input, Tensor):
-        return example_input[:1].to(like.device)
+        if not example_input.is_meta:
+            return example_input[:1].to(like.device)
+        example_input = example_input.shape[1:]
     noise = torch.rand(1, *example_input, generator=torch.Generator().manual_seed(0))
     return noise.to(like)
 

@@ -23,16 +23,19 @@ _PADDED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool")
 _PAD_BY_INPUT = 11
 
 
-def pad_explicitly(model: onnx.ModelProto, shapes: Shapes | None = None) -> None:
+def pad_explicitly(model: onnx.ModelProto, shapes: Shapes | None = None, *, dilated_alone: bool = False) -> None:
     """Write out ``auto_pad`` as ``pads``, which depends on the input's size where a stride is not 1.
 
     ``shapes`` has the shapes that are known, by tensor. What depends on one that is not known stays as it is.
-    torch's 'same' and 'valid' become ``auto_pad``, which ONNX Runtime does not have for dilated convolutions.
+    torch's 'same' and 'valid' become ``auto_pad``, which ONNX Runtime does not have for dilated convolutions;
+    ``dilated_alone`` leaves all others as they are.
     """
     weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     for node in model.graph.node:
-        mode = attributes_of(node).get("auto_pad", b"NOTSET")
-        if node.op_type not in _PADDED or mode == b"NOTSET":
+        attributes = attributes_of(node)
+        mode = attributes.get("auto_pad", b"NOTSET")
+        skipped = dilated_alone and set(attributes.get("dilations", [1])) == {1}
+        if node.op_type not in _PADDED or mode == b"NOTSET" or skipped:
             continue
         pads = _pads(node, mode, weights, shapes or {})
         if pads is not None:

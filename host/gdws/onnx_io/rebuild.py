@@ -98,6 +98,7 @@ def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str
     tidy(model)
     _choose_output(model, output, path)
     _require_one_input(model, path)
+    pad_explicitly(model, dilated_alone=True)  # or ONNX Runtime could not run the file, to compare with
     number = _number(model)
     content, half = _serialized(model, path), widen(model)
     exact = _serialized(model, path) if half else content

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils import parametrizations, prune, weight_norm
 
 from gdws.compression import surgery
@@ -153,6 +154,11 @@ def with_statistics_on_meta(model):
     return model
 
 
+def fake(model):
+    with FakeTensorMode():
+        return seeded(SmallResNet)
+
+
 IMAGES = torch.rand(12, 3, 10, 8)
 USERS = {
     "convert": lambda model: convert(model, mean_rank=1),
@@ -169,11 +175,19 @@ USERS = {
 
 
 @pytest.mark.parametrize("use", USERS.values(), ids=USERS)
-@pytest.mark.parametrize("spoil", [on_meta, partly_on_meta, with_statistics_on_meta, with_sparse_weight])
+@pytest.mark.parametrize("spoil", [on_meta, partly_on_meta, with_statistics_on_meta, with_sparse_weight, fake])
 def test_weights_that_are_not_there_are_told_with_the_fix(use, spoil):
     with pytest.raises((ModelError, ExportError), match=r"meta device|sparse tensor") as caught:
         use(spoil(seeded(SmallResNet)))
     assert "load_state_dict" in caught.value.hint or "to_dense" in caught.value.hint
+
+
+def test_an_example_on_the_meta_device_is_its_shape():
+    plans = [
+        convert(seeded(SmallResNet), mean_rank=1, example_input=example)[1]
+        for example in ((3, 10, 8), torch.empty(4, 3, 10, 8, device="meta"))
+    ]
+    assert plans[0].to_json() == plans[1].to_json()
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ HIDDEN: dict[str, tuple[Mask, str]] = {
     "comparisons": (lambda n, x: n.linear((n.conv(x) > 0).float().flatten(1)), "no gradient at all"),
     "classes": (lambda n, x: F.one_hot(n(x).argmax(dim=1), 5).float(), "no gradient at all"),
     "a constant": (lambda n, x: torch.eye(5)[:1].expand(len(x), 5), "no gradient at all"),
+    "NaN": (lambda n, x: n(x + (x - x).sqrt()), "one that is not finite"),
     "noise": (lambda n, x: n(x + 0.003 * torch.randn_like(x)), "The network is random"),
 }
 
@@ -94,6 +95,39 @@ def test_what_no_attack_can_be_trusted_on_is_said(name):
     assert found.attack_check is not None
     assert not found.attack_check.trusted
     assert word in " ".join(found.doubts())
+
+
+CLIPS: dict[str, Mask] = {
+    "clamp": lambda n, x: n(x.clamp(0, 1)),
+    "clip": lambda n, x: n(torch.clip(x, min=0, max=1)),
+    "hardtanh": lambda n, x: n(F.hardtanh(x, 0, 1)),
+    "relu": lambda n, x: n(1 - torch.relu(1 - torch.relu(x))),
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_clipped_pixels_of_black_and_white_images_do_not_hide(name):
+    clear, images, _ = problem()
+    images = images.round()
+    with torch.no_grad():
+        labels = clear(images).argmax(dim=1)
+    wanted, found = (
+        evaluate(Masked(clear, mask).eval(), images, labels, ATTACKS["linf"])
+        for mask in (MASKS["none"][0], CLIPS[name])
+    )
+    assert found.attack_check.alone.successes > wanted.robust.successes + 6  # of 64: there is something to find
+    assert abs(found.robust.successes - wanted.robust.successes) <= 3
+
+
+@pytest.mark.parametrize("norm", ATTACKS)
+def test_a_gradient_that_is_partly_not_finite_is_said_in_each_norm(norm):
+    clear, images, _ = problem()
+    images[:, :, :3] = 0
+    with torch.no_grad():
+        labels = clear(images).argmax(dim=1)
+    found = evaluate(Masked(clear, lambda n, x: n(x.pow(2).sqrt())).eval(), images, labels, ATTACKS[norm])
+    assert not found.attack_check.trusted
+    assert "not finite" in " ".join(found.doubts())
 
 
 def test_queries_find_what_integers_hide_on_all_images():

@@ -116,6 +116,18 @@ def test_automatic_padding(path, mode, strides, axes):
     assert len(plan.converted) == 2
 
 
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("kernel_shape", [[3, 3], [2, 3]])
+def test_automatic_padding_of_dilated_convolutions(path, mode, kernel_shape):
+    """Which ONNX Runtime does not run, and torch writes for padding="same"."""
+    conv = {"kernel_shape": kernel_shape, "auto_pad": mode, "dilations": [2, 2]}
+    tensors = {name: w[:, :, : kernel_shape[0]] if w.ndim == 4 else w for name, w in weights().items()}
+    found = load_onnx(written(path, [*convolutions(conv), *HEAD], tensors))
+    half = [k - 1 for k in kernel_shape]  # of 2 (k - 1), which is even
+    explicit = {"kernel_shape": kernel_shape, "pads": [*half, *half], "dilations": [2, 2]}
+    assert_same(written(path, [*convolutions(explicit), *HEAD], tensors), found)
+
+
 @pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
 def test_automatic_padding_of_pools(path, operator, mode):

@@ -25,11 +25,20 @@ def project(x: Tensor, images: Tensor, eps: float, norm: str) -> Tensor:
 
 
 def steepest(gradient: Tensor, norm: str) -> Tensor:
-    """The step of length 1 in ``norm`` (linf or l2) along which a linear function rises most; 0 where it is flat."""
+    """The step of length 1 in ``norm`` (linf or l2) along which a linear function rises most; 0 where it is flat.
+
+    A pixel whose slope is not finite is left where it is.
+    """
+    gradient = finite(gradient)
     if norm == "linf":
         return gradient.sign()
     direction: Tensor = gradient / lengths(gradient).clamp(min=torch.finfo(gradient.dtype).tiny)
     return direction
+
+
+def finite(gradient: Tensor) -> Tensor:
+    """``gradient``, 0 where it is NaN or infinite, as that of a square root is at 0."""
+    return gradient.nan_to_num(0.0, 0.0, 0.0)
 
 
 def starts(images: Tensor, indices: Tensor, restart: int, *, eps: float, norm: str, seed: int) -> Tensor:

@@ -32,6 +32,14 @@ _STEPS = frozenset(
     }
 )  # fmt: skip
 
+#: Clips have no gradient at their very ends in torch, where the pixels of many images are: black and white.
+_CLIPS = frozenset(
+    {
+        torch.clamp, Tensor.clamp, torch.clip, Tensor.clip, torch.clamp_min, Tensor.clamp_min, torch.clamp_max,
+        Tensor.clamp_max, F.hardtanh, torch.relu, Tensor.relu, F.relu, F.relu6,
+    }
+)  # fmt: skip
+
 #: How far the sum of a row may be from 1 for its entries to be probabilities.
 _SUM_TOLERANCE = 1e-3
 
@@ -41,7 +49,8 @@ class Logits(nn.Module):
 
     Probabilities that come about in another way are given as their logarithms, whose softmax they are. With
     ``straight_through`` rounding and signs anywhere in the network pass gradients on unchanged (the backward pass
-    differentiable approximation of Athalye et al., 2018, arXiv:1802.00420); what is computed stays the same.
+    differentiable approximation of Athalye et al., 2018, arXiv:1802.00420), and clips do wherever they change nothing;
+    what is computed stays the same.
     """
 
     def __init__(self, network: nn.Module, *, straight_through: bool = False) -> None:
@@ -76,7 +85,7 @@ def as_logits(outputs: Tensor) -> Tensor:
 
 
 class _Watch(TorchFunctionMode):
-    """Remembers what order-preserving functions were given, and lets gradients through steps if told to."""
+    """Remembers what order-preserving functions were given; lets gradients through steps and ends of clips if told."""
 
     def __init__(self, straight_through: bool) -> None:
         super().__init__()
@@ -93,8 +102,11 @@ class _Watch(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if func in _ORDER_PRESERVING and args and _along_classes(result, args[1:], kwargs or {}):
             self._squashed.append((args[0], result))
-        elif self._straight_through and func in _STEPS and args and _differs_smoothly(args[0], result):
-            return args[0] + (result - args[0]).detach()
+        elif self._straight_through and args and _differs_smoothly(args[0], result):
+            if func in _STEPS:
+                return args[0] + (result - args[0]).detach()
+            if func in _CLIPS and result is not args[0]:
+                return torch.where(result == args[0], args[0], result)
         return result
 
     def before(self, outputs: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def _sparse_step(gradient: Tensor, x: Tensor, pixels: Tensor) -> Tensor:
     """
     at_end = (x <= 0) | (x >= 1)
     no_way = ((gradient > 0) & (x >= 1 - _GAP)) | ((gradient < 0) & (x <= _GAP))
-    usable = gradient.masked_fill(at_end | no_way, 0).flatten(1)
+    usable = balls.finite(gradient).masked_fill(at_end | no_way, 0).flatten(1)
     most = min(_PIXELS[1], usable.shape[1])
     places = usable.abs().topk(most, dim=1).indices
     moved = torch.arange(most, device=x.device) < pixels[:, None]

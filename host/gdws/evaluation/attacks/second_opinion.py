@@ -67,7 +67,7 @@ def can_ask(spec: Spec) -> bool:
 
 
 def vanishing(model: nn.Module, images: Tensor, labels: Tensor, *, scale_free: bool = False) -> Tensor:
-    """At which images (N,) the gradient of the cross-entropy vanishes, or of that free of scale, straight through."""
+    """At which images (N,) the gradient of the cross-entropy vanishes or is not finite; or of that free of scale."""
     objective = scale_free_cross_entropy(labels) if scale_free else cross_entropy(labels)
     with (
         torch.inference_mode(False),
@@ -75,7 +75,8 @@ def vanishing(model: nn.Module, images: Tensor, labels: Tensor, *, scale_free: b
         evaluation_mode(Logits(model, straight_through=scale_free)) as target,
     ):
         gradient = slope(target, images.clone(), objective).gradient
-    return gradient.flatten(1).abs().amax(dim=1) < _VANISHING
+    steepest = gradient.flatten(1).abs().amax(dim=1)  # NaN where any pixel's is
+    return ~(steepest.isfinite() & (steepest >= _VANISHING))
 
 
 def _ascend(model: nn.Module, images: Tensor, labels: Tensor, spec: AttackSpec, indices: Tensor) -> Tensor:
