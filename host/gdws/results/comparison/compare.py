@@ -11,8 +11,8 @@ from typing import Literal
 
 from gdws.errors import ResultError
 from gdws.results.comparison.environment import Difference, differences
-from gdws.results.log_intervals import Estimate, unpaired_ratio
 from gdws.results.report.figures import Change, accuracy_change
+from gdws_contract.findings.intervals import IntervalEstimate, unpaired_ratio
 from gdws_contract.measures import Interval, Parity, Power, Proportion
 from gdws_contract.rest import BenchmarkResult, Cell, CellKey
 
@@ -48,8 +48,8 @@ class CellComparison:
     reason: str | None
     median_a_ms: float | None
     median_b_ms: float | None
-    speedup: Estimate | None
-    energy_saving: Estimate | None
+    speedup: IntervalEstimate | None
+    energy_saving: IntervalEstimate | None
     natural_change: Change | None
     robust_change: Change | None
 
@@ -121,7 +121,7 @@ def _compare_cells(a: Cell, b: Cell) -> CellComparison:
     )
 
 
-def _verdict(speedup: Estimate | None) -> Verdict:
+def _verdict(speedup: IntervalEstimate | None) -> Verdict:
     if speedup is None:
         return "not measured"
     if speedup.low > 1:
@@ -140,13 +140,13 @@ def _reason(cell: Cell) -> str | None:
     return "it was not timed"
 
 
-def _energy_saving(a: Power | None, b: Power | None) -> Estimate | None:
+def _energy_saving(a: Power | None, b: Power | None) -> IntervalEstimate | None:
     """How many times less energy ``b`` takes per inference, from the intervals of both."""
     known = [(_energy(power), power.energy_interval if power else None) for power in (a, b)]
     (before, interval_a), (after, interval_b) = known
     if not before or not after or interval_a is None or interval_b is None or min(interval_a.low, interval_b.low) <= 0:
         return None
-    return Estimate(
+    return IntervalEstimate(
         value=before / after,
         low=before / after * math.exp(-math.hypot(_log_below(before, interval_a), _log_above(after, interval_b))),
         high=before / after * math.exp(math.hypot(_log_above(before, interval_a), _log_below(after, interval_b))),

@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
 from gdws.results.comparison import CellComparison, Comparison, Side
-from gdws.results.log_intervals import Estimate
 from gdws.results.report import text
 from gdws.results.report.figures import Change
 from gdws.results.report.markdown import escape, table
+from gdws_contract.findings.intervals import IntervalEstimate
 from gdws_contract.rest import CellKey
 
 #: History of the JSON: 1, first version. Fields may be added within a version.
@@ -115,11 +115,11 @@ def _setting(key: CellKey) -> str:
     return ", ".join(words if key.power_mode is None else [*words, f"power mode {key.power_mode}"])
 
 
-def _ratio(estimate: Estimate | None) -> str:
+def _ratio(estimate: IntervalEstimate | None) -> str:
     return text.UNKNOWN if estimate is None else f"{estimate.value:.3f}"
 
 
-def _interval(estimate: Estimate | None) -> str:
+def _interval(estimate: IntervalEstimate | None) -> str:
     return text.UNKNOWN if estimate is None else f"{estimate.low:.3f}–{estimate.high:.3f}"
 
 

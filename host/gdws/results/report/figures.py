@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
-from gdws.results.intervals import wilson
 from gdws_contract.attack_check import AttackCheck
+from gdws_contract.findings.intervals import wilson
 from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest, Tool, Variant, Verification
 from gdws_contract.measures import (
     Build,
