@@ -93,23 +93,24 @@ def unpaired_ratio(
     variance = math.fsum(parts)
     centre = _mean(above) - _mean(below)
     if variance == 0:
-        return from_logs(centre, 0.0, level)
+        return from_logs(centre, below=0.0, above=0.0, level=level)
     weights = [part * part / (len(logs) - 1) for part, logs in zip(parts, (above, below))]
     # Never fewer than those of the smaller sample; rounding must not make it so.
     freedom = max(variance * variance / math.fsum(weights), min(len(above), len(below)) - 1)
-    return from_logs(centre, t_quantile((1 + level) / 2, freedom) * math.sqrt(variance), level)
+    margin = t_quantile((1 + level) / 2, freedom) * math.sqrt(variance)
+    return from_logs(centre, below=margin, above=margin, level=level)
 
 
-def from_logs(centre: float, margin: float, level: float) -> IntervalEstimate:
-    """The estimate whose logarithm is ``centre``, give or take ``margin``; at most :data:`LARGEST`."""
-    logs = (centre, centre - margin, centre + margin)
+def from_logs(centre: float, *, below: float, above: float, level: float) -> IntervalEstimate:
+    """The estimate whose logarithm is ``centre``, less ``below`` and plus ``above``; at most :data:`LARGEST`."""
+    logs = (centre, centre - below, centre + above)
     value, low, high = (min(math.exp(min(log, 700.0)), LARGEST) for log in logs)
     return IntervalEstimate(value=value, low=low, high=high, level=level)
 
 
 def _of_mean(logs: Sequence[float], level: float) -> IntervalEstimate:
     margin = t_quantile((1 + level) / 2, len(logs) - 1) * _deviation(logs) / math.sqrt(len(logs))
-    return from_logs(_mean(logs), margin, level)
+    return from_logs(_mean(logs), below=margin, above=margin, level=level)
 
 
 def _logs(values: Sequence[float]) -> Optional[List[float]]:
