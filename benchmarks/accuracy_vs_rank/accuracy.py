@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gdws.datasets import Split
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.judging import dense_equivalent, judge
-from gdws.results.intervals import proportion
+from gdws_contract.findings.intervals import proportion
 from gdws_contract.measures import Proportion
 
 BATCH = 125

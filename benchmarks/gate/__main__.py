@@ -32,8 +32,7 @@ from benchmarks.measured import write_results
 from gdws.gate.limits import Sequencing
 from gdws.gate.sequential import Question, Spread, Trial
 from gdws.gate.verdicts import Outcome
-from gdws.results.intervals import wilson
-from gdws.results.log_intervals import geometric_mean
+from gdws_contract.findings.intervals import geometric_mean, wilson
 
 HERE = Path(__file__).resolve().parent
 

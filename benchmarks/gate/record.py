@@ -26,7 +26,7 @@ from gdws.gate.figures import Run
 from gdws.gate.pairing import plan_pairing
 from gdws.gate.session import Session
 from gdws.gate.settings import Measurement
-from gdws.results.log_intervals import geometric_mean
+from gdws_contract.findings.intervals import geometric_mean
 
 HERE = Path(__file__).resolve().parent
 

@@ -14,7 +14,7 @@ from gdws.datasets import Split
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.attacks.run import perturb
 from gdws.evaluation.judging import dense_equivalent, device_of
-from gdws.results.intervals import proportion
+from gdws_contract.findings.intervals import proportion
 
 #: Columns of Table 6 under attacks in one norm; an image counts for ``union`` if it resists them all.
 NORMS = ("linf", "l1", "l2")

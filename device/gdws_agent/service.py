@@ -10,10 +10,10 @@ from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple, Ty
 from gdws_agent.board import jtop_clocks
 from gdws_agent.board.clocks import Clocks
 from gdws_agent.device_info import describe_device
-from gdws_agent.errors import BUNDLE_CODES, DataUnusable, StorageFailed
+from gdws_agent.errors import BUNDLE_CODES, DataUnusable, ModelNotFound, StorageFailed
 from gdws_agent.jobs.events import JobEvent
 from gdws_agent.jobs.lease import LeaseDesk, for_everybody
-from gdws_agent.jobs.queue import JobQueue
+from gdws_agent.jobs.queue import JobQueue, is_final
 from gdws_agent.jobs.run import Workshop
 from gdws_agent.jobs.runner import WORKER_COMMAND
 from gdws_agent.probes import Probes, system_probes
@@ -27,6 +27,7 @@ from gdws_agent.storage.retention import Retention
 from gdws_agent.storage.rows import JobText
 from gdws_agent.storage.store import Store
 from gdws_contract import __version__
+from gdws_contract.findings.comparison import Comparison, Run, compare
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
 
@@ -76,6 +77,22 @@ class Service(NamedTuple):
         simulated = self.settings.simulated or self.probes.simulated()
         found = describe_device(self.probes.backends(), self.probes.power_sensors(), simulated=simulated)
         return found.model_copy(update={"api_revision": API_REVISION, "notices": self.notices.look()})
+
+    def compare(self, a: str, b: str) -> Comparison:
+        """Return the job ``b`` against the job ``a``, both on the device as it is now; raises JobNotFound."""
+        device = self.device()
+        runs = []
+        for job_id in (a, b):
+            job = self.jobs.job(job_id)
+            runs.append(Run(job_id, job, device, self._name_of(job.request.model_id), partial=not is_final(job)))
+        return compare(*runs)
+
+    def _name_of(self, model_id: str) -> Optional[str]:
+        """Return what a bundle is called; None if it was removed."""
+        try:
+            return self.library.manifest_on_record(model_id).name
+        except ModelNotFound:
+            return None
 
     def resolve(self, request: BenchmarkRequest, manifest: Manifest) -> BenchmarkRequest:
         """Return ``request`` with nothing left open and within the limits.

@@ -1,4 +1,4 @@
-"""The statistics of times: pure functions of plain numbers, with the standard library alone.
+"""The statistics of times: pure functions of plain numbers.
 
 A *sample* is the time of one inference. A *window* is a stretch of inferences of one variant, back to back;
 its median stands for it. Windows of all variants take turns in *rounds*, so that a slow change of the machine
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
-from typing import List, NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
-from gdws_contract.measures import Interval, LatencySummary, Proportion, SpeedUp
+from gdws_contract.findings.intervals import LARGEST, paired_ratio
+from gdws_contract.measures import Interval, LatencySummary, SpeedUp
 
 #: Below this count a tail percentile rests on a handful of samples, or on none.
 PERCENTILE_MIN_COUNT = 100
 #: perf_analyzer's rule: steady when the last three windows lie within 10 %.
 STEADY_WINDOWS = 3
 STEADY_TOLERANCE = 0.10
-CONFIDENCE = 0.95
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
@@ -82,79 +81,19 @@ def paired_speedup(baseline_ms: Sequence[float], variant_ms: Sequence[float], ba
     their logarithms: whatever slowed a whole round cancels, what differs from round to round widens it.
 
     Raises:
-        ValueError: the rounds do not pair, there are none, or a time is not positive.
+        ValueError: the rounds do not pair, there are none, or a time is not positive and finite.
     """
     if len(baseline_ms) != len(variant_ms) or not baseline_ms:
         raise ValueError(f"{len(baseline_ms)} and {len(variant_ms)} rounds do not pair")
-    if min(*baseline_ms, *variant_ms) <= 0:
-        raise ValueError("times must be positive")
-    logs = [math.log(before / after) for before, after in zip(baseline_ms, variant_ms)]
-    centre = math.fsum(logs) / len(logs)
+    if not all(0 < time_ms < math.inf for time_ms in (*baseline_ms, *variant_ms)):
+        raise ValueError("times must be positive and finite")
+    found = paired_ratio(baseline_ms, variant_ms)
+    if found is None:  # a single round
+        return SpeedUp(ratio=baseline_ms[0] / variant_ms[0], interval=None, rounds=1, baseline=baseline)
     interval = None
-    if len(logs) > 1:
-        standard_error = _deviation(logs, centre) / math.sqrt(len(logs))
-        margin = t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * standard_error
-        if centre + margin < math.log(sys.float_info.max):
-            low, high = math.exp(centre - margin), math.exp(centre + margin)
-            interval = Interval(low=low, high=high, level=CONFIDENCE, method="paired-rounds-t")
-    return SpeedUp(ratio=math.exp(centre), interval=interval, rounds=len(logs), baseline=baseline)
-
-
-def t_quantile(probability: float, degrees_of_freedom: float) -> float:
-    """Return the quantile of Student's t distribution, for probabilities from 0.005 to 0.995 to five digits.
-
-    With t = sqrt(v) tan(a), P(|T| <= t) is the integral of cos^(v-1) from 0 to a over that from 0 to pi/2
-    (Abramowitz and Stegun, 26.7); t is found by bisection.
-
-    Raises:
-        ValueError: ``probability`` lies outside, or ``degrees_of_freedom`` is below 1.
-    """
-    if not 0.005 <= probability <= 0.995 or degrees_of_freedom < 1:
-        raise ValueError(f"no t quantile at {probability} with {degrees_of_freedom} degrees of freedom")
-    v = degrees_of_freedom
-    whole = math.sqrt(math.pi) / 2 * math.exp(math.lgamma(v / 2) - math.lgamma((v + 1) / 2))
-    wanted = abs(2 * probability - 1) * whole
-
-    def falls_short(t: float) -> bool:
-        return _integral_of_cos_power(v - 1, math.atan(t / math.sqrt(v))) < wanted
-
-    low, high = 0.0, 1.0
-    while falls_short(high):
-        low, high = high, 2 * high
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falls_short(middle) else (low, middle)
-    return math.copysign(high, probability - 0.5)
-
-
-def _integral_of_cos_power(power: float, end: float, panels: int = 256) -> float:
-    """Return the integral of cos^power from 0 to ``end`` <= pi/2 by Simpson's rule."""
-    step = end / panels
-    values: List[float] = [math.pow(max(math.cos(step * i), 0.0), power) for i in range(panels + 1)]
-    return step / 3 * (values[0] + values[-1] + 4 * math.fsum(values[1::2]) + 2 * math.fsum(values[2:-1:2]))
-
-
-def proportion(successes: int, count: int) -> Proportion:
-    """Return ``successes / count`` with its Wilson score interval (Wilson, 1927).
-
-    Raises:
-        ValueError: ``count`` is not positive, or ``successes`` is not between 0 and ``count``.
-    """
-    if not 0 <= successes <= count or count == 0:
-        raise ValueError(f"{successes} of {count} is no proportion")
-    share = successes / count
-    z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    weight = 1 + z * z / count
-    centre = (share + z * z / (2 * count)) / weight
-    margin = z / weight * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    # The exact bounds hold the share; rounding must not put it a hair outside.
-    low, high = min(max(centre - margin, 0.0), share), max(min(centre + margin, 1.0), share)
-    return Proportion(
-        value=share,
-        successes=successes,
-        count=count,
-        interval=Interval(low=low, high=high, level=CONFIDENCE, method="wilson"),
-    )
+    if found.high < LARGEST:
+        interval = Interval(low=found.low, high=found.high, level=found.level, method="paired-rounds-t")
+    return SpeedUp(ratio=found.value, interval=interval, rounds=len(baseline_ms), baseline=baseline)
 
 
 class Trend(NamedTuple):

@@ -19,8 +19,8 @@ from .thermal import Thermal
 #: Client and agent must have this in common.
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
-#: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so.
-API_REVISION = 2
+#: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons.
+API_REVISION = 3
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]

@@ -17,6 +17,7 @@ from gdws_agent.service import Service
 from gdws_agent.storage.library import check_bundle
 from gdws_contract import __version__
 from gdws_contract.base import NAME_PATTERN, SHA256_PATTERN
+from gdws_contract.findings.comparison import Comparison
 from gdws_contract.manifest import Manifest
 from gdws_contract.queueing import IDEMPOTENCY_HEADER, MAX_IDEMPOTENCY_KEY
 from gdws_contract.rest import Alive, DeviceInfo, Health, Job, JobList, JobState, ModelInfo, ModelList
@@ -81,6 +82,7 @@ IdempotencyKey = Annotated[
 Rounds = Annotated[bool, Query(description="false: leave out the rounds of each cell, which are most of the answer.")]
 ModelId = Annotated[str, Path(pattern=SHA256_PATTERN, description="As `gdws inspect` prints it.")]
 JobId = Annotated[str, Path(pattern=NAME_PATTERN)]
+ComparedJob = Annotated[str, Query(pattern=NAME_PATTERN, description="The id of a job.")]
 
 
 def create_app(
@@ -305,6 +307,22 @@ def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
             return found.job.state, found.pieces()
 
         return PiecesResponse(await job_cache.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look)))
+
+    @app.get(
+        "/compare",
+        tags=["benchmark"],
+        summary="Two jobs side by side",
+        response_model=Comparison,
+        responses={200: {"content": examples.json_example(examples.COMPARISON)}, **documented_problems(404, 422)},
+    )
+    def compare_jobs(a: ComparedJob, b: ComparedJob) -> Response:
+        """How many times as fast B is, cell by cell, with intervals, and what else was not the same: as `gdws compare`.
+
+            curl 'http://localhost:8000/compare?a=5f2b9c0a7d41&b=0c81e2d97a65'
+
+        Cells are matched by network, backend, precision, batch size and power mode. Nothing is measured.
+        """
+        return json_response(service.compare(a, b))
 
     @app.delete(
         "/benchmark/{job_id}",

@@ -95,6 +95,43 @@ JOB: Dict[str, Any] = {
     "cells": [],
 }
 
+COMPARISON: Dict[str, Any] = {
+    "a": {
+        "source": "5f2b9c0a7d41",
+        "bundle": "mnist",
+        "bundle_id": MODEL_ID,
+        "job_id": "5f2b9c0a7d41",
+        "label": "before fine-tuning",
+        "finished_at": "2024-05-01T12:04:00.000Z",
+        "partial": False,
+    },
+    "b": {
+        "source": "0c81e2d97a65",
+        "bundle": None,
+        "bundle_id": MODEL_ID[::-1],
+        "job_id": "0c81e2d97a65",
+        "label": "after fine-tuning",
+        "finished_at": "2024-05-01T13:04:00.000Z",
+        "partial": False,
+    },
+    "cells": [
+        {
+            "key": {"variant": "gdws", "backend": "onnxruntime", "precision": "fp32", "batch_size": 1},
+            "verdict": "faster",
+            "reason": None,
+            "median_a_ms": 1.5,
+            "median_b_ms": 1.0,
+            "speedup": {"value": 1.5, "low": 1.47, "high": 1.53, "level": 0.95},
+            "energy_saving": None,
+            "natural_change": {"points": -0.8, "low": -4.6, "high": 2.9},
+            "robust_change": None,
+        }
+    ],
+    "differences": [{"what": "protocol: rounds", "a": "10", "b": "20"}],
+    "only_a": [],
+    "only_b": [{"variant": "gdws", "backend": "onnxruntime", "precision": "fp32", "batch_size": 8}],
+}
+
 UPLOAD_BODY: Dict[str, Any] = {
     "requestBody": {
         "required": True,

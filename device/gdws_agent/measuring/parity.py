@@ -13,7 +13,7 @@ import numpy as np
 
 from gdws_agent.backends.base import Engine
 from gdws_agent.backends.errors import RunFailed
-from gdws_agent.stats import proportion
+from gdws_contract.findings.intervals import proportion
 from gdws_contract.measures import Parity, Proportion
 
 from .verification import Record

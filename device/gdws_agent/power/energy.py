@@ -24,7 +24,8 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import List, Mapping, NamedTuple, Sequence
 
-from gdws_agent.stats import t_quantile
+from gdws_contract.findings.intervals import CONFIDENCE
+from gdws_contract.findings.student_t import t_quantile
 
 #: With fewer readings inside the windows there is no figure: its error bar would mislead.
 MIN_SAMPLES = 10
@@ -32,7 +33,6 @@ MIN_SAMPLES = 10
 HOLD_INTERVALS = 1.5
 #: There is no figure when the sensor was silent for more than this share of the windows.
 MAX_SILENT_SHARE = 0.5
-CONFIDENCE = 0.95
 METHOD = "successive-differences-t and timing; calibration not included"
 
 

@@ -6,10 +6,11 @@ import math
 from collections import Counter
 from typing import Collection, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from gdws_contract.findings.intervals import CONFIDENCE
 from gdws_contract.measures import Flag, Interval, Power, PowerRail
 
 from .base import Account, Window
-from .energy import CONFIDENCE, METHOD, EnergyRefused, Observation, Sample, observe
+from .energy import METHOD, EnergyRefused, Observation, Sample, observe
 from .rails import TotalRule, total_rule
 
 

@@ -22,8 +22,9 @@ from gdws.evaluation.attacks.second_opinion import QUERIES, can_ask
 from gdws.evaluation.attacks.spec import is_void
 from gdws.evaluation.judging import Outcome, Queried, ask, dense_equivalent, judge, predict
 from gdws.evaluation.tally import Tally
-from gdws.results.intervals import NEAR_CHANCE, is_near_chance, proportion
+from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
 from gdws_contract.attack_check import AttackCheck
+from gdws_contract.findings.intervals import proportion
 from gdws_contract.measures import Proportion
 
 __all__ = ["AttackOn", "Evaluation", "evaluate", "predict"]

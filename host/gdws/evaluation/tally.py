@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
 from gdws.evaluation.judging import Outcome, Outputs, Queried
-from gdws.results.intervals import proportion
 from gdws_contract.attack_check import LUCKY_SHARE, AttackCheck, is_beyond
+from gdws_contract.findings.intervals import proportion
 
 #: History of the format: 1, first version; 2, marks of a second opinion, and queries.
 _FORMAT, _VERSION = "gdws.evaluation-state", 2

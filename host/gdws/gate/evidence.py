@@ -7,9 +7,9 @@ same attack made the adversarial inputs of each network. What is not known count
 from __future__ import annotations
 
 from gdws.gate.facts import Doubts, Kind
-from gdws.results.comparison.environment import Difference, differing
 from gdws.results.report import text
 from gdws_contract.base import Record, Sha256
+from gdws_contract.findings.environment import Difference, differing
 from gdws_contract.manifest import Attack, Manifest, TensorSpec
 
 
@@ -81,8 +81,8 @@ def _data(evidence: Evidence) -> dict[str, str | None]:
 
 def _attack_differences(before: Attack | None, now: Attack | None) -> tuple[Difference, ...]:
     if before is None or now is None:
-        known = [None if attack is None else text.attack_settings(attack) for attack in (before, now)]
-        return () if before == now else (Difference("attack", *known),)
+        a, b = (None if attack is None else text.attack_settings(attack) for attack in (before, now))
+        return () if before == now else (Difference(what="attack", a=a, b=b),)
     return differing(_fields("attack", before), _fields("attack", now))
 
 

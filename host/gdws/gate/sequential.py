@@ -29,7 +29,7 @@ from typing import Literal
 
 import numpy as np
 
-from gdws.results.log_intervals import t_quantile
+from gdws_contract.findings.student_t import t_quantile
 
 #: How often the runs are looked at, at most; each time twice as many as the time before.
 LOOKS = 3

@@ -40,7 +40,7 @@ from gdws.networks import converted
 from gdws.networks.sources import Source, load, load_module, load_onnx, slimmed
 from gdws.networks.sparsity import sizes
 from gdws.planning.conversion import convert
-from gdws.results.intervals import NEAR_CHANCE, is_near_chance
+from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
 from gdws_contract.plan import Layout, Method, Plan
 
 __all__ = [

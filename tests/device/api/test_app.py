@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from gdws_agent.api import examples
 from gdws_agent.api.app import create_app
+from gdws_contract.findings.comparison import Comparison
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, DeviceInfo, Health, Job, JobList, ModelInfo, ModelList
@@ -594,6 +595,7 @@ def test_the_examples_are_what_the_models_take():
     for value in examples.PROFILES.values():
         ProfileRequest.model_validate(value, strict=True)
     Job.model_validate(examples.JOB, strict=True)
+    Comparison.model_validate_json(json.dumps(examples.COMPARISON), strict=True)
     Problem.model_validate(examples.PROBLEM, strict=True)
 
 
@@ -602,3 +604,7 @@ def test_the_examples_name_only_fields_that_exist(document):
     assert set(examples.JOB) <= set(schemas["Job"]["properties"])
     assert set(examples.JOB["progress"]) <= set(schemas["Progress"]["properties"])
     assert set(examples.PROBLEM) <= set(schemas["Problem"]["properties"])
+    assert set(examples.COMPARISON) == set(schemas["Comparison"]["properties"])
+    assert set(examples.COMPARISON["a"]) == set(schemas["Side"]["properties"])
+    (cell,) = examples.COMPARISON["cells"]
+    assert set(cell) == set(schemas["CellComparison"]["properties"])

@@ -44,10 +44,12 @@ def code_of(response):
 
 
 def routes(client):
-    """Every route of the document with every method, ids filled in."""
+    """Every route of the document with every method, ids and what else it needs filled in."""
     for path, methods in client.get("/openapi.json").json()["paths"].items():
-        for method in methods:
-            yield method.upper(), path.replace("{job_id}", "x").replace("{model_id}", "a" * 64)
+        for method, operation in methods.items():
+            known = path.replace("{job_id}", "x").replace("{model_id}", "a" * 64)
+            asked = [each for each in operation.get("parameters", []) if each["in"] == "query" and each["required"]]
+            yield method.upper(), known + ("?" if asked else "") + "&".join(f"{each['name']}=x" for each in asked)
 
 
 # Tokens

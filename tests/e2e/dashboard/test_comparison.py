@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gdws_contract.rest import Protocol
+from gdws_contract.measures import RoundSummary
+from gdws_contract.rest import BenchmarkResult, Protocol
 from support.agent_process import AgentProcess, running_agent
-from support.benchmark_results import CUT, DENSE, KEPT, result
+from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, result
 from support.browser import Page
 from support.stored_results import store_results
 
@@ -34,15 +35,37 @@ def test_two_results_are_chosen_from_the_list_and_held_side_by_side(tmp_path: Pa
         differences = page.texts("h2 ~ .scroll tbody tr")
 
     assert len(rows) == 2
-    assert rows[0].split("\n")[-2:] == ["1.00×", "within the rounds' range"]
+    assert rows[0].split("\n")[-2:] == ["0.98–1.02", "not distinguishable"]
     assert rows[1].startswith("mean-rank-4")
-    assert rows[1].split("\n")[-2:] == ["1.50×", "faster"]
+    assert rows[1].split("\n")[-3:] == ["1.50×", "1.47–1.53", "faster"]
     assert "Only in A: mean-rank-1 at batch 1, onnxruntime, fp32." in notes
     assert "Only in B: dense at batch 8, onnxruntime, fp32 and mean-rank-4 at batch 8" in notes
     assert [difference.split() for difference in differences] == [
         ["protocol:", "threads", "–", "1"],
         ["protocol:", "seed", "0", "7"],
     ]
+
+
+def test_a_difference_within_the_range_of_the_windows_is_what_the_agent_says_of_it(tmp_path: Path, look: Look) -> None:
+    def with_windows(*medians_ms: float) -> BenchmarkResult:
+        windows = [RoundSummary(index=i, count=9, median_ms=m, duration_s=0.1) for i, m in enumerate(medians_ms)]
+        return result([DENSE], cells=[cell(DENSE, DENSE, 1).model_copy(update={"rounds": windows})])
+
+    slow, fast = with_windows(*[2.0, 2.1, 2.05] * 4), with_windows(*[1.9, 1.92] * 6, 2.01)
+    a, b = store_results(tmp_path / "data", [slow, fast])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/compare?a={a}&b={b}")
+        page.find("table.figures strong.better", "1.07×")
+        (row,) = page.texts("table.figures tbody tr")
+    assert row.split("\n")[-1] == "faster"
+
+
+def test_a_cell_without_times_says_why(tmp_path: Path, look: Look) -> None:
+    failed = result([DENSE], cells=[failed_cell(DENSE, 1, "out of memory")])
+    a, b = store_results(tmp_path / "data", [result([DENSE]), failed])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/compare?a={a}&b={b}")
+        page.find("table.figures td", "not measured: B: out of memory")
 
 
 def test_results_that_share_nothing_say_so(tmp_path: Path, look: Look) -> None:

@@ -129,7 +129,7 @@ def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
     """The highest robust accuracy, then the highest natural, then the latest."""
     robust, natural = [5, 6, 6, 6, 2], [7, 6, 8, 8, 8]
     shares = iter(zip(natural, robust, strict=True))
-    from gdws.results.intervals import proportion
+    from gdws_contract.findings.intervals import proportion
 
     real = run.evaluate
 

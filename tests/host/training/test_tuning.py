@@ -84,7 +84,7 @@ def test_the_start_is_kept_unless_an_epoch_is_better(start, monkeypatch):
     """A run that only harms gives back the network it was given, balanced."""
     network, _ = start
     harmful = dataclasses.replace(SETTINGS, learning_rate=1.0, optimizer="sgd")
-    from gdws.results.intervals import proportion
+    from gdws_contract.findings.intervals import proportion
 
     real, shares = run.evaluate, iter([6, 6, 5, 6])
 

@@ -1,6 +1,5 @@
-// The view of two jobs side by side.
+// The view of two jobs side by side: it shows what the agent answers to GET /compare, and decides nothing.
 
-import { compareCells, differences, roundRange } from "./comparison.js";
 import { h } from "./dom.js";
 import { isProfile, settingOf, settingWords, title } from "./jobs.js";
 import { modelNames } from "./model-names.js";
@@ -12,16 +11,20 @@ import * as text from "./text.js";
 
 const OFFERED = 200;
 
+/** How a verdict looks. */
+const KINDS = { faster: "better", slower: "worse" };
+
 /** Show the comparison of the jobs `a` and `b` of `query`, with a choice of others. */
 export async function showCompare(page, query) {
   const { agent, signal } = page;
   const ids = { a: query.get("a"), b: query.get("b") };
-  const wanted = (id) => (id ? agent.get(`benchmark/${encodeURIComponent(id)}`, { signal }) : null);
-  const [list, nameOf, a, b] = await Promise.all([
+  const wanted = (id) => (id ? agent.get(`benchmark/${encodeURIComponent(id)}?rounds=false`, { signal }) : null);
+  const [list, nameOf, a, b, found] = await Promise.all([
     agent.get(`benchmark?state=done&limit=${OFFERED}`, { signal }),
     modelNames(page),
     wanted(ids.a),
     wanted(ids.b),
+    ids.a && ids.b ? agent.get(`compare?${new URLSearchParams(ids)}`, { signal }) : null,
   ]);
   const offered = [
     ...list.jobs.filter((job) => !isProfile(job)),
@@ -36,8 +39,8 @@ export async function showCompare(page, query) {
           "There must be two results to compare. Measure the same bundle again, or another release of it.",
         )
       : chooser(offered, nameOf, ids),
-    a && b
-      ? comparison(a, b, nameOf)
+    found
+      ? comparison(found, [a, b], nameOf)
       : h("p", { class: "note" }, "Choose a result A to start from, and B to hold against it."),
   );
 }
@@ -75,8 +78,7 @@ function chooser(jobs, nameOf, ids) {
   );
 }
 
-function comparison(a, b, nameOf) {
-  const { rows, onlyA, onlyB } = compareCells(a, b);
+function comparison({ cells, only_a, only_b, differences }, [a, b], nameOf) {
   const head = (word, job) =>
     h(
       "p",
@@ -89,54 +91,54 @@ function comparison(a, b, nameOf) {
     "div",
     {},
     h("div", { class: "pair" }, head("A", a), head("B", b)),
-    rows.length === 0
+    cells.length === 0
       ? h(
           "p",
           { class: "note" },
           "They have no cell in common: no variant on the same backend, precision and batch size.",
         )
-      : comparedCells(rows),
-    missing("Only in A", onlyA),
-    missing("Only in B", onlyB),
+      : comparedCells(cells),
+    missing("Only in A", only_a),
+    missing("Only in B", only_b),
     h("h2", {}, "What differed in how they were measured"),
-    circumstances(differences(a, b)),
+    circumstances(differences),
   );
 }
 
-function comparedCells(rows) {
+function comparedCells(cells) {
   return [
     table({
       kind: "figures stacks",
       caption: "Median latency of the same cells in A and B",
       heads: ["Network", "A", "B", "B against A", ""],
-      rows: rows.map((row) => compared(row, settingWords(settingOf(row.key), [], { all: true }))),
+      rows: cells.map(compared),
     }),
     h(
       "p",
       { class: "note" },
-      "B against A: the median latency of A over that of B, so above 1 B is faster. Below each median: the range of " +
-        "the medians of its rounds. Where these ranges overlap, the difference may be chance.",
+      "B against A: how many times as fast B is in the typical window, with the 95 % interval over the windows of " +
+        "each. What differs from run to run as a whole, such as heat or another build of an engine, is not in the " +
+        "interval: to be sure of a small difference, measure both networks in one bundle, where they take turns.",
     ),
   ];
 }
 
-function compared({ key, a, b, ratio, overlap }, words) {
-  const kind = ratio === null || overlap ? "" : ratio > 1 ? "better" : "worse";
-  const told = ratio === null ? "not timed" : overlap ? "within the rounds' range" : ratio > 1 ? "faster" : "slower";
+function compared({ key, median_a_ms, median_b_ms, speedup, verdict, reason }) {
+  const kind = KINDS[verdict] ?? "";
   return h(
     "tr",
     {},
-    h("th", { scope: "row" }, key.variant, sub(words)),
-    cell("A", text.milliseconds(a.latency?.median_ms), rangeOf(a)),
-    cell("B", text.milliseconds(b.latency?.median_ms), rangeOf(b)),
-    cell("B against A", h("strong", { class: kind }, text.ratio(ratio)), sub(told)),
-    h("td", { class: "bar-cell" }, ratio === null ? null : ratioBar(ratio, kind)),
+    h("th", { scope: "row" }, key.variant, sub(settingWords(settingOf(key), [], { all: true }))),
+    cell("A", text.milliseconds(median_a_ms)),
+    cell("B", text.milliseconds(median_b_ms)),
+    cell(
+      "B against A",
+      h("strong", { class: kind }, text.ratio(speedup?.value)),
+      sub(speedup === null ? null : text.ratioInterval(speedup)),
+      sub(reason === null ? verdict : `${verdict}: ${reason}`),
+    ),
+    h("td", { class: "bar-cell" }, speedup === null ? null : ratioBar(speedup.value, kind)),
   );
-}
-
-function rangeOf(measured) {
-  const range = roundRange(measured);
-  return range === null ? null : sub(`${text.significant(range.low)}–${text.significant(range.high)}`);
 }
 
 function missing(words, keys) {
@@ -150,13 +152,13 @@ function circumstances(found) {
     return h(
       "p",
       { class: "note" },
-      "Nothing that the agent knows of: same bundle, protocol, engine options and environment.",
+      "Nothing that the agent knows of: same protocol, engine options and environment.",
     );
   return table({
     caption: "Circumstances that differ",
     heads: ["What", "A", "B"],
-    rows: found.map(({ name, a, b }) =>
-      h("tr", {}, h("th", { scope: "row" }, name), cell("A", a ?? text.UNKNOWN), cell("B", b ?? text.UNKNOWN)),
+    rows: found.map(({ what, a, b }) =>
+      h("tr", {}, h("th", { scope: "row" }, what), cell("A", a ?? text.UNKNOWN), cell("B", b ?? text.UNKNOWN)),
     ),
   });
 }

@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
-from gdws.results.comparison.compare import CellComparison, Comparison, Difference, Side, compare
+from gdws.errors import ResultError
+from gdws_contract.findings import comparison
+from gdws_contract.findings.comparison import Comparison, Run
+from gdws_contract.rest import BenchmarkResult
 
-__all__ = ["CellComparison", "Comparison", "Difference", "Side", "compare"]
+__all__ = ["Comparison", "compare"]
+
+
+def compare(a: BenchmarkResult, b: BenchmarkResult, *, source_a: str, source_b: str) -> Comparison:
+    """``b`` against ``a``, in the order of the cells of ``a``.
+
+    Raises :class:`ResultError` if they have no cell in common.
+    """
+    found = comparison.compare(_run(a, source_a), _run(b, source_b))
+    if not found.cells:
+        raise ResultError(
+            f"{source_a} and {source_b} have no cell in common",
+            hint="cells are matched by network, backend, precision, batch size and power mode: measure both alike",
+        )
+    return found
+
+
+def _run(result: BenchmarkResult, source: str) -> Run:
+    return Run(source, result.job, result.device, result.manifest.name, result.partial)

@@ -6,15 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
-from gdws.results.comparison import CellComparison, Comparison, Side
-from gdws.results.log_intervals import Estimate
 from gdws.results.report import text
-from gdws.results.report.figures import Change
 from gdws.results.report.markdown import escape, table
+from gdws_contract.findings.accuracy import AccuracyChange
+from gdws_contract.findings.comparison import CellComparison, Comparison, Side
+from gdws_contract.findings.intervals import IntervalEstimate
 from gdws_contract.rest import CellKey
 
 #: History of the JSON: 1, first version. Fields may be added within a version.
@@ -48,14 +46,19 @@ def write(comparison: Comparison, path: Path) -> None:
 
 def render_json(comparison: Comparison) -> str:
     """``{"schema_version": 1, "a": ..., "b": ..., "cells": [...], ...}``. Unknown is null."""
-    fields = TypeAdapter(Comparison).dump_python(comparison, mode="json")
-    return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=1) + "\n"
+    return json.dumps({"schema_version": SCHEMA_VERSION, **comparison.model_dump(mode="json")}, indent=1) + "\n"
 
 
 def render_markdown(comparison: Comparison) -> str:
     """The text on ``comparison``. Every string of a result is escaped: a bundle may come from anyone."""
     a, b = comparison.a, comparison.b
-    lines = [f"# {escape(b.bundle)}: B against A", "", f"- A: {escape(describe(a))}", f"- B: {escape(describe(b))}", ""]
+    lines = [
+        f"# {escape(b.bundle or text.UNKNOWN)}: B against A",
+        "",
+        f"- A: {escape(describe(a))}",
+        f"- B: {escape(describe(b))}",
+        "",
+    ]
     rows = [[escape(word) for word in row(cell)] for cell in comparison.cells]
     lines += [*table(COLUMNS, rows, words=WORDS), "", CAVEAT, ""]
     lines += [f"- {escape(line)}" for line in untold(comparison)]
@@ -72,7 +75,7 @@ def render_markdown(comparison: Comparison) -> str:
 
 def describe(side: Side) -> str:
     """Where one of the results is from, in a line."""
-    words = [f"{side.source}, bundle {side.bundle} ({side.bundle_id[:12]})", f"job {side.job_id}"]
+    words = [f"{side.source}, bundle {side.bundle or text.UNKNOWN} ({side.bundle_id[:12]})", f"job {side.job_id}"]
     if side.finished_at is not None:
         words.append(f"ended {side.finished_at}")
     if side.label is not None:
@@ -115,13 +118,13 @@ def _setting(key: CellKey) -> str:
     return ", ".join(words if key.power_mode is None else [*words, f"power mode {key.power_mode}"])
 
 
-def _ratio(estimate: Estimate | None) -> str:
+def _ratio(estimate: IntervalEstimate | None) -> str:
     return text.UNKNOWN if estimate is None else f"{estimate.value:.3f}"
 
 
-def _interval(estimate: Estimate | None) -> str:
+def _interval(estimate: IntervalEstimate | None) -> str:
     return text.UNKNOWN if estimate is None else f"{estimate.low:.3f}–{estimate.high:.3f}"
 
 
-def _change(change: Change | None) -> str:
+def _change(change: AccuracyChange | None) -> str:
     return text.points(None if change is None else change.points)

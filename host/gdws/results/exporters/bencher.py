@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from gdws.results.exporters.figures import path_of, timed_cells, typical_latency
-from gdws.results.log_intervals import Estimate
+from gdws_contract.findings.intervals import IntervalEstimate
 from gdws_contract.measures import Interval, Proportion
 from gdws_contract.rest import BenchmarkResult, Cell
 
@@ -45,7 +45,7 @@ def _share(proportion: Proportion) -> Metric:
     return metric(proportion.value, proportion.interval, scale=100)
 
 
-def metric(value: float, interval: Estimate | Interval | None = None, *, scale: float = 1.0) -> Metric:
+def metric(value: float, interval: IntervalEstimate | Interval | None = None, *, scale: float = 1.0) -> Metric:
     """A metric whose figures are ``scale`` times those given, with bounds where there is an interval."""
     bounds = {} if interval is None else {"lower_value": scale * interval.low, "upper_value": scale * interval.high}
     return {"value": scale * value, **bounds}

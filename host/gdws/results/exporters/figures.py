@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdws.errors import ResultError
-from gdws.results.log_intervals import Estimate, geometric_mean
+from gdws_contract.findings.intervals import IntervalEstimate, geometric_mean
 from gdws_contract.rest import BenchmarkResult, Cell
 
 
@@ -22,7 +22,7 @@ def path_of(result: BenchmarkResult, cell: Cell) -> str:
     return "/".join([result.manifest.name, *_words(cell)])
 
 
-def typical_latency(cell: Cell) -> Estimate | None:
+def typical_latency(cell: Cell) -> IntervalEstimate | None:
     """The geometric mean of the medians of the windows, in milliseconds, with its 95 % interval over the windows.
 
     None for fewer than two windows.

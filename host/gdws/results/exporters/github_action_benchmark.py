@@ -10,7 +10,7 @@ import json
 from typing import Any, Literal
 
 from gdws.results.exporters.figures import path_of, timed_cells, typical_latency
-from gdws.results.log_intervals import Estimate
+from gdws_contract.findings.intervals import IntervalEstimate
 from gdws_contract.measures import Interval
 from gdws_contract.rest import BenchmarkResult, Cell
 
@@ -54,7 +54,7 @@ def _bigger(cell: Cell) -> dict[str, dict[str, Any]]:
     return found
 
 
-def figure(unit: str, value: float, interval: Estimate | Interval | None = None) -> dict[str, Any]:
+def figure(unit: str, value: float, interval: IntervalEstimate | Interval | None = None) -> dict[str, Any]:
     """The fields of an entry but for its name, with a range where there is an interval."""
     spread = {} if interval is None else {"range": f"{interval.low:.4g} to {interval.high:.4g}"}
     return {"unit": unit, "value": value, **spread}

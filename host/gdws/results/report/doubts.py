@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gdws.results.intervals import NEAR_CHANCE, is_near_chance
+from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
 from gdws.results.report import text
 from gdws.results.report.figures import Facts, Measurement, Setting, VariantFacts
 from gdws.results.report.verdict import place

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
-from gdws.results.intervals import wilson
 from gdws_contract.attack_check import AttackCheck
+from gdws_contract.findings.accuracy import AccuracyChange, accuracy_change
 from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest, Tool, Variant, Verification
 from gdws_contract.measures import (
     Build,
@@ -65,19 +65,6 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A difference of two accuracies in percentage points, with its 95 % interval.
-
-    The interval is Newcombe's (1998, method 10) from two Wilson intervals. It takes the two samples as
-    independent; here they are the same images, so it is wider than need be.
-    """
-
-    points: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class VariantFacts:
     """What the host knows of one network.
 
@@ -96,8 +83,8 @@ class VariantFacts:
     robust: Proportion | None
     attack: Attack | None
     evaluated_on: str | None
-    natural_change: Change | None
-    robust_change: Change | None
+    natural_change: AccuracyChange | None
+    robust_change: AccuracyChange | None
     attack_check: AttackCheck | None
     classes: int | None
     layers: tuple[LayerSummary, ...]
@@ -210,18 +197,6 @@ def facts(result: BenchmarkResult) -> Facts:
     )
 
 
-def accuracy_change(baseline: Proportion, variant: Proportion) -> Change:
-    """``variant`` less ``baseline`` in points. See :class:`Change`."""
-    p, q = variant.successes / variant.count, baseline.successes / baseline.count
-    p_low, p_high = wilson(variant.successes, variant.count, level=0.95)
-    q_low, q_high = wilson(baseline.successes, baseline.count, level=0.95)
-    return Change(
-        points=100 * (p - q),
-        low=100 * (p - q - math.hypot(p - p_low, q_high - q)),
-        high=100 * (p - q + math.hypot(p_high - p, q - q_low)),
-    )
-
-
 def _settings(job: Job) -> tuple[Setting, ...]:
     """The settings of the cells and those asked for: modes, backends and precisions as asked, batches rising."""
     cells = [cell.key for cell in job.cells]
@@ -267,7 +242,7 @@ def _variant(variant: Variant, manifest: Manifest) -> VariantFacts:
     )
 
 
-def _change(baseline: HostEvaluation | None, variant: HostEvaluation | None, kind: str) -> Change | None:
+def _change(baseline: HostEvaluation | None, variant: HostEvaluation | None, kind: str) -> AccuracyChange | None:
     """The change of one accuracy, if both were measured on the same images under one attack that did not fail."""
     if baseline is None or variant is None or baseline.data != variant.data:
         return None

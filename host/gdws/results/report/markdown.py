@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from gdws._util.visible_text import visible
 from gdws.results.report import text
-from gdws.results.report.figures import Change, Circumstances, Facts, Measurement, Setting, VariantFacts
+from gdws.results.report.figures import Circumstances, Facts, Measurement, Setting, VariantFacts
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, device_tables, layer_profiles
 from gdws.results.report.verdict import is_profile
+from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.measures import Parity, Proportion
 
 #: What Markdown or the HTML inside it would take for markup.
@@ -211,7 +212,7 @@ def _speedup(m: Measurement | None) -> str:
     return f"{text.ratio(m.speedup.ratio)} ({text.ratio_interval(m.speedup.interval)})"
 
 
-def _accuracy(proportion: Proportion | None, change: Change | None) -> str:
+def _accuracy(proportion: Proportion | None, change: AccuracyChange | None) -> str:
     if proportion is None:
         return text.UNKNOWN
     difference = "" if change is None else f", {text.points(change.points)} points"

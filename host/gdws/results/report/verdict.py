@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gdws.results.report import text
-from gdws.results.report.figures import Change, Facts, Measurement, Setting, VariantFacts
+from gdws.results.report.figures import Facts, Measurement, Setting, VariantFacts
+from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.measures import Proportion, SpeedUp
 
 #: The fall in accuracy, in percentage points, up to which a network counts as keeping it.
@@ -74,7 +75,7 @@ class _Price:
     """What a network gave up of one kind of accuracy."""
 
     kind: Literal["robust", "natural"]
-    change: Change
+    change: AccuracyChange
     after: Proportion
     before: Proportion
     attack: str | None

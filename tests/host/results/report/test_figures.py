@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws.results.report.figures import Setting, accuracy_change, facts
+from gdws.results.report.figures import Setting, facts
+from gdws_contract.findings.accuracy import accuracy_change
 from gdws_contract.manifest import HostEvaluation
 from support.benchmark_results import (
     ATTACK,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Dict, Iterable, Mapping, Optional, Protocol, Tuple
 
-from gdws_contract.rest import BenchmarkResult, Cell, DeviceInfo
+from gdws_contract.base import Reading
+from gdws_contract.rest import Cell, DeviceInfo, Job
 
 #: JetPack by the first number of L4T's release.
 _JETPACK = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
@@ -14,32 +13,47 @@ _JETPACK = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
 _SETTINGS = ("threads", "cpu_affinity", "cpu_quota_cores", "cpu_governor", "cpu_mhz_max", "garbage_collector")
 
 
-@dataclass(frozen=True)
-class Difference:
+class Measured(Protocol):
+    """Anything that has a job and the device that it ran on, such as a stored result."""
+
+    @property
+    def job(self) -> Job:
+        """With its cells."""
+
+    @property
+    def device(self) -> DeviceInfo:
+        """As it was then, or as it is now."""
+
+
+class Difference(Reading):
     """One circumstance that was not the same; None where it is not known."""
 
     what: str
-    a: str | None
-    b: str | None
+    a: Optional[str]
+    b: Optional[str]
 
     def __str__(self) -> str:
         """``L4T: 35.4.1, then 36.4.0``."""
         return f"{self.what}: {self.a or 'not known'}, then {self.b or 'not known'}"
 
 
-def differences(a: BenchmarkResult, b: BenchmarkResult) -> tuple[Difference, ...]:
-    """What differs between the surroundings of two results, in the order of :func:`surroundings`, and their engines."""
-    return (*differing(surroundings(a), surroundings(b)), *_engine_differences(a.job.cells, b.job.cells))
+def differences(a: Measured, b: Measured) -> Tuple[Difference, ...]:
+    """What differs between the :func:`surroundings` of two runs, what happened in them, and their engines."""
+    return (
+        *differing(surroundings(a), surroundings(b)),
+        *differing(_events(a.job.cells), _events(b.job.cells)),
+        *_engine_differences(a.job.cells, b.job.cells),
+    )
 
 
-def differing(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> tuple[Difference, ...]:
+def differing(before: Mapping[str, Optional[str]], after: Mapping[str, Optional[str]]) -> Tuple[Difference, ...]:
     """What differs between two :func:`surroundings`."""
     names = dict.fromkeys([*before, *after])
-    pairs = [Difference(name, before.get(name), after.get(name)) for name in names]
+    pairs = [Difference(what=name, a=before.get(name), b=after.get(name)) for name in names]
     return tuple(pair for pair in pairs if pair.a != pair.b)
 
 
-def surroundings(result: BenchmarkResult) -> dict[str, str | None]:
+def surroundings(result: Measured) -> Dict[str, Optional[str]]:
     """Everything but the networks that shapes a time, by name: device, releases, modes, runtimes, protocol."""
     cells, request = result.job.cells, result.job.request
     return {
@@ -53,30 +67,38 @@ def surroundings(result: BenchmarkResult) -> dict[str, str | None]:
     }
 
 
-def _engine_differences(a: Iterable[Cell], b: Iterable[Cell]) -> tuple[Difference, ...]:
+def _events(cells: Iterable[Cell]) -> Dict[str, Optional[str]]:
+    """What a run met with and could not choose."""
+    return {
+        "throttled": _one_or_all(cell.thermal.throttled for cell in cells if cell.thermal is not None),
+        "power sensor": _one_or_all(cell.power.sensor for cell in cells if cell.power is not None),
+    }
+
+
+def _engine_differences(a: Iterable[Cell], b: Iterable[Cell]) -> Tuple[Difference, ...]:
     """Options with which engines of the same cell were built or run, where they were not the same."""
     before = {cell.key: cell.build for cell in a}
-    found: dict[Difference, None] = {}
+    found: Dict[Difference, None] = {}
     for cell in b:
         earlier = before.get(cell.key)
         if earlier is not None and cell.build is not None:
             pair = (_by_name(build.options, cell.key.backend) for build in (earlier, cell.build))
-            found |= dict.fromkeys(differing(*pair))
+            found.update(dict.fromkeys(differing(*pair)))
     return tuple(found)
 
 
-def _by_name(options: Iterable[str], backend: str) -> dict[str, str | None]:
+def _by_name(options: Iterable[str], backend: str) -> Dict[str, Optional[str]]:
     """``name=value`` as value by ``backend: name``."""
     pairs = (option.partition("=") for option in options)
     return {f"{backend}: {_words(name)}": value for name, _, value in pairs}
 
 
-def jetpack(l4t: str | None) -> str | None:
+def jetpack(l4t: Optional[str]) -> Optional[str]:
     """The JetPack that a release of L4T belongs to, e.g. ``5`` of ``35.4.1``; None if it is not known."""
     return None if l4t is None else _JETPACK.get(l4t.partition(".")[0])
 
 
-def _device(device: DeviceInfo, cells: Iterable[Cell]) -> dict[str, str | None]:
+def _device(device: DeviceInfo, cells: Iterable[Cell]) -> Dict[str, Optional[str]]:
     return {
         "device": device.hostname,
         "board": device.board,
@@ -93,25 +115,26 @@ def _device(device: DeviceInfo, cells: Iterable[Cell]) -> dict[str, str | None]:
     }
 
 
-def _runtimes(device: DeviceInfo, cells: Iterable[Cell]) -> dict[str, str | None]:
+def _runtimes(device: DeviceInfo, cells: Iterable[Cell]) -> Dict[str, Optional[str]]:
     """The runtimes that were used, each with its version and what it says of itself."""
     used = dict.fromkeys(cell.key.backend for cell in cells)
-    told: dict[str, str | None] = {}
+    told: Dict[str, Optional[str]] = {}
     for backend in used:
         known = next((each for each in device.backends if each.name == backend), None)
         versions = (cell.environment.get("backend_version") for cell in cells if cell.key.backend == backend)
         told[f"{backend}: version"] = _one_or_all(versions) or (known.version if known else None)
-        told |= {f"{backend}: {_words(name)}": value or None for name, value in (known.detail if known else {}).items()}
+        detail = known.detail if known else {}
+        told.update({f"{backend}: {_words(name)}": value or None for name, value in detail.items()})
     return told
 
 
-def _one_or_all(values: Iterable[Any]) -> str | None:
+def _one_or_all(values: Iterable[Any]) -> Optional[str]:
     """The value that all have in common, or every one that occurs."""
     texts = dict.fromkeys(text for text in map(_text, values) if text is not None)
     return ", ".join(texts) or None
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Any) -> Optional[str]:
     if value is None:
         return None
     if isinstance(value, bool):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import pytest
 
-from gdws.results.comparison.environment import differences, jetpack, surroundings
+from gdws_contract.findings.environment import differences, jetpack, surroundings
 from gdws_contract.rest import Availability, Cell, Protocol
-from support.benchmark_results import DENSE, KEPT, cell, jetson_result, result
+from support.benchmark_results import DENSE, KEPT, cell, jetson_result, result, thermal
 
 
 def test_the_same_surroundings_do_not_differ() -> None:
@@ -66,6 +68,13 @@ def test_options_of_engines_are_compared_cell_by_cell() -> None:
     assert differences(result([DENSE, KEPT], cells=[failed]), result([DENSE, KEPT], cells=after)) == ()
 
 
+def test_heat_that_slowed_one_of_them_is_named() -> None:
+    calm = jetson_result([DENSE])
+    (hot,) = (each.model_copy(update={"thermal": thermal(throttling=("GPU",))}) for each in calm.job.cells)
+    slowed = calm.model_copy(update={"job": calm.job.model_copy(update={"cells": [hot]})})
+    assert [str(each) for each in differences(calm, slowed)] == ["throttled: no, then yes"]
+
+
 def test_a_setting_that_changed_within_a_run_shows_each_value() -> None:
     cells = [cell(DENSE, DENSE, 1), cell(DENSE, DENSE, 8)]
     cells[1].environment["threads"] = 4
@@ -75,5 +84,5 @@ def test_a_setting_that_changed_within_a_run_shows_each_value() -> None:
 @pytest.mark.parametrize(
     ("l4t", "expected"), [("35.4.1", "5"), ("36.4", "6"), ("39.2", "7"), ("99.1", None), (None, None)]
 )
-def test_jetpack_by_the_release_of_l4t(l4t: str | None, expected: str | None) -> None:
+def test_jetpack_by_the_release_of_l4t(l4t: Optional[str], expected: Optional[str]) -> None:
     assert jetpack(l4t) == expected

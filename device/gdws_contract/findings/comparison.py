@@ -1,0 +1,182 @@
+"""Two runs side by side: cell by cell, how much faster or slower, and what else was not the same.
+
+Nothing here measures. Cells are compared that measure a network of the same name in the same setting.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import List, NamedTuple, Optional, Tuple
+
+from pydantic import Field
+from typing_extensions import Literal
+
+from gdws_contract.base import NonNegative, Reading
+from gdws_contract.measures import Parity, Power, Proportion
+from gdws_contract.rest import Cell, CellKey, DeviceInfo, Job
+
+from .accuracy import AccuracyChange, accuracy_change
+from .environment import Difference, differences
+from .intervals import IntervalEstimate, from_logs, unpaired_ratio
+
+SpeedVerdict = Literal["faster", "slower", "not distinguishable", "not measured"]
+
+
+class Run(NamedTuple):
+    """What is compared: a job, the device that it ran on, and the name of its bundle; None where it is not known.
+
+    ``source`` is the file or the job that it is from; ``partial`` says that the job had not ended.
+    """
+
+    source: str
+    job: Job
+    device: DeviceInfo
+    bundle: Optional[str]
+    partial: bool
+
+
+class Side(Reading):
+    """One of the two runs."""
+
+    source: str = Field(description="The file or the job that it is from.")
+    bundle: Optional[str] = Field(description="Its name; null where the bundle is gone.")
+    bundle_id: str
+    job_id: str
+    label: Optional[str]
+    finished_at: Optional[str]
+    partial: bool = Field(description="The job had not ended, or the client stopped before it did.")
+
+
+class CellComparison(Reading):
+    """One cell of both runs. Ratios are a over b, so above 1 means that b is faster, or needs less energy.
+
+    ``speedup`` is of the typical latency: the geometric mean of the medians of the windows, with Welch's interval
+    over the windows. What differs from run to run as a whole is not in it: heat, the place in memory, another build
+    of the engine. ``median_a_ms`` and ``median_b_ms`` are over all inferences. Accuracies are the device's.
+    """
+
+    key: CellKey
+    verdict: SpeedVerdict = Field(description="Of B: faster or slower if the whole interval of the speed-up says so.")
+    reason: Optional[str] = Field(description="Why there is no speed-up; null if there is.")
+    median_a_ms: Optional[NonNegative]
+    median_b_ms: Optional[NonNegative]
+    speedup: Optional[IntervalEstimate]
+    energy_saving: Optional[IntervalEstimate]
+    natural_change: Optional[AccuracyChange]
+    robust_change: Optional[AccuracyChange]
+
+
+class Comparison(Reading):
+    """What two runs say together, in the order of the cells of ``a``."""
+
+    a: Side
+    b: Side
+    cells: Tuple[CellComparison, ...]
+    differences: Tuple[Difference, ...]
+    only_a: Tuple[CellKey, ...] = Field(description="Cells that B does not have.")
+    only_b: Tuple[CellKey, ...] = Field(description="Cells that A does not have.")
+
+
+def compare(a: Run, b: Run) -> Comparison:
+    """``b`` against ``a``. Without a cell in common ``cells`` is empty, and each is in ``only_a`` or ``only_b``."""
+    before = {cell.key: cell for cell in a.job.cells}
+    after = {cell.key: cell for cell in b.job.cells}
+    return Comparison(
+        a=_side(a),
+        b=_side(b),
+        cells=tuple(_compare_cells(cell, after[key]) for key, cell in before.items() if key in after),
+        differences=differences(a, b),
+        only_a=tuple(key for key in before if key not in after),
+        only_b=tuple(key for key in after if key not in before),
+    )
+
+
+def _side(run: Run) -> Side:
+    return Side(
+        source=run.source,
+        bundle=run.bundle,
+        bundle_id=run.job.request.model_id,
+        job_id=run.job.id,
+        label=run.job.request.label,
+        finished_at=run.job.finished_at,
+        partial=run.partial,
+    )
+
+
+def _compare_cells(a: Cell, b: Cell) -> CellComparison:
+    reasons = [f"{name}: {reason}" for name, reason in (("A", _reason(a)), ("B", _reason(b))) if reason]
+    speedup = None if reasons else unpaired_ratio(_windows_ms(a), _windows_ms(b))
+    if not reasons and speedup is None:
+        reasons = ["an interval needs two windows of each"]
+    return CellComparison(
+        key=a.key,
+        verdict=_verdict(speedup),
+        reason="; ".join(reasons) or None,
+        median_a_ms=a.latency.median_ms if a.latency else None,
+        median_b_ms=b.latency.median_ms if b.latency else None,
+        speedup=speedup,
+        energy_saving=_energy_saving(a.power, b.power),
+        natural_change=_change(a.parity, b.parity, "natural"),
+        robust_change=_change(a.parity, b.parity, "robust"),
+    )
+
+
+def _windows_ms(cell: Cell) -> List[float]:
+    return [window.median_ms for window in cell.rounds]
+
+
+def _verdict(speedup: Optional[IntervalEstimate]) -> SpeedVerdict:
+    if speedup is None:
+        return "not measured"
+    if speedup.low > 1:
+        return "faster"
+    return "slower" if speedup.high < 1 else "not distinguishable"
+
+
+def _reason(cell: Cell) -> Optional[str]:
+    """Why a cell has no times; None if it has."""
+    if cell.latency is not None:
+        return None
+    if cell.error is not None:
+        return cell.error.detail or cell.error.title
+    if cell.parity is not None and not cell.parity.passed:
+        return "; ".join(cell.parity.reasons) or "it failed parity"
+    return "it was not timed"
+
+
+class _LogEnergy(NamedTuple):
+    """The logarithm of the energy of one inference, and how far its interval reaches to both sides."""
+
+    centre: float
+    below: float
+    above: float
+    level: float
+
+
+def _energy_saving(a: Optional[Power], b: Optional[Power]) -> Optional[IntervalEstimate]:
+    """How many times less energy ``b`` takes per inference, from the intervals of both."""
+    before, after = _log_energy(a), _log_energy(b)
+    if before is None or after is None:
+        return None
+    return from_logs(
+        before.centre - after.centre,
+        below=math.hypot(before.below, after.above),
+        above=math.hypot(before.above, after.below),
+        level=min(before.level, after.level),
+    )
+
+
+def _log_energy(power: Optional[Power]) -> Optional[_LogEnergy]:
+    if power is None or not power.energy_per_inference_mj or power.energy_interval is None:
+        return None
+    interval = power.energy_interval
+    if interval.low <= 0 or interval.high <= 0:
+        return None
+    centre = math.log(power.energy_per_inference_mj)
+    return _LogEnergy(centre, centre - math.log(interval.low), math.log(interval.high) - centre, interval.level)
+
+
+def _change(a: Optional[Parity], b: Optional[Parity], kind: Literal["natural", "robust"]) -> Optional[AccuracyChange]:
+    before: Optional[Proportion] = getattr(a, kind, None)
+    after: Optional[Proportion] = getattr(b, kind, None)
+    return None if before is None or after is None else accuracy_change(before, after)
