@@ -40,7 +40,7 @@ class Consistency:
 def _seen_by_agent(cell: Cell) -> tuple[Difference, ...]:
     """What the agent itself saw change while it measured."""
     told = (flag for flag in cell.flags if flag.code == POWER_MODE_CHANGED)
-    return tuple(Difference("power mode", cell.power_mode, flag.detail) for flag in told)
+    return tuple(Difference(what="power mode", a=cell.power_mode, b=flag.detail) for flag in told)
 
 
 def _with_cells(result: BenchmarkResult, cells: list[Cell]) -> BenchmarkResult:
