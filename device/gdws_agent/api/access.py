@@ -162,7 +162,7 @@ def _checked(token: str, source: str) -> str:
 def _read_given(path: Path, option: str) -> str:
     try:
         with open(path, "rb") as file:
-            return file.read(4_096).decode("ascii", "replace").strip()
+            return file.read(4_096).decode("utf-8-sig", "replace").strip()
     except OSError as error:
         message = f"{option} {path}: {error.strerror}"
         raise SettingsInvalid(message, hint="name a file that this user can read") from error

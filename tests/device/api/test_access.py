@@ -137,9 +137,10 @@ def test_a_read_only_token_is_made_beside_a_full_one_that_was_given(tmp_path):
     assert access.role_of(bearer(FULL)) == "full"
 
 
-def test_tokens_may_come_from_files_which_win_over_variables(tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_tokens_may_come_from_files_which_win_over_variables(tmp_path, encoding):
     path = tmp_path / "secret"
-    path.write_text(f"\n{FULL}\n")
+    path.write_text(f"\n{FULL}\n", encoding=encoding)
     found = given_tokens(settings_for(tmp_path, token_file=path), {TOKEN_VARIABLE: "x" * 30})
     assert found == {"full": FULL}
 
