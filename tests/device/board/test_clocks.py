@@ -88,7 +88,7 @@ def test_clocks_are_freed_before_and_fixed_after_a_change_of_mode(state_file):
     [
         ("MODE_10W", PowerModeNeedsReboot, "must reboot to enter power mode MODE_10W", "nvpmodel -m"),
         (1, PowerModeNeedsReboot, "MODE_10W", "after the reboot"),
-        ("15 W", PowerModeUnknown, "no power mode '15 W'", "0 MAXN, 1 MODE_10W, 2 MODE_15W, 3 MODE_30W"),
+        ("25W", PowerModeUnknown, "no power mode '25W'", "0 MAXN, 1 MODE_10W, 2 MODE_15W, 3 MODE_30W"),
         (4, PowerModeUnknown, "no power mode 4", "3 MODE_30W"),
         (-1, PowerModeUnknown, "no power mode -1", "0 MAXN"),
     ],
