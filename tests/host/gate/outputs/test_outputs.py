@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gdws.gate import outputs
 from gdws.gate.outputs import append_summary, remove_outputs, write_outputs
 from gdws.gate.outputs.annotations import workflow_commands
 from gdws.gate.outputs.junit import render_junit
@@ -94,7 +93,7 @@ def test_a_fault_of_a_page_is_a_warning_too(tmp_path: Path, monkeypatch: pytest.
     def fail(report: GateReport) -> str:
         raise TypeError("a template of another release")
 
-    monkeypatch.setattr(outputs, "render_page", fail)
+    monkeypatch.setattr("gdws.gate.outputs.write.render_page", fail)
     (warning,) = write_outputs(WHOLE, tmp_path)
     assert "gate.html could not be written: TypeError: a template" in warning
 
