@@ -14,7 +14,7 @@ from pathlib import Path
 from support.tensorrt_stubs import install
 
 ROOT = Path(__file__).resolve().parents[1]
-BACKENDS = Path("device", "gdws_agent", "backends")
+BACKEND = Path("device", "gdws_agent", "backends", "tensorrt")
 #: The stubs are made by a machine; faults in them are not ours.
 _CONFIGURATION = """\
 [mypy]
@@ -35,7 +35,7 @@ def main() -> int:
     folder = install()
     configuration = folder / "mypy.ini"
     configuration.write_text(_CONFIGURATION)
-    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / BACKENDS).glob("tensorrt*.py"))
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / BACKEND).glob("*.py"))
     options = ["--config-file", str(configuration), "--cache-dir", str(folder / ".mypy_cache")]
     paths = os.pathsep.join([str(ROOT / "device"), str(folder)])
     return subprocess.run(

@@ -242,10 +242,3 @@ def test_the_record_says_in_what_precision(tmp_path):
     assert checkpoint.metadata["precision"] == "bf16"
     assert checkpoint.weights["conv1.weight"].dtype == torch.float32
     assert result.best.robust == 1.0
-
-
-def test_the_old_name_leads_here():
-    from gdws import train as old
-
-    assert old.train is train
-    assert old.TrainSettings is TrainSettings
