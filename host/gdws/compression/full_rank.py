@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.overrides import TorchFunctionMode
 
 from gdws._util.calls import observed
 from gdws._util.copies import copied
@@ -171,6 +172,20 @@ class _Seen:
     outputs: list[Tensor]
     strengths: list[Tensor]
     calls: Counter[str]
+    bypassed: frozenset[str]
+    """Layers of which no call is seen and the weight is used: by a method that was kept, which no surgery reaches."""
+
+
+class _WeightsInUse(TorchFunctionMode):
+    """Notes by identity which tensors operations are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[int] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        self.seen.update(id(value) for value in (*args, *(kwargs or {}).values()) if isinstance(value, nn.Parameter))
+        return func(*args, **(kwargs or {}))
 
 
 class _Run(_Attempt):
@@ -189,9 +204,12 @@ class _Run(_Attempt):
             wide = torch.promote_types(output.dtype, torch.float32)
             strengths.append(torch.linalg.vector_norm(output, dim=(-2, -1), dtype=wide))
 
-        with observed((module, partial(note, name)) for name, module in layers.items()):
+        weights = _WeightsInUse()
+        with observed((module, partial(note, name)) for name, module in layers.items()), weights:
             outputs = tensors_in(network(self.sample.clone()))
-        return _Seen([tensor.clone() for tensor in outputs], strengths, calls)
+        uncalled = {name: id(module._parameters.get("weight")) for name, module in layers.items() if not calls[name]}
+        bypassed = frozenset(name for name, weight in uncalled.items() if weight in weights.seen)
+        return _Seen([tensor.clone() for tensor in outputs], strengths, calls, bypassed)
 
     def reference(self) -> _Seen:
         """Of the network itself: functions that it holds may call its layers from the copy, too."""
@@ -199,7 +217,7 @@ class _Run(_Attempt):
         return seen
 
     def difference(self, found: _Seen, replaced: Iterable[str]) -> str | None:
-        if any(found.calls[name] != self.expected.calls[name] for name in replaced):
+        if any(found.calls[name] != self.expected.calls[name] or name in self.expected.bypassed for name in replaced):
             return "the network's code calls it in a way that reaches no other module in its place"
         change = relative_difference(found.outputs, self.expected.outputs)
         if found.calls == self.expected.calls:

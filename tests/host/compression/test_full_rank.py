@@ -159,6 +159,13 @@ def test_code_that_runs_on_no_common_size_is_traced(network):
     torch.testing.assert_close(converted(x), model(x), rtol=1e-4, atol=1e-5)
 
 
+def test_a_method_that_was_kept_leaves_its_layer_alone():
+    network = seeded(Plain)
+    network.middle = network.body.forward
+    _, plan = convert(network, mean_rank=1, example_input=SHAPE)
+    assert [layer.name for layer in plan.converted] == ["last"]
+
+
 @pytest.mark.parametrize("example", [SHAPE, None, torch.zeros(2, *SHAPE)], ids=["shape", "none", "zeros"])
 def test_layers_that_break_only_together(example):
     model, x = seeded(Alike), torch.rand(4, *SHAPE)
