@@ -1,7 +1,5 @@
 """Rules of the manifest that span fields."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 

@@ -1,7 +1,5 @@
 """What holds for every model of the contract."""
 
-from __future__ import annotations
-
 import inspect
 import json
 
