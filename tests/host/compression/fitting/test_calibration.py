@@ -1,7 +1,5 @@
 """Several conversions of one network share what they find on the same images."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
