@@ -40,8 +40,9 @@ from gdws.networks import converted
 from gdws.networks.sources import Source, load, load_module, load_onnx, slimmed
 from gdws.networks.sparsity import sizes
 from gdws.planning.conversion import convert
+from gdws.planning.recipe import Recipe
 from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
-from gdws_contract.plan import Layout, Method, Plan
+from gdws_contract.plan import Method, Plan
 
 __all__ = [
     "BASELINE",
@@ -70,44 +71,6 @@ BASELINE = "dense"
 MANY_CLASSES = 100
 
 Alphas = Mapping[str, npt.ArrayLike]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one GDWS network is made: one of six constraints, see :func:`gdws.convert`, and a layout.
-
-    ``method`` ``weights`` is the paper's; ``weighted`` asks it for alphas, without which every input channel weighs the
-    same. ``data-aware`` fits to calibration images. Layers that match ``skip`` stay dense, and ``label`` tells so in
-    the name.
-    """
-
-    mean_rank: float | None = None
-    beta: float | None = None
-    gamma: int | None = None
-    layout: Layout = "gather"
-    method: Method = "weights"
-    weighted: bool = True
-    skip: tuple[str, ...] = ()
-    label: str | None = None
-    budget: float | None = None
-    equal_rank: int | None = None
-    mac_saving: float | None = None
-
-    @property
-    def name(self) -> str:
-        """E.g. ``mean-rank-2``, ``mean-rank-2-stacked``, or ``data-rank-2-stacked`` for a data-aware one."""
-        prefix, rank = ("data-", "rank") if self.method == "data-aware" else ("", "mean-rank")
-        bounds = {
-            rank: self.mean_rank,
-            "beta": self.beta,
-            "gamma": self.gamma,
-            "budget": self.budget,
-            "mac-saving": self.mac_saving,
-            "equal-rank": self.equal_rank,
-        }
-        words = [f"{prefix}{constraint}-{bound:g}" for constraint, bound in bounds.items() if bound is not None]
-        words += [] if self.layout == "gather" else [self.layout]
-        return "-".join([*words, *([] if self.label is None else [self.label])])
 
 
 def calibrate_alphas(
@@ -193,12 +156,7 @@ def convert_all(
     for recipe in recipes:
         module, plan = convert(
             source.module,
-            mean_rank=recipe.mean_rank,
-            beta=recipe.beta,
-            gamma=recipe.gamma,
-            budget=recipe.budget,
-            mac_saving=recipe.mac_saving,
-            equal_rank=recipe.equal_rank,
+            recipe.budget,
             alphas=weights if recipe.method == "weights" and recipe.weighted else None,
             data=_data_for(recipe.method, shared),
             layout=recipe.layout,

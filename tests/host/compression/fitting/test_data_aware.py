@@ -1,7 +1,5 @@
 """Data-aware conversion of whole networks."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
