@@ -56,10 +56,10 @@ def convert(
             returns them. Without them every channel weighs 1. Layers that share a weight use those of the first.
         data: calibration images (N, C, H, W), as the network takes them. With them the conversion is data-aware:
             ranks and factors are the best for what the layers compute on these images, see
-            :mod:`gdws.compression.fitting`, and errors weigh as much as they move the decisions, so no alphas are
-            needed. Adversarial images keep the accuracy of a robust network on such images. Several conversions of one
-            network are given a :class:`gdws.compression.fitting.Calibration` in place of the images, and share what it
-            finds.
+            :mod:`gdws.compression.fitting`, and errors weigh as much as they move the decisions of a classifier, or
+            the outputs of any other network, so no alphas are needed. Adversarial images keep the accuracy of a robust
+            network on such images. Several conversions of one network are given a
+            :class:`gdws.compression.fitting.Calibration` in place of the images, and share what it finds.
         layout: how the layers run, see :class:`gdws.compression.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need
             equal ranks in every channel of a layer.
         skip: names or shell patterns of layers to leave alone, see :func:`gdws.compression.surgery.inspect`.
