@@ -137,12 +137,6 @@ def test_too_few_images_for_the_ranks():
     assert "at least" in str(caught.value.hint)
 
 
-def test_a_network_that_is_no_classifier():
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
-    with pytest.raises(ModelError, match="classifier"):
-        convert(model, mean_rank=1, data=images())
-
-
 def test_a_layer_whose_input_is_constant():
     class Constant(SmallResNet):
         def forward(self, x):
