@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gdws.cli.options.common import numbers
+from gdws.cli.options.task import TaskOptions
 from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
 
@@ -96,7 +97,7 @@ class CheckpointOptions:
 
 
 @dataclass(frozen=True)
-class NetworkOptions(CheckpointOptions):
+class NetworkOptions(TaskOptions, CheckpointOptions):
     """A network by its checkpoint, an ONNX file, or Python code."""
 
     checkpoint: Annotated[
@@ -113,7 +114,7 @@ class NetworkOptions(CheckpointOptions):
         typer.Option(
             "--onnx",
             metavar="FILE",
-            help="The network in an ONNX file, in place of a checkpoint: float images (N, C, H, W) to logits.",
+            help="The network in an ONNX file, in place of a checkpoint: float images (N, C, H, W) to outputs (N, ...).",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -150,8 +151,8 @@ class NetworkOptions(CheckpointOptions):
         typer.Option(
             "--output",
             metavar="NAME",
-            help="Which output has the logits, where the network gives several: its name, key or place, counted "
-            "from 0.",
+            help="The one output that counts, where the network gives several: its name, key or place, counted "
+            "from 0. Without it all outputs are kept.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -171,6 +172,9 @@ class NetworkOptions(CheckpointOptions):
         Raises :class:`~gdws.errors.GdwsError` if they name none, or name it in two ways, and what
         :mod:`gdws.networks.sources` raises.
         """
+        return replace(self._opened(), choice=self.choice())
+
+    def _opened(self) -> Source:
         from gdws import pipeline
 
         of_net = {"--net": self.net, "--normalisation": self.normalisation, "--net-option": self.net_option}
