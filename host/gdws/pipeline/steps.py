@@ -29,7 +29,7 @@ from gdws.compression.calibration.alphas import alphas
 from gdws.compression.eligibility import require_weights
 from gdws.compression.fitting import Calibration
 from gdws.compression.independence import require_independence
-from gdws.datasets import Split, check_images
+from gdws.datasets import Split, check_images, check_pixels
 from gdws.device.benchmark import benchmark
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
@@ -68,6 +68,9 @@ BASELINE = "dense"
 
 #: Beyond so many classes exact alphas take too long.
 MANY_CLASSES = 100
+
+#: Images in memory at once while alphas are computed.
+_ALPHAS_BATCH = 64
 
 Alphas = Mapping[str, npt.ArrayLike]
 
@@ -126,7 +129,9 @@ def calibrate_alphas(
     if method is None:
         method = "random-signs" if _classes(source) > MANY_CLASSES else "exact"
     progress.start(len(images), f"alphas from {len(images)} images")
-    return alphas(source.module, [images.images], method=method, seed=seed, progress=progress.advance).alphas
+    return alphas(
+        source.module, images.batches(_ALPHAS_BATCH), method=method, seed=seed, progress=progress.advance
+    ).alphas
 
 
 @torch.no_grad()
@@ -152,9 +157,11 @@ def calibration_images(
     A few long steps of ``attack`` do: what matters is what the layers see, not to fool the network every time.
     Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1.
     """
-    check_images(images.images, images.labels)
     if attack is None:
-        return images.images
+        pixels = images.images
+        check_pixels(pixels)
+        return pixels
+    check_images(images.by_row, images.labels)
     _require_classifier(source)
     short = gentle(attack, iterations=8)
     progress.start(len(images), f"attack {len(images)} calibration images")
@@ -162,7 +169,7 @@ def calibration_images(
     attacked: list[Tensor] = []
     with evaluation_mode(source.module):
         for indices in torch.split(torch.arange(len(images)), batch_size):
-            x, y = images.images[indices].to(device), images.labels[indices].to(device)
+            x, y = images.by_row[indices].to(device), images.labels[indices].to(device)
             attacked.append(pgd(source.module, x, y, short, indices=indices).cpu())
             progress.advance(len(indices))
     return torch.cat(attacked)
@@ -281,7 +288,7 @@ def evaluate_one(
     """
     return evaluate(
         variant.module,
-        images.images,
+        images.by_row,
         images.labels,
         attack,
         attack_on="itself" if variant.plan is None else "dense-equivalent",
