@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdws.datasets.for_network import for_network
+from gdws.datasets.for_network import for_network, require_shape
 from gdws.datasets.images import Images, LazyImages
 from gdws.datasets.origin import Origin, labelled_by
 from gdws.datasets.own import open_images
@@ -44,5 +44,6 @@ __all__ = [
     "names",
     "open_images",
     "random_images",
+    "require_shape",
     "svhn",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import run
 from gdws.datasets.origin import labelled_by
-from gdws.datasets.splits import Dataset
+from gdws.datasets.splits import Dataset, Split
 from gdws.errors import DataError
 
 #: Names of classes that an error lists.
@@ -24,7 +24,7 @@ def for_network(data: Dataset, network: nn.Module, shape: tuple[int, int, int]) 
     Raises :class:`~gdws.errors.DataError` if the images have another shape, or their classes are not the network's
     outputs, and :class:`~gdws.errors.ModelError` if it does not run on images of its shape.
     """
-    _require_shape(data, shape)
+    require_shape(data.name, data.test, shape)
     outputs = _outputs(network, shape)
     if data.origin == "unlabelled":
         label = labelled_by(network)
@@ -41,19 +41,19 @@ def for_network(data: Dataset, network: nn.Module, shape: tuple[int, int, int]) 
     return data
 
 
-def _require_shape(data: Dataset, shape: tuple[int, int, int]) -> None:
-    theirs = tuple(data.test.by_row.shape[1:])
-    if theirs != shape:
-        given, wanted = ("x".join(map(str, sizes)) for sizes in (theirs, shape))
-        same_channels = theirs[0] == shape[0]
-        raise DataError(
-            f"the images of {data.name} are {given}, the network takes {wanted}",
-            hint="give --input-shape "
-            + ",".join(map(str, theirs))
-            + " if the network takes that size too, or images of your own with --data DIR, which are resized"
-            if same_channels
-            else "choose another data set with --data, or --data random",
-        )
+def require_shape(name: str, images: Split, shape: tuple[int, int, int]) -> None:
+    """Raise :class:`~gdws.errors.DataError` unless the images of that ``name`` have the ``shape`` (C, H, W)."""
+    theirs = tuple(images.by_row.shape[1:])
+    if theirs == shape:
+        return
+    given, wanted = ("x".join(map(str, sizes)) for sizes in (theirs, shape))
+    raise DataError(
+        f"the images of {name} are {given}, the network takes {wanted}",
+        hint=f"give --input-shape {','.join(map(str, theirs))} if the network takes that size too, or images of your "
+        "own with --data DIR, which are resized"
+        if theirs[0] == shape[0]
+        else "choose another data set with --data, or --data random",
+    )
 
 
 @torch.no_grad()

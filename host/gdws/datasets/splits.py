@@ -43,7 +43,7 @@ class Split:
         Raises :class:`DataError` if there are none or they cannot be read, see :class:`~gdws.datasets.LazyImages`.
         """
         self._require_any()
-        return self.by_row[:]
+        return self.by_row if isinstance(self.by_row, Tensor) else self.by_row[:]
 
     @property
     def has_labels(self) -> bool:
