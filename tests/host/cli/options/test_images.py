@@ -16,7 +16,7 @@ def source() -> Source:
 
 
 def test_images_of_ones_own(tmp_path, capsys):
-    root = write_classes(tmp_path / "data", {name: 4 for name in "edcba"})
+    root = write_classes(tmp_path / "data", dict.fromkeys("edcba", 4))
     names = tmp_path / "names.txt"
     names.write_text("e\nd\nc\nb\na\n")
     data = ImageOptions(str(root), labels=names, resize="crop").open(source())
