@@ -69,12 +69,12 @@ def convert(
     """
     from gdws import pipeline
 
-    spec = attack.spec(images.data)
     wanted = plans.recipes(weighted=alphas.given() != 0, methods=method)
     stored = read_plans(plan)
     if not (wanted or stored or tuned):
         raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan or --tuned")
     source = network.open()
+    spec = attack.spec(images.data, source.task)
     dataset = images.open(source)
     test = f"{dataset.name}, test"
     with progress_bar(quiet) as progress:

@@ -74,12 +74,12 @@ def evaluate(
     from gdws._util.distributed import launched
     from gdws._util.files import require_writable, write_atomic
 
-    spec = attack.spec(images.data)
     plans = read_plans([plan] if plan else None)
     if out is not None:
         require_writable(out)
     with launched(device) as workers:
         source = network.open()
+        spec = attack.spec(images.data, source.task)
         dataset = images.open(source)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]
         variant.module.to(workers.device)

@@ -114,7 +114,7 @@ class NetworkOptions(TaskOptions, CheckpointOptions):
         typer.Option(
             "--onnx",
             metavar="FILE",
-            help="The network in an ONNX file, in place of a checkpoint: float images (N, C, H, W) to outputs (N, ...).",
+            help="The network in an ONNX file, in place of a checkpoint: images (N, C, H, W) to outputs (N, ...).",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -151,8 +151,8 @@ class NetworkOptions(TaskOptions, CheckpointOptions):
         typer.Option(
             "--output",
             metavar="NAME",
-            help="The one output that counts, where the network gives several: its name, key or place, counted "
-            "from 0. Without it all outputs are kept.",
+            help="The one output that counts, where the network gives several: its name, key or place, "
+            "counted from 0. Without it all are kept.",
             rich_help_panel=_MODEL,
         ),
     ] = None
