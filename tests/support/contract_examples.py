@@ -7,12 +7,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gdws_contract import attack_check, engines, live, manifest, measures, problems, profiles, queueing, rest, thermal
+from gdws_contract import (
+    attack_check,
+    engines,
+    live,
+    manifest,
+    measures,
+    problems,
+    profiles,
+    queueing,
+    rest,
+    steps,
+    task,
+    thermal,
+)
 
 ID = "0123456789abcdef" * 4
 NOW = "2026-01-02T03:04:05Z"
 INTERVAL = measures.Interval(low=0.9, high=0.97, level=0.95, method="wilson")
 PROPORTION = measures.Proportion(value=0.94, successes=94, count=100, interval=INTERVAL)
+FIGURE = measures.Figure(value=0.4, higher_is_better=False, unit="nat", interval=INTERVAL)
 ATTACK = manifest.Attack(
     name="pgd", norm="linf", eps=0.2, step=0.02, iterations=40, restarts=2, random_start=True, seed=7
 )
@@ -28,9 +42,13 @@ ATTACK_CHECK = attack_check.AttackCheck(
     random=False,
 )
 EVALUATION = manifest.HostEvaluation(
-    data="test images", natural=PROPORTION, robust=PROPORTION, attack=ATTACK, attack_check=ATTACK_CHECK
+    data="test images",
+    origin="labelled",
+    metrics={"natural_accuracy": PROPORTION, "robust_accuracy": PROPORTION, "loss": FIGURE},
+    attack=ATTACK,
+    attack_check=ATTACK_CHECK,
 )
-LAYER = manifest.LayerSummary(
+LAYER = steps.LayerSummary(
     name="layer1.0.conv1",
     converted=True,
     reason="none",
@@ -56,28 +74,29 @@ def variant(name: str, role: str) -> manifest.Variant:
         macs=1000,
         parameters=100,
         method="beta=0.05, gather",
-        plan=f"{name}/plan.json",
-        layers=[LAYER],
+        steps=[steps.GdwsStep(kind="gdws", plan=f"{name}/plan.json", method="weights", layers=[LAYER])],
         evaluation=EVALUATION,
-        logits=f"{name}/logits.npy",
+        outputs=[f"{name}/outputs.0.npy"],
         adversarial_inputs=f"{name}/adversarial_inputs.npy",
-        adversarial_logits=f"{name}/adversarial_logits.npy",
+        adversarial_outputs=[f"{name}/adversarial_outputs.0.npy"],
     )
 
 
-VARIANTS = [variant("dense", "baseline"), variant("gdws", "gdws")]
+VARIANTS = [variant("dense", "baseline"), variant("gdws", "converted")]
 PATHS = ["inputs.npy", "labels.npy", *(path for each in VARIANTS for _, path in each.members())]
+OUTPUT = manifest.OutputSpec(name="logits", dtype="float32", shape=[10])
 MANIFEST = manifest.Manifest(
-    schema_version=1,
+    schema_version=2,
     tool=manifest.Tool(name="gdws", version="0.1.0"),
     name="example",
     description="an example",
+    task=task.Classification(kind="classification", classes=[str(digit) for digit in range(10)]),
     input=manifest.TensorSpec(name="input", dtype="float32", shape=[1, 28, 28], low=0.0, high=1.0),
-    output=manifest.TensorSpec(name="logits", dtype="float32", shape=[10], low=-1.0, high=1.0),
+    outputs=[OUTPUT],
     baseline="dense",
     variants=VARIANTS,
     verification=manifest.Verification(
-        inputs="inputs.npy", labels="labels.npy", count=100, data="test images", attack=ATTACK
+        inputs="inputs.npy", labels="labels.npy", count=100, data="test images", origin="labelled", attack=ATTACK
     ),
     provenance={"checkpoint": {"sha256": ID}, "seeds": [1, 2], "note": None},
     members={path: manifest.Member(size=10, sha256=ID) for path in PATHS},
@@ -96,6 +115,9 @@ LATENCY = measures.LatencySummary(
     cv=0.08,
     percentiles_withheld="p99.9: fewer than 1000 samples",
 )
+OUTPUT_PARITY = measures.OutputParity(
+    name="logits", passed=False, max_abs_diff=0.1, max_rel_diff=0.01, tolerance_abs=1e-6, agreement=PROPORTION
+)
 PARITY = measures.Parity(
     passed=False,
     reasons=["logits differ"],
@@ -103,6 +125,7 @@ PARITY = measures.Parity(
     max_abs_diff=0.1,
     max_rel_diff=0.01,
     tolerance_rel=0.001,
+    outputs=[OUTPUT_PARITY],
     agreement=PROPORTION,
     natural=PROPORTION,
     natural_host=PROPORTION,
@@ -256,7 +279,14 @@ MODEL = rest.ModelInfo(
 )
 
 EXAMPLES: list[BaseModel] = [
-    rest.BenchmarkResult(schema_version=1, job=JOB, device=DEVICE, manifest=MANIFEST, saved_at=NOW, partial=True),
+    rest.BenchmarkResult(schema_version=2, job=JOB, device=DEVICE, manifest=MANIFEST, saved_at=NOW, partial=True),
+    steps.FineTuneStep(kind="fine-tune", epochs=3, data="training images"),
+    steps.DistillStep(kind="distill", steps=1000, data="training images"),
+    steps.Int8Step(kind="int8", calibration_images=200, method="entropy", skipped=["head"]),
+    steps.PruneStep(kind="prune", method="channels by the scale of batch normalisation", remaining=0.4),
+    task.Outputs(kind="outputs"),
+    task.Detection(kind="detection", layout="yolov8", classes=["person"], score_threshold=0.25, iou_threshold=0.5),
+    task.Segmentation(kind="segmentation", classes=["road", "sky"]),
     rest.Alive(status="ok"),
     rest.Health(
         status="ok",

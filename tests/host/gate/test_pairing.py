@@ -61,7 +61,7 @@ def test_a_run_holds_both_sides_in_turn(
         assert own.adversarial_inputs is not None
         assert original.adversarial_inputs is not None
         assert run.read(own.adversarial_inputs) == theirs.read(original.adversarial_inputs)
-        assert run.read(own.logits) == theirs.read(original.logits)
+        assert run.read(own.outputs[0]) == theirs.read(original.outputs[0])
         assert own.evaluation == original.evaluation
 
 
@@ -155,8 +155,8 @@ def with_logits(path: Path, natural: list[int], robust: list[int]) -> Path:
     """A bundle whose dense network recorded these classes for six images of class 0."""
     fields, members = tiny_parts(variants=("dense",), count=6)
     members["verification/labels.npy"] = _npy(np.zeros(6, dtype=np.int64))
-    for name, classes in (("logits", natural), ("adversarial_logits", robust)):
-        members[f"variants/dense/{name}.npy"] = _npy(np.eye(4, dtype=np.float32)[classes])
+    for name, classes in (("outputs", natural), ("adversarial_outputs", robust)):
+        members[f"variants/dense/{name}.0.npy"] = _npy(np.eye(4, dtype=np.float32)[classes])
     write_bundle(path, fields, members)
     return path
 
