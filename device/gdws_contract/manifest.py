@@ -281,13 +281,19 @@ class Manifest(Record):
         names = [output.name for output in self.outputs]
         if len(set(names)) != len(names):
             raise _fault("outputs", "the names of outputs must differ")
-        if isinstance(self.task, Classification) and [len(output.shape) for output in self.outputs] != [1]:
-            raise _fault("outputs", "a classifier has one output, whose shape is the number of classes alone")
+        if isinstance(self.task, Classification):
+            self._check_classes(self.task)
         for index, variant in enumerate(self.variants):
             for field in ("outputs", "adversarial_outputs"):
                 count = len(getattr(variant, field))
                 if count != len(names) and (count or field == "outputs"):
                     raise _fault(f"variants[{index}].{field}", f"names {count} files for {len(names)} outputs")
+
+    def _check_classes(self, task: Classification) -> None:
+        if [len(output.shape) for output in self.outputs] != [1]:
+            raise _fault("outputs", "a classifier has one output, whose shape is the number of classes alone")
+        if task.classes is not None and len(task.classes) != self.classes:
+            raise _fault("task.classes", f"names {len(task.classes)} classes of {self.classes}")
 
     @property
     def classes(self) -> Optional[int]:

@@ -1,12 +1,10 @@
 """Rules of the manifest that span fields."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 
 from gdws_contract.manifest import HostEvaluation, Manifest, OutputSpec, TensorSpec, Variant, Verification
-from gdws_contract.task import Outputs
+from gdws_contract.task import Classification, Outputs
 from support.contract_examples import ATTACK, MANIFEST, PROPORTION
 
 
@@ -20,7 +18,7 @@ def test_pointers_name_each_member():
     pointers = dict(MANIFEST.pointers())
     assert set(pointers.values()) == set(MANIFEST.members)
     assert pointers["verification.inputs"] == "inputs.npy"
-    assert pointers["variants[1].onnx"] == "gdws/model.onnx"
+    assert pointers["variants[1].onnx"] == "gdws/onnx"
 
 
 def test_a_variant_without_extras_points_to_its_network_and_outputs():
@@ -76,11 +74,12 @@ def test_shapes(shape):
         ({"baseline": "none"}, "baseline"),
         ({"variants": [MANIFEST.variants[0]] * 2}, "variants"),
         ({"members": {}}, "verification.inputs"),
-        ({"outputs": [OutputSpec(name="logits", shape=[10, 2])]}, "outputs"),
+        ({"outputs": [OutputSpec(name="logits", shape=[1, 2])]}, "outputs"),
         ({"outputs": MANIFEST.outputs * 2, "task": Outputs()}, "outputs"),
+        ({"task": Classification(classes=["a", "b"])}, "task.classes"),
         ({"outputs": [*MANIFEST.outputs, OutputSpec(name="b", shape=[])], "task": Outputs()}, "variants[0].outputs"),
         (
-            {"members": {path: m for path, m in MANIFEST.members.items() if path != "gdws/plan.json"}},
+            {"members": {path: m for path, m in MANIFEST.members.items() if path != "gdws/plan"}},
             "variants[1].steps[0].plan",
         ),
     ],

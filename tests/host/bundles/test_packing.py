@@ -125,7 +125,7 @@ class TestContent:
         dense, reduced = bundle.manifest.variants
         assert (dense.role, dense.plan, dense.method, dense.layers) == ("baseline", None, None, [])
         assert bundle.manifest.baseline == "dense"
-        assert reduced.role == "gdws"
+        assert reduced.role == "converted"
         assert reduced.method == "mean_rank=1.5, gather"
         assert Plan.from_json(bundle.read(reduced.plan)) == converted[1]
 

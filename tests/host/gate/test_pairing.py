@@ -81,9 +81,11 @@ def test_no_two_runs_have_the_same_networks_by_their_bytes(candidate: Path, tmp_
 def test_members_of_one_base_name_do_not_take_each_others_place(tmp_path: Path) -> None:
     fields, members = tiny_parts(variants=("dense",))
     (dense,) = fields["variants"]
-    moved = {field: f"{field.replace('_', '-')}/data.bin" for field, _ in dense.members()}
+    moved = {field: f"{number}/data.bin" for number, (field, _) in enumerate(dense.members())}
     files = {moved[field]: members.pop(path) for field, path in dense.members()}
-    fields["variants"] = [dense.model_copy(update=moved)]
+    paths = {field: moved[field] for field in ("onnx", "adversarial_inputs")}
+    paths |= {field: [moved[f"{field}[0]"]] for field in ("outputs", "adversarial_outputs")}
+    fields["variants"] = [dense.model_copy(update=paths)]
     write_bundle(tmp_path / "flat.gdws", fields, {**members, **files})
     write_run(plan_pairing(tmp_path / "flat.gdws", None, None), tmp_path / "run.gdws", baseline_first=True)
     with open_bundle(tmp_path / "run.gdws") as run:
@@ -136,8 +138,8 @@ def test_other_images_are_refused(candidate: Path, tmp_path: Path, options: dict
 
 def test_another_task_is_refused(candidate: Path, tmp_path: Path) -> None:
     fields, members = tiny_parts()
-    spec = fields["output"].model_copy(update={"name": "scores"})
-    write_bundle(tmp_path / "other.gdws", {**fields, "output": spec}, members)
+    spec = fields["outputs"][0].model_copy(update={"name": "scores"})
+    write_bundle(tmp_path / "other.gdws", {**fields, "outputs": [spec]}, members)
     with pytest.raises(GdwsError, match="different inputs or outputs"):
         plan_pairing(candidate, tmp_path / "other.gdws", None)
 
