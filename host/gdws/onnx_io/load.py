@@ -96,8 +96,8 @@ def load_onnx(
         try:
             module = _as_graph(file)
             difference = _difference(module, file)
-        except (CannotSplit, CannotRebuild):
-            raise error from None
+        except (CannotSplit, CannotRebuild) as other:
+            raise error from other
     return OnnxNetwork(module, file.interface.shape, sha256, difference, _notes(module, file, reason), reason)
 
 
