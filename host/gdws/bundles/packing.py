@@ -4,12 +4,12 @@ Layout of the archive::
 
     manifest.json
     verification/inputs.npy                  images (N, C, H, W) float32
-    verification/labels.npy                  (N,) int64
+    verification/labels.npy                  (N,) int64, of classifiers
     variants/<name>/model.onnx
     variants/<name>/plan.json                GDWS variants
-    variants/<name>/logits.npy               what torch computes for the inputs, (N, classes) float32
+    variants/<name>/outputs.0.npy            what torch computes for the inputs, one for each output, (N, ...)
     variants/<name>/adversarial_inputs.npy   white-box on this variant, of the inputs' shape
-    variants/<name>/adversarial_logits.npy
+    variants/<name>/adversarial_outputs.0.npy
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import io
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,18 +29,22 @@ import gdws
 from gdws._util.progress import SILENT, Progress
 from gdws.compression import surgery
 from gdws.compression.layers import to_dense
-from gdws.datasets import check_images
+from gdws.datasets import check_images, check_pixels
 from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation
 from gdws.evaluation.judging import strongest
-from gdws.onnx_io.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, float32_copy
+from gdws.onnx_io.export import export, float32_copy, outputs
+from gdws.onnx_io.tracing import INPUT_NAME, OPSET
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.base import NAME_PATTERN
 from gdws_contract.costs import dense_weights
 from gdws_contract.errors import ManifestInvalid
-from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary
+from gdws_contract.manifest import NATURAL_ACCURACY, ROBUST_ACCURACY, Attack, HostEvaluation, Origin
+from gdws_contract.measures import Metric
 from gdws_contract.plan import LayerPlan, Plan
+from gdws_contract.steps import GdwsStep, LayerSummary
+from gdws_contract.task import Classification, Task
 
 _BATCH_SIZE = 64
 
@@ -62,15 +66,17 @@ class PackedVariant:
 
 @dataclass(frozen=True, eq=False)
 class VerificationSet:
-    """Images (N, C, H, W) in [0, 1] with labels (N,) that each device replays before it times a variant.
+    """Images (N, C, H, W) in [0, 1] that each device replays before it times a variant.
 
-    ``data`` says where they come from. ``attack`` makes the adversarial inputs; None leaves them out.
+    ``labels`` (N,) are classes, None where there are none. ``data`` says where they come from, ``origin`` what that is worth. ``attack`` makes the adversarial inputs; None
+    leaves them out.
     """
 
     images: torch.Tensor
-    labels: torch.Tensor
+    labels: torch.Tensor | None
     data: str
     attack: Spec | None = None
+    origin: Origin = "labelled"
 
 
 def pack(
@@ -79,53 +85,55 @@ def pack(
     name: str,
     variants: Sequence[PackedVariant],
     verification: VerificationSet,
+    task: Task | None = None,
     description: str | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write a bundle to ``path`` and return its id.
 
-    Exactly one variant, the baseline, has no plan. Each variant is exported to ONNX; its logits are those of the
-    torch module in float32, on the CPU. Adversarial inputs are made on the device where the module's weights are.
+    Exactly one variant, the baseline, has no plan. Each variant is exported to ONNX; its outputs are those of the
+    torch module in float32, on the CPU. ``task`` says what they mean, by default classification. Adversarial inputs are made on the device where the module's weights are.
     ``provenance`` holds JSON values that tell where the networks come from, e.g. the checkpoint's SHA-256; the
     version of torch is added. The same arguments give the same id.
 
     Raises:
-        ExportError: a variant cannot be exported, its logits are not finite, or the variants' classes differ.
+        ExportError: a variant cannot be exported, its outputs are not finite, or the variants' outputs differ.
         DataError: the images are not in [0, 1], or a label is out of range.
         GdwsError: the variants do not have exactly one baseline.
         ManifestInvalid, BundleTooLarge: names or sizes that a reader would refuse.
         OSError: the file cannot be written.
     """
-    check_images(verification.images, verification.labels)
     _check_names(name, variants)
     baseline = _baseline(variants)
-    images = verification.images.detach().to("cpu", torch.float32)
-    labels = verification.labels.detach().to("cpu", torch.int64)
-    members = {"verification/inputs.npy": _npy(images), "verification/labels.npy": _npy(labels)}
-    entries: list[dict[str, Any]] = []
-    classes: dict[str, int] = {}
+    verification = _prepared(verification)
+    images, labels = verification.images, verification.labels
+    members = {"verification/inputs.npy": _npy(images)}
+    if labels is not None:
+        members["verification/labels.npy"] = _npy(labels)
     attacked = 0 if verification.attack is None else len(images)
     progress.start(len(variants) * (1 + attacked), f"pack {name}")
-    for variant in variants:
-        entry, files, classes[variant.name] = _pack_variant(variant, images, labels, verification.attack, progress)
-        entries.append(entry)
-        members |= files
-    if len(set(classes.values())) > 1:
-        raise ExportError(f"the variants have different numbers of classes: {classes}")
+    packed = {variant.name: _pack_variant(variant, verification, progress) for variant in variants}
+    given = packed[baseline.name].outputs
+    for variant_name, each in packed.items():
+        members |= each.files
+        if each.outputs != given:
+            raise ExportError(f"{variant_name} gives {each.outputs}, and {baseline.name} gives {given}")
     manifest = {
         "tool": {"name": "gdws", "version": gdws.__version__},
         "name": name,
         "description": description,
+        "task": Classification() if task is None else task,
         "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), "low": 0.0, "high": 1.0},
-        "output": {"name": OUTPUT_NAME, "shape": [classes[baseline.name]]},
+        "outputs": given,
         "baseline": baseline.name,
-        "variants": entries,
+        "variants": [each.entry for each in packed.values()],
         "verification": {
             "inputs": "verification/inputs.npy",
-            "labels": "verification/labels.npy",
+            "labels": None if labels is None else "verification/labels.npy",
             "count": len(images),
             "data": verification.data,
+            "origin": verification.origin,
             "attack": _attack(verification.attack),
         },
         "provenance": {"torch": torch.__version__, **(provenance or {})},
@@ -133,15 +141,18 @@ def pack(
     return write_bundle(path, manifest, members)
 
 
-def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
+def host_evaluation(evaluation: Evaluation, data: str, origin: Origin = "labelled") -> HostEvaluation:
     """Return what :func:`gdws.evaluation.evaluate.evaluate` found as the manifest holds it.
 
-    ``data`` names the images.
+    ``data`` names the images, and ``origin`` says where they and their labels come from.
     """
+    metrics: dict[str, Metric] = {NATURAL_ACCURACY: evaluation.natural}
+    if evaluation.robust is not None:
+        metrics[ROBUST_ACCURACY] = evaluation.robust
     return HostEvaluation(
         data=data,
-        natural=evaluation.natural,
-        robust=evaluation.robust,
+        origin=origin,
+        metrics=metrics,
         attack=_attack(evaluation.attack),
         attack_check=evaluation.attack_check,
     )
@@ -167,48 +178,85 @@ def _baseline(variants: Sequence[PackedVariant]) -> PackedVariant:
     return baselines[0]
 
 
-def _pack_variant(
-    variant: PackedVariant,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    attack: Spec | None,
-    progress: Progress,
-) -> tuple[dict[str, Any], dict[str, bytes], int]:
-    """Return the manifest's entry, the members and the number of classes of one variant."""
+def _prepared(verification: VerificationSet) -> VerificationSet:
+    """The same on the CPU and of the types that are stored, once it is known to be in range."""
+    images, labels = verification.images, verification.labels
+    if labels is None:
+        check_pixels(images)
+        if verification.attack is not None:
+            raise DataError("images to attack have no labels", hint="give labels, or leave the attack out")
+    else:
+        check_images(images, labels)
+        labels = labels.detach().to("cpu", torch.int64)
+    return replace(verification, images=images.detach().to("cpu", torch.float32), labels=labels)
+
+
+class _Packed(NamedTuple):
+    """One variant: its entry in the manifest, its members, and what its outputs are."""
+
+    entry: dict[str, Any]
+    files: dict[str, bytes]
+    outputs: list[dict[str, Any]]
+
+
+def _pack_variant(variant: PackedVariant, verification: VerificationSet, progress: Progress) -> _Packed:
+    images, labels = verification.images, verification.labels
     network = float32_copy(variant.module).cpu()
     input_shape = tuple(images.shape[1:])
     folder = f"variants/{variant.name}"
     files = {f"{folder}/model.onnx": export(network, input_shape)}
-    logits = _logits(network, images, variant.name)
-    lowest, highest, classes = int(labels.min()), int(labels.max()), logits.shape[1]
-    if not 0 <= lowest <= highest < classes:
-        raise DataError(f"labels run from {lowest} to {highest}, {variant.name!r} has {classes} classes")
-    files[f"{folder}/logits.npy"] = _npy(logits)
+    found = _outputs(network, images)
+    if labels is not None:
+        _check_labels(labels, next(iter(found.values())), variant.name)
+    expected = _members(f"{folder}/outputs", found)
     progress.advance(1, variant=variant.name)
-    if attack is not None:
+    adversarial_files: dict[str, bytes] = {}
+    if verification.attack is not None and labels is not None:
         # The dense network of the same function has the same gradients, and gives them many times faster.
-        adversarial = _attack_all(to_dense(float32_copy(variant.module)), images, labels, attack, progress)
+        attacked = to_dense(float32_copy(variant.module))
+        adversarial = _attack_all(attacked, images, labels, verification.attack, progress)
         files[f"{folder}/adversarial_inputs.npy"] = _npy(adversarial)
-        files[f"{folder}/adversarial_logits.npy"] = _npy(_logits(network, adversarial, variant.name))
+        adversarial_files = _members(f"{folder}/adversarial_outputs", _outputs(network, adversarial))
     if variant.plan is not None:
         files[f"{folder}/plan.json"] = variant.plan.to_json().encode()
     paths = {path.rpartition("/")[2].partition(".")[0]: path for path in files}
     entry = {
         "name": variant.name,
-        "role": "baseline" if variant.plan is None else "gdws",
+        "role": "baseline" if variant.plan is None else "converted",
         "onnx": paths["model"],
         "opset": OPSET,
         "macs": _macs(network, input_shape),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "method": variant.method or (None if variant.plan is None else method_of(variant.plan)),
-        "plan": paths.get("plan"),
-        "layers": [] if variant.plan is None else [_summary(layer) for layer in variant.plan.layers],
+        "steps": [] if variant.plan is None else [_step(variant.plan, paths["plan"])],
         "evaluation": variant.evaluation,
-        "logits": paths["logits"],
+        "outputs": list(expected),
         "adversarial_inputs": paths.get("adversarial_inputs"),
-        "adversarial_logits": paths.get("adversarial_logits"),
+        "adversarial_outputs": list(adversarial_files),
     }
-    return entry, files, classes
+    return _Packed(entry, files | expected | adversarial_files, [_spec(*output) for output in found.items()])
+
+
+def _outputs(network: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What the network gives for ``images`` (N, C, H, W), by name. Raises :class:`~gdws.errors.ExportError`."""
+    found = [outputs(network, batch) for batch in torch.split(images, _BATCH_SIZE)]
+    return {name: torch.cat([batch[name] for batch in found]) for name in found[0]}
+
+
+def _check_labels(labels: torch.Tensor, logits: torch.Tensor, name: str) -> None:
+    lowest, highest, classes = int(labels.min()), int(labels.max()), logits.shape[1]
+    if not 0 <= lowest <= highest < classes:
+        raise DataError(f"labels run from {lowest} to {highest}, {name!r} has {classes} classes")
+
+
+def _members(stem: str, found: Mapping[str, torch.Tensor]) -> dict[str, bytes]:
+    """One member for each output, in order."""
+    return {f"{stem}.{place}.npy": _npy(tensor) for place, tensor in enumerate(found.values())}
+
+
+def _spec(name: str, found: torch.Tensor) -> dict[str, Any]:
+    """An output as the manifest tells of it."""
+    return {"name": name, "dtype": str(found.dtype).removeprefix("torch."), "shape": list(found.shape[1:])}
 
 
 def _attack_all(
@@ -222,17 +270,6 @@ def _attack_all(
         found.append(strongest(network, batch, targets, attack, indices=indices).cpu())
         progress.advance(len(indices), attack=str(attack))
     return torch.cat(found)
-
-
-@torch.no_grad()
-def _logits(network: nn.Module, images: torch.Tensor, name: str) -> torch.Tensor:
-    logits = torch.cat([network(batch) for batch in torch.split(images, _BATCH_SIZE)])
-    if not bool(torch.isfinite(logits).all()):
-        raise ExportError(
-            f"the logits of {name!r} hold NaN or infinity",
-            hint="check the network's weights and its activations",
-        )
-    return logits
 
 
 def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
@@ -250,6 +287,10 @@ def method_of(plan: Plan) -> str:
     if plan.calibration is not None:
         budget = f"data-aware, {budget}, fitted to {plan.calibration.images} images"
     return ", ".join([f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])])
+
+
+def _step(plan: Plan, member: str) -> GdwsStep:
+    return GdwsStep(plan=member, method=plan.method, layers=[_summary(layer) for layer in plan.layers])
 
 
 def _summary(layer: LayerPlan) -> LayerSummary:
