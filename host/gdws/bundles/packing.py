@@ -68,8 +68,8 @@ class PackedVariant:
 class VerificationSet:
     """Images (N, C, H, W) in [0, 1] that each device replays before it times a variant.
 
-    ``labels`` (N,) are classes, None where there are none. ``data`` says where they come from, ``origin`` what that is worth. ``attack`` makes the adversarial inputs; None
-    leaves them out.
+    ``labels`` (N,) are classes, None where there are none. ``data`` says where they come from, ``origin`` what that is
+    worth. ``attack`` makes the adversarial inputs; None leaves them out.
     """
 
     images: torch.Tensor
@@ -93,9 +93,9 @@ def pack(
     """Write a bundle to ``path`` and return its id.
 
     Exactly one variant, the baseline, has no plan. Each variant is exported to ONNX; its outputs are those of the
-    torch module in float32, on the CPU. ``task`` says what they mean, by default classification. Adversarial inputs are made on the device where the module's weights are.
-    ``provenance`` holds JSON values that tell where the networks come from, e.g. the checkpoint's SHA-256; the
-    version of torch is added. The same arguments give the same id.
+    torch module in float32, on the CPU. ``task`` says what they mean, by default classification. Adversarial inputs
+    are made on the device where the module's weights are. ``provenance`` holds JSON values that tell where the networks
+    come from, e.g. the checkpoint's SHA-256; the version of torch is added. The same arguments give the same id.
 
     Raises:
         ExportError: a variant cannot be exported, its outputs are not finite, or the variants' outputs differ.
@@ -205,7 +205,7 @@ def _pack_variant(variant: PackedVariant, verification: VerificationSet, progres
     input_shape = tuple(images.shape[1:])
     folder = f"variants/{variant.name}"
     files = {f"{folder}/model.onnx": export(network, input_shape)}
-    found = _outputs(network, images)
+    found = _outputs(network, images, variant.name)
     if labels is not None:
         _check_labels(labels, next(iter(found.values())), variant.name)
     expected = _members(f"{folder}/outputs", found)
@@ -216,7 +216,7 @@ def _pack_variant(variant: PackedVariant, verification: VerificationSet, progres
         attacked = to_dense(float32_copy(variant.module))
         adversarial = _attack_all(attacked, images, labels, verification.attack, progress)
         files[f"{folder}/adversarial_inputs.npy"] = _npy(adversarial)
-        adversarial_files = _members(f"{folder}/adversarial_outputs", _outputs(network, adversarial))
+        adversarial_files = _members(f"{folder}/adversarial_outputs", _outputs(network, adversarial, variant.name))
     if variant.plan is not None:
         files[f"{folder}/plan.json"] = variant.plan.to_json().encode()
     paths = {path.rpartition("/")[2].partition(".")[0]: path for path in files}
@@ -237,9 +237,12 @@ def _pack_variant(variant: PackedVariant, verification: VerificationSet, progres
     return _Packed(entry, files | expected | adversarial_files, [_spec(*output) for output in found.items()])
 
 
-def _outputs(network: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What the network gives for ``images`` (N, C, H, W), by name. Raises :class:`~gdws.errors.ExportError`."""
-    found = [outputs(network, batch) for batch in torch.split(images, _BATCH_SIZE)]
+def _outputs(network: nn.Module, images: torch.Tensor, name: str) -> dict[str, torch.Tensor]:
+    """What the variant ``name`` gives for ``images`` (N, C, H, W), by the names of its outputs."""
+    try:
+        found = [outputs(network, batch) for batch in torch.split(images, _BATCH_SIZE)]
+    except ExportError as error:
+        raise ExportError(f"{name!r}: {error.message}", hint=error.hint) from error
     return {name: torch.cat([batch[name] for batch in found]) for name in found[0]}
 
 

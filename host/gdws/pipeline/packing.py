@@ -10,8 +10,10 @@ from gdws.bundles import packing as bundle
 from gdws.bundles.packing import PackedVariant, VerificationSet
 from gdws.datasets import Split, require_shape
 from gdws.evaluation.attacks import Spec
+from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
 from gdws.networks.sparsity import sizes
+from gdws_contract.manifest import Origin
 
 
 def pack(
@@ -22,16 +24,18 @@ def pack(
     data: str,
     attack: Spec | None,
     *,
+    origin: Origin = "labelled",
     description: str | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
 
-    Of a pruned network it also tells how many parameters of each variant are not zero.
+    ``origin`` says where images and labels come from. Of a pruned network it also tells how many parameters of each variant are not zero.
     Raises :class:`~gdws.errors.DataError` if the images have another size than the network's: the bundle would be of
     a network for that size.
     """
     require_shape(data, images, source.input_shape)
+    is_classifier = isinstance(source.task, Classification)
     path.parent.mkdir(parents=True, exist_ok=True)
     provenance = dict(source.provenance)
     if sizes(source.module).pruned:
@@ -40,7 +44,8 @@ def pack(
         path,
         name=source.name,
         variants=variants,
-        verification=VerificationSet(images.images, images.labels, data, attack),
+        verification=VerificationSet(images.images, images.labels if is_classifier else None, data, attack, origin),
+        task=source.task.contract,
         description=description,
         provenance=provenance,
         progress=progress,
