@@ -4,7 +4,7 @@ import numpy as np
 
 from gdws_agent.backends.base import EngineSpec
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 
 
@@ -26,7 +26,7 @@ def spec_in(
         precision=precision,
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=list(shape), dtype=dtype),
-        output=TensorSpec(name="logits", shape=[classes]),
+        output=OutputSpec(name="logits", shape=[classes]),
         threads=threads,
         cache_dir=cache_dir,
         options=EngineOptions(**options),

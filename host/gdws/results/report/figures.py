@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gdws_contract.attack_check import AttackCheck
 from gdws_contract.findings.accuracy import AccuracyChange, accuracy_change
-from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest, Tool, Variant, Verification
+from gdws_contract.manifest import Attack, HostEvaluation, Manifest, Tool, Variant, Verification
 from gdws_contract.measures import (
     Build,
     DeviceLatency,
@@ -28,6 +28,7 @@ from gdws_contract.measures import (
 )
 from gdws_contract.profiles import LayerProfile
 from gdws_contract.rest import BenchmarkResult, Cell, CellKey, DeviceInfo, Job, PowerMode, Protocol
+from gdws_contract.steps import LayerSummary
 from gdws_contract.thermal import Thermal
 
 _T = TypeVar("_T", bound=Hashable)
@@ -237,7 +238,7 @@ def _variant(variant: Variant, manifest: Manifest) -> VariantFacts:
         natural_change=None if is_baseline else _change(reference, own, "natural"),
         robust_change=None if is_baseline else _change(reference, own, "robust"),
         attack_check=own.attack_check if own else None,
-        classes=manifest.output.shape[-1],
+        classes=manifest.classes,
         layers=tuple(variant.layers),
     )
 
