@@ -28,6 +28,7 @@ from gdws_agent.storage.rows import JobText
 from gdws_agent.storage.store import Store
 from gdws_contract import __version__
 from gdws_contract.findings.comparison import Comparison, Run, compare
+from gdws_contract.findings.result import Findings, findings_of
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
 
@@ -84,13 +85,20 @@ class Service(NamedTuple):
         runs = []
         for job_id in (a, b):
             job = self.jobs.job(job_id)
-            runs.append(Run(job_id, job, device, self._name_of(job.request.model_id), partial=not is_final(job)))
+            manifest = self._manifest_of(job.request.model_id)
+            runs.append(Run(job_id, job, device, manifest, partial=not is_final(job)))
         return compare(*runs)
 
-    def _name_of(self, model_id: str) -> Optional[str]:
-        """Return what a bundle is called; None if it was removed."""
+    def findings(self, job_id: str) -> Findings:
+        """Return what a job shows so far; raises JobNotFound."""
+        job = self.jobs.job(job_id)
+        simulated = self.settings.simulated or self.probes.simulated()
+        return findings_of(job, self._manifest_of(job.request.model_id), is_simulated=simulated)
+
+    def _manifest_of(self, model_id: str) -> Optional[Manifest]:
+        """Return the manifest of a bundle; None if it was removed."""
         try:
-            return self.library.manifest_on_record(model_id).name
+            return self.library.manifest_on_record(model_id)
         except ModelNotFound:
             return None
 

@@ -7,8 +7,8 @@ same attack made the adversarial inputs of each network. What is not known count
 from __future__ import annotations
 
 from gdws.gate.facts import Doubts, Kind
-from gdws.results.report import text
 from gdws_contract.base import Record, Sha256
+from gdws_contract.findings import text
 from gdws_contract.findings.environment import Difference, differing
 from gdws_contract.manifest import Attack, Manifest, TensorSpec
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gdws.results.report import text
 from gdws.results.report.figures import facts
 from gdws.results.report.verdict import verdicts
+from gdws_contract.findings import text
 from gdws_contract.manifest import Attack
 from gdws_contract.measures import Interval
 from gdws_contract.rest import BenchmarkResult
