@@ -19,6 +19,7 @@ import psutil
 from gdws import datasets, pipeline
 from gdws.evaluation.attacks import AttackSpec
 from gdws.pipeline import Recipe
+from gdws.planning.budget import MeanRank
 from gdws_agent.device_info import read_cpu_model
 from gdws_agent.measuring.messages import CellEvent, WorkOrder, parse_event
 from gdws_contract.archive import open_bundle
@@ -26,10 +27,10 @@ from gdws_contract.rest import Cell, Protocol
 
 NETWORK = "mnist-preact-resnet"
 RECIPES = (
-    Recipe(mean_rank=1, layout="stacked", weighted=False),
-    Recipe(mean_rank=1, weighted=False),
-    Recipe(mean_rank=2, weighted=False),
-    Recipe(mean_rank=4, weighted=False),
+    Recipe(MeanRank(1), layout="stacked", weighted=False),
+    Recipe(MeanRank(1), weighted=False),
+    Recipe(MeanRank(2), weighted=False),
+    Recipe(MeanRank(4), weighted=False),
 )
 
 

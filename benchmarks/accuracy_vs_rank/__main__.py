@@ -39,6 +39,7 @@ from gdws.device.local_agent import local_agent
 from gdws.evaluation.attacks import AttackSpec
 from gdws.networks import converted
 from gdws.pipeline import Recipe, Source
+from gdws.planning.budget import MacSaving, MeanRank
 from gdws.training import FinetuneSettings, finetune
 from gdws.training.tuning import fingerprint
 from gdws_contract.rest import BenchmarkRequest, Protocol
@@ -57,17 +58,17 @@ PROTOCOL = Protocol(min_duration_ms=500, warmup_max_ms=500)
 
 #: The forms that are fine-tuned, and how: two epochs.
 TUNED = (
-    *(Recipe(mac_saving=saving, method="data-aware", layout="stacked") for saving in (5.2, 5.7)),
-    Recipe(mac_saving=4.85, method="data-aware"),
+    *(Recipe(MacSaving(saving), method="data-aware", layout="stacked") for saving in (5.2, 5.7)),
+    Recipe(MacSaving(4.85), method="data-aware"),
 )
 TUNING = FinetuneSettings(precision="bf16", learning_rate=5e-4)
 RECIPES = (
-    *(Recipe(mean_rank=rank, method="data-aware", layout="stacked") for rank in (2, 3)),
-    Recipe(mean_rank=5),
-    Recipe(mac_saving=4.4, method="data-aware", layout="stacked"),
+    *(Recipe(MeanRank(rank), method="data-aware", layout="stacked") for rank in (2, 3)),
+    Recipe(MeanRank(5)),
+    Recipe(MacSaving(4.4), method="data-aware", layout="stacked"),
     *TUNED,
-    *(Recipe(mac_saving=3, method="data-aware", layout=layout) for layout in ("stacked", "gather")),
-    Recipe(mean_rank=7),
+    *(Recipe(MacSaving(3), method="data-aware", layout=layout) for layout in ("stacked", "gather")),
+    Recipe(MeanRank(7)),
 )
 
 

@@ -17,6 +17,7 @@ from gdws.errors import ModelError
 from gdws.networks import zoo as nets
 from gdws.networks.sparsity import sizes
 from gdws.pipeline import Alphas, Recipe, Source
+from gdws.planning.budget import Beta, MeanRank
 
 MNIST_NETWORKS = Path(__file__).resolve().parents[1] / "networks"
 
@@ -74,7 +75,7 @@ def recipe(row: Row, *, mnist: bool) -> Recipe | None:
     """How the row's network is made: by the paper's beta, a stand-in by its mean rank; None for a dense one."""
     if row.beta is None:
         return None
-    return Recipe(mean_rank=row.stand_in_mean_rank) if mnist else Recipe(beta=row.beta)
+    return Recipe(MeanRank(row.stand_in_mean_rank)) if mnist else Recipe(Beta(row.beta))
 
 
 def variants(source: Source, rows: Sequence[Row], alphas: Alphas | None, *, mnist: bool) -> Mapping[str, PackedVariant]:

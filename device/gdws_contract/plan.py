@@ -15,9 +15,9 @@ import json
 import math
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple, Union
 
-from pydantic import TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
-from typing_extensions import Literal, get_args
+from typing_extensions import Annotated, Literal, get_args
 
 from .base import NonNegative
 from .costs import size_mib
@@ -27,7 +27,6 @@ from .parsing import first_fault
 from .plan_table import table
 
 __all__ = [
-    "CONSTRAINTS",
     "LAYOUTS",
     "METHODS",
     "CalibrationSet",
@@ -44,12 +43,9 @@ FORMAT = "gdws.plan"
 VERSION = 2
 _READABLE = (1, 2)
 
-#: What set the ranks: a bound on e^2, a bound on G or a mean rank G/C of each layer by itself; over the whole network a
-#: bound on the sum of e^2, or how many times fewer MACs; one rank for every channel of every layer; or the ranks were
-#: given.
-Constraint = Literal["beta", "gamma", "mean_rank", "budget", "mac_saving", "equal_rank", "given"]
-CONSTRAINTS: Tuple[str, ...] = get_args(Constraint)
-
+#: What set the ranks: the kind of a budget, or the ranks were given. Kinds are the host's: a plan of a later release,
+#: with a kind of its own, is read all the same.
+Constraint = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
 
 #: How factors are found: from weights alone, as published, or fitted to what the network computes on data.
 Method = Literal["weights", "data-aware"]
@@ -172,8 +168,7 @@ class Plan:
             weights = "with alphas" if self.weighted else "without alphas"
             if self.calibration is not None:
                 weights = f"data-aware, fitted to {self.calibration.images} images"
-            scope = "the whole network" if self.constraint in ("budget", "mac_saving") else "each layer"
-            notes.append(f"ranks: {self.constraint} = {self.budget:g} for {scope}, {weights}")
+            notes.append(f"ranks: {self.constraint} = {self.budget:g}, {weights}")
         if self.input_shape is not None:
             notes.append(f"MACs: of one sample of shape {'×'.join(map(str, self.input_shape))}")
         elif totals.macs_dense is None:

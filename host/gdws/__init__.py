@@ -1,8 +1,8 @@
 """GDWS: efficient, adversarially robust convolutional networks after training.
 
-``gdws.convert(model, beta=...)`` turns a pretrained network into a GDWS network and returns it with its
-:class:`Plan`. ``gdws.calibrate``, ``gdws.layers``, ``gdws.surgery`` and ``gdws.training`` are the modules behind it;
-everything else is reached by its room, such as :mod:`gdws.pipeline`.
+``gdws.convert(model, gdws.budgets.MeanRank(3))`` turns a pretrained network into a GDWS network and returns it with its
+:class:`Plan`. ``gdws.budgets``, ``gdws.calibrate``, ``gdws.layers``, ``gdws.surgery`` and ``gdws.training`` are the
+modules behind it; everything else is reached by its room, such as :mod:`gdws.pipeline`.
 
 torch takes seconds to import, and any import may fail where an installation is broken, so all is loaded on first use.
 """
@@ -17,13 +17,26 @@ if TYPE_CHECKING:
     from gdws._util.outputs import choose_output
     from gdws.compression import layers, surgery
     from gdws.compression.calibration import alphas as calibrate
+    from gdws.planning import budget as budgets
     from gdws.planning.conversion import convert
     from gdws_contract.plan import LayerPlan, Plan
 
 __version__ = "0.1.0"
-__all__ = ["LayerPlan", "Plan", "__version__", "calibrate", "choose_output", "convert", "layers", "surgery", "training"]
+__all__ = [
+    "LayerPlan",
+    "Plan",
+    "__version__",
+    "budgets",
+    "calibrate",
+    "choose_output",
+    "convert",
+    "layers",
+    "surgery",
+    "training",
+]
 
 _MODULES = {
+    "budgets": "gdws.planning.budget",
     "calibrate": "gdws.compression.calibration.alphas",
     "layers": "gdws.compression.layers",
     "surgery": "gdws.compression.surgery",

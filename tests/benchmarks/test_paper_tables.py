@@ -1,7 +1,5 @@
 """The rows of the paper's tables name what exists, and the judge's columns are those of the tables."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

@@ -1,7 +1,5 @@
 """Writing bundles: deterministic, atomic, and never one that a reader refuses."""
 
-from __future__ import annotations
-
 import json
 import os
 import zipfile

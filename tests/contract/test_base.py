@@ -1,7 +1,5 @@
 """Names that are safe everywhere."""
 
-from __future__ import annotations
-
 import ast
 import re
 

@@ -1,7 +1,5 @@
 """The error tree as it is drawn."""
 
-from __future__ import annotations
-
 import inspect
 import re
 

@@ -1,7 +1,5 @@
 """Rules of the manifest that span fields."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 
@@ -19,7 +17,7 @@ def test_pointers_name_each_member():
     pointers = dict(MANIFEST.pointers())
     assert set(pointers.values()) == set(MANIFEST.members)
     assert pointers["verification.inputs"] == "inputs.npy"
-    assert pointers["variants[1].onnx"] == "gdws/model.onnx"
+    assert pointers["variants[1].onnx"] == "gdws/onnx"
 
 
 def test_a_variant_without_extras_points_to_its_network_and_logits():
@@ -55,7 +53,7 @@ def test_shapes(shape):
         ({"variants": [MANIFEST.variants[0]] * 2}, "variants"),
         ({"members": {}}, "verification.inputs"),
         (
-            {"members": {path: m for path, m in MANIFEST.members.items() if path != "gdws/plan.json"}},
+            {"members": {path: m for path, m in MANIFEST.members.items() if path != "gdws/plan"}},
             "variants[1].plan",
         ),
     ],

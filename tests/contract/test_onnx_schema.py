@@ -1,7 +1,5 @@
 """The table of ONNX's messages against the package ``onnx``, whichever release of it is here."""
 
-from __future__ import annotations
-
 import pytest
 
 from gdws_contract.onnx_schema import DOMAINS, OPERATORS, ROOT, SCHEMAS, Rule

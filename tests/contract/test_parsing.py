@@ -1,7 +1,5 @@
 """Strict JSON and the paths of faults."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -50,7 +50,7 @@ def test_totals_and_notes():
         "1", "of", "2", "converted", "1,180,288", "150,144", "19,082", "2,986", "0.00123",
     ]  # fmt: skip
     text = str(PLAN)
-    assert "beta = 0.005 for each layer, without alphas" in text
+    assert "beta = 0.005, without alphas" in text
     assert "3×32×32" in text
 
 

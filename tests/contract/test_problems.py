@@ -1,7 +1,5 @@
 """Problem documents."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 

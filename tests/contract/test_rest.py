@@ -1,7 +1,5 @@
 """Bounds of requests: what a client may ask of a device."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 

@@ -1,7 +1,5 @@
 """The files of the dashboard over HTTP, and in an installed agent."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import shutil

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.gpu_clocks import are_fixed, clock_folders, clock_limits, clock_name

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from gdws_agent.rate_limiter import RateLimiter
 
 

@@ -1,7 +1,5 @@
 """A real agent under connections that say nothing, with fewer descriptors than there are of these."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 from urllib.parse import urlsplit

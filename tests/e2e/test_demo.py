@@ -9,13 +9,14 @@ import pytest
 from gdws.evaluation.attacks import AttackSpec
 from gdws.pipeline import Recipe
 from gdws.pipeline.demo import DemoFiles, DemoSettings, make_bundle, measure
+from gdws.planning.budget import MeanRank
 from gdws.results.stored import load_result
 from gdws_contract.archive import open_bundle
 from gdws_contract.rest import BenchmarkResult, Job, Protocol
 from support.tiny import tiny_checkpoint
 
 SETTINGS = DemoSettings(
-    recipes=(Recipe(mean_rank=1, layout="stacked", method="data-aware"), Recipe(mean_rank=2)),
+    recipes=(Recipe(MeanRank(1), layout="stacked", method="data-aware"), Recipe(MeanRank(2))),
     alphas=2,
     calibration=12,
     test=8,

@@ -1,7 +1,5 @@
 """Puts the stand-ins for a GPU, torch2trt and TensorRT where an installation would be."""
 
-from __future__ import annotations
-
 import sys
 
 from gdws_agent.backends.torch import backend as pytorch

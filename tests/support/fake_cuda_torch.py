@@ -4,8 +4,6 @@ What cannot be had without CUDA is done here: events, the stream, page-locked me
 events that were not recorded or not waited for are an error, as on a GPU.
 """
 
-from __future__ import annotations
-
 import time
 
 

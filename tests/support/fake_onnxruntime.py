@@ -4,8 +4,6 @@ Everything else is the real runtime's. Options that a provider does not know are
 provider whose libraries do not load is left out of the session without an error, as by the real one.
 """
 
-from __future__ import annotations
-
 import json
 import types
 from pathlib import Path

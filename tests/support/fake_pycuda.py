@@ -5,8 +5,6 @@ that what is read too early is stale. Every call needs a current context; what i
 captured, work on it becomes a graph, and whatever would wait for the GPU is an error.
 """
 
-from __future__ import annotations
-
 import ctypes
 import itertools
 import threading

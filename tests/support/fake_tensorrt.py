@@ -7,8 +7,6 @@ freed, a second logger, a base class that was not initialised: each fails as Ten
 False or None and reporting to the logger, or, where TensorRT would be undefined, by an exception.
 """
 
-from __future__ import annotations
-
 import enum
 import hashlib
 import json

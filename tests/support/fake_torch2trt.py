@@ -5,8 +5,6 @@ tensor that came from anywhere else is taken for a constant: an engine that is w
 it exports as torch2trt does and runs the file with ONNX Runtime.
 """
 
-from __future__ import annotations
-
 import importlib
 import io
 import json

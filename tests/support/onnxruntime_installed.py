@@ -1,7 +1,5 @@
 """Puts the stand-in for ONNX Runtime on a GPU where an installation would be."""
 
-from __future__ import annotations
-
 from gdws_agent.backends.onnxruntime import gpu as onnxruntime_gpu
 from support.fake_onnxruntime import make_onnxruntime
 

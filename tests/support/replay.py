@@ -7,8 +7,6 @@
 Prints one JSON object: the versions, and by file and variant the largest logit difference over the largest logit.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import sys

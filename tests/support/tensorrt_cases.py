@@ -1,7 +1,5 @@
 """What the tests of the TensorRT backend build and run, and how they look at it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from support.bundles import INPUT_SHAPE, tiny_parts

@@ -1,7 +1,5 @@
 """Puts the stand-ins for TensorRT and pycuda where an installation would be."""
 
-from __future__ import annotations
-
 import sys
 
 from gdws_agent.backends.cuda import driver as cuda_driver

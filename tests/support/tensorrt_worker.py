@@ -3,8 +3,6 @@
 ``[sys.executable, tensorrt_worker.py]`` is a worker command.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

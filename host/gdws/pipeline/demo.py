@@ -12,7 +12,8 @@ from gdws._util.progress import SILENT, Progress
 from gdws.device.client import DeviceClient
 from gdws.device.local_agent import local_agent
 from gdws.evaluation.attacks import AttackSpec
-from gdws.pipeline import Recipe
+from gdws.planning.budget import MeanRank
+from gdws.planning.recipe import Recipe
 from gdws.results import report
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job, Protocol
 
@@ -38,8 +39,8 @@ class DemoSettings:
 #: Data-aware at the ranks where a compiled runtime gains, beside the paper's method at the same ranks and at those that
 #: keep the accuracy. On the CPU the layout without a gather is faster at the same MACs.
 RECIPES = (
-    *(Recipe(mean_rank=rank, layout="stacked", method="data-aware") for rank in (1, 2, 3)),
-    *(Recipe(mean_rank=rank, layout="stacked") for rank in (2, 4)),
+    *(Recipe(MeanRank(rank), layout="stacked", method="data-aware") for rank in (1, 2, 3)),
+    *(Recipe(MeanRank(rank), layout="stacked") for rank in (2, 4)),
 )
 FULL = DemoSettings(RECIPES, alphas=64, calibration=1024, test=300, verification=64)
 QUICK = DemoSettings(

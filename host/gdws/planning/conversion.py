@@ -1,11 +1,10 @@
-"""From a network and one constraint to a GDWS network and its plan."""
+"""From a network and a budget to a GDWS network and its plan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 import numpy.typing as npt
 from torch import Tensor, nn
@@ -19,20 +18,16 @@ from gdws.compression import fitting as data_aware
 from gdws.compression.fitting import Calibration, Observation
 from gdws.compression.surgery import Layer
 from gdws.errors import DataError, PlanError
-from gdws.planning.ranks import choose_ranks
-from gdws_contract.plan import LAYOUTS, CalibrationSet, Constraint, LayerPlan, Layout, Plan
+from gdws.planning.budget import Budget, one_of
+from gdws.planning.ranks import RankProblem, choose_ranks
+from gdws_contract.plan import LAYOUTS, CalibrationSet, LayerPlan, Layout, Plan
 
 
 def convert(
     model: nn.Module,
+    budget: Budget | float | None = None,
     *,
     plan: Plan | None = None,
-    beta: float | None = None,
-    gamma: int | None = None,
-    mean_rank: float | None = None,
-    budget: float | None = None,
-    mac_saving: float | None = None,
-    equal_rank: int | None = None,
     alphas: Mapping[str, npt.ArrayLike] | None = None,
     data: Tensor | Calibration | None = None,
     layout: Layout = "gather",
@@ -40,73 +35,56 @@ def convert(
     convert_first: bool = False,
     example_input: Tensor | Sequence[int] | None = None,
     progress: Progress = SILENT,
+    **bound: float | None,
 ) -> tuple[nn.Module, Plan]:
     """Return a GDWS copy of ``model`` and the plan it follows (Algorithm 3 of the paper, or data-aware).
 
-    Exactly one of ``plan``, ``beta``, ``gamma``, ``mean_rank``, ``budget``, ``mac_saving`` and ``equal_rank`` must be
-    given. ``budget`` and ``mac_saving`` hold for the whole network, the others for each layer by itself. A network
-    without an eligible layer is copied as it is, and the plan tells why.
+    Give a ``budget``, or a bound by the name of its kind, or a ``plan``::
+
+        convert(model, MeanRank(3))      # gdws.budgets has all kinds
+        convert(model, mean_rank=3)      # the same
+        convert(model, plan=plan)
+
+    A network without an eligible layer is copied as it is, and the plan tells why.
 
     Args:
         model: the network; it is not changed.
-        plan: a plan to follow. It has the ranks and layouts, so no other argument may be given with it.
-        beta: bound on each layer's e^2, the squared weighted error of Equation 5: the fewest components that
-            meet it (LEGO, Theorem 2).
-        gamma: bound on each layer's G, the sum of its ranks: the least e^2 that meets it (MEGO, Theorem 1).
-        mean_rank: G/C in each layer. G is the nearest integer to ``mean_rank * C``, distributed by MEGO.
-        budget: bound on the sum of e^2 over all layers: the fewest components in the whole network that meet it, taken
-            from the layers where they matter least. With ``alphas`` the sum bounds the probability that a decision
-            changes, so a budget means the same in every network; betas do not.
-        mac_saving: how many times fewer MACs the whole network takes, at least. They are spent on the layers where
-            they take away most error, see :func:`gdws.algorithms.mac_budget.ranks_within`; a layer may stay dense. With
-            ``data`` the errors are those of fitted factors, see :func:`gdws.compression.fitting.sensitivities`.
-        equal_rank: the rank of every channel in every layer (Network Decoupling, arXiv:1808.05517), in any layout.
+        budget: what may be spent, see :mod:`gdws.planning.budget`. A number is that of
+            :class:`~gdws.planning.budget.TotalError`.
+        plan: a plan to follow. It has the ranks and layouts, so only ``data`` may be given with it.
         alphas: weights of the input channels (C,) by layer name, as :func:`gdws.compression.calibration.alphas.alphas`
-        returns
-            them. Without them every channel weighs 1. Layers that share a weight use those of the first.
+            returns them. Without them every channel weighs 1. Layers that share a weight use those of the first.
         data: calibration images (N, C, H, W), as the network takes them. With them the conversion is data-aware:
             ranks and factors are the best for what the layers compute on these images, see
-            :mod:`gdws.compression.fitting`, and errors weigh as much as they move the decisions, so no alphas are
-            needed. Adversarial images keep the accuracy of a robust network on such images. Several conversions of one
-            network are given a :class:`gdws.compression.fitting.Calibration` in place of the images, and share what it
-            finds.
+            :mod:`gdws.compression.fitting`, and errors weigh as much as they move the decisions of a classifier, or
+            the outputs of any other network, so no alphas are needed. Adversarial images keep the accuracy of a robust
+            network on such images. Several conversions of one network are given a
+            :class:`gdws.compression.fitting.Calibration` in place of the images, and share what it finds.
         layout: how the layers run, see :class:`gdws.compression.layers.GDWSConv2d`. ``stacked`` and ``grouped`` need
-        equal
-            ranks in every channel of a layer: then ``beta`` takes the least equal rank that meets it, ``gamma``
-            the greatest, ``mean_rank`` is rounded, to at least 1 if it is positive, and ``budget`` and ``mac_saving``
-            are met greedily.
+            equal ranks in every channel of a layer.
         skip: names or shell patterns of layers to leave alone, see :func:`gdws.compression.surgery.inspect`.
         convert_first: whether the first convolution is converted too.
         example_input: a batch (N, C, H, W) or the shape (C, H, W) of one sample, to count MACs, without which the
             plan's MACs are None, and to try each layer in the network: one that its code does not let be replaced is
             left alone, see :func:`gdws.compression.full_rank.differing`. With ``data`` it is the first image.
-            ``mac_saving`` needs one of the two.
+            A budget of MACs needs one of the two.
         progress: shown while layers are fitted to ``data``.
+        bound: e.g. ``mean_rank=3``, in place of ``budget``.
 
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,
     :class:`~gdws.errors.NonFiniteWeights` if a weight holds NaN or infinity,
     :class:`~gdws.errors.ModelError` if the network cannot be handled, and
     :class:`~gdws.errors.DataError` if ``data`` are no images, too few for the ranks, or of another network.
     """
-    constraint, bound = _one_constraint(
-        given=None if plan is None else 0.0,
-        beta=beta,
-        gamma=gamma,
-        mean_rank=mean_rank,
-        budget=budget,
-        mac_saving=mac_saving,
-        equal_rank=equal_rank,
-    )
+    chosen = one_of(plan=plan, budget=budget, **bound)
     eligibility.require_weights(model)
     calibration = Calibration(model, data) if isinstance(data, Tensor) else data
     if calibration is not None and calibration.model is not model:
         raise DataError("the calibration is of another network", hint="make one of this network, or give the images")
-    if plan is not None:
+    if isinstance(chosen, Plan):
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
             raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")
-        _check_calibration(plan, None if calibration is None else calibration.identity)
-        _check_plan(model, plan)
-        return (surgery.apply(plan, model) if calibration is None else _fit(plan, calibration, progress)), plan
+        return _follow(model, chosen, calibration, progress), chosen
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
     if calibration is not None and alphas is not None:
@@ -119,20 +97,11 @@ def convert(
         model, surgery.inspect(model, example_input, skip=skip, convert_first=convert_first), example_input
     )
     seen = {} if calibration is None else calibration.observe([layer for layer in layers if layer.eligible])
-    spectra = _spectra(layers, seen)
-    weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
-    errors_of = None
-    if calibration is not None:
-        used = [layer for layer in layers if (layer.shares or layer.name) in seen]
-        errors_of = partial(calibration.sensitivities, used, progress=progress)
-    ranks = choose_ranks(layers, spectra, constraint, bound, weights, errors_of, equal=layout != "gather")
+    problem = _problem(layers, alphas, seen, calibration, equal=layout != "gather", progress=progress)
     made = Plan(
-        layers=tuple(
-            _layer_plan(layer, spectra.get(layer.name), ranks.get(layer.name), weights.get(layer.name), layout, seen)
-            for layer in layers
-        ),
-        constraint=constraint,
-        budget=bound,
+        layers=_layer_plans(problem, choose_ranks(problem, chosen), layout, seen),
+        constraint=chosen.kind,
+        budget=chosen.value,
         weighted=alphas is not None,
         input_shape=_sample_shape(example_input),
         other_parameters=sum(p.numel() for p in model.parameters()) - sum(layer.parameters for layer in layers),
@@ -140,7 +109,31 @@ def convert(
     )
     if calibration is not None:
         return _fit(made, calibration, progress), made
-    return surgery.apply(made, model, factors=_factors(made, spectra)), made
+    return surgery.apply(made, model, factors=_factors(made, problem.spectra)), made
+
+
+def _follow(model: nn.Module, plan: Plan, calibration: Calibration | None, progress: Progress) -> nn.Module:
+    """The network of a stored plan."""
+    _check_calibration(plan, None if calibration is None else calibration.identity)
+    _check_plan(model, plan)
+    return surgery.apply(plan, model) if calibration is None else _fit(plan, calibration, progress)
+
+
+def _problem(
+    layers: Sequence[Layer],
+    alphas: Mapping[str, npt.ArrayLike] | None,
+    seen: Mapping[str, Observation],
+    calibration: Calibration | None,
+    *,
+    equal: bool,
+    progress: Progress,
+) -> RankProblem:
+    weights = {layer.name: _weights_of(layer, alphas) for layer in layers if layer.eligible}
+    errors_of = None
+    if calibration is not None:
+        used = [layer for layer in layers if (layer.shares or layer.name) in seen]
+        errors_of = partial(calibration.sensitivities, used, progress=progress)
+    return RankProblem(layers, _spectra(layers, seen), weights, equal, errors_of)
 
 
 def _replaceable(
@@ -204,15 +197,15 @@ def _factors(plan: Plan, spectra: Mapping[str, Spectrum]) -> dict[str, Factors]:
     return dict(zip((name for name, _ in planned), found, strict=True))
 
 
-def _one_constraint(**bounds: float | None) -> tuple[Constraint, float]:
-    """The one constraint that is given, with its bound; that of a plan is not used."""
-    chosen = [(name, bound) for name, bound in bounds.items() if bound is not None]
-    if len(chosen) != 1:
-        names = [name.replace("given", "plan") for name in bounds]
-        got = ", ".join(name.replace("given", "plan") for name, _ in chosen) or "none"
-        raise PlanError(f"exactly one of {', '.join(names[:-1])} and {names[-1]} must be given, got {got}")
-    [(name, bound)] = chosen
-    return cast(Constraint, name), float(bound)  # numpy's numbers would not go into JSON
+def _layer_plans(
+    problem: RankProblem, ranks: Mapping[str, Ints | None], layout: Layout, seen: Mapping[str, Observation]
+) -> tuple[LayerPlan, ...]:
+    return tuple(
+        _layer_plan(
+            layer, problem.spectra.get(layer.name), ranks.get(layer.name), problem.alphas.get(layer.name), layout, seen
+        )
+        for layer in problem.layers
+    )
 
 
 def _layer_plan(

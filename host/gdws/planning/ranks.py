@@ -1,10 +1,11 @@
-"""Which ranks the layers of a network get under a constraint."""
+"""Which ranks the layers of a network get under a budget: one solver for each kind."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy.typing as npt
 
@@ -14,113 +15,131 @@ from gdws.algorithms.mac_budget import Candidate, nested_ranks, ranks_within
 from gdws.algorithms.spectrum import Ints, Spectrum
 from gdws.compression.surgery import Layer
 from gdws.errors import PlanError
+from gdws.planning.budget import Beta, Budget, EqualRank, Gamma, MacSaving, MeanRank, TotalError
 from gdws_contract.costs import dense_weights
-from gdws_contract.plan import Constraint
 
 #: From ranks (C,) that weights may take, by name, to the errors of each.
 ErrorsOf = Callable[[Mapping[str, Sequence[Ints]]], Mapping[str, Sequence[float]]]
+#: The ranks (C,) of each weight by the name of the layer that holds it; None where it is better left dense.
+Ranks = Mapping[str, Ints | None]
 
 
-def choose_ranks(
-    layers: Sequence[Layer],
-    spectra: Mapping[str, Spectrum],
-    constraint: Constraint,
-    bound: float,
-    weights: Mapping[str, npt.ArrayLike | None],
-    errors_of: ErrorsOf | None = None,
-    *,
-    equal: bool,
-) -> dict[str, Ints | None]:
+@dataclass(frozen=True, eq=False)
+class RankProblem:
+    """A network whose ranks are to be chosen, ``equal`` in all channels of a layer or not.
+
+    ``layers`` are all layers of the network, ``spectra`` and ``alphas`` (C,) those of the eligible ones by name.
+    ``errors_of`` says what ranks cost where layers compete for a resource; by default e^2 of Equation 5.
+    """
+
+    layers: Sequence[Layer]
+    spectra: Mapping[str, Spectrum]
+    alphas: Mapping[str, npt.ArrayLike | None]
+    equal: bool
+    errors_of: ErrorsOf | None = None
+
+    @property
+    def holders(self) -> list[str]:
+        """The eligible layers that hold a weight; others share one of theirs."""
+        return [layer.name for layer in self.layers if layer.eligible and layer.shares is None]
+
+    def errors(self, offered: Mapping[str, Sequence[Ints]]) -> Mapping[str, Sequence[float]]:
+        """The error of each of the ``offered`` ranks, in a unit that adds up over layers."""
+        if self.errors_of is not None:
+            return self.errors_of(offered)
+        return {
+            name: [weighted_error(self.spectra[name], each, self.alphas[name]) for each in ranks]
+            for name, ranks in offered.items()
+        }
+
+    def check(self) -> None:
+        """Refuse alphas that make no sense, also where ranks do not depend on them."""
+        for name in self.holders:
+            with _naming(name):
+                self.spectra[name].weighted(self.alphas[name])
+
+
+def choose_ranks(problem: RankProblem, budget: Budget) -> dict[str, Ints | None]:
     """The ranks of each eligible layer by name, None for one that is better left dense.
 
-    ``layers`` are all layers of the network, ``spectra`` and ``weights`` (alphas) those of the eligible ones by name.
-    ``errors_of`` says what ranks cost where MACs are shared among layers; by default e^2 of Equation 5. Layers that
-    share a weight share their ranks. Raises :class:`~gdws.errors.PlanError` if the constraint cannot be
-    met or makes no sense.
+    Layers that share a weight share their ranks. Raises :class:`~gdws.errors.PlanError` if the budget cannot be met.
     """
-    holders = [layer.name for layer in layers if layer.eligible and layer.shares is None]
+    problem.check()
+    found = solve(budget, problem)
+    return {layer.name: found.get(layer.shares or layer.name) for layer in problem.layers if layer.eligible}
+
+
+@singledispatch
+def solve(budget: Budget, problem: RankProblem) -> Ranks:
+    """The ranks of each weight within ``budget``. Raises :class:`~gdws.errors.PlanError` if it cannot be met."""
+    raise TypeError(f"no solver is registered for {type(budget).__name__}")
+
+
+@solve.register
+def _(budget: MeanRank, problem: RankProblem) -> Ranks:
     found: dict[str, Ints | None] = {}
-    if constraint == "budget":
-        found.update(_within_budget(holders, spectra, bound, weights, equal=equal))
-    elif constraint == "mac_saving":
-        found.update(_at_saving(layers, holders, spectra, bound, weights, errors_of, equal=equal))
-    else:
-        for name in holders:
-            with _naming(name):
-                found[name] = _ranks_in_layer(spectra[name], constraint, bound, weights[name], equal=equal)
-    return {layer.name: found.get(layer.shares or layer.name) for layer in layers if layer.eligible}
+    for name in problem.holders:
+        channels = len(problem.spectra[name].squares)
+        components = allocate.components_for_mean_rank(budget.value, channels, equal=problem.equal)
+        found[name] = _least_error(problem, name, components)
+    return found
 
 
-def _ranks_in_layer(
-    spectrum: Spectrum, constraint: Constraint, bound: float, alphas: npt.ArrayLike | None, *, equal: bool
-) -> Ints:
-    spectrum.weighted(alphas)  # refuses weights that make no sense, also where ranks do not depend on them
-    if constraint == "equal_rank":
-        return allocate.equal_rank(spectrum, int(bound))
-    if constraint == "beta":
-        return (allocate.equal_lego if equal else allocate.lego)(spectrum, bound, alphas)
-    if constraint == "mean_rank":
-        bound = allocate.components_for_mean_rank(bound, len(spectrum.squares), equal=equal)
-    return allocate.equal_mego(spectrum, bound) if equal else allocate.mego(spectrum, bound, alphas)
+@solve.register
+def _(budget: Gamma, problem: RankProblem) -> Ranks:
+    return {name: _least_error(problem, name, budget.value) for name in problem.holders}
 
 
-def _within_budget(
-    names: Sequence[str],
-    spectra: Mapping[str, Spectrum],
-    bound: float,
-    weights: Mapping[str, npt.ArrayLike | None],
-    *,
-    equal: bool,
-) -> dict[str, Ints]:
-    for name in names:
-        with _naming(name):
-            spectra[name].weighted(weights[name])
-    share = allocate.equal_network_lego if equal else allocate.network_lego
+@solve.register
+def _(budget: Beta, problem: RankProblem) -> Ranks:
+    lego = allocate.equal_lego if problem.equal else allocate.lego
+    return {name: lego(problem.spectra[name], budget.value, problem.alphas[name]) for name in problem.holders}
+
+
+@solve.register
+def _(budget: EqualRank, problem: RankProblem) -> Ranks:
+    return {name: allocate.equal_rank(problem.spectra[name], int(budget.value)) for name in problem.holders}
+
+
+@solve.register
+def _(budget: TotalError, problem: RankProblem) -> Ranks:
+    lego = allocate.equal_network_lego if problem.equal else allocate.network_lego
+    names = problem.holders
+    spectra, alphas = [problem.spectra[name] for name in names], [problem.alphas[name] for name in names]
+    return dict(zip(names, lego(spectra, budget.value, alphas), strict=True))
+
+
+@solve.register
+def _(budget: MacSaving, problem: RankProblem) -> Ranks:
+    """The MACs of all layers are at most what they are dense, over the saving."""
+    positions = {layer.name: _positions(layer) for layer in problem.layers}
+    dense = sum(positions[layer.name] * dense_weights(layer.weight_shape) for layer in problem.layers)
+    uses = {
+        name: sum(positions[each.name] for each in problem.layers if name in (each.name, each.shares))
+        for name in problem.holders
+    }
+    names = [name for name in problem.holders if uses[name]]  # what never runs saves nothing
+    shapes = {name: problem.spectra[name].weight.shape for name in names}
+    ours = sum(uses[name] * dense_weights(shapes[name]) for name in names)
+    offered = {name: nested_ranks(problem.spectra[name], problem.alphas[name], equal=problem.equal) for name in names}
+    errors = problem.errors(offered)
+    candidates = [Candidate(shapes[name], uses[name], offered[name], errors[name]) for name in names]
     try:
-        found = share([spectra[name] for name in names], bound, [weights[name] for name in names])
-    except ValueError as error:
-        raise PlanError(str(error)) from error
-    return dict(zip(names, found, strict=True))
-
-
-def _at_saving(
-    layers: Sequence[Layer],
-    names: Sequence[str],
-    spectra: Mapping[str, Spectrum],
-    saving: float,
-    weights: Mapping[str, npt.ArrayLike | None],
-    errors_of: ErrorsOf | None,
-    *,
-    equal: bool,
-) -> dict[str, Ints | None]:
-    """Ranks with which the MACs of all ``layers`` are at most what they are dense, over ``saving``."""
-    if not (math.isfinite(saving) and saving >= 1):
-        raise PlanError(f"mac_saving: expected a finite number of at least 1, got {saving}")
-    positions = {layer.name: _positions(layer) for layer in layers}
-    dense = sum(positions[layer.name] * dense_weights(layer.weight_shape) for layer in layers)
-    uses = {name: sum(positions[each.name] for each in layers if name in (each.name, each.shares)) for name in names}
-    names = [name for name in names if uses[name]]  # what never runs saves nothing
-    ours = sum(uses[name] * dense_weights(spectra[name].weight.shape) for name in names)
-    offered: dict[str, list[Ints]] = {}
-    for name in names:
-        with _naming(name):
-            offered[name] = nested_ranks(spectra[name], weights[name], equal=equal)
-    errors: Mapping[str, Sequence[float]]
-    if errors_of is None:
-        errors = {
-            name: [weighted_error(spectra[name], ranks, weights[name]) for ranks in offered[name]] for name in names
-        }
-    else:
-        errors = errors_of(offered)
-    candidates = [Candidate(spectra[name].weight.shape, uses[name], offered[name], errors[name]) for name in names]
-    try:
-        found = ranks_within(candidates, dense / saving - (dense - ours))
+        found = ranks_within(candidates, dense / budget.value - (dense - ours))
     except ValueError as error:
         raise PlanError(
-            f"mac_saving: the network cannot take {saving:g} times fewer MACs",
+            f"mac_saving: the network cannot take {budget.value:g} times fewer MACs",
             hint="ask for less, or let more layers be converted",
         ) from error
     return dict(zip(names, found, strict=True))
+
+
+def _least_error(problem: RankProblem, name: str, components: float) -> Ints:
+    """The ranks of least error with so many components at most."""
+    spectrum = problem.spectra[name]
+    if problem.equal:
+        return allocate.equal_mego(spectrum, components)
+    return allocate.mego(spectrum, components, problem.alphas[name])
 
 
 def _positions(layer: Layer) -> int:

@@ -7,6 +7,7 @@ of an unbroken one.
 
 from gdws.training.augmentation import flip_images, shift_images
 from gdws.training.balancing import balance
+from gdws.training.distillation import DistillSettings, distill
 from gdws.training.fresh import TrainResult, train
 from gdws.training.run import EpochRecord, state_path
 from gdws.training.schedule import learning_rate
@@ -15,6 +16,7 @@ from gdws.training.tuning import FinetuneResult, finetune
 
 __all__ = [
     "PRESETS",
+    "DistillSettings",
     "EpochRecord",
     "FinetuneResult",
     "FinetuneSettings",
@@ -22,6 +24,7 @@ __all__ = [
     "TrainResult",
     "TrainSettings",
     "balance",
+    "distill",
     "finetune",
     "flip_images",
     "learning_rate",

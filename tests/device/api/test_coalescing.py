@@ -1,7 +1,5 @@
 """What is written at once goes out at once, in order, and is never lost."""
 
-from __future__ import annotations
-
 import asyncio
 
 from gdws_agent.api.coalescing import MAX_HELD_BYTES, CoalescingTransport

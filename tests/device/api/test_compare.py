@@ -1,7 +1,5 @@
 """``GET /compare``: two stored jobs side by side."""
 
-from __future__ import annotations
-
 import contextlib
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What is lost or damaged on the disk while the agent serves: told by a problem that says what helps, and mended."""
 
-from __future__ import annotations
-
 import errno
 import shutil
 

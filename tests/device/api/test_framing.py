@@ -1,7 +1,5 @@
 """Bodies whose end is stated twice, on a real socket, since clients do not send them."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket

@@ -1,7 +1,5 @@
 """The gate and the layers around it, on the real application."""
 
-from __future__ import annotations
-
 import pytest
 from fastapi.testclient import TestClient
 

@@ -1,7 +1,5 @@
 """``HEAD`` on the real application, and on answers that go on, on a real socket."""
 
-from __future__ import annotations
-
 import json
 import socket
 from urllib.parse import urlsplit

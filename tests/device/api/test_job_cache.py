@@ -1,7 +1,5 @@
 """Answers that are kept for a moment, and never longer than they are true."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

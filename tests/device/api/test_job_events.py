@@ -1,7 +1,5 @@
 """Streams of events: on the application where a job ends, on a real process where one goes on."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import signal

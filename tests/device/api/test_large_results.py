@@ -1,7 +1,5 @@
 """Results of many cells and rounds: a look at them costs no more than to send their bytes, and holds nobody up."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import threading

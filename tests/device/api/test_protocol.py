@@ -1,7 +1,5 @@
 """Connections that do not get on, on a real socket."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.api.request_json import parse_options, parse_request

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from gdws_agent.api.sign_in_attempts import Attempts
 
 

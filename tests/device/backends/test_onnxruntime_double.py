@@ -1,7 +1,5 @@
 """The stand-in for ONNX Runtime on a GPU against the real one, as far as that goes on a CPU."""
 
-from __future__ import annotations
-
 import inspect
 
 import numpy as np

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.backends.packages import has_file, is_installed, release, version_of

@@ -1,7 +1,5 @@
 """The double of TensorRT has the names and parameters of the real package, and it forgives nothing."""
 
-from __future__ import annotations
-
 import ast
 import enum
 import inspect

@@ -1,7 +1,5 @@
 """What jtop tells of fixed clocks, against what the kernel shows."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

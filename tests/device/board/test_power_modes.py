@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.board.power_modes import find_mode

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from gdws_agent.first_run.bundle import FORMS, IMAGES, write_first_run_bundle
 from gdws_agent.measuring.verification import read_natural, read_verification
 from gdws_contract.archive import open_bundle

@@ -1,7 +1,5 @@
 """A first run beside jtop's real service on the simulated Jetson: power, power mode and clocks."""
 
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.first_run.catalogue import select

@@ -1,7 +1,5 @@
 """Every check in its order: on this machine as it is, and on the stand-ins for a Jetson's TensorRT and programs."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A job on a machine that lacks something: it waits, says so, and records nothing as a result of a network."""
 
-from __future__ import annotations
-
 import errno
 import itertools
 import os

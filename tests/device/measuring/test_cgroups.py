@@ -1,7 +1,5 @@
 """Limits of control groups, in the layouts that systems and containers have."""
 
-from __future__ import annotations
-
 import os
 
 import psutil

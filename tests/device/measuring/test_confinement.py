@@ -1,7 +1,5 @@
 """What the measuring process can still do once it is confined. Each case runs in a process of its own."""
 
-from __future__ import annotations
-
 import os
 import socket
 import stat

@@ -1,7 +1,5 @@
 """The sweep over the TensorRT backend, on the stand-ins for TensorRT and pycuda, whose events tell times."""
 
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.backends import registry

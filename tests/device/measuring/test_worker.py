@@ -1,7 +1,5 @@
 """The worker as the agent sees it: a process with three pipes."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

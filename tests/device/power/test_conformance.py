@@ -1,7 +1,5 @@
 """What every power sensor must do. A new one is held to this by being in the registry."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

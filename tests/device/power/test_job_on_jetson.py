@@ -1,7 +1,5 @@
 """Whole jobs through the agent's own process, beside jtop's real service on the simulated Jetson."""
 
-from __future__ import annotations
-
 import json
 import signal
 import time

@@ -1,7 +1,5 @@
 """The sensors and the clocks against jtop's real service, on the simulated Jetson of docker/simulated-jetson."""
 
-from __future__ import annotations
-
 import math
 import time
 

@@ -1,7 +1,5 @@
 """The number that tells whether what is stored has changed."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 

@@ -1,7 +1,5 @@
 """Data of every version before this one opens, with all that is in it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sqlite3

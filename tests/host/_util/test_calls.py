@@ -1,7 +1,5 @@
 """Convolutions that the network calls by keyword."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

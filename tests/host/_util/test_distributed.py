@@ -1,7 +1,5 @@
 """Work that several processes share."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import subprocess

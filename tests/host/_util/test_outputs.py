@@ -20,6 +20,7 @@ from gdws.networks.slimming import slim
 from gdws.networks.sources import Source
 from gdws.onnx_io.export import export
 from gdws.pipeline import Recipe, calibrate_alphas, calibration_images, convert_all
+from gdws.planning.budget import MeanRank
 from gdws.planning.conversion import convert
 from support.networks import SmallResNet, seeded
 
@@ -93,7 +94,7 @@ USERS = {
     "evaluate": lambda model, x: evaluate(model, x, torch.zeros(len(x), dtype=torch.int64)),
     "export": lambda model, x: export(model, SHAPE),
     "random images": lambda model, x: random_images(model, SHAPE),
-    "convert all": lambda model, x: convert_all(Source("it", model, SHAPE, {}), [Recipe(mean_rank=1)]),
+    "convert all": lambda model, x: convert_all(Source("it", model, SHAPE, {}), [Recipe(MeanRank(1))]),
     "calibrate": lambda model, x: calibrate_alphas(Source("it", model, SHAPE, {}), split(x)),
     "calibration images": lambda model, x: calibration_images(
         Source("it", model, SHAPE, {}), split(x), AttackSpec("pgd", eps=0.1)

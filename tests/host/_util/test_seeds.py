@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from gdws._util.seeds import derive_seed
 
 

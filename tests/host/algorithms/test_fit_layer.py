@@ -1,7 +1,5 @@
 """The fit of one layer from moments, against the samples that the moments are of."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

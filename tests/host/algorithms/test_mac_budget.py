@@ -1,7 +1,5 @@
 """Ranks for a whole network under one bound on its MACs."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The closed forms against brute force on samples."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

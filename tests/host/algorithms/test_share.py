@@ -1,7 +1,5 @@
 """One budget for all layers against exhaustive search."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import pytest

@@ -1,7 +1,5 @@
 """What a bundle holds, in words."""
 
-from __future__ import annotations
-
 import pytest
 
 from gdws.bundles.description import describe

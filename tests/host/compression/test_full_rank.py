@@ -1,7 +1,5 @@
 """Networks whose code does not let a convolution be replaced."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """Networks in which the images of a batch meet."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

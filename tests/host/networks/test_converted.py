@@ -15,6 +15,7 @@ from gdws.compression.layers import GDWSConv2d
 from gdws.errors import CheckpointMismatch, CheckpointUnreadable, GdwsError, NonFiniteWeights
 from gdws.networks import checkpoints, converted
 from gdws.networks import zoo as nets
+from gdws.planning.budget import MeanRank
 from support.tiny import tiny_checkpoint
 from support.toy import toy
 
@@ -89,7 +90,7 @@ def test_the_pipeline_takes_such_a_file(source, tmp_path):
     [variant] = pipeline.convert_all(loaded, [])
     assert (variant.name, variant.plan) == ("tuned", plan)
     with pytest.raises(GdwsError, match="converted already"):
-        pipeline.convert_all(loaded, [pipeline.Recipe(mean_rank=1)])
+        pipeline.convert_all(loaded, [pipeline.Recipe(MeanRank(1))])
     dense = PackedVariant("dense", source.module)
     [_, tuned] = pipeline.with_tuned([dense], source, [path])
     assert tuned.name == "tuned"

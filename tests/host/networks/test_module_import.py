@@ -1,7 +1,5 @@
 """Networks by the name of what makes them, from a folder that is not on the path."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

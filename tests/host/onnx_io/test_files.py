@@ -1,7 +1,5 @@
 """Weights in other files: read from beside the model, and from nowhere else."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -1,7 +1,5 @@
 """ONNX files as other exporters write them: each gives the network that ONNX Runtime runs."""
 
-from __future__ import annotations
-
 import numpy as np
 import onnx
 import pytest

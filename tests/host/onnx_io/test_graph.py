@@ -1,7 +1,5 @@
 """Tidying of ONNX graphs, on small graphs made by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import onnx
 import pytest

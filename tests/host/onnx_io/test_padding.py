@@ -1,7 +1,5 @@
 """Padding written out: the same function, in the one form that is read everywhere."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from onnx import helper

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import subprocess
 import sys
 
@@ -12,6 +10,7 @@ import gdws
 from gdws.compression.layers import GDWSConv2d, to_dense
 from gdws.errors import ModelError, PlanError
 from gdws.networks import zoo as nets
+from gdws.planning import budget
 from gdws.planning.conversion import convert
 from gdws_contract.plan import LAYOUTS, Plan
 from support.networks import Sharing, SmallResNet, seeded
@@ -95,7 +94,7 @@ def test_a_budget_bounds_the_sum_of_errors_of_the_whole_network(layout):
     plan = convert(model, budget=2.0, layout=layout)[1]
     assert 1.0 < plan.totals.e2 <= 2.0
     assert (plan.constraint, plan.budget) == ("budget", 2.0)
-    assert "budget = 2 for the whole network" in str(plan)
+    assert "budget = 2, without alphas" in str(plan)
     assert Plan.from_json(plan.to_json()) == plan
 
 
@@ -123,7 +122,7 @@ def test_a_mac_saving_bounds_the_macs_of_the_whole_network(layout):
     assert 1.5 * totals.macs_gdws <= totals.macs_dense < 2 * totals.macs_gdws
     assert {layer.layout for layer in plan.converted} == {layout}
     assert (plan.constraint, plan.budget) == ("mac_saving", 1.5)
-    assert "mac_saving = 1.5 for the whole network" in str(plan)
+    assert "mac_saving = 1.5, without alphas" in str(plan)
     assert Plan.from_json(plan.to_json()) == plan
     assert converted(torch.randn(2, 3, 12, 12)).shape == (2, 5)
 
@@ -287,6 +286,19 @@ def test_a_model_without_an_eligible_layer_is_copied_and_the_plan_tells_why(mode
     assert "no layer can be converted" in str(plan)
 
 
+@pytest.mark.parametrize("kind", budget.KINDS.values(), ids=budget.KINDS)
+def test_a_budget_and_its_keyword_give_the_same_plan(kind):
+    model = seeded(SmallResNet)
+    plan = convert(model, kind(2), example_input=(3, 12, 12))[1]
+    assert plan == convert(model, **{kind.kind: 2}, example_input=(3, 12, 12))[1]
+    assert (plan.constraint, plan.budget) == (kind.kind, 2.0)
+
+
+def test_an_unknown_keyword_is_a_type_error():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'mean_ranks'"):
+        convert(seeded(SmallResNet), mean_ranks=2)
+
+
 def test_budgets_of_numpy_go_into_json():
     plan = convert(seeded(SmallResNet), gamma=np.int64(9))[1]
     assert Plan.from_json(plan.to_json()) == plan
@@ -310,7 +322,7 @@ def test_first_and_skipped_layers():
         ({}, "exactly one"),
         ({"beta": 1, "gamma": 1}, "exactly one"),
         ({"plan": Plan(layers=()), "mean_rank": 1}, "exactly one.* got plan, mean_rank"),
-        ({"beta": 1, "budget": 1}, "exactly one.* got beta, budget"),
+        ({"beta": 1, "budget": 1}, "exactly one.* got budget, beta"),
         ({"budget": -1}, "budget"),
         ({"equal_rank": -1}, "equal_rank"),
         ({"budget": 1, "alphas": {"conv1": np.ones(7), "conv2": np.ones(8)}}, "layer 'conv1': alphas: expected shape"),

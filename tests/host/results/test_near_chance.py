@@ -1,7 +1,5 @@
 """When an accuracy is no better than guessing."""
 
-from __future__ import annotations
-
 import pytest
 
 from gdws.results.near_chance import is_near_chance

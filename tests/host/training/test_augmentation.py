@@ -1,7 +1,5 @@
 """Random shifts and mirrors."""
 
-from __future__ import annotations
-
 import itertools
 
 import torch

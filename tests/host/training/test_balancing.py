@@ -1,7 +1,5 @@
 """Balanced factors: unit filters, and the very same function."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """The learning rate."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 

@@ -1,7 +1,5 @@
 """Settings refuse what cannot be, and the presets are the published recipes."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

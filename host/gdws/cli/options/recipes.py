@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gdws.errors import GdwsError
+from gdws.planning.budget import KINDS
+from gdws.planning.recipe import Recipe
 
 if TYPE_CHECKING:
     from gdws._util.progress import Progress
     from gdws.datasets import Split
-    from gdws.pipeline import Alphas, Recipe, Source
+    from gdws.pipeline import Alphas, Source
     from gdws_contract.plan import Plan
 
 
@@ -52,53 +53,26 @@ Methods = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class PlanOptions:
-    """One GDWS network for each bound in each layout."""
+def _budget_options() -> Any:
+    """A group with an option for each kind of budget, by its name."""
+    options = [
+        (
+            name,
+            Annotated[
+                list[kind.number] | None,  # type: ignore[name-defined]
+                typer.Option(metavar=kind.metavar, help=f"A network with {kind.summary}. Repeatable."),
+            ],
+            field(default=None),
+        )
+        for name, kind in KINDS.items()
+    ]
+    return make_dataclass("BudgetOptions", options, frozen=True)
 
-    mean_rank: Annotated[
-        list[float] | None,
-        typer.Option("--mean-rank", metavar="G/C", help="A network with this mean rank in each layer. Repeatable."),
-    ] = None
-    beta: Annotated[
-        list[float] | None,
-        typer.Option("--beta", metavar="E2", help="A network with at most this error e^2 in each layer. Repeatable."),
-    ] = None
-    gamma: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--gamma", metavar="G", help="A network with at most this sum of ranks in each layer. Repeatable."
-        ),
-    ] = None
-    budget: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--budget",
-            metavar="E2",
-            help="A network with at most this error, e^2 summed over all layers: the fewest components in the whole "
-            "network that meet it. With alphas the sum bounds the share of changed decisions. Repeatable.",
-        ),
-    ] = None
-    mac_saving: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--mac-saving",
-            metavar="TIMES",
-            help="A network of this many times fewer MACs: they are spent on the layers where they take away most "
-            "error, "
-            "and a layer may stay dense. Repeatable.",
-        ),
-    ] = None
-    equal_rank: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--equal-rank",
-            metavar="G",
-            min=0,
-            help="A network with this rank in every channel of every layer (Network Decoupling), a baseline. "
-            "Repeatable.",
-        ),
-    ] = None
+
+@dataclass(frozen=True)
+class PlanOptions(_budget_options()):  # type: ignore[misc]
+    """One GDWS network for each budget in each layout."""
+
     layout: Annotated[
         list[LayoutName] | None,
         typer.Option(
@@ -113,22 +87,13 @@ class PlanOptions:
     convert_first: Annotated[bool, typer.Option("--convert-first", help="Convert the first convolution too.")] = False
 
     def recipes(self, *, weighted: bool, methods: list[MethodName] | None = None) -> list[Recipe]:
-        """One recipe for each bound in each layout by each method; by weights alone unless told otherwise."""
-        from gdws.pipeline import Recipe
-
-        common = partial(Recipe, weighted=weighted, skip=tuple(self.skip or ()))
+        """One recipe for each budget in each layout by each method; by weights alone unless told otherwise."""
+        budgets = [kind(value) for name, kind in KINDS.items() for value in getattr(self, name) or []]
         return [
-            recipe
-            for method in (name.value for name in methods or [MethodName.weights])
-            for layout in (name.value for name in self.layout or [LayoutName.gather])
-            for recipe in (
-                *(common(mean_rank=bound, layout=layout, method=method) for bound in self.mean_rank or []),
-                *(common(beta=bound, layout=layout, method=method) for bound in self.beta or []),
-                *(common(gamma=bound, layout=layout, method=method) for bound in self.gamma or []),
-                *(common(budget=bound, layout=layout, method=method) for bound in self.budget or []),
-                *(common(mac_saving=times, layout=layout, method=method) for times in self.mac_saving or []),
-                *(common(equal_rank=rank, layout=layout, method=method) for rank in self.equal_rank or []),
-            )
+            Recipe(budget, layout.value, method.value, weighted=weighted, skip=tuple(self.skip or ()))
+            for method in methods or [MethodName.weights]
+            for layout in self.layout or [LayoutName.gather]
+            for budget in budgets
         ]
 
 

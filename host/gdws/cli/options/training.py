@@ -186,12 +186,13 @@ class MakingOptions:
         """
         from gdws import pipeline
         from gdws.evaluation.attacks import AttackSpec
+        from gdws.planning.budget import MeanRank
 
         if (self.mean_rank is None) == (self.plan is None):
             raise GdwsError(f"{source.name} is a dense network", hint="convert it first: give --mean-rank or --plan")
         recipes = []
         if self.mean_rank is not None:
-            recipes = [pipeline.Recipe(mean_rank=self.mean_rank, layout=self.layout.value, method="data-aware")]
+            recipes = [pipeline.Recipe(MeanRank(self.mean_rank), layout=self.layout.value, method="data-aware")]
         attack = AttackSpec(eps=settings.eps, seed=settings.seed) if settings.eps > 0 else None
         [_, made] = pipeline.convert_fitted(
             source,

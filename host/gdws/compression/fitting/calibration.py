@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gdws._util.progress import SILENT, Progress
 from gdws.algorithms.spectrum import Ints
+from gdws.compression.calibration.projections import Projection, of_outputs
 from gdws.compression.fitting.images import identify
 from gdws.compression.fitting.observe import Observation, observe
 from gdws.compression.fitting.sensitivity import sensitivities
@@ -21,13 +22,16 @@ OBSERVED = 512
 class Calibration:
     """``images`` (N, C, H, W) for ``model``, which must stay as it is; ``identity`` is theirs.
 
-    What was found for one plan is kept for the next: several conversions of one network, given the same object, observe
-    each layer once. Raises :class:`~gdws.errors.DataError` as :func:`gdws.compression.fitting.identify`.
+    ``projection`` says what matters of the outputs, by default a classifier's decision and any other network's squared
+    error, see :func:`~gdws.compression.calibration.projections.of_outputs`. What was found for one plan is kept for the
+    next: several conversions of one network, given the same object, observe each layer once. Raises
+    :class:`~gdws.errors.DataError` as :func:`gdws.compression.fitting.identify`.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, projection: Projection | None = None) -> None:
         self.model, self.images = model, images
         self.identity: CalibrationSet = identify(images)
+        self._projection = projection
         self._observations: dict[str, Observation] = {}
         self._costs: dict[tuple[str, bytes], float] = {}
 
@@ -39,7 +43,10 @@ class Calibration:
         used = [layer for layer in layers if layer.grids]
         missing = [layer for layer in used if _holder(layer) not in self._observations]
         if missing:
-            self._observations |= observe(self.model, missing, self.images[:OBSERVED])
+            images = self.images[:OBSERVED]
+            if self._projection is None:
+                self._projection = of_outputs(self.model, images)
+            self._observations |= observe(self.model, missing, images, self._projection)
         return {name: self._observations[name] for name in dict.fromkeys(map(_holder, used))}
 
     def sensitivities(

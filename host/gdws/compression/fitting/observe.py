@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,16 +14,12 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from gdws._util.calls import observed
 from gdws._util.modes import evaluation_mode
-from gdws._util.outputs import logits_of
+from gdws._util.outputs import run
 from gdws.algorithms.spectrum import Floats
-from gdws.compression.calibration import margins
 from gdws.compression.calibration.gradient_norms import Call
+from gdws.compression.calibration.projections import Projection, decision
 from gdws.compression.fitting.patch_moments import channel_moments
 from gdws.compression.surgery import Layer
-
-#: Differences of logits below this share of a sample's range count as that much. Adversarial inputs lie at the
-#: decision boundary, where the weight 1/delta^2 of a few samples would outweigh all others.
-TIE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +27,9 @@ class Observation:
     """What one weight meets.
 
     ``inputs`` (C, Kh*Kw, Kh*Kw) is the mean second moment of the patches of each input channel. ``outputs`` (M, M)
-    is the expected second moment, summed over positions, of the gradients of the logit differences that decide, each
-    scaled as in Equation 8: a change of the output by independent errors e at the positions moves the decision by
-    E[e^T ``outputs`` e].
+    is the expected second moment, summed over positions, of the gradients of a random projection of the network's
+    outputs: independent errors e at the positions change what it projects by E[e^T ``outputs`` e], in squares. For a
+    classifier that is how far they move the decision.
     """
 
     inputs: Floats
@@ -44,6 +40,7 @@ def observe(
     model: nn.Module,
     layers: Sequence[Layer],
     images: Tensor,
+    projection: Projection = decision,
     *,
     batch_size: int = 16,
     seed: int = 0,
@@ -52,20 +49,21 @@ def observe(
     """Return the observation of each weight of ``layers``, by the name of the layer that holds it.
 
     ``images`` (N, C, H, W) run in evaluation mode, ``batch_size`` at a time, whose activations are all held for the
-    backward pass; the result does not depend on it, up to rounding. Signs are drawn with ``seed``. ``progress`` is
-    called with the number of images done since the last call. Raises :class:`~gdws.errors.ModelError` if the network is
-    no classifier.
+    backward pass. ``projection`` says what matters of the outputs; its signs are drawn with ``seed``. For a classifier
+    the result does not depend on ``batch_size``, up to rounding. ``progress`` is called with the number of images done
+    since the last call. Raises :class:`~gdws.errors.ModelError` if the projection is not one of such outputs.
     """
     sums: dict[str, _Sums] = {}
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     with evaluation_mode(model):
         for x in torch.split(images, batch_size):
-            edges, logits = _forward(model, layers, x.to(device), sums)
-            cotangent = margins.random_sum(logits.detach().cpu(), TIE, generator).to(logits)
-            gradients = torch.autograd.grad(logits, [edge for _, edge in edges], cotangent, allow_unused=True)
+            edges, output = _forward(model, layers, x.to(device), sums)
+            with torch.enable_grad():
+                projected = projection(output, len(x), generator)
+            gradients = torch.autograd.grad(projected, [edge for _, edge in edges], allow_unused=True)
             for (name, _), gradient in zip(edges, gradients, strict=True):
-                if gradient is not None:  # the logits depend on it
+                if gradient is not None:  # the outputs depend on it
                     sums[name].add_gradient(gradient)
             if progress is not None:
                 progress(len(x))
@@ -102,10 +100,10 @@ class _Sums:
 
 def _forward(
     model: nn.Module, layers: Sequence[Layer], x: Tensor, sums: dict[str, _Sums]
-) -> tuple[list[tuple[str, GradientEdge]], Tensor]:
-    """Run ``x`` and add what the layers take to ``sums``; return the gradient edge of each call, and the logits.
+) -> tuple[list[tuple[str, GradientEdge]], Any]:
+    """Run ``x`` and add what the layers take to ``sums``; return the gradient edge of each call, and the output.
 
-    Both are by the name of the layer that holds the weight.
+    Edges and sums are by the name of the layer that holds the weight.
     """
     edges: list[tuple[str, GradientEdge]] = []
 
@@ -115,5 +113,5 @@ def _forward(
 
     notes = [(layer.module, partial(note, layer.shares or layer.name)) for layer in layers]
     with torch.enable_grad(), observed(notes):
-        logits = logits_of(model, x.detach().clone().requires_grad_(True), classes=2)
-    return edges, logits
+        output = run(model, x.detach().clone().requires_grad_(True))
+    return edges, output

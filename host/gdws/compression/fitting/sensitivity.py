@@ -1,4 +1,4 @@
-"""What it would cost the decisions to give one layer fewer components, all others being as they are."""
+"""What it would cost the outputs to give one layer fewer components, all others being as they are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sensitivities(
     batch_size: int = 128,
     progress: Progress = SILENT,
 ) -> dict[str, list[float]]:
-    """Return for each candidate of each weight how far it would move the decisions, by the name of the weight's holder.
+    """Return for each candidate of each weight how far it would move what matters, by the name of the weight's holder.
 
     ``candidates`` has channel distribution vectors (C,). Each is fitted to the layer as it is in ``model``, by a few
     sweeps, and the error e of the output that remains is weighed by the gradients of the logit differences that decide:

@@ -1,7 +1,5 @@
 """What the CUDA driver tells of a GPU, over functions that are called as those of the driver are."""
 
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.backends.cuda import driver as cuda_driver

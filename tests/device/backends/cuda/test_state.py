@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from gdws_agent.backends.cuda import driver as cuda_driver
 from gdws_agent.backends.cuda.state import GpuState, read_gpu_state
 from gdws_agent.gpu_clocks import ClockLimits

@@ -1,7 +1,5 @@
 """The TensorRT backend on stand-ins for TensorRT and pycuda: what the conformance suite does not ask."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """The builder's code on the real builder of TensorRT-RTX, which needs no GPU, and on the double."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

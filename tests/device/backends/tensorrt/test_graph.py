@@ -1,7 +1,5 @@
 """CUDA graphs, over functions that are called as those of the driver are."""
 
-from __future__ import annotations
-
 import ctypes
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """How the TensorRT backend makes engines: its caches, and several builds of one engine."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.backends.cuda.context import FreeMemory, PrimaryContext, free_memory

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from gdws_agent.backends.tensorrt.progress import Deadline, can_end_builds, monitor, timeout_in_words

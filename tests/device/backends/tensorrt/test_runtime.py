@@ -1,7 +1,5 @@
 """How the TensorRT backend runs engines: steps, CUDA graphs, and times of layers."""
 
-from __future__ import annotations
-
 import sys
 import threading
 

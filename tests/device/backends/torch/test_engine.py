@@ -1,7 +1,5 @@
 """The part of an engine that is of the GPU, on a stand-in; the rest is in the conformance suite."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Several conversions of one network share what they find on the same images."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -10,6 +8,7 @@ from gdws.compression import fitting as data_aware
 from gdws.compression.fitting import Calibration, calibration
 from gdws.errors import DataError
 from gdws.pipeline import Recipe, Source
+from gdws.planning.budget import MacSaving
 from gdws.planning.conversion import convert
 from support.networks import Sharing, SmallResNet, seeded
 
@@ -80,7 +79,7 @@ def test_a_plan_is_followed_with_what_is_known(looked_at):
 def test_all_variants_of_a_command_share_it(looked_at):
     model = seeded(SmallResNet)
     source = Source("small", model, (3, 12, 12), {})
-    recipes = [Recipe(mac_saving=saving, method="data-aware") for saving in (2, 2.5, 3)]
+    recipes = [Recipe(MacSaving(saving), method="data-aware") for saving in (2, 2.5, 3)]
     variants = pipeline.convert_all(source, recipes, data=images())
     assert [variant.name for variant in variants] == [
         "dense",

@@ -1,7 +1,5 @@
 """Data-aware conversion of whole networks."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
@@ -137,12 +135,6 @@ def test_too_few_images_for_the_ranks():
     with pytest.raises(DataError, match="components and sees") as caught:
         convert(seeded(SmallResNet, width=64), mean_rank=9, data=images(10, size=3))
     assert "at least" in str(caught.value.hint)
-
-
-def test_a_network_that_is_no_classifier():
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
-    with pytest.raises(ModelError, match="classifier"):
-        convert(model, mean_rank=1, data=images())
 
 
 def test_a_layer_whose_input_is_constant():

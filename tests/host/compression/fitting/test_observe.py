@@ -1,7 +1,5 @@
 """Second moments against direct computation."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Forward passes that wait at layers."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

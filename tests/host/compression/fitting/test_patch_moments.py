@@ -1,7 +1,5 @@
 """Moments without unfolding against those of unfolded patches."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """What ranks cost the decisions, layer by layer."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

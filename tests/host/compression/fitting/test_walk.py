@@ -1,7 +1,5 @@
 """One pass for all layers gives what passes of their own for each layer give."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np

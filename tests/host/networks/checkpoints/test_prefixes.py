@@ -1,7 +1,5 @@
 """Networks that were stored inside of something, and files that hold several."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 
 import pytest

@@ -1,0 +1,86 @@
+"""What a conversion looks at beside the weights: alphas, and calibration images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gdws._util.modes import evaluation_mode
+from gdws._util.outputs import logits_of
+from gdws._util.progress import SILENT, Progress
+from gdws.compression import surgery
+from gdws.compression.calibration.alphas import Method as AlphaMethod
+from gdws.compression.calibration.alphas import alphas
+from gdws.compression.eligibility import require_weights
+from gdws.compression.independence import require_independence
+from gdws.datasets import Split, check_images
+from gdws.evaluation.attacks import Spec
+from gdws.evaluation.attacks.pgd import pgd
+from gdws.evaluation.attacks.protocols import gentle
+from gdws.networks.sources import Source
+
+#: Beyond so many classes exact alphas take too long.
+MANY_CLASSES = 100
+
+Alphas = Mapping[str, npt.ArrayLike]
+
+
+def calibrate_alphas(
+    source: Source,
+    images: Split,
+    *,
+    method: AlphaMethod | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Alphas:
+    """The weight of each input channel of each layer (Equation 8), from natural images of the training split.
+
+    ``method`` and ``seed`` as for :func:`gdws.compression.calibration.alphas.alphas`; by default the method is exact
+    for up to :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
+    """
+    if method is None:
+        method = "random-signs" if classes(source) > MANY_CLASSES else "exact"
+    progress.start(len(images), f"alphas from {len(images)} images")
+    return alphas(source.module, [images.images], method=method, seed=seed, progress=progress.advance).alphas
+
+
+@torch.no_grad()
+def classes(source: Source) -> int:
+    """The number of classes, once the network is known to give logits."""
+    require_weights(source.module)
+    image = surgery.sample(source.module, source.input_shape)
+    with evaluation_mode(source.module):
+        return logits_of(source.module, image).shape[1]
+
+
+def require_classifier(source: Source) -> None:
+    """Raise :class:`~gdws.errors.ModelError` unless the network gives logits, which depend on one image each."""
+    classes(source)
+    require_independence(source.module, source.input_shape)
+
+
+def calibration_images(
+    source: Source, images: Split, attack: Spec | None, *, batch_size: int = 128, progress: Progress = SILENT
+) -> Tensor:
+    """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
+
+    A few long steps of ``attack`` do: what matters is what the layers see, not to fool the network every time.
+    Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1.
+    """
+    check_images(images.images, images.labels)
+    if attack is None:
+        return images.images
+    require_classifier(source)
+    short = gentle(attack, iterations=8)
+    progress.start(len(images), f"attack {len(images)} calibration images")
+    device = next(source.module.parameters()).device
+    attacked: list[Tensor] = []
+    with evaluation_mode(source.module):
+        for indices in torch.split(torch.arange(len(images)), batch_size):
+            x, y = images.images[indices].to(device), images.labels[indices].to(device)
+            attacked.append(pgd(source.module, x, y, short, indices=indices).cpu())
+            progress.advance(len(indices))
+    return torch.cat(attacked)

@@ -1,0 +1,115 @@
+"""From a network to the variants that a bundle holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from gdws._util.progress import SILENT, Progress
+from gdws.bundles.packing import PackedVariant, method_of
+from gdws.compression.fitting import Calibration
+from gdws.datasets import Split
+from gdws.errors import GdwsError
+from gdws.evaluation.attacks import Spec
+from gdws.networks import converted
+from gdws.networks.sources import Source
+from gdws.pipeline.calibration import Alphas, calibration_images, require_classifier
+from gdws.planning.conversion import convert
+from gdws.planning.recipe import Recipe
+from gdws_contract.plan import Method, Plan
+
+#: What the network before conversion is called in a bundle.
+BASELINE = "dense"
+
+
+def convert_all(
+    source: Source,
+    recipes: Sequence[Recipe],
+    *,
+    plans: Mapping[str, Plan] | None = None,
+    weights: Alphas | None = None,
+    data: Tensor | None = None,
+    convert_first: bool = False,
+    progress: Progress = SILENT,
+) -> list[PackedVariant]:
+    """The dense network, then one GDWS network for each recipe and each of ``plans``, which are given by name.
+
+    ``weights`` are the alphas, ``data`` the calibration images (N, C, H, W) that recipes and plans may ask for.
+    Raises :class:`~gdws.errors.GdwsError` if two would have one name, and what :func:`gdws.convert` raises.
+    """
+    require_classifier(source)
+    if source.plan is not None:
+        if recipes or plans:
+            raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
+        return [PackedVariant(source.name, source.module, source.plan)]
+    variants = [PackedVariant(BASELINE, source.module, method="as trained")]
+    shared = None if data is None else Calibration(source.module, data)
+    for recipe in recipes:
+        module, plan = convert(
+            source.module,
+            recipe.budget,
+            alphas=weights if recipe.method == "weights" and recipe.weighted else None,
+            data=_data_for(recipe.method, shared),
+            layout=recipe.layout,
+            skip=recipe.skip,
+            convert_first=convert_first,
+            example_input=source.input_shape,
+            progress=progress,
+        )
+        variants.append(PackedVariant(recipe.name, module, plan))
+    for name, plan in (plans or {}).items():
+        module, _ = convert(source.module, plan=plan, data=_data_for(plan.method, shared), progress=progress)
+        variants.append(PackedVariant(name, module, plan))
+    names = [variant.name for variant in variants]
+    for name in names:
+        if names.count(name) > 1:
+            raise GdwsError(f"two networks would be called {name!r}", hint="ask for each network once")
+    return variants
+
+
+def convert_fitted(
+    source: Source,
+    recipes: Sequence[Recipe],
+    images: Split,
+    attack: Spec | None,
+    *,
+    plans: Mapping[str, Plan] | None = None,
+    weights: Alphas | None = None,
+    convert_first: bool = False,
+    progress: Progress = SILENT,
+) -> list[PackedVariant]:
+    """:func:`convert_all`, with :func:`calibration_images` from ``images`` where a network is to be data-aware."""
+    data = None
+    methods = {recipe.method for recipe in recipes} | {plan.method for plan in (plans or {}).values()}
+    if "data-aware" in methods:
+        data = calibration_images(source, images, attack, progress=progress)
+    return convert_all(
+        source, recipes, plans=plans, weights=weights, data=data, convert_first=convert_first, progress=progress
+    )
+
+
+def with_tuned(variants: Sequence[PackedVariant], source: Source, paths: Sequence[Path]) -> list[PackedVariant]:
+    """``variants`` and the networks of ``source`` in files that ``gdws finetune`` wrote, under the files' names.
+
+    Raises :class:`~gdws.errors.GdwsError` if a file holds a GDWS network of another network or a name is taken, and
+    what :func:`gdws.networks.converted.load` raises.
+    """
+    found = list(variants)
+    for path in paths:
+        tuned = converted.load(path)
+        if tuned.net != source.provenance.get("net"):
+            raise GdwsError(f"{path} was made from {tuned.net}", hint=f"give one that was made from {source.name}")
+        if path.stem in {variant.name for variant in found}:
+            raise GdwsError(f"two networks would be called {path.stem!r}", hint="rename the file")
+        found.append(PackedVariant(path.stem, tuned.module, tuned.plan, method=f"{method_of(tuned.plan)}, fine-tuned"))
+    return found
+
+
+def _data_for(method: Method, data: Calibration | None) -> Calibration | None:
+    if method == "weights":
+        return None
+    if data is None:
+        raise GdwsError("a data-aware network is asked for, and there are no calibration images")
+    return data

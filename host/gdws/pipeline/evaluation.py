@@ -1,0 +1,91 @@
+"""Accuracies of variants, and what a reader of them must know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gdws._util.distributed import Workers
+from gdws._util.progress import SILENT, Progress
+from gdws.bundles.packing import PackedVariant, host_evaluation
+from gdws.datasets import Split
+from gdws.evaluation.attacks import Spec
+from gdws.evaluation.evaluate import Evaluation, evaluate
+from gdws.networks.sources import Source
+from gdws.pipeline.calibration import classes
+from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
+
+
+def evaluate_one(
+    variant: PackedVariant,
+    images: Split,
+    attack: Spec | None,
+    *,
+    state: Path | None = None,
+    workers: Workers | None = None,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Natural and robust accuracy of one network, the attack white-box on it.
+
+    The attack on a GDWS network runs on the dense network of the same function, whose gradients are the same up to
+    rounding and take a fraction of the time. ``state`` and ``workers`` as for
+    :func:`gdws.evaluation.evaluate.evaluate`.
+    """
+    return evaluate(
+        variant.module,
+        images.images,
+        images.labels,
+        attack,
+        attack_on="itself" if variant.plan is None else "dense-equivalent",
+        state=state,
+        workers=workers,
+        progress=_Named(progress, variant.name),
+    )
+
+
+def evaluate_all(
+    variants: Sequence[PackedVariant],
+    images: Split,
+    data: str,
+    attack: Spec | None,
+    *,
+    progress: Progress = SILENT,
+) -> list[PackedVariant]:
+    """``variants`` with their accuracies, see :func:`evaluate_one`; ``data`` says what the images are."""
+    return [
+        replace(
+            variant,
+            evaluation=host_evaluation(evaluate_one(variant, images, attack, progress=progress), data),
+        )
+        for variant in variants
+    ]
+
+
+def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list[str]:
+    """What a reader of the accuracies of ``variants`` must know, in whole sentences."""
+    evaluated = [(variant, variant.evaluation) for variant in variants if variant.evaluation is not None]
+    found = [
+        f"{variant.name}: {doubt}"
+        for variant, evaluation in evaluated
+        if evaluation.attack_check is not None
+        for doubt in evaluation.attack_check.doubts()
+    ]
+    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.plan is None), None)
+    if dense is not None and is_near_chance(dense, classes(source)):
+        found.append(f"{source.name}: {NEAR_CHANCE}")
+    return found
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Passes progress on under the name of the network, which says more in a row of networks than the attack."""
+
+    progress: Progress
+    name: str
+
+    def start(self, total: int, description: str) -> None:
+        self.progress.start(total, f"evaluate {self.name}")
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        self.progress.advance(n, **figures)

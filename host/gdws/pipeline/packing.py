@@ -1,0 +1,44 @@
+"""Variants into a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gdws._util.progress import SILENT, Progress
+from gdws.bundles import packing as bundle
+from gdws.bundles.packing import PackedVariant, VerificationSet
+from gdws.datasets import Split
+from gdws.evaluation.attacks import Spec
+from gdws.networks.sources import Source
+from gdws.networks.sparsity import sizes
+
+
+def pack(
+    path: Path,
+    source: Source,
+    variants: Sequence[PackedVariant],
+    images: Split,
+    data: str,
+    attack: Spec | None,
+    *,
+    description: str | None = None,
+    progress: Progress = SILENT,
+) -> str:
+    """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
+
+    Of a pruned network it also tells how many parameters of each variant are not zero.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    provenance = dict(source.provenance)
+    if sizes(source.module).pruned:
+        provenance["non_zero_parameters"] = {each.name: sizes(each.module).non_zero for each in variants}
+    return bundle.pack(
+        path,
+        name=source.name,
+        variants=variants,
+        verification=VerificationSet(images.images, images.labels, data, attack),
+        description=description,
+        provenance=provenance,
+        progress=progress,
+    )

@@ -1,0 +1,156 @@
+"""A few dozen gradient steps that bring a GDWS network back to what its dense network answers, without labels.
+
+Fitting is layer by layer and to the second order; what errors of nineteen layers do together, and what an attack on
+the converted network finds, it has not seen. Distillation (Hinton et al., 2015, arXiv:1503.02531) has: all factors
+descend on the divergence between the two networks' decisions, on images and on adversarial images made against that
+same divergence, which is the regulariser of TRADES (Zhang et al., 2019, arXiv:1901.08573) with the dense network's
+answers as targets.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (the customary name)
+
+from gdws._util.modes import evaluation_mode
+from gdws._util.outputs import logits_of
+from gdws._util.progress import SILENT, Progress
+from gdws._util.seeds import derive_seed
+from gdws.compression.layers import GDWSConv2d, to_dense
+from gdws.errors import DataError, GdwsError, ModelError
+from gdws.evaluation.attacks import AttackSpec
+from gdws.evaluation.attacks.ascent import Objective
+from gdws.evaluation.attacks.pgd import pgd
+from gdws.training.balancing import balance
+from gdws.training.schedule import one_cycle
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillSettings:
+    """How a GDWS network is brought towards its dense network.
+
+    ``steps`` of Adam on batches of ``batch_size`` images, at a one-cycle rate of at most ``learning_rate``. ``eps`` is
+    the l_inf radius, in pixel units, of the attack that makes half of each step's inputs, in ``iterations`` steps from
+    a random start; 0 for natural images alone.
+    """
+
+    steps: int = 80
+    batch_size: int = 128
+    eps: float = 0.0
+    iterations: int = 1
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "iterations"):
+            self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._require(0 < self.learning_rate < math.inf, "learning_rate", "greater than 0")
+        self._require(0 <= self.eps < math.inf, "eps", "0 or greater")
+
+    def attack(self, step: int) -> AttackSpec:
+        """The attack of one step. A single iteration goes 1.25 eps far, as in fast adversarial training."""
+        length = (1.25 if self.iterations == 1 else 2.5 / self.iterations) * self.eps
+        seed = derive_seed(self.seed, "distillation", step)
+        return AttackSpec(eps=self.eps, step=length, iterations=self.iterations, seed=seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def _require(self, holds: bool, name: str, rule: str) -> None:
+        if not holds:
+            raise GdwsError(f"{name} of distillation is {getattr(self, name)!r}", hint=f"it must be {rule}")
+
+
+def distill(
+    network: nn.Module,
+    teacher: nn.Module,
+    images: Tensor,
+    settings: DistillSettings,
+    *,
+    progress: Progress = SILENT,
+) -> nn.Module:
+    """Return a copy of the GDWS ``network`` whose decisions are nearer to ``teacher``'s, in evaluation mode.
+
+    Ranks, layouts and the statistics of batch normalisation stay; all weights of the copy descend, filters and
+    pointwise weights balanced (:func:`gdws.training.balance`). The attack runs on the dense network of the same
+    function, whose gradients take a fraction of the time. No label is used, and no image is looked at but ``images``.
+
+    Args:
+        network: as :func:`gdws.convert` gives it; it is not changed.
+        teacher: the network it was made from, with logits (N, classes).
+        images: (N, C, H, W) in [0, 1], natural ones, on any device; the attack is made here.
+
+    Raises :class:`~gdws.errors.ModelError` if ``network`` has no GDWS layer or the loss diverges, and
+    :class:`~gdws.errors.DataError` if there is no image.
+    """
+    if not any(isinstance(module, GDWSConv2d) for module in network.modules()):
+        raise ModelError("the network has no GDWS layer", hint="convert it first")
+    if len(images) == 0:
+        raise DataError("distillation needs images", hint="give some of the training split")
+    student = copy.deepcopy(network).requires_grad_(True)
+    balance(student)
+    optimizer = torch.optim.Adam(student.parameters())
+    device = next(student.parameters()).device
+    progress.start(settings.steps, f"distill, {settings.steps} steps")
+    with evaluation_mode(teacher), evaluation_mode(student):
+        for step, rows in enumerate(_batches(len(images), settings)):
+            x = images[rows].to(device)
+            loss = _loss(student, teacher, x, rows, step, settings)
+            if not math.isfinite(loss.item()):
+                raise ModelError("distillation diverged: its loss is not finite", hint="lower the learning rate")
+            for group in optimizer.param_groups:
+                group["lr"] = one_cycle(settings.learning_rate, step, settings.steps)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            balance(student)
+            progress.advance(1, loss=loss.item())
+    for parameter, original in zip(student.parameters(), network.parameters(), strict=True):
+        parameter.requires_grad_(original.requires_grad)
+    return student.eval()
+
+
+def _batches(count: int, settings: DistillSettings) -> Iterator[Tensor]:
+    """Rows of the images of each step: pass after pass over all of them, each in an order of its own."""
+    size = min(settings.batch_size, count)
+    left, order, passes = settings.steps, torch.empty(0, dtype=torch.int64), 0
+    while left:
+        if len(order) < size:
+            generator = torch.Generator().manual_seed(derive_seed(settings.seed, "pass", passes))
+            order, passes = torch.cat([order, torch.randperm(count, generator=generator)]), passes + 1
+        yield order[:size]
+        order, left = order[size:], left - 1
+
+
+def _loss(
+    student: nn.Module, teacher: nn.Module, x: Tensor, rows: Tensor, step: int, settings: DistillSettings
+) -> Tensor:
+    """The mean divergence on natural images, plus that on adversarial ones where there is an attack."""
+    inputs = [x]
+    if settings.eps > 0:
+        wanted = _decisions(teacher, x)
+        inputs.append(
+            pgd(to_dense(student), x, wanted, settings.attack(step), indices=rows, objective=_divergence_from)
+        )
+    both = torch.cat(inputs)
+    return len(inputs) * _divergence_from(_decisions(teacher, both))(logits_of(student, both)).mean()
+
+
+@torch.no_grad()
+def _decisions(network: nn.Module, x: Tensor) -> Tensor:
+    """Logarithms of the probabilities of classes, (N, classes)."""
+    return F.log_softmax(logits_of(network, x), dim=1)
+
+
+def _divergence_from(wanted: Tensor) -> Objective:
+    """Kullback-Leibler divergence of an image's decision from the one ``wanted``, both as in :func:`_decisions`."""
+    return lambda logits: F.kl_div(F.log_softmax(logits, dim=1), wanted, reduction="none", log_target=True).sum(dim=1)

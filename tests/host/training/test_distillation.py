@@ -1,0 +1,110 @@
+"""Distillation on a toy: it brings decisions back without a label, and keeps what it should keep."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 (the customary name)
+
+import gdws
+from gdws.compression.layers import GDWSConv2d
+from gdws.errors import DataError, GdwsError, ModelError
+from gdws.evaluation.attacks.pgd import pgd
+from gdws.training import DistillSettings, distill
+from support.networks import SmallResNet, seeded
+
+SETTINGS = DistillSettings(steps=40, batch_size=16, eps=0.05, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.rand(48, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def teacher() -> nn.Module:
+    return seeded(SmallResNet)
+
+
+@pytest.fixture(scope="module")
+def network(teacher: nn.Module) -> nn.Module:
+    return gdws.convert(teacher, mean_rank=1, layout="stacked", example_input=(3, 12, 12))[0]
+
+
+@pytest.fixture(scope="module")
+def distilled(network: nn.Module, teacher: nn.Module, images: torch.Tensor) -> nn.Module:
+    return distill(network, teacher, images, SETTINGS)
+
+
+def divergence(network: nn.Module, teacher: nn.Module, images: torch.Tensor) -> float:
+    with torch.no_grad():
+        mine, theirs = (F.log_softmax(each(images), dim=1) for each in (network, teacher))
+        return float(F.kl_div(mine, theirs, reduction="batchmean", log_target=True))
+
+
+def test_decisions_come_nearer_on_images_that_it_never_saw_and_on_attacked_ones(network, distilled, teacher):
+    unseen = torch.rand(64, 3, 12, 12, generator=torch.Generator().manual_seed(2))
+    attacked = pgd(teacher, unseen, teacher(unseen).argmax(dim=1), SETTINGS.attack(step=-1))
+    for inputs in (unseen, attacked):
+        assert divergence(distilled, teacher, inputs) < 0.2 * divergence(network, teacher, inputs)
+
+
+def test_the_networks_given_and_their_modes_stay(network, teacher, images):
+    before = {key: tensor.clone() for each in (network, teacher) for key, tensor in each.state_dict().items()}
+    network.train()
+    try:
+        distill(network, teacher, images, dataclasses.replace(SETTINGS, steps=1))
+        assert network.training
+    finally:
+        network.eval()
+    after = {key: tensor for each in (network, teacher) for key, tensor in each.state_dict().items()}
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert all(parameter.grad is None for each in (network, teacher) for parameter in each.parameters())
+
+
+def test_ranks_and_statistics_stay_and_filters_have_norm_one(network, distilled):
+    for before, after in zip(network.modules(), distilled.modules(), strict=True):
+        if isinstance(before, nn.BatchNorm2d):
+            assert torch.equal(before.running_mean, after.running_mean)
+            assert torch.equal(before.running_var, after.running_var)
+        if isinstance(before, GDWSConv2d):
+            assert before.ranks == after.ranks
+            norms = torch.cat([each.weight.flatten(1).norm(dim=1) for each in after.depthwise_convolutions()])
+            torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+def test_the_same_settings_give_the_same_weights_and_another_seed_others(network, distilled, teacher, images):
+    again = distill(network, teacher, images, SETTINGS).state_dict()
+    other = distill(network, teacher, images, dataclasses.replace(SETTINGS, seed=1)).state_dict()
+    assert all(torch.equal(tensor, again[key]) for key, tensor in distilled.state_dict().items())
+    assert any(not torch.equal(tensor, other[key]) for key, tensor in distilled.state_dict().items())
+
+
+def test_fewer_images_than_a_batch_are_used_again(network, teacher, images):
+    few = images[:5]
+    assert divergence(distill(network, teacher, few, SETTINGS), teacher, few) < divergence(network, teacher, few)
+
+
+def test_frozen_weights_descend_and_are_frozen_again(teacher, images, network):
+    frozen = distill(network, teacher, images, dataclasses.replace(SETTINGS, steps=1)).requires_grad_(False)
+    after = distill(frozen, teacher, images, SETTINGS)
+    assert not any(parameter.requires_grad for parameter in after.parameters())
+    assert divergence(after, teacher, images) < divergence(frozen, teacher, images)
+
+
+def test_what_cannot_be_distilled_is_refused(network, teacher, images):
+    with pytest.raises(ModelError, match="no GDWS layer"):
+        distill(teacher, teacher, images, SETTINGS)
+    with pytest.raises(DataError, match="needs images"):
+        distill(network, teacher, images[:0], SETTINGS)
+    with pytest.raises(ModelError, match="not finite"):
+        distill(network, teacher, images, dataclasses.replace(SETTINGS, learning_rate=1e30))
+
+
+@pytest.mark.parametrize("field", [{"steps": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"eps": -0.1}])
+def test_settings_name_the_field_that_is_wrong(field):
+    with pytest.raises(GdwsError, match=next(iter(field))):
+        DistillSettings(**field)
