@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
-from pydantic import Field, computed_field
+from pydantic import Field
 from typing_extensions import Literal
 
 from gdws_contract.base import Name, Reading
@@ -51,13 +51,8 @@ class Verdict(Reading):
     variant: Optional[Name] = Field(description="The network that the sentence is about; null: none was timed.")
     speed: Speed = Field(description="Of that network against the baseline.")
     accuracy: Accuracy = Field(description="Of that network against the baseline, on the host's test images.")
+    title: str = Field(description="The kind in words.")
     sentence: str
-
-    @computed_field(description="The kind in words.")  # type: ignore[prop-decorator]
-    @property
-    def title(self) -> str:
-        """The ``kind`` in words."""
-        return TITLES[self.kind]
 
 
 class Judged(NamedTuple):
@@ -174,13 +169,25 @@ def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Seq
 def _open(setting: Setting, sentence: str) -> Verdict:
     """The verdict where nothing can be compared."""
     return Verdict(
-        setting=setting, kind="unknown", variant=None, speed="not measured", accuracy="not shown", sentence=sentence
+        setting=setting,
+        kind="unknown",
+        variant=None,
+        speed="not measured",
+        accuracy="not shown",
+        title=TITLES["unknown"],
+        sentence=sentence,
     )
 
 
 def _about(best: _Candidate, setting: Setting, kind: Kind, sentence: str) -> Verdict:
     return Verdict(
-        setting=setting, kind=kind, variant=best.name, speed=best.speed, accuracy=best.accuracy, sentence=sentence
+        setting=setting,
+        kind=kind,
+        variant=best.name,
+        speed=best.speed,
+        accuracy=best.accuracy,
+        title=TITLES[kind],
+        sentence=sentence,
     )
 
 
