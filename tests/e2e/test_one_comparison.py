@@ -46,7 +46,7 @@ def test_command_report_and_agent_agree_on_generated_results(tmp_path: Path) -> 
                 kinds |= {each["kind"] for each in told}
             settled_despite_overlap += _settled_despite_overlap(printed, results[n], results[n + 1])
     assert verdicts == {"faster", "slower", "not distinguishable", "not measured"}
-    assert kinds == {"gain", "no-gain", "unknown"}
+    assert kinds == {"gain", "trade", "no-gain", "unknown"}
     assert settled_despite_overlap > 0  # where a rule of overlapping ranges would have said otherwise
 
 
