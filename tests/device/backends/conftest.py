@@ -4,7 +4,7 @@ import pytest
 
 from gdws_agent.backends.base import EngineSpec
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE
 
 
@@ -15,7 +15,7 @@ def spec(tmp_path):
             precision=precision,
             batch_size=batch_size,
             input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-            output=TensorSpec(name="logits", shape=[CLASSES]),
+            output=OutputSpec(name="logits", shape=[CLASSES]),
             threads=1,
             cache_dir=tmp_path,
             options=EngineOptions(**options),

@@ -10,7 +10,7 @@ from gdws_agent.backends import registry
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendError, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
 from gdws_agent.measuring.parity import ACCURACY_TOLERANCE
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from gdws_contract.rest import Availability
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.cuda_torch_installed import install_cuda_torch, install_torch2trt
@@ -73,7 +73,7 @@ def spec(tmp_path):
             precision=precision,
             batch_size=batch_size,
             input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-            output=TensorSpec(name="logits", shape=[CLASSES]),
+            output=OutputSpec(name="logits", shape=[CLASSES]),
             threads=1,
             cache_dir=tmp_path / "cache",
         )

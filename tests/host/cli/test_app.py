@@ -458,7 +458,7 @@ def test_inspect_tells_what_is_in_a_bundle(bundle: Path) -> None:
 
 def test_inspect_checks_every_byte(bundle: Path) -> None:
     content = bytearray(bundle.read_bytes())
-    position = content.rindex(b"dense/logits.npy", 0, content.index(b"PK\x01\x02"))
+    position = content.rindex(b"dense/outputs.0.npy", 0, content.index(b"PK\x01\x02"))
     content[position + 3] ^= 1
     bundle.write_bytes(content)
     assert_failed(gdws("inspect", bundle), 2)

@@ -18,7 +18,7 @@ from gdws_contract.findings.cells import CellFindings, Speed
 from gdws_contract.findings.networks import NetworkFindings
 from gdws_contract.findings.result import Findings, findings_of
 from gdws_contract.findings.setting import Setting, distinct, settings_of, variants_of
-from gdws_contract.manifest import Attack, LayerSummary, Manifest, Tool, Variant, Verification
+from gdws_contract.manifest import Attack, Manifest, Tool, Variant, Verification
 from gdws_contract.measures import (
     Build,
     DeviceLatency,
@@ -32,6 +32,7 @@ from gdws_contract.measures import (
 )
 from gdws_contract.profiles import LayerProfile
 from gdws_contract.rest import BenchmarkResult, Cell, DeviceInfo, Protocol
+from gdws_contract.steps import LayerSummary
 from gdws_contract.thermal import Thermal
 
 
@@ -193,7 +194,7 @@ def _variant(variant: Variant, network: NetworkFindings, manifest: Manifest) -> 
         natural_change=network.natural_change,
         robust_change=network.robust_change,
         attack_check=own.attack_check if own else None,
-        classes=manifest.output.shape[-1],
+        classes=manifest.classes,
         layers=tuple(variant.layers),
     )
 

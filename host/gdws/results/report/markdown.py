@@ -226,8 +226,8 @@ def _share(proportion: Proportion | None) -> str:
 def _parity(parity: Parity | None) -> str:
     if parity is None:
         return text.UNKNOWN
-    agreement = f"{parity.agreement.successes}/{parity.agreement.count} agree"
-    return f"{'passed' if parity.passed else '**failed**'}, {agreement}"
+    agreement = "" if parity.agreement is None else f", {parity.agreement.successes}/{parity.agreement.count} agree"
+    return f"{'passed' if parity.passed else '**failed**'}{agreement}"
 
 
 def _in_brackets(words: str) -> str:

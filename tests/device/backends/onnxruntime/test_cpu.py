@@ -21,7 +21,7 @@ from gdws_agent.backends.onnxruntime import cpu as module
 from gdws_agent.backends.onnxruntime import profile as onnxruntime_profile
 from gdws_agent.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 
 installed = pytest.mark.skipif(
@@ -34,7 +34,7 @@ def spec(tmp_path, batch_size=1, threads=1, dtype="float32"):
         precision="fp32",
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE), dtype=dtype),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
+        output=OutputSpec(name="logits", shape=[CLASSES]),
         threads=threads,
         cache_dir=tmp_path,
     )

@@ -11,7 +11,7 @@ from gdws_agent.backends.onnxruntime import gpu as onnxruntime_gpu
 from gdws_agent.backends.onnxruntime.gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend, prune
 from gdws_agent.gpu_clocks import ClockLimits
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.onnxruntime_installed import install
 
@@ -34,7 +34,7 @@ def spec(tmp_path, batch_size=1, precision="fp32", **options):
         precision=precision,
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
+        output=OutputSpec(name="logits", shape=[CLASSES]),
         threads=1,
         cache_dir=tmp_path,
         options=EngineOptions(**options),

@@ -12,7 +12,7 @@ from gdws_agent.backends.tensorrt.builder import build_plan, check_release
 from gdws_agent.backends.tensorrt.calibrate import Calibration
 from gdws_agent.backends.tensorrt.log import Log
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support import real_builder
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.exported import FORMS, NETWORKS, exported, in_half, quantised
@@ -29,7 +29,7 @@ def spec(tmp_path, batch_size=2, precision="fp32", batch_sizes=(), **options):
         precision=precision,
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
+        output=OutputSpec(name="logits", shape=[CLASSES]),
         threads=1,
         cache_dir=tmp_path,
         options=EngineOptions(**options),

@@ -10,7 +10,7 @@ from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.torch import backend as module
 from gdws_agent.backends.torch import eager
 from gdws_agent.backends.torch.backend import PyTorchBackend, PyTorchChannelsLastBackend
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.cuda_torch_installed import install_cuda_torch
 from support.exported import FORMS, NETWORKS, exported
@@ -22,7 +22,7 @@ def spec(tmp_path, batch_size=2, precision="fp32", threads=1, **of_input):
         precision=precision,
         batch_size=batch_size,
         input=TensorSpec(name="input", **{"shape": list(INPUT_SHAPE), **of_input}),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
+        output=OutputSpec(name="logits", shape=[CLASSES]),
         threads=threads,
         cache_dir=tmp_path,
     )

@@ -6,7 +6,7 @@ import pytest
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import OutOfMemory, RunFailed
 from gdws_agent.backends.torch import backend as pytorch
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.cuda_torch_installed import install_cuda_torch
 
@@ -24,7 +24,7 @@ def engine(torch, tmp_path):
         precision="fp32",
         batch_size=2,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
+        output=OutputSpec(name="logits", shape=[CLASSES]),
         threads=1,
         cache_dir=tmp_path,
     )

@@ -81,7 +81,10 @@ def test_accuracies_under_different_attacks_are_not_compared() -> None:
     bundle = manifest([DENSE, KEPT])
     weaker = ATTACK.model_copy(update={"iterations": 5})
     other = HostEvaluation(
-        data="mnist-sample, test", natural=proportion(984, 1000), robust=proportion(950, 1000), attack=weaker
+        data="mnist-sample, test",
+        origin="labelled",
+        metrics={"natural_accuracy": proportion(984, 1000), "robust_accuracy": proportion(950, 1000)},
+        attack=weaker,
     )
     variants = [bundle.variants[0], bundle.variants[1].model_copy(update={"evaluation": other})]
     changed = result([DENSE, KEPT]).model_copy(update={"manifest": bundle.model_copy(update={"variants": variants})})
