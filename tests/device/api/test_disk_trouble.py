@@ -59,9 +59,9 @@ def test_a_cell_that_could_not_read_the_bundle_has_it_checked_again(client, serv
     distrusted = []
     monkeypatch.setattr(service.library, "distrust", distrusted.append)
 
-    service.jobs.changes.tell(JobEvent(job.id, cell=cell(state="failed")))
+    service.jobs.events.tell(JobEvent(job.id, cell=cell(state="failed")))
     failed = cell(state="failed").model_copy(update={"error": make_problem(422, code, "no")})
-    service.jobs.changes.tell(JobEvent(job.id, cell=failed))
+    service.jobs.events.tell(JobEvent(job.id, cell=failed))
 
     assert distrusted == [model_id]
 

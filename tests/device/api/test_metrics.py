@@ -14,7 +14,7 @@ class Jobs:
     """A queue that is asked and tells."""
 
     def __init__(self):
-        self.changes = JobEvents()
+        self.events = JobEvents()
 
     def count_queued(self):
         return 3
@@ -47,12 +47,12 @@ def metrics(jobs, tmp_path):
 
 
 def test_jobs_and_cells_are_counted_as_they_end(jobs, metrics):
-    jobs.changes.tell(JobEvent("a", state="queued"))
-    jobs.changes.tell(JobEvent("a", state="running"))
-    jobs.changes.tell(JobEvent("a", progress={"stage": "build"}))
-    jobs.changes.tell(JobEvent("a", cell=cell()))
-    jobs.changes.tell(JobEvent("a", cell=cell("gdws", state="failed")))
-    jobs.changes.tell(JobEvent("a", state="done"))
+    jobs.events.tell(JobEvent("a", state="queued"))
+    jobs.events.tell(JobEvent("a", state="running"))
+    jobs.events.tell(JobEvent("a", progress={"stage": "build"}))
+    jobs.events.tell(JobEvent("a", cell=cell()))
+    jobs.events.tell(JobEvent("a", cell=cell("gdws", state="failed")))
+    jobs.events.tell(JobEvent("a", state="done"))
     found = samples(metrics.render().decode())
 
     assert value(found, "gdws_agent_jobs_total", state="done") == 1
