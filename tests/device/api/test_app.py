@@ -15,9 +15,7 @@ from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, DeviceInfo, Health, Job, JobList, ModelInfo, ModelList
 from support.agents import (
     PATIENCE_S,
-    FakeWorker,
     agent,
-    available,
     cell,
     eventually,
     fake_probes,
@@ -25,7 +23,7 @@ from support.agents import (
     states,
     until_final,
 )
-from support.bundles import tiny_bundle
+from support.answers import problem_in
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
@@ -33,41 +31,9 @@ pytestmark = pytest.mark.timeout(PATIENCE_S)
 WAIT = {"wait": PATIENCE_S}
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear").read_bytes()
-
-
-@pytest.fixture
-def worker(tmp_path):
-    return FakeWorker(tmp_path / "worker")
-
-
-@pytest.fixture
-def service(tmp_path, worker):
-    probes = fake_probes(available(), missing("tensorrt", "no GPU"))
-    with agent(tmp_path / "data", worker, probes, max_upload_mb=1) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service):
-    with TestClient(create_app(service), raise_server_exceptions=False) as made:
-        yield made
-
-
 @pytest.fixture
 def model_id(client, bundle):
     return client.post("/models", content=bundle).json()["id"]
-
-
-def problem_in(response, status, code):
-    """Check that the answer is a problem document of this kind, and return it."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == CONTENT_TYPE
-    problem = Problem.model_validate_json(response.content)
-    assert (problem.status, problem.code) == (status, code)
-    return problem
 
 
 def files_left(service):
