@@ -77,6 +77,7 @@ def convert(
     spec = attack.spec(images.data, source.task)
     dataset = images.open(source)
     test = f"{dataset.name}, test"
+    origin = pipeline.recorded_origin(source, dataset)
     with progress_bar(quiet) as progress:
         weights = None
         if any(recipe.method == "weights" for recipe in wanted):
@@ -93,9 +94,14 @@ def convert(
         )
         variants = pipeline.with_tuned(variants, source, tuned or [])
         if test_images:
-            variants = pipeline.evaluate_all(variants, dataset.test.first(test_images), test, spec, progress=progress)
+            tested = dataset.test.first(test_images)
+            variants = pipeline.evaluate_all(
+                variants, tested, test, spec, task=source.task, origin=origin, progress=progress
+            )
         sample = dataset.test.first(verification)
-        bundle_id = pipeline.pack(out, source, variants, sample, test, spec, description=description, progress=progress)
+        bundle_id = pipeline.pack(
+            out, source, variants, sample, test, spec, origin=origin, description=description, progress=progress
+        )
     for doubt in pipeline.evaluation_doubts(source, variants):
         errors().print(f"note: {doubt}", markup=False)
     if as_json:

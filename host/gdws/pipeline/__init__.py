@@ -15,7 +15,7 @@ from gdws.networks.sources import Source, load, load_module, load_onnx, slimmed
 from gdws.pipeline.calibration import MANY_CLASSES, Alphas, calibrate_alphas, calibration_images
 from gdws.pipeline.conversion import BASELINE, convert_all, convert_fitted, with_tuned
 from gdws.pipeline.evaluation import evaluate_all, evaluate_one, evaluation_doubts
-from gdws.pipeline.packing import pack
+from gdws.pipeline.packing import pack, recorded_origin
 from gdws.planning.recipe import Recipe
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "load_module",
     "load_onnx",
     "pack",
+    "recorded_origin",
     "slimmed",
     "with_tuned",
 ]

@@ -10,11 +10,14 @@ from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles.packing import PackedVariant, host_evaluation
 from gdws.datasets import Split
+from gdws.evaluation.agreement import agreement
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation, evaluate
+from gdws.evaluation.tasks import Classification, Task
 from gdws.networks.sources import Source
 from gdws.pipeline.calibration import classes
 from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
+from gdws_contract.manifest import HostEvaluation, Origin
 
 
 def evaluate_one(
@@ -50,13 +53,26 @@ def evaluate_all(
     data: str,
     attack: Spec | None,
     *,
+    task: Task | None = None,
+    origin: Origin = "labelled",
     progress: Progress = SILENT,
 ) -> list[PackedVariant]:
-    """``variants`` with their accuracies, see :func:`evaluate_one`; ``data`` says what the images are."""
+    """``variants`` with their accuracies, see :func:`evaluate_one`, or how far they agree with the first of them.
+
+    The latter where the ``task`` is not to classify, see :func:`gdws.evaluation.agreement.agreement`. ``data`` says
+    what the images are, ``origin`` where they and their labels come from.
+    """
+    if task is not None and not isinstance(task, Classification):
+        networks = {variant.name: variant.module for variant in variants}
+        found = agreement(variants[0].module, networks, images.by_row, task, progress=progress)
+        return [
+            replace(variant, evaluation=HostEvaluation(data=data, origin=origin, metrics=found[variant.name]))
+            for variant in variants
+        ]
     return [
         replace(
             variant,
-            evaluation=host_evaluation(evaluate_one(variant, images, attack, progress=progress), data),
+            evaluation=host_evaluation(evaluate_one(variant, images, attack, progress=progress), data, origin),
         )
         for variant in variants
     ]

@@ -8,12 +8,18 @@ from pathlib import Path
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles import packing as bundle
 from gdws.bundles.packing import PackedVariant, VerificationSet
-from gdws.datasets import Split, require_shape
+from gdws.datasets import Dataset, Split, require_shape
+from gdws.datasets.origin import recorded
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
 from gdws.networks.sparsity import sizes
 from gdws_contract.manifest import Origin
+
+
+def recorded_origin(source: Source, data: Dataset) -> Origin:
+    """Where the images of ``data``, and the labels if the task has any, come from, as a bundle has it."""
+    return recorded(data.origin, with_labels=isinstance(source.task, Classification))
 
 
 def pack(
@@ -30,7 +36,8 @@ def pack(
 ) -> str:
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
 
-    ``origin`` says where images and labels come from. Of a pruned network it also tells how many parameters of each variant are not zero.
+    ``origin`` says where images and labels come from. Of a pruned network it also tells how many parameters of each
+    variant are not zero.
     Raises :class:`~gdws.errors.DataError` if the images have another size than the network's: the bundle would be of
     a network for that size.
     """

@@ -244,11 +244,15 @@ class TestRefusals:
         images = verification.images.clone()
         images[3] = 0
         chosen = VerificationSet(images, verification.labels, "noise")
-        self.refused(tmp_path, [PackedVariant("dense", Fragile())], chosen, ExportError, "'dense': logits is not finite")
+        self.refused(
+            tmp_path, [PackedVariant("dense", Fragile())], chosen, ExportError, "'dense': logits is not finite"
+        )
 
     def test_networks_of_different_classes(self, tmp_path, variants, verification):
         other, plan = gdws.convert(nn.Sequential(*network()[:-1], nn.Linear(6, 9)), gamma=3)
-        self.refused(tmp_path, [variants[0], PackedVariant("gdws", other, plan)], verification, ExportError, "classes")
+        self.refused(
+            tmp_path, [variants[0], PackedVariant("gdws", other, plan)], verification, ExportError, "and dense gives"
+        )
 
     @pytest.mark.parametrize("label", [-1, CLASSES])
     def test_labels_out_of_range(self, tmp_path, variants, verification, label):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -66,7 +66,7 @@ class TaskOptions:
         from gdws._util.named_import import find
         from gdws.evaluation.tasks import Choice
 
-        kind = cast("Kind", self.task.value)
+        kind: Kind = self.task.value
         if self.metric is None:
             return Choice(kind, score_threshold=self.score_threshold)
         metric = find(self.metric, "metric", example="my_metrics:keypoints_within_3_pixels")

@@ -153,10 +153,10 @@ def alphas(
 
 
 class _Starts(NamedTuple):
-    """The scalars to go back from, ``count`` of them, and the ``weight`` of each one's squared norms in the sum."""
+    """The scalars to go back from, ``passes`` of them, and the ``weight`` of each one's squared norms in the sum."""
 
     scalars: Iterable[Tensor]
-    count: int
+    passes: int
     weight: float
     guarded: int = 0
 
@@ -249,10 +249,10 @@ def _accumulate(
     edges = [edge for use in uses.values() for edge in use.edges]
     starts = starts_of(output, len(x))
     for number, scalar in enumerate(starts.scalars, start=1):
-        gradients = torch.autograd.grad(scalar, edges, retain_graph=number < starts.count, allow_unused=True)
+        gradients = torch.autograd.grad(scalar, edges, retain_graph=number < starts.passes, allow_unused=True)
         found = iter(gradients)
         for use in uses.values():
-            use.take(list(islice(found, len(use.edges))), starts.count)
+            use.take(list(islice(found, len(use.edges))), starts.passes)
     for name, use in uses.items():
         sums[name] += starts.weight * use.squared_norms()
     return starts.guarded

@@ -55,7 +55,7 @@ def task_of(model: nn.Module, input_shape: Sequence[int], choice: Choice = Choic
     """The task of ``model``, which takes images of ``input_shape`` (C, H, W): what is chosen, or what its outputs tell.
 
     One output of floating point (N, K) of two entries at least is taken for logits, one with a candidate for each cell
-    of the grids of a YOLO head for detections, and one (N, K, H, W) with a score for each pixel and class for
+    of the grids of a YOLO head for detections, and maps (N, K, ...) with a score for each pixel and class for
     segmentation, where K is not that of the images, which may be restored or restyled by such a network. Anything else
     is ``outputs``.
 
@@ -93,10 +93,10 @@ def _told(output: Any, input_shape: Sequence[int]) -> Kind:
         return "detection"
     if isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2 and output.shape[1] > 1:
         return "classification"
-    first = next(iter(tensors_in(output)), torch.empty(0))
-    per_pixel = first.ndim == 4 and tuple(first.shape[2:]) == size
-    if per_pixel and first.is_floating_point() and first.shape[1] > 1 and first.shape[1] != input_shape[0]:
-        return "segmentation"
+    tensors = tensors_in(output)
+    are_maps = bool(tensors) and all(each.ndim == 4 and each.is_floating_point() for each in tensors)
+    if are_maps and tuple(tensors[0].shape[2:]) == size and len({each.shape[1] for each in tensors}) == 1:
+        return "segmentation" if tensors[0].shape[1] not in (1, input_shape[0]) else "outputs"
     return "outputs"
 
 

@@ -101,7 +101,7 @@ def classes_of(output: Any) -> Tensor:
 
 
 def _counts(classes: Tensor) -> dict[int, int]:
-    found, counts = classes.unique(return_counts=True)
+    found, counts = np.unique(classes.cpu().numpy(), return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 

@@ -34,6 +34,7 @@ CELLS = (64 // 8) ** 2 + (64 // 16) ** 2 + (64 // 32) ** 2
         (lambda n: (torch.rand(n, 10), torch.rand(n, 3)), Outputs()),
         (lambda n: torch.rand(n, 21, 64, 64), Segmentation()),
         (lambda n: {"out": torch.rand(n, 2, 64, 64), "aux": torch.rand(n, 2, 64, 64)}, Segmentation()),
+        (lambda n: (torch.rand(n, 2, 64, 64), torch.rand(n, 7)), Outputs()),
         (lambda n: torch.rand(n, 3, 64, 64), Outputs()),
         (lambda n: torch.rand(n, 8, 32, 32), Outputs()),
         (lambda n: torch.rand(n, 4 + 6, CELLS), Detection("yolov8", (64, 64))),

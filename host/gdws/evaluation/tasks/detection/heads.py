@@ -68,26 +68,26 @@ def layout_of(output: Any, size: tuple[int, int]) -> DetectionLayout | None:
 
 
 def _yolov8(tensors: list[Tensor], size: tuple[int, int]) -> Candidates:
-    boxes, scores = tensors[0].transpose(1, 2).split((4, tensors[0].shape[1] - 4), dim=2)
-    return Candidates(_corners(boxes), scores)
+    rows = tensors[0].transpose(1, 2)
+    return Candidates(_corners(rows[..., :4]), rows[..., 4:])
 
 
 def _yolov5(tensors: list[Tensor], size: tuple[int, int]) -> Candidates:
-    boxes, objectness, scores = tensors[0].split((4, 1, tensors[0].shape[2] - 5), dim=2)
-    return Candidates(_corners(boxes), objectness * scores)
+    rows = tensors[0]
+    return Candidates(_corners(rows[..., :4]), rows[..., 4:5] * rows[..., 5:])
 
 
 def _yolox(tensors: list[Tensor], size: tuple[int, int]) -> Candidates:
-    boxes, objectness, scores = tensors[0].split((4, 1, tensors[0].shape[2] - 5), dim=2)
+    rows = tensors[0]
     cells = [
         torch.stack((x.flatten(), y.flatten(), torch.full_like(x.flatten(), stride)), dim=1)
         for stride, (height, width) in zip(STRIDES, _grids(size), strict=True)
         for y, x in [torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")]
     ]
-    x, y, stride = torch.cat(cells).to(boxes).unbind(1)
-    centre = (boxes[..., :2] + torch.stack((x, y), dim=1)) * stride[:, None]
-    extent = boxes[..., 2:].exp() * stride[:, None]
-    return Candidates(_corners(torch.cat((centre, extent), dim=2)), objectness * scores)
+    x, y, stride = torch.cat(cells).to(rows).unbind(1)
+    centre = (rows[..., :2] + torch.stack((x, y), dim=1)) * stride[:, None]
+    extent = rows[..., 2:4].exp() * stride[:, None]
+    return Candidates(_corners(torch.cat((centre, extent), dim=2)), rows[..., 4:5] * rows[..., 5:])
 
 
 def _boxes_scores(tensors: list[Tensor], size: tuple[int, int]) -> Candidates:
@@ -99,8 +99,8 @@ def _boxes_scores(tensors: list[Tensor], size: tuple[int, int]) -> Candidates:
 
 def _corners(boxes: Tensor) -> Tensor:
     """Centre and size (N, A, 4) -> corners (N, A, 4)."""
-    centre, extent = boxes.split(2, dim=2)
-    return torch.cat((centre - extent / 2, centre + extent / 2), dim=2)
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat((centre - half, centre + half), dim=2)
 
 
 def _grids(size: tuple[int, int]) -> list[tuple[int, int]]:
