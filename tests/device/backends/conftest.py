@@ -15,7 +15,7 @@ def spec(tmp_path):
             precision=precision,
             batch_size=batch_size,
             input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-            output=OutputSpec(name="logits", shape=[CLASSES]),
+            outputs=(OutputSpec(name="logits", shape=[CLASSES]),),
             threads=1,
             cache_dir=tmp_path,
             options=EngineOptions(**options),

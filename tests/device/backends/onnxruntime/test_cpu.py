@@ -34,7 +34,7 @@ def spec(tmp_path, batch_size=1, threads=1, dtype="float32"):
         precision="fp32",
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE), dtype=dtype),
-        output=OutputSpec(name="logits", shape=[CLASSES]),
+        outputs=(OutputSpec(name="logits", shape=[CLASSES]),),
         threads=threads,
         cache_dir=tmp_path,
     )
@@ -116,7 +116,7 @@ def test_the_settings_in_force_are_those_told(tmp_path):
 def test_a_fixed_batch_axis(tmp_path):
     content = fixed_batch(model(), 2)
     with OnnxRuntimeBackend().build(content, spec(tmp_path, batch_size=2)) as engine:
-        assert engine.bind(np.zeros((2, *INPUT_SHAPE), np.float32))().shape == (2, CLASSES)
+        assert engine.bind(np.zeros((2, *INPUT_SHAPE), np.float32))()[0].shape == (2, CLASSES)
     with pytest.raises(BuildFailed, match=r"\[2, 2, 8, 8\], \[3, 2, 8, 8\] is asked for") as caught:
         OnnxRuntimeBackend().build(content, spec(tmp_path, batch_size=3))
     assert "dynamic batch axis" in (caught.value.hint or "")

@@ -29,7 +29,7 @@ def spec(tmp_path, batch_size=2, precision="fp32", batch_sizes=(), **options):
         precision=precision,
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=OutputSpec(name="logits", shape=[CLASSES]),
+        outputs=(OutputSpec(name="logits", shape=[CLASSES]),),
         threads=1,
         cache_dir=tmp_path,
         options=EngineOptions(**options),

@@ -22,7 +22,7 @@ def spec(tmp_path, batch_size=2, precision="fp32", threads=1, **of_input):
         precision=precision,
         batch_size=batch_size,
         input=TensorSpec(name="input", **{"shape": list(INPUT_SHAPE), **of_input}),
-        output=OutputSpec(name="logits", shape=[CLASSES]),
+        outputs=(OutputSpec(name="logits", shape=[CLASSES]),),
         threads=threads,
         cache_dir=tmp_path,
     )
@@ -87,11 +87,11 @@ def test_half_precision_on_the_cpu(tmp_path, torch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
-        expected = engine.bind(images())()
+        expected = engine.bind(images())()[0]
     for backend in (PyTorchBackend(), PyTorchChannelsLastBackend()):
         with backend.build(model(), spec(tmp_path, precision="fp16")) as engine:
             assert engine.build.precision == "fp16"
-            logits = engine.bind(images())()
+            logits = engine.bind(images())()[0]
         assert logits.dtype == np.float32
         assert 0 < np.abs(logits - expected).max() <= 0.01 * np.abs(expected).max()
 
@@ -159,9 +159,9 @@ def test_channels_last_reaches_weights_and_inputs(tmp_path, torch):
 
 def test_both_formats_compute_the_same(tmp_path, torch):
     with PyTorchBackend().build(model(), spec(tmp_path)) as one:
-        expected = one.bind(images())()
+        expected = one.bind(images())()[0]
     with PyTorchChannelsLastBackend().build(model(), spec(tmp_path)) as other:
-        assert np.allclose(other.bind(images())(), expected, atol=1e-5)
+        assert np.allclose(other.bind(images())()[0], expected, atol=1e-5)
 
 
 def test_half_precision_converts_weights_but_not_indices(torch):
@@ -177,9 +177,9 @@ def test_a_step_holds_its_own_copy_of_the_inputs(tmp_path, torch):
     batch = images()
     with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
         step = engine.bind(batch)
-        expected = step().copy()
+        expected = step()[0].copy()
         batch[:] = 0
-        assert np.array_equal(step(), expected)
+        assert np.array_equal(step()[0], expected)
 
 
 def test_a_step_of_a_freed_engine(tmp_path, torch):
@@ -217,7 +217,7 @@ def test_an_input_type_that_is_not_the_manifests(tmp_path, torch):
 def test_the_module_does_not_learn(tmp_path, torch):
     assert not eager.eager_network(model(), spec(tmp_path)).module.training
     with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
-        logits = engine.bind(images())()
+        logits = engine.bind(images())()[0]
         assert isinstance(logits, np.ndarray)
         assert logits.dtype == np.float32
 
@@ -236,7 +236,7 @@ def test_a_name_is_not_executed(tmp_path, torch):
     network = onnx.load_from_string(model())
     network.graph.node[-1].name = evil
     with PyTorchBackend().build(network.SerializeToString(), spec(tmp_path)) as engine:
-        np.testing.assert_array_equal(engine.bind(images())(), run_by_name(tmp_path))
+        np.testing.assert_array_equal(engine.bind(images())()[0], run_by_name(tmp_path))
         assert engine.profile(images(), 1)[-1].name == evil
     assert list(tmp_path.iterdir()) == []
 
@@ -244,7 +244,7 @@ def test_a_name_is_not_executed(tmp_path, torch):
 def run_by_name(tmp_path):
     """The logits of the same network with the names that it has."""
     with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
-        return engine.bind(images())().copy()
+        return engine.bind(images())()[0].copy()
 
 
 def test_a_profile_has_every_node_by_its_name_in_the_order_of_the_file(tmp_path, torch):
@@ -264,5 +264,5 @@ def test_every_network_that_the_project_exports(tmp_path, torch, network, form):
     wanted = spec(tmp_path, shape=list(NETWORKS[network]))
     for backend in (PyTorchBackend(), PyTorchChannelsLastBackend()):
         with backend.build(content, wanted) as engine:
-            difference = np.abs(engine.bind(batch)() - expected).max()
+            difference = np.abs(engine.bind(batch)()[0] - expected).max()
             assert difference <= 1e-4 * np.abs(expected).max()
