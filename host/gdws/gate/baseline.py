@@ -21,9 +21,9 @@ from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.gatekeeper import Reference
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.noise import changes, circumstances
-from gdws.results.report.figures import Setting
 from gdws_contract.base import Finite, Record
 from gdws_contract.findings.environment import Difference
+from gdws_contract.findings.setting import Setting
 from gdws_contract.measures import Proportion
 from gdws_contract.rest import BenchmarkResult, PowerMode
 

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import model_validator
 
 from gdws.gate.facts import Doubts, Kind
-from gdws.results.report import text
 from gdws_contract.base import Record, Sha256
+from gdws_contract.findings import text
 from gdws_contract.findings.environment import Difference, differing
 from gdws_contract.manifest import Attack, Manifest, OutputSpec, TensorSpec
 from gdws_contract.manifest_v1 import upgrade_output

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws.results.report.figures import Setting, facts
+from gdws.results.report.figures import facts
 from gdws_contract.findings.accuracy import accuracy_change
+from gdws_contract.findings.setting import Setting
 from gdws_contract.manifest import HostEvaluation
 from support.benchmark_results import (
     ATTACK,
