@@ -68,7 +68,7 @@ def gather_constants(model: onnx.ModelProto) -> None:
         constants[copy.name] = copy
     replace(graph.node, kept)
     replace(graph.initializer, constants.values())
-    _drop_unused_initializers(graph)
+    drop_unused_initializers(graph)
 
 
 def fold_shapes(model: onnx.ModelProto) -> None:
@@ -97,7 +97,7 @@ def fold_shapes(model: onnx.ModelProto) -> None:
             # Without a -1 or 0, what depends on the batch size is plain to see.
             node.input[1] = f"{node.output[0]}_shape"
             graph.initializer.append(numpy_helper.from_array(shapes[node.output[0]], node.input[1]))
-    _drop_unused_initializers(graph)
+    drop_unused_initializers(graph)
 
 
 def slice_subsampling(model: onnx.ModelProto) -> None:
@@ -202,7 +202,7 @@ def _shape_value(
     return value if of_shape else None
 
 
-def _drop_unused_initializers(graph: onnx.GraphProto) -> None:
+def drop_unused_initializers(graph: onnx.GraphProto) -> None:
     used = _used_tensors(graph)
     replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
 
