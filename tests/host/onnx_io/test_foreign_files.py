@@ -10,7 +10,7 @@ import gdws
 from gdws.errors import ModelError
 from gdws.networks.sources import load_onnx as load_source
 from gdws.onnx_io.export import export
-from gdws.onnx_io.rebuild import load_onnx
+from gdws.onnx_io.load import load_onnx
 from gdws.onnx_io.run import run
 
 FLOAT, HALF, DOUBLE = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE

@@ -15,7 +15,8 @@ import gdws
 from gdws.compression.layers import GDWSConv2d
 from gdws.errors import ModelError
 from gdws.onnx_io.export import export
-from gdws.onnx_io.rebuild import TOLERANCE, load_onnx
+from gdws.onnx_io.load import load_onnx
+from gdws.onnx_io.parity import TOLERANCE
 from support.hostile_onnx import code_in_a_name, make_external
 from support.networks import SmallResNet, seeded
 from support.onnx_graphs import model as graph

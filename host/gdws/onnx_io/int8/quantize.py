@@ -86,8 +86,7 @@ def quantize(content: bytes, images: Images, settings: Int8Settings | None = Non
     if not points.layers:
         raise GdwsError(
             "the network has no layer that can be quantised",
-            hint="these are Conv, Gemm and MatMul with constant weights"
-            + (" that --skip leaves" * bool(settings.skip)),
+            hint="Conv, Gemm and MatMul nodes with constant weights can be, unless they are skipped",
         )
     found = observe(floating, fitted, set(points.tensors.values()))
     methods = RANGE_METHODS if settings.ranges is None else (settings.ranges,)
