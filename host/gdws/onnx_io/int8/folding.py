@@ -47,45 +47,65 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
 
 
 def balance_channels(model: onnx.ModelProto, largest: Mapping[str, Floats]) -> int:
-    """Even out the channels between layers that follow each other with nothing in between; return how many pairs.
+    """Even out the channels between layers with nothing but a ``Concat`` in between; return how many are.
 
     Activations have one scale for all channels, so that a channel of small values is left with few of the 256 levels.
     Dividing a channel of the first layer by s and multiplying the column of the second by s is the same function;
     s = sqrt(activation / column) gives both the geometric mean of their largest values (Nagel et al., 2019,
     arXiv:1906.04721). A depthwise filter and its pointwise column are such a pair.
 
-    ``largest`` has the largest absolute value of each channel, (C,), by name of the tensor between two layers, for
-    those of :func:`balanced_tensors`.
+    ``largest`` has the largest absolute value of each channel, (C,), of the tensors of :func:`balanced_tensors`.
     """
     view = View(model)
-    done = 0
+    constants = dict(view.constants)
     for tensor, found in largest.items():
-        first, second = view.producer[tensor], view.consumers[tensor][0]
-        columns = np.abs(view.constants[second.input[1]]).max(axis=(0, 2, 3))
+        second = view.consumers[tensor][0]
+        columns = np.abs(constants[second.input[1]]).max(axis=(0, 2, 3))
         usable = (found > 0) & (columns > 0)
         scale = np.where(usable, np.sqrt(found / np.where(usable, columns, 1)), 1).astype(np.float32)
-        set_constant(model, second.input[1], view.constants[second.input[1]] * scale[None, :, None, None])
-        for name in [each for each in first.input[1:] if each]:
-            constant = view.constants[name]
-            set_constant(model, name, constant / _along_first(scale, constant.ndim))
-        view = View(model)
-        done += 1
-    return done
+        constants[second.input[1]] = constants[second.input[1]] * scale[None, :, None, None]
+        for first in _makers(view, tensor):
+            share, scale = np.split(scale, [len(constants[first.input[1]])])
+            for name in filter(None, first.input[1:]):
+                constants[name] = constants[name] / _along_first(share, constants[name].ndim)
+    for name, value in constants.items():
+        if value is not view.constants[name]:
+            set_constant(model, name, value)
+    return len(largest)
 
 
 def balanced_tensors(model: onnx.ModelProto) -> list[str]:
-    """The tensors between two convolutions with nothing in between, of which the second is not grouped."""
+    """The tensors of four axes that go from layers with weights of their own to one convolution without groups."""
     view = View(model)
-    return [node.output[0] for node in view.nodes if _is_pair(view, node, view.sole_consumer(node.output[0]))]
+    return [
+        node.input[0]
+        for node in view.nodes
+        if _has_own_weights(view, node)
+        and attribute(node, "group", 1) == 1
+        and view.constants[node.input[1]].ndim == 4
+        and view.sole_consumer(node.input[0]) is node
+        and (makers := _makers(view, node.input[0]))
+        and all(_has_own_weights(view, maker) for maker in makers)
+    ]
 
 
-def _is_pair(view: View, first: onnx.NodeProto, second: onnx.NodeProto | None) -> bool:
+def _makers(view: View, tensor: str) -> list[onnx.NodeProto]:
+    """The nodes that make the channels of ``tensor``, in their order; none where something else comes in between."""
+    maker = view.producer.get(tensor)
+    if maker is None or maker.op_type != "Concat":
+        return [] if maker is None else [maker]
+    if attribute(maker, "axis", 1) != 1 or len(set(maker.input)) < len(maker.input):
+        return []
+    makers = [view.producer.get(name) for name in maker.input if view.sole_consumer(name) is maker]
+    found = [each for each in makers if each is not None]
+    return found if len(found) == len(maker.input) else []
+
+
+def _has_own_weights(view: View, node: onnx.NodeProto) -> bool:
     return (
-        second is not None
-        and all(each.op_type == "Conv" and view.is_layer(each) for each in (first, second))
-        and attribute(second, "group", 1) == 1
-        and view.constants[second.input[1]].ndim == 4
-        and all(len(view.consumers[name]) == 1 for each in (first, second) for name in each.input[1:] if name)
+        node.op_type == "Conv"
+        and view.is_layer(node)
+        and all(len(view.consumers[name]) == 1 for name in node.input[1:] if name)
     )
 
 

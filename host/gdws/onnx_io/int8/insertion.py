@@ -15,25 +15,31 @@ from gdws.onnx_io.int8.points import Points, Scheme
 from gdws.onnx_io.int8.ranges import Range
 from gdws.onnx_io.int8.view import View, output_axis, set_constant
 
-_LEAST, _GREATEST = -128, 127
+#: Of INT8, which stays symmetric: -128 is not used.
+_GREATEST = 127
+_UNSIGNED = 255
 _INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The numbers that INT8 stands for: ``scale * (q - zero_point)``."""
+    """The numbers that 8 bits stand for: ``scale * (q - zero_point)``."""
 
     scale: np.float32
-    zero_point: np.int8
+    zero_point: np.int8 | np.uint8
 
     @classmethod
     def over(cls, kept: Range, scheme: Scheme) -> Grid:
-        """The grid that covers ``kept``. A range of nothing but 0 has scale 1."""
+        """The grid that covers ``kept``. A range of nothing but 0 has scale 1.
+
+        With free zero points it is unsigned: ONNX Runtime joins fewer nodes of signed ones on x86, whose kernels it
+        must convert them for.
+        """
         low, high = min(kept.low, 0.0), max(kept.high, 0.0)
         if scheme == "symmetric":
             return cls(_scale(max(-low, high) / _GREATEST), np.int8(0))
-        scale = _scale((high - low) / (_GREATEST - _LEAST))
-        return cls(scale, np.int8(np.clip(round(_LEAST - low / scale), _LEAST, _GREATEST)))
+        scale = _scale((high - low) / _UNSIGNED)
+        return cls(scale, np.uint8(np.clip(round(-low / float(scale)), 0, _UNSIGNED)))
 
 
 def insert(model: onnx.ModelProto, points: Points, ranges: Mapping[str, Range], scheme: Scheme) -> None:

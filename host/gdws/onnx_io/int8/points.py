@@ -64,10 +64,18 @@ def find_points(model: onnx.ModelProto, scheme: Scheme, skip: Collection[str] = 
     }
     if scheme == "asymmetric":
         chosen |= set(moved)
+        moved |= {name: node.output[0] for node in view.nodes for name in _parts(view, node)}
     return Points(
         tuple(node.output[0] for node in layers),
         {tensor: _source(tensor, moved, chosen) for tensor in sorted(chosen)},
     )
+
+
+def _parts(view: View, node: onnx.NodeProto) -> list[str]:
+    """What ``node`` alone puts together: on the grid of the whole it is copied, not rounded once more."""
+    if node.op_type != "Concat" or node.output[0] in view.outputs:
+        return []
+    return [name for name in node.input if view.sole_consumer(name) is node]
 
 
 def _after_activation(view: View, tensor: str) -> str:

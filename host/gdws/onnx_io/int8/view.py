@@ -65,7 +65,7 @@ def output_axis(node: onnx.NodeProto) -> int:
 
 def set_constant(model: onnx.ModelProto, name: str, value: npt.NDArray[Any]) -> None:
     """Put ``value`` in place of the initialiser ``name``, or add it."""
-    tensor = numpy_helper.from_array(np.ascontiguousarray(value), name)
+    tensor = numpy_helper.from_array(np.array(value, order="C"), name)  # keeps a scalar one
     for each in model.graph.initializer:
         if each.name == name:
             each.CopyFrom(tensor)
