@@ -47,8 +47,8 @@ class Int8Settings:
 class Quantized:
     """A file in INT8, and how it was made.
 
-    ``layers`` of the network are in INT8, ``kept`` in floating point; ``balanced`` is how many tensors between layers were
-    evened out by channel. ``error`` is the root mean square of the difference that INT8 makes to the outputs on
+    ``layers`` of the network are in INT8, ``kept`` in floating point; ``balanced`` is how many tensors between layers
+    were evened out by channel. ``error`` is the root mean square of the difference that INT8 makes to the outputs on
     images that the ranges were not found from, over that of the outputs; None where one image was all there was.
     """
 

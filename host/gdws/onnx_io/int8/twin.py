@@ -50,6 +50,9 @@ class QuantizedNetwork(nn.Module):
 class _Quantize(nn.Module):
     """``QuantizeLinear`` with one scale; the integers are given as floats."""
 
+    scale: Tensor
+    zero_point: Tensor
+
     def __init__(self, scale: Tensor, zero_point: Tensor) -> None:
         super().__init__()
         limits = torch.iinfo(zero_point.dtype)
@@ -64,6 +67,9 @@ class _Quantize(nn.Module):
 
 class _Dequantize(nn.Module):
     """``DequantizeLinear`` of what :class:`_Quantize` gives."""
+
+    scale: Tensor
+    zero_point: Tensor
 
     def __init__(self, scale: Tensor, zero_point: Tensor) -> None:
         super().__init__()
