@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gdws.errors import ModelError
-from gdws.onnx_io.batch import unfix_batch
 from gdws.onnx_io.convolutions import constants_of, convolutions
-from gdws.onnx_io.graph import gather_constants, unused
+from gdws.onnx_io.graph import unused
 from gdws.onnx_io.pieces import CannotSplit, Cut, Piece, Step, split
 from gdws.onnx_io.run import Array, CannotRun, Runner
 
@@ -89,14 +88,11 @@ class GraphNetwork(nn.Module):
 
     @classmethod
     def of(cls, model: onnx.ModelProto, batch: int, shape: Sequence[int]) -> GraphNetwork:
-        """The network of ``model``, which is changed only where it must be: its opset, or a batch size that it fixes.
+        """The network of ``model``, which is changed only where its opset is not one that every device reads.
 
         ``batch`` and ``shape`` are those of an input that it takes. Raises :class:`CannotSplit`.
         """
         model = _readable(model)
-        if model.graph.input[0].type.tensor_type.shape.dim[0].dim_value:
-            gather_constants(model)
-            unfix_batch(model)
         found = dict(convolutions(model, batch, shape))
         names = _names(model, found)
         steps = tuple(split(model, names))

@@ -60,12 +60,12 @@ def interface_of(model: onnx.ModelProto, path: Path, wanted: Shape | None, numbe
     for axis, given in zip(axes[1:], wanted or (), strict=False):
         if axis is not None and axis != given:
             raise ModelError(f"{path} takes images of {_shown(axes[1:])}, not {_shown(wanted or ())}")
-    shape = wanted or tuple(axes[1:])
+    shape: tuple[int | None, ...] = wanted or tuple(axes[1:])
     if None in shape:
         raise ModelError(
             f"{path} leaves the size of its images open", hint="say it, e.g. --input-shape 3,224,224 for C,H,W"
         )
-    return Interface(axes[0], tuple(int(axis) for axis in shape if axis is not None), last, number)
+    return Interface(axes[0], tuple(axis for axis in shape if axis is not None), last, number)
 
 
 def _has_channels_last(model: onnx.ModelProto, path: Path, axes: Sequence[int | None], wanted: Shape | None) -> bool:

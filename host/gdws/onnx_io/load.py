@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import onnx
 from torch import nn
 
 from gdws.errors import ModelError, first_line
+from gdws.onnx_io.batch import declare_any_batch, unfix_batch
 from gdws.onnx_io.files import read_whole
 from gdws.onnx_io.graph import gather_constants
 from gdws.onnx_io.graph_network import CannotSplit, GraphNetwork
@@ -94,10 +95,9 @@ def load_onnx(
     except CannotRebuild as error:
         reason = error.message
         try:
-            module = _as_graph(file)
-            difference = _difference(module, file)
-        except (CannotSplit, CannotRebuild):
-            raise error from None
+            module, difference = _as_graph(file)
+        except (CannotSplit, CannotRebuild) as other:
+            raise error from other
     return OnnxNetwork(module, file.interface.shape, sha256, difference, _notes(module, file, reason), reason)
 
 
@@ -162,12 +162,32 @@ def _rebuilt(file: _File) -> nn.Module:
     return rebuild(model, file.path)
 
 
-def _as_graph(file: _File) -> nn.Module:
-    """The graph as it is, its convolutions as layers. Raises :class:`~gdws.onnx_io.graph_network.CannotSplit`."""
+def _as_graph(file: _File) -> tuple[nn.Module, float]:
+    """The graph as it is, its convolutions as layers, and how far it is from the file.
+
+    A batch size that the file fixes may be no more than a declaration: only if it is more, shapes inside are changed.
+    Raises :class:`~gdws.onnx_io.graph_network.CannotSplit` and :class:`~gdws.onnx_io.parity.CannotRebuild`.
+    """
+    if file.interface.batch is None:
+        return _compared(file, lambda model: None)
+    try:
+        return _compared(file, declare_any_batch)
+    except CannotRebuild:
+        return _compared(file, _with_any_batch)
+
+
+def _compared(file: _File, free: Callable[[onnx.ModelProto], None]) -> tuple[nn.Module, float]:
     model = file.model()
     if file.interface.channels_last:
         put_channels_first(model)
-    return GraphNetwork.of(model, file.interface.batch or 1, file.interface.shape)
+    free(model)
+    module = GraphNetwork.of(model, file.interface.batch or 1, file.interface.shape)
+    return module, _difference(module, file)
+
+
+def _with_any_batch(model: onnx.ModelProto) -> None:
+    gather_constants(model)
+    unfix_batch(model)
 
 
 def _difference(module: nn.Module, file: _File) -> float:

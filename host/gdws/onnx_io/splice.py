@@ -6,13 +6,14 @@ they are, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx
 import torch
 from onnx import helper
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gdws._util.calls import observed
 from gdws._util.copies import copied
@@ -22,6 +23,7 @@ from gdws.onnx_io.convolutions import constants_of
 from gdws.onnx_io.graph import drop_unused_initializers, rename_tensors, replace, unused
 from gdws.onnx_io.graph_network import GraphNetwork
 from gdws.onnx_io.pieces import Cut
+from gdws.onnx_io.run import Array
 from gdws.onnx_io.tracing import IR_VERSION, trace
 
 _DOMAIN = "gdws"
@@ -48,6 +50,17 @@ class _OneNode(torch.autograd.Function):
     def symbolic(graph: Any, images: Any, outputs: Sequence[Tensor]) -> Any:
         made = graph.op(f"{_DOMAIN}::Graph", images, outputs=len(outputs))
         return made if isinstance(made, tuple | list) else (made,)
+
+
+class _Pad(nn.Module):
+    """Zeros around the last axes, as :func:`torch.nn.functional.pad` takes them."""
+
+    def __init__(self, amounts: Sequence[int]) -> None:
+        super().__init__()
+        self.amounts = list(amounts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pad(x, self.amounts)
 
 
 def traceable(network: nn.Module, images: Tensor) -> nn.Module:
@@ -115,7 +128,7 @@ def _graph_in(network: nn.Module) -> GraphNetwork | None:
     return next((each for each in network.modules() if isinstance(each, GraphNetwork)), None)
 
 
-def _is_as_it_was(layer: nn.Module, node: onnx.NodeProto, constants: dict[str, object]) -> bool:
+def _is_as_it_was(layer: nn.Module, node: onnx.NodeProto, constants: Mapping[str, Array]) -> bool:
     if not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return False
     mine = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
@@ -128,9 +141,10 @@ def _is_as_it_was(layer: nn.Module, node: onnx.NodeProto, constants: dict[str, o
 def _traced(network: GraphNetwork, cut: Cut, layer: nn.Module) -> onnx.ModelProto:
     """The nodes of ``layer`` between the tensors of ``cut``, everything else named after the layer."""
     pads = network.graph.pads.get(cut.name)
-    padded = layer if pads is None else nn.Sequential(nn.ConstantPad2d(pads, 0.0), layer)
-    spans = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    traced = trace(padded, torch.zeros(1, layer.in_channels, *(2 * span for span in spans)))
+    padded = layer if pads is None else nn.Sequential(_Pad(pads), layer)
+    dilations, kernel, channels = (getattr(layer, name) for name in ("dilation", "kernel_size", "in_channels"))
+    sizes = [2 * (dilation * (taps - 1) + 1) for dilation, taps in zip(dilations, kernel, strict=True)]
+    traced = trace(padded, torch.zeros(1, channels, *sizes))
     graph = traced.graph
     names = {graph.input[0].name: cut.input, graph.output[0].name: cut.output}
     for tensor in (*(name for node in graph.node for name in node.output), *(each.name for each in graph.initializer)):

@@ -7,13 +7,13 @@ from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import UnsupportedPrecision
 from gdws_agent.backends.onnxruntime.providers import check_quantised, cuda_settings, tensorrt_settings
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 
 SPEC = EngineSpec(
     precision="fp32",
     batch_size=1,
     input=TensorSpec(name="input", shape=[1]),
-    output=TensorSpec(name="logits", shape=[1]),
+    output=OutputSpec(name="logits", shape=[1]),
     threads=1,
     cache_dir=Path("cache"),
 )

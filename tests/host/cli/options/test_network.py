@@ -174,7 +174,7 @@ def test_images_of_another_kind() -> None:
     found = gdws("evaluate", *MODULE, *SHAPE, "--attack", "none")
     assert found.exit_code == 2
     assert "--data random" in found.stderr
-    found = gdws("evaluate", *MODULE, *SHAPE, "--data", "random")
+    found = gdws("evaluate", *MODULE, *SHAPE, "--data", "random", "--attack", "pgd")
     assert found.exit_code == 2
     assert "--attack none" in found.stderr
 
