@@ -17,6 +17,7 @@ from gdws.onnx_io.export import export
 from gdws.onnx_io.int8 import SCHEMES, Int8Settings, QuantizedNetwork, quantize
 from gdws.onnx_io.int8.view import View
 from gdws.onnx_io.run import run
+from support import real_builder
 from support.networks import SmallResNet, seeded
 
 SHAPE = (3, 12, 12)
@@ -102,6 +103,14 @@ def test_tensorrt_finds_what_it_reads(integers, layout):
         assert zero_point.dtype == np.int8
         assert not zero_point.any()
     assert not any(array.dtype == np.int32 for array in view.constants.values())  # no integer biases
+
+
+@pytest.mark.skipif(not real_builder.is_installed(), reason=real_builder.ABSENT)
+def test_the_real_builder_of_tensorrt_takes_each_layout(integers, tmp_path):
+    models = [integers[layout, "symmetric"].content for layout in LAYOUTS]
+    for built in real_builder.build_all(tmp_path, models, shape=SHAPE, classes=5, precision="int8"):
+        assert built.get("engine_bytes", 0) > 0, built
+        assert "int8_ranges=of the model" in built["notes"]
 
 
 def test_the_same_arguments_give_the_same_bytes(floats, integers):
