@@ -46,7 +46,7 @@ BUILD := flock device
 
 TEST_PYTHONS := test-py38 test-py310 test-py312
 CHECKS := lint types imports audit
-.PHONY: help demo test test-pythons test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check $(CHECKS) fuzz bench clean
+.PHONY: help demo browser test test-pythons test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -83,6 +83,9 @@ test-jtop: $(JTOP_VENVS) ## Test power, clocks and heat against real jtop servic
 	    echo "== jetson-stats $$version"
 	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
 	done
+
+browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
+	bash tests/e2e/dashboard/install_browser.sh
 
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
 	.venv/bin/python tests/e2e/docker/run.py
