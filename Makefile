@@ -38,11 +38,16 @@ PYTEST_FLAGS ?=
 PYTEST := -m pytest --numprocesses=2 --dist=worksteal
 
 VENV := .venv/.ready
-JTOP_VENVS := $(JTOP_VERSIONS:%=.venv-jtop-%/.ready)
-PIP := -m pip --disable-pip-version-check install --quiet
+JTOP_VENVS := $(if $(AS_ROOT),$(JTOP_VERSIONS:%=.venv-jtop-%/.ready))
+# Most of what is installed is never imported: what is, is compiled when it is. One at a time, for they all build in
+# device/; other targets need not wait.
+PIP := -m pip --disable-pip-version-check install --quiet --no-compile
+BUILD := flock device
 
 TEST_PYTHONS := test-py38 test-py310 test-py312
-.PHONY: help demo test test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check audit fuzz bench clean
+TEST_JTOPS := $(JTOP_VERSIONS:%=test-jtop-%)
+CHECKS := lint types imports audit
+.PHONY: help demo test test-main $(TEST_PYTHONS) test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -65,17 +70,17 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
 	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) tests/contract tests/device
 
-# Power, clocks and temperatures against real jtop services on the simulated Jetson. Side by side: they mostly wait.
+# Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
+# Some tests let a client of one release speak to the service of another.
 JTOP_TESTS := tests/device/first_run/test_simulated_jetson.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
-test-jtop: $(if $(AS_ROOT),$(JTOP_VENVS)) ## Test power, clocks and heat against real jtop services
+test-jtop: $(TEST_JTOPS) ## Test power, clocks and heat against real jtop services
+$(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	@if [ -z "$(AS_ROOT)" ]; then
-	    echo "SKIPPED: tests against jtop services: these run as root alone (sudo make test-jtop)"
+	    echo "SKIPPED: tests against jtop services of $*: these run as root alone (sudo make test-jtop)"
 	    exit
 	fi
-	for version in $(JTOP_VERSIONS); do
-	    echo "== jetson-stats $$version"
-	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
-	done
+	echo "== jetson-stats $*"
+	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
 
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
 	.venv/bin/python tests/e2e/docker/run.py
@@ -83,13 +88,18 @@ test-docker: $(VENV) ## Build the images on stand-in bases and measure through e
 test-arm64: $(VENV) ## Run the agent's tests in an emulated arm64 container (half an hour)
 	.venv/bin/python tests/e2e/docker/arm64.py
 
-check: $(VENV) ## Lint, types, import rules and known vulnerabilities
+check: $(CHECKS) ## Lint, types, import rules and known vulnerabilities
+
+lint: $(VENV)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+types: $(VENV)
 	.venv/bin/mypy host/gdws device/gdws_contract device/gdws_agent
 	.venv/bin/python tests/check_tensorrt_types.py
+
+imports: $(VENV)
 	.venv/bin/lint-imports --no-cache
-	$(MAKE) --no-print-directory audit
 
 audit: .venv-audit/.ready ## Look for known vulnerabilities among the pinned versions
 	.venv-audit/bin/python tests/audit.py host/constraints.txt $(PINS38) $(PINS310) $(PINS312)
@@ -117,7 +127,7 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 	fi
 	echo "setting up .venv with $(PYTHON) (once; several minutes where torch must be downloaded)"
 	"$(PYTHON)" -m venv --clear .venv
-	.venv/bin/python $(PIP) -c host/constraints.txt -e 'device[onnxruntime]' -e 'host[dev]'
+	$(BUILD) .venv/bin/python $(PIP) -c host/constraints.txt -e 'device[onnxruntime]' -e 'host[dev]'
 	.venv/bin/python $(PIP) --no-deps -r tests/tensorrt-builder.txt
 	.venv/bin/python tests/support/tensorrt_stubs.py
 	touch $@
@@ -126,7 +136,7 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 	@echo "setting up $(@D) with $(PYTHON$*)"
 	"$(PYTHON$*)" -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP) --upgrade 'pip<25' 'setuptools<76'
-	$(@D)/bin/python $(PIP) -c $(PINS$*) -e 'device[onnxruntime,test]'
+	$(BUILD) $(@D)/bin/python $(PIP) -c $(PINS$*) -e 'device[onnxruntime,test]'
 	touch $@
 
 .venv-audit/.ready: tests/audit.txt
@@ -139,5 +149,5 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 .venv-jtop-%/.ready: $(PINS310) device/pyproject.toml
 	@echo "setting up $(@D) with $(PYTHON)"
 	"$(PYTHON)" -m venv --clear $(@D)
-	$(@D)/bin/python $(PIP) -c $(PINS310) -e 'device[onnxruntime,test]' jetson-stats==$*
+	$(BUILD) $(@D)/bin/python $(PIP) -c $(PINS310) -e 'device[onnxruntime,test]' jetson-stats==$*
 	touch $@

@@ -34,7 +34,8 @@ from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation
 from gdws.evaluation.judging import strongest
-from gdws.onnx_io.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, float32_copy
+from gdws.onnx_io.export import export, float32_copy
+from gdws.onnx_io.tracing import INPUT_NAME, OPSET, OUTPUT_NAME
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.base import NAME_PATTERN
 from gdws_contract.costs import dense_weights

@@ -67,7 +67,7 @@ def finetune(
     settings, recipe = training.settings(), start.recipe()
     with run.processes(out) as (workers, progress):
         source = network.open(variant=variant)
-        dataset = images.load(seed=training.seed)
+        dataset = images.open(source, seed=training.seed)
         calibration = dataset.train.first(start.calibration)
         source = pipeline.finetuning_start(source, recipe, calibration, settings, progress=progress)
         result = finetune_network(

@@ -32,37 +32,53 @@ Examples:
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.images import DataRoot
+from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions, named_values
 from gdws.cli.options.training import RunOptions, TrainOptions, command_line, tell
 from gdws.cli.views.output import print_json
 
-Preset = Annotated[
+if TYPE_CHECKING:
+    from gdws.training import Preset
+
+PresetName = Annotated[
     Literal["mnist", "fashion-mnist-fast", "cifar10-rice", "svhn-rice"],
     typer.Option("--preset", help="The recipe: data, network and all that follows. Options change it."),
 ]
+
+
+@dataclass(frozen=True)
+class PresetImageOptions(ImageOptions):
+    """The same, where the preset has images of its own."""
+
+    data: Annotated[
+        str,
+        typer.Option("--data", metavar="NAME|PATH", help="As for gdws convert. Default: the preset's data set."),
+    ] = ""
+
+    def of(self, preset: Preset) -> ImageOptions:
+        """The images that options name, or those of ``preset``."""
+        return replace(self, data=self.data or preset.data)
 
 
 def train(
     *,
     network: NetworkOptions,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the weights go, e.g. net.safetensors.")],
-    preset: Preset = "mnist",
+    preset: PresetName = "mnist",
     training: TrainOptions,
     run: RunOptions,
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set for images.")] = None,
-    data_root: DataRoot = None,
+    images: PresetImageOptions,
     as_json: options.Json = False,
 ) -> None:
     """Train a network against PGD and store the weights of its best epoch."""
-    from gdws import datasets
-    from gdws.training import PRESETS
+    from gdws.training import PRESETS, fresh
     from gdws.training import train as train_network
 
     recipe, source = PRESETS[preset], None
@@ -74,7 +90,7 @@ def train(
             settings = training.settings(recipe, network.net, named_values(network.net_option, "--net-option"))
         result = train_network(
             settings,
-            datasets.load(data or recipe.data, seed=training.seed, root=data_root),
+            images.of(recipe).open(source or fresh(settings), seed=training.seed),
             out,
             source=source,
             resume=run.resume,

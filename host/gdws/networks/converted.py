@@ -168,7 +168,8 @@ def _build(dense: nn.Module, plan: Plan, weights: Mapping[str, torch.Tensor], pa
     statistics = {key for key in missing if key.endswith(("running_mean", "running_var"))}
     if absent := sorted(parameters.intersection(missing) | statistics):
         raise CheckpointMismatch(f"{path} lacks weights: {', '.join(absent[:3])}", path=str(path), missing=absent)
-    if unexpected:
+    # Constants of an ONNX file's node, called <path>/<operator>.<n>, follow from network and plan.
+    if unexpected := [key for key in unexpected if "/" not in key]:
         raise CheckpointMismatch(
             f"{path} has weights of no layer: {', '.join(unexpected[:3])}", path=str(path), unexpected=unexpected
         )
@@ -180,9 +181,7 @@ def _initialisers(bundle: Bundle, name: str) -> dict[str, torch.Tensor]:
     [variant] = [variant for variant in bundle.manifest.variants if variant.name == name]
     graph = onnx.load_model_from_string(bundle.read(variant.onnx)).graph
     found = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    # Constants of a node, called <path>/<operator>.<n>, and positions of a gather follow from network and plan.
-    state = {key: array for key, array in found.items() if "/" not in key and array.dtype == np.float32}
-    return {key: torch.from_numpy(array.copy()) for key, array in state.items()}
+    return {key: torch.from_numpy(array.copy()) for key, array in found.items() if array.dtype == np.float32}
 
 
 def frame(network: nn.Module, plan: Plan) -> nn.Module:

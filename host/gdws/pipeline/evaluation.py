@@ -34,7 +34,7 @@ def evaluate_one(
     """
     return evaluate(
         variant.module,
-        images.images,
+        images.by_row,
         images.labels,
         attack,
         attack_on="itself" if variant.plan is None else "dense-equivalent",

@@ -72,7 +72,7 @@ def train(
     require_writable(out)
     workers = workers or Workers(device=torch.device(device))
     identity: dict[str, Any] = {} if source is None else {"start": tally.digest_of_network(source.module)}
-    source = source or _fresh(settings)
+    source = source or fresh(settings)
     model = copy.deepcopy(source.module).requires_grad_(True).to(workers.device)
     model = model.to(memory_format=torch.channels_last)  # convolves faster on every device
     _require_suitable(source, model, data)
@@ -88,7 +88,7 @@ def train(
     return TrainResult(out, run.best, tuple(run.history))
 
 
-def _fresh(settings: TrainSettings) -> Source:
+def fresh(settings: TrainSettings) -> Source:
     """The network of the zoo that ``settings`` name, with weights drawn by their seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(settings.seed, "weights"))

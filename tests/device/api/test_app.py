@@ -546,9 +546,10 @@ def test_an_unforeseen_error_is_a_problem_with_an_id_that_is_in_the_log(client, 
 # The OpenAPI document
 
 
-@pytest.fixture
-def document(client):
-    return client.get("/openapi.json").json()
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    with agent(tmp_path_factory.mktemp("data")) as service:
+        return create_app(service).openapi()
 
 
 def test_every_reference_in_the_document_leads_somewhere(document):

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from gdws import datasets, training
 from gdws.cli.entry import app
+from gdws.cli.options.images import ImageOptions
 from gdws.networks import zoo as nets
 from gdws.onnx_io.export import export
 from gdws.results.stored import load_result, save_result
@@ -134,6 +135,7 @@ def test_a_preset_is_what_is_trained_but_for_what_is_given(tmp_path: Path, monke
         return TrainResult(tmp_path, EpochRecord(1, 0.5, 0.9, 0.8), ())
 
     monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(ImageOptions, "open", lambda *_, **__: None)
     common = ("train", "--data", "mnist-sample", "--out", tmp_path / "n.safetensors", "-q")
     rice = PRESETS["cifar10-rice"].settings
     assert gdws(*common).exit_code == 0
@@ -195,7 +197,8 @@ def test_a_network_of_ones_own_is_trained_converted_tuned_and_packed(
     found = gdws("convert", trained, *own, "--tuned", tuned, *packing)
     assert found.exit_code == 0, found.output
     for stored in (tuned, bundle):
-        assert gdws("finetune", stored, *own, "--out", again, *quick).exit_code == 0
+        found = gdws("finetune", stored, *own, "--out", again, *quick)
+        assert found.exit_code == 0, found.output
         assert_failed(gdws("finetune", stored, "--out", again, *quick), 2, "--onnx or --module")
     found = gdws("evaluate", tuned, *own, "--attack", "none", "--images", 5, "--json", "-q")
     assert json.loads(found.stdout)["variant"] == "tuned"

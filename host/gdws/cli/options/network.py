@@ -177,6 +177,9 @@ class NetworkOptions:
         file = None
         if self.checkpoint is not None:
             file = pipeline.WeightsFile(self.checkpoint, self.family, self.kept, self.prefix, variant)
+        elif self.names_one:
+            of_file = {"--family": self.family, "--kept": self.kept, "--prefix": self.prefix}
+            _refuse("a network without CHECKPOINT", of_file)
         if self.onnx is not None:
             _refuse("--onnx", of_zoo | of_module)
             shape, output = _shape(self.input_shape), _output(self.output)

@@ -1,0 +1,99 @@
+"""What is known of a device and of accuracies, and who finds it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gdws.planning.search.space import Choice
+from gdws_contract.measures import Interval
+
+
+@dataclass(frozen=True)
+class LayerShare:
+    """What a profile gives one layer: time in milliseconds, and the number of nodes that the runtime ran for it."""
+
+    ms: float
+    nodes: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where one network spends its time.
+
+    ``shares`` are by the name of the layer. ``rest`` is all that belongs to no layer of the space, and ``unmapped``
+    names what was fused of several of them, whose time is in the rest, too.
+    """
+
+    choice: Choice
+    shares: Mapping[str, LayerShare]
+    rest: LayerShare
+    unmapped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One network, timed in turns with the dense one.
+
+    ``ratio`` is its latency over that of the dense network, ``relative_sd`` the standard error of that ratio.
+    ``energy_mj`` is per inference; None where power was not measured.
+    """
+
+    choice: Choice
+    ratio: float
+    relative_sd: float
+    energy_mj: float | None = None
+
+    def speedup(self, z: float = 1.96) -> Interval:
+        """How many times faster than dense, as an interval of ``z`` standard errors."""
+        return Interval(
+            low=(1 - z * self.relative_sd) / self.ratio if z * self.relative_sd < 1 else 0.0,
+            high=(1 + z * self.relative_sd) / self.ratio,
+            method="paired-rounds",
+        )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Networks that took turns on the device with the dense one, which takes ``dense_ms`` and ``dense_mj``."""
+
+    timings: tuple[Timing, ...]
+    dense_ms: float
+    dense_mj: float | None = None
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PointsLost:
+    """An accuracy that is lost against the dense network on the same images, in percentage points, with 95 % limits."""
+
+    points: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a network loses; ``robust`` is None if no attack is run."""
+
+    natural: PointsLost
+    robust: PointsLost | None
+
+
+class Meter(Protocol):
+    """A device. Asked the same again, it answers from what it found before."""
+
+    def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
+        """Time networks in turns with the dense one. Those that cannot be timed are left out, and told in doubts."""
+
+    def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
+        """Profiles of networks; None from a runtime that has none."""
+
+
+class Judge(Protocol):
+    """The accuracy of networks. Asked the same again, it answers from what it found before."""
+
+    def loss(self, choice: Choice, *, final: bool = False) -> Loss:
+        """What a network loses on the images that choices are made on, or on those of the ``final`` figures."""

@@ -1,0 +1,203 @@
+"""What is known of a device grows with every measurement, and the model of latencies with it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gdws.errors import GdwsError
+from gdws.planning.search.carriers import carriers
+from gdws.planning.search.evidence import Measurement, Meter, Profile, Timing
+from gdws.planning.search.latency_model import Basis, Class, LatencyModel, bases_of, classes_of, fit
+from gdws.planning.search.space import Choice, Space
+
+#: Networks that take turns with the dense one in one job: so many engines live at once, and so much an interrupt costs.
+GROUP = 4
+#: Without profiles the options must be told apart by whole networks alone: at least so many times the options.
+_UNPROFILED_CARRIERS = 3
+_MOST_CARRIERS = 48
+#: A prediction that is off by more makes the next choice stay closer to what was measured.
+_TRUSTED = 0.05
+#: Alternatives to the best choice, which are measured with it: the bound is tightened so much.
+_TIGHTNESS = (1.0, 0.97, 0.93)
+
+#: Says what is done.
+Tell = Callable[[str], None]
+#: The best choice for a model with the bound tightened by a factor, within a number of layers of another choice.
+Solve = Callable[[LatencyModel, float, Choice | None, int | None], Choice | None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A network that was predicted before it was measured, in the unit of the model."""
+
+    choice: Choice
+    predicted: float
+    predicted_sd: float
+    measured: float
+
+
+class Explorer:
+    """A device with all that was measured on it, in time or, where ``energy`` is asked for, in energy."""
+
+    def __init__(
+        self,
+        space: Space,
+        meter: Meter,
+        *,
+        known: Mapping[Class, Basis] | None = None,
+        energy: bool = False,
+        seed: int = 0,
+        tell: Tell = lambda line: None,
+    ) -> None:
+        self.space = space
+        self._meter, self._known, self._energy, self._seed, self._tell = meter, dict(known or {}), energy, seed, tell
+        self._measurements: list[Measurement] = []
+        self.profiles: list[Profile] = []
+        self.is_profiled = True
+        self.checks: list[Check] = []
+        self._model: LatencyModel | None = None
+
+    @property
+    def model(self) -> LatencyModel:
+        """The model of all that was measured so far."""
+        if self._model is None:
+            bases = bases_of(self.space, self._median("dense_ms"), self.profiles, self._known)
+            if self._energy:
+                scale = self.dense / self._median("dense_ms")
+                bases = {key: replace(basis, ms=basis.ms * scale) for key, basis in bases.items()}
+            self._model = fit(self.space, self.dense, list(self.timings.values()), bases)
+        return self._model
+
+    @property
+    def dense(self) -> float:
+        """What the dense network takes: the median over all measurements."""
+        if self._energy:
+            if any(each.dense_mj is None for each in self._measurements):
+                raise GdwsError(
+                    "the device measures no energy", hint="ask for a latency, or measure on a board with a power sensor"
+                )
+            return self._median("dense_mj")
+        return self._median("dense_ms")
+
+    @property
+    def timings(self) -> dict[Choice, Timing]:
+        """The newest timing of each network, its ratio in the unit of the model."""
+        return {
+            timing.choice: timing if not self._energy else _of_energy(timing, each.dense_mj)
+            for each in self._measurements
+            for timing in each.timings
+        }
+
+    @property
+    def doubts(self) -> list[str]:
+        """What the device and the mapping of profiles raise, each once."""
+        unmapped = sorted({name for profile in self.profiles for name in profile.unmapped})
+        found = [f"{name}: fused of several layers, so its time counts as the rest" for name in unmapped]
+        return list(dict.fromkeys([*found, *(doubt for each in self._measurements for doubt in each.doubts)]))
+
+    def measured(self, choice: Choice) -> float | None:
+        """What a network takes by measurement, at the median of the dense network; None if it was not measured."""
+        if choice == self.space.dense:
+            return self.dense
+        timing = self.timings.get(choice)
+        return None if timing is None else timing.ratio * self.dense
+
+    def open(self) -> None:
+        """Measure carriers of all that is not known yet, and at least the dense network."""
+        wanted = [
+            [index for index, key in enumerate(classes_of(self.space, place)) if index and key not in self._known]
+            for place in range(len(self.space.layers))
+        ]
+        design = carriers(self.space, wanted, seed=self._seed)
+        if design:
+            self._tell(f"{len(design)} carriers time every option of {len(self.space.layers)} layers in whole networks")
+        for group in _groups(design) or [[]]:
+            self._profile(group)
+            self._measure(group)
+        if design and not self.is_profiled:
+            classes = {key for place in range(len(self.space.layers)) for key in classes_of(self.space, place)}
+            count = min(_UNPROFILED_CARRIERS * len(classes), _MOST_CARRIERS)
+            self._tell(f"the runtime has no layer profiles: {count} whole networks tell the options apart instead")
+            for group in _groups(carriers(self.space, wanted, count=count, seed=self._seed + 1)):
+                self._measure(group)
+
+    def time(self, choices: Sequence[Choice]) -> None:
+        """Measure those of ``choices`` that were not measured, and note how well they were predicted."""
+        new = [choice for choice in dict.fromkeys(choices) if self.measured(choice) is None]
+        if not new:
+            return
+        predicted = {choice: self.model.predict(choice) for choice in new}
+        for group in _groups(new):
+            self._measure(group)
+        for choice in new:
+            measured = self.measured(choice)
+            if measured is not None:
+                self.checks.append(Check(choice, *predicted[choice], measured))
+
+    def settle(self, solve: Solve, rounds: int) -> None:
+        """Choose, measure the best few, correct the model and choose again, until the best choice was measured.
+
+        Where a prediction was off the next choice stays within a number of layers of one that was measured: half of
+        them, then half of that; one that was right lifts the bound.
+        """
+        near, radius = None, None
+        for number in range(1, rounds + 1):
+            best = solve(self.model, 1.0, near, radius)
+            if best is None or self.measured(best) is not None:
+                return
+            others = [solve(self.model, tightness, near, radius) for tightness in _TIGHTNESS[1:]]
+            choices = [best, *(other for other in others if other is not None)]
+            expected = self.model.predict(best)[0]
+            self._tell(f"round {number}: predicted {expected:.4g} {self.unit}")
+            self.time(choices)
+            measured = self.measured(best)
+            if measured is None:
+                return
+            self._tell(f"round {number}: measured {measured:.4g} {self.unit}, {measured / expected - 1:+.1%}")
+            if abs(measured / expected - 1) > _TRUSTED:
+                near, radius = best, max(1, (radius or len(self.space.layers)) // 2)
+            else:
+                near, radius = None, None
+
+    @property
+    def unit(self) -> str:
+        """Of the model's figures."""
+        return "mJ" if self._energy else "ms"
+
+    def learned(self) -> dict[Class, Basis]:
+        """The cost of every option at every geometry that was measured, for networks to come."""
+        seen = {
+            classes_of(self.space, place)[choice[place]]
+            for choice in [self.space.dense, *self.timings]
+            for place in range(len(self.space.layers))
+        }
+        return {
+            key: Basis(ms=ms, known=True, sd=sd / max(abs(ms), 1e-9))
+            for key, (ms, sd) in self.model.class_costs().items()
+            if key in seen
+        }
+
+    def _measure(self, choices: Sequence[Choice]) -> None:
+        self._measurements.append(self._meter.time(choices))
+        self._model = None
+
+    def _profile(self, choices: Sequence[Choice]) -> None:
+        if choices and self.is_profiled:
+            found = self._meter.profile([self.space.dense, *choices])
+            self.is_profiled = found is not None
+            self.profiles += found or []
+
+    def _median(self, name: str) -> float:
+        return float(statistics.median(getattr(each, name) for each in self._measurements))
+
+
+def _groups(choices: Sequence[Choice]) -> list[Sequence[Choice]]:
+    return [choices[start : start + GROUP] for start in range(0, len(choices), GROUP)]
+
+
+def _of_energy(timing: Timing, dense_mj: float | None) -> Timing:
+    if timing.energy_mj is None or dense_mj is None:
+        raise GdwsError("the device measured no energy of a network", hint="measure longer: --min-duration 20")
+    return replace(timing, ratio=timing.energy_mj / dense_mj)

@@ -1,0 +1,272 @@
+"""From the options of a network to the plans that are delivered, or to the reason why it stays dense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gdws.planning.search.choose import Limits, best_choice, greedy_choice
+from gdws.planning.search.evidence import Judge, Loss, Measurement, Meter, Timing
+from gdws.planning.search.explorer import Explorer, Tell
+from gdws.planning.search.goals import AccuracyLimits, Goal, next_error
+from gdws.planning.search.latency_model import Basis, Class, LatencyModel
+from gdws.planning.search.space import Choice, Space
+
+#: Networks of nearly the least error may lose less than that of the least: so many are judged before declining.
+_NEAR_LEAST = 2
+#: A prediction that is less sure leaves no more room below a bound.
+_LARGEST_MARGIN = 0.05
+
+#: ``dense suffices``: the dense network meets the goal as it is.
+Status = Literal["delivered", "dense suffices", "declined"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent: ``rounds`` of corrections of the model, and ``judgements`` of accuracy."""
+
+    rounds: int = 4
+    judgements: int = 6
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search came to. ``choices`` are delivered, best first; without any the answer is the dense network.
+
+    ``judged`` has what networks lose on the images that choices are made on, ``final`` what those delivered lose on
+    the images of the final figures, and ``confirmed`` their last measurement.
+    """
+
+    status: Status
+    reason: str
+    choices: tuple[Choice, ...] = ()
+    judged: Mapping[Choice, Loss] = field(default_factory=dict)
+    final: Mapping[Choice, Loss] = field(default_factory=dict)
+    confirmed: Measurement | None = None
+
+
+class Search:
+    """One search; :attr:`explorer` holds what the device said."""
+
+    def __init__(
+        self,
+        space: Space,
+        meter: Meter,
+        judge: Judge,
+        goal: Goal,
+        limits: AccuracyLimits,
+        *,
+        batch_size: int = 1,
+        known: Mapping[Class, Basis] | None = None,
+        effort: Effort = Effort(),
+        tell: Tell = lambda line: None,
+    ) -> None:
+        self._space, self._meter, self._judge, self._goal, self._limits = space, meter, judge, goal, limits
+        self._batch_size, self._effort, self._tell = batch_size, effort, tell
+        self._judged: dict[Choice, Loss] = {}
+        self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=effort.seed, tell=tell)
+
+    def run(self) -> Answer:
+        """Look for the best plan, confirm it, and deliver it or decline."""
+        if not any(len(layer.options) > 1 for layer in self._space.layers):
+            return Answer("declined", "no layer has an option with fewer MACs than the dense one")
+        self.explorer.open()
+        bound = self._goal.bound(self.explorer.dense, self._batch_size)
+        if bound is not None and self.explorer.dense <= bound:
+            return Answer("dense suffices", f"the dense network takes {self._figure(self.explorer.dense)} as it is")
+        if self._goal.kind == "pareto":
+            found = self._front(int(self._goal.value or 0))
+        else:
+            found = self._fastest() if bound is None else self._within(bound)
+        return found if isinstance(found, Answer) else self._confirm(found, bound)
+
+    # -- the three ways to look -----------------------------------------------------------------------------
+
+    def _within(self, bound: float) -> list[Choice] | Answer:
+        """Networks that take at most ``bound`` by measurement and keep the limits, least error first."""
+
+        def least_error(
+            model: LatencyModel, tightness: float, near: Choice | None, radius: int | None
+        ) -> Choice | None:
+            cost = bound * tightness / (1 + self._relative_sd(model, bound))
+            found = best_choice(model.costs, "error", Limits(cost=cost, near=near, radius=radius))
+            return found or best_choice(model.costs, "cost", Limits(near=near, radius=radius))
+
+        self.explorer.settle(least_error, self._effort.rounds)
+        fast = sorted((c for c in self.explorer.timings if self._meets(c, bound)), key=self._space.error)
+        if not fast:
+            return self._declined(f"no network was measured to take {self._figure(bound)}: {self._fastest_known()}")
+        for choice in fast[:_NEAR_LEAST]:
+            if self._excess(choice) <= 1:
+                return [choice]
+        return self._declined(
+            f"networks that take at most {self._figure(bound)} lose more accuracy than is allowed: "
+            f"{self._words(self._judged[fast[0]])}; {self._fastest_allowed()}"
+        )
+
+    def _fastest(self) -> list[Choice] | Answer:
+        """Networks that keep the limits, fastest first."""
+        points: list[tuple[float, float]] = []
+        least, most = self._errors()
+        while len(self._judged) < self._effort.judgements:
+            error = next_error(points, least, most)
+            if error is None:
+                break
+
+            def fastest(
+                model: LatencyModel, tightness: float, near: Choice | None, radius: int | None, error: float = error
+            ) -> Choice | None:
+                return best_choice(model.costs, "cost", Limits(error=error * tightness, near=near, radius=radius))
+
+            self.explorer.settle(fastest, self._effort.rounds)
+            choice = self._fastest_measured(error)
+            if choice == self._space.dense or choice in self._judged:
+                break
+            points.append((max(self._space.error(choice), 1e-300), self._excess(choice)))
+        kept = [choice for choice in self._judged if self._excess(choice) <= 1]
+        if not kept:
+            lost = "; ".join(self._words(loss) for loss in self._judged.values())
+            return self._declined(f"no network keeps the accuracy limits and saves time ({lost or 'none is faster'})")
+        return sorted(kept, key=self._cost)
+
+    def _front(self, count: int) -> list[Choice] | Answer:
+        """Networks from dense to fastest, none of which another beats in both measured cost and error."""
+        cheapest = best_choice(self.explorer.model.costs, "cost")
+        assert cheapest is not None  # nothing limits it
+        dense, least = self.explorer.dense, self.explorer.model.predict(cheapest)[0]
+        wanted: list[Choice] = []
+        for number in range(1, count + 1):
+            bound = dense * (max(least, 1e-9) / dense) ** (number / count)
+            choice = best_choice(self.explorer.model.costs, "error", Limits(cost=bound * (1 + 1e-9)))
+            wanted.append(cheapest if choice is None else choice)
+        self.explorer.time(wanted)
+        measured = [c for c in dict.fromkeys(wanted) if c in self.explorer.timings and self._cost(c) < dense]
+        kept: list[Choice] = []
+        for choice in sorted(measured, key=self._space.error):
+            if not kept or self._cost(choice) < self._cost(kept[-1]):
+                kept.append(choice)
+                self._excess(choice)
+        return kept or self._declined("no network on the front was measured to be faster than dense")
+
+    # -- the last word --------------------------------------------------------------------------------------
+
+    def _confirm(self, found: list[Choice], bound: float | None) -> Answer:
+        """Measure thoroughly and judge on the final images; the first of ``found`` that passes is delivered."""
+        final: dict[Choice, Loss] = {}
+        reasons = []
+        is_front = self._goal.kind == "pareto"
+        confirmed = self._meter.time(found if is_front else found[:3], thorough=True)
+        by_choice = {timing.choice: timing for timing in confirmed.timings}
+        kept = []
+        for choice in found:
+            timing = by_choice.get(choice)
+            if timing is None or not self._is_gain(timing, confirmed, bound):
+                reasons.append(self._failed(timing, confirmed))
+                continue
+            loss = final[choice] = self._judge.loss(choice, final=True)
+            if is_front or self._limits.excess(loss) <= 1:
+                kept.append(choice)
+                if not is_front:
+                    break
+            else:
+                reasons.append(f"on the final images it loses {self._words(loss)}")
+        status: Status = "delivered" if kept else "declined"
+        reason = f"{len(kept)} of {len(found)} networks" if is_front else f"it takes {self._goal}"
+        return Answer(
+            status, reason if kept else "; ".join(dict.fromkeys(reasons)), tuple(kept), self._judged, final, confirmed
+        )
+
+    def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
+        """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
+        if timing.speedup().low <= 1:
+            return False
+        if bound is None:
+            return True
+        if not self._goal.is_of_energy:
+            return timing.ratio * confirmed.dense_ms <= bound
+        return timing.energy_mj is not None and timing.energy_mj <= bound
+
+    def _failed(self, timing: Timing | None, confirmed: Measurement) -> str:
+        if timing is None:
+            return "it could not be measured thoroughly: " + ("; ".join(confirmed.doubts) or "its engine failed")
+        interval = timing.speedup()
+        return (
+            f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
+            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f})"
+        )
+
+    # -- figures --------------------------------------------------------------------------------------------
+
+    def _excess(self, choice: Choice) -> float:
+        if choice not in self._judged:
+            self._tell(f"accuracy of a network predicted to take {self._figure(self._cost(choice))}")
+            self._judged[choice] = self._judge.loss(choice)
+            self._tell(f"it loses {self._words(self._judged[choice])}")
+        return self._limits.excess(self._judged[choice])
+
+    def _cost(self, choice: Choice) -> float:
+        measured = self.explorer.measured(choice)
+        return self.explorer.model.predict(choice)[0] if measured is None else measured
+
+    def _meets(self, choice: Choice, bound: float) -> bool:
+        """Whether the upper end of its interval is within the bound."""
+        timing = self.explorer.timings[choice]
+        return timing.ratio * (1 + 1.96 * timing.relative_sd) * self.explorer.dense <= bound
+
+    def _fastest_measured(self, error: float) -> Choice:
+        """Of the networks within an error that were measured the fastest; the dense one where none is faster."""
+        within = [c for c in self.explorer.timings if self._space.error(c) <= error * (1 + 1e-9)]
+        return min([self._space.dense, *within], key=self._cost)
+
+    def _relative_sd(self, model: LatencyModel, bound: float) -> float:
+        """How far the measurement of a network that just keeps the bound may be above its prediction."""
+        choice = greedy_choice(model.costs, bound)
+        if choice is None:
+            return _LARGEST_MARGIN
+        predicted, sd = model.predict(choice)
+        return min(sd / predicted, _LARGEST_MARGIN)
+
+    def _errors(self) -> tuple[float, float]:
+        """The error of the smallest change that saves time, and that of the cheapest network."""
+        costs = self.explorer.model.costs
+        cheapest = best_choice(costs, "cost")
+        assert cheapest is not None  # nothing limits it
+        smallest = [
+            option.error
+            for layer, prices in zip(self._space.layers, costs.layers, strict=True)
+            for option, price in zip(layer.options, prices, strict=True)
+            if price < prices[0] and option.error > 0
+        ]
+        most = max(self._space.error(cheapest), 1e-300)
+        return min(min(smallest, default=most), most), most
+
+    def _declined(self, reason: str) -> Answer:
+        return Answer("declined", reason, judged=self._judged)
+
+    def _fastest_known(self) -> str:
+        cheapest = min(self.explorer.timings, key=self._cost)
+        return f"the fastest takes {self._figure(self._cost(cheapest))}"
+
+    def _fastest_allowed(self) -> str:
+        """What would keep the limits, if losses are in proportion to the errors: a prediction, and said as one."""
+        choice, loss = min(self._judged.items(), key=lambda item: self._space.error(item[0]))
+        allowed = self._space.error(choice) / self._limits.excess(loss)
+        best = best_choice(self.explorer.model.costs, "cost", Limits(error=allowed))
+        if best is None or best == self._space.dense:
+            return "the limits leave no network that is faster"
+        return (
+            f"about {self._figure(self.explorer.model.predict(best)[0])} should keep the limits, by prediction: "
+            "--fastest finds out"
+        )
+
+    def _figure(self, value: float) -> str:
+        return f"{value:.4g} {self.explorer.unit}"
+
+    @staticmethod
+    def _words(loss: Loss) -> str:
+        parts = [f"{loss.natural.points:.1f} points of natural accuracy"]
+        if loss.robust is not None:
+            parts.append(f"{loss.robust.points:.1f} of robust accuracy")
+        return " and ".join(parts)

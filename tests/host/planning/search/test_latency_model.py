@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import random
+import statistics
+from dataclasses import replace
+
+import pytest
+
+from gdws.planning.search.explorer import Explorer
+from gdws.planning.search.latency_model import bases_of, fit
+from support.simulated_device import SimulatedMeter, make_space
+
+
+def _errors_on_mixtures(explorer: Explorer, meter: SimulatedMeter) -> list[float]:
+    """Relative errors on networks that the model has not seen."""
+    drawn = random.Random(7)
+    found = []
+    for _ in range(60):
+        choice = tuple(drawn.randrange(len(layer.options)) for layer in meter.space.layers)
+        found.append(abs(explorer.model.predict(choice)[0] / meter.law.of(choice) - 1))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [{}, {"pair_term": 0.0}, {"noise": 0.01}, {"profile_scale": 0.7, "overhead_ms": 0.1}, {"has_profiles": False}],
+    ids=["as usual", "no pair terms", "noisy", "profiles far off", "no profiles"],
+)
+def test_mixtures_are_predicted_to_a_few_percent(device: dict):
+    meter = SimulatedMeter(make_space(layers=12), **device)
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    errors = _errors_on_mixtures(explorer, meter)
+    assert statistics.median(errors) < 0.015
+    assert errors[54] < 0.03  # the 90th percentile
+
+
+@pytest.mark.parametrize(("pair_term", "expected"), [(0.0, False), (0.15, True)])
+def test_pair_terms_are_there_only_if_timings_ask_for_them(pair_term: float, expected: bool):
+    meter = SimulatedMeter(make_space(layers=12), pair_term=pair_term, noise=0.001)
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    assert explorer.model.has_pair_terms == expected
+    assert bool(explorer.model.costs.pairs) == expected
+
+
+def test_costs_add_up_to_the_prediction():
+    meter = SimulatedMeter(make_space())
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    for choice in explorer.timings:
+        assert explorer.model.costs.of(choice) == pytest.approx(explorer.model.predict(choice)[0])
+
+
+def test_a_timing_that_no_sum_explains_hardly_moves_the_model():
+    meter = SimulatedMeter(make_space(layers=12), noise=0.002)
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    bases = bases_of(meter.space, explorer.dense, explorer.profiles)
+    timings = list(explorer.timings.values())
+    timings[0] = replace(timings[0], ratio=3 * timings[0].ratio)
+    disturbed = fit(meter.space, explorer.dense, timings, bases)
+    drawn = random.Random(3)
+    changes = []
+    for _ in range(30):
+        choice = tuple(drawn.randrange(6) for _ in meter.space.layers)
+        changes.append(abs(disturbed.predict(choice)[0] / meter.law.of(choice) - 1))
+    assert statistics.median(changes) < 0.05
+
+
+def test_what_one_network_taught_spares_the_next_its_carriers():
+    meter = SimulatedMeter(make_space(layers=12))
+    first = Explorer(meter.space, meter)
+    first.open()
+    smaller = make_space(layers=6, seed=4)  # other weights and depth, the same geometries
+    again = SimulatedMeter(smaller)
+    second = Explorer(smaller, again, known=first.learned())
+    second.open()
+    assert again.jobs == []
+    again.law = replace(meter.law, space=smaller, layers=meter.law.layers[:6])
+    assert statistics.median(_errors_on_mixtures(second, again)) < 0.03
