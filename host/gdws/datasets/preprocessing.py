@@ -41,7 +41,10 @@ class Preprocessing:
             raise ModelError(
                 f"preprocessing is {dict(content)!r}", hint="it has scale, mean, std and channels, or some of them"
             )
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -73,7 +76,7 @@ class Preprocessing:
             raise ModelError(f"the order of channels is BGR, and the network takes {count}", hint="leave it out")
         return (2, 1, 0)
 
-    def _spread(self, name: str, values: Sequence[float], count: int) -> tuple[float, ...]:
+    def _spread(self, name: str, values: tuple[float, ...], count: int) -> tuple[float, ...]:
         if len(values) not in (1, count):
             raise ModelError(
                 f"the {name} has {len(values)} values, and the network takes {count} channels",

@@ -31,9 +31,10 @@ def put_first(model: onnx.ModelProto, preprocessing: Preprocessing, channels: in
     for operator, constant in steps:
         weight, output = (_unused(f"{given}_{operator.lower()}{suffix}", taken) for suffix in ("_constant", ""))
         value = numpy_helper.from_array(constant, weight)
-        options = {"axis": axis} if operator == "Gather" else {}
         nodes.append(helper.make_node("Constant", [], [weight], value=value))
-        nodes.append(helper.make_node(operator, [current, weight], [output], name=output, **options))
+        nodes.append(helper.make_node(operator, [current, weight], [output], name=output))
+        if operator == "Gather":
+            nodes[-1].attribute.append(helper.make_attribute("axis", axis))
         current = output
     for node in graph.node:
         replace(node.input, [current if name == given else name for name in node.input])
