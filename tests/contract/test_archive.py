@@ -205,7 +205,7 @@ class TestManifest:
             use(repacked({**files, MANIFEST: text}))
         assert caught.value.field == MANIFEST
 
-    @pytest.mark.parametrize(("version", "advice"), [(2, "upgrade"), (999, "upgrade"), (0, "again"), (-1, "again")])
+    @pytest.mark.parametrize(("version", "advice"), [(3, "upgrade"), (999, "upgrade"), (0, "again"), (-1, "again")])
     def test_other_schema_versions(self, files, version, advice):
         """The version comes before all else, as a later schema may have other fields."""
 
@@ -230,7 +230,7 @@ class TestManifest:
         assert caught.value.field == "schema_version"
 
     @pytest.mark.parametrize(
-        "field", ["tool", "name", "input", "output", "baseline", "variants", "verification", "members"]
+        "field", ["tool", "name", "task", "input", "outputs", "baseline", "variants", "verification", "members"]
     )
     def test_each_missing_field_is_named(self, files, field):
         with pytest.raises(ManifestInvalid, match="required") as caught:
@@ -247,7 +247,7 @@ class TestManifest:
             (lambda m: m["variants"][0].update(role="teacher"), "variants[0].role"),
             (lambda m: m["variants"][0].update(name="../a"), "variants[0].name"),
             (lambda m: m["variants"][0]["evaluation"].pop("attack"), "variants[0].evaluation"),
-            (lambda m: m["variants"][0].pop("adversarial_logits"), "variants[0]"),
+            (lambda m: m["variants"][0].pop("adversarial_outputs"), "variants[0]"),
             (lambda m: m["variants"][0].update(colour="red"), "variants[0].colour"),
             (lambda m: m["verification"].update(count=0), "verification.count"),
             (lambda m: m["verification"].update(count=2.5), "verification.count"),
@@ -260,7 +260,7 @@ class TestManifest:
             (lambda m: m.update(variants={}), "variants"),
             (lambda m: m.update(baseline="other"), "baseline"),
             (lambda m: m["variants"][1].update(role="baseline"), "baseline"),
-            (lambda m: m["variants"][1].update(name="dense", role="gdws"), "variants"),
+            (lambda m: m["variants"][1].update(name="dense", role="converted"), "variants"),
             (lambda m: m.update(provenance=[]), "provenance"),
             (lambda m: m.update(members=[]), "members"),
             (lambda m: m["members"][INPUTS].pop("sha256"), f"members['{INPUTS}'].sha256"),

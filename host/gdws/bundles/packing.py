@@ -7,9 +7,9 @@ Layout of the archive::
     verification/labels.npy                  (N,) int64
     variants/<name>/model.onnx
     variants/<name>/plan.json                GDWS variants
-    variants/<name>/logits.npy               what torch computes for the inputs, (N, classes) float32
+    variants/<name>/outputs.0.npy            what torch computes for the inputs, (N, classes) float32
     variants/<name>/adversarial_inputs.npy   white-box on this variant, of the inputs' shape
-    variants/<name>/adversarial_logits.npy
+    variants/<name>/adversarial_outputs.0.npy
 """
 
 from __future__ import annotations
@@ -34,13 +34,17 @@ from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation
 from gdws.evaluation.judging import strongest
-from gdws.onnx_io.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, float32_copy
+from gdws.onnx_io.export import export, float32_copy
+from gdws.onnx_io.tracing import INPUT_NAME, OPSET, OUTPUT_NAME
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.base import NAME_PATTERN
 from gdws_contract.costs import dense_weights
 from gdws_contract.errors import ManifestInvalid
-from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary
+from gdws_contract.manifest import NATURAL_ACCURACY, ROBUST_ACCURACY, Attack, HostEvaluation, Origin
+from gdws_contract.measures import Metric
 from gdws_contract.plan import LayerPlan, Plan
+from gdws_contract.steps import GdwsStep, LayerSummary
+from gdws_contract.task import Classification
 
 _BATCH_SIZE = 64
 
@@ -64,13 +68,15 @@ class PackedVariant:
 class VerificationSet:
     """Images (N, C, H, W) in [0, 1] with labels (N,) that each device replays before it times a variant.
 
-    ``data`` says where they come from. ``attack`` makes the adversarial inputs; None leaves them out.
+    ``data`` says where they come from, ``origin`` what that is worth. ``attack`` makes the adversarial inputs; None
+    leaves them out.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     data: str
     attack: Spec | None = None
+    origin: Origin = "labelled"
 
 
 def pack(
@@ -117,8 +123,9 @@ def pack(
         "tool": {"name": "gdws", "version": gdws.__version__},
         "name": name,
         "description": description,
+        "task": Classification(),
         "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), "low": 0.0, "high": 1.0},
-        "output": {"name": OUTPUT_NAME, "shape": [classes[baseline.name]]},
+        "outputs": [{"name": OUTPUT_NAME, "shape": [classes[baseline.name]]}],
         "baseline": baseline.name,
         "variants": entries,
         "verification": {
@@ -126,6 +133,7 @@ def pack(
             "labels": "verification/labels.npy",
             "count": len(images),
             "data": verification.data,
+            "origin": verification.origin,
             "attack": _attack(verification.attack),
         },
         "provenance": {"torch": torch.__version__, **(provenance or {})},
@@ -133,15 +141,18 @@ def pack(
     return write_bundle(path, manifest, members)
 
 
-def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
+def host_evaluation(evaluation: Evaluation, data: str, origin: Origin = "labelled") -> HostEvaluation:
     """Return what :func:`gdws.evaluation.evaluate.evaluate` found as the manifest holds it.
 
-    ``data`` names the images.
+    ``data`` names the images, and ``origin`` says where they and their labels come from.
     """
+    metrics: dict[str, Metric] = {NATURAL_ACCURACY: evaluation.natural}
+    if evaluation.robust is not None:
+        metrics[ROBUST_ACCURACY] = evaluation.robust
     return HostEvaluation(
         data=data,
-        natural=evaluation.natural,
-        robust=evaluation.robust,
+        origin=origin,
+        metrics=metrics,
         attack=_attack(evaluation.attack),
         attack_check=evaluation.attack_check,
     )
@@ -183,30 +194,29 @@ def _pack_variant(
     lowest, highest, classes = int(labels.min()), int(labels.max()), logits.shape[1]
     if not 0 <= lowest <= highest < classes:
         raise DataError(f"labels run from {lowest} to {highest}, {variant.name!r} has {classes} classes")
-    files[f"{folder}/logits.npy"] = _npy(logits)
+    files[f"{folder}/outputs.0.npy"] = _npy(logits)
     progress.advance(1, variant=variant.name)
     if attack is not None:
         # The dense network of the same function has the same gradients, and gives them many times faster.
         adversarial = _attack_all(to_dense(float32_copy(variant.module)), images, labels, attack, progress)
         files[f"{folder}/adversarial_inputs.npy"] = _npy(adversarial)
-        files[f"{folder}/adversarial_logits.npy"] = _npy(_logits(network, adversarial, variant.name))
+        files[f"{folder}/adversarial_outputs.0.npy"] = _npy(_logits(network, adversarial, variant.name))
     if variant.plan is not None:
         files[f"{folder}/plan.json"] = variant.plan.to_json().encode()
     paths = {path.rpartition("/")[2].partition(".")[0]: path for path in files}
     entry = {
         "name": variant.name,
-        "role": "baseline" if variant.plan is None else "gdws",
+        "role": "baseline" if variant.plan is None else "converted",
         "onnx": paths["model"],
         "opset": OPSET,
         "macs": _macs(network, input_shape),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "method": variant.method or (None if variant.plan is None else method_of(variant.plan)),
-        "plan": paths.get("plan"),
-        "layers": [] if variant.plan is None else [_summary(layer) for layer in variant.plan.layers],
+        "steps": [] if variant.plan is None else [_step(variant.plan, paths["plan"])],
         "evaluation": variant.evaluation,
-        "logits": paths["logits"],
+        "outputs": [paths["outputs"]],
         "adversarial_inputs": paths.get("adversarial_inputs"),
-        "adversarial_logits": paths.get("adversarial_logits"),
+        "adversarial_outputs": [paths["adversarial_outputs"]] if "adversarial_outputs" in paths else [],
     }
     return entry, files, classes
 
@@ -250,6 +260,10 @@ def method_of(plan: Plan) -> str:
     if plan.calibration is not None:
         budget = f"data-aware, {budget}, fitted to {plan.calibration.images} images"
     return ", ".join([f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])])
+
+
+def _step(plan: Plan, member: str) -> GdwsStep:
+    return GdwsStep(plan=member, method=plan.method, layers=[_summary(layer) for layer in plan.layers])
 
 
 def _summary(layer: LayerPlan) -> LayerSummary:

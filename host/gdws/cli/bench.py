@@ -16,7 +16,7 @@ from gdws.cli.views.live import LiveBenchmark
 from gdws.cli.views.output import errors, print_json
 from gdws.cli.views.result_table import print_summary
 from gdws.errors import GdwsError
-from gdws.results.report.text import plural
+from gdws_contract.findings.text import plural
 
 
 def bench(

@@ -114,7 +114,7 @@ def evaluate(
 
 def _print_result(name: str, data: str, found: Evaluation) -> None:
     from gdws.evaluation.attacks.spec import is_void
-    from gdws.results.report import text
+    from gdws_contract.findings import text
 
     natural = f"{text.percent(found.natural.value)} ({text.percent_interval(found.natural)})"
     typer.echo(f"{name} on {found.natural.count} images of {data}; 95 % intervals")

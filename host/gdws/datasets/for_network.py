@@ -18,7 +18,7 @@ from gdws.errors import DataError
 _SHOWN = 5
 
 
-def for_network(data: Dataset, network: nn.Module, shape: tuple[int, int, int]) -> Dataset:
+def for_network(data: Dataset, network: nn.Module, shape: tuple[int, ...]) -> Dataset:
     """``data`` for a ``network`` that takes ``shape`` (C, H, W): images without labels get those that it answers.
 
     Raises :class:`~gdws.errors.DataError` if the images have another shape, or their classes are not the network's
@@ -41,7 +41,7 @@ def for_network(data: Dataset, network: nn.Module, shape: tuple[int, int, int]) 
     return data
 
 
-def require_shape(name: str, images: Split, shape: tuple[int, int, int]) -> None:
+def require_shape(name: str, images: Split, shape: tuple[int, ...]) -> None:
     """Raise :class:`~gdws.errors.DataError` unless the images of that ``name`` have the ``shape`` (C, H, W)."""
     theirs = tuple(images.by_row.shape[1:])
     if theirs == shape:
@@ -57,7 +57,7 @@ def require_shape(name: str, images: Split, shape: tuple[int, int, int]) -> None
 
 
 @torch.no_grad()
-def _outputs(network: nn.Module, shape: tuple[int, int, int]) -> int | None:
+def _outputs(network: nn.Module, shape: tuple[int, ...]) -> int | None:
     """How many classes the network answers; None if it is not a classifier."""
     like = next(network.parameters(), torch.empty(0))
     with evaluation_mode(network):

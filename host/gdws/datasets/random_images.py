@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -16,7 +18,7 @@ COUNT = 128
 NAME = "random images, labelled by the network"
 
 
-def random_images(network: nn.Module, shape: tuple[int, int, int], *, seed: int = 0) -> Dataset:
+def random_images(network: nn.Module, shape: Sequence[int], *, seed: int = 0) -> Dataset:
     """Pixels drawn evenly from [0, 1], (N, \\*shape), labelled with what ``network`` answers once labels are asked for.
 
     So its own accuracy is 1, and that of a converted form tells how often the two agree on noise: enough to check a

@@ -26,9 +26,9 @@ from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
 from gdws.gate.session import DeviceAccess, Say, Session
 from gdws.gate.settings import GateSettings
-from gdws.results.report import text
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
+from gdws_contract.findings import text
 from gdws_contract.rest import BenchmarkResult
 
 __all__ = ["DeviceAccess", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]

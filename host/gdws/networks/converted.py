@@ -154,7 +154,7 @@ def frame(network: nn.Module, plan: Plan) -> nn.Module:
     modules = dict(with_biases.named_modules())
     for layer in plan.converted:
         conv = modules.get(layer.name)
-        if layer.bias_added and isinstance(conv, nn.Conv2d):
+        if layer.bias_added and isinstance(conv, nn.Conv1d | nn.Conv2d):
             conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
     return surgery.apply(plan, with_biases, factors={layer.name: _zeros(layer) for layer in plan.converted})
 

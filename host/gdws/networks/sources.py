@@ -18,10 +18,11 @@ from gdws.networks import checkpoints, converted
 from gdws.networks import zoo as nets
 from gdws.networks.module_import import load_module as import_module
 from gdws.networks.slimming import slim
-from gdws.onnx_io.rebuild import load_onnx as rebuild
+from gdws.onnx_io.load import load_onnx as read_onnx
 from gdws_contract.plan import Plan
 
-Shape = tuple[int, int, int]
+#: Of one sample: (C, H, W) of an image, (C, L) of a signal.
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +74,17 @@ def load(
 
 
 def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str | int | None = None) -> Source:
-    """The network in an ONNX file, rebuilt in torch.
+    """The network in an ONNX file, rebuilt in torch or kept as a graph; a note tells which and why.
 
-    Arguments and errors as of :func:`gdws.onnx_io.rebuild.load_onnx`.
+    Arguments and errors as of :func:`gdws.onnx_io.load.load_onnx`.
     """
     path = Path(path)
-    found = rebuild(path, input_shape, output=output)
+    found = read_onnx(path, input_shape, output=output)
     provenance: dict[str, Any] = {"onnx": path.name, "onnx_sha256": found.sha256}
     if output is not None:
         provenance["output"] = output
+    if found.kept_as_graph is not None:
+        provenance |= {"kept_as_graph": found.kept_as_graph, "errors_weighed_by": "the energy of each layer's output"}
     return Source(_as_name(path.stem), found.module, found.input_shape, provenance, notes=found.notes)
 
 

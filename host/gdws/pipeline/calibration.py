@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gdws._util.gradients import differentiable
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import logits_of
 from gdws._util.progress import SILENT, Progress
@@ -38,12 +39,16 @@ def calibrate_alphas(
     method: AlphaMethod | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> Alphas:
+) -> Alphas | None:
     """The weight of each input channel of each layer (Equation 8), from natural images of the training split.
+
+    None where gradients cannot be had, as through an ONNX graph: every input channel then weighs the same.
 
     ``method`` and ``seed`` as for :func:`gdws.compression.calibration.alphas.alphas`; by default the method is exact
     for up to :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
     """
+    if not differentiable(source.module):
+        return None
     if method is None:
         method = "random-signs" if classes(source) > MANY_CLASSES else "exact"
     progress.start(len(images), f"alphas from {len(images)} images")

@@ -16,7 +16,7 @@ from gdws_agent.errors import (
     StorageFull,
 )
 from gdws_agent.jobs.queue import WAITING_FOR_DISK, JobQueue
-from gdws_agent.jobs.run import Workshop
+from gdws_agent.jobs.run import WorkerSetup
 from gdws_agent.probes import Probes
 from gdws_agent.storage.checks import Ticket
 from gdws_agent.storage.library import check_bundle
@@ -268,7 +268,7 @@ def test_a_running_job_shows_where_it_stands(bench):
 def test_a_waiting_job_is_cancelled_at_once(bench):
     with bench.agent() as service:
         job_id = service.jobs.submit(bench.request()).id
-        with service.jobs.watch(job_id) as told:
+        with service.jobs.until_final(job_id) as told:
             job = service.jobs.cancel(job_id)
             told.result(timeout=0)
         with started(service.jobs) as jobs:
@@ -582,7 +582,7 @@ def test_a_cell_that_takes_too_much_memory_is_failed_and_the_others_are_measured
 def test_whoever_subscribed_hears_what_happens_to_a_job_in_order(bench):
     heard = []
     with bench.agent() as service:
-        service.jobs.changes.subscribe(heard.append)
+        service.jobs.events.subscribe(heard.append)
         with started(service.jobs) as jobs:
             job_id = until_final(jobs, jobs.submit(bench.request()).id).id
             eventually(lambda: heard[-1].state == "done")
@@ -854,27 +854,27 @@ def test_a_real_machine_does_not_say_so(bench):
     assert not any(kept.simulated for kept in bench.run().cells)
 
 
-# Watching
+# Waiting
 
 
-def test_watchers_are_let_go_when_the_agent_stops(bench):
+def test_clients_that_wait_are_let_go_when_the_agent_stops(bench):
     bench.worker.set_actions({"dense": "hang"})
     with bench.agent() as service:
         service.jobs.start()
         job_id = service.jobs.submit(bench.request()).id
         bench.worker.wait_until_reached()
-        with service.jobs.watch(job_id) as early:
+        with service.jobs.until_final(job_id) as early:
             service.jobs.stop()
             early.result(timeout=0)
-        with service.jobs.watch(job_id) as late:
+        with service.jobs.until_final(job_id) as late:
             late.result(timeout=0)
-        assert service.jobs.count_watchers(job_id) == 0
+        assert service.jobs.count_waiters(job_id) == 0
 
 
-def test_a_watcher_that_gave_up_harms_nobody(bench):
+def test_a_client_that_gave_up_waiting_harms_nobody(bench):
     with bench.agent() as service:
         job_id = service.jobs.submit(bench.request()).id
-        with service.jobs.watch(job_id) as gone, service.jobs.watch(job_id) as told:
+        with service.jobs.until_final(job_id) as gone, service.jobs.until_final(job_id) as told:
             gone.cancel()
             service.jobs.cancel(job_id)
             told.result(timeout=0)
@@ -904,7 +904,7 @@ def failing(bench):
     """Return a queue on a store that can be told to fail, and that store."""
     with bench.agent() as service:
         store = FailingStore(service.jobs._store)
-        workshop = Workshop(
+        setup = WorkerSetup(
             command=bench.worker.command,
             settings=settings_for(bench.folder),
             cache_dir=bench.folder,
@@ -912,7 +912,7 @@ def failing(bench):
             clocks=clocks_of(Board(), bench.folder / "clocks.json"),
             simulated=lambda: False,
         )
-        yield JobQueue(store, service.library.path, workshop, service.leases, retry_s=0.01), store
+        yield JobQueue(store, service.library.path, setup, service.leases, retry_s=0.01), store
 
 
 @pytest.mark.parametrize("method", ["add_cell", "finish", "begin_next", "interruptions"])

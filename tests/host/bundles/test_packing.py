@@ -95,13 +95,13 @@ class TestContent:
         manifest = bundle.manifest
         assert (manifest.input.name, manifest.input.shape) == ("input", list(SHAPE))
         assert (manifest.input.low, manifest.input.high) == (0, 1)
-        assert (manifest.output.name, manifest.output.shape) == ("logits", [CLASSES])
+        assert [(output.name, output.shape) for output in manifest.outputs] == [("logits", [CLASSES])]
 
     def test_logits_are_those_of_each_network(self, bundle, variants, images):
         for variant, stated in zip(variants, bundle.manifest.variants, strict=True):
             with torch.no_grad():
                 expected = variant.module(images).numpy()
-            assert np.abs(array(bundle, stated.logits) - expected).max() <= 1e-5 * np.abs(expected).max()
+            assert np.abs(array(bundle, stated.outputs[0]) - expected).max() <= 1e-5 * np.abs(expected).max()
 
     def test_adversarial_inputs_are_made_on_each_variant(self, bundle, variants, verification):
         found = []
@@ -115,7 +115,7 @@ class TestContent:
             with torch.no_grad():
                 logits = variant.module(torch.from_numpy(inputs))
                 natural = variant.module(verification.images)
-            assert np.abs(array(bundle, stated.adversarial_logits) - logits.numpy()).max() <= 1e-5
+            assert np.abs(array(bundle, stated.adversarial_outputs[0]) - logits.numpy()).max() <= 1e-5
             loss = nn.functional.cross_entropy
             assert loss(logits, verification.labels) > loss(natural, verification.labels)
             found.append(inputs)
@@ -125,7 +125,7 @@ class TestContent:
         dense, reduced = bundle.manifest.variants
         assert (dense.role, dense.plan, dense.method, dense.layers) == ("baseline", None, None, [])
         assert bundle.manifest.baseline == "dense"
-        assert reduced.role == "gdws"
+        assert reduced.role == "converted"
         assert reduced.method == "mean_rank=1.5, gather"
         assert Plan.from_json(bundle.read(reduced.plan)) == converted[1]
 
@@ -191,7 +191,7 @@ def test_half_precision_networks_are_packed_in_float32(tmp_path, model, verifica
     pack(tmp_path / "a.gdws", name="net", variants=[variant], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as bundle, torch.no_grad():
         expected = copy.deepcopy(variant.module).float()(verification.images).numpy()
-        assert np.abs(array(bundle, "variants/dense/logits.npy") - expected).max() <= 1e-6
+        assert np.abs(array(bundle, "variants/dense/outputs.0.npy") - expected).max() <= 1e-6
 
 
 def test_progress_reaches_its_total(tmp_path, variants, verification):
@@ -291,7 +291,7 @@ def test_adversarial_inputs_of_a_network_that_hides_its_gradients(tmp_path):
     verification = VerificationSet(images, labels, "noise", attack)
     pack(tmp_path / "a.gdws", name="hidden", variants=[PackedVariant("dense", hidden)], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as opened:
-        logits = array(opened, opened.manifest.variants[0].adversarial_logits)
+        logits = array(opened, opened.manifest.variants[0].adversarial_outputs[0])
         inputs = array(opened, opened.manifest.variants[0].adversarial_inputs)
     assert np.abs(inputs - images.numpy()).max() <= 0.02 + 1e-6
     assert (logits.argmax(axis=1) == labels.numpy()).mean() < 0.5

@@ -188,7 +188,7 @@ def test_bench_prints_a_table_and_the_verdict(bundle: Path, tmp_path: Path) -> N
     assert request.variants == ["dense", "mean-rank-4"]
     assert (request.protocol.rounds, request.protocol.min_duration_ms, request.label) == (5, 500.0, "a label")
     assert "1.33×" in found.stdout
-    assert "mean-rank-4 runs 1.33× as fast as the dense network at batch 1" in found.stdout
+    assert "mean-rank-4 runs 1.33× as fast as the baseline at batch 1" in found.stdout
     assert "wrote" in found.stderr
     assert load_result(tmp_path / "r.json").job.cells == [FIRST, SECOND]
 
@@ -458,7 +458,7 @@ def test_inspect_tells_what_is_in_a_bundle(bundle: Path) -> None:
 
 def test_inspect_checks_every_byte(bundle: Path) -> None:
     content = bytearray(bundle.read_bytes())
-    position = content.rindex(b"dense/logits.npy", 0, content.index(b"PK\x01\x02"))
+    position = content.rindex(b"dense/outputs.0.npy", 0, content.index(b"PK\x01\x02"))
     content[position + 3] ^= 1
     bundle.write_bytes(content)
     assert_failed(gdws("inspect", bundle), 2)

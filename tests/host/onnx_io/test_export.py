@@ -18,7 +18,7 @@ from gdws.bundles import packing
 from gdws.bundles.packing import PackedVariant, VerificationSet, pack
 from gdws.errors import ExportError
 from gdws.networks import zoo as nets
-from gdws.onnx_io import export as exporting
+from gdws.onnx_io import tracing
 from gdws.onnx_io.export import export, float32_copy
 from support import python38
 
@@ -347,7 +347,7 @@ def spoil(monkeypatch, *, by: float) -> None:
                 changed = onnx.numpy_helper.to_array(tensor) + np.float32(by)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
 
-    monkeypatch.setattr(exporting, "pad_explicitly", change)
+    monkeypatch.setattr(tracing, "pad_explicitly", change)
 
 
 def test_without_onnx_runtime_the_reference_evaluator_checks(net, monkeypatch):

@@ -30,7 +30,7 @@ _KINDS = f"a folder of images, a folder for each class, a list ({', '.join(_LIST
 
 def open_images(
     path: str | Path,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     *,
     labels: str | Path | None = None,
     resize: Resize | str = "stretch",
@@ -62,6 +62,10 @@ def open_images(
     Raises :class:`DataError` that says what is wrong with which file, and how to fix it.
     """
     path = Path(path)
+    if len(shape) != 3:
+        raise DataError(
+            f"the network takes samples of shape {shape}, which are no images (C, H, W)", hint="give --data random"
+        )
     preparation = Preparation(shape, Resize.parse(resize) if isinstance(resize, str) else resize)
     pools, names, notes = _pools(path, preparation, None if labels is None else _lines(Path(labels)), unreadable)
     total = sum(pool.count for pool in pools.values())
@@ -99,7 +103,7 @@ class _Part:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def split(self, shape: tuple[int, int, int], absent: str) -> Split:
+    def split(self, shape: tuple[int, ...], absent: str) -> Split:
         labels = None if self.pool.labels is None else torch.from_numpy(self.pool.labels[self.rows])
         return Split(LazyImages(self.pool.read, self.rows.tolist(), shape), labels, absent=absent)
 

@@ -15,8 +15,8 @@ from gdws_agent.backends.errors import (
 )
 from gdws_agent.backends.tensorrt import backend as module
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
+from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES
-from support.tensorrt_cases import images, is_clean, model, told
 from support.tensorrt_installed import install
 
 pytest.importorskip("onnxruntime", reason="the double of TensorRT runs on onnxruntime")
