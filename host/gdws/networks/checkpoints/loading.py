@@ -15,7 +15,7 @@ from torch import nn
 
 from gdws._util.outputs import Chosen
 from gdws.compression.eligibility import require_weights
-from gdws.errors import CheckpointError, CheckpointMismatch, CheckpointUnreadable, ModelError
+from gdws.errors import CheckpointError, CheckpointMismatch, CheckpointUnreadable, GdwsWarning, ModelError
 from gdws.networks import zoo as nets
 from gdws.networks.checkpoints import masks
 from gdws.networks.checkpoints.families import FAMILIES, Contents, Normalisation, sniff
@@ -28,7 +28,7 @@ _USUAL = ("state_dict", "model", "model_state_dict", "net")
 _DEPTH = 4
 
 
-class CheckpointWarning(UserWarning):
+class CheckpointWarning(GdwsWarning):
     """What was done to a checkpoint before it was loaded, and a user should know."""
 
 
