@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import Variant
 from gdws.datasets import Dataset
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
@@ -58,7 +58,7 @@ class MadeBundle:
     """A bundle that was written; ``notes`` are what a reader of its accuracies must know."""
 
     id: str
-    variants: tuple[PackedVariant, ...]
+    variants: tuple[Variant, ...]
     notes: tuple[str, ...]
 
 
