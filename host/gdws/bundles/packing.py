@@ -1,4 +1,4 @@
-"""Packing of a dense network and its GDWS variants into a bundle.
+"""Packing of a network and what was made of it into a bundle.
 
 Layout of the archive::
 
@@ -26,7 +26,9 @@ import torch
 from torch import nn
 
 import gdws
+import gdws_contract.steps
 from gdws._util.progress import SILENT, Progress
+from gdws.bundles.variant import BASELINE, GdwsStep, Step, Variant
 from gdws.compression import surgery
 from gdws.compression.layers import to_dense
 from gdws.datasets import check_images, check_pixels
@@ -42,26 +44,12 @@ from gdws_contract.costs import dense_weights
 from gdws_contract.errors import ManifestInvalid
 from gdws_contract.manifest import NATURAL_ACCURACY, ROBUST_ACCURACY, Attack, HostEvaluation, Origin
 from gdws_contract.measures import Metric
-from gdws_contract.plan import LayerPlan, Plan
-from gdws_contract.steps import GdwsStep, LayerSummary
+from gdws_contract.plan import LayerPlan
+from gdws_contract.steps import LayerSummary
+from gdws_contract.steps import Step as ManifestStep
 from gdws_contract.task import Classification, Task
 
 _BATCH_SIZE = 64
-
-
-@dataclass(frozen=True, eq=False)
-class PackedVariant:
-    """A network to pack under a name: the dense baseline if ``plan`` is None, else the GDWS network of that plan.
-
-    ``evaluation`` is what the host measured on it, see :func:`host_evaluation`. ``method`` tells in a few words
-    how the network was made; for a GDWS variant the default is read from the plan.
-    """
-
-    name: str
-    module: nn.Module
-    plan: Plan | None = None
-    evaluation: HostEvaluation | None = None
-    method: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +71,9 @@ def pack(
     path: str | os.PathLike[str],
     *,
     name: str,
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     verification: VerificationSet,
+    baseline: str = BASELINE,
     task: Task | None = None,
     description: str | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -92,20 +81,25 @@ def pack(
 ) -> str:
     """Write a bundle to ``path`` and return its id.
 
-    Exactly one variant, the baseline, has no plan. Each variant is exported to ONNX; its outputs are those of the
-    torch module in float32, on the CPU. ``task`` says what they mean, by default classification. Adversarial inputs
-    are made on the device where the module's weights are. ``provenance`` holds JSON values that tell where the networks
-    come from, e.g. the checkpoint's SHA-256; the version of torch is added. The same arguments give the same id.
+    The others are compared with the variant called ``baseline``. Each variant is exported to ONNX; its outputs are
+    those of the torch module in float32, on the CPU. ``task`` says what they mean, by default classification.
+    Adversarial inputs are made on the device where the weights are. ``provenance`` holds JSON values that tell where
+    the networks come from, e.g. the checkpoint's SHA-256; the version of torch is added. The same arguments give the
+    same id.
 
     Raises:
         ExportError: a variant cannot be exported, its outputs are not finite, or the variants' outputs differ.
         DataError: the images are not in [0, 1], or a label is out of range.
-        GdwsError: the variants do not have exactly one baseline.
+        GdwsError: no variant is called ``baseline``.
         ManifestInvalid, BundleTooLarge: names or sizes that a reader would refuse.
         OSError: the file cannot be written.
     """
     _check_names(name, variants)
-    baseline = _baseline(variants)
+    if baseline not in {variant.name for variant in variants}:
+        raise GdwsError(
+            f"there is no variant {baseline!r} to be the baseline",
+            hint=f"name one of: {', '.join(variant.name for variant in variants) or 'none'}",
+        )
     verification = _prepared(verification)
     images, labels = verification.images, verification.labels
     members = {"verification/inputs.npy": _npy(images)}
@@ -114,11 +108,11 @@ def pack(
     attacked = 0 if verification.attack is None else len(images)
     progress.start(len(variants) * (1 + attacked), f"pack {name}")
     packed = {variant.name: _pack_variant(variant, verification, progress) for variant in variants}
-    given = packed[baseline.name].outputs
+    given = packed[baseline].outputs
     for variant_name, each in packed.items():
         members |= each.files
         if each.outputs != given:
-            raise ExportError(f"{variant_name} gives {each.outputs}, and {baseline.name} gives {given}")
+            raise ExportError(f"{variant_name} gives {each.outputs}, and {baseline} gives {given}")
     manifest = {
         "tool": {"name": "gdws", "version": gdws.__version__},
         "name": name,
@@ -126,8 +120,11 @@ def pack(
         "task": Classification() if task is None else task,
         "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), "low": 0.0, "high": 1.0},
         "outputs": given,
-        "baseline": baseline.name,
-        "variants": [each.entry for each in packed.values()],
+        "baseline": baseline,
+        "variants": [
+            {**each.entry, "role": "baseline" if variant_name == baseline else "converted"}
+            for variant_name, each in packed.items()
+        ],
         "verification": {
             "inputs": "verification/inputs.npy",
             "labels": None if labels is None else "verification/labels.npy",
@@ -158,7 +155,7 @@ def host_evaluation(evaluation: Evaluation, data: str, origin: Origin = "labelle
     )
 
 
-def _check_names(name: str, variants: Sequence[PackedVariant]) -> None:
+def _check_names(name: str, variants: Sequence[Variant]) -> None:
     """Refuse before hours of work what the manifest would refuse after them."""
     fields = {"name": name} | {f"variants[{index}].name": variant.name for index, variant in enumerate(variants)}
     for field, text in fields.items():
@@ -166,16 +163,6 @@ def _check_names(name: str, variants: Sequence[PackedVariant]) -> None:
             raise ManifestInvalid(f"{text!r} is no name", field=field, hint="use letters, digits, '.', '_' and '-'")
     if len({variant.name for variant in variants}) < len(variants):
         raise ManifestInvalid("variant names must differ", field="variants")
-
-
-def _baseline(variants: Sequence[PackedVariant]) -> PackedVariant:
-    baselines = [variant for variant in variants if variant.plan is None]
-    if len(baselines) != 1:
-        raise GdwsError(
-            f"{len(baselines)} of the {len(variants)} variants have no plan",
-            hint="pack the dense network, without a plan, once, and each GDWS network with its plan",
-        )
-    return baselines[0]
 
 
 def _prepared(verification: VerificationSet) -> VerificationSet:
@@ -199,7 +186,7 @@ class _Packed(NamedTuple):
     outputs: list[dict[str, Any]]
 
 
-def _pack_variant(variant: PackedVariant, verification: VerificationSet, progress: Progress) -> _Packed:
+def _pack_variant(variant: Variant, verification: VerificationSet, progress: Progress) -> _Packed:
     images, labels = verification.images, verification.labels
     network = float32_copy(variant.module).cpu()
     input_shape = tuple(images.shape[1:])
@@ -222,13 +209,12 @@ def _pack_variant(variant: PackedVariant, verification: VerificationSet, progres
     paths = {path.rpartition("/")[2].partition(".")[0]: path for path in files}
     entry = {
         "name": variant.name,
-        "role": "baseline" if variant.plan is None else "converted",
         "onnx": paths["model"],
         "opset": OPSET,
         "macs": _macs(network, input_shape),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "method": variant.method or (None if variant.plan is None else method_of(variant.plan)),
-        "steps": [] if variant.plan is None else [_step(variant.plan, paths["plan"])],
+        "method": variant.method,
+        "steps": [_in_manifest(step, paths.get("plan")) for step in variant.steps],
         "evaluation": variant.evaluation,
         "outputs": list(expected),
         "adversarial_inputs": paths.get("adversarial_inputs"),
@@ -283,17 +269,12 @@ def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
     )
 
 
-def method_of(plan: Plan) -> str:
-    """How the network of ``plan`` was made, e.g. ``beta=0.05 with alphas, gather``."""
-    budget = plan.constraint if plan.budget is None else f"{plan.constraint}={plan.budget:g}"
-    layouts = sorted({layer.layout for layer in plan.converted if layer.layout is not None})
-    if plan.calibration is not None:
-        budget = f"data-aware, {budget}, fitted to {plan.calibration.images} images"
-    return ", ".join([f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])])
-
-
-def _step(plan: Plan, member: str) -> GdwsStep:
-    return GdwsStep(plan=member, method=plan.method, layers=[_summary(layer) for layer in plan.layers])
+def _in_manifest(step: Step, plan: str | None) -> ManifestStep:
+    """``step`` as the manifest holds it; ``plan`` is the member with its plan."""
+    if not isinstance(step, GdwsStep):
+        return step
+    layers = [_summary(layer) for layer in step.plan.layers]
+    return gdws_contract.steps.GdwsStep(plan=plan, method=step.plan.method, layers=layers)
 
 
 def _summary(layer: LayerPlan) -> LayerSummary:

@@ -22,7 +22,7 @@ _BATCH = 16
 
 
 def recorded(origin: Origin, *, with_labels: bool = True) -> manifest.Origin:
-    """``origin`` as a bundle has it; where labels play no part, the network before conversion is what is compared with."""
+    """``origin`` as a bundle has it; without labels the network before conversion is what is compared with."""
     if origin == "noise":
         return "noise"
     return "labelled" if origin == "labelled" and with_labels else "network"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant, host_evaluation
+from gdws.bundles.packing import host_evaluation
+from gdws.bundles.variant import BASELINE, Variant
 from gdws.datasets import Split
 from gdws.evaluation.agreement import agreement
 from gdws.evaluation.attacks import Spec
@@ -21,7 +22,7 @@ from gdws_contract.manifest import HostEvaluation, Origin
 
 
 def evaluate_one(
-    variant: PackedVariant,
+    variant: Variant,
     images: Split,
     attack: Spec | None,
     *,
@@ -48,7 +49,7 @@ def evaluate_one(
 
 
 def evaluate_all(
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     images: Split,
     data: str,
     attack: Spec | None,
@@ -56,7 +57,7 @@ def evaluate_all(
     task: Task | None = None,
     origin: Origin = "labelled",
     progress: Progress = SILENT,
-) -> list[PackedVariant]:
+) -> list[Variant]:
     """``variants`` with their accuracies, see :func:`evaluate_one`, or how far they agree with the first of them.
 
     The latter where the ``task`` is not to classify, see :func:`gdws.evaluation.agreement.agreement`. ``data`` says
@@ -78,7 +79,7 @@ def evaluate_all(
     ]
 
 
-def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list[str]:
+def evaluation_doubts(source: Source, variants: Sequence[Variant]) -> list[str]:
     """What a reader of the accuracies of ``variants`` must know, in whole sentences."""
     evaluated = [(variant, variant.evaluation) for variant in variants if variant.evaluation is not None]
     found = [
@@ -87,7 +88,12 @@ def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list
         if evaluation.attack_check is not None
         for doubt in evaluation.attack_check.doubts()
     ]
-    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.plan is None), None)
+    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.name == BASELINE), None)
+    found += [
+        f"{variant.name} has no layer that GDWS can replace; it is the dense network"
+        for variant in variants
+        if variant.plan is not None and not variant.plan.converted
+    ]
     if dense is not None and is_near_chance(dense, classes(source)):
         found.append(f"{source.name}: {NEAR_CHANCE}")
     return found

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles import packing as bundle
-from gdws.bundles.packing import PackedVariant, VerificationSet
+from gdws.bundles.packing import VerificationSet
+from gdws.bundles.variant import Variant
 from gdws.datasets import Dataset, Split, require_shape
 from gdws.datasets.origin import recorded
 from gdws.evaluation.attacks import Spec
@@ -25,7 +26,7 @@ def recorded_origin(source: Source, data: Dataset) -> Origin:
 def pack(
     path: Path,
     source: Source,
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     images: Split,
     data: str,
     attack: Spec | None,
