@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant, host_evaluation
+from gdws.bundles.packing import host_evaluation
+from gdws.bundles.variant import BASELINE, Variant
 from gdws.datasets import Split
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation, evaluate
@@ -18,7 +19,7 @@ from gdws.results.near_chance import answer_doubts
 
 
 def evaluate_one(
-    variant: PackedVariant,
+    variant: Variant,
     images: Split,
     attack: Spec | None,
     *,
@@ -46,13 +47,13 @@ def evaluate_one(
 
 
 def evaluate_all(
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     images: Split,
     data: str,
     attack: Spec | None,
     *,
     progress: Progress = SILENT,
-) -> list[PackedVariant]:
+) -> list[Variant]:
     """``variants`` with their accuracies, see :func:`evaluate_one`; ``data`` says what the images are."""
     return [
         replace(
@@ -63,7 +64,7 @@ def evaluate_all(
     ]
 
 
-def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list[str]:
+def evaluation_doubts(source: Source, variants: Sequence[Variant]) -> list[str]:
     """What a reader of the accuracies of ``variants`` must know, in whole sentences."""
     evaluated = [(variant, variant.evaluation) for variant in variants if variant.evaluation is not None]
     found = [
@@ -78,7 +79,7 @@ def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list
         if variant.plan is not None and not variant.plan.converted
     ]
     for variant, evaluation in evaluated:
-        if variant.plan is None and evaluation.natural is not None:
+        if variant.name == BASELINE and evaluation.natural is not None:
             doubts = answer_doubts(evaluation.natural, evaluation.origin, classes(source), evaluation.classes_answered)
             found += [f"{source.name}: {doubt}" for doubt in doubts]
     return found
