@@ -5,22 +5,20 @@ import { isProfile, settingOf, settingWords, title } from "./jobs.js";
 import { modelNames } from "./model-names.js";
 import { ratioBar } from "./ratio-bar.js";
 import { jobLink } from "./router.js";
+import { SPEED_CLASS } from "./speed.js";
 import { cell, sub, table } from "./table.js";
 import { local } from "./times.js";
 import * as text from "./text.js";
 
 const OFFERED = 200;
 
-/** How a verdict looks. */
-const KINDS = { faster: "better", slower: "worse" };
-
 /** Show the comparison of the jobs `a` and `b` of `query`, with a choice of others. */
 export async function showCompare(page, query) {
   const { agent, signal } = page;
   const ids = { a: query.get("a"), b: query.get("b") };
-  const wanted = (id) => (id ? agent.get(`benchmark/${encodeURIComponent(id)}?rounds=false`, { signal }) : null);
+  const wanted = (id) => (id ? agent.get(`jobs/${encodeURIComponent(id)}?rounds=false`, { signal }) : null);
   const [list, nameOf, a, b, found] = await Promise.all([
-    agent.get(`benchmark?state=done&limit=${OFFERED}`, { signal }),
+    agent.get(`jobs?state=done&limit=${OFFERED}`, { signal }),
     modelNames(page),
     wanted(ids.a),
     wanted(ids.b),
@@ -124,7 +122,7 @@ function comparedCells(cells) {
 }
 
 function compared({ key, median_a_ms, median_b_ms, speedup, verdict, reason }) {
-  const kind = KINDS[verdict] ?? "";
+  const kind = SPEED_CLASS[verdict] ?? "";
   return h(
     "tr",
     {},

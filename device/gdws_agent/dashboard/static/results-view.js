@@ -16,7 +16,7 @@ export async function showResults(page, query) {
   for (const name of ["cursor", "state"]) {
     if (query.get(name)) asked.set(name, query.get(name));
   }
-  const [list, nameOf] = await Promise.all([agent.get(`benchmark?${asked}`, { signal }), modelNames(page)]);
+  const [list, nameOf] = await Promise.all([agent.get(`jobs?${asked}`, { signal }), modelNames(page)]);
   const chosen = new Set();
   const inOrder = () => list.jobs.map((job) => job.id).filter((id) => chosen.has(id));
   const button = h("button", { type: "button", class: "primary", onclick: () => compare(inOrder()) }, "Compare");
