@@ -258,13 +258,21 @@ class TestFreeing:
         gc.collect()
 
 
+def test_an_engine_states_what_it_has_and_no_more_than_its_backend(backend, spec):
+    with backend.build(model(), spec()) as engine:
+        stated = engine.capabilities
+    assert (stated.layer_profiles, stated.device_times) == (hasattr(engine, "profile"), hasattr(engine, "device_times"))
+    for name, has in vars(stated).items():
+        assert not has or getattr(backend.capabilities, name)
+
+
 class TestProfile:
     """Of engines that tell the time of single layers."""
 
     @pytest.fixture
     def layers(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "profile"):
+            if not engine.capabilities.layer_profiles:
                 pytest.skip("the runtime cannot time single layers")
             assert len(engine.profiler) > 10
             return engine.profile(inputs(), 3)
@@ -278,7 +286,7 @@ class TestProfile:
 
     def test_the_engine_runs_on_afterwards(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "profile"):
+            if not engine.capabilities.layer_profiles:
                 pytest.skip("the runtime cannot time single layers")
             step = engine.bind(inputs())
             expected = step().copy()
@@ -287,7 +295,7 @@ class TestProfile:
 
     def test_inputs_that_do_not_fit_are_refused(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "profile"):
+            if not engine.capabilities.layer_profiles:
                 pytest.skip("the runtime cannot time single layers")
             with pytest.raises(ValueError, match="the engine takes"):
                 engine.profile(inputs()[:-1], 1)
@@ -295,7 +303,7 @@ class TestProfile:
     def test_a_freed_engine_refuses(self, backend, spec):
         with backend.build(model(), spec()) as engine:
             pass
-        if not hasattr(engine, "profile"):
+        if not engine.capabilities.layer_profiles:
             pytest.skip("the runtime cannot time single layers")
         with pytest.raises(RunFailed, match="freed"):
             engine.profile(inputs(), 1)
@@ -306,7 +314,7 @@ class TestDeviceTimes:
 
     def test_they_are_of_a_step_that_ran(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "device_times"):
+            if not engine.capabilities.device_times:
                 pytest.skip("the runtime has no events")
             step = engine.bind(inputs())
             with pytest.raises(RunFailed, match="no step has run"):

@@ -11,7 +11,7 @@ import pytest
 from gdws.results.report import summarise
 from gdws_contract.findings import text
 from gdws_contract.profiles import ProfileOptions
-from gdws_contract.rest import BenchmarkResult
+from gdws_contract.rest import BenchmarkRequest, BenchmarkResult
 from support.agent_process import AgentProcess, running_agent
 from support.agents import eventually
 from support.benchmark_results import (
@@ -103,8 +103,11 @@ def test_the_table_has_the_figures_of_the_report(tmp_path: Path, look: Look) -> 
 
 def test_the_verdicts_are_those_of_the_agent_and_of_the_report(tmp_path: Path, look: Look) -> None:
     unknown = replace(KEPT, name="not-evaluated", natural=None, robust=None)
-    made = [result([DENSE, *nets], batch_sizes=(1, 8)) for nets in ([KEPT, CUT], [CUT], [SLOW], [unknown])]
-    made.append(result([DENSE, KEPT], cells=[measured_cell(DENSE, DENSE, 1), parity_failed_cell(KEPT, 1)]))
+    requests = [BenchmarkRequest(model_id=f"{number:064x}", batch_sizes=[1, 8]) for number in range(4)]
+    made = [
+        result([DENSE, *nets], batch_sizes=(1, 8), request=request)
+        for nets, request in zip(([KEPT, CUT], [CUT], [SLOW], [unknown]), requests, strict=True)
+    ]
     ids = store_results(tmp_path / "data", made)
     kinds = set()
     with running_agent(tmp_path / "data") as agent:

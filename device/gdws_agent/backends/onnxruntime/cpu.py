@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
 
-from gdws_agent.backends.base import EngineSpec, Step, check_inputs
+from gdws_agent.backends.base import Capabilities, EngineSpec, Step, check_inputs
 from gdws_agent.backends.engine_choices import unused_choices
 from gdws_agent.backends.errors import BackendError, BuildFailed, RunFailed, UnsupportedPrecision, typed
 from gdws_agent.backends.layer_times import layer_times
@@ -37,6 +37,7 @@ class OnnxRuntimeBackend:
     """Runs models as they are, in float32, on the CPU provider."""
 
     name = "onnxruntime"
+    capabilities = Capabilities(layer_profiles=True)
 
     def probe(self) -> Availability:
         """Return availability; the runtime is looked for, not loaded."""
@@ -86,6 +87,7 @@ class OnnxRuntimeEngine:
     """A session and what it was built for."""
 
     scope = SCOPE
+    capabilities = OnnxRuntimeBackend.capabilities
     profiler = "ONNX Runtime's profiler, host clock"
 
     def __init__(

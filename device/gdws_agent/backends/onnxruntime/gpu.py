@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence
 
-from gdws_agent.backends.base import EngineSpec
+from gdws_agent.backends.base import Capabilities, EngineSpec
 from gdws_agent.backends.cuda.device import spin_while_waiting
 from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
 from gdws_agent.backends.cuda.state import GpuState, read_gpu_state
@@ -54,6 +54,7 @@ class OnnxRuntimeCudaBackend:
     """Runs models as they are, in float32, by CUDA and cuDNN."""
 
     name = "onnxruntime-cuda"
+    capabilities = Capabilities()
     provider = CUDA
     precisions: Sequence[str] = ("fp32",)
     choices: Sequence[str] = ()

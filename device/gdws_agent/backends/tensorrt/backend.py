@@ -33,6 +33,7 @@ class TensorRtBackend:
     """
 
     name = "tensorrt"
+    capabilities = TensorRtEngine.capabilities
 
     def __init__(self) -> None:
         self._primary: Optional[PrimaryContext] = None

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Type
 
-from gdws_agent.backends.base import DeviceTimes, EngineSpec, Step, check_inputs
+from gdws_agent.backends.base import Capabilities, DeviceTimes, EngineSpec, Step, check_inputs
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
 from gdws_agent.backends.cuda.driver import DriverFailed
 from gdws_agent.backends.errors import BackendError, BuildFailed, RunFailed, typed
@@ -121,6 +121,7 @@ class TensorRtEngine:
     """An engine with its device buffers, for one batch size."""
 
     scope = _SCOPE
+    capabilities = Capabilities(layer_profiles=True, device_times=True, layer_precisions=True, matches_trtexec=True)
     profiler = "TensorRT IProfiler"
 
     def __init__(

@@ -43,6 +43,7 @@ class PyTorchBackend:
     """
 
     name = "pytorch"
+    capabilities = CudaTorchEngine.capabilities
     channels_last = False
 
     def probe(self) -> Availability:

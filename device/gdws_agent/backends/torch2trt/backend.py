@@ -62,6 +62,7 @@ class Torch2TrtBackend:
     """Converts by torch2trt's own converters where they suffice, else through ONNX; compares once with the module."""
 
     name = "torch2trt"
+    capabilities = CudaTorchEngine.capabilities
 
     def probe(self) -> Availability:
         """Return availability; packages and device files are looked for, nothing is loaded."""
