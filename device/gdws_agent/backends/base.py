@@ -146,7 +146,7 @@ class Backend(Protocol):
 
         Raises:
             BackendUnavailable: the runtime cannot be used here.
-            UnsupportedPrecision, BuildFailed, OutOfMemory: as they say.
+            PrecisionUnsupported, BuildFailed, OutOfMemory: as they say.
         """
 
 

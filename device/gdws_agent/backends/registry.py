@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Callable, Dict, List, Type
 
+from gdws_agent.errors import UnknownBackend
 from gdws_contract.rest import Availability
 
 from .base import Backend, Capabilities
-from .errors import UnknownBackend
 from .onnxruntime.cpu import OnnxRuntimeBackend
 from .onnxruntime.gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend
 from .tensorrt.backend import TensorRtBackend

@@ -8,19 +8,12 @@ from typing import Callable, Optional, cast
 import numpy as np
 
 from gdws_agent.backends.base import DeviceTimer, DeviceTimes, Engine, LayerProfiler, Step
-from gdws_agent.backends.errors import BackendError
 from gdws_agent.backends.registry import names_with
+from gdws_agent.errors import ProfileUnsupported
 
 from .results import Findings
 
 _LOG = logging.getLogger(__name__)
-
-
-class ProfileUnsupported(BackendError):
-    """The runtime cannot time single layers."""
-
-    code = "profile-unsupported"
-    status = 422
 
 
 class Candidate:

@@ -8,7 +8,7 @@ import pytest
 
 from gdws_agent.backends import registry
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import BackendError, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
+from gdws_agent.errors import BackendError, BuildFailed, OutOfMemory, PrecisionUnsupported, RunFailed
 from gdws_agent.measuring.parity import ACCURACY_TOLERANCE
 from gdws_contract.manifest import OutputSpec, TensorSpec
 from gdws_contract.rest import Availability
@@ -126,7 +126,7 @@ class TestBuild:
             assert len(engine.scope) > 20
 
     def test_an_unknown_precision(self, backend, spec):
-        with pytest.raises(UnsupportedPrecision, match="fp3"):
+        with pytest.raises(PrecisionUnsupported, match="fp3"):
             backend.build(model(), spec(precision="fp3"))
 
     @pytest.mark.parametrize("fault", ["not-onnx", "unknown-operator", "wrong-shape", "new-opset"])

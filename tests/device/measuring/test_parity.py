@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws_agent.backends.errors import RunFailed
+from gdws_agent.errors import RunFailed
 from gdws_agent.measuring.parity import Logits, Rule, compare, make_batch, replay
 from gdws_agent.measuring.verification import Record
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from gdws_agent.backends.base import Capabilities, DeviceTimes
-from gdws_agent.backends.errors import BuildFailed, RunFailed
+from gdws_agent.errors import BuildFailed, RunFailed
 from gdws_agent.measuring import device_times
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder
 from gdws_agent.measuring.rounds import round_orders

@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional, Type
 
 from gdws_agent.backends.base import Capabilities, EngineSpec, Step, check_inputs
-from gdws_agent.backends.errors import RunFailed, typed
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import RunFailed
 from gdws_contract.measures import Build
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Dict, List, NamedTuple, Tuple
 
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.engine_choices import workspace_mib
-from gdws_agent.backends.errors import UnsupportedPrecision
 from gdws_agent.backends.packages import release
+from gdws_agent.errors import PrecisionUnsupported
 from gdws_contract.engines import EngineOptions
 
 CUDA = "CUDAExecutionProvider"
@@ -65,10 +65,10 @@ def check_quantised(model: bytes, precision: str) -> None:
     """Refuse INT8 for a ``model`` that does not say where it is quantised: without ranges it would run in float.
 
     Raises:
-        UnsupportedPrecision: as said.
+        PrecisionUnsupported: as said.
     """
     if precision == "int8" and _QUANTISED not in model:
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             "the model has no quantised layers, and this provider does not find their ranges itself",
             hint="use the backend tensorrt, which calibrates on the bundle's inputs, or export a model with Q/DQ nodes",
         )

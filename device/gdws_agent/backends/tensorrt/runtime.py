@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Type
 from gdws_agent.backends.base import Capabilities, DeviceTimes, EngineSpec, Step, check_inputs
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
 from gdws_agent.backends.cuda.driver import DriverFailed
-from gdws_agent.backends.errors import BackendError, BuildFailed, RunFailed, typed
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import BackendError, BuildFailed, RunFailed
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 

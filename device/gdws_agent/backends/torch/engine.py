@@ -6,8 +6,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Type
 
 from gdws_agent.backends.base import Capabilities, DeviceTimes, EngineSpec, Step, check_inputs
-from gdws_agent.backends.errors import RunFailed, typed
+from gdws_agent.backends.errors import typed
 from gdws_agent.backends.layer_times import layer_times
+from gdws_agent.errors import RunFailed
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 

@@ -9,17 +9,11 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import (
-    BackendUnavailable,
-    BuildFailed,
-    OutOfMemory,
-    RunFailed,
-    UnsupportedPrecision,
-)
 from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.onnxruntime import cpu as module
 from gdws_agent.backends.onnxruntime import profile as onnxruntime_profile
 from gdws_agent.backends.onnxruntime.cpu import OnnxRuntimeBackend
+from gdws_agent.errors import BackendUnavailable, BuildFailed, OutOfMemory, PrecisionUnsupported, RunFailed
 from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
@@ -129,7 +123,7 @@ def test_an_input_type_that_is_not_the_manifests(tmp_path):
 
 
 def test_half_precision_inputs_are_refused(tmp_path):
-    with pytest.raises(UnsupportedPrecision, match="float16"):
+    with pytest.raises(PrecisionUnsupported, match="float16"):
         OnnxRuntimeBackend().build(model(), spec(tmp_path, dtype="float16"))
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import UnsupportedPrecision
 from gdws_agent.backends.onnxruntime.providers import check_quantised, cuda_settings, tensorrt_settings
+from gdws_agent.errors import PrecisionUnsupported
 from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import OutputSpec, TensorSpec
 
@@ -73,6 +73,6 @@ def test_that_the_precision_was_not_read_back_is_told():
 def test_int8_is_for_models_that_say_where():
     check_quantised(b"...QuantizeLinear...DequantizeLinear", "int8")
     check_quantised(b"anything", "fp16")
-    with pytest.raises(UnsupportedPrecision, match="no quantised layers") as caught:
+    with pytest.raises(PrecisionUnsupported, match="no quantised layers") as caught:
         check_quantised(b"Conv", "int8")
     assert "Q/DQ" in (caught.value.hint or "")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import OutOfMemory, RunFailed
 from gdws_agent.backends.torch import backend as pytorch
+from gdws_agent.errors import OutOfMemory, RunFailed
 from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.cuda_torch_installed import install_cuda_torch
