@@ -34,12 +34,12 @@ export async function showCompare(page, query) {
       ? h(
           "p",
           { class: "note" },
-          "There must be two results to compare. Measure the same bundle again, or another release of it.",
+          "Two results are needed. Measure the same bundle again, or another release of it.",
         )
       : chooser(offered, nameOf, ids),
     found
       ? comparison(found, [a, b], nameOf)
-      : h("p", { class: "note" }, "Choose a result A to start from, and B to hold against it."),
+      : h("p", { class: "note" }, "Choose a result A, and a result B to compare with it."),
   );
 }
 
@@ -76,24 +76,25 @@ function chooser(jobs, nameOf, ids) {
   );
 }
 
-function comparison({ cells, only_a, only_b, differences }, [a, b], nameOf) {
-  const head = (word, job) =>
+function comparison({ a, b, cells, only_a, only_b, differences }, jobs, nameOf) {
+  const head = (word, job, { verdicts }) =>
     h(
       "p",
       {},
       h("strong", {}, `${word}: `),
       h("a", { href: jobLink(job.id) }, title(job, nameOf(job.request.model_id))),
       ` ${local(job.started_at ?? job.created_at)}`,
+      verdicts.map(({ title: name, sentence }) => sub(`${name}. ${sentence}`)),
     );
   return h(
     "div",
     {},
-    h("div", { class: "pair" }, head("A", a), head("B", b)),
+    h("div", { class: "pair" }, head("A", jobs[0], a), head("B", jobs[1], b)),
     cells.length === 0
       ? h(
           "p",
           { class: "note" },
-          "They have no cell in common: no variant on the same backend, precision and batch size.",
+          "They have no cell in common: no network on the same backend, in the same precision and batch size.",
         )
       : comparedCells(cells),
     missing("Only in A", only_a),
@@ -150,7 +151,7 @@ function circumstances(found) {
     return h(
       "p",
       { class: "note" },
-      "Nothing that the agent knows of: same protocol, engine options and environment.",
+      "No known difference: same protocol, engine options and environment.",
     );
   return table({
     caption: "Circumstances that differ",

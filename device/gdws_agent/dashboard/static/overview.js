@@ -111,15 +111,15 @@ class Overview {
   #showIdle(waiting, isNew) {
     this.#running = null;
     this.#current = null;
-    const words = isNew ? "Nothing was measured here yet. Send a bundle:" : "The device is idle. Send it a bundle:";
+    const words = isNew ? "Nothing has been measured here yet. Send a bundle:" : "The device is idle. Send it a bundle:";
     const idle =
-      waiting > 0 ? h("p", { class: "note" }, "Nothing is measured just now.") : firstSteps(this.#page, words);
+      waiting > 0 ? h("p", { class: "note" }, "No job is running.") : firstSteps(this.#page, words);
     render(this.#parts.running, idle);
   }
 
   #showResults(jobs) {
     const caption = "Jobs that ended last";
-    const none = h("p", { class: "note" }, "Results will be here when a job has ended.");
+    const none = h("p", { class: "note" }, "Results appear here when a job has ended.");
     const all = h("p", {}, h("a", { href: "#/results" }, "All results"));
     render(this.#parts.results, jobs.length === 0 ? none : [jobTable(jobs, { caption, nameOf: this.#nameOf }), all]);
   }

@@ -94,5 +94,5 @@ function pages(query, next) {
 
 function nothing(page, query) {
   if (query.get("cursor") || query.get("state")) return h("p", { class: "note" }, "There is none.");
-  return firstSteps(page, "Nothing was measured here yet. Send a bundle:");
+  return firstSteps(page, "Nothing has been measured here yet. Send a bundle:");
 }
