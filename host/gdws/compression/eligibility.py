@@ -29,15 +29,16 @@ def structural_reason(module: Weighted) -> str | None:
         return "linear"
     if isinstance(module, _ConvTransposeNd):
         return "transposed convolution"
-    if not isinstance(module, nn.Conv2d):
-        return "not a 2D convolution"
+    if not isinstance(module, nn.Conv1d | nn.Conv2d):
+        return "3D convolution"
     if "weight" not in module._parameters:
         return "its weight is computed (weight norm, pruning or a parametrization); make it permanent first"
-    if type(module) is not nn.Conv2d or "forward" in vars(module):
-        return f"not a plain Conv2d but {type(module).__name__}, which may compute something else"
+    if type(module) not in (nn.Conv1d, nn.Conv2d) or "forward" in vars(module):
+        plain = "Conv1d" if isinstance(module, nn.Conv1d) else "Conv2d"
+        return f"not a plain {plain} but {type(module).__name__}, which may compute something else"
     if module.groups > 1:
         return "depthwise convolution" if module.groups == module.in_channels else "grouped convolution"
-    if module.kernel_size == (1, 1):
+    if set(module.kernel_size) == {1}:
         return "1x1 kernel"
     if not module.weight.is_floating_point():
         return f"its weight is {_number_of(module.weight)}, not real"

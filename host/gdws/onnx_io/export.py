@@ -22,6 +22,7 @@ from gdws.compression.eligibility import require_weights
 from gdws.compression.independence import require_independence
 from gdws.errors import ExportError, ModelError, first_line
 from gdws.onnx_io.batch import BatchDependence, free_batch
+from gdws.onnx_io.int8.twin import QuantizedNetwork
 from gdws.onnx_io.run import CannotRun, run
 from gdws.onnx_io.splice import splice_graph, traceable
 from gdws.onnx_io.tracing import trace
@@ -42,7 +43,8 @@ _CHECK_SIZES = (1, 2, 5)
 def export(model: nn.Module, input_shape: Sequence[int]) -> bytes:
     """Return ``model`` as the bytes of an ONNX file: images (N, \\*input_shape) to logits (N, classes).
 
-    The module is exported in evaluation mode and float32, and is not changed. The same module gives the same bytes.
+    The module is exported in evaluation mode and float32, and is not changed. The same module gives the same bytes. One
+    that was made of a file in INT8 gives that file.
     The file is checked by ONNX and run at several batch sizes, and must agree with torch up to :data:`TOLERANCE`, or
     up to what rounding does to the network, if that is more: some networks turn the last bits into the third digit.
 
@@ -51,6 +53,8 @@ def export(model: nn.Module, input_shape: Sequence[int]) -> bytes:
             lets the images of a batch influence each other, treats batch sizes differently, or computes something else
             once exported.
     """
+    if isinstance(model, QuantizedNetwork):
+        return model.content
     reference = float32_copy(model).cpu()
     images = [_images(size, input_shape) for size in _CHECK_SIZES]
     expected = [_logits(reference, batch) for batch in images]

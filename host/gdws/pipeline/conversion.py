@@ -93,14 +93,11 @@ def convert_fitted(
 def with_tuned(variants: Sequence[PackedVariant], source: Source, paths: Sequence[Path]) -> list[PackedVariant]:
     """``variants`` and the networks of ``source`` in files that ``gdws finetune`` wrote, under the files' names.
 
-    Raises :class:`~gdws.errors.GdwsError` if a file holds a GDWS network of another network or a name is taken, and
-    what :func:`gdws.networks.converted.load` raises.
+    Raises :class:`~gdws.errors.GdwsError` if a name is taken, and what :func:`gdws.networks.converted.load` raises.
     """
     found = list(variants)
     for path in paths:
-        tuned = converted.load(path)
-        if tuned.net != source.provenance.get("net"):
-            raise GdwsError(f"{path} was made from {tuned.net}", hint=f"give one that was made from {source.name}")
+        tuned = converted.load(path, dense=source)
         if path.stem in {variant.name for variant in found}:
             raise GdwsError(f"two networks would be called {path.stem!r}", hint="rename the file")
         found.append(PackedVariant(path.stem, tuned.module, tuned.plan, method=f"{method_of(tuned.plan)}, fine-tuned"))

@@ -72,6 +72,11 @@ def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list
         for doubt in evaluation.attack_check.doubts()
     ]
     dense = next((evaluation.natural for variant, evaluation in evaluated if variant.plan is None), None)
+    found += [
+        f"{variant.name} has no layer that GDWS can replace; it is the dense network"
+        for variant in variants
+        if variant.plan is not None and not variant.plan.converted
+    ]
     if dense is not None and is_near_chance(dense, classes(source)):
         found.append(f"{source.name}: {NEAR_CHANCE}")
     return found

@@ -15,17 +15,14 @@ from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, DeviceInfo, Health, Job, JobList, ModelInfo, ModelList
 from support.agents import (
     PATIENCE_S,
-    FakeWorker,
     agent,
-    available,
-    cell,
     eventually,
     fake_probes,
     missing,
     states,
     until_final,
 )
-from support.bundles import tiny_bundle
+from support.answers import problem_in
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
@@ -33,41 +30,9 @@ pytestmark = pytest.mark.timeout(PATIENCE_S)
 WAIT = {"wait": PATIENCE_S}
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear").read_bytes()
-
-
-@pytest.fixture
-def worker(tmp_path):
-    return FakeWorker(tmp_path / "worker")
-
-
-@pytest.fixture
-def service(tmp_path, worker):
-    probes = fake_probes(available(), missing("tensorrt", "no GPU"))
-    with agent(tmp_path / "data", worker, probes, max_upload_mb=1) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service):
-    with TestClient(create_app(service), raise_server_exceptions=False) as made:
-        yield made
-
-
 @pytest.fixture
 def model_id(client, bundle):
     return client.post("/models", content=bundle).json()["id"]
-
-
-def problem_in(response, status, code):
-    """Check that the answer is a problem document of this kind, and return it."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == CONTENT_TYPE
-    problem = Problem.model_validate_json(response.content)
-    assert (problem.status, problem.code) == (status, code)
-    return problem
 
 
 def files_left(service):
@@ -303,13 +268,6 @@ def test_a_benchmark_is_queued_and_can_be_followed(client, service, model_id):
     assert listed.jobs == [ended.model_copy(update={"cells": []})]
 
 
-def test_an_answer_is_held_until_the_job_has_ended(client, model_id):
-    response = client.post("/benchmark", params=WAIT, json={"model_id": model_id})
-
-    assert response.status_code == 200
-    assert set(states(Job.model_validate(response.json())).values()) == {"done"}
-
-
 def test_an_answer_is_held_no_longer_than_asked(client, worker, model_id):
     worker.set_actions({"dense": "hang"})
     response = client.post("/benchmark", params={"wait": 0.05}, json={"model_id": model_id})
@@ -500,15 +458,6 @@ def test_a_running_job_is_cancelled_when_the_answer_comes(client, worker, model_
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_unknown_job_is_not_found(client, method):
     problem_in(client.request(method, "/benchmark/nope"), 404, "job-not-found")
-
-
-def test_a_failed_cell_tells_why(client, worker, model_id):
-    worker.set_actions({"gdws": "kill"})
-
-    job = Job.model_validate(client.post("/benchmark", params=WAIT, json={"model_id": model_id}).json())
-
-    assert states(job) == {"gdws@1": "failed", "dense@1": "done"}
-    assert (job.cells[0].error.code, job.cells[0].key) == ("worker-crashed", cell("gdws").key)
 
 
 # Errors of every kind

@@ -17,22 +17,11 @@ from gdws_agent.jobs.events import JobEvent, JobEvents
 from gdws_agent.storage.rows import JobText
 from gdws_contract.rest import Cell, Job, Progress
 from support.agent_process import running_agent
-from support.agents import PATIENCE_S, FakeWorker, agent, eventually, until_final
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S, agent, eventually, until_final
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
 FOUR = {"batch_sizes": [1, 8]}
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear").read_bytes()
-
-
-@pytest.fixture
-def worker(tmp_path):
-    return FakeWorker(tmp_path / "worker")
 
 
 @pytest.fixture(autouse=True)

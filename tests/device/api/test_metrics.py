@@ -6,8 +6,7 @@ from gdws_agent.api.app import create_app
 from gdws_agent.api.metrics import Metrics
 from gdws_agent.board.live import LiveBoard
 from gdws_agent.jobs.events import JobEvent, JobEvents
-from support.agents import PATIENCE_S, FakeWorker, agent, cell
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S, agent, cell
 from support.sysfs import put, put_ina3221
 
 
@@ -79,9 +78,7 @@ def test_what_no_file_shows_is_left_out(metrics):
     assert not [name for name, _ in samples(metrics.render().decode()) if "power" in name or "celsius" in name]
 
 
-def test_requests_are_timed_by_the_template_of_their_route(tmp_path):
-    bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
-    worker = FakeWorker(tmp_path / "worker")
+def test_requests_are_timed_by_the_template_of_their_route(worker, bundle, tmp_path):
     with agent(tmp_path / "data", worker, max_upload_mb=1) as service, TestClient(create_app(service)) as client:
         client.post("/benchmark", files={"bundle": bundle}, params={"wait": PATIENCE_S})
         client.post("/models", content=bundle)

@@ -38,8 +38,8 @@ def with_own_forward():
 REFUSED = {
     "linear": (lambda: nn.Linear(4, 4), "linear"),
     "transposed": (lambda: nn.ConvTranspose2d(4, 4, 3), "transposed"),
-    "1D": (lambda: nn.Conv1d(4, 4, 3), "not a 2D"),
-    "3D": (lambda: nn.Conv3d(4, 4, 3), "not a 2D"),
+    "1D of one tap": (lambda: nn.Conv1d(4, 4, 1), "1x1 kernel"),
+    "3D": (lambda: nn.Conv3d(4, 4, 3), "3D"),
     "1D transposed": (lambda: nn.ConvTranspose1d(4, 4, 3), "transposed"),
     "subclass": (lambda: Scaled(4, 4, 3), "Scaled"),
     "forward replaced": (with_own_forward, "not a plain Conv2d"),

@@ -55,7 +55,7 @@ def test_a_network_comes_back(source, tmp_path, conversion):
     with torch.no_grad():
         assert torch.equal(found.module(IMAGES), module(IMAGES))
     assert found.plan == plan
-    assert found.net == NET
+    assert found.metadata["net"] == NET
     assert found.metadata["checkpoint_sha256"] == "ab"
     assert converted.find(path) is not None
     assert not found.module.training

@@ -17,6 +17,7 @@ from gdws.algorithms.spectrum import Floats
 from gdws.compression.calibration.gradient_norms import Call
 from gdws.compression.fitting.observe import Observation
 from gdws.compression.fitting.patch_moments import channel_moments
+from gdws.compression.layers import Conv
 from gdws.compression.surgery import Layer
 
 
@@ -33,7 +34,7 @@ def observe_energies(
     sums: dict[str, _Sums] = {}
 
     def note(name: str, module: nn.Module, x: Tensor, output: Tensor) -> None:
-        sums.setdefault(name, _Sums()).add(Call.of(cast(nn.Conv2d, module), x, output), output)
+        sums.setdefault(name, _Sums()).add(Call.of(cast(Conv, module), x, output), output)
 
     notes = [(layer.module, partial(note, layer.shares or layer.name)) for layer in layers]
     device = next(model.parameters()).device
