@@ -42,7 +42,8 @@ class Evaluation:
     """What :func:`evaluate` found; ``robust`` and ``attack`` are None if no attack was run.
 
     ``duration_s`` includes the time before an interruption. ``attack_check`` says whether ``robust`` is to be trusted;
-    None if no second opinion was asked for.
+    None if no second opinion was asked for. ``right`` tells of each image whether it counts as natural and as robust,
+    to be compared with another network on the same images.
     """
 
     natural: Proportion
@@ -53,6 +54,7 @@ class Evaluation:
     attack_on: AttackOn = "itself"
     classes: int | None = None
     attack_check: AttackCheck | None = None
+    right: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
 
     def doubts(self) -> list[str]:
         """What a reader of the accuracies must know, in whole sentences."""
@@ -140,6 +142,7 @@ def evaluate(
         attack_on=attack_on,
         classes=None if found.outputs is None else found.outputs.classes,
         attack_check=attack_check,
+        right=found.right(),
     )
 
 
