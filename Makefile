@@ -38,11 +38,15 @@ PYTEST_FLAGS ?=
 PYTEST := -m pytest --numprocesses=2 --dist=worksteal
 
 VENV := .venv/.ready
-JTOP_VENVS := $(JTOP_VERSIONS:%=.venv-jtop-%/.ready)
-PIP := -m pip --disable-pip-version-check install --quiet
+JTOP_VENVS := $(if $(AS_ROOT),$(JTOP_VERSIONS:%=.venv-jtop-%/.ready))
+# Most of what is installed is never imported: what is, is compiled when it is. One at a time, for they all build in
+# device/; other targets need not wait.
+PIP := -m pip --disable-pip-version-check install --quiet --no-compile
+BUILD := flock device
 
 TEST_PYTHONS := test-py38 test-py310 test-py312
-.PHONY: help demo test test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check audit fuzz bench clean
+CHECKS := lint types imports audit
+.PHONY: help demo browser test test-pythons test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -51,23 +55,32 @@ help: ## Show the targets
 demo: $(VENV) ## Convert, evaluate, pack, benchmark and report on the shipped network
 	.venv/bin/gdws demo --out $(DEMO_OUT) $(DEMO_FLAGS)
 
-test: test-main $(TEST_PYTHONS) test-jtop ## Run every test that needs no Docker
+test: test-pythons test-jtop ## Run every test that needs no Docker
+
+test-pythons: test-main $(TEST_PYTHONS)
 
 test-main: $(VENV)
 	OMP_NUM_THREADS=1 .venv/bin/python $(PYTEST) $(PYTEST_FLAGS)
 
-# The contract and the agent once more, under the interpreter and the versions of a JetPack.
+# The contract and the agent once more, under the interpreter and the versions of a JetPack. Those of JetPack 7 are the
+# ones of host/constraints.txt but for NumPy (tests/e2e/test_pins.py): what meets neither that nor the interpreter's
+# processes, threads, sockets and SQLite has been tested under them here.
+TESTS38 := tests/contract tests/device
+TESTS310 := $(TESTS38)
+TESTS312 := tests/device/backends tests/device/measuring tests/device/jobs tests/device/storage \
+	tests/device/api/test_protocol.py tests/device/api/test_job_events.py $(wildcard tests/device/test_*.py)
 $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	@if [ -z "$(PYTHON$*)" ]; then
 	    echo "SKIPPED: contract and agent tests with $(PINS$*): its Python was not found (PYTHON$*=/path/to/python names one)"
 	    exit
 	fi
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
-	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) tests/contract tests/device
+	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
 
-# Power, clocks and temperatures against real jtop services on the simulated Jetson. Side by side: they mostly wait.
+# Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
+# They hold readings against real time, so nothing else should run beside them.
 JTOP_TESTS := tests/device/first_run/test_simulated_jetson.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
-test-jtop: $(if $(AS_ROOT),$(JTOP_VENVS)) ## Test power, clocks and heat against real jtop services
+test-jtop: $(JTOP_VENVS) ## Test power, clocks and heat against real jtop services
 	@if [ -z "$(AS_ROOT)" ]; then
 	    echo "SKIPPED: tests against jtop services: these run as root alone (sudo make test-jtop)"
 	    exit
@@ -77,19 +90,27 @@ test-jtop: $(if $(AS_ROOT),$(JTOP_VENVS)) ## Test power, clocks and heat against
 	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
 	done
 
+browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
+	bash tests/e2e/dashboard/install_browser.sh
+
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
 	.venv/bin/python tests/e2e/docker/run.py
 
 test-arm64: $(VENV) ## Run the agent's tests in an emulated arm64 container (half an hour)
 	.venv/bin/python tests/e2e/docker/arm64.py
 
-check: $(VENV) ## Lint, types, import rules and known vulnerabilities
+check: $(CHECKS) ## Lint, types, import rules and known vulnerabilities
+
+lint: $(VENV)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+types: $(VENV)
 	.venv/bin/mypy host/gdws device/gdws_contract device/gdws_agent
 	.venv/bin/python tests/check_tensorrt_types.py
+
+imports: $(VENV)
 	.venv/bin/lint-imports --no-cache
-	$(MAKE) --no-print-directory audit
 
 audit: .venv-audit/.ready ## Look for known vulnerabilities among the pinned versions
 	.venv-audit/bin/python tests/audit.py host/constraints.txt $(PINS38) $(PINS310) $(PINS312)
@@ -117,7 +138,7 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 	fi
 	echo "setting up .venv with $(PYTHON) (once; several minutes where torch must be downloaded)"
 	"$(PYTHON)" -m venv --clear .venv
-	.venv/bin/python $(PIP) -c host/constraints.txt -e 'device[onnxruntime]' -e 'host[dev]'
+	$(BUILD) .venv/bin/python $(PIP) -c host/constraints.txt -e 'device[onnxruntime]' -e 'host[dev]'
 	.venv/bin/python $(PIP) --no-deps -r tests/tensorrt-builder.txt
 	.venv/bin/python tests/support/tensorrt_stubs.py
 	touch $@
@@ -126,7 +147,7 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 	@echo "setting up $(@D) with $(PYTHON$*)"
 	"$(PYTHON$*)" -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP) --upgrade 'pip<25' 'setuptools<76'
-	$(@D)/bin/python $(PIP) -c $(PINS$*) -e 'device[onnxruntime,test]'
+	$(BUILD) $(@D)/bin/python $(PIP) -c $(PINS$*) -e 'device[onnxruntime,test]'
 	touch $@
 
 .venv-audit/.ready: tests/audit.txt
@@ -139,5 +160,5 @@ $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/te
 .venv-jtop-%/.ready: $(PINS310) device/pyproject.toml
 	@echo "setting up $(@D) with $(PYTHON)"
 	"$(PYTHON)" -m venv --clear $(@D)
-	$(@D)/bin/python $(PIP) -c $(PINS310) -e 'device[onnxruntime,test]' jetson-stats==$*
+	$(BUILD) $(@D)/bin/python $(PIP) -c $(PINS310) -e 'device[onnxruntime,test]' jetson-stats==$*
 	touch $@

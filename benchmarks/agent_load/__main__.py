@@ -34,10 +34,11 @@ from gdws_agent.jobs.lease import LeaseDesk
 from gdws_agent.storage.library import Library, check_bundle
 from gdws_agent.storage.store import Store
 from gdws_contract.archive_writer import write_bundle
-from gdws_contract.manifest import TensorSpec, Tool, Variant, Verification
+from gdws_contract.manifest import OutputSpec, TensorSpec, Tool, Variant, Verification
 from gdws_contract.measures import LatencySummary, RoundSummary
 from gdws_contract.queueing import LeaseRequest
 from gdws_contract.rest import BenchmarkRequest, Cell, CellKey
+from gdws_contract.task import Classification
 
 HERE = Path(__file__).resolve().parent
 
@@ -92,19 +93,20 @@ def add_bundle(store: Store, folder: Path) -> str:
             role="baseline" if name == VARIANTS[0] else "gdws",
             onnx=f"{name}/model.onnx",
             opset=17,
-            logits=f"{name}/logits.npy",
+            outputs=[f"{name}/outputs.0.npy"],
         )
         for name in VARIANTS
     ]
-    paths = ["inputs.npy", "labels.npy", *(path for each in variants for path in (each.onnx, each.logits))]
+    paths = ["inputs.npy", "labels.npy", *(path for each in variants for path in (each.onnx, *each.outputs))]
     fields = {
         "tool": Tool(name="gdws", version="0"),
         "name": "load",
         "input": TensorSpec(name="input", dtype="float32", shape=[1, 28, 28]),
-        "output": TensorSpec(name="logits", dtype="float32", shape=[10]),
+        "task": Classification(),
+        "outputs": [OutputSpec(name="logits", shape=[10])],
         "baseline": VARIANTS[0],
         "variants": variants,
-        "verification": Verification(inputs="inputs.npy", labels="labels.npy", count=1, data="none"),
+        "verification": Verification(inputs="inputs.npy", labels="labels.npy", count=1, data="none", origin="noise"),
     }
     write_bundle(folder / "load.gdws", fields, dict.fromkeys(paths, b""))  # to ONNX, that is an empty network
     return Library(store, folder / "models").add(check_bundle(folder / "load.gdws"))[0].id

@@ -41,7 +41,7 @@ from gdws_agent.measuring.environment import usable_cores
 from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
 from gdws_agent.measuring.windows import run_window
 from gdws_contract.archive import open_bundle
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from gdws_contract.measures import Build
 from gdws_contract.rest import Cell, Protocol
 
@@ -157,7 +157,7 @@ class AnswersAtOnce:
 
 def overhead_us() -> dict[str, float]:
     """Return what the agent adds to an inference, in microseconds: within its time, and between two times."""
-    spec = EngineSpec("fp32", 1, TensorSpec(name="x", shape=[1]), TensorSpec(name="y", shape=[1]), 1, Path())
+    spec = EngineSpec("fp32", 1, TensorSpec(name="x", shape=[1]), OutputSpec(name="y", shape=[1]), 1, Path())
     engine = OnnxRuntimeEngine(AnswersAtOnce(), Build(time_s=0, precision="fp32"), spec)
     step = engine.bind(np.zeros((1, 1), np.float32))
     windows = [run_window(step, min_ms=50, min_count=1) for _ in range(11)]

@@ -25,13 +25,13 @@
     │   ├── ReadOnlyToken        it would change something, and its token only reads
     │   ├── OriginForeign        a browser sent it for the page of another site
     │   └── HostForeign          a browser was led here under the name of another site
-    ├── TooManyListeners         as many clients as can be follow jobs already
+    ├── TooManyStreams         too many clients have a stream of events
     ├── BodyTooLarge             a limit on the size of the body is passed
     ├── BodyTooSlow              the body does not arrive in time
     ├── UploadCutOff             the client went away in the middle of the body
     ├── ModelNotFound            no bundle of that id is stored
     │   └── ModelDamaged         it was stored, but its file is gone or damaged
-    ├── JobNotFound              no benchmark of that id is known
+    ├── JobNotFound              no job of that id is known
     ├── ModelInUse               a benchmark still needs the bundle
     ├── QueueFull                as many jobs wait as may
     ├── LeaseError               the device is held, or not by who says so
@@ -185,8 +185,8 @@ class HostForeign(AccessRefused):
     """A browser was led here under the name of another site."""
 
 
-class TooManyListeners(AgentError):
-    """As many clients as can be follow jobs already."""
+class TooManyStreams(AgentError):
+    """Too many clients have a stream of events."""
 
 
 class BodyTooSlow(AgentError):
@@ -210,7 +210,7 @@ class ModelDamaged(ModelNotFound):
 
 
 class JobNotFound(AgentError):
-    """No benchmark of that id is known."""
+    """No job of that id is known."""
 
 
 class ModelInUse(AgentError):
@@ -285,7 +285,7 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     ReadOnlyToken: (403, "read-only-token"),
     OriginForeign: (403, "origin-foreign"),
     HostForeign: (421, "host-foreign"),
-    TooManyListeners: (429, "too-many-listeners"),
+    TooManyStreams: (429, "too-many-listeners"),
     BodyTooLarge: (413, "body-too-large"),
     BodyTooSlow: (408, "body-too-slow"),
     UploadCutOff: (400, "upload-cut-off"),

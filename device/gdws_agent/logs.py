@@ -34,17 +34,17 @@ class _Running(threading.local):
 _running = _Running()
 
 
-def follow_jobs(change: JobEvent) -> None:
-    """Have the lines of the thread that runs a job name it; to be subscribed to the changes of jobs."""
-    if change.state == "running":
-        _running.job_id, _running.cell = change.job_id, None
-    elif change.job_id == _running.job_id:
-        if change.state is not None:
+def track_running_job(event: JobEvent) -> None:
+    """Have the lines of the thread that runs a job name it; to be subscribed to the events of jobs."""
+    if event.state == "running":
+        _running.job_id, _running.cell = event.job_id, None
+    elif event.job_id == _running.job_id:
+        if event.state is not None:
             _running.job_id = _running.cell = None
-        elif change.cell is not None:
-            _running.cell = cell_in_words(change.cell.key)
-        elif change.progress is not None:
-            key = change.progress.get("cell")
+        elif event.cell is not None:
+            _running.cell = cell_in_words(event.cell.key)
+        elif event.progress is not None:
+            key = event.progress.get("cell")
             _running.cell = cell_in_words(key) if isinstance(key, CellKey) else None
 
 

@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._service = service
-        self._followers = subscribers
+        self._subscribers = subscribers
         self._on_ready = on_ready
 
     async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:
@@ -134,8 +134,8 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: Optional[List[socket.socket]] = None) -> None:
-        self._service.jobs.release_watchers()
-        self._followers.close()
+        self._service.jobs.release_waiters()
+        self._subscribers.close()
         await super().shutdown(sockets)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from functools import partial
-from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+
+from pydantic import TypeAdapter
 
 from gdws_agent.board import jtop_clocks
 from gdws_agent.board.clocks import Clocks
@@ -14,7 +16,7 @@ from gdws_agent.errors import BUNDLE_CODES, DataUnusable, ModelNotFound, Storage
 from gdws_agent.jobs.events import JobEvent
 from gdws_agent.jobs.lease import LeaseDesk, for_everybody
 from gdws_agent.jobs.queue import JobQueue, is_final
-from gdws_agent.jobs.run import Workshop
+from gdws_agent.jobs.run import WorkerSetup
 from gdws_agent.jobs.runner import WORKER_COMMAND
 from gdws_agent.probes import Probes, system_probes
 from gdws_agent.requests.limits import check_limits
@@ -28,10 +30,14 @@ from gdws_agent.storage.rows import JobText
 from gdws_agent.storage.store import Store
 from gdws_contract import __version__
 from gdws_contract.findings.comparison import Comparison, Run, compare
+from gdws_contract.findings.result import Findings, findings_of
+from gdws_contract.findings.verdict import Verdict
 from gdws_contract.manifest import Manifest
-from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, DeviceInfo, Health, Queue
+from gdws_contract.rest import API_REVISION, API_VERSION, BenchmarkRequest, Cell, DeviceInfo, Health, Job, Queue
 
 _LOG = logging.getLogger(__name__)
+
+_VERDICTS = TypeAdapter(Tuple[Verdict, ...])
 
 T = TypeVar("T")
 
@@ -84,13 +90,31 @@ class Service(NamedTuple):
         runs = []
         for job_id in (a, b):
             job = self.jobs.job(job_id)
-            runs.append(Run(job_id, job, device, self._name_of(job.request.model_id), partial=not is_final(job)))
+            manifest = self._manifest_of(job.request.model_id)
+            runs.append(Run(job_id, job, device, manifest, partial=not is_final(job)))
         return compare(*runs)
 
-    def _name_of(self, model_id: str) -> Optional[str]:
-        """Return what a bundle is called; None if it was removed."""
+    def findings(self, job_id: str) -> Findings:
+        """Return what a job shows so far; raises JobNotFound."""
+        return self._findings_of(self.jobs.job(job_id))
+
+    def result_pieces(self, found: JobText) -> List[bytes]:
+        """Return the JSON of a job, in pieces; once it has ended, with its verdicts."""
+        if not is_final(found.job):
+            return found.pieces()
+        # Rounds are most of a cell, and no verdict looks at them.
+        cells = self.jobs.text(found.job.id, rounds=False).cells
+        job = found.job.model_copy(update={"cells": [Cell.model_validate_json(cell) for cell in cells]})
+        return found.pieces(_VERDICTS.dump_json(self._findings_of(job).verdicts))
+
+    def _findings_of(self, job: Job) -> Findings:
+        simulated = self.settings.simulated or self.probes.simulated()
+        return findings_of(job, self._manifest_of(job.request.model_id), is_simulated=simulated)
+
+    def _manifest_of(self, model_id: str) -> Optional[Manifest]:
+        """Return the manifest of a bundle; None if it was removed."""
         try:
-            return self.library.manifest_on_record(model_id).name
+            return self.library.manifest_on_record(model_id)
         except ModelNotFound:
             return None
 
@@ -130,7 +154,7 @@ def open_service(
         board = clocks if clocks is not None else _clocks_of_jtop(settings, folder)
         library = _at_start(lambda: Library(store, folder.models))
         leases = _at_start(lambda: LeaseDesk(store.database, settings.max_lease_s))
-        workshop = Workshop(
+        setup = WorkerSetup(
             command=worker_command,
             settings=settings,
             cache_dir=folder.cache,
@@ -139,16 +163,16 @@ def open_service(
             simulated=lambda: settings.simulated or known.simulated(),
         )
         retention = Retention(store, library, folder.cache, settings)
-        jobs = JobQueue(store, library.path, workshop, leases, tidy=retention.tidy)
-        jobs.changes.subscribe(partial(_distrust_if_unusable, store, library))
+        jobs = JobQueue(store, library.path, setup, leases, tidy=retention.tidy)
+        jobs.events.subscribe(partial(_distrust_if_unusable, store, library))
         stack.callback(jobs.stop)
         yield Service(settings, folder, library, jobs, known, board, leases, Notices(folder.database))
 
 
-def _distrust_if_unusable(store: Store, library: Library, change: JobEvent) -> None:
-    """Have a bundle checked again that a cell could not be measured from; to be subscribed to the changes of jobs."""
-    if change.cell is not None and change.cell.error is not None and change.cell.error.code in BUNDLE_CODES:
-        for job in store.jobs_of([change.job_id]):
+def _distrust_if_unusable(store: Store, library: Library, event: JobEvent) -> None:
+    """Have a bundle checked again that a cell could not be measured from; to be subscribed to the events of jobs."""
+    if event.cell is not None and event.cell.error is not None and event.cell.error.code in BUNDLE_CODES:
+        for job in store.jobs_of([event.job_id]):
             library.distrust(job.request.model_id)
 
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, Mapping, Optional, U
 from pydantic import ValidationError
 
 from .errors import BundleCorrupt, BundleTooLarge, BundleUnreadable, BundleUnsafe, ManifestInvalid, SchemaUnsupported
-from .manifest import MANIFEST_NAME, SCHEMA_VERSION, Manifest, Member
+from .manifest import MANIFEST_NAME, READABLE_VERSIONS, Manifest, Member
 from .onnx_check import MAX_FIELDS, check_network
 from .parsing import first_fault, parse_json
 from .zips import DEFAULT_LIMITS, Entry, Limits, crc32_matches, is_member_path, read_directory, stream
@@ -171,14 +171,15 @@ def _compare(stated: Mapping[str, Member], entries: Mapping[str, Entry]) -> None
 
 def _check_schema_version(fields: Mapping[str, Any]) -> None:
     version = fields.get("schema_version")
-    if version == SCHEMA_VERSION and type(version) is int:
-        return
     if type(version) is not int:
         raise ManifestInvalid("must be an integer", field="schema_version")
-    if version > SCHEMA_VERSION:
+    if version in READABLE_VERSIONS:
+        return
+    if version > max(READABLE_VERSIONS):
         hint = "upgrade the package that reads it, gdws or gdws-agent, to the release that wrote it"
     else:
         hint = "write the bundle again with a current 'gdws convert'"
+    known = " and ".join(map(str, READABLE_VERSIONS))
     raise SchemaUnsupported(
-        f"version {version} cannot be read; this release reads {SCHEMA_VERSION}", field="schema_version", hint=hint
+        f"version {version} cannot be read; this release reads {known}", field="schema_version", hint=hint
     )

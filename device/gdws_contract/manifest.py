@@ -2,30 +2,40 @@
 
 History of the schema:
     1   first version.
+    2   tasks other than classification, several outputs, variants made in steps, metrics, images without labels.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Tuple
 
-from pydantic import (
-    FailFast,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import FailFast, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Annotated, Literal
 
+from . import manifest_v1
 from .attack_check import AttackCheck
 from .base import Name, NonNegative, Record, Sha256
-from .measures import Proportion
+from .measures import Metric, Proportion
+from .steps import GdwsStep, LayerSummary, Step
+from .task import Classification, Task
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: The schemas that are read; all but the last are upgraded as they come in.
+READABLE_VERSIONS = (1, 2)
 MANIFEST_NAME = "manifest.json"
 MAX_VARIANTS = 64
+MAX_OUTPUTS = 64
+
+NATURAL_ACCURACY = "natural_accuracy"
+ROBUST_ACCURACY = "robust_accuracy"
+
+#: Of an input or output of an ONNX graph.
+TensorName = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+#: Where images and labels come from: images labelled by people; real images, labelled by the baseline if at all;
+#: noise. On noise nothing can be said of accuracy.
+Origin = Literal["labelled", "network", "noise"]
 
 
 def _fault(field: str, message: str) -> PydanticCustomError:
@@ -34,9 +44,9 @@ def _fault(field: str, message: str) -> PydanticCustomError:
 
 
 class TensorSpec(Record):
-    """One input or output of the network; the batch axis is dynamic and not in ``shape``."""
+    """The input of the network; the batch axis is dynamic and not in ``shape``."""
 
-    name: Name
+    name: TensorName
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     shape: List[int] = Field(min_length=1, max_length=8, description="Without the batch axis, e.g. [3, 32, 32].")
     low: Optional[float] = Field(None, description="Smallest legal value, e.g. 0 for pixels.")
@@ -47,6 +57,21 @@ class TensorSpec(Record):
     def _positive(cls, shape: List[int]) -> List[int]:
         if any(not 0 < axis <= 65_536 for axis in shape):
             raise ValueError("each axis must be between 1 and 65536")
+        return shape
+
+
+class OutputSpec(Record):
+    """An output of the network; the batch axis is dynamic and not in ``shape``."""
+
+    name: TensorName
+    dtype: Literal["float32", "float16", "int64", "int32", "uint8", "bool"] = "float32"
+    shape: List[int] = Field(max_length=8, description="Without the batch axis, e.g. [10]; empty for one number.")
+
+    @field_validator("shape")
+    @classmethod
+    def _positive(cls, shape: List[int]) -> List[int]:
+        if any(not 0 < axis <= 2**24 for axis in shape):
+            raise ValueError("each axis must be between 1 and 16777216")
         return shape
 
 
@@ -74,88 +99,129 @@ class Attack(Record):
 
 
 class HostEvaluation(Record):
-    """What the host measured on its test images, on this variant, white-box."""
+    """What the host measured on its test images, on this variant; attacks are white-box.
 
-    data: str
-    natural: Optional[Proportion] = None
-    robust: Optional[Proportion] = None
+    Classifiers have the metrics ``natural_accuracy`` and, under ``attack``, ``robust_accuracy``. Labels by the
+    baseline make the first its agreement with the baseline.
+    """
+
+    data: str = Field(description="The images.")
+    origin: Origin
+    metrics: Dict[Name, Metric] = Field(default_factory=dict, max_length=100)
     attack: Optional[Attack] = None
     attack_check: Optional[AttackCheck] = Field(
-        None, description="Whether the robust accuracy is to be trusted; what it tells counts in ``robust`` already."
+        None, description="Whether the robust accuracy is to be trusted; what it tells counts in the metric already."
     )
-
-    @model_serializer(mode="wrap")
-    def _without_empty_check(self, handler: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
-        """Leave the check out where there is none: readers of before it was added refuse the field.
-
-        It states no type to return, which would take the place of the fields in the JSON schema.
-        """
-        fields: Dict[str, Any] = handler(self)
-        if fields.get("attack_check", ...) is None:
-            del fields["attack_check"]
-        return fields
 
     @model_validator(mode="after")
     def _attack_named(self) -> HostEvaluation:
-        if self.robust is not None and self.attack is None:
+        if ROBUST_ACCURACY in self.metrics and self.attack is None:
             raise ValueError("robust accuracy without the attack that it was measured under")
         return self
 
+    @property
+    def natural(self) -> Optional[Proportion]:
+        """Accuracy on the images as they are; None if it was not measured."""
+        return self._proportion(NATURAL_ACCURACY)
 
-class LayerSummary(Record):
-    """One layer as the report shows it; the plan member has the ranks in full."""
+    @property
+    def robust(self) -> Optional[Proportion]:
+        """Accuracy under ``attack``; None if it was not measured."""
+        return self._proportion(ROBUST_ACCURACY)
 
-    name: str
-    converted: bool
-    reason: Optional[str] = Field(None, description="Why it was left alone.")
-    shape: List[int] = Field(description="Weight shape (M, C, Kh, Kw).")
-    layout: Optional[str] = None
-    total_rank: Optional[int] = Field(None, ge=0, description="G, the sum of the ranks g.")
-    mean_rank: Optional[NonNegative] = Field(None, description="G / C.")
-    macs_before: Optional[int] = Field(None, ge=0)
-    macs_after: Optional[int] = Field(None, ge=0)
-    parameters_before: int = Field(ge=0)
-    parameters_after: int = Field(ge=0)
-    error: Optional[NonNegative] = Field(None, description="Weighted squared error e^2, Eq. (5).")
+    def _proportion(self, name: str) -> Optional[Proportion]:
+        found = self.metrics.get(name)
+        return found if isinstance(found, Proportion) else None
 
 
 class Variant(Record):
-    """One network of the bundle as ONNX; members are paths inside the archive."""
+    """One network of the bundle as ONNX; members are paths inside the archive.
+
+    Expected outputs are those of the host, one .npy file for each output of the manifest, in its order.
+    """
 
     name: Name
-    role: Literal["baseline", "gdws"]
+    role: Literal["baseline", "converted"]
     onnx: str
     opset: int = Field(ge=7, le=17)
     macs: Optional[int] = Field(None, ge=0, description="Per image.")
     parameters: Optional[int] = Field(None, ge=0)
-    method: Optional[str] = Field(None, description="How it was converted, e.g. 'beta=0.05, gather'.")
-    plan: Optional[str] = None
-    layers: Annotated[List[LayerSummary], FailFast()] = Field(default_factory=list, max_length=10_000)
+    method: Optional[str] = Field(None, description="How it was made, in words, e.g. 'beta=0.05, gather'.")
+    steps: List[Step] = Field(default_factory=list, max_length=32, description="What was done to the baseline.")
     evaluation: Optional[HostEvaluation] = None
-    logits: str = Field(description="Host logits on verification.inputs, (N, classes) float32 .npy.")
+    outputs: List[str] = Field(
+        min_length=1, max_length=MAX_OUTPUTS, description="Expected on verification.inputs, (N, ...) .npy each."
+    )
     adversarial_inputs: Optional[str] = Field(None, description="Made white-box on this variant, (N, ...) .npy.")
-    adversarial_logits: Optional[str] = None
+    adversarial_outputs: List[str] = Field(default_factory=list, max_length=MAX_OUTPUTS)
 
     @model_validator(mode="after")
     def _adversarial_pair(self) -> Variant:
-        if (self.adversarial_inputs is None) != (self.adversarial_logits is None):
-            raise ValueError("adversarial_inputs and adversarial_logits go together")
+        if (self.adversarial_inputs is None) == bool(self.adversarial_outputs):
+            raise ValueError("adversarial_inputs and adversarial_outputs go together")
         return self
+
+    @property
+    def plan(self) -> Optional[str]:
+        """The member with the plan of the last GDWS step; None if there is none."""
+        return next((step.plan for step in reversed(self.steps) if isinstance(step, GdwsStep)), None)
+
+    @property
+    def layers(self) -> List[LayerSummary]:
+        """The layers of the last GDWS step."""
+        return next((step.layers for step in reversed(self.steps) if isinstance(step, GdwsStep)), [])
 
     def members(self) -> List[Tuple[str, str]]:
         """Return (field, member path) of everything that this variant points to."""
-        fields = ("onnx", "plan", "logits", "adversarial_inputs", "adversarial_logits")
-        return [(field, getattr(self, field)) for field in fields if getattr(self, field) is not None]
+        return list(self._members())
+
+    def relocated(self, folder: str) -> Tuple[Variant, Dict[str, str]]:
+        """Return the variant with its members below ``folder``, called by what they are, and {new path: old path}."""
+        moved = {path: f"{folder}/{_file_name(field)}" for field, path in self._members()}
+        steps = [
+            step.model_copy(update={"plan": moved[step.plan]}) if isinstance(step, GdwsStep) and step.plan else step
+            for step in self.steps
+        ]
+        adversarial = None if self.adversarial_inputs is None else moved[self.adversarial_inputs]
+        variant = self.model_copy(
+            update={
+                "onnx": moved[self.onnx],
+                "steps": steps,
+                "outputs": [moved[path] for path in self.outputs],
+                "adversarial_inputs": adversarial,
+                "adversarial_outputs": [moved[path] for path in self.adversarial_outputs],
+            }
+        )
+        return variant, {new: old for old, new in moved.items()}
+
+    def _members(self) -> Iterator[Tuple[str, str]]:
+        yield "onnx", self.onnx
+        for index, step in enumerate(self.steps):
+            if isinstance(step, GdwsStep) and step.plan is not None:
+                yield f"steps[{index}].plan", step.plan
+        for index, path in enumerate(self.outputs):
+            yield f"outputs[{index}]", path
+        if self.adversarial_inputs is not None:
+            yield "adversarial_inputs", self.adversarial_inputs
+        for index, path in enumerate(self.adversarial_outputs):
+            yield f"adversarial_outputs[{index}]", path
 
 
 class Verification(Record):
-    """Inputs with known answers that every engine replays before it is timed."""
+    """Inputs with known outputs that every engine replays before it is timed."""
 
     inputs: str = Field(description="(N, ...) .npy of the input's dtype.")
-    labels: str = Field(description="(N,) int64 .npy.")
+    labels: Optional[str] = Field(None, description="The classes, (N,) int64 .npy; null: there are none.")
     count: int = Field(gt=0)
     data: str = Field(description="Where the images come from.")
+    origin: Origin
     attack: Optional[Attack] = None
+
+    @model_validator(mode="after")
+    def _labels_exist(self) -> Verification:
+        if self.origin == "labelled" and self.labels is None:
+            raise ValueError("images whose origin is 'labelled' need labels")
+        return self
 
 
 class Member(Record):
@@ -178,20 +244,28 @@ class Manifest(Record):
     There is no date in it: packing the same content twice gives the same bytes and the same id.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     tool: Tool
     name: Name
     description: Optional[str] = None
+    task: Task
     input: TensorSpec
-    output: TensorSpec
+    outputs: List[OutputSpec] = Field(min_length=1, max_length=MAX_OUTPUTS)
     baseline: Name
     variants: Annotated[List[Variant], FailFast()] = Field(min_length=1, max_length=MAX_VARIANTS)
     verification: Verification
     provenance: Dict[str, Any] = Field(default_factory=dict, description="Free-form: checkpoint hash, versions, seeds.")
     members: Dict[str, Member]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, document: Any) -> Any:
+        is_first = isinstance(document, dict) and document.get("schema_version") == 1
+        return manifest_v1.upgrade(document) if is_first else document
+
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
+        self._check_outputs()
         names = [variant.name for variant in self.variants]
         if len(set(names)) != len(names):
             raise _fault("variants", "variant names must differ")
@@ -203,12 +277,34 @@ class Manifest(Record):
                 raise _fault(field, f"points to {path!r}, which members does not list")
         return self
 
+    def _check_outputs(self) -> None:
+        names = [output.name for output in self.outputs]
+        if len(set(names)) != len(names):
+            raise _fault("outputs", "the names of outputs must differ")
+        if isinstance(self.task, Classification):
+            self._check_classes(self.task)
+        for index, variant in enumerate(self.variants):
+            for field in ("outputs", "adversarial_outputs"):
+                count = len(getattr(variant, field))
+                if count != len(names) and (count or field == "outputs"):
+                    raise _fault(f"variants[{index}].{field}", f"names {count} files for {len(names)} outputs")
+
+    def _check_classes(self, task: Classification) -> None:
+        if [len(output.shape) for output in self.outputs] != [1]:
+            raise _fault("outputs", "a classifier has one output, whose shape is the number of classes alone")
+        if task.classes is not None and len(task.classes) != self.classes:
+            raise _fault("task.classes", f"names {len(task.classes)} classes of {self.classes}")
+
+    @property
+    def classes(self) -> Optional[int]:
+        """How many classes a classifier has; None for any other network."""
+        return self.outputs[0].shape[0] if isinstance(self.task, Classification) else None
+
     def pointers(self) -> List[Tuple[str, str]]:
         """Return (field path, member path) of every member that a field points to."""
-        found = [
-            ("verification.inputs", self.verification.inputs),
-            ("verification.labels", self.verification.labels),
-        ]
+        found = [("verification.inputs", self.verification.inputs)]
+        if self.verification.labels is not None:
+            found.append(("verification.labels", self.verification.labels))
         for index, variant in enumerate(self.variants):
             found += [(f"variants[{index}].{field}", path) for field, path in variant.members()]
         return found
@@ -227,3 +323,11 @@ class Manifest(Record):
             if variant.name == name:
                 return variant
         raise KeyError(name)
+
+
+def _file_name(field: str) -> str:
+    """Return what the member that ``field`` of a variant points to is called: ``outputs[0]`` as ``outputs.0.npy``."""
+    if field == "onnx":
+        return "model.onnx"
+    name = field.replace("[", ".").replace("]", "")
+    return f"{name}.json" if name.endswith("plan") else f"{name}.npy"

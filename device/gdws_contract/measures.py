@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List, Optional, Union
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,19 @@ class Proportion(Reading):
         if self.successes > self.count:
             raise ValueError(f"{self.successes} successes of {self.count} trials")
         return self
+
+
+class Figure(Reading):
+    """A measured quantity that is not a share of trials, e.g. a mean error."""
+
+    value: Finite
+    higher_is_better: bool
+    unit: Optional[str] = Field(None, max_length=40, description="null: a bare number.")
+    interval: Optional[Interval] = None
+
+
+#: How good a network is by one measure. More of a proportion is better.
+Metric = Union[Proportion, Figure]
 
 
 class LatencySummary(Reading):
@@ -100,22 +113,48 @@ class SpeedUp(Reading):
     baseline: Name
 
 
+class OutputParity(Reading):
+    """One output of the replayed inputs against the host's record. Differences are null where one was NaN or infinite.
+
+    Floating-point numbers may differ by ``tolerance_abs``, or by the tolerance of the whole times the largest |host
+    value|, whichever is more. Integers and booleans are compared by how many are equal.
+    """
+
+    name: str
+    passed: bool
+    max_abs_diff: Optional[NonNegative] = Field(description="Largest |difference|.")
+    max_rel_diff: Optional[NonNegative] = Field(
+        description="max_abs_diff over the largest |host value|; null also where that is 0 and there is a difference."
+    )
+    tolerance_abs: NonNegative = Field(description="Differences up to this say nothing: rounding of numbers near one.")
+    agreement: Optional[Proportion] = Field(None, description="Share of equal elements; of integers and booleans.")
+
+
 class Parity(Reading):
-    """The verification set replayed on the device against the host's record."""
+    """The verification set replayed on the device against the host's record.
+
+    Accuracies are those of classifiers with labels. ``agreement`` is on decisions, where the task has them: the class
+    of each input, or of each pixel.
+    """
 
     passed: bool
     reasons: List[str] = Field(default_factory=list, description="Why it failed; empty when it passed.")
     count: int = Field(gt=0, description="Natural inputs replayed.")
     max_abs_diff: Optional[NonNegative] = Field(
-        description="Largest |logit difference|; null when an output was NaN or infinite."
+        description="Largest |difference| of any floating-point output; null when one was NaN or infinite, or where "
+        "there is none."
     )
     max_rel_diff: Optional[NonNegative] = Field(
-        description="max_abs_diff over the largest |host logit|; null when an output was NaN or infinite."
+        description="Largest difference of any floating-point output over its largest |host value|; null as "
+        "max_abs_diff."
     )
     tolerance_rel: NonNegative
-    agreement: Proportion = Field(description="Share of inputs with the host's predicted class.")
-    natural: Proportion = Field(description="Accuracy on the verification inputs, on the device.")
-    natural_host: Proportion = Field(description="The same images and engine-free logits of the host.")
+    outputs: List[OutputParity] = Field(
+        default_factory=list, description="In the manifest's order; empty in results of schema 1."
+    )
+    agreement: Optional[Proportion] = Field(None, description="Share of decisions that are the host's.")
+    natural: Optional[Proportion] = Field(None, description="Accuracy on the verification inputs, on the device.")
+    natural_host: Optional[Proportion] = Field(None, description="The same images and engine-free outputs of the host.")
     robust: Optional[Proportion] = Field(
         None, description="Accuracy on the replayed adversarial inputs, on the device."
     )

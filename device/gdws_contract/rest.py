@@ -242,11 +242,22 @@ class Queue(Reading):
 
 
 class BenchmarkResult(Reading):
-    """What a client keeps: the job with its cells, the device and the bundle's manifest."""
+    """What a client keeps: the job with its cells, the device and the bundle's manifest.
 
-    schema_version: Literal[1] = 1
+    History of the schema:
+        1   first version.
+        2   a manifest of schema 2; parity output by output.
+    """
+
+    schema_version: Literal[2] = 2
     job: Job
     device: DeviceInfo
     manifest: Manifest
     saved_at: str
     partial: bool = Field(False, description="True when the client stopped before the job ended.")
+
+    @field_validator("schema_version", mode="before")
+    @classmethod
+    def _upgraded(cls, version: Any) -> Any:
+        """What schema 2 added has defaults, and the manifest upgrades itself."""
+        return 2 if version == 1 else version

@@ -205,7 +205,7 @@ class TestManifest:
             use(repacked({**files, MANIFEST: text}))
         assert caught.value.field == MANIFEST
 
-    @pytest.mark.parametrize(("version", "advice"), [(2, "upgrade"), (999, "upgrade"), (0, "again"), (-1, "again")])
+    @pytest.mark.parametrize(("version", "advice"), [(3, "upgrade"), (999, "upgrade"), (0, "again"), (-1, "again")])
     def test_other_schema_versions(self, files, version, advice):
         """The version comes before all else, as a later schema may have other fields."""
 
@@ -230,7 +230,7 @@ class TestManifest:
         assert caught.value.field == "schema_version"
 
     @pytest.mark.parametrize(
-        "field", ["tool", "name", "input", "output", "baseline", "variants", "verification", "members"]
+        "field", ["tool", "name", "task", "input", "outputs", "baseline", "variants", "verification", "members"]
     )
     def test_each_missing_field_is_named(self, files, field):
         with pytest.raises(ManifestInvalid, match="required") as caught:
@@ -247,7 +247,7 @@ class TestManifest:
             (lambda m: m["variants"][0].update(role="teacher"), "variants[0].role"),
             (lambda m: m["variants"][0].update(name="../a"), "variants[0].name"),
             (lambda m: m["variants"][0]["evaluation"].pop("attack"), "variants[0].evaluation"),
-            (lambda m: m["variants"][0].pop("adversarial_logits"), "variants[0]"),
+            (lambda m: m["variants"][0].pop("adversarial_outputs"), "variants[0]"),
             (lambda m: m["variants"][0].update(colour="red"), "variants[0].colour"),
             (lambda m: m["verification"].update(count=0), "verification.count"),
             (lambda m: m["verification"].update(count=2.5), "verification.count"),
@@ -260,7 +260,7 @@ class TestManifest:
             (lambda m: m.update(variants={}), "variants"),
             (lambda m: m.update(baseline="other"), "baseline"),
             (lambda m: m["variants"][1].update(role="baseline"), "baseline"),
-            (lambda m: m["variants"][1].update(name="dense", role="gdws"), "variants"),
+            (lambda m: m["variants"][1].update(name="dense", role="converted"), "variants"),
             (lambda m: m.update(provenance=[]), "provenance"),
             (lambda m: m.update(members=[]), "members"),
             (lambda m: m["members"][INPUTS].pop("sha256"), f"members['{INPUTS}'].sha256"),
@@ -289,7 +289,7 @@ class TestManifest:
 
 
 class TestFuzz:
-    """Nothing but a BundleError leaves, whatever the bytes."""
+    """Nothing but a BundleError leaves, whatever the bytes; tests/e2e/fuzz_bundles.py changes them in more ways."""
 
     @given(data=st.data())
     @settings(deadline=None, max_examples=150)
@@ -304,29 +304,6 @@ class TestFuzz:
         refuse_or_read(bytes(content))
 
     @given(data=st.data())
-    @settings(deadline=None, max_examples=100)
-    def test_moved_pieces(self, path, data):
-        content = path.read_bytes()
-        start, end, to = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 3)))
-        moved = data.draw(
-            st.sampled_from(
-                [
-                    content[:start] + content[end:],
-                    content[:end] + content[start:],
-                    content[:start] + content[end:to] + content[start:end] + content[to:],
-                    content + content,
-                    content[end:] + content[:end],
-                ]
-            )
-        )
-        refuse_or_read(moved)
-
-    @given(content=st.binary(max_size=200))
-    @settings(deadline=None, max_examples=100)
-    def test_any_bytes_before_a_real_end_record(self, content):
-        refuse_or_read(raw_zip([Part(MANIFEST.encode(), content), Part(b"a", content, method=8, data=content)]))
-
-    @given(data=st.data())
     @settings(deadline=None, max_examples=150)
     def test_changed_manifests(self, files, data):
         """One value anywhere in the manifest becomes another JSON value."""
@@ -335,11 +312,6 @@ class TestFuzz:
         holder, key = places[data.draw(st.integers(0, len(places) - 1))]
         holder[key] = data.draw(JSON)
         refuse_or_read(repacked({**files, MANIFEST: json.dumps(manifest).encode()}))
-
-    @given(text=st.binary(max_size=100) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "ignore")))
-    @settings(deadline=None, max_examples=100)
-    def test_any_text_as_manifest(self, files, text):
-        refuse_or_read(repacked({**files, MANIFEST: text}))
 
 
 JSON = st.recursive(

@@ -9,8 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gdws_contract.attack_check import LUCKY_SHARE, AttackCheck, is_beyond
-from gdws_contract.manifest import HostEvaluation
-from support.contract_examples import ATTACK, PROPORTION
+from support.contract_examples import PROPORTION
 
 SOUND = {"alone": PROPORTION, "vanishing": 0, "second_fooled": 0, "blind": 0, "queries": 200, "queried": 8}
 NOT_TRUSTED = "The attack is not to be trusted here: the robust accuracy is no more than an upper bound."
@@ -84,12 +83,3 @@ def test_counts_of_a_whole_data_set_do_not_overflow():
 def test_more_than_there_were_is_refused(changes):
     with pytest.raises(ValidationError, match="than there were"):
         check(**changes)
-
-
-def test_readers_of_before_the_check_are_not_sent_an_empty_one():
-    without = HostEvaluation(data="x", robust=PROPORTION, attack=ATTACK)
-    assert set(without.model_dump()) == {"data", "natural", "robust", "attack"}
-    with_check = without.model_copy(update={"attack_check": check()})
-    assert HostEvaluation.model_validate_json(with_check.model_dump_json()) == with_check
-    assert with_check.model_dump()["attack_check"]["trusted"] is True
-    assert "attack_check" in HostEvaluation.model_json_schema(mode="serialization")["properties"]

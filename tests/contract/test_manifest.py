@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from gdws_contract.manifest import HostEvaluation, Manifest, TensorSpec, Variant
+from gdws_contract.manifest import HostEvaluation, Manifest, OutputSpec, TensorSpec, Variant, Verification
+from gdws_contract.task import Classification, Outputs
 from support.contract_examples import ATTACK, MANIFEST, PROPORTION
 
 
@@ -20,23 +21,44 @@ def test_pointers_name_each_member():
     assert pointers["variants[1].onnx"] == "gdws/onnx"
 
 
-def test_a_variant_without_extras_points_to_its_network_and_logits():
-    variant = Variant(name="a", role="gdws", onnx="a.onnx", opset=17, logits="a.npy")
-    assert variant.members() == [("onnx", "a.onnx"), ("logits", "a.npy")]
+def test_a_variant_without_extras_points_to_its_network_and_outputs():
+    variant = Variant(name="a", role="converted", onnx="a.onnx", opset=17, outputs=["a.npy", "b.npy"])
+    assert variant.members() == [("onnx", "a.onnx"), ("outputs[0]", "a.npy"), ("outputs[1]", "b.npy")]
+    assert (variant.plan, variant.layers) == (None, [])
 
 
-@pytest.mark.parametrize("missing", ["adversarial_inputs", "adversarial_logits"])
-def test_adversarial_inputs_and_logits_go_together(missing):
+def test_a_variant_is_relocated_with_everything_that_it_points_to():
+    old = MANIFEST.variants[1]
+    moved, files = old.relocated("run/x")
+    assert files == {path: before for (_, path), (_, before) in zip(moved.members(), old.members())}
+    assert dict(moved.members()) == {
+        "onnx": "run/x/model.onnx",
+        "steps[0].plan": "run/x/steps.0.plan.json",
+        "outputs[0]": "run/x/outputs.0.npy",
+        "adversarial_inputs": "run/x/adversarial_inputs.npy",
+        "adversarial_outputs[0]": "run/x/adversarial_outputs.0.npy",
+    }
+
+
+@pytest.mark.parametrize("missing", [{"adversarial_inputs": None}, {"adversarial_outputs": []}], ids=str)
+def test_adversarial_inputs_and_outputs_go_together(missing):
     fields = MANIFEST.variants[0].model_dump()
     with pytest.raises(ValidationError, match="go together"):
-        Variant.model_validate({**fields, missing: None})
+        Variant.model_validate({**fields, **missing})
 
 
 def test_robust_accuracy_needs_its_attack():
     with pytest.raises(ValidationError, match="attack"):
-        HostEvaluation(data="x", robust=PROPORTION)
-    assert HostEvaluation(data="x", robust=PROPORTION, attack=ATTACK).attack == ATTACK
-    assert HostEvaluation(data="x", natural=PROPORTION).robust is None
+        HostEvaluation(data="x", origin="labelled", metrics={"robust_accuracy": PROPORTION})
+    known = {"data": "x", "origin": "labelled", "metrics": {"natural_accuracy": PROPORTION}}
+    assert HostEvaluation(**known, attack=ATTACK).natural == PROPORTION
+    assert HostEvaluation(**known).robust is None
+
+
+def test_labelled_images_have_labels():
+    with pytest.raises(ValidationError, match="labels"):
+        Verification(inputs="x", count=1, data="x", origin="labelled")
+    assert Verification(inputs="x", count=1, data="x", origin="network").labels is None
 
 
 @pytest.mark.parametrize("shape", [[], [0], [-1, 3], [65_537], [1] * 9])
@@ -52,9 +74,13 @@ def test_shapes(shape):
         ({"baseline": "none"}, "baseline"),
         ({"variants": [MANIFEST.variants[0]] * 2}, "variants"),
         ({"members": {}}, "verification.inputs"),
+        ({"outputs": [OutputSpec(name="logits", shape=[1, 2])]}, "outputs"),
+        ({"outputs": MANIFEST.outputs * 2, "task": Outputs()}, "outputs"),
+        ({"task": Classification(classes=["a", "b"])}, "task.classes"),
+        ({"outputs": [*MANIFEST.outputs, OutputSpec(name="b", shape=[])], "task": Outputs()}, "variants[0].outputs"),
         (
             {"members": {path: m for path, m in MANIFEST.members.items() if path != "gdws/plan"}},
-            "variants[1].plan",
+            "variants[1].steps[0].plan",
         ),
     ],
 )
@@ -74,7 +100,11 @@ def test_there_is_no_date_in_it():
 def test_a_long_list_of_faults_is_reported_by_its_first(field):
     """A small manifest must not cost a report of a hundred thousand lines."""
     bad = [{}] * 64
-    change = {"variants": bad if field == "variants" else [{**dict(MANIFEST.variants[0]), "layers": bad}]}
+    change = {
+        "variants": bad
+        if field == "variants"
+        else [{**dict(MANIFEST.variants[0]), "steps": [{"kind": "gdws", "layers": bad}]}]
+    }
     with pytest.raises(ValidationError) as caught:
         Manifest.model_validate({**dict(MANIFEST), **change})
     assert caught.value.error_count() < 10

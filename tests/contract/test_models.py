@@ -17,13 +17,15 @@ from gdws_contract import (
     profiles,
     queueing,
     rest,
+    steps,
+    task,
     thermal,
 )
 from gdws_contract.base import Reading, Record
 from gdws_contract.queueing import Submission
 from support.contract_examples import example
 
-MODULES = (attack_check, engines, live, manifest, measures, problems, profiles, queueing, rest, thermal)
+MODULES = (attack_check, engines, live, manifest, measures, problems, profiles, queueing, rest, steps, task, thermal)
 MODELS = sorted(
     {
         member

@@ -7,7 +7,7 @@ import pytest
 
 from gdws_agent import logs
 from gdws_agent.jobs.events import JobEvent
-from gdws_agent.logs import JsonLines, TextLines, cell_in_words, follow_jobs
+from gdws_agent.logs import JsonLines, TextLines, cell_in_words, track_running_job
 from support.agents import FakeWorker, agent, cell, resolved, until_final
 from support.bundles import tiny_bundle
 
@@ -41,16 +41,16 @@ def _no_job():
 
 def test_a_line_of_the_thread_that_runs_a_job_names_job_and_cell(written):
     logger, lines = written(JsonLines())
-    follow_jobs(JobEvent("a1", state="running"))
+    track_running_job(JobEvent("a1", state="running"))
     logger.info("begun")
-    follow_jobs(JobEvent("a1", progress={"cell": KEY, "stage": "build"}))
+    track_running_job(JobEvent("a1", progress={"cell": KEY, "stage": "build"}))
     logger.info("building")
-    follow_jobs(JobEvent("b2", state="queued"))
+    track_running_job(JobEvent("b2", state="queued"))
     logger.info("still")
     other = threading.Thread(target=logger.info, args=("elsewhere",))
     other.start()
     other.join()
-    follow_jobs(JobEvent("a1", state="done"))
+    track_running_job(JobEvent("a1", state="done"))
     logger.info("over")
 
     found = [json.loads(line) for line in lines()]
@@ -87,8 +87,8 @@ def test_json_lines_hold_what_programs_need(written):
 
 def test_text_lines_end_with_what_the_message_does_not_say(written):
     logger, lines = written(TextLines())
-    follow_jobs(JobEvent("a1", state="running"))
-    follow_jobs(JobEvent("a1", progress={"cell": KEY}))
+    track_running_job(JobEvent("a1", state="running"))
+    track_running_job(JobEvent("a1", progress={"cell": KEY}))
     logger.info("job a1: known")
     logger.info("clocks are set")
 
@@ -113,7 +113,7 @@ def test_a_long_message_is_cut(written, formatter):
 def test_every_line_of_a_real_job_names_it(tmp_path, written, monkeypatch, caplog):
     caplog.set_level("INFO", logger="gdws_agent")
     with agent(tmp_path / "data", FakeWorker(tmp_path / "worker")) as service:
-        service.jobs.changes.subscribe(follow_jobs)
+        service.jobs.events.subscribe(track_running_job)
         stream = io.StringIO()
         handler = logging.StreamHandler(stream)
         handler.setFormatter(JsonLines())

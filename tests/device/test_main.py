@@ -17,7 +17,7 @@ from gdws_agent.storage.folder import DataFolder
 from gdws_agent.storage.store import Store
 from gdws_contract.rest import Health, Job
 from support.agent_process import running_agent
-from support.agents import PATIENCE_S, FakeWorker, eventually, states
+from support.agents import PATIENCE_S, eventually, states
 from support.bundles import tiny_bundle
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
@@ -45,16 +45,6 @@ def _own_logging():
     for handler in set(root.handlers) - set(handlers):
         root.removeHandler(handler)
     root.setLevel(level)
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear").read_bytes()
-
-
-@pytest.fixture
-def worker(tmp_path):
-    return FakeWorker(tmp_path / "worker")
 
 
 @pytest.fixture
@@ -154,7 +144,8 @@ def test_the_server_loads_no_numerics_and_no_runtime():
     )
     found = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True).stdout
 
-    assert not {"numpy", "onnxruntime", "onnx", "torch", "tensorrt"} & set(json.loads(found))
+    loaded = set(json.loads(found))
+    assert not {"numpy", "onnxruntime", "onnx", "torch", "onnx2torch", "tensorrt", "torch2trt", "pycuda"} & loaded
 
 
 # The real process
@@ -196,8 +187,8 @@ def test_on_another_address_it_makes_tokens_prints_them_once_and_asks_for_them(d
     assert printed == [1, 1], "the log holds both starts"
 
 
-def test_a_token_that_is_given_is_asked_for_and_not_inherited_by_the_worker(data, bundle, tmp_path):
-    worker = FakeWorker(tmp_path / "worker", {"dense": "hang"})
+def test_a_token_that_is_given_is_asked_for_and_not_inherited_by_the_worker(worker, data, bundle, tmp_path):
+    worker.set_actions({"dense": "hang"})
     token = "a-token-that-was-given"
     with running_agent(data, worker, environment={"GDWS_AGENT_TOKEN": token}) as agent:
         assert agent.client.get("/device").status_code == 401

@@ -9,8 +9,7 @@ import psutil
 import pytest
 
 from support.agent_process import running_agent
-from support.agents import PATIENCE_S, FakeWorker
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 
@@ -30,9 +29,7 @@ def silent_connections(url, count, said):
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHo"])
-def test_silent_connections_fail_no_cell_lock_nobody_out_and_fill_no_log(tmp_path, said):
-    worker = FakeWorker(tmp_path / "worker")
-    bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
+def test_silent_connections_fail_no_cell_lock_nobody_out_and_fill_no_log(bundle, worker, tmp_path, said):
     with running_agent(tmp_path / "data", worker, descriptors=DESCRIPTORS) as process:
         with silent_connections(process.url, SILENT, said):
             with httpx.Client(base_url=process.url, timeout=PATIENCE_S, trust_env=False) as client:

@@ -1,4 +1,4 @@
-"""``gdws compare`` and the agent say the same of the same two results, whatever they are."""
+"""``gdws compare``, the report and the agent say the same of the same two results, whatever they are."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from gdws.cli.app import app
+from gdws.results.report import render
 from gdws_agent.api.app import create_app
-from gdws_contract.measures import RoundSummary
+from gdws_contract.measures import Interval, RoundSummary, SpeedUp
 from gdws_contract.rest import BenchmarkResult, Cell, Protocol
 from support.agents import agent
 from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, parity_failed_cell, result
@@ -24,14 +25,14 @@ PAIRS = 30
 _NAMES = ("source", "job_id", "finished_at")
 
 
-def test_command_and_agent_agree_on_generated_results(tmp_path: Path) -> None:
+def test_command_report_and_agent_agree_on_generated_results(tmp_path: Path) -> None:
     draw = random.Random(17)
     results = [_generated(draw) for _ in range(2 * PAIRS)]
     ids = store_results(tmp_path / "data", results)
     files = [tmp_path / f"{job_id}.json" for job_id in ids]
     for file, each in zip(files, results, strict=True):
         file.write_text(each.model_dump_json())
-    verdicts, settled_despite_overlap = set(), 0
+    verdicts, kinds, settled_despite_overlap = set(), set(), 0
     with agent(tmp_path / "data") as service, TestClient(create_app(service)) as client:
         for n in range(0, len(ids), 2):
             answered = client.get("/compare", params={"a": ids[n], "b": ids[n + 1]}).raise_for_status().json()
@@ -39,8 +40,13 @@ def test_command_and_agent_agree_on_generated_results(tmp_path: Path) -> None:
             assert printed.pop("schema_version") == 1
             assert _comparable(answered) == _comparable(printed)
             verdicts |= {each["verdict"] for each in printed["cells"]}
+            for index, side in ((n, "a"), (n + 1, "b")):
+                told = client.get(f"/jobs/{ids[index]}/findings").raise_for_status().json()["verdicts"]
+                assert told == printed[side]["verdicts"] == _reported(results[index])
+                kinds |= {each["kind"] for each in told}
             settled_despite_overlap += _settled_despite_overlap(printed, results[n], results[n + 1])
     assert verdicts == {"faster", "slower", "not distinguishable", "not measured"}
+    assert kinds == {"gain", "trade", "no-gain", "unknown"}
     assert settled_despite_overlap > 0  # where a rule of overlapping ranges would have said otherwise
 
 
@@ -62,7 +68,16 @@ def _generated_cell(draw: random.Random, net: Any) -> Cell:
         RoundSummary(index=i, count=9, median_ms=centre_ms * math.exp(draw.gauss(0, 0.01)), duration_s=0.1)
         for i in range(draw.choice([1, 2, 5, 10, 20]))
     ]
-    return cell(net, DENSE, 1).model_copy(update={"rounds": windows})
+    made = cell(net, DENSE, 1).model_copy(update={"rounds": windows})
+    return made.model_copy(update={"speedup": _speedup(draw, net)}) if net is not DENSE else made
+
+
+def _speedup(draw: random.Random, net: Any) -> SpeedUp:
+    """Around the network's own, and now and then so wide or so slow that it shows no gain."""
+    ratio = DENSE.median_ms / net.median_ms * draw.choice([1, 1, 0.4])
+    half = draw.choice([0.02, 0.7])
+    interval = Interval(low=ratio * (1 - half), high=ratio * (1 + half), method="paired-rounds-t")
+    return SpeedUp(ratio=ratio, interval=interval, rounds=10, baseline=DENSE.name)
 
 
 def _printed(a: Path, b: Path) -> dict[str, Any]:
@@ -70,6 +85,10 @@ def _printed(a: Path, b: Path) -> dict[str, Any]:
     assert found.exit_code == 0, found.output
     printed: dict[str, Any] = json.loads(found.stdout)
     return printed
+
+
+def _reported(made: BenchmarkResult) -> Any:
+    return json.loads(render([made], ".json"))["results"][0]["verdicts"]
 
 
 def _comparable(comparison: dict[str, Any]) -> dict[str, Any]:

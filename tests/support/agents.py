@@ -115,7 +115,7 @@ def agent(
 
 def until_final(jobs: JobQueue, job_id: str) -> Job:
     """Return the job once it has ended."""
-    with jobs.watch(job_id) as told:
+    with jobs.until_final(job_id) as told:
         if not is_final(jobs.job(job_id)):
             told.result(timeout=PATIENCE_S)
     return jobs.job(job_id)

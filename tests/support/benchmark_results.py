@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdws_contract.attack_check import AttackCheck
-from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, Manifest
+from gdws_contract.manifest import Attack, HostEvaluation, Manifest
 from gdws_contract.measures import (
     Build,
     BuildSpread,
@@ -36,6 +36,7 @@ from gdws_contract.rest import (
     Progress,
     Protocol,
 )
+from gdws_contract.steps import LayerSummary
 from gdws_contract.thermal import ClockSummary, TemperatureSummary, Thermal
 
 MODEL_ID = "ab" * 32
@@ -99,10 +100,11 @@ def evaluation(net: Net) -> HostEvaluation | None:
     """What the host found for ``net``."""
     if net.natural is None:
         return None
+    found = {"natural_accuracy": net.natural, "robust_accuracy": net.robust}
     return HostEvaluation(
         data="mnist-sample, test",
-        natural=proportion(net.natural, net.count),
-        robust=None if net.robust is None else proportion(net.robust, net.count),
+        origin="labelled",
+        metrics={name: proportion(hits, net.count) for name, hits in found.items() if hits is not None},
         attack=None if net.robust is None else ATTACK,
         attack_check=net.check,
     )
@@ -113,20 +115,20 @@ def manifest(nets: list[Net], *, name: str = "mnist-preact-resnet", description:
     paths = ["inputs.npy", "labels.npy"]
     variants = []
     for index, net in enumerate(nets):
-        own = [f"{net.name}/model.onnx", f"{net.name}/logits.npy"]
+        own = [f"{net.name}/model.onnx", f"{net.name}/outputs.0.npy"]
         paths += own
         variants.append(
             {
                 "name": net.name,
-                "role": "gdws" if index else "baseline",
+                "role": "converted" if index else "baseline",
                 "onnx": own[0],
                 "opset": 17,
                 "macs": net.macs,
                 "parameters": net.parameters,
                 "method": net.method or (f"{net.name}, gather" if index else None),
-                "layers": list(net.layers),
+                "steps": [{"kind": "gdws", "layers": list(net.layers)}] if index else [],
                 "evaluation": evaluation(net),
-                "logits": own[1],
+                "outputs": [own[1]],
             }
         )
     return Manifest.model_validate(
@@ -135,7 +137,8 @@ def manifest(nets: list[Net], *, name: str = "mnist-preact-resnet", description:
             "name": name,
             "description": description,
             "input": {"name": "input", "shape": [1, 28, 28], "low": 0, "high": 1},
-            "output": {"name": "logits", "shape": [10]},
+            "task": {"kind": "classification"},
+            "outputs": [{"name": "logits", "shape": [10]}],
             "baseline": nets[0].name,
             "variants": variants,
             "verification": {
@@ -143,6 +146,7 @@ def manifest(nets: list[Net], *, name: str = "mnist-preact-resnet", description:
                 "labels": "labels.npy",
                 "count": 128,
                 "data": "mnist-sample, test",
+                "origin": "labelled",
                 "attack": ATTACK,
             },
             "provenance": {"checkpoint_sha256": "cd" * 32, "torch": "2.14.1"},

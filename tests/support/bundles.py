@@ -25,8 +25,20 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from gdws_contract import archive_writer
-from gdws_contract.manifest import Attack, HostEvaluation, LayerSummary, TensorSpec, Tool, Variant, Verification
+from gdws_contract.manifest import (
+    NATURAL_ACCURACY,
+    ROBUST_ACCURACY,
+    Attack,
+    HostEvaluation,
+    OutputSpec,
+    TensorSpec,
+    Tool,
+    Variant,
+    Verification,
+)
 from gdws_contract.measures import Proportion
+from gdws_contract.steps import GdwsStep, LayerSummary
+from gdws_contract.task import Classification
 
 OPSET = 17
 IR_VERSION = 8
@@ -104,7 +116,8 @@ def tiny_parts(
         "tool": Tool(name="tiny", version="1"),
         "name": name,
         "input": TensorSpec(name="input", shape=list(INPUT_SHAPE), low=0.0, high=1.0),
-        "output": TensorSpec(name="logits", shape=[CLASSES]),
+        "task": Classification(),
+        "outputs": [OutputSpec(name="logits", shape=[CLASSES])],
         "baseline": variants[0],
         "variants": entries,
         "verification": Verification(
@@ -112,6 +125,7 @@ def tiny_parts(
             labels="verification/labels.npy",
             count=count,
             data="uniform noise",
+            origin="labelled",
             attack=_ATTACK if adversarial else None,
         ),
         "provenance": {"seed": seed},
@@ -135,35 +149,34 @@ def _variant(
     folder = f"variants/{name}"
     files = {
         f"{folder}/model.onnx": _model_bytes(network, gdws=not baseline, fault=fault),
-        f"{folder}/logits.npy": _npy(_recorded(logits, fault)),
+        f"{folder}/outputs.0.npy": _npy(_recorded(logits, fault)),
     }
-    robust = None
+    metrics = {NATURAL_ACCURACY: _accuracy(logits, labels)}
     if attacked is not None:
         adversarial_logits = network.logits(attacked)
         files[f"{folder}/adversarial_inputs.npy"] = _npy(attacked)
-        files[f"{folder}/adversarial_logits.npy"] = _npy(_recorded(adversarial_logits, fault))
-        robust = _accuracy(adversarial_logits, labels)
+        files[f"{folder}/adversarial_outputs.0.npy"] = _npy(_recorded(adversarial_logits, fault))
+        metrics[ROBUST_ACCURACY] = _accuracy(adversarial_logits, labels)
     if not baseline:
         files[f"{folder}/plan.json"] = json.dumps({"variant": name}).encode()
     entry = Variant(
         name=name,
-        role="baseline" if baseline else "gdws",
+        role="baseline" if baseline else "converted",
         onnx=f"{folder}/model.onnx",
         opset=OPSET,
         macs=network.macs(gdws=not baseline),
         parameters=network.parameters(gdws=not baseline),
         method=None if baseline else "full rank, gather",
-        plan=None if baseline else f"{folder}/plan.json",
-        layers=[] if baseline else network.layers(),
+        steps=[] if baseline else [GdwsStep(plan=f"{folder}/plan.json", layers=network.layers())],
         evaluation=HostEvaluation(
             data="uniform noise",
-            natural=_accuracy(logits, labels),
-            robust=robust,
-            attack=None if robust is None else _ATTACK,
+            origin="labelled",
+            metrics=metrics,
+            attack=None if attacked is None else _ATTACK,
         ),
-        logits=f"{folder}/logits.npy",
+        outputs=[f"{folder}/outputs.0.npy"],
         adversarial_inputs=None if attacked is None else f"{folder}/adversarial_inputs.npy",
-        adversarial_logits=None if attacked is None else f"{folder}/adversarial_logits.npy",
+        adversarial_outputs=[] if attacked is None else [f"{folder}/adversarial_outputs.0.npy"],
     )
     return entry, files
 

@@ -13,6 +13,7 @@ from gdws_contract.manifest import Attack, Manifest, Member, Variant, Verificati
 from gdws_contract.measures import Proportion
 from gdws_contract.problems import Problem, problem_type
 from gdws_contract.rest import Job
+from gdws_contract.steps import GdwsStep
 
 #: A name, a SHA-256 and a text at once.
 ID = "0123456789abcdef" * 4
@@ -73,11 +74,13 @@ def _manifest() -> Manifest:
             Variant,
             name=name,
             role=role,
-            **{field: f"{name}/{field}" for field in ("onnx", "plan", "logits")},
+            onnx=f"{name}/onnx",
+            steps=[example(GdwsStep, plan=f"{name}/plan")],
+            outputs=[f"{name}/outputs"],
             adversarial_inputs=f"{name}/adversarial_inputs",
-            adversarial_logits=f"{name}/adversarial_logits",
+            adversarial_outputs=[f"{name}/adversarial_outputs"],
         )
-        for name, role in (("dense", "baseline"), ("gdws", "gdws"))
+        for name, role in (("dense", "baseline"), ("gdws", "converted"))
     ]
     verification = example(Verification, inputs="inputs.npy", labels="labels.npy")
     paths = ["inputs.npy", "labels.npy", *(path for each in variants for _, path in each.members())]

@@ -9,7 +9,9 @@ False or None and reporting to the logger, or, where TensorRT would be undefined
 
 import enum
 import hashlib
+import inspect
 import json
+import operator
 import types
 import weakref
 from importlib.machinery import ModuleSpec
@@ -60,6 +62,24 @@ class Callback:
         self._ready = True
 
 
+def _callback(name, **methods):
+    """Return the class ``name`` of the bindings, to be derived from with ``methods``, {name: parameters}."""
+    return type(name, (Callback,), {each: _to_be_written(each, parameters) for each, parameters in methods.items()})
+
+
+def _to_be_written(name, parameters):
+    def method(self, *arguments):
+        raise Misuse(f"a class derived from {type(self).__mro__[1].__name__} must have {name}")
+
+    kinds = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_ONLY) for each in ("self", *parameters.split())]
+    method.__signature__ = inspect.Signature(kinds)
+    return method
+
+
+def _reads(attribute):
+    return property(operator.attrgetter(attribute))
+
+
 def _ready(callback, kind):
     if not isinstance(callback, kind):
         raise TypeError(f"incompatible function arguments: {kind.__name__} is expected")
@@ -68,109 +88,39 @@ def _ready(callback, kind):
     return callback
 
 
-class Severity(enum.IntEnum):
-    INTERNAL_ERROR = 0
-    ERROR = 1
-    WARNING = 2
-    INFO = 3
-    VERBOSE = 4
-
-
-class ILogger(Callback):
-    Severity = Severity
-
-    def log(self, severity, msg):
-        raise Misuse("a logger must say what becomes of a message")
-
-
-class IProfiler(Callback):
-    def report_layer_time(self, layer_name, ms):
-        raise Misuse("a profiler must say what becomes of a time")
-
-
-class IProgressMonitor(Callback):
-    def phase_start(self, phase_name, parent_phase, num_steps):
-        raise Misuse("a progress monitor must have phase_start")
-
-    def phase_finish(self, phase_name):
-        raise Misuse("a progress monitor must have phase_finish")
-
-    def step_complete(self, phase_name, step):
-        raise Misuse("a progress monitor must have step_complete")
-
-
-class IInt8EntropyCalibrator2(Callback):
-    def get_batch_size(self):
-        raise Misuse("a calibrator must have get_batch_size")
-
-    def get_batch(self, names):
-        raise Misuse("a calibrator must have get_batch")
-
-    def read_calibration_cache(self):
-        raise Misuse("a calibrator must have read_calibration_cache")
-
-    def write_calibration_cache(self, cache):
-        raise Misuse("a calibrator must have write_calibration_cache")
-
-
-class BuilderFlag(enum.IntEnum):
-    FP16 = 0
-    INT8 = 1
-    GPU_FALLBACK = 3
-    TF32 = 6
-
-
-class StronglyTypedBuilderFlag(enum.IntEnum):
-    """That of releases that take types as the model has them."""
-
-    GPU_FALLBACK = 3
-    TF32 = 6
-
-
-class DeviceType(enum.IntEnum):
-    GPU = 0
-    DLA = 1
-
-
-class LayerType(enum.IntEnum):
-    CONVOLUTION = 0
-    CONSTANT = 16
-    IDENTITY = 20
-    QUANTIZE = 40
-    DEQUANTIZE = 41
-
-
-class NetworkDefinitionCreationFlag(enum.IntEnum):
-    EXPLICIT_BATCH = 0
+Severity = enum.IntEnum("Severity", "INTERNAL_ERROR ERROR WARNING INFO VERBOSE", start=0)
+ILogger = _callback("ILogger", log="severity msg")
+ILogger.Severity = Severity
+IProfiler = _callback("IProfiler", report_layer_time="layer_name ms")
+IProgressMonitor = _callback(
+    "IProgressMonitor",
+    phase_start="phase_name parent_phase num_steps",
+    phase_finish="phase_name",
+    step_complete="phase_name step",
+)
+IInt8EntropyCalibrator2 = _callback(
+    "IInt8EntropyCalibrator2",
+    get_batch_size="",
+    get_batch="names",
+    read_calibration_cache="",
+    write_calibration_cache="cache",
+)
+BuilderFlag = enum.IntEnum("BuilderFlag", {"FP16": 0, "INT8": 1, "GPU_FALLBACK": 3, "TF32": 6})
+#: That of releases that take types as the model has them.
+StronglyTypedBuilderFlag = enum.IntEnum("StronglyTypedBuilderFlag", {"GPU_FALLBACK": 3, "TF32": 6})
+DeviceType = enum.IntEnum("DeviceType", "GPU DLA", start=0)
+LayerType = enum.IntEnum(
+    "LayerType", {"CONVOLUTION": 0, "CONSTANT": 16, "IDENTITY": 20, "QUANTIZE": 40, "DEQUANTIZE": 41}
+)
+NetworkDefinitionCreationFlag = enum.IntEnum("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH", start=0)
+MemoryPoolType = enum.IntEnum("MemoryPoolType", "WORKSPACE", start=0)
+ProfilingVerbosity = enum.IntEnum("ProfilingVerbosity", "LAYER_NAMES_ONLY NONE DETAILED", start=0)
+LayerInformationFormat = enum.IntEnum("LayerInformationFormat", "ONELINE JSON", start=0)
+DataType = enum.IntEnum("DataType", {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "UINT8": 5, "INT64": 8})
 
 
 class _NoCreationFlag:
     """Every network has an explicit batch."""
-
-
-class MemoryPoolType(enum.IntEnum):
-    WORKSPACE = 0
-
-
-class ProfilingVerbosity(enum.IntEnum):
-    LAYER_NAMES_ONLY = 0
-    NONE = 1
-    DETAILED = 2
-
-
-class LayerInformationFormat(enum.IntEnum):
-    ONELINE = 0
-    JSON = 1
-
-
-class DataType(enum.IntEnum):
-    FLOAT = 0
-    HALF = 1
-    INT8 = 2
-    INT32 = 3
-    BOOL = 4
-    UINT8 = 5
-    INT64 = 8
 
 
 class Dims:
@@ -195,17 +145,9 @@ class ITensor(Fixed):
         axes = [axis.dim_value if axis.HasField("dim_value") else -1 for axis in kind.shape.dim]
         self._shape = axes if kind.HasField("shape") else None
 
-    @property
-    def name(self):
-        return self._name
-
-    @property
-    def dtype(self):
-        return self._dtype
-
-    @property
-    def shape(self):
-        return Dims(self._shape)
+    name = _reads("_name")
+    dtype = _reads("_dtype")
+    shape = property(lambda self: Dims(self._shape))
 
 
 class ILayer(Fixed):
@@ -215,21 +157,10 @@ class ILayer(Fixed):
         self._name, self._inputs, self._outputs, self._operator = name, inputs, outputs, operator
         self._type = LayerType[_LAYER_TYPES.get(operator, "IDENTITY")]
 
-    @property
-    def name(self):
-        return self._name
-
-    @property
-    def type(self):
-        return self._type
-
-    @property
-    def num_inputs(self):
-        return len(self._inputs)
-
-    @property
-    def num_outputs(self):
-        return len(self._outputs)
+    name = _reads("_name")
+    type = _reads("_type")
+    num_inputs = property(lambda self: len(self._inputs))
+    num_outputs = property(lambda self: len(self._outputs))
 
     def get_input(self, index):
         return self._inputs[index]
@@ -242,20 +173,13 @@ class INetworkDefinition(Fixed):
     def __init__(self):
         self._model = None
 
-    @property
-    def num_layers(self):
-        return len(self._layers())
+    num_layers = property(lambda self: len(self._layers()))
 
     def get_layer(self, index):
         return self._layers()[index]
 
-    @property
-    def num_inputs(self):
-        return len(self._inputs())
-
-    @property
-    def num_outputs(self):
-        return len(self._model.graph.output)
+    num_inputs = property(lambda self: len(self._inputs()))
+    num_outputs = property(lambda self: len(self._model.graph.output))
 
     def get_input(self, index):
         return ITensor(self._inputs()[index])
@@ -307,9 +231,7 @@ class OnnxParser:
         self._network, self._logger = network, _ready(logger, ILogger)
         self._errors = []
 
-    @property
-    def num_errors(self):
-        return len(self._errors)
+    num_errors = property(lambda self: len(self._errors))
 
     def get_error(self, index):
         return self._errors[index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from gdws.gate.figures import Run, Subject
-from gdws.results.report.figures import Setting
+from gdws_contract.findings.setting import Setting
 from gdws_contract.measures import RoundSummary
 from gdws_contract.rest import Cell
 from support.benchmark_results import DENSE, cell, proportion

@@ -72,13 +72,13 @@ def _build(trt, log, order):
     from gdws_agent.backends.tensorrt.options import BuilderOptions
     from gdws_agent.backends.tensorrt.progress import timeout_in_words
     from gdws_contract.engines import EngineOptions
-    from gdws_contract.manifest import TensorSpec
+    from gdws_contract.manifest import OutputSpec, TensorSpec
 
     spec = EngineSpec(
         precision=order["precision"],
         batch_size=2,
         input=TensorSpec(name="input", shape=order["shape"], dtype=order["dtype"]),
-        output=TensorSpec(name="logits", shape=[order["classes"]]),
+        output=OutputSpec(name="logits", shape=[order["classes"]]),
         threads=1,
         cache_dir=Path("unused"),
         options=EngineOptions(**order["engine"]),

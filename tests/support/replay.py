@@ -28,9 +28,9 @@ def replay(path):
         images = array(bundle.manifest.verification.inputs)
         for variant in bundle.manifest.variants:
             session = onnxruntime.InferenceSession(bundle.read(variant.onnx), providers=["CPUExecutionProvider"])
-            pairs = [(images, array(variant.logits))]
+            pairs = [(images, array(variant.outputs[0]))]
             if variant.adversarial_inputs is not None:
-                pairs.append((array(variant.adversarial_inputs), array(variant.adversarial_logits)))
+                pairs.append((array(variant.adversarial_inputs), array(variant.adversarial_outputs[0])))
             found[variant.name] = max(difference(session, *pair) for pair in pairs)
     return found
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 import contextlib
 from typing import AsyncIterator, Optional, Union
 
-from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
-from typing_extensions import Annotated
 
 from gdws_agent.board.live import LiveBoard
 from gdws_agent.dashboard.routes import add_dashboard_routes
-from gdws_agent.jobs.queue import is_final
-from gdws_agent.logs import follow_jobs
+from gdws_agent.logs import track_running_job
 from gdws_agent.service import Service
 from gdws_agent.storage.library import check_bundle
 from gdws_contract import __version__
-from gdws_contract.base import NAME_PATTERN, SHA256_PATTERN
-from gdws_contract.findings.comparison import Comparison
 from gdws_contract.manifest import Manifest
-from gdws_contract.queueing import IDEMPOTENCY_HEADER, MAX_IDEMPOTENCY_KEY
-from gdws_contract.rest import Alive, DeviceInfo, Health, Job, JobList, JobState, ModelInfo, ModelList
+from gdws_contract.rest import Alive, DeviceInfo, Health, ModelInfo, ModelList
 
 from . import examples
 from .access import Access
@@ -29,28 +24,21 @@ from .framing import Framing
 from .guard import Guard, role_in
 from .head import HeadAsGet
 from .headers import SecurityHeaders
-from .job_cache import JobCache, Look
 from .job_events import JobSubscribers
-from .long_polling import hold_until_final
+from .job_routes import add_job_routes
 from .metrics import Metrics
 from .monitoring_routes import add_monitoring_routes, describe_access
-from .queue_routes import LeaseId, add_queue_routes
+from .parameters import Cursor, Limit, ModelId, cursor_text, number
+from .queue_routes import add_queue_routes
 from .request_log import RequestLog
 from .responses import (
-    PiecesResponse,
     documented_answer,
     documented_default,
     documented_problems,
     install_error_handlers,
-    job_response,
     json_response,
 )
-from .submission import Sender, submit, submit_profile
 from .uploads import receive_bundle
-
-MAX_WAIT_S = 3_600.0
-#: More than the worker's grace, so that the answer to a cancellation shows the job as it ended.
-_CANCEL_MARGIN_S = 2.0
 
 _DESCRIPTION = """
 Measures the networks of a bundle on this device: builds an engine for each variant, replays the
@@ -59,30 +47,6 @@ verification set, and times what passes. Jobs run one at a time, by priority and
 Errors are problem documents (RFC 9457): `type` names the kind, `detail` says what is wrong, `field` where,
 and `hint` what to do about it.
 """
-
-Wait = Annotated[
-    float,
-    Query(ge=0, le=MAX_WAIT_S, description="Hold the answer until the job has ended, at most this many seconds."),
-]
-Limit = Annotated[int, Query(ge=1, le=1_000, description="List at most this many.")]
-Cursor = Annotated[
-    Optional[str], Query(pattern=r"^[0-9]{1,18}$", description="The `next_cursor` of the page before: go on there.")
-]
-State = Annotated[Optional[JobState], Query(description="List only jobs in this state.")]
-IdempotencyKey = Annotated[
-    Optional[str],
-    Header(
-        alias=IDEMPOTENCY_HEADER,
-        min_length=1,
-        max_length=MAX_IDEMPOTENCY_KEY,
-        description="Any text that is new for each request: sent again with the same one, it gives the same job.",
-    ),
-]
-#: With 96 cells of 1,000 rounds, all but a hundredth of the answer.
-Rounds = Annotated[bool, Query(description="false: leave out the rounds of each cell, which are most of the answer.")]
-ModelId = Annotated[str, Path(pattern=SHA256_PATTERN, description="As `gdws inspect` prints it.")]
-JobId = Annotated[str, Path(pattern=NAME_PATTERN)]
-ComparedJob = Annotated[str, Query(pattern=NAME_PATTERN, description="The id of a job.")]
 
 
 def create_app(
@@ -93,7 +57,7 @@ def create_app(
 ) -> FastAPI:
     """Return the web application of ``service``. It starts the queue; who opened the service stops it.
 
-    Without ``access`` no token is needed. Who passes ``followers`` closes them. ``board`` shows another machine.
+    Without ``access`` no token is needed. Whoever passes ``subscribers`` closes them. ``board`` shows another machine.
     """
 
     @contextlib.asynccontextmanager
@@ -107,7 +71,7 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        openapi_url=None,  # it would be put together for each request; see watching.py
+        openapi_url=None,  # it would be put together for each request; see monitoring_routes.py
         docs_url=None,  # both load scripts from elsewhere; there is a page of our own
         redoc_url=None,
         separate_input_output_schemas=False,
@@ -115,13 +79,14 @@ def create_app(
     )
     board = board or LiveBoard()
     metrics = Metrics(service.jobs, board)
-    service.jobs.changes.subscribe(follow_jobs)
+    service.jobs.events.subscribe(track_running_job)
     _add_layers(app, service, access or Access(), metrics)
     _add_device_routes(app, service)
     _add_model_routes(app, service)
-    _add_benchmark_routes(app, service)
+    subscribers = subscribers or JobSubscribers(service.jobs)
+    add_job_routes(app, service, subscribers)
     add_queue_routes(app, service)
-    add_monitoring_routes(app, metrics, board, subscribers or JobSubscribers(service.jobs))
+    add_monitoring_routes(app, metrics, board, subscribers)
     add_dashboard_routes(app)
     describe_access(app)
     return app
@@ -184,8 +149,8 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
     @app.get("/models", tags=["models"], summary="List the stored bundles", response_model=ModelList)
     def list_models(limit: Limit = 100, cursor: Cursor = None) -> Response:
         """Newest first, without their manifests, in pages."""
-        page = service.library.model_page(limit, _number(cursor))
-        return json_response(ModelList(models=page.models, next_cursor=_text(page.next_cursor)))
+        page = service.library.model_page(limit, number(cursor))
+        return json_response(ModelList(models=page.models, next_cursor=cursor_text(page.next_cursor)))
 
     @app.get(
         "/models/{model_id}", tags=["models"], summary="A bundle and its manifest", responses=documented_problems(404)
@@ -218,132 +183,3 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
     def remove_model(model_id: ModelId) -> None:
         """Results that were measured with it stay. Refused while a benchmark that has not ended needs it."""
         service.library.remove(model_id)
-
-
-def _add_benchmark_routes(app: FastAPI, service: Service) -> None:
-    jobs = service.jobs
-    job_cache = JobCache(jobs.generation)
-
-    async def submitted(request: Request, job_id: str, wait_s: float) -> Response:
-        found = await hold_until_final(request, jobs, job_id, wait_s)
-        status = 200 if is_final(found.job) else 202
-        return await job_response(found, status_code=status, headers={"Location": f"/benchmark/{job_id}"})
-
-    @app.post(
-        "/benchmark",
-        tags=["benchmark"],
-        summary="Measure a bundle",
-        status_code=202,
-        response_model=Job,
-        responses={
-            200: documented_answer("Job", "It has ended within `wait`"),
-            202: {"content": examples.json_example(examples.JOB)},
-            **documented_problems(400, 404, 409, 413, 415, 422, 429, 503, 507),
-        },
-        openapi_extra=examples.BENCHMARK_BODY,
-    )
-    async def benchmark(
-        request: Request, wait: Wait = 0.0, lease_id: LeaseId = None, key: IdempotencyKey = None
-    ) -> Response:
-        """Queues a job for a stored bundle, or for one that comes with the request:
-
-            curl -H 'content-type: application/json' -d '{"model_id": "..."}' http://localhost:8000/benchmark
-            curl -F bundle=@model.gdws 'http://localhost:8000/benchmark?wait=600'
-            curl -F bundle=@model.gdws -F request='{"batch_sizes": [1, 8]}' http://localhost:8000/benchmark
-
-        Every variant is measured on every backend, in every precision and batch size. Variants that share
-        these three take turns, so that their ratios do not drift. Name the baseline among the variants,
-        or name none, to get speed-ups.
-        """
-        job = await submit(request, service, Sender(lease_id, key))
-        return await submitted(request, job.id, wait)
-
-    @app.post(
-        "/profile",
-        tags=["benchmark"],
-        summary="Time a network layer by layer",
-        status_code=202,
-        response_model=Job,
-        responses={
-            200: documented_answer("Job", "It has ended within `wait`"),
-            **documented_problems(400, 404, 409, 413, 415, 422, 429, 503, 507),
-        },
-        openapi_extra=examples.PROFILE_BODY,
-    )
-    async def profile(
-        request: Request, wait: Wait = 0.0, lease_id: LeaseId = None, key: IdempotencyKey = None
-    ) -> Response:
-        """Queues a job for one variant of a stored bundle, among the benchmarks, and is followed like one:
-
-            curl -H 'content-type: application/json' -d '{"model_id": "...", "variant": "gdws"}' \\
-              'http://localhost:8000/profile?wait=60'
-
-        The layers are in the `profile` of its one cell, with the layer of the source network that each came
-        from. Profiling takes time itself: compare shares, and take the time of the whole from a benchmark.
-        """
-        job = await submit_profile(request, service, Sender(lease_id, key))
-        return await submitted(request, job.id, wait)
-
-    @app.get("/benchmark", tags=["benchmark"], summary="List the jobs", response_model=JobList)
-    def list_jobs(limit: Limit = 100, cursor: Cursor = None, state: State = None) -> Response:
-        """Newest first, without their cells, in pages. `GET /queue` has those that wait in the order of their turn."""
-        page = jobs.page(limit, _number(cursor), state)
-        return json_response(JobList(jobs=page.jobs, next_cursor=_text(page.next_cursor)))
-
-    @app.get(
-        "/benchmark/{job_id}",
-        tags=["benchmark"],
-        summary="A job and its cells",
-        response_model=Job,
-        responses=documented_problems(404, 422),
-    )
-    async def get_job(request: Request, job_id: JobId, wait: Wait = 0.0, rounds: Rounds = True) -> Response:
-        """Cells appear as each ends. A cell that failed says why; the others are not affected."""
-        if wait > 0:
-            return await job_response(await hold_until_final(request, jobs, job_id, wait, rounds=rounds))
-
-        def look() -> Look:
-            found = jobs.text(job_id, rounds=rounds)
-            return found.job.state, found.pieces()
-
-        return PiecesResponse(await job_cache.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look)))
-
-    @app.get(
-        "/compare",
-        tags=["benchmark"],
-        summary="Two jobs side by side",
-        response_model=Comparison,
-        responses={200: {"content": examples.json_example(examples.COMPARISON)}, **documented_problems(404, 422)},
-    )
-    def compare_jobs(a: ComparedJob, b: ComparedJob) -> Response:
-        """How many times as fast B is, cell by cell, with intervals, and what else was not the same: as `gdws compare`.
-
-            curl 'http://localhost:8000/compare?a=5f2b9c0a7d41&b=0c81e2d97a65'
-
-        Cells are matched by network, backend, precision, batch size and power mode. Nothing is measured.
-        """
-        return json_response(service.compare(a, b))
-
-    @app.delete(
-        "/benchmark/{job_id}",
-        tags=["benchmark"],
-        summary="Cancel a job",
-        response_model=Job,
-        responses=documented_problems(404),
-    )
-    async def cancel_job(request: Request, job_id: JobId) -> Response:
-        """A waiting job ends at once, a running one within two seconds; finished cells are kept.
-
-        A job that has ended stays as it is, so this can be repeated.
-        """
-        await run_in_threadpool(jobs.cancel, job_id)
-        margin_s = service.settings.cancel_grace_s + _CANCEL_MARGIN_S
-        return await job_response(await hold_until_final(request, jobs, job_id, margin_s))
-
-
-def _number(cursor: Optional[str]) -> Optional[int]:
-    return None if cursor is None else int(cursor)
-
-
-def _text(cursor: Optional[int]) -> Optional[str]:
-    return None if cursor is None else str(cursor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Type
+
+from pydantic import BaseModel
 
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.queueing import LeaseRequest
@@ -12,12 +14,15 @@ MODEL_ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 _BINARY = {"type": "string", "format": "binary"}
 _REQUEST = {"$ref": "#/components/schemas/BenchmarkRequest"}
-#: No answer holds one, so the document has no place of its own for it; what it refers to is in the benchmark's.
-_PROFILE_REQUEST = {
-    name: value
-    for name, value in ProfileRequest.model_json_schema(ref_template="#/components/schemas/{model}").items()
-    if name != "$defs"
-}
+
+
+def _without_definitions(schema: Dict[str, Any]) -> Dict[str, Any]:
+    """Return ``schema`` without what it refers to, which the document has among the parts of BenchmarkRequest."""
+    return {name: value for name, value in schema.items() if name != "$defs"}
+
+
+#: No answer holds one, so the document has no place of its own for it.
+_PROFILE_REQUEST = _without_definitions(ProfileRequest.model_json_schema(ref_template="#/components/schemas/{model}"))
 
 REQUESTS: Dict[str, Dict[str, Any]] = {
     "everything by default": {"model_id": MODEL_ID},
@@ -54,6 +59,11 @@ PROFILES: Dict[str, Dict[str, Any]] = {
         "batch_size": 8,
         "options": {"iterations": 200},
     },
+}
+
+JOBS: Dict[str, Dict[str, Any]] = {
+    **{name: {"kind": "benchmark", **value} for name, value in REQUESTS.items()},
+    **{f"a profile: {name}": {"kind": "profile", **value} for name, value in PROFILES.items()},
 }
 
 LEASES: Dict[str, Dict[str, Any]] = {
@@ -95,6 +105,17 @@ JOB: Dict[str, Any] = {
     "cells": [],
 }
 
+VERDICT: Dict[str, Any] = {
+    "setting": {"backend": "onnxruntime", "precision": "fp32", "batch_size": 1, "power_mode": None},
+    "kind": "no-gain",
+    "variant": "gdws",
+    "speed": "not distinguishable",
+    "accuracy": "not shown",
+    "title": "No gain",
+    "sentence": "No network is shown to be faster than the baseline at batch 1: the fastest, gdws, runs 1.00× as fast "
+    "(95 % interval 0.98–1.02).",
+}
+
 COMPARISON: Dict[str, Any] = {
     "a": {
         "source": "5f2b9c0a7d41",
@@ -104,6 +125,7 @@ COMPARISON: Dict[str, Any] = {
         "label": "before fine-tuning",
         "finished_at": "2024-05-01T12:04:00.000Z",
         "partial": False,
+        "verdicts": [VERDICT],
     },
     "b": {
         "source": "0c81e2d97a65",
@@ -113,6 +135,7 @@ COMPARISON: Dict[str, Any] = {
         "label": "after fine-tuning",
         "finished_at": "2024-05-01T13:04:00.000Z",
         "partial": False,
+        "verdicts": [],
     },
     "cells": [
         {
@@ -144,44 +167,32 @@ UPLOAD_BODY: Dict[str, Any] = {
     }
 }
 
-BENCHMARK_BODY: Dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": _REQUEST,
-                "examples": {name: {"summary": name, "value": value} for name, value in REQUESTS.items()},
-            },
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["bundle"],
-                    "properties": {
-                        "bundle": _BINARY,
-                        "request": {
-                            "type": "string",
-                            "description": "The fields of BenchmarkRequest as JSON, without model_id.",
-                            "example": '{"batch_sizes": [1, 8]}',
-                        },
-                    },
-                }
-            },
-        },
-    }
-}
 
-PROFILE_BODY: Dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": _PROFILE_REQUEST,
-                "examples": {name: {"summary": name, "value": value} for name, value in PROFILES.items()},
-            }
-        },
-    }
-}
+def _body(schema: Dict[str, Any], examples: Dict[str, Dict[str, Any]], *, fields: str, example: str) -> Dict[str, Any]:
+    """Return the body that is JSON, or a form with a bundle and the same ``fields`` but for its id."""
+    request = {"type": "string", "description": f"{fields} as JSON, without model_id.", "example": example}
+    form = {"type": "object", "required": ["bundle"], "properties": {"bundle": _BINARY, "request": request}}
+    named = {name: {"summary": name, "value": value} for name, value in examples.items()}
+    content = {"application/json": {"schema": schema, "examples": named}, "multipart/form-data": {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
 
+
+def _of_kind(kind: str, model: Type[BaseModel]) -> Dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    properties = {"kind": {"type": "string", "enum": [kind]}, **schema["properties"]}
+    return {**_without_definitions(schema), "properties": properties, "required": ["kind", *schema["required"]]}
+
+
+BENCHMARK_BODY = _body(_REQUEST, REQUESTS, fields="The fields of BenchmarkRequest", example='{"batch_sizes": [1, 8]}')
+PROFILE_BODY = _body(
+    _PROFILE_REQUEST, PROFILES, fields="The fields of ProfileRequest", example='{"variant": "gdws", "batch_size": 8}'
+)
+JOB_BODY = _body(
+    {"oneOf": [_of_kind("benchmark", BenchmarkRequest), _of_kind("profile", ProfileRequest)]},
+    JOBS,
+    fields="The kind and the fields of its request",
+    example='{"kind": "benchmark", "batch_sizes": [1, 8]}',
+)
 
 LEASE_BODY: Dict[str, Any] = {
     "requestBody": {

@@ -1,4 +1,4 @@
-"""Clients that follow a job as it goes on, by server-sent events (the ``text/event-stream`` of the HTML standard).
+"""Job events streamed to clients as server-sent events (the ``text/event-stream`` of the HTML standard).
 
 Events of a stream, each with JSON as its data:
 
@@ -25,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gdws_agent.errors import TooManyListeners
+from gdws_agent.errors import TooManyStreams
 from gdws_agent.jobs.events import JobEvent
 from gdws_agent.jobs.queue import JobQueue, is_final
 from gdws_contract.rest import Job
@@ -33,9 +33,9 @@ from gdws_contract.rest import Job
 from .bounded_wait import within
 
 EVENT_STREAM = "text/event-stream"
-MAX_FOLLOWERS = 32
+MAX_STREAMS = 32
 HEARTBEAT_S = 15.0
-#: What happens in less than this is told together, so that following costs the machine little.
+#: What happens in less than this is sent together, so that streams cost the machine little.
 MIN_INTERVAL_S = 0.25
 #: How old a job's estimate may be when its progress is told.
 _STALE_S = 5.0
@@ -56,9 +56,9 @@ class JobSubscriber:
         self._loop = asyncio.get_event_loop()
         self._woken = asyncio.Event()
 
-    def notice(self, change: JobEvent) -> None:
-        """Take note of a change; from any thread."""
-        self._call(self._take, change)
+    def notice(self, event: JobEvent) -> None:
+        """Take note of an event; from any thread."""
+        self._call(self._take, event)
 
     def wake(self) -> None:
         """Have :meth:`wait` return; from any thread."""
@@ -68,14 +68,14 @@ class JobSubscriber:
         with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody listens any more
             self._loop.call_soon_threadsafe(function, *args)
 
-    def _take(self, change: JobEvent) -> None:
-        if change.job_id != self.job_id:
+    def _take(self, event: JobEvent) -> None:
+        if event.job_id != self.job_id:
             # Another job that ends or is cancelled moves the queue.
-            if change.state is None or not self.is_waiting:
+            if event.state is None or not self.is_waiting:
                 return
             self.is_stale = True
-        elif change.progress is not None:
-            self.progress = change.progress
+        elif event.progress is not None:
+            self.progress = event.progress
         else:
             self.is_stale = True
         self._woken.set()
@@ -91,54 +91,54 @@ class JobSubscriber:
 
 
 class JobSubscribers:
-    """All that follow a job now; their number is bounded."""
+    """All clients with a stream of a job; their number is bounded."""
 
-    def __init__(self, jobs: JobQueue, limit: int = MAX_FOLLOWERS) -> None:
+    def __init__(self, jobs: JobQueue, limit: int = MAX_STREAMS) -> None:
         self._jobs = jobs
         self._limit = limit
         self._open: Set[JobSubscriber] = set()
         self._is_closed = False
-        jobs.changes.subscribe(self._on_change)
+        jobs.events.subscribe(self._on_event)
 
     def count(self) -> int:
-        """Return how many follow a job now."""
+        """Return how many streams are open."""
         return len(self._open)
 
-    async def follow(self, job_id: str, last_id: Optional[str]) -> EventStream:
+    async def stream(self, job_id: str, last_id: Optional[str]) -> EventStream:
         """Return the stream of ``job_id`` behind the event ``last_id``.
 
         Raises:
             JobNotFound: there is none of that id.
-            TooManyListeners: as many clients as can be have a stream.
+            TooManyStreams: as many clients as can be have a stream.
         """
         if len(self._open) >= self._limit:
-            raise TooManyListeners(
-                f"{self._limit} clients follow jobs already",
+            raise TooManyStreams(
+                f"{self._limit} clients have a stream of events already",
                 retry_after_s=60.0,
-                hint="ask GET /benchmark/{job_id} from time to time",
+                hint="poll GET /jobs/{job_id} instead",
             )
         # Listens before the job is read, so that nothing that happens meanwhile is missed.
-        follower = JobSubscriber(job_id)
-        self._open.add(follower)
+        subscriber = JobSubscriber(job_id)
+        self._open.add(subscriber)
         try:
             job = await run_in_threadpool(self._jobs.outline, job_id)
         except BaseException:
-            self._open.discard(follower)
+            self._open.discard(subscriber)
             raise
-        follower.is_closed = self._is_closed
-        events = _events(self._jobs, follower, _cells_seen(last_id, job.progress.cells_finished))
-        return EventStream(events, lambda: self._open.discard(follower))
+        subscriber.is_closed = self._is_closed
+        events = _events(self._jobs, subscriber, _cells_seen(last_id, job.progress.cells_finished))
+        return EventStream(events, lambda: self._open.discard(subscriber))
 
     def close(self) -> None:
         """End all streams, now and later, because the agent stops."""
         self._is_closed = True
-        for follower in list(self._open):
-            follower.is_closed = True
-            follower.wake()
+        for subscriber in list(self._open):
+            subscriber.is_closed = True
+            subscriber.wake()
 
-    def _on_change(self, change: JobEvent) -> None:
-        for follower in list(self._open):
-            follower.notice(change)
+    def _on_event(self, event: JobEvent) -> None:
+        for subscriber in list(self._open):
+            subscriber.notice(event)
 
 
 class EventStream(StreamingResponse):
@@ -156,10 +156,10 @@ class EventStream(StreamingResponse):
             self._on_close()
 
 
-async def _events(jobs: JobQueue, follower: JobSubscriber, told_cells: int) -> AsyncIterator[Union[str, bytes]]:
+async def _events(jobs: JobQueue, subscriber: JobSubscriber, told_cells: int) -> AsyncIterator[Union[str, bytes]]:
     told_state: Optional[Dict[str, Any]] = None
     told_progress: Optional[Dict[str, Any]] = None
-    job, cells = await run_in_threadpool(jobs.text, follower.job_id, after=told_cells)
+    job, cells = await run_in_threadpool(jobs.text, subscriber.job_id, after=told_cells)
     read_at_s = time.monotonic()
     while True:
         for cell in cells:
@@ -178,17 +178,17 @@ async def _events(jobs: JobQueue, follower: JobSubscriber, told_cells: int) -> A
         if progress != told_progress:
             told_progress = progress
             yield _event("progress", progress)
-        follower.is_waiting = job.state == "queued"
+        subscriber.is_waiting = job.state == "queued"
         await asyncio.sleep(MIN_INTERVAL_S)
-        while not await follower.wait(HEARTBEAT_S):
-            yield ": still here\n\n"
-        if follower.is_closed:
+        while not await subscriber.wait(HEARTBEAT_S):
+            yield ": keep-alive\n\n"
+        if subscriber.is_closed:
             return
-        if follower.is_stale or time.monotonic() - read_at_s > _STALE_S:
-            follower.is_stale, follower.progress, read_at_s = False, None, time.monotonic()
+        if subscriber.is_stale or time.monotonic() - read_at_s > _STALE_S:
+            subscriber.is_stale, subscriber.progress, read_at_s = False, None, time.monotonic()
             job, cells = await run_in_threadpool(jobs.text, job.id, after=told_cells)
-        elif follower.progress is not None:
-            update, follower.progress = follower.progress, None
+        elif subscriber.progress is not None:
+            update, subscriber.progress = subscriber.progress, None
             job = job.model_copy(update={"progress": job.progress.model_copy(update=dict(update))})
 
 

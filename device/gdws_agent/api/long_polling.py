@@ -26,7 +26,7 @@ async def hold_until_final(
     def look() -> JobText:
         return jobs.text(job_id, rounds=rounds)
 
-    with jobs.watch(job_id) as told:
+    with jobs.until_final(job_id) as told:
         if timeout_s <= 0 or is_final(await run_in_threadpool(jobs.outline, job_id)):
             return await run_in_threadpool(look)
         waiters: Set[asyncio.Future[None]] = {

@@ -62,11 +62,11 @@ class Metrics:
             registry=registry,
         )
         self.http_in_progress = Gauge("gdws_agent_http_requests_in_progress", "Being answered.", registry=registry)
-        self.subscribers = Gauge("gdws_agent_event_streams", "Clients that follow a job.", registry=registry)
+        self.subscribers = Gauge("gdws_agent_event_streams", "Open streams of job events.", registry=registry)
         info = Gauge("gdws_agent_info", "The release that runs.", ["version"], registry=registry)
         info.labels(__version__).set(1)
         self._last_end_s: Dict[str, float] = {}
-        jobs.changes.subscribe(self._on_change)
+        jobs.events.subscribe(self._on_event)
 
     def render(self) -> bytes:
         """Return all metrics as text."""
@@ -76,15 +76,15 @@ class Metrics:
         """Return all metrics as text, from a thread of their own: others may be many and busy."""
         return await asyncio.get_event_loop().run_in_executor(self._executor, self.render)
 
-    def _on_change(self, change: JobEvent) -> None:
-        if change.cell is not None:
-            self._count_cell(change.job_id, change.cell)
-        elif change.state == "running":
-            self._last_end_s[change.job_id] = time.monotonic()
-        elif change.state is not None:
-            self._last_end_s.pop(change.job_id, None)
-            if change.state in FINAL_STATES:
-                self._jobs.labels(change.state).inc()
+    def _on_event(self, event: JobEvent) -> None:
+        if event.cell is not None:
+            self._count_cell(event.job_id, event.cell)
+        elif event.state == "running":
+            self._last_end_s[event.job_id] = time.monotonic()
+        elif event.state is not None:
+            self._last_end_s.pop(event.job_id, None)
+            if event.state in FINAL_STATES:
+                self._jobs.labels(event.state).inc()
 
     def _count_cell(self, job_id: str, cell: Cell) -> None:
         self._cells.labels(cell.state, cell.key.backend).inc()

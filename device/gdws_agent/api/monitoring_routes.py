@@ -1,30 +1,23 @@
-"""The routes for those who watch an agent: readings, metrics, the events of a job, the page about the interface."""
+"""The routes for monitoring an agent: readings, metrics, and the page about the interface."""
 
 from __future__ import annotations
 
 import functools
 import json
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
-from fastapi import FastAPI, Header, Path
+from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
-from typing_extensions import Annotated
 
 from gdws_agent.board.live import LiveBoard
-from gdws_contract.base import NAME_PATTERN
 from gdws_contract.live import LiveReadings
 
 from . import api_page
-from .job_events import EVENT_STREAM, EventStream, JobSubscribers
+from .job_events import JobSubscribers
 from .metrics import CONTENT_TYPE, Metrics
-from .responses import documented_problems
 
 _DAY_S = 86_400
 _TEXT: Dict[str, Any] = {"schema": {"type": "string"}}
-_EXAMPLE = (
-    'event: progress\ndata: {"cells_total": 4, "cells_finished": 2, "stage": "measure", "ends_in_s": 14.5}\n\n'
-    'event: cell\nid: 3\ndata: {"key": {"variant": "gdws", "batch_size": 8}, "state": "done"}\n\n'
-)
 
 
 def add_monitoring_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, subscribers: JobSubscribers) -> None:
@@ -49,32 +42,6 @@ def add_monitoring_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, subs
         """
         metrics.subscribers.set(subscribers.count())
         return Response(await metrics.rendered(), headers={"content-type": CONTENT_TYPE})
-
-    @app.get(
-        "/benchmark/{job_id}/events",
-        tags=["benchmark"],
-        summary="Follow a job",
-        response_class=Response,
-        responses={
-            200: {"description": "Events", "content": {EVENT_STREAM: {"example": _EXAMPLE}}},
-            **documented_problems(404, 429),
-        },
-    )
-    async def follow_job(
-        job_id: Annotated[str, Path(pattern=NAME_PATTERN)],
-        last_event_id: Annotated[
-            Optional[str],
-            Header(description="Id of the last event that a lost stream brought; another one counts as none."),
-        ] = None,
-    ) -> EventStream:
-        """Server-sent events: `state` and `progress` as they change, each `cell` as it ends, and `end`:
-
-            curl -N http://localhost:8000/benchmark/5f2b9c0a7d41/events
-
-        Cells that have ended come first. A stream that is lost goes on behind `Last-Event-ID`, also after a
-        restart of the agent. Lines with a colon alone show that the agent is still there.
-        """
-        return await subscribers.follow(job_id, last_event_id)
 
     # Both are made once: they need no token, so they may be asked for by anybody and as often as they like.
     document = functools.lru_cache(maxsize=None)(lambda: json.dumps(app.openapi(), separators=(",", ":")).encode())

@@ -34,13 +34,13 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
         if self.places.enter(self, is_local=self.client is None or not is_exposed(self.client[0])):
-            self._watch()
+            self._reset_head_timer()
         else:
             self.transport.write(_NO_PLACE)
             self.transport.close()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
-        self._unwatch()
+        self._cancel_head_timer()
         self.places.leave(self)
         super().connection_lost(exc)
 
@@ -50,23 +50,23 @@ class PatientProtocol(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        self._watch()
+        self._reset_head_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._watch()
+        self._reset_head_timer()
 
-    def _watch(self) -> None:
+    def _reset_head_timer(self) -> None:
         """Start the clock when nothing is being answered; it goes on while a head arrives in pieces."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self._unwatch()
+            self._cancel_head_timer()
             self.places.work(self)
         elif self._head_timer is None:
             self._unsent_bytes = math.inf
             self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
             self.places.wait(self, is_known=self._is_known())
 
-    def _unwatch(self) -> None:
+    def _cancel_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from typing import Optional
 
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from typing_extensions import Annotated
 
 from gdws_agent.errors import MediaTypeUnsupported, RequestInvalid
 from gdws_agent.jobs.lease import for_everybody
 from gdws_agent.service import Service
-from gdws_contract.queueing import LEASE_HEADER, Lease, LeaseState
+from gdws_contract.queueing import LEASE_HEADER, Lease, LeaseRequest, LeaseState
 from gdws_contract.rest import Queue
 
 from . import examples
-from .request_json import parse_lease_request
+from .parameters import LeaseId, Limit
+from .request_json import parse_object, validated
 from .responses import PiecesResponse, documented_problems
 from .uploads import JSON, media_type, read_json
 
-#: What a lease id may look like; nothing else can be one.
-_TOKEN = r"^[A-Za-z0-9._-]{1,100}$"
-
-LeaseId = Annotated[
-    Optional[str],
-    Header(alias=LEASE_HEADER, pattern=_TOKEN, description="The id that `POST /lease` answered."),
-]
-_Limit = Annotated[int, Query(ge=1, le=1_000, description="List at most this many.")]
 _Force = Annotated[bool, Query(description="true: end the lease of whoever holds the device.")]
 
 
@@ -34,7 +27,7 @@ def add_queue_routes(app: FastAPI, service: Service) -> None:
     """Add the routes to ``app``."""
 
     @app.get("/queue", tags=["benchmark"], summary="What the device does, and what comes next", response_model=Queue)
-    def queue(limit: _Limit = 100) -> Response:
+    def queue(limit: Limit = 100) -> Response:
         """The running job with its cells, those that wait in the order of their turn, and who holds the device."""
         found, running = service.queue(limit)
         head = found.model_dump_json(exclude={"running"})[:-1].encode()
@@ -63,7 +56,7 @@ def add_queue_routes(app: FastAPI, service: Service) -> None:
         if media_type(request) != JSON:
             hint = f"send it as JSON: curl -H 'content-type: {JSON}' -d ..."
             raise MediaTypeUnsupported("a request for a lease is JSON", field="content-type", hint=hint)
-        asked = parse_lease_request(await read_json(request))
+        asked = validated(parse_object(await read_json(request)), LeaseRequest)
         return await run_in_threadpool(service.leases.take, asked)
 
     @app.put("/lease", tags=["lease"], summary="Renew a lease", responses=documented_problems(409, 422))

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Type, TypeVar
+from typing import Any, Dict, Iterable, Mapping, Type, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from gdws_agent.errors import BodyMalformed, RequestInvalid
 from gdws_contract.parsing import first_fault, parse_json
-from gdws_contract.profiles import ProfileRequest
-from gdws_contract.queueing import LeaseRequest
-from gdws_contract.rest import BenchmarkRequest
 
 _Request = TypeVar("_Request", bound=BaseModel)
 
 
-def parse_request(text: bytes) -> BenchmarkRequest:
-    """Return the request in ``text``.
+def parse_object(text: bytes) -> Dict[str, Any]:
+    """Return the fields of the JSON object in ``text``.
 
     Raises:
         BodyMalformed: it is not a JSON object.
-        RequestInvalid: ``field`` is the path of what is missing or wrong, e.g. ``batch_sizes[0]``.
     """
-    return _validated(_parse_object(text), BenchmarkRequest)
-
-
-def parse_profile_request(text: bytes) -> ProfileRequest:
-    """Return the request for a profile in ``text``.
-
-    Raises:
-        BodyMalformed, RequestInvalid: as :func:`parse_request`.
-    """
-    return _validated(_parse_object(text), ProfileRequest)
-
-
-def parse_lease_request(text: bytes) -> LeaseRequest:
-    """Return the request for a lease in ``text``.
-
-    Raises:
-        BodyMalformed, RequestInvalid: as :func:`parse_request`.
-    """
-    return _validated(_parse_object(text), LeaseRequest)
-
-
-def parse_options(text: Optional[bytes], model_id: str) -> BenchmarkRequest:
-    """Return the request for ``model_id`` with the other fields from ``text``; without text all are defaults.
-
-    Raises:
-        BodyMalformed, RequestInvalid: as :func:`parse_request`, or a ``model_id`` is given that is another's.
-    """
-    fields = {} if text is None else _parse_object(text)
-    if fields.setdefault("model_id", model_id) != model_id:
-        raise RequestInvalid(
-            "is not the id of the bundle that was sent along", field="model_id", hint="leave it out of a form"
-        )
-    return _validated(fields, BenchmarkRequest)
-
-
-def _parse_object(text: bytes) -> Dict[str, Any]:
     try:
         fields = parse_json(text)
     except ValueError as error:
@@ -67,9 +27,40 @@ def _parse_object(text: bytes) -> Dict[str, Any]:
     return fields
 
 
-def _validated(fields: Dict[str, Any], kind: Type[_Request]) -> _Request:
+def validated(fields: Mapping[str, Any], kind: Type[_Request]) -> _Request:
+    """Return the request of that ``kind`` with those ``fields``.
+
+    Raises:
+        RequestInvalid: ``field`` is the path of what is missing or wrong, e.g. ``batch_sizes[0]``.
+    """
     try:
         return kind.model_validate(fields, strict=True)
     except ValidationError as error:
         field, message = first_fault(error)
         raise RequestInvalid(f"{field}: {message}" if field else message, field=field or None) from error
+
+
+def take_kind(fields: Dict[str, Any], kinds: Iterable[str]) -> str:
+    """Take the field ``kind`` out of ``fields`` and return it.
+
+    Raises:
+        RequestInvalid: it is missing, or not one of ``kinds``.
+    """
+    kind, known = fields.pop("kind", None), list(kinds)
+    if not isinstance(kind, str) or kind not in known:
+        problem = "is missing" if kind is None else f"cannot be {kind!r:.100}"
+        raise RequestInvalid(f"kind: {problem}", field="kind", hint=f"choose one of {', '.join(known)}")
+    return kind
+
+
+def with_model_id(fields: Mapping[str, Any], model_id: str) -> Dict[str, Any]:
+    """Return ``fields`` with the id of the bundle that came along.
+
+    Raises:
+        RequestInvalid: they name another.
+    """
+    if fields.get("model_id", model_id) != model_id:
+        raise RequestInvalid(
+            "is not the id of the bundle that was sent along", field="model_id", hint="leave it out of a form"
+        )
+    return {**fields, "model_id": model_id}

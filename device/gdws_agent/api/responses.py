@@ -12,7 +12,6 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Union
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,7 +19,6 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gdws_agent.errors import AgentError, JobNotFound, ModelNotFound, make_problem, problem_of
-from gdws_agent.storage.rows import JobText
 from gdws_contract.errors import ContractError
 from gdws_contract.parsing import field_path
 from gdws_contract.problems import CONTENT_TYPE, Problem
@@ -32,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 #: Parameter in a path -> what an id of the wrong form leads to.
 _NOT_FOUND = {
     "model_id": ModelNotFound("there is no bundle of such an id", field="model_id", hint="GET /models lists them"),
-    "job_id": JobNotFound("there is no benchmark of such an id", field="job_id", hint="GET /benchmark lists them"),
+    "job_id": JobNotFound("there is no job of such an id", field="job_id", hint="GET /jobs lists them"),
 }
 #: Status -> what OpenAPI says of it, as FastAPI takes it.
 Responses = Dict[Union[int, str], Dict[str, Any]]
@@ -95,11 +93,6 @@ class PiecesResponse(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b""})
-
-
-async def job_response(found: JobText, **options: Any) -> Response:
-    """Return the answer that is a job with its cells."""
-    return PiecesResponse(await run_in_threadpool(found.pieces), **options)
 
 
 def problem_response(problem: Problem, headers: Optional[Mapping[str, str]] = None) -> Response:
@@ -170,13 +163,13 @@ class _UnforeseenErrors:
             return
         answering = False
 
-        async def watch(message: Message) -> None:
+        async def note_start(message: Message) -> None:
             nonlocal answering
             answering = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, note_start)
         except Exception as error:
             error_id = secrets.token_hex(4)
             _LOG.exception("error %s in %s", error_id, request_line(scope))

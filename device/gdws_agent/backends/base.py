@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, ContextManager, List, NamedTuple, Optional, Protocol, Tuple
 
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 from gdws_contract.rest import Availability
@@ -37,7 +37,7 @@ class EngineSpec:
     precision: str
     batch_size: int
     input: TensorSpec
-    output: TensorSpec
+    output: OutputSpec
     threads: int
     cache_dir: Path
     options: EngineOptions = field(default_factory=EngineOptions)

@@ -10,7 +10,9 @@ import numpy as np
 
 from gdws_contract import __version__
 from gdws_contract.archive_writer import Content, write_bundle
-from gdws_contract.manifest import LayerSummary, TensorSpec, Tool, Variant, Verification
+from gdws_contract.manifest import OutputSpec, TensorSpec, Tool, Variant, Verification
+from gdws_contract.steps import GdwsStep, LayerSummary
+from gdws_contract.task import Classification
 
 from .network import DENSE, INPUT, LAYOUTS, OUTPUT, Network, Shape, draw, draw_images, logits, to_onnx
 from .onnx_file import OPSET
@@ -38,8 +40,9 @@ def write_first_run_bundle(path: Path, shape: Shape) -> Dict[str, bytes]:
     manifest = {
         "tool": Tool(name="gdws-agent first-run", version=__version__),
         "name": "first-run",
+        "task": Classification(),
         "input": TensorSpec(name=INPUT, shape=list(shape.input_shape), low=0.0, high=1.0),
-        "output": TensorSpec(name=OUTPUT, shape=[shape.classes]),
+        "outputs": [OutputSpec(name=OUTPUT, shape=[shape.classes])],
         "baseline": DENSE,
         "variants": [_variant(network, form) for form in FORMS],
         "verification": Verification(
@@ -47,6 +50,7 @@ def write_first_run_bundle(path: Path, shape: Shape) -> Dict[str, bytes]:
             labels="verification/labels.npy",
             count=IMAGES,
             data="smooth patterns; the logits were computed by NumPy",
+            origin="noise",
         ),
     }
     write_bundle(path, manifest, members)
@@ -56,14 +60,14 @@ def write_first_run_bundle(path: Path, shape: Shape) -> Dict[str, bytes]:
 def _variant(network: Network, form: str) -> Variant:
     return Variant(
         name=form,
-        role="baseline" if form == DENSE else "gdws",
+        role="baseline" if form == DENSE else "converted",
         onnx=_model_member(form),
         opset=OPSET,
         macs=network.macs(form),
         parameters=network.parameters(form),
         method=None if form == DENSE else f"rank {network.shape.rank} in each channel, {form}",
-        layers=[] if form == DENSE else _layers(network, form),
-        logits="logits.npy",
+        steps=[] if form == DENSE else [GdwsStep(layers=_layers(network, form))],
+        outputs=["logits.npy"],
     )
 
 

@@ -1,4 +1,4 @@
-"""What happens to jobs, told at once to whoever subscribed: metrics, log lines, clients that follow a job."""
+"""What happens to jobs, told at once to whoever subscribed: metrics, log lines, clients that stream its events."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class JobEvent(NamedTuple):
 
 
 class JobEvents:
-    """Passes each change on to all subscribers, in the thread in which it happens. They must be quick."""
+    """Passes each event on to all subscribers, in the thread in which it happens. They must be quick."""
 
     def __init__(self) -> None:
         self._subscribers: List[Callable[[JobEvent], None]] = []
 
     def subscribe(self, subscriber: Callable[[JobEvent], None]) -> None:
-        """Have ``subscriber`` called with each change from now on."""
+        """Have ``subscriber`` called with each event from now on."""
         self._subscribers = [*self._subscribers, subscriber]
 
-    def tell(self, change: JobEvent) -> None:
+    def tell(self, event: JobEvent) -> None:
         """Tell all subscribers; what goes wrong in one of them is logged, and no concern of the others."""
         for subscriber in self._subscribers:
-            _tell_one(subscriber, change)
+            _tell_one(subscriber, event)
 
 
-def _tell_one(subscriber: Callable[[JobEvent], None], change: JobEvent) -> None:
+def _tell_one(subscriber: Callable[[JobEvent], None], event: JobEvent) -> None:
     try:
-        subscriber(change)
+        subscriber(event)
     except Exception:
-        _LOG.exception("a subscriber failed on a change of job %s", change.job_id)
+        _LOG.exception("a subscriber failed on an event of job %s", event.job_id)

@@ -25,7 +25,7 @@ from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Cell, CellKey, Jo
 
 from .events import JobEvent, JobEvents
 from .lease import LeaseDesk
-from .run import JobRun, Workshop, give_back
+from .run import JobRun, WorkerSetup, give_back
 from .status import QueueStatus, RunningJob
 from .waiters import Waiters
 
@@ -46,7 +46,7 @@ class JobQueue:
         self,
         store: Store,
         bundle_path: Callable[[str], Path],
-        workshop: Workshop,
+        setup: WorkerSetup,
         leases: LeaseDesk,
         *,
         tidy: Callable[[], None] = lambda: None,
@@ -54,11 +54,11 @@ class JobQueue:
     ) -> None:
         """``tidy`` is called now and then while nothing is measured."""
         #: What happens to jobs, for whoever subscribes.
-        self.changes = JobEvents()
+        self.events = JobEvents()
         self._retry_s = retry_s
         self._store = store
         self._bundle_path = bundle_path
-        self._workshop = workshop
+        self._setup = setup
         self._leases = leases
         self._tidy = tidy
         self._tidy_due_s = time.monotonic()
@@ -66,7 +66,7 @@ class JobQueue:
         self._condition = threading.Condition()
         self._running: Optional[RunningJob] = None
         self._stopping = False
-        self._watchers = Waiters()
+        self._waiters = Waiters()
         self._count_lock = threading.Lock()
         self._queued = store.count_queued()
         self._status = QueueStatus(store, leases, lambda: self._running)
@@ -87,7 +87,7 @@ class JobQueue:
             if self._running is not None:
                 self._running.interrupt.request("stop")
             self._condition.notify_all()
-        self.release_watchers()
+        self.release_waiters()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -105,7 +105,7 @@ class JobQueue:
         if ticket.lease_id is not None:
             ticket = ticket._replace(lease_holder=self._leases.check(ticket.lease_id).holder)
         try:
-            job = self._store.add_job(request, ticket, limit=self._workshop.settings.max_queued_jobs)
+            job = self._store.add_job(request, ticket, limit=self._setup.settings.max_queued_jobs)
         except QueueFull as error:
             error.retry_after_s = min(_LATEST_S, max(_SOONEST_S, self._status.free_in_s()))
             raise
@@ -157,7 +157,7 @@ class JobQueue:
     def cancel(self, job_id: str) -> Job:
         """Cancel a job and return it without its cells; one that has ended stays as it is.
 
-        A running job is final only once its worker has ended: see :meth:`watch`.
+        A running job is final only once its worker has ended: see :meth:`until_final`.
 
         Raises:
             JobNotFound: there is none of that id.
@@ -180,28 +180,28 @@ class JobQueue:
         """
         return self._store.database.generation
 
-    def watch(self, job_id: str) -> ContextManager[Future[None]]:
+    def until_final(self, job_id: str) -> ContextManager[Future[None]]:
         """A future that is done as soon as the job is final or the agent stops.
 
         It says nothing about a job that was final before: look at the job within the context.
         """
-        return self._watchers.watch(job_id)
+        return self._waiters.future(job_id)
 
-    def count_watchers(self, job_id: str) -> int:
+    def count_waiters(self, job_id: str) -> int:
         """Return how many wait for the end of a job."""
-        return self._watchers.count(job_id)
+        return self._waiters.count(job_id)
 
-    def release_watchers(self) -> None:
-        """Tell all that watch, now and later, not to wait any longer."""
-        self._watchers.release()
+    def release_waiters(self) -> None:
+        """Tell all that wait, now and later, not to wait any longer."""
+        self._waiters.release()
 
     def _tell(self, job_id: str, state: JobState) -> None:
         """Tell whoever waits or subscribed that a job is in another state."""
         with self._count_lock, contextlib.suppress(StorageFailed):  # then the last count stands
             self._queued = self._store.count_queued()
         if state in FINAL_STATES:
-            self._watchers.tell(job_id)
-        self.changes.tell(JobEvent(job_id, state=state))
+            self._waiters.tell(job_id)
+        self.events.tell(JobEvent(job_id, state=state))
 
     def _wake(self) -> None:
         with self._condition:
@@ -211,7 +211,7 @@ class JobQueue:
 
     def _work(self) -> None:
         try:
-            give_back(self._workshop)  # what an agent that died had taken
+            give_back(self._setup)  # what an agent that died had taken
         except Exception:
             _LOG.exception("power mode and clocks were not looked after")
         while self._work_once():
@@ -240,7 +240,7 @@ class JobQueue:
                 lease = self._leases.current()
                 job = self._store.begin_next(None if lease is None else lease.id)
                 if job is not None:
-                    self._running = RunningJob(job, time_limit_s(job.request, self._workshop.settings))
+                    self._running = RunningJob(job, time_limit_s(job.request, self._setup.settings))
                     return job
                 lease_ends_s = _TIDY_EVERY_S if lease is None else lease.expires_in_s
                 self._condition.wait(max(0.1, min(lease_ends_s, self._tidy_due_s - time.monotonic())))
@@ -281,17 +281,17 @@ class JobQueue:
         def save(cell: Cell) -> None:
             run_s = running.run_s()
             self._insist(lambda: self._store.add_cell(job.id, cell, run_s))
-            self.changes.tell(JobEvent(job.id, cell=cell))
+            self.events.tell(JobEvent(job.id, cell=cell))
 
         def report(event: StageEvent, cell: Optional[CellKey]) -> None:
             progress = {"stage": event.stage, "cell": cell, "round": event.round, "rounds": event.rounds}
             with self._condition:
                 running.progress = progress
-            self.changes.tell(JobEvent(job.id, progress=progress))
+            self.events.tell(JobEvent(job.id, progress=progress))
 
         try:
             path = self._bundle_path(job.request.model_id)
-            run = JobRun(job, path, self._workshop, running.interrupt, save, report)
+            run = JobRun(job, path, self._setup, running.interrupt, save, report)
             failure = run.run(self._store.interruptions(job.id))
         except StorageFailed:
             raise

@@ -33,7 +33,7 @@ RETRY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 MAX_SHORT_WORKERS = 10
 
 
-class Workshop(NamedTuple):
+class WorkerSetup(NamedTuple):
     """What every job is run with.
 
     ``power_sensor`` and ``simulated`` may connect to the board's service when first called, ``clocks`` does when
@@ -66,14 +66,14 @@ class JobRun:
         self,
         job: Job,
         bundle_path: Path,
-        workshop: Workshop,
+        setup: WorkerSetup,
         interrupt: Interrupt,
         save: Callable[[Cell], None],
         report: Callable[[StageEvent, Optional[CellKey]], None],
     ) -> None:
         self._job = job
         self._bundle_path = bundle_path
-        self._workshop = workshop
+        self._setup = setup
         self._interrupt = interrupt
         self._save = save
         self._report = report
@@ -94,16 +94,16 @@ class JobRun:
 
         While the machine lacks what it takes to measure, the job waits. That is never recorded as a result.
         """
-        give_back(self._workshop)  # what the job before this one could not
+        give_back(self._setup)  # what the job before this one could not
         try:
             return self._measure(interruptions)
         finally:
-            for flag in give_back(self._workshop):
+            for flag in give_back(self._setup):
                 self._flag(flag)
 
     def _measure(self, interruptions: int) -> Optional[Failure]:
         groups = list(plan_groups(self._job.request))
-        if interruptions >= self._workshop.settings.max_interruptions:
+        if interruptions >= self._setup.settings.max_interruptions:
             if self._gave_up_last():
                 return Failure("interrupted", _died(interruptions, "in each of two groups that it began; it ends here"))
             self._give_up_next(groups, interruptions)
@@ -142,7 +142,7 @@ class JobRun:
         """Fail what is left; None when nothing is. What the machine did not let be measured has no result."""
         if self._shortage is not None:
             return Failure("failed", self._shortage)
-        problem = out_of_time(time_limit_s(self._job.request, self._workshop.settings))
+        problem = out_of_time(time_limit_s(self._job.request, self._setup.settings))
         left = [key for group in groups for key in map(group.cell, group.variants) if key not in self._cells]
         for key in left:
             self._fail(key, problem)
@@ -160,12 +160,12 @@ class JobRun:
         """
         if self._entered is not None and self._entered[0] == mode:
             return self._entered[1]
-        self._workshop.power_sensor()
+        self._setup.power_sensor()
         self._report(StageEvent(stage="power-mode"), None)
         fixed = self._job.request.jetson_clocks
         outcome: Union[ClockState, ClocksError]
         try:
-            outcome = self._workshop.clocks.take(mode, fixed, give_up=lambda: self._interrupt.reason is not None)
+            outcome = self._setup.clocks.take(mode, fixed, give_up=lambda: self._interrupt.reason is not None)
         except ClocksError as error:
             if mode is None and fixed is None:
                 outcome = ClockState()
@@ -191,7 +191,7 @@ class JobRun:
         order = WorkOrder(
             job_id=self._job.id,
             bundle_path=str(self._bundle_path),
-            cache_dir=str(self._workshop.cache_dir),
+            cache_dir=str(self._setup.cache_dir),
             backend=group.backend,
             precision=group.precision,
             batch_size=group.batch_size,
@@ -200,15 +200,15 @@ class JobRun:
             batch_sizes=self._job.request.batch_sizes,
             engine=self._job.request.engine,
             profile=self._job.request.profile,
-            power_sensor=self._workshop.power_sensor(),
+            power_sensor=self._setup.power_sensor(),
             power_mode=group.power_mode,
             power_mode_name=in_force.power_mode,
             jetson_clocks=in_force.jetson_clocks,
-            memory_limit_mib=memory_limit_mib(self._job.request, self._workshop.settings),
-            private=_private_paths(self._workshop.settings),
-            confined=self._workshop.settings.confine_workers,
+            memory_limit_mib=memory_limit_mib(self._job.request, self._setup.settings),
+            private=_private_paths(self._setup.settings),
+            confined=self._setup.settings.confine_workers,
         )
-        ending = run_group(self._workshop.command, order, self._workshop.settings, self._interrupt, on_event)
+        ending = run_group(self._setup.command, order, self._setup.settings, self._interrupt, on_event)
         if ending.kind in ("unstarted", "machine-short"):
             self._short_workers = 0 if ended or ending.kind == "unstarted" else self._short_workers + 1
             self._waits = 0 if ended else self._waits
@@ -248,7 +248,7 @@ class JobRun:
             self._keep(Cell(key=key, state="failed", finished_at=utc_now(), error=problem))
 
     def _keep(self, cell: Cell) -> None:
-        if self._workshop.simulated():
+        if self._setup.simulated():
             cell = cell.model_copy(update={"simulated": True})
         self._save(cell)
         self._cells[cell.key] = cell
@@ -274,16 +274,16 @@ def _died(interruptions: int, when: str) -> Problem:
     return make_problem(500, AGENT_DIED, detail, hint="memory or power may not suffice for it")
 
 
-def give_back(workshop: Workshop) -> List[Flag]:
+def give_back(setup: WorkerSetup) -> List[Flag]:
     """Give back power mode and clocks, if they are taken; return what a reader of the results should know.
 
     What cannot be given back now stays on record, and is tried again before the next job and at the next start.
     """
     try:
-        if not workshop.clocks.is_taken():
+        if not setup.clocks.is_taken():
             return []
-        workshop.power_sensor()
-        note = workshop.clocks.restore()
+        setup.power_sensor()
+        note = setup.clocks.restore()
     except Exception as error:
         if not (isinstance(error, ClocksError) or is_machine_fault(error)):
             raise

@@ -198,7 +198,7 @@ class _Conversation:
         """Listen until the worker ends; ``selector`` has what interrupts it already."""
         selector.register(self._worker.events, selectors.EVENT_READ, "events")
         selector.register(self._worker.output, selectors.EVENT_READ, "output")
-        deadline = time.monotonic() + self._patience_s()
+        deadline = time.monotonic() + self._silence_limit_s()
         while True:
             left_s = max(0.0, deadline - time.monotonic())
             ready = {key.data for key, _ in selector.select(min(self._poll_s(), left_s, self._interrupt.left_s()))}
@@ -215,7 +215,7 @@ class _Conversation:
                     return self._completed()
                 if not data:
                     return self._fell_silent()
-                deadline = time.monotonic() + self._patience_s()
+                deadline = time.monotonic() + self._silence_limit_s()
             if self._interrupt.reason is not None:
                 self._worker.end()
                 return Ending("interrupted")
@@ -246,7 +246,7 @@ class _Conversation:
             self._missing.remove(variant)
         self._on_event(event)
 
-    def _patience_s(self) -> float:
+    def _silence_limit_s(self) -> float:
         """Return how long the worker may be silent in its stage: the builds of one variant, or one window."""
         if self._stage == "load":
             return self._settings.build_timeout_s
@@ -310,11 +310,11 @@ class _Conversation:
         return Ending("crashed", detail, "measure this variant alone to see whether it is at fault")
 
     def _hung(self) -> Ending:
-        patience_s = self._patience_s()
+        limit_s = self._silence_limit_s()
         self._worker.end()
         return Ending(
             "hung",
-            f"the worker was ended after {patience_s:g} s of silence during stage '{self._stage}'{self._said()}",
+            f"the worker was ended after {limit_s:g} s of silence during stage '{self._stage}'{self._said()}",
             "engine.build_timeout_s of the request sets the limit, and --build-timeout-s and --silence-timeout-s of "
             "the agent",
         )

@@ -43,19 +43,19 @@ class QueueStatus:
         self._store = store
         self._leases = leases
         self._running = running
-        self._known_line: Optional[_KnownTurns] = None
+        self._known: Optional[_KnownTurns] = None
         self._pace: Tuple[float, float] = (1.0, float("-inf"))  # and since when, since it changes slowly
 
     def of(self, jobs: List[Job]) -> List[Job]:
         """Return ``jobs`` with progress, places in the queue and estimates."""
         if any(job.state == "queued" for job in jobs):
-            jobs = self._in_turn(jobs, self._line())
+            jobs = self._in_turn(jobs, self._turns())
         return [self._with_progress(job) for job in jobs]
 
     def next_jobs(self, limit: int) -> Tuple[List[Job], int]:
         """Return at most ``limit`` jobs that wait, the next first and without cells, and how many wait in all."""
-        line = self._line()
-        return self._in_turn(self._store.jobs_of(line.ids[:limit]), line), len(line.ids)
+        turns = self._turns()
+        return self._in_turn(self._store.jobs_of(turns.ids[:limit]), turns), len(turns.ids)
 
     def free_in_s(self) -> float:
         """Return how long the running job will still take; 0 when there is none."""
@@ -73,18 +73,18 @@ class QueueStatus:
         estimate = Estimate(ends_in_s=round(self._left_s(job, running), 1))
         return job.model_copy(update={"progress": progress, "estimate": estimate})
 
-    def _in_turn(self, jobs: List[Job], line: Turns) -> List[Job]:
+    def _in_turn(self, jobs: List[Job], turns: Turns) -> List[Job]:
         running_s, pace = self.free_in_s(), self._typical_pace()
-        return [_with_turn(job, line.turn(job.id, running_s, pace)) for job in jobs]
+        return [_with_turn(job, turns.turn(job.id, running_s, pace)) for job in jobs]
 
-    def _line(self) -> Turns:
+    def _turns(self) -> Turns:
         lease = self._leases.current()
         lease_id = None if lease is None else lease.id
         waiting = self._store.waiting()
-        known = self._known_line
+        known = self._known
         if known is None or known.waiting is not waiting or known.lease_id != lease_id:
-            known = self._known_line = _KnownTurns(waiting, lease_id, Turns(waiting, lease_id))
-        return known.line
+            known = self._known = _KnownTurns(waiting, lease_id, Turns(waiting, lease_id))
+        return known.turns
 
     def _left_s(self, job: Job, running: RunningJob) -> float:
         share = job.progress.cells_finished / max(1, job.progress.cells_total)
@@ -101,11 +101,11 @@ class QueueStatus:
 
 
 class _KnownTurns(NamedTuple):
-    """A line and what it was made of."""
+    """Turns, and what they were computed from."""
 
     waiting: Sequence[Waiting]
     lease_id: Optional[str]
-    line: Turns
+    turns: Turns
 
 
 def _with_turn(job: Job, turn: Optional[Turn]) -> Job:

@@ -17,7 +17,7 @@ class Waiters:
         self._released = False
 
     @contextlib.contextmanager
-    def watch(self, job_id: str) -> Iterator[Future[None]]:
+    def future(self, job_id: str) -> Iterator[Future[None]]:
         """A future that is done as soon as the job is told to have ended, or all are released."""
         future: Future[None] = Future()
         with self._lock:
@@ -33,17 +33,17 @@ class Waiters:
                     del self._futures[job_id]
 
     def count(self, job_id: str) -> int:
-        """Return how many watch a job."""
+        """Return how many wait for a job."""
         with self._lock:
             return len(self._futures.get(job_id, []))
 
     def tell(self, job_id: str) -> None:
-        """Tell those that watch ``job_id`` that it has ended."""
+        """Tell those that wait for ``job_id`` that it has ended."""
         with self._lock:
             _set(self._futures.get(job_id, []))
 
     def release(self) -> None:
-        """Tell all that watch, now and later, not to wait any longer."""
+        """Tell all that wait, now and later, not to wait any longer."""
         with self._lock:
             self._released = True
             for futures in self._futures.values():

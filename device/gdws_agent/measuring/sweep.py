@@ -126,7 +126,7 @@ class Sweep:
             precision=self._order.precision,
             batch_size=self._order.batch_size,
             input=manifest.input,
-            output=manifest.output,
+            output=manifest.outputs[0],
             threads=self._threads,
             cache_dir=Path(self._order.cache_dir),
             options=self._order.engine,

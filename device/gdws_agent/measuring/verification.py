@@ -34,8 +34,8 @@ def read_verification(bundle: Bundle) -> VerificationSet:
     """
     manifest = bundle.manifest
     count = manifest.verification.count
-    if len(manifest.output.shape) != 1:
-        raise ManifestInvalid("must be the number of classes alone", field="output.shape")
+    if manifest.classes is None or manifest.verification.labels is None:
+        raise ManifestInvalid("only classifiers with labels can be replayed", field="task")
     inputs = read_array(
         bundle.read(manifest.verification.inputs),
         field="verification.inputs",
@@ -50,7 +50,7 @@ def read_verification(bundle: Bundle) -> VerificationSet:
 
 def read_natural(bundle: Bundle, verification: VerificationSet, variant: str) -> Record:
     """Return the natural inputs, shared by all variants, with the host's logits of ``variant``."""
-    return Record(verification.inputs, _logits(bundle, variant, "logits"))
+    return Record(verification.inputs, _logits(bundle, variant, "outputs"))
 
 
 def read_adversarial(bundle: Bundle, variant: str) -> Optional[Record]:
@@ -65,16 +65,16 @@ def read_adversarial(bundle: Bundle, variant: str) -> Optional[Record]:
         dtype=manifest.input.dtype,
         shape=(manifest.verification.count, *manifest.input.shape),
     )
-    return Record(inputs, _logits(bundle, variant, "adversarial_logits"))
+    return Record(inputs, _logits(bundle, variant, "adversarial_outputs"))
 
 
 def _logits(bundle: Bundle, variant: str, name: str) -> np.ndarray:
     manifest = bundle.manifest
     return read_array(
-        bundle.read(getattr(manifest.variant(variant), name)),
-        field=_field(bundle, variant, name),
+        bundle.read(getattr(manifest.variant(variant), name)[0]),
+        field=_field(bundle, variant, f"{name}[0]"),
         dtype="float32",
-        shape=(manifest.verification.count, *manifest.output.shape),
+        shape=(manifest.verification.count, *manifest.outputs[0].shape),
     )
 
 

@@ -62,7 +62,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(f"the order cannot be read: {error}", file=sys.stderr)
         return EXIT_UNREADABLE
     confine(order)
-    threading.Thread(target=_exit_with_agent, name="watch-agent", daemon=True).start()
+    threading.Thread(target=_exit_with_agent, name="agent-monitor", daemon=True).start()
     _limit_memory()
     try:
         measure(order, lambda event: _write_all(events_fd, event.model_dump_json().encode() + b"\n"))
@@ -115,7 +115,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _read_line() -> bytes:
-    """Return the first line of standard input, unbuffered: what follows is for the watcher."""
+    """Return the first line of standard input, unbuffered: the rest is for the thread that waits for its end."""
     line = bytearray()
     while not line.endswith(b"\n") and len(line) < _MAX_ORDER_BYTES:
         byte = os.read(_STDIN, 1)

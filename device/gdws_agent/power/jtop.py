@@ -37,7 +37,7 @@ STALE_INTERVALS = 3.0
 #: A connection without fresh data for this long, and for this many intervals, is made anew.
 SILENCE_S = 3.0
 SILENT_INTERVALS = 5.0
-_WATCH_S = 0.5
+_SUPERVISE_S = 0.5
 _HIGHEST_MHZ = 10_000
 
 
@@ -179,7 +179,7 @@ class JtopSensor:
         except JtopFailed as error:
             session.close()
             raise SensorFailed(str(error)) from error
-        session.watch()
+        session.supervise()
         self._session = session
 
     def stop(self) -> Trace:
@@ -214,7 +214,7 @@ class JtopConditions:
             session.close()
             _LOG.info("no conditions by jtop: %s", error)
             return
-        session.watch()
+        session.supervise()
         self._session = session
 
     def stop(self) -> None:
@@ -242,7 +242,7 @@ class _Session:
         self.interval_s = jtop_client.INTERVAL_S
         self._socket = socket
         self._client: Any = None
-        self._watchman: Optional[Periodic] = None
+        self._supervisor: Optional[Periodic] = None
         self._first_beat = threading.Event()
         self._heard_s = time.monotonic()
         self._last_uptime_s = 0.0
@@ -266,15 +266,15 @@ class _Session:
         if not self.readings[-1].rails_w:
             raise JtopFailed("the jtop service knows no power rails", "this board has no power monitor that it reads")
 
-    def watch(self) -> None:
+    def supervise(self) -> None:
         """Look after the connection from now on."""
-        self._watchman = Periodic(self._look_after, _WATCH_S, "jtop-watch")
-        self._watchman.start()
+        self._supervisor = Periodic(self._look_after, _SUPERVISE_S, "jtop-supervisor")
+        self._supervisor.start()
 
     def close(self) -> None:
         """Let the connection go."""
-        if self._watchman is not None:
-            self._watchman.stop()
+        if self._supervisor is not None:
+            self._supervisor.stop()
         self._disconnect()
 
     def describe(self) -> Dict[str, str]:

@@ -55,7 +55,7 @@ def refuse_if_used(connection: sqlite3.Connection, model_id: str) -> None:
     if user is not None:
         raise ModelInUse(
             f"benchmark {user['id']} still needs the bundle",
-            hint=f"wait for it, or cancel it with DELETE /benchmark/{user['id']}",
+            hint=f"wait for it, or cancel it with DELETE /jobs/{user['id']}",
         )
 
 

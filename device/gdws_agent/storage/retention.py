@@ -51,7 +51,7 @@ class Retention:
         self._store = store
         self._library = library
         self._cache_dir = cache_dir
-        self._stock = Inventory(store.database, store.age_s, library.path)
+        self._inventory = Inventory(store.database, store.age_s, library.path)
         self._results = Keep(settings.keep_results_days, settings.keep_results_mb)
         self._bundles = Keep(settings.keep_models_days, settings.keep_models_mb)
         self._engines = Keep(settings.keep_engines_days, settings.keep_engines_mb)
@@ -63,13 +63,13 @@ class Retention:
             StorageFailed: the disk does not serve.
         """
         self._store.save_age()
-        gone = to_remove(self._stock.results(), self._results)
+        gone = to_remove(self._inventory.results(), self._results)
         if gone:
-            self._stock.remove_results([item.name for item in gone])
+            self._inventory.remove_results([item.name for item in gone])
             _say("result", gone)
-        _say("bundle", _those(to_remove(self._stock.bundles(), self._bundles), self._remove_bundle))
+        _say("bundle", _those(to_remove(self._inventory.bundles(), self._bundles), self._remove_bundle))
         if self._store.count_queued() == 0:
-            items = self._stock.engines(self._cache_dir)
+            items = self._inventory.engines(self._cache_dir)
             _say("file of the engine cache", _those(to_remove(items, self._engines), self._remove_engine))
 
     def _remove_bundle(self, model_id: str) -> bool:

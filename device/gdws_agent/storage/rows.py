@@ -19,11 +19,15 @@ class JobText(NamedTuple):
     job: Job
     cells: Sequence[bytes]
 
-    def pieces(self) -> List[bytes]:
-        """Return the JSON of the job with these cells, a piece for each: to join them would copy megabytes."""
+    def pieces(self, verdicts: Optional[bytes] = None) -> List[bytes]:
+        """Return the JSON of the job with these cells, a piece for each: to join them would copy megabytes.
+
+        ``verdicts`` is JSON that is told with it.
+        """
         head = self.job.model_dump_json(exclude={"cells"}).encode()
         separated = [cell if index == 0 else b"," + cell for index, cell in enumerate(self.cells)]
-        return [head[:-1] + b',"cells":[', *separated, b"]}"]
+        tail = b"]}" if verdicts is None else b'],"verdicts":%b}' % verdicts
+        return [head[:-1] + b',"cells":[', *separated, tail]
 
 
 def split_cell(cell: Cell) -> Tuple[str, str]:

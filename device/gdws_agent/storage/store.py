@@ -359,4 +359,4 @@ class Store:
 
 
 def _no_job(job_id: str) -> JobNotFound:
-    return JobNotFound(f"no benchmark {job_id!r}", hint="GET /benchmark lists them")
+    return JobNotFound(f"there is no job {job_id!r}", hint="GET /jobs lists them")

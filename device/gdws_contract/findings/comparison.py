@@ -12,18 +12,22 @@ from pydantic import Field
 from typing_extensions import Literal
 
 from gdws_contract.base import NonNegative, Reading
+from gdws_contract.manifest import Manifest
 from gdws_contract.measures import Parity, Power, Proportion
 from gdws_contract.rest import Cell, CellKey, DeviceInfo, Job
 
 from .accuracy import AccuracyChange, accuracy_change
+from .cells import direction, why_untimed
 from .environment import Difference, differences
 from .intervals import IntervalEstimate, from_logs, unpaired_ratio
+from .result import findings_of
+from .verdict import Verdict
 
 SpeedVerdict = Literal["faster", "slower", "not distinguishable", "not measured"]
 
 
 class Run(NamedTuple):
-    """What is compared: a job, the device that it ran on, and the name of its bundle; None where it is not known.
+    """What is compared: a job, the device that it ran on, and its bundle's manifest; None where that is gone.
 
     ``source`` is the file or the job that it is from; ``partial`` says that the job had not ended.
     """
@@ -31,7 +35,7 @@ class Run(NamedTuple):
     source: str
     job: Job
     device: DeviceInfo
-    bundle: Optional[str]
+    manifest: Optional[Manifest]
     partial: bool
 
 
@@ -45,6 +49,7 @@ class Side(Reading):
     label: Optional[str]
     finished_at: Optional[str]
     partial: bool = Field(description="The job had not ended, or the client stopped before it did.")
+    verdicts: Tuple[Verdict, ...] = Field((), description="What it shows by itself, one for each setting.")
 
 
 class CellComparison(Reading):
@@ -92,25 +97,27 @@ def compare(a: Run, b: Run) -> Comparison:
 
 
 def _side(run: Run) -> Side:
+    found = findings_of(run.job, run.manifest, is_simulated=run.device.simulated, partial=run.partial)
     return Side(
         source=run.source,
-        bundle=run.bundle,
+        bundle=None if run.manifest is None else run.manifest.name,
         bundle_id=run.job.request.model_id,
         job_id=run.job.id,
         label=run.job.request.label,
         finished_at=run.job.finished_at,
         partial=run.partial,
+        verdicts=found.verdicts,
     )
 
 
 def _compare_cells(a: Cell, b: Cell) -> CellComparison:
-    reasons = [f"{name}: {reason}" for name, reason in (("A", _reason(a)), ("B", _reason(b))) if reason]
+    reasons = [f"{name}: {reason}" for name, reason in (("A", why_untimed(a)), ("B", why_untimed(b))) if reason]
     speedup = None if reasons else unpaired_ratio(_windows_ms(a), _windows_ms(b))
     if not reasons and speedup is None:
         reasons = ["an interval needs two windows of each"]
     return CellComparison(
         key=a.key,
-        verdict=_verdict(speedup),
+        verdict="not measured" if speedup is None else direction(speedup),
         reason="; ".join(reasons) or None,
         median_a_ms=a.latency.median_ms if a.latency else None,
         median_b_ms=b.latency.median_ms if b.latency else None,
@@ -123,25 +130,6 @@ def _compare_cells(a: Cell, b: Cell) -> CellComparison:
 
 def _windows_ms(cell: Cell) -> List[float]:
     return [window.median_ms for window in cell.rounds]
-
-
-def _verdict(speedup: Optional[IntervalEstimate]) -> SpeedVerdict:
-    if speedup is None:
-        return "not measured"
-    if speedup.low > 1:
-        return "faster"
-    return "slower" if speedup.high < 1 else "not distinguishable"
-
-
-def _reason(cell: Cell) -> Optional[str]:
-    """Why a cell has no times; None if it has."""
-    if cell.latency is not None:
-        return None
-    if cell.error is not None:
-        return cell.error.detail or cell.error.title
-    if cell.parity is not None and not cell.parity.passed:
-        return "; ".join(cell.parity.reasons) or "it failed parity"
-    return "it was not timed"
 
 
 class _LogEnergy(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdws_contract.archive import Bundle
-from gdws_contract.manifest import Attack, Variant
+from gdws_contract.manifest import Attack, Manifest, Variant
 from gdws_contract.measures import Proportion
 
 
@@ -30,7 +30,7 @@ def describe(bundle: Bundle) -> Description:
         ("size", _mib(sum(member.size for member in manifest.members.values()))),
         ("written by", f"{manifest.tool.name} {manifest.tool.version}, schema {manifest.schema_version}"),
         ("input", f"{manifest.input.name}: {shape} {manifest.input.dtype}"),
-        ("output", f"{manifest.output.name}: {manifest.output.shape[0]} classes"),
+        *_outputs(manifest),
         ("verification", f"{verification.count} images, {verification.data}"),
         ("adversarial inputs", "none" if attack is None else f"on each variant, {_attack_text(attack)}"),
     ]
@@ -52,6 +52,15 @@ def describe(bundle: Bundle) -> Description:
     columns = ("variant", "role", "method", "MACs", "parameters", "ONNX", "natural", "robust")
     rows = tuple(_row(variant, manifest.members[variant.onnx].size) for variant in manifest.variants)
     return Description(tuple(facts), columns, rows)
+
+
+def _outputs(manifest: Manifest) -> list[tuple[str, str]]:
+    if manifest.classes is not None:
+        return [("output", f"{manifest.outputs[0].name}: {manifest.classes} classes")]
+    return [
+        ("output", f"{output.name}: {' x '.join(map(str, output.shape)) or 'one number'} {output.dtype}")
+        for output in manifest.outputs
+    ]
 
 
 def _row(variant: Variant, onnx_bytes: int) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ input to run it on. Rounding is told from a difference by computing in float64.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from gdws._util.calls import observed
 from gdws._util.copies import copied
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import relative_difference, tensors_in
-from gdws.compression.layers import GDWSConv2d, replace
+from gdws.compression.layers import Conv, GDWSConv2d, replace
 from gdws.compression.surgery import Layer
 from gdws.errors import first_line
 
@@ -65,10 +66,11 @@ def differing(model: nn.Module, layers: Sequence[Layer], sample: Tensor | None) 
 
 def _guess(network: nn.Module) -> Tensor | None:
     """Noise (1, C, H, W) that the network runs on; None if none is found."""
-    weight = next(module.weight for module in network.modules() if isinstance(module, nn.Conv2d))
+    weight = next(module.weight for module in network.modules() if isinstance(module, nn.Conv1d | nn.Conv2d))
     for channels in dict.fromkeys((weight.shape[1], 3, 1)):
         for size in _SIZES:
-            noise = torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0)).to(weight)
+            sizes = [size] * (weight.ndim - 2)
+            noise = torch.rand(1, channels, *sizes, generator=torch.Generator().manual_seed(0)).to(weight)
             try:
                 with evaluation_mode(network), torch.no_grad(), torch.random.fork_rng(devices=[]):
                     network(noise)
@@ -78,16 +80,15 @@ def _guess(network: nn.Module) -> Tensor | None:
     return None
 
 
-def full_rank(conv: nn.Conv2d) -> GDWSConv2d:
+def full_rank(conv: Conv) -> GDWSConv2d:
     """The GDWS convolution of the same function whose filters pass on one pixel each, (Kh*Kw of them in each channel).
 
     It needs no decomposition, and shares the memory of the weight.
     """
-    M, C, Kh, Kw = conv.weight.shape
-    pixels = torch.eye(Kh * Kw, dtype=conv.weight.dtype, device=conv.weight.device).view(-1, Kh, Kw)
-    return GDWSConv2d.in_place_of(
-        conv, pixels.repeat(C, 1, 1), conv.weight.detach().reshape(M, -1), (Kh * Kw,) * C, layout="grouped"
-    )
+    M, C, *kernel = conv.weight.shape
+    taps = math.prod(kernel)
+    pixels = torch.eye(taps, dtype=conv.weight.dtype, device=conv.weight.device).repeat(C, 1)
+    return GDWSConv2d.in_place_of(conv, pixels, conv.weight.detach().reshape(M, -1), (taps,) * C, layout="grouped")
 
 
 def _units(layers: Sequence[Layer]) -> list[_Unit]:
@@ -128,7 +129,7 @@ class _Attempt:
         self.model, self.network = model, copied(model)
         names = [name for unit in units for name in unit]
         self.originals = {name: self.network.get_submodule(name) for name in names}
-        self.full = {name: full_rank(cast(nn.Conv2d, conv)) for name, conv in self.originals.items()}
+        self.full = {name: full_rank(cast(Conv, conv)) for name, conv in self.originals.items()}
         self.expected: Any = None
         try:
             self.expected, self.works = self.reference(), True
@@ -202,7 +203,7 @@ class _Run(_Attempt):
         def note(name: str, module: nn.Module, x: Any, output: Tensor) -> None:
             calls[name] += 1
             wide = torch.promote_types(output.dtype, torch.float32)
-            strengths.append(torch.linalg.vector_norm(output, dim=(-2, -1), dtype=wide))
+            strengths.append(torch.linalg.vector_norm(output.flatten(2), dim=-1, dtype=wide))
 
         weights = _WeightsInUse()
         with observed((module, partial(note, name)) for name, module in layers.items()), weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,12 @@ from torch.nn import functional
 
 from gdws_contract.plan import LAYOUTS
 
-Pair = tuple[int, int]
+#: A size for each axis: (height, width) of an image, (length,) of a signal.
+Sizes: TypeAlias = tuple[int, ...]
+#: A convolution that a GDWS layer can stand for.
+Conv: TypeAlias = nn.Conv1d | nn.Conv2d
+
+_KINDS: Mapping[int, type[Conv]] = {1: nn.Conv1d, 2: nn.Conv2d}
 
 
 class GDWSConv2d(nn.Module):
@@ -39,8 +44,10 @@ class GDWSConv2d(nn.Module):
     Raises ``ValueError`` if the shapes disagree or the layout does not allow the ranks.
     """
 
-    depthwise: nn.Conv2d | _Gathered | _Stacked | _Zeros
-    pointwise: nn.Conv2d | _Bias
+    _AXES: ClassVar[int] = 2
+
+    depthwise: Conv | _Gathered | _Stacked | _Zeros
+    pointwise: Conv | _Bias
 
     def __init__(
         self,
@@ -49,20 +56,21 @@ class GDWSConv2d(nn.Module):
         ranks: Sequence[int],
         bias: Tensor | None = None,
         *,
-        stride: int | Pair = 1,
-        padding: int | Pair | str = 0,
-        dilation: int | Pair = 1,
+        stride: int | Sizes = 1,
+        padding: int | Sizes | str = 0,
+        dilation: int | Sizes = 1,
         padding_mode: str = "zeros",
         layout: str = "gather",
     ) -> None:
         super().__init__()
-        _check_factors(depthwise, pointwise, ranks, layout)
+        axes = self._AXES
+        _check_factors(depthwise, pointwise, ranks, layout, axes)
         self.in_channels = len(ranks)
         self.out_channels = pointwise.shape[0]
-        self.kernel_size: Pair = (depthwise.shape[1], depthwise.shape[2])
-        self.stride = _pair(stride)
-        self.padding = padding if isinstance(padding, str) else _pair(padding)
-        self.dilation = _pair(dilation)
+        self.kernel_size: Sizes = tuple(depthwise.shape[1:])
+        self.stride = _on_axes(stride, axes)
+        self.padding = padding if isinstance(padding, str) else _on_axes(padding, axes)
+        self.dilation = _on_axes(dilation, axes)
         self.padding_mode = padding_mode
         self.layout = layout
         self._pad, self._pad_mode, inner_padding = split_padding(
@@ -75,7 +83,7 @@ class GDWSConv2d(nn.Module):
         }
         if sum(ranks) == 0:
             self.depthwise = _Zeros(depthwise.new_zeros(1, 1, *self.kernel_size), **geometry)
-            self.pointwise = _Bias(self.out_channels, bias, like=pointwise)
+            self.pointwise = _Bias((self.out_channels, *[1] * axes), bias, like=pointwise)
             return
         filters = depthwise.unsqueeze(1)
         if layout == "stacked":
@@ -86,25 +94,28 @@ class GDWSConv2d(nn.Module):
             self.depthwise = _conv(filters, groups=self.in_channels, **geometry)
         else:
             self.depthwise = _Gathered(filters, ranks, **geometry)
-        self.pointwise = _conv(pointwise[:, :, None, None], bias)
+        self.pointwise = _conv(pointwise.reshape(*pointwise.shape, *[1] * axes), bias)
 
     @classmethod
     def in_place_of(
-        cls, conv: nn.Conv2d, depthwise: Tensor, pointwise: Tensor, ranks: Sequence[int], *, layout: str
+        cls, conv: Conv, depthwise: Tensor, pointwise: Tensor, ranks: Sequence[int], *, layout: str
     ) -> GDWSConv2d:
         """Return a layer of these factors with the bias, geometry and mode of ``conv``, trained where that is.
 
-        Raises as the constructor.
+        It has the axes of ``conv``; filters (G, Kh, Kw) of a 1D convolution have the height 1. Raises as the
+        constructor.
         """
+        cls = GDWSConv1d if isinstance(conv, nn.Conv1d) else GDWSConv2d
+        depthwise = depthwise.reshape(len(depthwise), *conv.kernel_size)
         depthwise, pointwise = (each.requires_grad_(conv.weight.requires_grad) for each in (depthwise, pointwise))
         layer = cls(
             depthwise,
             pointwise,
             ranks,
             conv.bias,
-            stride=cast(Pair, conv.stride),
-            padding=cast("str | Pair", conv.padding),
-            dilation=cast(Pair, conv.dilation),
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
             padding_mode=conv.padding_mode,
             layout=layout,
         )
@@ -152,13 +163,14 @@ class GDWSConv2d(nn.Module):
         for index in range(int(ranks.max())):
             channels = torch.nonzero(ranks > index).flatten()
             components = starts[channels] + index
-            terms = columns[:, components, None, None].to(wide) * filters[components].to(wide)
+            mixed = columns[:, components].to(wide)
+            terms = mixed.reshape(*mixed.shape, *[1] * self._AXES) * filters[components].to(wide)
             dense = dense.index_add(1, channels, terms)
         return dense.to(filters.dtype)
 
-    def depthwise_convolutions(self) -> list[nn.Conv2d]:
+    def depthwise_convolutions(self) -> list[Conv]:
         """The depthwise convolutions: g of them if stacked, none if G = 0, else one."""
-        return [module for module in self.depthwise.modules() if isinstance(module, nn.Conv2d)]
+        return [module for module in self.depthwise.modules() if isinstance(module, nn.Conv1d | nn.Conv2d)]
 
     def tie_weights(self, other: GDWSConv2d) -> None:
         """Use the factors of ``other``, which has the same ranks and layout, as this layer's own."""
@@ -175,6 +187,12 @@ class GDWSConv2d(nn.Module):
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"padding={padding}, dilation={self.dilation}, G={sum(self.ranks)}, layout={self.layout}"
         )
+
+
+class GDWSConv1d(GDWSConv2d):
+    """As :class:`GDWSConv2d` with one axis: input (N, C, L), output (N, M, L'), filters ``depthwise`` (G, K)."""
+
+    _AXES = 1
 
 
 class _Gathered(nn.Module):
@@ -194,7 +212,7 @@ class _Gathered(nn.Module):
 
 
 class _Stacked(nn.ModuleList):
-    """Depthwise convolutions side by side; ``filters`` are (C, g, 1, Kh, Kw)."""
+    """Depthwise convolutions side by side; ``filters`` are (C, g, 1, Kh, Kw), or (C, g, 1, K)."""
 
     def __init__(self, filters: Tensor, **geometry: Any) -> None:
         super().__init__(_conv(each, groups=len(each), **geometry) for each in filters.unbind(1))
@@ -219,7 +237,8 @@ class _Zeros(nn.Module):
         self.geometry = geometry
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x[:, :1], self.weight, **self.geometry)
+        convolve = functional.conv1d if self.weight.ndim == 3 else functional.conv2d
+        return convolve(x[:, :1], self.weight, **self.geometry)
 
 
 class _Bias(nn.Module):
@@ -228,13 +247,13 @@ class _Bias(nn.Module):
     zeros: Tensor
     bias: nn.Parameter | None
 
-    def __init__(self, out_channels: int, bias: Tensor | None, *, like: Tensor) -> None:
+    def __init__(self, shape: Sizes, bias: Tensor | None, *, like: Tensor) -> None:
         super().__init__()
         self.register_parameter("bias", None if bias is None else _parameter(bias))
-        self.register_buffer("zeros", like.new_zeros(out_channels, 1, 1), persistent=False)
+        self.register_buffer("zeros", like.new_zeros(shape), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + (self.zeros if self.bias is None else self.bias[:, None, None])
+        return x + (self.zeros if self.bias is None else self.bias.view(self.zeros.shape))
 
 
 def to_dense(module: nn.Module) -> nn.Module:
@@ -263,32 +282,32 @@ def replace(module: nn.Module, replacements: Mapping[int, nn.Module]) -> nn.Modu
 
 
 def split_padding(
-    padding: str | Pair, kernel_size: Pair, dilation: Pair, padding_mode: str
-) -> tuple[tuple[int, int, int, int] | None, str, Pair]:
+    padding: str | Sizes, kernel_size: Sizes, dilation: Sizes, padding_mode: str
+) -> tuple[Sizes | None, str, Sizes]:
     """Split the padding of a convolution into a pad before it and the padding of its own.
 
     Returns ``(pad, mode, padding)``. ``pad`` and ``mode`` are for :func:`torch.nn.functional.pad`, ordered
-    (left, right, top, bottom); ``pad`` is None where the convolution can pad by itself, that is with zeros
-    and by the same amount on both sides.
+    from the last axis on: (left, right, top, bottom); ``pad`` is None where the convolution can pad by itself, that is
+    with zeros and by the same amount on both sides.
     """
     if padding == "same":
         totals = [d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True)]
-        (top, bottom), (left, right) = [(total // 2, total - total // 2) for total in totals]
+        sides = [(total // 2, total - total // 2) for total in totals]
     elif isinstance(padding, str):  # "valid"
-        top = bottom = left = right = 0
+        sides = [(0, 0)] * len(kernel_size)
     else:
-        (top, left), (bottom, right) = padding, padding
+        sides = [(amount, amount) for amount in padding]
     if padding_mode == "zeros":
-        if top == bottom and left == right:
-            return None, "constant", (top, left)
+        if all(before == behind for before, behind in sides):
+            return None, "constant", tuple(before for before, _ in sides)
         padding_mode = "constant"
-    pad = (left, right, top, bottom)
-    return (pad if any(pad) else None), padding_mode, (0, 0)
+    pad = tuple(amount for pair in reversed(sides) for amount in pair)
+    return (pad if any(pad) else None), padding_mode, (0,) * len(kernel_size)
 
 
-def _check_factors(depthwise: Tensor, pointwise: Tensor, ranks: Sequence[int], layout: str) -> None:
+def _check_factors(depthwise: Tensor, pointwise: Tensor, ranks: Sequence[int], layout: str, axes: int) -> None:
     components = depthwise.shape[0]
-    if depthwise.ndim != 3 or pointwise.ndim != 2 or not components == pointwise.shape[1] == sum(ranks):
+    if depthwise.ndim != 1 + axes or pointwise.ndim != 2 or not components == pointwise.shape[1] == sum(ranks):
         raise ValueError(
             f"depthwise filters {tuple(depthwise.shape)}, pointwise weights {tuple(pointwise.shape)} and ranks "
             f"of sum {sum(ranks)} do not belong together"
@@ -299,7 +318,7 @@ def _check_factors(depthwise: Tensor, pointwise: Tensor, ranks: Sequence[int], l
         raise ValueError(f"layout {layout} needs equal ranks in every channel")
 
 
-def _dense_conv(layer: GDWSConv2d, weights: dict[int, nn.Parameter]) -> nn.Conv2d:
+def _dense_conv(layer: GDWSConv2d, weights: dict[int, nn.Parameter]) -> Conv:
     """The dense convolution of ``layer``; ``weights`` has those already made, by identity of the factors."""
     factors = layer if isinstance(layer.pointwise, _Bias) else layer.pointwise.weight
     if id(factors) not in weights:
@@ -316,10 +335,12 @@ def _dense_conv(layer: GDWSConv2d, weights: dict[int, nn.Parameter]) -> nn.Conv2
     return conv.train(layer.training)
 
 
-def _conv(weight: Tensor, bias: Tensor | None = None, *, groups: int = 1, **geometry: Any) -> nn.Conv2d:
-    """A convolution with these weights (M, C / groups, Kh, Kw), made without drawing random numbers."""
-    M, channels, Kh, Kw = weight.shape
-    conv = nn.Conv2d(channels * groups, M, (Kh, Kw), groups=groups, bias=bias is not None, device="meta", **geometry)
+def _conv(weight: Tensor, bias: Tensor | None = None, *, groups: int = 1, **geometry: Any) -> Conv:
+    """A convolution with these weights (M, C / groups, Kh, Kw), or (M, C / groups, K), made without random numbers."""
+    M, channels, *taps = weight.shape
+    kernel_size: Any = tuple(taps)
+    kind = _KINDS[len(taps)]
+    conv = kind(channels * groups, M, kernel_size, groups=groups, bias=bias is not None, device="meta", **geometry)
     conv.weight = _parameter(weight)
     conv.bias = None if bias is None else _parameter(bias)
     return conv
@@ -331,5 +352,5 @@ def _parameter(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor.detach().contiguous(), requires_grad=tensor.requires_grad)
 
 
-def _pair(value: int | Pair) -> Pair:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _on_axes(value: int | Sizes, axes: int) -> Sizes:
+    return (value,) * axes if isinstance(value, int) else tuple(value)

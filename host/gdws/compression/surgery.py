@@ -23,7 +23,8 @@ from gdws._util.threads import map_in_threads
 from gdws.algorithms.spectrum import Factors, Floats, Spectrum, SpectrumError, decompose
 from gdws.compression import eligibility
 from gdws.compression.eligibility import Weighted
-from gdws.compression.layers import GDWSConv2d, replace
+from gdws.compression.layers import Conv, GDWSConv2d, replace
+from gdws.compression.plain import plain
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
 from gdws_contract.plan import LayerPlan, Plan
 
@@ -35,10 +36,10 @@ class Layer:
     """A layer with a weight, as it stands in a network.
 
     ``name`` is its first dotted name; ``aliases`` are its other names, if it is registered more than once.
-    ``weight_shape`` is the shape as stored; (M, C, Kh, Kw) for a 2D convolution. ``parameters`` counts what
-    no earlier layer holds. ``grids`` has the (height, width) where the weight is applied for each call in a
-    forward pass of one sample, or None without an example input and for a subclass that does not give a tensor (see
-    :class:`~gdws_contract.plan.LayerPlan`). ``shares`` names the first layer that holds the same weight.
+    ``weight_shape`` is the shape as stored, but (M, C, 1, K) of a 1D convolution, which is one of height 1.
+    ``parameters`` counts what no earlier layer holds. ``grids`` has the (height, width) where the weight is applied for
+    each call in a forward pass of one sample, or None without an example input and for a subclass that does not give a
+    tensor (see :class:`~gdws_contract.plan.LayerPlan`). ``shares`` names the first layer that holds the same weight.
     ``left_alone`` says why the layer stays as it is; None if it can be converted.
     """
 
@@ -67,10 +68,12 @@ def inspect(
 ) -> list[Layer]:
     """Return every convolution and linear layer of ``model``, in order of declaration.
 
-    Left alone, with the reason, are: grouped, depthwise, transposed, 1D and 3D convolutions; 1x1 kernels; the
-    first convolution unless ``convert_first``; subclasses of Conv2d, which may compute something else;
-    weights that are computed (weight norm, pruning masks, parametrizations); layers with hooks, which may
-    read the weight; layers that match ``skip``; and a weight shared with a layer that is left alone.
+    Left alone, with the reason, are: grouped, depthwise, transposed and 3D convolutions; 1x1 kernels; the
+    first convolution unless ``convert_first``; layers with hooks, which may read the weight; layers that match
+    ``skip``; and a weight shared with a layer that is left alone.
+
+    Subclasses of a convolution and weights that are computed (weight norm, pruning masks, parametrizations) are looked
+    at as the plain convolutions that they are, see :mod:`gdws.compression.plain`, or left alone if they are none.
 
     Args:
         model: the network; it is not changed.
@@ -83,6 +86,7 @@ def inspect(
     Raises :class:`~gdws.errors.ModelError` if a pattern matches no layer, a layer is not initialised, or the
     example input does not run.
     """
+    model = plain(model)
     names, modules = _weighted_modules(model)
     calls = None if example_input is None else _trace(model, modules, example_input)
     reasons = [eligibility.structural_reason(module) for module in modules]
@@ -106,7 +110,7 @@ def inspect(
                 aliases=tuple(names[index][1:]),
                 module=module,
                 kind=_kind(module),
-                weight_shape=tuple(module.weight.shape),
+                weight_shape=_shape(module),
                 parameters=sum(own.values()),
                 grids=None if grids is None else tuple(grids),
                 shares=None if holder == index else names[holder][0],
@@ -131,7 +135,7 @@ class Moments(Protocol):
 def spectrum(layer: Layer, moments: Moments | None = None) -> Spectrum:
     """Return the spectrum of the layer's weight. Raises :class:`~gdws.errors.NonFiniteWeights`."""
     weight = layer.module.weight.detach()
-    wide = weight.to("cpu", torch.promote_types(weight.dtype, torch.float32))
+    wide = weight.to("cpu", torch.promote_types(weight.dtype, torch.float32)).reshape(layer.weight_shape)
     try:
         if moments is None:
             return decompose(wide.numpy())
@@ -156,6 +160,7 @@ def apply(plan: Plan, model: nn.Module, *, factors: Mapping[str, Factors] | None
     copied.
     """
     eligibility.require_weights(model)
+    model = plain(model)
     targets = _targets(plan, model)
     converted = copied(model)
     known = factors or {}
@@ -163,7 +168,7 @@ def apply(plan: Plan, model: nn.Module, *, factors: Mapping[str, Factors] | None
     replacements: dict[int, nn.Module] = {}
     twins: dict[int, GDWSConv2d] = {}
     for (planned, layer), weights in zip(targets, found, strict=True):
-        conv = cast(nn.Conv2d, converted.get_submodule(layer.name))
+        conv = cast(Conv, converted.get_submodule(layer.name))
         replacement = _gdws_conv(conv, planned, weights)
         twin = twins.setdefault(id(conv.weight), replacement)
         if twin is not replacement:
@@ -244,6 +249,11 @@ def _grids(module: nn.Module, x: Tensor, output: Tensor) -> list[Grid]:
     return [(math.prod(size[2:-1]), size[-1])] * size[0]
 
 
+def _shape(module: Weighted) -> tuple[int, ...]:
+    shape = tuple(module.weight.shape)
+    return (*shape[:2], 1, *shape[2:]) if isinstance(module, nn.Conv1d) else shape
+
+
 def _kind(module: Weighted) -> str:
     kinds = (
         nn.Linear,
@@ -265,7 +275,7 @@ def _targets(plan: Plan, model: nn.Module) -> list[tuple[LayerPlan, Layer]]:
         layer = layers.get(planned.name)
         if layer is None:
             raise _misfit(index, "name", f"the model has no layer {planned.name!r}")
-        if planned.weight_shape != layer.weight_shape:
+        if planned.weight_shape not in (layer.weight_shape, tuple(layer.module.weight.shape)):
             expected, found = planned.weight_shape, layer.weight_shape
             raise _misfit(index, "weight_shape", f"{planned.name!r} is {expected} in the plan but {found} in the model")
         if planned.converted:
@@ -298,7 +308,7 @@ def _factors(planned: LayerPlan, layer: Layer, known: Mapping[str, Factors]) -> 
     return known.get(layer.shares or layer.name) or spectrum(layer).factors(planned.ranks)
 
 
-def _gdws_conv(conv: nn.Conv2d, planned: LayerPlan, factors: Factors) -> GDWSConv2d:
+def _gdws_conv(conv: Conv, planned: LayerPlan, factors: Factors) -> GDWSConv2d:
     """The GDWS convolution that the plan makes of ``conv``."""
     assert planned.ranks is not None
     assert planned.layout is not None

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from gdws.datasets.for_network import for_network, require_shape
+from gdws.datasets.images import Images, LazyImages
+from gdws.datasets.origin import Origin, labelled_by
+from gdws.datasets.own import open_images
+from gdws.datasets.preparation import Preparation, Resize
+from gdws.datasets.preprocessing import Preprocessing
 from gdws.datasets.registry import (
     Dataset,
     Split,
@@ -16,18 +22,30 @@ from gdws.datasets.registry import (
     random_images,
     svhn,
 )
+from gdws.datasets.splits import check_pixels
 
 __all__ = [
     "Dataset",
+    "Images",
+    "LazyImages",
+    "Origin",
+    "Preparation",
+    "Preprocessing",
+    "Resize",
     "Split",
     "check_images",
+    "check_pixels",
     "cifar10",
     "fashion_mnist",
+    "for_network",
     "imagenet",
+    "labelled_by",
     "load",
     "mnist",
     "mnist_sample",
     "names",
+    "open_images",
     "random_images",
+    "require_shape",
     "svhn",
 ]

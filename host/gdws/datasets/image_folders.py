@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gdws._util import memory
-from gdws._util.threads import map_in_threads
+from gdws.datasets.images import LazyImages
+from gdws.datasets.preparation import Preparation, Resize
 from gdws.datasets.splits import Dataset, Split, hold_out
 from gdws.errors import DataError
 
@@ -20,52 +20,7 @@ SIZE, CROP = 256, 224
 
 _SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 _HINT = "ImageNet is train/<class>/*.JPEG and val/<class>/*.JPEG, a folder for each class"
-
-
-class FileSplit(Split):
-    """A split whose images are in files. They are read when they are asked for, with :meth:`first` as a rule.
-
-    What is asked for must fit into half of this machine's memory; an image takes 0.6 MB.
-    """
-
-    def __init__(self, files: Sequence[str], labels: torch.Tensor, absent: str) -> None:
-        object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "_files", tuple(files))
-        object.__setattr__(self, "_absent", absent)
-
-    _files: tuple[str, ...]
-    _absent: str
-
-    def __repr__(self) -> str:
-        return f"FileSplit({len(self)} images in files)"
-
-    @property
-    def images(self) -> torch.Tensor:
-        """All of them. Raises :class:`DataError` as :meth:`first`."""
-        return self.first(len(self)).images
-
-    def first(self, count: int) -> Split:
-        """The first ``count`` images, read from disk; all of them if there are fewer.
-
-        Raises :class:`DataError` if there are none, if they take too much memory, or naming a file that is no image.
-        """
-        files = self._files[:count]
-        if not files:
-            raise DataError(self._absent, hint=_HINT)
-        bytes_each, limit = 3 * CROP * CROP * 4, memory.total_bytes() // 2
-        if len(files) * bytes_each > limit:
-            raise DataError(
-                f"{len(files):,} images take {len(files) * bytes_each / 2**30:.1f} GiB, more than half of the memory",
-                hint=f"ask for {limit // bytes_each:,} at most",
-            )
-        images = torch.empty(len(files), 3, CROP, CROP)
-        read = _reader()
-
-        def fill(row: int) -> None:
-            images[row] = read(files[row])
-
-        map_in_threads(fill, range(len(files)))
-        return Split(images, self.labels[:count])
+_PREPARATION = Preparation((3, CROP, CROP), Resize("crop", SIZE))
 
 
 def imagenet(root: str | Path, *, seed: int = 0, classes: int = 1000) -> Dataset:
@@ -105,8 +60,9 @@ def _name_of(files: Sequence[str]) -> Callable[[int], bytes]:
     return lambda row: "/".join(files[row].split(os.sep)[-2:]).encode()
 
 
-def _split(files: Sequence[str], labels: np.ndarray, rows: np.ndarray, absent: str) -> FileSplit:
-    return FileSplit([files[row] for row in rows.tolist()], torch.from_numpy(labels[rows]), absent)
+def _split(files: Sequence[str], labels: np.ndarray, rows: np.ndarray, absent: str) -> Split:
+    images = LazyImages(lambda place: _PREPARATION.of_file(files[place]), rows.tolist(), _PREPARATION.shape)
+    return Split(images, torch.from_numpy(labels[rows]), absent=absent)
 
 
 def _listed(folder: Path, classes: int) -> tuple[list[str], np.ndarray, list[str]]:
@@ -136,21 +92,3 @@ def _listed(folder: Path, classes: int) -> tuple[list[str], np.ndarray, list[str
 def _visible(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-
-
-def _reader() -> Callable[[str], torch.Tensor]:
-    """What reads a file into (3, 224, 224) float32 in [0, 1]."""
-    from PIL import Image
-    from torchvision.transforms import v2
-
-    prepare = v2.Compose([v2.Resize(SIZE), v2.CenterCrop(CROP), v2.PILToTensor()])
-
-    def read(path: str) -> torch.Tensor:
-        try:
-            with Image.open(path) as image:
-                pixels: torch.Tensor = prepare(image.convert("RGB")).float().div_(255)
-        except Exception as error:  # damaged images fail in many ways
-            raise DataError(f"{path} cannot be read: {error}", hint="restore it from the original archive") from error
-        return pixels
-
-    return read

@@ -3,39 +3,101 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor
 
+from gdws.datasets.images import Images, first_of
+from gdws.datasets.origin import Origin
 from gdws.errors import DataError
 
+#: What gives images (N, C, H, W) their labels (N,) int64.
+Labeller = Callable[[Images], Tensor]
 
-@dataclass(frozen=True)
+
 class Split:
-    """``images``: (N, C, H, W) float32 in [0, 1]; ``labels``: (N,) int64."""
+    """Images (N, C, H, W) float32 in [0, 1] with their labels (N,) int64.
 
-    images: torch.Tensor
-    labels: torch.Tensor
+    Images may be in files, and labels may be what a network answers: neither is found before it is asked for, and
+    :meth:`first` asks for nothing. ``labels`` is None where there are none.
+    """
+
+    def __init__(self, images: Images, labels: Tensor | Labeller | None = None, *, absent: str | None = None) -> None:
+        self.by_row: Images = images
+        self._labels, self._absent = labels, absent
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.by_row)
+
+    def __repr__(self) -> str:
+        return f"Split({len(self)} images)"
+
+    @property
+    def images(self) -> Tensor:
+        """All images, in memory. Work on many goes by :attr:`by_row`.
+
+        Raises :class:`DataError` if there are none or they cannot be read, see :class:`~gdws.datasets.LazyImages`.
+        """
+        self._require_any()
+        return self.by_row if isinstance(self.by_row, Tensor) else self.by_row[:]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels, of any origin."""
+        return self._labels is not None
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels (N,). Raises :class:`DataError` if there are none, and what the labeller raises."""
+        if self._labels is None:
+            raise DataError("these images have no labels", hint="gdws.datasets.labelled_by lets a network label them")
+        if not isinstance(self._labels, Tensor):
+            self._labels = self._labels(self.by_row)
+        return self._labels
 
     def first(self, count: int) -> Split:
         """The first ``count`` images; all of them if there are fewer."""
-        return Split(self.images[:count], self.labels[:count])
+        labels = self._labels[:count] if isinstance(self._labels, Tensor) else self._labels
+        return Split(first_of(self.by_row, count), labels, absent=self._absent)
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """The images (n, C, H, W), at most ``size`` at a time in memory. Raises as :attr:`images`."""
+        self._require_any()
+        for first in range(0, len(self), size):
+            yield self.by_row[first : first + size]
+
+    def labelled_by(self, labeller: Labeller) -> Split:
+        """The same images with the labels that ``labeller`` gives."""
+        return Split(self.by_row, labeller, absent=self._absent)
+
+    def _require_any(self) -> None:
+        if self._absent is not None and not len(self):
+            raise DataError(self._absent)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three disjoint splits. ``test`` is for the final figures alone; choices are made on ``validation``."""
+    """Three disjoint splits. ``test`` is for the final figures alone; choices are made on ``validation``.
+
+    ``classes`` is 0 where there are no labels, and ``class_names`` is empty where they have no names. ``origin`` says
+    what a figure on these images can show. ``preparation`` holds JSON values that tell how images of other sizes became
+    these, and ``notes`` what a user should know.
+    """
 
     name: str
     classes: int
     train: Split
     validation: Split
     test: Split
+    _: KW_ONLY
+    origin: Origin = "labelled"
+    preparation: Mapping[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def hold_out(
@@ -55,15 +117,52 @@ def hold_out(
     return order[~is_held], order[is_held]
 
 
-def check_images(images: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raise :class:`DataError` unless these are images (N, C, H, W) in [0, 1] with labels (N,), N >= 1."""
-    if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels):
+def divide(contents: Sequence[bytes], labels: np.ndarray, shares: Sequence[float], *, salt: str) -> list[np.ndarray]:
+    """Divide all rows into parts of these ``shares``, which add up to 1, each in the order of its digests.
+
+    ``contents`` tell one image from another and ``labels`` (N,) its class. Rows of equal contents land in one part,
+    whatever their labels. Every class is spread over the parts as evenly as it can be: at most one image off. Where the
+    parts of a class meet follows from a digest of the class, so classes of single images are spread, too.
+    """
+    places: dict[bytes, list[int]] = defaultdict(list)
+    for row, content in enumerate(contents):
+        places[hashlib.sha256(salt.encode() + content).digest()].append(row)
+    by_class: dict[int, list[bytes]] = defaultdict(list)
+    for digest in sorted(places):
+        by_class[int(labels[places[digest][0]])].append(digest)
+    part_of: dict[bytes, int] = {}
+    ends = np.cumsum(shares)[:-1]
+    for label, digests in by_class.items():
+        offset = int.from_bytes(hashlib.sha256(f"{salt}/{label}".encode()).digest()[:8], "big") / 2**64
+        for rank, digest in enumerate(digests):
+            part_of[digest] = int(np.searchsorted(ends, (rank + offset) / len(digests), side="right"))
+    parts: list[list[int]] = [[] for _ in shares]
+    for digest in sorted(places):
+        parts[part_of[digest]] += places[digest]
+    return [np.array(rows, dtype=np.int64) for rows in parts]
+
+
+def check_images(images: Images, labels: Tensor) -> None:
+    """Raise :class:`DataError` unless these are images (N, C, H, W) in [0, 1] with labels (N,), N >= 1.
+
+    Files are not read for it: what reads them gives pixels in [0, 1].
+    """
+    if len(images.shape) != 4 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(
             f"images {tuple(images.shape)} and labels {tuple(labels.shape)} do not go together",
             hint="images are (N, C, H, W), labels (N,)",
         )
+    check_pixels(images)
+
+
+def check_pixels(images: Images) -> None:
+    """Raise :class:`DataError` unless these are images (N, C, H, W) in [0, 1], N >= 1; files as above."""
+    if len(images.shape) != 4:
+        raise DataError(f"images have the shape {tuple(images.shape)}", hint="images are (N, C, H, W)")
     if len(images) == 0:
         raise DataError("there are no images")
+    if not isinstance(images, Tensor):
+        return
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):  # holds for NaN as well
         raise DataError(f"pixels run from {low:g} to {high:g}", hint="scale the images to [0, 1]")

@@ -14,7 +14,7 @@ from torch import nn
 from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
 from gdws.compression.eligibility import require_weights
-from gdws.datasets import check_images
+from gdws.datasets import Images, check_images
 from gdws.errors import GdwsError
 from gdws.evaluation import tally
 from gdws.evaluation.attacks import AttackSpec, Spec
@@ -78,7 +78,7 @@ class Evaluation:
 
 def evaluate(
     model: nn.Module,
-    images: torch.Tensor,
+    images: Images,
     labels: torch.Tensor,
     attack: Spec | None = None,
     *,
@@ -90,6 +90,8 @@ def evaluate(
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Accuracy on ``images`` (N, C, H, W) in [0, 1] with ``labels`` (N,), each with its 95 % interval.
+
+    Images in files are read batch by batch.
 
     The network runs in evaluation mode and is left as it was, on the device where its weights are.
     An image that is misclassified as it is counts as not robust and is not attacked. One that resists the attack is
@@ -151,7 +153,7 @@ class _Course:
     """An evaluation under way; the processes share its batches, and ``found`` is the same in all of them."""
 
     model: nn.Module
-    images: torch.Tensor
+    images: Images
     labels: torch.Tensor
     attack: Spec | None
     attacked: nn.Module | None
@@ -224,7 +226,7 @@ def _figures(found: Tally, attack: Spec | None) -> dict[str, str]:
 
 def _settings(
     model: nn.Module,
-    images: torch.Tensor,
+    images: Images,
     labels: torch.Tensor,
     attack: Spec | None,
     attack_on: AttackOn,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import logits_of
 from gdws.compression.layers import to_dense
+from gdws.datasets import Images
 from gdws.errors import DataError, ModelError
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.attacks.logits import Logits, are_probabilities
@@ -66,7 +67,7 @@ class Queried:
 
 def judge(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     attack: Spec | None,
     *,
@@ -105,7 +106,7 @@ def judge(
 
 def ask(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     attack: Spec,
     *,
@@ -193,7 +194,7 @@ def checked_logits(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def dense_equivalent(model: nn.Module, images: Tensor) -> nn.Module:
+def dense_equivalent(model: nn.Module, images: Images) -> nn.Module:
     """A copy of ``model`` with each low-rank product written back into a dense convolution: the same function.
 
     Its gradients are the same up to rounding and take a fraction of the time. That it is the same is checked on the

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gdws._util.files import write_atomic
+from gdws.datasets import Images
 from gdws.errors import ResultError
 from gdws.evaluation.judging import Outcome, Outputs, Queried
 from gdws_contract.attack_check import LUCKY_SHARE, AttackCheck, is_beyond
@@ -31,6 +32,9 @@ _BY_SECOND, _BY_SECOND_VANISHING = "m", "n"
 
 _RESISTING = (_RIGHT, _VANISHING, _BLIND)
 _LETTERS = {_OPEN, _WRONG, _FOOLED, _BY_SECOND, _BY_SECOND_VANISHING, *_RESISTING}
+
+#: Images that are held at once while all are hashed.
+_PIECE = 256
 
 #: The images that are asked without gradients: one of so many images, within limits.
 _ONE_OF, _LEAST, _MOST = 32, 4, 64
@@ -207,10 +211,11 @@ def digest_of_network(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def digest_of_images(images: Tensor, labels: Tensor) -> str:
+def digest_of_images(images: Images, labels: Tensor) -> str:
     """SHA-256 of images (N, C, H, W) and labels (N,)."""
     digest = hashlib.sha256(str(tuple(images.shape)).encode())
-    _update(digest, images)
+    for first in range(0, len(images), _PIECE):
+        _update(digest, images[first : first + _PIECE])
     _update(digest, labels)
     return digest.hexdigest()
 

@@ -5,6 +5,7 @@ Small enough for a repository. It holds where it was measured; elsewhere it says
 History of the schema:
     1   first version.
     2   ``evidence``: on which images and under which attack the accuracies were seen. Without it, they say nothing.
+    3   ``evidence.outputs`` in place of ``evidence.output``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.gatekeeper import Reference
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.noise import changes, circumstances
-from gdws.results.report.figures import Setting
 from gdws_contract.base import Finite, Record
 from gdws_contract.findings.environment import Difference
+from gdws_contract.findings.setting import Setting
 from gdws_contract.measures import Proportion
 from gdws_contract.rest import BenchmarkResult, PowerMode
 
@@ -49,7 +50,7 @@ class Baseline(Record):
     """What was measured of a bundle, and in what circumstances, by backend."""
 
     kind: Literal["gdws-baseline"] = "gdws-baseline"
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     bundle: str
     measured_at: str
     circumstances: dict[str, dict[str, str | None]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gdws.gate.noise import circumstances
-from gdws.results.report.figures import Setting
 from gdws_contract.findings.environment import Difference, differing
+from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import BenchmarkResult, Cell
 
 #: The code of the flag that an agent gives the cells of a job whose power mode somebody else changed.

@@ -9,8 +9,8 @@ from itertools import product
 from gdws.gate.figures import Run, Subject
 from gdws.gate.settings import Measurement
 from gdws.gate.verdicts import Verdict
-from gdws.results.report import text
-from gdws.results.report.figures import Setting
+from gdws_contract.findings import text
+from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import PowerMode
 
 

@@ -6,22 +6,37 @@ same attack made the adversarial inputs of each network. What is not known count
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import model_validator
+
 from gdws.gate.facts import Doubts, Kind
-from gdws.results.report import text
 from gdws_contract.base import Record, Sha256
+from gdws_contract.findings import text
 from gdws_contract.findings.environment import Difference, differing
-from gdws_contract.manifest import Attack, Manifest, TensorSpec
+from gdws_contract.manifest import Attack, Manifest, OutputSpec, TensorSpec
+from gdws_contract.manifest_v1 import upgrade_output
 
 
 class Evidence(Record):
     """What the networks of a bundle take and give, the images that they replay, and the attack on them."""
 
     input: TensorSpec
-    output: TensorSpec
+    outputs: list[OutputSpec]
     images_sha256: Sha256
-    labels_sha256: Sha256
+    labels_sha256: Sha256 | None
     count: int
     attack: Attack | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, document: Any) -> Any:
+        """As baselines of before schema 3 hold it: with one output."""
+        if not isinstance(document, dict) or "output" not in document:
+            return document
+        fields = dict(document)
+        fields["outputs"] = [upgrade_output(fields.pop("output"))]
+        return fields
 
 
 def evidence_of(manifest: Manifest) -> Evidence:
@@ -29,9 +44,9 @@ def evidence_of(manifest: Manifest) -> Evidence:
     verification, members = manifest.verification, manifest.members
     return Evidence(
         input=manifest.input,
-        output=manifest.output,
+        outputs=manifest.outputs,
         images_sha256=members[verification.inputs].sha256,
-        labels_sha256=members[verification.labels].sha256,
+        labels_sha256=None if verification.labels is None else members[verification.labels].sha256,
         count=verification.count,
         attack=verification.attack,
     )
@@ -71,12 +86,13 @@ def _weakness(attack: Attack | None) -> str | None:
 
 
 def _task(evidence: Evidence) -> dict[str, str | None]:
-    return {"input": evidence.input.model_dump_json(), "output": evidence.output.model_dump_json()}
+    outputs = ", ".join(output.model_dump_json() for output in evidence.outputs)
+    return {"input": evidence.input.model_dump_json(), "outputs": outputs}
 
 
 def _data(evidence: Evidence) -> dict[str, str | None]:
-    hashes = {"images": evidence.images_sha256[:12], "labels": evidence.labels_sha256[:12]}
-    return {**hashes, "count": str(evidence.count)}
+    labels = None if evidence.labels_sha256 is None else evidence.labels_sha256[:12]
+    return {"images": evidence.images_sha256[:12], "labels": labels, "count": str(evidence.count)}
 
 
 def _attack_differences(before: Attack | None, now: Attack | None) -> tuple[Difference, ...]:

@@ -14,7 +14,7 @@ from typing import Literal
 from gdws.gate.figures import Run, Subject
 from gdws.gate.limits import Limits
 from gdws.gate.verdicts import Outcome, Verdict
-from gdws.results.report import text
+from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import accuracy_change
 from gdws_contract.findings.intervals import wilson
 from gdws_contract.measures import Proportion

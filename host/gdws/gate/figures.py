@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gdws.gate.limits import Measure
 from gdws.gate.pairing import Pairing, SideName, run_name
-from gdws.results.report.figures import Setting
+from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import BenchmarkResult, Cell
 
 

@@ -26,9 +26,9 @@ from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
 from gdws.gate.session import DeviceAccess, Say, Session
 from gdws.gate.settings import GateSettings
-from gdws.results.report import text
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
+from gdws_contract.findings import text
 from gdws_contract.rest import BenchmarkResult
 
 __all__ = ["DeviceAccess", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]
@@ -153,11 +153,11 @@ def calibrate(
 def pack_shipped(path: Path) -> Path:
     """Pack the network that ships with the package, alone, to calibrate with. Raises OSError."""
     from gdws import datasets, pipeline  # torch: a gate of bundles has no need of it
-    from gdws.bundles.packing import PackedVariant
+    from gdws.bundles.variant import Variant
     from gdws.pipeline.demo import DATA, NETWORK
 
     source, data = pipeline.load(NETWORK), datasets.load(DATA)
-    variants = [PackedVariant(pipeline.BASELINE, source.module)]
+    variants = [Variant(pipeline.BASELINE, source.module)]
     pipeline.pack(path, source, variants, data.test.first(_REPLAYED), f"{data.name}, test", None)
     return path
 

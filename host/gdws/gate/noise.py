@@ -19,9 +19,9 @@ from gdws.gate.documents import load
 from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.sequential import Spread
-from gdws.results.report.figures import Setting
 from gdws_contract.base import NonNegative, Record, safe_name
 from gdws_contract.findings.environment import Difference, differing, surroundings
+from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import BenchmarkResult, PowerMode
 
 #: What changes from run to run on purpose.

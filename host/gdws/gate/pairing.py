@@ -2,7 +2,7 @@
 
 The networks of the candidate are called ``candidate.NAME`` in it and those of the baseline ``baseline.NAME``, the end
 of a name that would be too long being replaced by a hash. Each
-keeps its own record: logits, adversarial inputs, evaluation. Both replay the same images, which must be the ones that
+keeps its own record: outputs, adversarial inputs, evaluation. Both replay the same images, which must be the ones that
 both were packed with.
 """
 
@@ -22,19 +22,10 @@ from gdws.errors import GdwsError
 from gdws_contract.archive import Bundle, open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.base import MAX_NAME_LENGTH
-from gdws_contract.manifest import MAX_VARIANTS, Variant
+from gdws_contract.manifest import MAX_VARIANTS, Manifest, Variant
 
 SideName = Literal["baseline", "candidate"]
 SAME_TASK = "a gate compares networks for one task"
-
-#: What each member of a network is called in the bundle of a run, whatever it was called in its own.
-_FILE_NAMES = {
-    "onnx": "model.onnx",
-    "plan": "plan.json",
-    "logits": "logits.npy",
-    "adversarial_inputs": "adversarial_inputs.npy",
-    "adversarial_logits": "adversarial_logits.npy",
-}
 
 
 @dataclass(frozen=True)
@@ -112,7 +103,7 @@ def write_run(pairing: Pairing, path: Path, *, baseline_first: bool) -> str:
                 entries.append(entry)
                 members |= files
         manifest = candidate.manifest
-        for member in (manifest.verification.inputs, manifest.verification.labels):
+        for member in filter(None, (manifest.verification.inputs, manifest.verification.labels)):
             members[member] = candidate.read(member)
         fields: dict[str, Any] = {
             **manifest.model_dump(exclude={"variants", "members", "baseline"}),
@@ -134,27 +125,28 @@ def _require_room(pairing: Pairing) -> None:
 
 def _require_fit(baseline: Bundle, candidate: Bundle, both: str) -> None:
     a, b = baseline.manifest, candidate.manifest
-    if (a.input, a.output) != (b.input, b.output):
+    if (a.input, a.outputs, a.task.kind) != (b.input, b.outputs, b.task.kind):
         raise GdwsError(f"{both} have different inputs or outputs", hint=SAME_TASK)
     for what in ("inputs", "labels"):
-        members = [m.members[getattr(m.verification, what)].sha256 for m in (a, b)]
-        if members[0] != members[1]:
+        members = [getattr(m.verification, what) for m in (a, b)]
+        if _hash(a, members[0]) != _hash(b, members[1]):
             raise GdwsError(
                 f"{both} do not hold the same images: verification.{what} differ",
                 hint="pack both with the same --data, --count and --seed, or compare with a result: gdws baseline",
             )
 
 
+def _hash(manifest: Manifest, member: str | None) -> str | None:
+    return None if member is None else manifest.members[member].sha256
+
+
 def _renamed(bundle: Bundle, variant: Variant, name: str, *, first: bool) -> tuple[Variant, dict[str, bytes]]:
     """``variant`` as ``name``, with its members below a folder of that name, called by what they are."""
-    moved: dict[str, str] = {}
-    files: dict[str, bytes] = {}
-    for field, member in variant.members():
-        moved[field] = f"variants/{name}/{_FILE_NAMES[field]}"
-        content = bundle.read(member)
-        files[moved[field]] = _marked(content) if field == "onnx" else content
-    role = "baseline" if first else "gdws"
-    return variant.model_copy(update={"name": name, "role": role, **moved}), files
+    moved, members = variant.relocated(f"variants/{name}")
+    files = {path: bundle.read(member) for path, member in members.items()}
+    files[moved.onnx] = _marked(files[moved.onnx])
+    role = "baseline" if first else "converted"
+    return moved.model_copy(update={"name": name, "role": role}), files
 
 
 def _marked(content: bytes) -> bytes:

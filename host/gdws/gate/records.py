@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -35,7 +36,7 @@ def _facts(candidate: Bundle, baseline: Bundle | None, name: str) -> NetworkFact
     return NetworkFacts(
         size_bytes=size,
         baseline_size_bytes=baseline.manifest.members[theirs.onnx].size,
-        natural=_flips(_correct(baseline, theirs.logits), _correct(candidate, own.logits)),
+        natural=_flips(_correct(baseline, theirs.outputs), _correct(candidate, own.outputs)),
         robust=_robust_flips(baseline, theirs, candidate, own),
         untrusted=untrusted(own) or untrusted(theirs),
     )
@@ -52,20 +53,22 @@ def untrusted(variant: Variant) -> str | None:
 
 def _robust_flips(baseline: Bundle, theirs: Variant, candidate: Bundle, own: Variant) -> Flips | None:
     """Over the images; the adversarial inputs of each network are its own, made from the same images."""
-    if theirs.adversarial_logits is None or own.adversarial_logits is None:
-        return None
-    return _flips(_correct(baseline, theirs.adversarial_logits), _correct(candidate, own.adversarial_logits))
+    return _flips(_correct(baseline, theirs.adversarial_outputs), _correct(candidate, own.adversarial_outputs))
 
 
-def _flips(before: _Correct, after: _Correct) -> Flips | None:
-    if len(before) != len(after):
+def _flips(before: _Correct | None, after: _Correct | None) -> Flips | None:
+    if before is None or after is None or len(before) != len(after):
         return None
     return Flips(lost=int(np.sum(before & ~after)), gained=int(np.sum(~before & after)))
 
 
-def _correct(bundle: Bundle, logits: str) -> _Correct:
-    labels = _load(bundle, bundle.manifest.verification.labels)
-    scores = _load(bundle, logits)
+def _correct(bundle: Bundle, outputs: Sequence[str]) -> _Correct | None:
+    """Which images are classified correctly by the recorded ``outputs``; None where that is not known."""
+    manifest = bundle.manifest
+    if manifest.classes is None or manifest.verification.labels is None or not outputs:
+        return None
+    labels = _load(bundle, manifest.verification.labels)
+    scores = _load(bundle, outputs[0])
     correct: _Correct = scores.argmax(axis=1)[: len(labels)] == labels[: len(scores)]
     return correct
 

@@ -11,8 +11,8 @@ from gdws.errors import ExitCode
 from gdws.gate.figures import Run, log_figure
 from gdws.gate.limits import MEASURES, Measure
 from gdws.gate.verdicts import EXIT_CODES, Outcome, Verdict, overall
-from gdws.results.report.figures import Setting
 from gdws_contract.findings.intervals import IntervalEstimate, geometric_mean
+from gdws_contract.findings.setting import Setting
 
 
 @dataclass(frozen=True)

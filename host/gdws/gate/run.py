@@ -20,9 +20,9 @@ from gdws.gate.reports import DeviceReport, observe
 from gdws.gate.sequential import Spread
 from gdws.gate.session import Session, Stopped
 from gdws.gate.verdicts import Verdict, overall
-from gdws.results.report import text
-from gdws.results.report.figures import Setting
+from gdws_contract.findings import text
 from gdws_contract.findings.environment import surroundings
+from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import BenchmarkResult
 
 

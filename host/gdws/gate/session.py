@@ -16,7 +16,7 @@ from gdws.device.versions import SHARING
 from gdws.errors import DeviceError, ExitCode, GdwsError
 from gdws.gate.figures import Run, read_run
 from gdws.gate.pairing import Pairing, write_run
-from gdws.results.report import text
+from gdws_contract.findings import text
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
 #: A lease ends by itself so long after this machine has died.

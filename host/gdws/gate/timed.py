@@ -10,8 +10,8 @@ from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.limits import TIMED_LIMITS, Limits, Measure, TimedLimit
 from gdws.gate.sequential import Bound, Finding, Question, Spread
 from gdws.gate.verdicts import Outcome, Verdict
-from gdws.results.report import text
-from gdws.results.report.figures import Setting
+from gdws_contract.findings import text
+from gdws_contract.findings.setting import Setting
 
 #: Looks up the calibrated spread of a measure in a setting: of the ratio to a network measured beside, or by itself.
 SpreadOf = Callable[[Setting, Measure, bool], Spread | None]

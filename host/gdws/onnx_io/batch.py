@@ -44,9 +44,7 @@ def free_batch(model: onnx.ModelProto, other: onnx.ModelProto, sizes: tuple[int,
             computed += _free(graph, tensor, others[tensor.name], sizes)
     if computed:
         replace(graph.node, [*_batch_nodes(graph), *computed, *graph.node])
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]
+    declare_any_batch(model)
 
 
 def unfix_batch(model: onnx.ModelProto) -> None:
@@ -71,8 +69,14 @@ def unfix_batch(model: onnx.ModelProto) -> None:
         if source is not None and len(source) and source[0] == size and len(target) and target[0] == size:
             node.input[1] = f"{node.output[0]}_of_batch"
             graph.initializer.append(numpy_helper.from_array(np.array([0, *target[1:]]), node.input[1]))
-    for each in (value, *graph.output):
-        each.type.tensor_type.shape.dim[0].dim_param = "batch"
+    declare_any_batch(model)
+
+
+def declare_any_batch(model: onnx.ModelProto) -> None:
+    """Call the first axis of inputs and outputs a batch of any size; weights must not be inputs."""
+    graph = model.graph
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     del graph.value_info[:]
 
 

@@ -7,15 +7,8 @@ the module's parameters. Each node is named ``<path of its module>/<operator>``,
 from __future__ import annotations
 
 import copy
-import os
-import re
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +22,11 @@ from gdws.compression.eligibility import require_weights
 from gdws.compression.independence import require_independence
 from gdws.errors import ExportError, ModelError, first_line
 from gdws.onnx_io.batch import BatchDependence, free_batch
-from gdws.onnx_io.graph import fold_shapes, gather_constants, rename, slice_subsampling
-from gdws.onnx_io.padding import pad_explicitly
+from gdws.onnx_io.int8.twin import QuantizedNetwork
 from gdws.onnx_io.run import CannotRun, run
+from gdws.onnx_io.splice import splice_graph, traceable
+from gdws.onnx_io.tracing import trace
 
-OPSET = 17
-IR_VERSION = 8
-INPUT_NAME = "input"
-OUTPUT_NAME = "logits"
 #: Largest difference between ONNX and torch, over the largest logit.
 TOLERANCE = 1e-4
 #: Where rounding alone moves the logits of torch further than that, ONNX may differ by this many times as much.
@@ -53,7 +43,8 @@ _CHECK_SIZES = (1, 2, 5)
 def export(model: nn.Module, input_shape: Sequence[int]) -> bytes:
     """Return ``model`` as the bytes of an ONNX file: images (N, \\*input_shape) to logits (N, classes).
 
-    The module is exported in evaluation mode and float32, and is not changed. The same module gives the same bytes.
+    The module is exported in evaluation mode and float32, and is not changed. The same module gives the same bytes. One
+    that was made of a file in INT8 gives that file.
     The file is checked by ONNX and run at several batch sizes, and must agree with torch up to :data:`TOLERANCE`, or
     up to what rounding does to the network, if that is more: some networks turn the last bits into the third digit.
 
@@ -62,6 +53,8 @@ def export(model: nn.Module, input_shape: Sequence[int]) -> bytes:
             lets the images of a batch influence each other, treats batch sizes differently, or computes something else
             once exported.
     """
+    if isinstance(model, QuantizedNetwork):
+        return model.content
     reference = float32_copy(model).cpu()
     images = [_images(size, input_shape) for size in _CHECK_SIZES]
     expected = [_logits(reference, batch) for batch in images]
@@ -103,104 +96,20 @@ def float32_copy(model: nn.Module) -> nn.Module:
 
 
 def _tidy_trace(model: nn.Module, input_shape: Sequence[int]) -> bytes:
-    traced, other = (_trace(model, _images(size, input_shape)) for size in _TRACE_SIZES)
+    batches = [_images(size, input_shape) for size in _TRACE_SIZES]
+    traced, other = (trace(traceable(model, batch), batch) for batch in batches)
     try:
         free_batch(traced, other, _TRACE_SIZES)
     except BatchDependence as error:
         raise ExportError(f"the network cannot run at any batch size: {error}", hint=_BATCH_HINT) from error
     traced.producer_name = "gdws"
+    splice_graph(traced, model)
     try:
         onnx.checker.check_model(traced, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the exported network is not valid ONNX: {first_line(error)}") from error
     content: bytes = traced.SerializeToString(deterministic=True)
     return content
-
-
-def _trace(model: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
-    with TemporaryDirectory(prefix="gdws-") as folder, warnings.catch_warnings(), _silence(), torch.no_grad():
-        # Of the tracer, on what it cannot see: the comparison at several batch sizes sees it.
-        warnings.simplefilter("ignore")
-        path = Path(folder, "model.onnx")
-        try:
-            torch.onnx.export(
-                _Named(model).eval(),
-                (images,),
-                path,
-                # The exporter by torch.export writes opset 18 and later, which TensorRT 8.5 does not read.
-                dynamo=False,
-                opset_version=OPSET,
-                # Evaluation mode without folding batch normalisation into the convolutions.
-                training=torch.onnx.TrainingMode.PRESERVE,
-                input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
-                verbose=False,
-            )
-        except Exception as error:  # the exporter lets through whatever its passes and the network raise
-            raise ExportError(f"the network cannot be exported to ONNX: {first_line(error)}", hint=_HINT) from error
-        exported = onnx.load(path)
-    exported.ir_version = min(exported.ir_version, IR_VERSION)
-    gather_constants(exported)
-    fold_shapes(exported)
-    pad_explicitly(exported)
-    slice_subsampling(exported)
-    paths = [path for path, _ in model.named_modules()]
-    rename(exported, lambda name: _node_name(name, paths), _weight_name)
-    return exported
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Close standard output to native code: a failing export prints its whole graph there, asked or not."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with open(os.devnull, "wb") as nothing:
-        os.dup2(nothing.fileno(), 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-class _Named(nn.Module):
-    """Shows a network to the exporter with numbers for module names.
-
-    The exporter names nodes after modules but drops all but the last part of a path, so that ``a.conv`` and
-    ``b.conv`` cannot be told apart. Numbers can: they are positions in ``network.named_modules()``.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(images)
-        return logits
-
-    def named_modules(
-        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, nn.Module]]:
-        yield "", self
-        for index, (_, module) in enumerate(self.network.named_modules()):
-            yield f"module_{index}", module
-
-
-def _weight_name(exported: str) -> str | None:
-    """``network.layer1.0.conv1.weight`` -> ``layer1.0.conv1.weight``; None for a constant that the tracer made."""
-    return exported.removeprefix("network.") if exported.startswith("network.") else None
-
-
-_NODE_NAME = re.compile(r".*/module_(\d+)/([A-Za-z0-9_]+)")
-
-
-def _node_name(exported: str, paths: Sequence[str]) -> str:
-    """``/module_0/module_7/Conv_1`` -> ``layer1.0.conv1/Conv_1``; nodes of the network itself have no path."""
-    match = _NODE_NAME.fullmatch(exported)
-    if match is None:
-        return exported.strip("/")
-    path = paths[int(match[1])]
-    return f"{path}/{match[2]}" if path else match[2]
 
 
 def _images(size: int, input_shape: Sequence[int]) -> torch.Tensor:
@@ -251,5 +160,4 @@ def _rounding_error(model: nn.Module, images: torch.Tensor, logits: torch.Tensor
     return float((exact - logits).abs().max())
 
 
-_HINT = "use operators that ONNX has at opset 17, and tensor shapes that do not depend on the input's values"
 _BATCH_HINT = "write shapes with -1 or x.shape[0] for the batch, not with a number"

@@ -5,7 +5,7 @@ The functions change a model in place. They know ONNX alone, not torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def gather_constants(model: onnx.ModelProto) -> None:
         constants[copy.name] = copy
     replace(graph.node, kept)
     replace(graph.initializer, constants.values())
-    _drop_unused_initializers(graph)
+    drop_unused_initializers(graph)
 
 
 def fold_shapes(model: onnx.ModelProto) -> None:
@@ -97,7 +97,7 @@ def fold_shapes(model: onnx.ModelProto) -> None:
             # Without a -1 or 0, what depends on the batch size is plain to see.
             node.input[1] = f"{node.output[0]}_shape"
             graph.initializer.append(numpy_helper.from_array(shapes[node.output[0]], node.input[1]))
-    _drop_unused_initializers(graph)
+    drop_unused_initializers(graph)
 
 
 def slice_subsampling(model: onnx.ModelProto) -> None:
@@ -137,14 +137,14 @@ def rename(model: onnx.ModelProto, node_name: Callable[[str], str], weight_name:
     names = {tensor.name: weight_name(tensor.name) or tensor.name for tensor in graph.initializer}
     taken: set[str] = set()
     for node in graph.node:
-        node.name = _unused(node_name(node.name), taken)
+        node.name = unused(node_name(node.name), taken)
         fed = {tensor: f"{node.name}.{index}" for index, tensor in enumerate(node.input) if tensor in constants}
         made = {tensor: f"{node.name}:{index}" for index, tensor in enumerate(node.output) if tensor not in kept}
         names.update(fed | made)
         constants -= set(fed)
     for tensor in graph.initializer:
         tensor.name = names[tensor.name]
-    _rename_tensors(graph, names)
+    rename_tensors(graph, names)
 
 
 def drop_needless_allowzero(model: onnx.ModelProto) -> None:
@@ -202,7 +202,8 @@ def _shape_value(
     return value if of_shape else None
 
 
-def _drop_unused_initializers(graph: onnx.GraphProto) -> None:
+def drop_unused_initializers(graph: onnx.GraphProto) -> None:
+    """Leave out initialisers that no node and no output refers to."""
     used = _used_tensors(graph)
     replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
 
@@ -218,19 +219,20 @@ def used_by(node: onnx.NodeProto) -> set[str]:
     return set(node.input).union(*map(_used_tensors, bodies))
 
 
-def _rename_tensors(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
     """Rename tensors wherever nodes use them, in the bodies of loops and branches too."""
     for node in graph.node:
         for refer in (node.input, node.output):
             replace(refer, [names.get(name, name) for name in refer])
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
-                _rename_tensors(attribute.g, names)
+                rename_tensors(attribute.g, names)
                 for output in attribute.g.output:
                     output.name = names.get(output.name, output.name)
 
 
-def _unused(name: str, taken: set[str]) -> str:
+def unused(name: str, taken: set[str]) -> str:
+    """``name``, with a number behind it if it is in ``taken``, to which the result is added."""
     candidate, count = name, 1
     while candidate in taken:
         candidate = f"{name}_{count}"

@@ -6,7 +6,7 @@ but for rounding in :func:`widen`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,8 +99,8 @@ def keep_output(model: onnx.ModelProto, place: int) -> None:
     replace(graph.node, reversed(kept))
 
 
-def shapes_for(model: onnx.ModelProto, batch: int, shape: tuple[int, int, int]) -> dict[str, npt.NDArray[np.int64]]:
-    """The shapes, by tensor, that a model of one input has for so many images (C, H, W)."""
+def shapes_for(model: onnx.ModelProto, batch: int, shape: Sequence[int]) -> dict[str, npt.NDArray[np.int64]]:
+    """The shapes, by tensor, that a model of one input has for so many samples of ``shape``."""
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     for axis, size in zip(sized.graph.input[0].type.tensor_type.shape.dim, (batch, *shape), strict=True):

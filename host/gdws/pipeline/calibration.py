@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gdws._util.gradients import differentiable
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import logits_of
 from gdws._util.progress import SILENT, Progress
@@ -16,16 +19,50 @@ from gdws.compression.calibration.alphas import Method as AlphaMethod
 from gdws.compression.calibration.alphas import alphas
 from gdws.compression.eligibility import require_weights
 from gdws.compression.independence import require_independence
-from gdws.datasets import Split, check_images
+from gdws.datasets import Split, check_images, check_pixels
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import gentle
+from gdws.networks import checkpoints
 from gdws.networks.sources import Source
 
 #: Beyond so many classes exact alphas take too long.
 MANY_CLASSES = 100
 
+#: Images in memory at once while alphas are computed.
+_BATCH = 64
+
 Alphas = Mapping[str, npt.ArrayLike]
+
+
+@dataclass(frozen=True)
+class AlphaSettings:
+    """Where alphas come from: a ``file`` as the paper's authors store them, or so many ``images``; 0 for none.
+
+    ``method`` and ``seed`` as for :func:`calibrate_alphas`.
+    """
+
+    images: int = 64
+    file: Path | None = None
+    method: AlphaMethod | None = None
+    seed: int = 0
+
+    @property
+    def weighted(self) -> bool:
+        """Whether errors are weighed at all."""
+        return self.file is not None or self.images > 0
+
+
+def find_alphas(
+    source: Source, settings: AlphaSettings, images: Callable[[int], Split], *, progress: Progress = SILENT
+) -> Alphas | None:
+    """The alphas that ``settings`` ask for, None for none; ``images`` gives so many of the training split."""
+    if settings.file is not None:
+        return checkpoints.read_alphas(settings.file).alphas
+    if settings.images == 0:
+        return None
+    found = images(settings.images)
+    return calibrate_alphas(source, found, method=settings.method, seed=settings.seed, progress=progress)
 
 
 def calibrate_alphas(
@@ -35,16 +72,21 @@ def calibrate_alphas(
     method: AlphaMethod | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> Alphas:
+) -> Alphas | None:
     """The weight of each input channel of each layer (Equation 8), from natural images of the training split.
+
+    None where gradients cannot be had, as through an ONNX graph: every input channel then weighs the same.
 
     ``method`` and ``seed`` as for :func:`gdws.compression.calibration.alphas.alphas`; by default the method is exact
     for up to :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
     """
+    if not differentiable(source.module):
+        return None
     if method is None:
         method = "random-signs" if classes(source) > MANY_CLASSES else "exact"
     progress.start(len(images), f"alphas from {len(images)} images")
-    return alphas(source.module, [images.images], method=method, seed=seed, progress=progress.advance).alphas
+    batches = images.batches(_BATCH)
+    return alphas(source.module, batches, method=method, seed=seed, progress=progress.advance).alphas
 
 
 @torch.no_grad()
@@ -70,9 +112,11 @@ def calibration_images(
     A few long steps of ``attack`` do: what matters is what the layers see, not to fool the network every time.
     Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1.
     """
-    check_images(images.images, images.labels)
     if attack is None:
-        return images.images
+        pixels = images.images
+        check_pixels(pixels)
+        return pixels
+    check_images(images.by_row, images.labels)
     require_classifier(source)
     short = gentle(attack, iterations=8)
     progress.start(len(images), f"attack {len(images)} calibration images")
@@ -80,7 +124,7 @@ def calibration_images(
     attacked: list[Tensor] = []
     with evaluation_mode(source.module):
         for indices in torch.split(torch.arange(len(images)), batch_size):
-            x, y = images.images[indices].to(device), images.labels[indices].to(device)
+            x, y = images.by_row[indices].to(device), images.labels[indices].to(device)
             attacked.append(pgd(source.module, x, y, short, indices=indices).cpu())
             progress.advance(len(indices))
     return torch.cat(attacked)

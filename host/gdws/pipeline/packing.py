@@ -7,8 +7,9 @@ from pathlib import Path
 
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles import packing as bundle
-from gdws.bundles.packing import PackedVariant, VerificationSet
-from gdws.datasets import Split
+from gdws.bundles.packing import VerificationSet
+from gdws.bundles.variant import Variant
+from gdws.datasets import Split, require_shape
 from gdws.evaluation.attacks import Spec
 from gdws.networks.sources import Source
 from gdws.networks.sparsity import sizes
@@ -17,7 +18,7 @@ from gdws.networks.sparsity import sizes
 def pack(
     path: Path,
     source: Source,
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     images: Split,
     data: str,
     attack: Spec | None,
@@ -28,7 +29,10 @@ def pack(
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
 
     Of a pruned network it also tells how many parameters of each variant are not zero.
+    Raises :class:`~gdws.errors.DataError` if the images have another size than the network's: the bundle would be of
+    a network for that size.
     """
+    require_shape(data, images, source.input_shape)
     path.parent.mkdir(parents=True, exist_ok=True)
     provenance = dict(source.provenance)
     if sizes(source.module).pruned:

@@ -13,7 +13,8 @@ from gdws.errors import ResultError
 from gdws_contract.parsing import first_fault
 from gdws_contract.rest import BenchmarkResult
 
-SCHEMA_VERSION = 1
+#: The schemas that are read; all but the last are upgraded.
+READABLE_VERSIONS = (1, 2)
 
 
 def save_result(result: BenchmarkResult, path: Path) -> None:
@@ -44,9 +45,10 @@ def parse_result(content: bytes, *, source: str) -> BenchmarkResult:
     if not isinstance(document, dict):
         raise ResultError(f"{source} does not hold a JSON object", hint=_HINT)
     version = document.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
         raise ResultError(
-            f"{source} has the schema version {version!r}, and this release reads {SCHEMA_VERSION}",
+            f"{source} has the schema version {version!r}, and this release reads {known}",
             field="schema_version",
             hint=_HINT if version is None else "upgrade gdws: pip install --upgrade gdws",
         )

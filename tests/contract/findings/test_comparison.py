@@ -25,7 +25,7 @@ from support.benchmark_results import (
 
 
 def between(a: BenchmarkResult, b: BenchmarkResult) -> Comparison:
-    return compare(*(Run(name, each.job, each.device, each.manifest.name, False) for name, each in zip("ab", (a, b))))
+    return compare(*(Run(name, each.job, each.device, each.manifest, False) for name, each in zip("ab", (a, b))))
 
 
 def with_windows(medians_ms: List[float]) -> BenchmarkResult:

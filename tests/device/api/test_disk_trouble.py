@@ -4,40 +4,13 @@ import errno
 import shutil
 
 import pytest
-from fastapi.testclient import TestClient
 
-from gdws_agent.api.app import create_app
 from gdws_agent.errors import BUNDLE_CODES, make_problem
 from gdws_agent.jobs.events import JobEvent
-from gdws_contract.problems import CONTENT_TYPE, Problem
-from support.agents import PATIENCE_S, FakeWorker, agent, cell, resolved
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S, cell, resolved
+from support.answers import problem_in
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear").read_bytes()
-
-
-@pytest.fixture
-def service(tmp_path):
-    with agent(tmp_path / "data", FakeWorker(tmp_path / "worker"), max_upload_mb=1) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service):
-    with TestClient(create_app(service), raise_server_exceptions=False) as made:
-        yield made
-
-
-def problem_in(response, status, code):
-    assert (response.status_code, response.headers["content-type"]) == (status, CONTENT_TYPE), response.text
-    problem = Problem.model_validate_json(response.content)
-    assert problem.code == code
-    return problem
 
 
 def send(client, bundle, way):
@@ -86,9 +59,9 @@ def test_a_cell_that_could_not_read_the_bundle_has_it_checked_again(client, serv
     distrusted = []
     monkeypatch.setattr(service.library, "distrust", distrusted.append)
 
-    service.jobs.changes.tell(JobEvent(job.id, cell=cell(state="failed")))
+    service.jobs.events.tell(JobEvent(job.id, cell=cell(state="failed")))
     failed = cell(state="failed").model_copy(update={"error": make_problem(422, code, "no")})
-    service.jobs.changes.tell(JobEvent(job.id, cell=failed))
+    service.jobs.events.tell(JobEvent(job.id, cell=failed))
 
     assert distrusted == [model_id]
 

@@ -10,8 +10,7 @@ from fastapi.testclient import TestClient
 from gdws_agent.api.access import Access
 from gdws_agent.api.app import create_app
 from support.agent_process import running_agent
-from support.agents import PATIENCE_S, FakeWorker, agent, eventually, resolved, until_final
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S, eventually, resolved, until_final
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
@@ -21,21 +20,8 @@ FULL, READ = "f" * 32, "r" * 32
 
 
 @pytest.fixture
-def service(tmp_path):
-    with agent(tmp_path / "data", FakeWorker(tmp_path / "worker")) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service):
-    with TestClient(create_app(service)) as made:
-        yield made
-
-
-@pytest.fixture
-def ids(client, service, tmp_path):
+def ids(bundle, client, service, tmp_path):
     """Path parameters of a bundle and of a job that has ended."""
-    bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
     model_id = client.post("/models", content=bundle).json()["id"]
     job_id = service.jobs.submit(resolved(model_id)).id
     until_final(service.jobs, job_id)
@@ -78,10 +64,9 @@ def test_head_needs_the_token_that_get_needs(service, token, status):
         assert client.head("/healthz").status_code == 200
 
 
-def test_no_body_follows_on_the_wire_and_streams_end(tmp_path):
+def test_no_body_follows_on_the_wire_and_streams_end(bundle, worker, tmp_path):
     """Two requests on one connection: what follows the first head is the second answer."""
-    worker = FakeWorker(tmp_path / "worker", {"dense": "hang"})
-    bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
+    worker.set_actions({"dense": "hang"})
     with running_agent(tmp_path / "data", worker) as process:
         job_id = process.client.post("/benchmark", files={"bundle": bundle}).raise_for_status().json()["id"]
         address = urlsplit(process.url)

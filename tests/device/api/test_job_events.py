@@ -12,27 +12,16 @@ from gdws_agent.api import job_events as following
 from gdws_agent.api.app import create_app
 from gdws_agent.api.examples import JOB
 from gdws_agent.api.job_events import JobSubscribers
-from gdws_agent.errors import TooManyListeners
+from gdws_agent.errors import TooManyStreams
 from gdws_agent.jobs.events import JobEvent, JobEvents
 from gdws_agent.storage.rows import JobText
 from gdws_contract.rest import Cell, Job, Progress
 from support.agent_process import running_agent
-from support.agents import PATIENCE_S, FakeWorker, agent, eventually, until_final
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S, agent, eventually, until_final
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
 FOUR = {"batch_sizes": [1, 8]}
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear").read_bytes()
-
-
-@pytest.fixture
-def worker(tmp_path):
-    return FakeWorker(tmp_path / "worker")
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +172,7 @@ class Jobs:
     """A queue of one job that never ends."""
 
     def __init__(self):
-        self.changes = JobEvents()
+        self.events = JobEvents()
 
     def outline(self, job_id):
         return Job.model_validate({**JOB, "id": job_id, "cells": []})
@@ -197,9 +186,9 @@ def test_the_number_of_streams_is_bounded_and_a_missing_job_takes_no_place():
         jobs = Jobs()
         subscribers = JobSubscribers(jobs, limit=2)
         for _ in range(2):
-            await subscribers.follow("a", None)
-        with pytest.raises(TooManyListeners) as caught:
-            await subscribers.follow("a", None)
+            await subscribers.stream("a", None)
+        with pytest.raises(TooManyStreams) as caught:
+            await subscribers.stream("a", None)
         assert caught.value.retry_after_s
         assert subscribers.count() == 2
 
@@ -212,7 +201,7 @@ def test_the_number_of_streams_is_bounded_and_a_missing_job_takes_no_place():
         jobs.outline = missing
         more = JobSubscribers(jobs)
         with pytest.raises(Missing):
-            await more.follow("b", None)
+            await more.stream("b", None)
         assert more.count() == 0
 
     asyncio.run(scenario())
@@ -230,12 +219,12 @@ def test_what_happens_while_the_job_is_first_read_is_not_missed():
             job = super().outline(job_id).model_copy(update={"state": self.state})
             if self.state == "queued":
                 self.state = "running"
-                self.changes.tell(JobEvent(job_id, state="running"))
-                self.changes.tell(JobEvent(job_id, progress={"stage": "build"}))
+                self.events.tell(JobEvent(job_id, state="running"))
+                self.events.tell(JobEvent(job_id, progress={"stage": "build"}))
             return job
 
     async def scenario():
-        stream = await JobSubscribers(Late()).follow("a", None)
+        stream = await JobSubscribers(Late()).stream("a", None)
         async for piece in stream.body_iterator:
             assert not piece.startswith(":"), "it waits for news that came already"
             if piece.startswith("event: state") and '"state":"running"' in piece:
@@ -248,7 +237,7 @@ def test_a_silent_job_is_kept_alive_with_comments(monkeypatch):
     monkeypatch.setattr(following, "HEARTBEAT_S", 0.01)
 
     async def scenario():
-        stream = await JobSubscribers(Jobs()).follow("a", None)
+        stream = await JobSubscribers(Jobs()).stream("a", None)
         pieces = []
         async for piece in stream.body_iterator:
             pieces.append(piece)
@@ -267,11 +256,11 @@ def test_many_changes_are_told_together(monkeypatch):
     async def scenario():
         jobs = Jobs()
         subscribers = JobSubscribers(jobs)
-        stream = (await subscribers.follow("a", None)).body_iterator
+        stream = (await subscribers.stream("a", None)).body_iterator
         told = [await stream.__anext__() for _ in range(2)]
         for number in range(1, 1_001):
-            jobs.changes.tell(JobEvent("a", progress={"stage": "measure", "round": number, "rounds": 1_000}))
-            jobs.changes.tell(JobEvent("another", progress={"stage": "measure", "round": 7, "rounds": 9}))
+            jobs.events.tell(JobEvent("a", progress={"stage": "measure", "round": number, "rounds": 1_000}))
+            jobs.events.tell(JobEvent("another", progress={"stage": "measure", "round": 7, "rounds": 9}))
         told.append(await stream.__anext__())
         subscribers.close()
         return told + [piece async for piece in stream]

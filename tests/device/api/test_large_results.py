@@ -2,19 +2,21 @@
 
 import contextlib
 import json
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from gdws_agent.api.app import create_app
 from gdws_agent.errors import StorageFailed
+from gdws_agent.storage.library import check_bundle
 from gdws_agent.storage.recovery import Notices, set_aside
 from gdws_contract.measures import RoundSummary
 from gdws_contract.rest import Cell, Health, Job
 from support.agents import PATIENCE_S, FakeWorker, agent, cell, eventually, resolved
-from support.bundles import tiny_bundle
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
@@ -24,25 +26,10 @@ CLIENTS = 60
 
 
 @pytest.fixture
-def service(tmp_path):
-    with agent(tmp_path / "data", FakeWorker(tmp_path / "worker")) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service):
-    with TestClient(create_app(service)) as made:
-        yield made
-
-
-@pytest.fixture
-def large(service, tmp_path):
+def large(service, bundle_path):
     """A job that has ended, with many cells."""
     store = service.jobs._store
-    bundle = tiny_bundle(service.folder.uploads / "tiny.gdws", net="linear")
-    from gdws_agent.storage.library import check_bundle
-
-    info, _ = service.library.add(check_bundle(bundle))
+    info, _ = service.library.add(check_bundle(Path(shutil.copy(str(bundle_path), str(service.folder.uploads)))))
     job_id = store.add_job(resolved(info.id, batch_sizes=list(range(1, CELLS + 1)), variants=["dense"])).id
     store.begin_next()
     rounds = [RoundSummary(index=index, count=100, median_ms=1.25, duration_s=0.1) for index in range(ROUNDS)]
@@ -84,9 +71,8 @@ def test_no_look_reads_or_writes_a_cell(client, large, monkeypatch):
     assert client.get("/benchmark").json()["jobs"][0]["cells"] == []
 
 
-def test_the_running_job_in_the_queue_is_the_job_itself(client, tmp_path):
+def test_the_running_job_in_the_queue_is_the_job_itself(bundle, client, tmp_path):
     worker = FakeWorker(tmp_path / "another", {"gdws": "hang"})
-    bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
     with agent(tmp_path / "more", worker) as service, TestClient(create_app(service)) as asked:
         job_id = asked.post("/benchmark", files={"bundle": bundle}).json()["id"]
         worker.wait_until_reached()
@@ -121,8 +107,7 @@ def test_health_and_metrics_wait_for_nothing(service, client):
     assert health.queued_jobs == 0
 
 
-def test_health_counts_the_jobs_that_wait(service, client, tmp_path, monkeypatch):
-    bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
+def test_health_counts_the_jobs_that_wait(bundle, service, client, tmp_path, monkeypatch):
     client.post("/lease", json={"holder": "somebody", "ttl_s": 600})
     ids = [client.post("/benchmark", files={"bundle": bundle}).json()["id"] for _ in range(3)]
     assert client.get("/healthz").json()["queued_jobs"] == 3

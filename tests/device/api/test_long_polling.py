@@ -18,13 +18,13 @@ class Jobs:
     def __init__(self):
         self.state = "running"
         self.told = Future()
-        self.watched = 0
+        self.waiting = 0
 
     @contextlib.contextmanager
-    def watch(self, job_id):
-        self.watched += 1
+    def until_final(self, job_id):
+        self.waiting += 1
         yield self.told
-        self.watched -= 1
+        self.waiting -= 1
 
     def outline(self, job_id):
         return JOB.model_copy(update={"state": self.state})
@@ -70,7 +70,7 @@ def hold(timeout_s, meanwhile, jobs):
 
     job, left = asyncio.run(both())
     assert left == []
-    assert jobs.watched == 0
+    assert jobs.waiting == 0
     return job.state
 
 

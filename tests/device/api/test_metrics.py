@@ -6,8 +6,7 @@ from gdws_agent.api.app import create_app
 from gdws_agent.api.metrics import Metrics
 from gdws_agent.board.live import LiveBoard
 from gdws_agent.jobs.events import JobEvent, JobEvents
-from support.agents import PATIENCE_S, FakeWorker, agent, cell
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S, agent, cell
 from support.sysfs import put, put_ina3221
 
 
@@ -15,7 +14,7 @@ class Jobs:
     """A queue that is asked and tells."""
 
     def __init__(self):
-        self.changes = JobEvents()
+        self.events = JobEvents()
 
     def count_queued(self):
         return 3
@@ -48,12 +47,12 @@ def metrics(jobs, tmp_path):
 
 
 def test_jobs_and_cells_are_counted_as_they_end(jobs, metrics):
-    jobs.changes.tell(JobEvent("a", state="queued"))
-    jobs.changes.tell(JobEvent("a", state="running"))
-    jobs.changes.tell(JobEvent("a", progress={"stage": "build"}))
-    jobs.changes.tell(JobEvent("a", cell=cell()))
-    jobs.changes.tell(JobEvent("a", cell=cell("gdws", state="failed")))
-    jobs.changes.tell(JobEvent("a", state="done"))
+    jobs.events.tell(JobEvent("a", state="queued"))
+    jobs.events.tell(JobEvent("a", state="running"))
+    jobs.events.tell(JobEvent("a", progress={"stage": "build"}))
+    jobs.events.tell(JobEvent("a", cell=cell()))
+    jobs.events.tell(JobEvent("a", cell=cell("gdws", state="failed")))
+    jobs.events.tell(JobEvent("a", state="done"))
     found = samples(metrics.render().decode())
 
     assert value(found, "gdws_agent_jobs_total", state="done") == 1
@@ -79,9 +78,7 @@ def test_what_no_file_shows_is_left_out(metrics):
     assert not [name for name, _ in samples(metrics.render().decode()) if "power" in name or "celsius" in name]
 
 
-def test_requests_are_timed_by_the_template_of_their_route(tmp_path):
-    bundle = tiny_bundle(tmp_path / "tiny.gdws", net="linear").read_bytes()
-    worker = FakeWorker(tmp_path / "worker")
+def test_requests_are_timed_by_the_template_of_their_route(worker, bundle, tmp_path):
     with agent(tmp_path / "data", worker, max_upload_mb=1) as service, TestClient(create_app(service)) as client:
         client.post("/benchmark", files={"bundle": bundle}, params={"wait": PATIENCE_S})
         client.post("/models", content=bundle)

@@ -1,12 +1,10 @@
 import pytest
-from fastapi.testclient import TestClient
 
 from gdws_agent.api import examples
-from gdws_agent.api.app import create_app
-from gdws_contract.problems import Problem
 from gdws_contract.queueing import Lease, LeaseRequest, LeaseState
 from gdws_contract.rest import API_REVISION, Job, JobList, ModelList, Queue
-from support.agents import PATIENCE_S, FakeWorker, agent
+from support.agents import PATIENCE_S
+from support.answers import problem_in
 from support.bundles import tiny_bundle
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
@@ -21,33 +19,10 @@ def bundles(tmp_path_factory):
 
 
 @pytest.fixture
-def worker(tmp_path):
-    return FakeWorker(tmp_path / "worker")
-
-
-@pytest.fixture
-def service(tmp_path, worker):
-    with agent(tmp_path / "data", worker, max_queued_jobs=4) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service):
-    with TestClient(create_app(service), raise_server_exceptions=False) as made:
-        yield made
-
-
-@pytest.fixture
 def held(client, bundles):
     """A device that somebody holds, so that nothing is begun, and a bundle on it."""
     lease = client.post("/lease", json=HOLDER).raise_for_status().json()
     return {"model_id": client.post("/models", content=bundles[0]).json()["id"]}, {"Lease-Id": lease["id"]}
-
-
-def problem_in(response, status, code):
-    problem = Problem.model_validate_json(response.content)
-    assert (response.status_code, problem.status, problem.code) == (status, status, code), response.text
-    return problem
 
 
 # Leases

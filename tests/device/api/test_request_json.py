@@ -1,9 +1,14 @@
 import pytest
 
-from gdws_agent.api.request_json import parse_options, parse_request
+from gdws_agent.api.request_json import parse_object, take_kind, validated, with_model_id
 from gdws_agent.errors import BodyMalformed, RequestInvalid
+from gdws_contract.rest import BenchmarkRequest
 
 MODEL = "a" * 64
+
+
+def parse_request(text):
+    return validated(parse_object(text), BenchmarkRequest)
 
 
 def test_a_request_with_the_id_alone_has_defaults():
@@ -39,13 +44,26 @@ def test_a_wrong_field_is_named_by_its_path(fields, path):
     assert caught.value.message.startswith(path)
 
 
-def test_options_take_the_id_from_the_bundle():
-    assert parse_options(None, MODEL).model_id == MODEL
-    assert parse_options(b'{"batch_sizes": [8]}', MODEL).batch_sizes == [8]
+def test_a_form_takes_the_id_from_the_bundle():
+    assert with_model_id({}, MODEL) == {"model_id": MODEL}
+    assert with_model_id({"model_id": MODEL, "label": "x"}, MODEL) == {"model_id": MODEL, "label": "x"}
 
 
-def test_options_for_another_bundle_are_refused():
+def test_a_form_for_another_bundle_is_refused():
     with pytest.raises(RequestInvalid) as caught:
-        parse_options(b'{"model_id": "%s"}' % (b"b" * 64), MODEL)
+        with_model_id({"model_id": "b" * 64}, MODEL)
 
     assert caught.value.field == "model_id"
+
+
+def test_the_kind_is_taken_out_of_the_request():
+    fields = {"kind": "profile", "model_id": MODEL}
+    assert (take_kind(fields, ["benchmark", "profile"]), fields) == ("profile", {"model_id": MODEL})
+
+
+@pytest.mark.parametrize("fields", [{}, {"kind": "attack"}, {"kind": ["profile"]}, {"kind": None}])
+def test_an_unknown_kind_is_refused_with_those_that_are_known(fields):
+    with pytest.raises(RequestInvalid, match=r"^kind: ") as caught:
+        take_kind(fields, ["benchmark", "profile"])
+
+    assert caught.value.hint == "choose one of benchmark, profile"

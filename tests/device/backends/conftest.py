@@ -1,26 +1,12 @@
 """Fixtures of the backends' tests."""
 
+import functools
+
 import pytest
 
-from gdws_agent.backends.base import EngineSpec
-from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
-from support.bundles import CLASSES, INPUT_SHAPE
+from support.backend_cases import spec_in
 
 
 @pytest.fixture
 def spec(tmp_path):
-    def make(precision="fp32", batch_size=2, batch_sizes=(), calibration=None, **options):
-        return EngineSpec(
-            precision=precision,
-            batch_size=batch_size,
-            input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-            output=TensorSpec(name="logits", shape=[CLASSES]),
-            threads=1,
-            cache_dir=tmp_path,
-            options=EngineOptions(**options),
-            batch_sizes=batch_sizes,
-            calibration=calibration,
-        )
-
-    return make
+    return functools.partial(spec_in, tmp_path)

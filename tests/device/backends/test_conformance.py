@@ -10,9 +10,9 @@ from gdws_agent.backends import registry
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendError, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
 from gdws_agent.measuring.parity import ACCURACY_TOLERANCE
-from gdws_contract.manifest import TensorSpec
 from gdws_contract.rest import Availability
-from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.backend_cases import model, spec_in
+from support.bundles import CLASSES, tiny_parts
 from support.cuda_torch_installed import install_cuda_torch, install_torch2trt
 from support.onnxruntime_installed import install as install_onnxruntime
 from support.tensorrt_installed import install
@@ -69,21 +69,9 @@ def any_backend(request):
 @pytest.fixture
 def spec(tmp_path):
     def make(batch_size=COUNT, precision="fp32"):
-        return EngineSpec(
-            precision=precision,
-            batch_size=batch_size,
-            input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-            output=TensorSpec(name="logits", shape=[CLASSES]),
-            threads=1,
-            cache_dir=tmp_path / "cache",
-        )
+        return spec_in(tmp_path / "cache", precision, batch_size)
 
     return make
-
-
-def model(variant="gdws", fault=None):
-    _, members = tiny_parts(variants=VARIANTS, count=COUNT, faults={variant: fault} if fault else {})
-    return members[f"variants/{variant}/model.onnx"]
 
 
 def read(name):
@@ -161,7 +149,7 @@ class TestRun:
     @pytest.mark.parametrize("variant", VARIANTS)
     @pytest.mark.parametrize("batch_size", [1, 3, COUNT])
     def test_the_logits_are_the_hosts(self, backend, spec, variant, batch_size):
-        with backend.build(model(variant), spec(batch_size)) as engine:
+        with backend.build(model(variant=variant), spec(batch_size)) as engine:
             batch = np.ascontiguousarray(inputs()[:batch_size])
             logits = engine.bind(batch)()
             assert logits.shape == (batch_size, CLASSES)
@@ -189,7 +177,9 @@ class TestRun:
             assert np.allclose(first(), expected[:2], atol=1e-4)
 
     def test_engines_side_by_side(self, backend, spec):
-        with backend.build(model("dense"), spec(1)) as one, backend.build(model("gdws"), spec(2)) as other:
+        with backend.build(model(variant="dense"), spec(1)) as one, backend.build(
+            model(variant="gdws"), spec(2)
+        ) as other:
             a, b = one.bind(np.ascontiguousarray(inputs()[:1])), other.bind(np.ascontiguousarray(inputs()[1:3]))
             for _ in range(3):
                 assert np.allclose(a(), host_logits()[:1], atol=1e-4)

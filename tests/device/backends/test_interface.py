@@ -5,13 +5,13 @@ import pytest
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BuildFailed
 from gdws_agent.backends.interface import Tensor, check_interface
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 
 SPEC = EngineSpec(
     precision="fp32",
     batch_size=4,
     input=TensorSpec(name="input", shape=[3, 8, 8]),
-    output=TensorSpec(name="logits", shape=[10]),
+    output=OutputSpec(name="logits", shape=[10]),
     threads=1,
     cache_dir=Path("unused"),
 )

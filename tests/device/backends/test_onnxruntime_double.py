@@ -9,7 +9,7 @@ from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.cuda.presence import find_gpu
 from gdws_agent.backends.onnxruntime.bound import bound_step
 from gdws_agent.backends.onnxruntime.session import session_options
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support import fake_onnxruntime
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 
@@ -46,7 +46,7 @@ def test_a_bound_step_runs_on_the_real_runtime(tmp_path):
         precision="fp32",
         batch_size=2,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
+        output=OutputSpec(name="logits", shape=[CLASSES]),
         threads=1,
         cache_dir=tmp_path,
     )

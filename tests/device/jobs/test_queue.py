@@ -8,15 +8,12 @@ from gdws_agent.board.clocks import ClockState
 from gdws_agent.errors import (
     ClocksUnavailable,
     IdempotencyKeyReused,
-    JobNotFound,
     LeaseNotHeld,
-    ModelInUse,
-    ModelNotFound,
     QueueFull,
     StorageFull,
 )
 from gdws_agent.jobs.queue import WAITING_FOR_DISK, JobQueue
-from gdws_agent.jobs.run import Workshop
+from gdws_agent.jobs.run import WorkerSetup
 from gdws_agent.probes import Probes
 from gdws_agent.storage.checks import Ticket
 from gdws_agent.storage.library import check_bundle
@@ -130,18 +127,6 @@ def test_jobs_run_one_at_a_time_oldest_first(bench):
     assert [order["job_id"] for order in bench.worker.orders()] == ids
     times = [time for job in ended for time in (job.started_at, job.finished_at)]
     assert times == sorted(times)
-
-
-def test_a_job_needs_its_bundle(bench):
-    with bench.agent() as service, pytest.raises(ModelNotFound):
-        service.jobs.submit(resolved("0" * 64))
-
-
-def test_a_bundle_in_use_is_kept(bench):
-    with bench.agent() as service:
-        service.jobs.submit(bench.request())
-        with pytest.raises(ModelInUse):
-            service.library.remove(bench.model_id)
 
 
 def test_a_bundle_whose_file_vanished_fails_the_job_as_a_whole(bench):
@@ -268,7 +253,7 @@ def test_a_running_job_shows_where_it_stands(bench):
 def test_a_waiting_job_is_cancelled_at_once(bench):
     with bench.agent() as service:
         job_id = service.jobs.submit(bench.request()).id
-        with service.jobs.watch(job_id) as told:
+        with service.jobs.until_final(job_id) as told:
             job = service.jobs.cancel(job_id)
             told.result(timeout=0)
         with started(service.jobs) as jobs:
@@ -301,20 +286,7 @@ def test_cancelling_what_has_ended_changes_nothing(bench):
         assert service.jobs.job(ended.id) == ended
 
 
-def test_an_unknown_job_cannot_be_cancelled(bench):
-    with bench.agent() as service, pytest.raises(JobNotFound):
-        service.jobs.cancel("nope")
-
-
 # Restarts
-
-
-def test_waiting_jobs_go_on_after_a_restart(bench):
-    with bench.agent() as service:
-        job_id = service.jobs.submit(bench.request()).id
-
-    with bench.agent() as service, started(service.jobs) as jobs:
-        assert until_final(jobs, job_id).state == "done"
 
 
 def test_a_stopped_agent_goes_on_with_its_job_at_the_unfinished_group(bench):
@@ -582,7 +554,7 @@ def test_a_cell_that_takes_too_much_memory_is_failed_and_the_others_are_measured
 def test_whoever_subscribed_hears_what_happens_to_a_job_in_order(bench):
     heard = []
     with bench.agent() as service:
-        service.jobs.changes.subscribe(heard.append)
+        service.jobs.events.subscribe(heard.append)
         with started(service.jobs) as jobs:
             job_id = until_final(jobs, jobs.submit(bench.request()).id).id
             eventually(lambda: heard[-1].state == "done")
@@ -854,27 +826,27 @@ def test_a_real_machine_does_not_say_so(bench):
     assert not any(kept.simulated for kept in bench.run().cells)
 
 
-# Watching
+# Waiting
 
 
-def test_watchers_are_let_go_when_the_agent_stops(bench):
+def test_clients_that_wait_are_let_go_when_the_agent_stops(bench):
     bench.worker.set_actions({"dense": "hang"})
     with bench.agent() as service:
         service.jobs.start()
         job_id = service.jobs.submit(bench.request()).id
         bench.worker.wait_until_reached()
-        with service.jobs.watch(job_id) as early:
+        with service.jobs.until_final(job_id) as early:
             service.jobs.stop()
             early.result(timeout=0)
-        with service.jobs.watch(job_id) as late:
+        with service.jobs.until_final(job_id) as late:
             late.result(timeout=0)
-        assert service.jobs.count_watchers(job_id) == 0
+        assert service.jobs.count_waiters(job_id) == 0
 
 
-def test_a_watcher_that_gave_up_harms_nobody(bench):
+def test_a_client_that_gave_up_waiting_harms_nobody(bench):
     with bench.agent() as service:
         job_id = service.jobs.submit(bench.request()).id
-        with service.jobs.watch(job_id) as gone, service.jobs.watch(job_id) as told:
+        with service.jobs.until_final(job_id) as gone, service.jobs.until_final(job_id) as told:
             gone.cancel()
             service.jobs.cancel(job_id)
             told.result(timeout=0)
@@ -904,7 +876,7 @@ def failing(bench):
     """Return a queue on a store that can be told to fail, and that store."""
     with bench.agent() as service:
         store = FailingStore(service.jobs._store)
-        workshop = Workshop(
+        setup = WorkerSetup(
             command=bench.worker.command,
             settings=settings_for(bench.folder),
             cache_dir=bench.folder,
@@ -912,7 +884,7 @@ def failing(bench):
             clocks=clocks_of(Board(), bench.folder / "clocks.json"),
             simulated=lambda: False,
         )
-        yield JobQueue(store, service.library.path, workshop, service.leases, retry_s=0.01), store
+        yield JobQueue(store, service.library.path, setup, service.leases, retry_s=0.01), store
 
 
 @pytest.mark.parametrize("method", ["add_cell", "finish", "begin_next", "interruptions"])

@@ -209,9 +209,9 @@ def known_logits(bundle):
 
     known = {}
     for variant in bundle.manifest.variants:
-        pairs = [(bundle.manifest.verification.inputs, variant.logits)]
+        pairs = [(bundle.manifest.verification.inputs, variant.outputs[0])]
         if variant.adversarial_inputs is not None:
-            pairs.append((variant.adversarial_inputs, variant.adversarial_logits))
+            pairs.append((variant.adversarial_inputs, variant.adversarial_outputs[0]))
         for inputs, logits in pairs:
             answers = read(logits)
             known.update({row.tobytes(): answers[index] for index, row in enumerate(read(inputs))})

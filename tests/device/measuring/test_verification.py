@@ -7,7 +7,6 @@ from gdws_agent.measuring.verification import read_adversarial, read_natural, re
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.errors import ManifestInvalid
-from gdws_contract.manifest import TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 
 
@@ -51,10 +50,10 @@ def test_without_adversarial_inputs(tmp_path):
     [
         ("verification/inputs.npy", np.zeros((4, *INPUT_SHAPE), np.float32), "verification.inputs"),
         ("verification/labels.npy", np.zeros(5, np.int32), "verification.labels"),
-        ("variants/gdws/logits.npy", np.full((5, CLASSES), np.nan, np.float32), r"variants\[1\].logits"),
-        ("variants/gdws/logits.npy", np.zeros((5, CLASSES + 1), np.float32), r"variants\[1\].logits"),
+        ("variants/gdws/outputs.0.npy", np.full((5, CLASSES), np.nan, np.float32), r"variants\[1\].outputs\[0\]"),
+        ("variants/gdws/outputs.0.npy", np.zeros((5, CLASSES + 1), np.float32), r"variants\[1\].outputs\[0\]"),
         ("variants/gdws/adversarial_inputs.npy", np.zeros(3, np.float32), r"variants\[1\].adversarial_inputs"),
-        ("variants/gdws/adversarial_logits.npy", np.zeros(3, np.float32), r"variants\[1\].adversarial_logits"),
+        ("variants/gdws/adversarial_outputs.0.npy", np.zeros(3, np.float32), r"variants\[1\].adversarial_outputs"),
     ],
 )
 def test_a_member_that_is_not_what_the_manifest_says(tmp_path, parts, member, array, field):
@@ -68,10 +67,3 @@ def test_a_member_that_is_not_what_the_manifest_says(tmp_path, parts, member, ar
 
         with pytest.raises(ManifestInvalid, match=field):
             read_all()
-
-
-def test_outputs_must_be_classes(tmp_path, parts):
-    fields, members = parts
-    fields = {**fields, "output": TensorSpec(name="logits", shape=[CLASSES, 2])}
-    with opened(tmp_path / "b.gdws", fields, members) as bundle, pytest.raises(ManifestInvalid, match=r"output\.shape"):
-        read_verification(bundle)

@@ -199,7 +199,8 @@ def coverage(power_of, windows, interval_s, noise_w, trials=100):
             # A real beat wanders. One that kept step with the power, or the rounds, would see one phase alone.
             times.append(times[-1] + interval_s * rng.gauss(1, 0.03))
         seen = observe(read(lambda time, at=power_at: at(time) + rng.gauss(0, noise_w), times), windows)
-        steps = [window.start_s + window.duration_s * (i + 0.5) / 997 for window in windows for i in range(997)]
+        count = 997 // len(windows)
+        steps = [window.start_s + window.duration_s * (i + 0.5) / count for window in windows for i in range(count)]
         truth = math.fsum(power_at(time) for time in steps) / len(steps)
         hits += abs(seen.mean_w - truth) <= seen.margin_w
     return hits / trials

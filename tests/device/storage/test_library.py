@@ -13,12 +13,7 @@ from gdws_agent.storage.library import Library, check_bundle
 from gdws_agent.storage.store import Store
 from gdws_contract.errors import BundleCorrupt, BundleError, BundleUnsafe
 from support.agents import resolved
-from support.bundles import tiny_bundle, tiny_parts, write_unchecked
-
-
-@pytest.fixture(scope="module")
-def bundle_path(tmp_path_factory):
-    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.gdws", net="linear")
+from support.bundles import tiny_parts, write_unchecked
 
 
 @pytest.fixture

@@ -99,4 +99,4 @@ def test_what_the_agent_refuses_is_told(guarded: AgentProcess, jobs: tuple[str, 
         "window.fetch = (path, options) => real(options.method === 'DELETE' ? 'benchmark/nope' : path, options)"
     )
     page.click("dialog button", "Cancel the job")
-    page.find("[role=alert]", "It was not cancelled: no benchmark 'nope'")
+    page.find("[role=alert]", "It was not cancelled: there is no job 'nope'")

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from gdws.results.report import text
-from gdws.results.report.figures import facts
-from gdws.results.report.verdict import verdicts
+from gdws_contract.findings import text
+from gdws_contract.findings.result import findings_of
 from gdws_contract.manifest import Attack
 from gdws_contract.measures import Interval
 from gdws_contract.rest import BenchmarkResult
@@ -107,9 +106,9 @@ def some_results() -> Iterator[BenchmarkResult]:
 def test_verdicts_are_those_of_the_report(page: Page) -> None:
     kinds = set()
     for made in some_results():
-        known = facts(made)
-        expected = [(verdict.kind, verdict.variant) for verdict in verdicts(known)]
-        settings = [[s.backend, s.precision, s.batch_size, s.power_mode] for s in known.settings]
+        known = findings_of(made.job, made.manifest, is_simulated=False).verdicts
+        expected = [(verdict.kind, verdict.variant) for verdict in known]
+        settings = [[v.setting.backend, v.setting.precision, v.setting.batch_size, v.setting.power_mode] for v in known]
         found = page.driver.execute_async_script(
             """
             const [job, manifest, done] = arguments;

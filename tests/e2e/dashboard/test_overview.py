@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from gdws_agent.api.app import create_app
-from gdws_agent.api.job_events import MAX_FOLLOWERS
+from gdws_agent.api.job_events import MAX_STREAMS
 from gdws_agent.board.live import LiveBoard
 from gdws_agent.server import bind, url_of
 from support.agent_process import AgentProcess, running_agent
@@ -161,7 +161,7 @@ def test_without_a_stream_the_job_is_asked_for(
     job_id = submit(device.client, bundle)
     worker.wait_until_reached()
     with contextlib.ExitStack() as stack:
-        for _ in range(MAX_FOLLOWERS):
+        for _ in range(MAX_STREAMS):
             client = stack.enter_context(httpx.Client(base_url=device.url, trust_env=False))
             stack.enter_context(client.stream("GET", f"/benchmark/{job_id}/events"))
         page = look(device.url, allowed=("status of 429",))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gdws.results.report import text
+from gdws_contract.findings import text
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BenchmarkResult
 from support.agent_process import AgentProcess, running_agent

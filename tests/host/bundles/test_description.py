@@ -24,7 +24,7 @@ def test_describe(tmp_path):
     assert "description" not in facts
     dense, gdws = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     assert (dense["variant"], dense["role"], dense["method"]) == ("dense", "baseline", "-")
-    assert (gdws["variant"], gdws["role"], gdws["method"]) == ("gdws", "gdws", "full rank, gather")
+    assert (gdws["variant"], gdws["role"], gdws["method"]) == ("gdws", "converted", "full rank, gather")
     assert (dense["MACs"], dense["natural"]) == ("6.94 k", "87.5 %")
     assert dense["ONNX"].endswith(" MiB")
 

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 import gdws
-from gdws.bundles.packing import PackedVariant, VerificationSet, host_evaluation, pack
+from gdws.bundles.packing import VerificationSet, host_evaluation, pack
+from gdws.bundles.variant import GdwsStep, Variant
 from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.evaluate import evaluate
@@ -43,8 +44,8 @@ def converted(model):
 
 
 @pytest.fixture(scope="module")
-def variants(model, converted) -> list[PackedVariant]:
-    return [PackedVariant("dense", model), PackedVariant("gdws", *converted)]
+def variants(model, converted) -> list[Variant]:
+    return [Variant("dense", model), Variant("gdws", converted[0], (GdwsStep(converted[1]),))]
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +96,13 @@ class TestContent:
         manifest = bundle.manifest
         assert (manifest.input.name, manifest.input.shape) == ("input", list(SHAPE))
         assert (manifest.input.low, manifest.input.high) == (0, 1)
-        assert (manifest.output.name, manifest.output.shape) == ("logits", [CLASSES])
+        assert [(output.name, output.shape) for output in manifest.outputs] == [("logits", [CLASSES])]
 
     def test_logits_are_those_of_each_network(self, bundle, variants, images):
         for variant, stated in zip(variants, bundle.manifest.variants, strict=True):
             with torch.no_grad():
                 expected = variant.module(images).numpy()
-            assert np.abs(array(bundle, stated.logits) - expected).max() <= 1e-5 * np.abs(expected).max()
+            assert np.abs(array(bundle, stated.outputs[0]) - expected).max() <= 1e-5 * np.abs(expected).max()
 
     def test_adversarial_inputs_are_made_on_each_variant(self, bundle, variants, verification):
         found = []
@@ -115,7 +116,7 @@ class TestContent:
             with torch.no_grad():
                 logits = variant.module(torch.from_numpy(inputs))
                 natural = variant.module(verification.images)
-            assert np.abs(array(bundle, stated.adversarial_logits) - logits.numpy()).max() <= 1e-5
+            assert np.abs(array(bundle, stated.adversarial_outputs[0]) - logits.numpy()).max() <= 1e-5
             loss = nn.functional.cross_entropy
             assert loss(logits, verification.labels) > loss(natural, verification.labels)
             found.append(inputs)
@@ -123,9 +124,10 @@ class TestContent:
 
     def test_roles_and_plan(self, bundle, converted):
         dense, reduced = bundle.manifest.variants
-        assert (dense.role, dense.plan, dense.method, dense.layers) == ("baseline", None, None, [])
+        assert (dense.role, dense.steps, dense.method, dense.layers) == ("baseline", [], "as trained", [])
         assert bundle.manifest.baseline == "dense"
-        assert reduced.role == "gdws"
+        assert [step.kind for step in reduced.steps] == ["gdws"]
+        assert reduced.role == "converted"
         assert reduced.method == "mean_rank=1.5, gather"
         assert Plan.from_json(bundle.read(reduced.plan)) == converted[1]
 
@@ -160,7 +162,7 @@ def test_the_same_arguments_give_the_same_bundle(tmp_path, path, variants, verif
 def test_what_is_packed_is_not_changed(tmp_path, model, verification):
     model = copy.deepcopy(model).train()
     before = copy.deepcopy(model.state_dict())
-    pack(tmp_path / "a.gdws", name="net", variants=[PackedVariant("dense", model)], verification=verification)
+    pack(tmp_path / "a.gdws", name="net", variants=[Variant("dense", model)], verification=verification)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -177,7 +179,7 @@ def test_without_an_attack(tmp_path, variants, verification):
 
 def test_a_host_evaluation_goes_along(tmp_path, model, verification):
     found = evaluate(model, verification.images, verification.labels, ATTACK)
-    variant = PackedVariant("dense", model, evaluation=host_evaluation(found, "noise"), method="as trained")
+    variant = Variant("dense", model, evaluation=host_evaluation(found, "noise"))
     pack(tmp_path / "a.gdws", name="net", variants=[variant], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as bundle:
         (stated,) = bundle.manifest.variants
@@ -187,11 +189,11 @@ def test_a_host_evaluation_goes_along(tmp_path, model, verification):
 
 
 def test_half_precision_networks_are_packed_in_float32(tmp_path, model, verification):
-    variant = PackedVariant("dense", copy.deepcopy(model).bfloat16())
+    variant = Variant("dense", copy.deepcopy(model).bfloat16())
     pack(tmp_path / "a.gdws", name="net", variants=[variant], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as bundle, torch.no_grad():
         expected = copy.deepcopy(variant.module).float()(verification.images).numpy()
-        assert np.abs(array(bundle, "variants/dense/logits.npy") - expected).max() <= 1e-6
+        assert np.abs(array(bundle, "variants/dense/outputs.0.npy") - expected).max() <= 1e-6
 
 
 def test_progress_reaches_its_total(tmp_path, variants, verification):
@@ -219,16 +221,17 @@ class TestRefusals:
         assert list(tmp_path.iterdir()) == []
         return caught.value
 
-    def test_no_baseline_or_two(self, tmp_path, variants, verification):
-        dense, reduced = variants
-        for chosen in ([], [reduced], [dense, PackedVariant("other", dense.module)]):
-            error = self.refused(tmp_path, chosen, verification, GdwsError, "have no plan")
-            assert "once" in error.hint
+    def test_no_variant_of_the_baselines_name(self, tmp_path, variants, verification):
+        for chosen, baseline in (([], "dense"), (variants[1:], "dense"), (variants, "other")):
+            error = self.refused(
+                tmp_path, chosen, verification, GdwsError, f"no variant {baseline!r}", baseline=baseline
+            )
+            assert "name one of" in error.hint
 
     def test_nan(self, tmp_path, model, verification):
         broken = copy.deepcopy(model)
         broken[0].weight.data[0, 0, 0, 0] = float("nan")
-        self.refused(tmp_path, [PackedVariant("dense", broken)], verification, ExportError, "NaN")
+        self.refused(tmp_path, [Variant("dense", broken)], verification, ExportError, "NaN")
 
     def test_infinity_on_the_verification_images_alone(self, tmp_path, model, verification):
         class Fragile(nn.Module):
@@ -244,11 +247,13 @@ class TestRefusals:
         images = verification.images.clone()
         images[3] = 0
         chosen = VerificationSet(images, verification.labels, "noise")
-        self.refused(tmp_path, [PackedVariant("dense", Fragile())], chosen, ExportError, "'dense' hold NaN")
+        self.refused(tmp_path, [Variant("dense", Fragile())], chosen, ExportError, "'dense' hold NaN")
 
     def test_networks_of_different_classes(self, tmp_path, variants, verification):
         other, plan = gdws.convert(nn.Sequential(*network()[:-1], nn.Linear(6, 9)), gamma=3)
-        self.refused(tmp_path, [variants[0], PackedVariant("gdws", other, plan)], verification, ExportError, "classes")
+        self.refused(
+            tmp_path, [variants[0], Variant("gdws", other, (GdwsStep(plan),))], verification, ExportError, "classes"
+        )
 
     @pytest.mark.parametrize("label", [-1, CLASSES])
     def test_labels_out_of_range(self, tmp_path, variants, verification, label):
@@ -272,9 +277,9 @@ class TestRefusals:
         monkeypatch.setattr("gdws.bundles.packing.export", None)
         error = self.refused(tmp_path, variants, chosen, ManifestInvalid, name="my net")
         assert error.field == "name"
-        odd = [dense, PackedVariant("../gdws", reduced.module, reduced.plan)]
+        odd = [dense, Variant("../gdws", reduced.module, (GdwsStep(reduced.plan),))]
         assert self.refused(tmp_path, odd, chosen, ManifestInvalid).field == "variants[1].name"
-        twice = [dense, PackedVariant("dense", reduced.module, reduced.plan)]
+        twice = [dense, Variant("dense", reduced.module, (GdwsStep(reduced.plan),))]
         assert self.refused(tmp_path, twice, chosen, ManifestInvalid).field == "variants"
 
     def test_provenance_that_is_no_json(self, tmp_path, variants, verification):
@@ -289,9 +294,9 @@ def test_adversarial_inputs_of_a_network_that_hides_its_gradients(tmp_path):
     hidden = Masked(clear, lambda n, x: n((x * 255).round() / 255)).eval()
     attack = AttackSpec(eps=0.02, step=0.004, iterations=10)
     verification = VerificationSet(images, labels, "noise", attack)
-    pack(tmp_path / "a.gdws", name="hidden", variants=[PackedVariant("dense", hidden)], verification=verification)
+    pack(tmp_path / "a.gdws", name="hidden", variants=[Variant("dense", hidden)], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as opened:
-        logits = array(opened, opened.manifest.variants[0].adversarial_logits)
+        logits = array(opened, opened.manifest.variants[0].adversarial_outputs[0])
         inputs = array(opened, opened.manifest.variants[0].adversarial_inputs)
     assert np.abs(inputs - images.numpy()).max() <= 0.02 + 1e-6
     assert (logits.argmax(axis=1) == labels.numpy()).mean() < 0.5

@@ -59,14 +59,20 @@ def test_images_are_prepared_as_usual(root):
 
 def test_only_what_is_asked_for_is_read(root):
     data = imagenet(root, classes=3)
-    order = data.test._files
-    for path in order[2:]:
-        Path(path).write_bytes(b"damaged")
+    paths = sorted(path for path in (root / "val").rglob("*.JPEG"))
+    kept = datasets.preparation.Preparation((3, 224, 224), datasets.Resize("crop", 256))
     first = data.test.first(2)
-    assert (len(first), first.images.shape[0], first.labels.tolist()) == (2, 2, data.test.labels[:2].tolist())
-    with pytest.raises(DataError, match=f"{Path(order[2]).name} cannot be read"):
-        data.test.first(3)
-    assert "12 images" in repr(data.test)
+    wanted = first.images
+    order = [path for path in paths if any(torch.equal(kept.of_file(path), image) for image in wanted)]
+    assert len(order) == 2
+    for path in set(paths) - set(order):
+        path.write_bytes(b"damaged")
+    assert torch.equal(data.test.first(2).images, wanted)
+    assert (first.labels.tolist(), len(data.test.first(3))) == (data.test.labels[:2].tolist(), 3)
+    with pytest.raises(DataError, match="JPEG cannot be read"):
+        _ = data.test.first(3).images
+    with pytest.raises(DataError, match="JPEG cannot be read"):
+        list(data.test.batches(2))
 
 
 def test_grey_images_and_hidden_files(root):
@@ -117,15 +123,15 @@ def test_without_train_the_test_split_remains(root):
     data = imagenet(root, classes=3)
     assert [len(split) for split in (data.train, data.validation, data.test)] == [0, 0, 12]
     with pytest.raises(DataError, match="train is absent"):
-        data.train.first(4)
+        _ = data.train.first(4).images
 
 
 def test_memory_is_not_exceeded(root, monkeypatch):
     monkeypatch.setattr("gdws._util.memory.total_bytes", lambda: 2 * 5 * 3 * 224 * 224 * 4)
     data = imagenet(root, classes=3)
-    assert len(data.test.first(5)) == 5
+    assert len(data.test.first(5).images) == 5
     with pytest.raises(DataError, match="6 images take") as caught:
-        data.test.first(6)
+        _ = data.test.first(6).images
     assert "5 at most" in str(caught.value.hint)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gdws.gate.coverage import Expected, coverage_verdicts
 from gdws.gate.figures import Run, Subject
 from gdws.gate.settings import Measurement
-from gdws.results.report.figures import Setting
+from gdws_contract.findings.setting import Setting
 from support.benchmark_results import proportion
 from support.gate_runs import DENSE_SUBJECT, SETTING, run, timed_cell
 

@@ -15,7 +15,7 @@ from gdws.gate.documents import save
 from gdws.gate.evidence import evidence_of
 from gdws.gate.noise import Noise, changes, circumstances, default_path, load_noise, own_path, spreads
 from gdws.gate.sequential import Spread
-from gdws.results.report.figures import Setting
+from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import Protocol
 from support.benchmark_results import DENSE, parity_failed_cell, result
 from support.gate_runs import DENSE_SUBJECT, SETTING, run

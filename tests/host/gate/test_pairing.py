@@ -61,7 +61,7 @@ def test_a_run_holds_both_sides_in_turn(
         assert own.adversarial_inputs is not None
         assert original.adversarial_inputs is not None
         assert run.read(own.adversarial_inputs) == theirs.read(original.adversarial_inputs)
-        assert run.read(own.logits) == theirs.read(original.logits)
+        assert run.read(own.outputs[0]) == theirs.read(original.outputs[0])
         assert own.evaluation == original.evaluation
 
 
@@ -81,9 +81,11 @@ def test_no_two_runs_have_the_same_networks_by_their_bytes(candidate: Path, tmp_
 def test_members_of_one_base_name_do_not_take_each_others_place(tmp_path: Path) -> None:
     fields, members = tiny_parts(variants=("dense",))
     (dense,) = fields["variants"]
-    moved = {field: f"{field.replace('_', '-')}/data.bin" for field, _ in dense.members()}
+    moved = {field: f"{number}/data.bin" for number, (field, _) in enumerate(dense.members())}
     files = {moved[field]: members.pop(path) for field, path in dense.members()}
-    fields["variants"] = [dense.model_copy(update=moved)]
+    paths = {field: moved[field] for field in ("onnx", "adversarial_inputs")}
+    paths |= {field: [moved[f"{field}[0]"]] for field in ("outputs", "adversarial_outputs")}
+    fields["variants"] = [dense.model_copy(update=paths)]
     write_bundle(tmp_path / "flat.gdws", fields, {**members, **files})
     write_run(plan_pairing(tmp_path / "flat.gdws", None, None), tmp_path / "run.gdws", baseline_first=True)
     with open_bundle(tmp_path / "run.gdws") as run:
@@ -136,8 +138,8 @@ def test_other_images_are_refused(candidate: Path, tmp_path: Path, options: dict
 
 def test_another_task_is_refused(candidate: Path, tmp_path: Path) -> None:
     fields, members = tiny_parts()
-    spec = fields["output"].model_copy(update={"name": "scores"})
-    write_bundle(tmp_path / "other.gdws", {**fields, "output": spec}, members)
+    spec = fields["outputs"][0].model_copy(update={"name": "scores"})
+    write_bundle(tmp_path / "other.gdws", {**fields, "outputs": [spec]}, members)
     with pytest.raises(GdwsError, match="different inputs or outputs"):
         plan_pairing(candidate, tmp_path / "other.gdws", None)
 
@@ -155,8 +157,8 @@ def with_logits(path: Path, natural: list[int], robust: list[int]) -> Path:
     """A bundle whose dense network recorded these classes for six images of class 0."""
     fields, members = tiny_parts(variants=("dense",), count=6)
     members["verification/labels.npy"] = _npy(np.zeros(6, dtype=np.int64))
-    for name, classes in (("logits", natural), ("adversarial_logits", robust)):
-        members[f"variants/dense/{name}.npy"] = _npy(np.eye(4, dtype=np.float32)[classes])
+    for name, classes in (("outputs", natural), ("adversarial_outputs", robust)):
+        members[f"variants/dense/{name}.0.npy"] = _npy(np.eye(4, dtype=np.float32)[classes])
     write_bundle(path, fields, members)
     return path
 

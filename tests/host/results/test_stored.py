@@ -55,7 +55,7 @@ def test_files_get_the_usual_mode(tmp_path: Path) -> None:
         (b"[" * 100_000, None, "not JSON"),
         (b"[1, 2]", None, "JSON object"),
         (b"{}", "schema_version", "schema version None"),
-        (b'{"schema_version": 2}', "schema_version", "this release reads 1"),
+        (b'{"schema_version": 3}', "schema_version", "this release reads 1 and 2"),
         (b'{"schema_version": 1}', "job", "required"),
     ],
 )

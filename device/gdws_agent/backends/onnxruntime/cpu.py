@@ -12,6 +12,7 @@ from gdws_agent.backends.errors import BackendError, BuildFailed, RunFailed, Uns
 from gdws_agent.backends.layer_times import layer_times
 from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.packages import is_installed, version_of
+from gdws_agent.backends.quantised import check_quantised
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 from gdws_contract.rest import Availability
@@ -23,7 +24,8 @@ from .session import CPU, INSTALL_HINT, check_session, load_runtime, options_in_
 if TYPE_CHECKING:
     import numpy as np
 
-PRECISIONS = ["fp32"]
+#: int8 is for models that are quantised themselves.
+PRECISIONS = ["fp32", "int8"]
 SCOPE = (
     "host time of one session.run call, from a NumPy array on the host to a NumPy array on the host; "
     "no pre- or post-processing"
@@ -34,7 +36,7 @@ DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnx
 
 
 class OnnxRuntimeBackend:
-    """Runs models as they are, in float32, on the CPU provider."""
+    """Runs models as they are, in float32 or quantised, on the CPU provider."""
 
     name = "onnxruntime"
 
@@ -57,6 +59,7 @@ class OnnxRuntimeBackend:
                 f"onnxruntime runs {spec.input.dtype} inputs in {spec.precision} not on the CPU",
                 hint=f"it runs in {', '.join(PRECISIONS)}",
             )
+        check_quantised(model, spec.precision)
         runtime = load_runtime()
 
         def make(options: Any) -> Any:
@@ -76,7 +79,7 @@ class OnnxRuntimeBackend:
         check_session(session, spec)
         built = Build(
             time_s=time.perf_counter() - began,
-            precision="fp32",
+            precision=spec.precision,
             options=[*options_in_words(CPU, spec.threads), "io_binding=off", *unused_choices(spec.options)],
         )
         return OnnxRuntimeEngine(session, model, make_profiled, built, spec)

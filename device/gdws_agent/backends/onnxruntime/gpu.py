@@ -18,6 +18,7 @@ from gdws_agent.backends.engine_cache import MAX_BYTES, fingerprint
 from gdws_agent.backends.engine_choices import unused_choices
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, UnsupportedPrecision, in_one_line, typed
 from gdws_agent.backends.packages import has_file, is_installed, version_of
+from gdws_agent.backends.quantised import check_quantised
 from gdws_agent.device_info import read_l4t
 from gdws_contract.measures import Build
 from gdws_contract.rest import Availability
@@ -25,7 +26,7 @@ from gdws_contract.rest import Availability
 from .bound import OnnxRuntimeGpuEngine, bound_step
 from .cpu import DISTRIBUTIONS
 from .profile import count_providers
-from .providers import CUDA, TENSORRT, TENSORRT_CHOICES, Settings, check_quantised, cuda_settings, tensorrt_settings
+from .providers import CUDA, TENSORRT, TENSORRT_CHOICES, Settings, cuda_settings, tensorrt_settings
 from .session import CPU, check_session, load_runtime, options_in_words, session_options
 
 if TYPE_CHECKING:

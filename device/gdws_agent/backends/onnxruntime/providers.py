@@ -7,7 +7,6 @@ from typing import Dict, List, NamedTuple, Tuple
 
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.engine_choices import workspace_mib
-from gdws_agent.backends.errors import UnsupportedPrecision
 from gdws_agent.backends.packages import release
 from gdws_contract.engines import EngineOptions
 
@@ -16,8 +15,6 @@ TENSORRT = "TensorrtExecutionProvider"
 
 #: The first release that can be told to leave TF32 alone.
 _TF32_RELEASE = (1, 18)
-#: The node that turns integers back into numbers, in every model that is quantised explicitly.
-_QUANTISED = b"DequantizeLinear"
 
 
 _NOT_READ_BACK = "precision_read_back=no, ONNX Runtime does not tell the types of TensorRT's layers"
@@ -59,19 +56,6 @@ def tensorrt_settings(spec: EngineSpec, cache: Path) -> Settings:
         **chosen,
     }
     return Settings(TENSORRT, options, ["tf32=TensorRT's default", _NOT_READ_BACK, *words])
-
-
-def check_quantised(model: bytes, precision: str) -> None:
-    """Refuse INT8 for a ``model`` that does not say where it is quantised: without ranges it would run in float.
-
-    Raises:
-        UnsupportedPrecision: as said.
-    """
-    if precision == "int8" and _QUANTISED not in model:
-        raise UnsupportedPrecision(
-            "the model has no quantised layers, and this provider does not find their ranges itself",
-            hint="use the backend tensorrt, which calibrates on the bundle's inputs, or export a model with Q/DQ nodes",
-        )
 
 
 def _chosen(options: EngineOptions) -> Tuple[Dict[str, str], List[str]]:

@@ -92,9 +92,9 @@ def build_plan(
         prepare(config)
     cache = _start_timing_cache(config, timing_cache)
     deadline = Deadline(spec.options.build_timeout_s)
-    watcher = monitor(trt, deadline)
-    if watcher is not None:
-        config.progress_monitor = watcher
+    progress = monitor(trt, deadline)
+    if progress is not None:
+        config.progress_monitor = progress
     with _ranges(trt, builder, config, network, spec, calibration) as ranges_in_words:
         serialized = builder.build_serialized_network(network.definition, config)
     if serialized is None:

@@ -43,8 +43,8 @@ function variantFacts(name, variant, dense) {
     parameters: variant?.parameters ?? null,
     macs: variant?.macs ?? null,
     macsRatio: variant !== dense && dense?.macs && variant?.macs ? dense.macs / variant.macs : null,
-    natural: own?.natural ?? null,
-    robust: own?.robust ?? null,
+    natural: accuracy(own, "natural"),
+    robust: accuracy(own, "robust"),
     attack: own?.attack ?? null,
     untrusted: own?.attack_check?.trusted === false,
     naturalChange: change(reference, own, "natural"),
@@ -54,11 +54,16 @@ function variantFacts(name, variant, dense) {
 
 /** The change of an accuracy in points, if both were measured on the same images under one attack that did not fail. */
 function change(before, after, kind) {
-  if (!before?.[kind] || !after?.[kind] || before.data !== after.data) return null;
-  if (before[kind].count !== after[kind].count) return null;
+  const [was, is] = [accuracy(before, kind), accuracy(after, kind)];
+  if (was === null || is === null || before.data !== after.data || was.count !== is.count) return null;
   if (kind === "robust" && JSON.stringify(before.attack) !== JSON.stringify(after.attack)) return null;
   if (kind === "robust" && [before, after].some((found) => found.attack_check?.trusted === false)) return null;
-  return 100 * (after[kind].successes / after[kind].count - before[kind].successes / before[kind].count);
+  return 100 * (is.successes / is.count - was.successes / was.count);
+}
+
+/** A classifier's natural or robust accuracy, of its images; null if it was not measured. */
+function accuracy(evaluation, kind) {
+  return evaluation?.metrics[`${kind}_accuracy`] ?? null;
 }
 
 /** Why a cell has no times; null if it has, or if it is still to come. */

@@ -19,15 +19,17 @@ class AttackOptions:
     """An attack by name, with what differs from its protocol."""
 
     attack: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--attack",
             metavar="NAME",
             help="none, or: pgd, pgd-l2, pgd-l1 (steps of fixed size); apgd, apgd-l2 (adaptive steps, stronger); "
-            "autoattack, autoattack-l2 (four attacks, the usual yardstick); union (an image must resist all norms).",
+            "autoattack, autoattack-l2 (four attacks, the usual yardstick); union (an image must resist all norms). "
+            "Default: pgd for a data set that has a protocol, none for your own images.",
+            show_default=False,
             rich_help_panel=_ATTACK,
         ),
-    ] = "pgd"
+    ] = None
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -71,14 +73,16 @@ class AttackOptions:
     def spec(self, data: str) -> Spec | None:
         """The attack, by default as the literature runs it on ``data``; None for none.
 
+        Where nothing is usual on ``data`` there is none, unless an option asks for one.
         Raises :class:`~gdws.errors.GdwsError` for a value that cannot be.
         """
         from gdws.evaluation.attacks import protocols
 
-        if self.attack == "none":
+        name = self.attack or ("pgd" if protocols.is_known(data) or self._asks() else "none")
+        if name == "none":
             return None
         spec = protocols.attack(
-            self.attack,
+            name,
             self.protocol or protocols.for_data(data),
             eps=self.eps,
             step=self.step,
@@ -87,8 +91,13 @@ class AttackOptions:
             random_start=self.random_start,
             seed=self.seed,
         )
-        if self.attack.startswith("autoattack"):  # say at once what is missing, not after the natural accuracy
+        if name.startswith("autoattack"):  # say at once what is missing, not after the natural accuracy
             from gdws.evaluation.attacks.autoattack import require_installed
 
             require_installed()
         return spec
+
+    def _asks(self) -> bool:
+        """Whether an option changes an attack, so that one is wanted."""
+        changes = (self.protocol, self.eps, self.step, self.iterations, self.restarts, self.random_start)
+        return any(each is not None for each in changes)

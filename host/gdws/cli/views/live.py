@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gdws._util.visible_text import visible
 from gdws.cli.views.output import errors
-from gdws.results.report import text
+from gdws_contract.findings import text
 from gdws_contract.rest import FINAL_STATES, Cell, Job
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gdws.cli.views.output import print_table, results
-from gdws.results.report import text
+from gdws_contract.findings import text
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import CellKey
 

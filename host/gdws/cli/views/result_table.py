@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.markup import escape
 
 from gdws.cli.views.output import print_table, results
-from gdws.results.report import Summary, text
+from gdws.results.report import Summary
 from gdws.results.report.figures import Measurement
 from gdws.results.report.tables import power_and_energy
+from gdws_contract.findings import text
 
 #: Narrow enough for a terminal of 80 columns; times in milliseconds.
 _COLUMNS = ("network", "median", "p95", "p99", "FPS", "speed-up", "interval", "parity", "flags")

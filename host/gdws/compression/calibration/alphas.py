@@ -38,6 +38,8 @@ from gdws.compression.calibration import margins
 from gdws.compression.calibration.gradient_norms import Call, SquaredNorms, squared_norms
 from gdws.compression.eligibility import require_weights
 from gdws.compression.independence import require_independence
+from gdws.compression.layers import Conv
+from gdws.compression.plain import plain
 from gdws.compression.surgery import Layer
 from gdws.errors import DataError, ModelError
 
@@ -115,6 +117,7 @@ def alphas(
     if draws < 1:
         raise ValueError(f"draws: expected at least 1, got {draws}")
     require_weights(model)
+    model = plain(model)
     targets = _targets(model, layers)
     sums = {name: np.zeros(group[0].weight_shape[1]) for name, group in targets.items()}
     samples = guarded = 0
@@ -179,7 +182,7 @@ class _Uses:
         self._calls: list[Call] = []
         self._norms: SquaredNorms | None = None
 
-    def record(self, conv: nn.Conv2d, x: Tensor, output: Tensor) -> Tensor | None:
+    def record(self, conv: Conv, x: Tensor, output: Tensor) -> Tensor | None:
         """Note one call. Returns an output to use in place of one that no gradient would reach."""
         self._calls.append(Call.of(conv, x, output))
         if output.requires_grad:
@@ -247,7 +250,7 @@ def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) ->
                 layer=name,
                 hint="leave out torch.no_grad and re-entrant checkpointing in the model's forward",
             )
-        return uses.setdefault(name, _Uses()).record(cast(nn.Conv2d, conv), x_in, output)
+        return uses.setdefault(name, _Uses()).record(cast(Conv, conv), x_in, output)
 
     with observed((layer.module, partial(record, name)) for name, group in targets.items() for layer in group):
         logits = logits_of(model, x, classes=2)
@@ -265,7 +268,7 @@ def _targets(model: nn.Module, names: Iterable[str] | None) -> dict[str, list[La
         chosen = []
         for name in names:
             layer = by_name.get(name)
-            if layer is None or not isinstance(layer.module, nn.Conv2d) or layer.module.groups != 1:
+            if layer is None or not isinstance(layer.module, nn.Conv1d | nn.Conv2d) or layer.module.groups != 1:
                 raise ModelError(f"{name!r} is no convolution with groups = 1", layer=name)
             chosen.append(layer)
     if not chosen:

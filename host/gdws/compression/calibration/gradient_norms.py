@@ -13,10 +13,12 @@ from itertools import product
 from typing import Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from gdws.compression.layers import Pair, split_padding
+from gdws.compression.layers import Conv, split_padding
+
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +35,18 @@ class Call:
     output_size: Pair
 
     @classmethod
-    def of(cls, conv: nn.Conv2d, x: Tensor, output: Tensor) -> Call:
-        """Return the call of ``conv`` on ``x`` (B, C, H, W) that gave ``output``; it keeps a copy of ``x``."""
-        kernel_size, stride, dilation = (cast(Pair, size) for size in (conv.kernel_size, conv.stride, conv.dilation))
-        pad, mode, (height, width) = split_padding(
-            cast("str | Pair", conv.padding), kernel_size, dilation, conv.padding_mode
-        )
-        padded = functional.pad(x.detach(), pad or (width, width, height, height), mode=mode)
+    def of(cls, conv: Conv, x: Tensor, output: Tensor) -> Call:
+        """Return the call of ``conv`` on ``x`` (B, C, H, W) that gave ``output``; it keeps a copy of ``x``.
+
+        A call of a 1D convolution on (B, C, L) is one of height 1.
+        """
+        pad, mode, inside = split_padding(conv.padding, conv.kernel_size, conv.dilation, conv.padding_mode)
+        padded = functional.pad(x.detach(), pad or [amount for amount in inside[::-1] for _ in "ab"], mode=mode)
         if padded.data_ptr() == x.data_ptr():
             padded = padded.clone()  # a later operation in place must not change it
-        return cls(padded, kernel_size, stride, dilation, cast(Pair, tuple(output.shape[2:])))
+        geometry = (conv.kernel_size, conv.stride, conv.dilation, tuple(output.shape[2:]))
+        sizes = (cast(Pair, (1, *size) if len(size) == 1 else size) for size in geometry)
+        return cls(padded.unsqueeze(2) if padded.ndim == 3 else padded, *sizes)
 
     @property
     def positions(self) -> int:

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from gdws._util.gradients import differentiable
 from gdws._util.progress import SILENT, Progress
 from gdws.algorithms.spectrum import Ints
 from gdws.compression.calibration.projections import Projection, of_outputs
+from gdws.compression.fitting.energies import observe_energies
 from gdws.compression.fitting.images import identify
 from gdws.compression.fitting.observe import Observation, observe
 from gdws.compression.fitting.sensitivity import sensitivities
+from gdws.compression.plain import plain
 from gdws.compression.surgery import Layer
 from gdws_contract.plan import CalibrationSet
 
@@ -20,16 +23,19 @@ OBSERVED = 512
 
 
 class Calibration:
-    """``images`` (N, C, H, W) for ``model``, which must stay as it is; ``identity`` is theirs.
+    """``images`` (N, C, H, W) for the network ``given``, which must stay as it is; ``identity`` is theirs.
+
+    ``model`` is that network with plain convolutions, see :func:`gdws.compression.plain.plain`.
 
     ``projection`` says what matters of the outputs, by default a classifier's decision and any other network's squared
-    error, see :func:`~gdws.compression.calibration.projections.of_outputs`. What was found for one plan is kept for the
-    next: several conversions of one network, given the same object, observe each layer once. Raises
+    error, see :func:`~gdws.compression.calibration.projections.of_outputs`; where no gradients can be had, errors are
+    weighed by the energy of each layer's output instead. What was found for one plan is kept for the next: several
+    conversions of one network, given the same object, observe each layer once. Raises
     :class:`~gdws.errors.DataError` as :func:`gdws.compression.fitting.identify`.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, projection: Projection | None = None) -> None:
-        self.model, self.images = model, images
+        self.given, self.model, self.images = model, plain(model), images
         self.identity: CalibrationSet = identify(images)
         self._projection = projection
         self._observations: dict[str, Observation] = {}
@@ -43,11 +49,15 @@ class Calibration:
         used = [layer for layer in layers if layer.grids]
         missing = [layer for layer in used if _holder(layer) not in self._observations]
         if missing:
-            images = self.images[:OBSERVED]
-            if self._projection is None:
-                self._projection = of_outputs(self.model, images)
-            self._observations |= observe(self.model, missing, images, self._projection)
+            self._observations |= self._observed(missing, self.images[:OBSERVED])
         return {name: self._observations[name] for name in dict.fromkeys(map(_holder, used))}
+
+    def _observed(self, layers: Sequence[Layer], images: Tensor) -> dict[str, Observation]:
+        if not differentiable(self.model):
+            return observe_energies(self.model, layers, images)
+        if self._projection is None:
+            self._projection = of_outputs(self.model, images)
+        return observe(self.model, layers, images, self._projection)
 
     def sensitivities(
         self, layers: Sequence[Layer], candidates: Mapping[str, Sequence[Ints]], *, progress: Progress = SILENT

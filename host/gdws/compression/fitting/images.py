@@ -20,10 +20,10 @@ def identify(images: Tensor) -> CalibrationSet:
     Raises :class:`~gdws.errors.DataError` if they are no images, hold NaN or infinity, are fewer than ten, or are all
     the same. Their range is the network's business: not every network takes pixels from 0 to 1.
     """
-    if images.ndim != 4 or not images.is_floating_point():
+    if images.ndim not in (2, 3, 4) or not images.is_floating_point():
         raise DataError(
             f"calibration images of shape {tuple(images.shape)} and type {images.dtype}",
-            hint="give images (N, C, H, W) of floats, as the network takes them",
+            hint="give images (N, C, H, W) or signals (N, C, L) of floats, as the network takes them",
         )
     if len(images) < LEAST_IMAGES:
         raise DataError(

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from gdws.compression.layers import Conv
+
 #: Storages, rather than tensors, are what memory is in; views share them.
 Storages = dict[int, int]
 
@@ -42,7 +44,7 @@ class _Tracker(TorchFunctionMode):
             weakref.finalize(storage, self._alive.pop, key, None)
 
 
-def stopped_bytes(network: nn.Module, convolutions: Sequence[nn.Conv2d], sample: Tensor) -> int:
+def stopped_bytes(network: nn.Module, convolutions: Sequence[Conv], sample: Tensor) -> int:
     """The most that a pass of ``sample`` (1, C, H, W) holds when one of the ``convolutions`` has run.
 
     Activations that later layers still need are counted, the weights and the sample are not.

@@ -19,6 +19,7 @@ from gdws.algorithms.spectrum import Floats
 from gdws.compression.calibration.gradient_norms import Call
 from gdws.compression.calibration.projections import Projection, decision
 from gdws.compression.fitting.patch_moments import channel_moments
+from gdws.compression.layers import Conv
 from gdws.compression.surgery import Layer
 
 
@@ -108,7 +109,7 @@ def _forward(
     edges: list[tuple[str, GradientEdge]] = []
 
     def note(name: str, module: nn.Module, x_in: Tensor, output: Tensor) -> None:
-        sums.setdefault(name, _Sums()).add_input(Call.of(cast(nn.Conv2d, module), x_in, output))
+        sums.setdefault(name, _Sums()).add_input(Call.of(cast(Conv, module), x_in, output))
         edges.append((name, get_gradient_edge(output)))
 
     notes = [(layer.module, partial(note, layer.shares or layer.name)) for layer in layers]

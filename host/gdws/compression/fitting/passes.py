@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gdws.compression.layers import Conv
 from gdws.errors import ModelError
 
 
 class Stop(NamedTuple):
     """A pass at a call of ``convolution``: its input (B, C, H, W), and its output (B, M, H', W') if it has run."""
 
-    convolution: nn.Conv2d
+    convolution: Conv
     input: Tensor
     output: Tensor | None
 
@@ -41,12 +42,12 @@ class Pass:
     """One batch on its way through a network whose convolutions have the hooks of :class:`Passes`."""
 
     def __init__(self, network: nn.Module, batch: Tensor) -> None:
-        self._orders: SimpleQueue[nn.Conv2d | None] = SimpleQueue()
+        self._orders: SimpleQueue[Conv | None] = SimpleQueue()
         self._reports: SimpleQueue[Stop | BaseException] = SimpleQueue()
-        self._awaited: nn.Conv2d | None = None
+        self._awaited: Conv | None = None
         self._thread = threading.Thread(target=self._run, args=(network, batch), daemon=True)
 
-    def advance(self, convolution: nn.Conv2d) -> Stop:
+    def advance(self, convolution: Conv) -> Stop:
         """Run on to the next call of ``convolution``.
 
         Raises :class:`~gdws.errors.ModelError` if there is none, and what the network raises.
@@ -102,7 +103,7 @@ class Passes:
     def __init__(
         self,
         network: nn.Module,
-        convolutions: Sequence[nn.Conv2d],
+        convolutions: Sequence[Conv],
         batches: Sequence[Tensor],
         *,
         held: int,
@@ -129,7 +130,7 @@ class Passes:
         for handle in self._handles:
             handle.remove()
 
-    def at(self, calls: Sequence[nn.Conv2d]) -> Generator[list[Stop], None, None]:
+    def at(self, calls: Sequence[Conv]) -> Generator[list[Stop], None, None]:
         """For each batch, stops at ``calls`` in the order in which the network makes them.
 
         What a stop has is to be used before the next one is asked for. A weight that is called several times is met by
@@ -151,10 +152,10 @@ def _copied(stop: Stop) -> Stop:
     return Stop(stop.convolution, stop.input.clone(), None if stop.output is None else stop.output.clone())
 
 
-def _stop_before(convolution: nn.Conv2d, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _stop_before(convolution: Conv, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     _stop_after(convolution, args, kwargs, None)
 
 
-def _stop_after(convolution: nn.Conv2d, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | None) -> None:
+def _stop_after(convolution: Conv, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | None) -> None:
     if (current := getattr(_here, "current", None)) is not None:
         current.stop(Stop(convolution, next(iter((*args, *kwargs.values()))), output))

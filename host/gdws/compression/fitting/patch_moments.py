@@ -14,10 +14,11 @@ from itertools import groupby
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gdws.algorithms.refit import Moments
 from gdws.compression.calibration.gradient_norms import Call
+from gdws.compression.layers import Conv
 
 #: Where moments between channels are not wanted, products are taken of so many at a time; fewer would not be faster.
 _CHANNELS = 32
@@ -115,9 +116,10 @@ class PatchMoments:
         self._yy = 0.0
         self._count = 0
 
-    def add(self, convolution: nn.Conv2d, x: Tensor, y: Tensor) -> None:
+    def add(self, convolution: Conv, x: Tensor, y: Tensor) -> None:
         """Take in a call of ``convolution`` on ``x`` (B, C, H, W), with targets ``y`` (B, M, H', W')."""
-        strips = Strips(Call.of(convolution, x, y))
+        call = Call.of(convolution, x, y)
+        strips, y = Strips(call), y.reshape(*y.shape[:2], *call.output_size)
         for pair, product in strips.products().items():
             self._xx[pair] = self._xx[pair].add_(product) if pair in self._xx else product
         targets = y.permute(2, 0, 3, 1).reshape(-1, y.shape[1])  # (H'*B*W', M), in the order of the strips

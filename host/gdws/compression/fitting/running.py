@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gdws.algorithms.spectrum import Factors, Floats
+from gdws.compression.layers import Conv
 from gdws.compression.surgery import Layer
 
 
@@ -17,7 +18,7 @@ def with_biases(model: nn.Module, layers: Iterable[Layer]) -> nn.Module:
     """A copy of ``model`` in which each of ``layers`` has a bias of its own."""
     running = copy.deepcopy(model)
     for layer in layers:
-        conv = cast(nn.Conv2d, running.get_submodule(layer.name))
+        conv = cast(Conv, running.get_submodule(layer.name))
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().clone()
         conv.bias = nn.Parameter(bias.to(conv.weight), requires_grad=conv.weight.requires_grad)
     return running
@@ -29,10 +30,11 @@ def replace_weight(running: nn.Module, layers: Sequence[Layer], factors: Factors
 
     ``bias`` (M,) is added to each layer's own.
     """
-    convolutions = [cast(nn.Conv2d, running.get_submodule(layer.name)) for layer in layers]
+    convolutions = [cast(Conv, running.get_submodule(layer.name)) for layer in layers]
     components = factors.pointwise.T[:, :, None, None] * factors.depthwise[:, None]  # (G, M, Kh, Kw)
-    dense = torch.zeros_like(convolutions[0].weight, dtype=torch.float64).transpose(0, 1).contiguous()
+    M, C = convolutions[0].weight.shape[:2]
+    dense = torch.zeros(C, M, *components.shape[2:], dtype=torch.float64, device=convolutions[0].weight.device)
     dense.index_add_(0, torch.from_numpy(factors.channels), torch.from_numpy(components).to(dense))
     for conv in convolutions:
-        conv.weight.copy_(dense.transpose(0, 1))
+        conv.weight.copy_(dense.transpose(0, 1).reshape(conv.weight.shape))
         cast(nn.Parameter, conv.bias).add_(torch.from_numpy(bias).to(conv.weight))

@@ -19,10 +19,10 @@ from gdws.algorithms.spectrum import Floats
 from gdws.compression.fitting.live_memory import stopped_bytes
 from gdws.compression.fitting.passes import Passes, Stop
 from gdws.compression.fitting.patch_moments import PatchMoments
+from gdws.compression.fitting.patches import HELD_OUT
+from gdws.compression.layers import Conv
 from gdws.compression.surgery import Layer
 
-#: One image in so many is kept to choose the ridge by.
-HELD_OUT = 5
 #: Stopped passes may take one part in so many of the memory.
 _SHARE = 4
 
@@ -102,7 +102,7 @@ class Walk:
         weight = _convolution(self._networks[0], layers[0]).weight.detach().double().flatten(1).cpu().numpy()
         return LayerProblem.of(weight, (M, C, Kh, Kw), (train.mean(), held_out.mean()), outputs)
 
-    def _convolutions(self, network: nn.Module) -> list[nn.Conv2d]:
+    def _convolutions(self, network: nn.Module) -> list[Conv]:
         return [_convolution(network, layer) for layer in _distinct(self.calls)]
 
     def _affordable(self, sample: Tensor, batch_size: int, memory_bytes: int | None) -> int:
@@ -131,12 +131,12 @@ def _distinct(calls: Mapping[str, Sequence[Layer]]) -> Iterator[Layer]:
         yield from {layer.name: layer for layer in layers}.values()
 
 
-def _convolution(network: nn.Module, layer: Layer) -> nn.Conv2d:
-    return cast(nn.Conv2d, network.get_submodule(layer.name))
+def _convolution(network: nn.Module, layer: Layer) -> Conv:
+    return cast(Conv, network.get_submodule(layer.name))
 
 
 def _without_bias(stop: Stop) -> Tensor:
     """The output (B, M, H', W') less the bias."""
     assert stop.output is not None
     bias = stop.convolution.bias
-    return stop.output if bias is None else stop.output - bias.detach()[:, None, None]
+    return stop.output if bias is None else stop.output - bias.detach().view(-1, *[1] * (stop.output.ndim - 2))

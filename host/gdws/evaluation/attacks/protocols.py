@@ -60,6 +60,11 @@ _BY_DATA = {
 _ADAPTIVE_ITERATIONS = 100
 
 
+def is_known(data: str) -> bool:
+    """Whether a protocol goes with a data set."""
+    return data in _BY_DATA
+
+
 def for_data(data: str) -> str:
     """The protocol that goes with a data set. Raises :class:`GdwsError` if there is none."""
     if data not in _BY_DATA:

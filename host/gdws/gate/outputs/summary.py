@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gdws.gate.reports import DeviceReport, GateReport
-from gdws.results.report import text
 from gdws.results.report.markdown import escape, table
+from gdws_contract.findings import text
 
 _COLUMNS = ("verdict", "limit", "what was seen")
 

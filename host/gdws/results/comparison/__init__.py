@@ -25,4 +25,4 @@ def compare(a: BenchmarkResult, b: BenchmarkResult, *, source_a: str, source_b: 
 
 
 def _run(result: BenchmarkResult, source: str) -> Run:
-    return Run(source, result.job, result.device, result.manifest.name, result.partial)
+    return Run(source, result.job, result.device, result.manifest, result.partial)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
-from gdws.results.report import text
 from gdws.results.report.markdown import escape, table
+from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.comparison import CellComparison, Comparison, Side
 from gdws_contract.findings.intervals import IntervalEstimate

@@ -35,9 +35,9 @@ def _measures(cell: Cell) -> dict[str, Metric]:
     if cell.power is not None and cell.power.energy_per_inference_mj is not None:
         measures["energy-mj"] = metric(cell.power.energy_per_inference_mj, cell.power.energy_interval)
     if cell.parity is not None:
-        measures["natural-accuracy-percent"] = _share(cell.parity.natural)
-        if cell.parity.robust is not None:
-            measures["robust-accuracy-percent"] = _share(cell.parity.robust)
+        for name, found in (("natural", cell.parity.natural), ("robust", cell.parity.robust)):
+            if found is not None:
+                measures[f"{name}-accuracy-percent"] = _share(found)
     return measures
 
 

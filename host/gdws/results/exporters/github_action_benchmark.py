@@ -48,9 +48,9 @@ def _bigger(cell: Cell) -> dict[str, dict[str, Any]]:
     if cell.fps is not None:
         found["throughput"] = figure("images/s", cell.fps)
     if cell.parity is not None:
-        found["natural accuracy"] = figure("percent", 100 * cell.parity.natural.value)
-        if cell.parity.robust is not None:
-            found["robust accuracy"] = figure("percent", 100 * cell.parity.robust.value)
+        for name, accuracy in (("natural", cell.parity.natural), ("robust", cell.parity.robust)):
+            if accuracy is not None:
+                found[f"{name} accuracy"] = figure("percent", 100 * accuracy.value)
     return found
 
 

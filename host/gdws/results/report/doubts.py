@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
-from gdws.results.report import text
-from gdws.results.report.figures import Facts, Measurement, Setting, VariantFacts
-from gdws.results.report.verdict import place
+from gdws.results.report.figures import Facts, Measurement, VariantFacts
+from gdws_contract.findings import text
+from gdws_contract.findings.setting import Setting
 
 
 def doubts(facts: Facts) -> tuple[str, ...]:
@@ -47,14 +47,14 @@ def _untimed(facts: Facts, measured: Iterable[Measurement], what: str) -> list[s
     for m in measured:
         groups.setdefault((m.variant, m.reason or "no reason is given"), []).append(m)
     return [
-        f"{variant} {what} {text.listed([place(facts, m.setting) for m in group])}: {reason.rstrip('.')}."
+        f"{variant} {what} {text.listed([m.setting.among(facts.settings) for m in group])}: {reason.rstrip('.')}."
         for (variant, reason), group in groups.items()
     ]
 
 
 def _contradictions(facts: Facts, setting: Setting) -> list[str]:
     """Networks that are faster by the paired medians and slower by images per second, or the reverse."""
-    measured = facts.at(setting)
+    measured, where = facts.at(setting), setting.among(facts.settings)
     dense = next((m.fps for m in measured if m.is_baseline), None)
     found = []
     for m in measured:
@@ -63,7 +63,7 @@ def _contradictions(facts: Facts, setting: Setting) -> list[str]:
         by_rate = m.fps / dense
         if (by_rate > 1) != (m.speedup.ratio > 1):
             found.append(
-                f"{m.variant} {place(facts, setting)} has a speed-up of {text.ratio(m.speedup.ratio)} by its medians, "
+                f"{m.variant} {where} has a speed-up of {text.ratio(m.speedup.ratio)} by its medians, "
                 f"but {text.ratio(by_rate)} by images per second: slow outliers weigh on the mean."
             )
     return found
@@ -74,9 +74,10 @@ def _replay(facts: Facts, measurement: Measurement) -> list[str]:
     parity = measurement.parity
     if parity is None:
         return []
+    where = measurement.setting.among(facts.settings)
     pairs = [("natural", parity.natural, parity.natural_host), ("adversarial", parity.robust, parity.robust_host)]
     return [
-        f"{measurement.variant} {place(facts, measurement.setting)} classifies {device.successes} of {device.count} "
+        f"{measurement.variant} {where} classifies {device.successes} of {device.count} "
         f"{kind} inputs correctly on the device, and {host.successes} of {host.count} on the host."
         for kind, device, host in pairs
         if device is not None and host is not None and device.successes != host.successes

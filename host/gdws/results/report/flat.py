@@ -68,7 +68,7 @@ def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
         "speedup_high": interval.high if interval else None,
         "natural": variant.natural.value if variant.natural else None,
         "robust": variant.robust.value if variant.robust else None,
-        "device_natural": parity.natural.value if parity else None,
+        "device_natural": parity.natural.value if parity and parity.natural else None,
         "device_robust": parity.robust.value if parity and parity.robust else None,
         "parity": parity.passed if parity else None,
         "parameters": variant.parameters,

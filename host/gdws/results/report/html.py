@@ -9,21 +9,13 @@ import jinja2
 from markupsafe import Markup
 
 from gdws._util.visible_text import visible_value
-from gdws.results.report import text
-from gdws.results.report.figures import Setting
 from gdws.results.report.plots import Plot, accuracy_against_speed, latency_by_batch
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, device_tables, layer_profiles
-from gdws.results.report.verdict import TOLERANCE_POINTS, is_profile
 from gdws_contract import __version__
-
-#: What an outcome is called at a glance; the sentence beside it says more.
-VERDICT_WORDS = {
-    "gain": "Faster, accuracy kept",
-    "trade": "Faster, at a price",
-    "no-gain": "No gain",
-    "unknown": "Not decided",
-}
+from gdws_contract.findings import text
+from gdws_contract.findings.setting import Setting
+from gdws_contract.findings.verdict import TITLES, TOLERANCE_POINTS
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,6 @@ def render_html(summaries: Sequence[Summary]) -> str:
         .render(
             sections=sections,
             settings=_all_settings(summaries),
-            verdict_words=VERDICT_WORDS,
             tolerance_points=TOLERANCE_POINTS,
             version=__version__,
         )
@@ -72,7 +63,7 @@ def _section(summary: Summary, index: int) -> Section:
         latency_plots=tuple(plot for plot in latency if plot is not None),
         tables=device_tables(facts),
         profiles=layer_profiles(facts),
-        is_profile=is_profile(facts),
+        is_profile=facts.findings.is_profile,
     )
 
 
@@ -107,5 +98,5 @@ def template_environment() -> jinja2.Environment:
         "attack_settings": text.attack_settings,
         "trusted_svg": lambda plot: Markup(plot.svg),  # our own plot, whose text ElementTree has escaped
     }
-    environment.globals["unknown"] = text.UNKNOWN
+    environment.globals |= {"unknown": text.UNKNOWN, "undecided": TITLES["unknown"]}
     return environment

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 
 from gdws._util.visible_text import visible
-from gdws.results.report import text
-from gdws.results.report.figures import Circumstances, Facts, Measurement, Setting, VariantFacts
+from gdws.results.report.figures import Circumstances, Facts, Measurement, VariantFacts
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, device_tables, layer_profiles
-from gdws.results.report.verdict import is_profile
+from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
+from gdws_contract.findings.setting import Setting
 from gdws_contract.measures import Parity, Proportion
 
 #: What Markdown or the HTML inside it would take for markup.
@@ -50,7 +50,7 @@ def _result(summary: Summary) -> list[str]:
     if summary.doubts:
         lines += ["", "Before you trust the figures:", "", *(f"- {escape(doubt)}" for doubt in summary.doubts)]
     lines += ["", "## The networks", "", *_networks(facts), ""]
-    if not is_profile(facts):
+    if not facts.findings.is_profile:
         lines += ["## Every measurement", ""]
         for setting in facts.settings:
             lines += [*_measurements(facts, setting), ""]
@@ -226,8 +226,8 @@ def _share(proportion: Proportion | None) -> str:
 def _parity(parity: Parity | None) -> str:
     if parity is None:
         return text.UNKNOWN
-    agreement = f"{parity.agreement.successes}/{parity.agreement.count} agree"
-    return f"{'passed' if parity.passed else '**failed**'}, {agreement}"
+    agreement = "" if parity.agreement is None else f", {parity.agreement.successes}/{parity.agreement.count} agree"
+    return f"{'passed' if parity.passed else '**failed**'}{agreement}"
 
 
 def _in_brackets(words: str) -> str:

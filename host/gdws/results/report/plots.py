@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from gdws.results.report import text
-from gdws.results.report.figures import Facts, Measurement, Setting
+from gdws.results.report.figures import Facts, Measurement
 from gdws.results.report.labels import place_labels
 from gdws.results.report.svg import ACCENT, FONT_PT, GOOD, INK, LINE, MUTED, new_figure, to_svg
-from gdws.results.report.verdict import TOLERANCE_POINTS
+from gdws_contract.findings import text
+from gdws_contract.findings.setting import Setting
+from gdws_contract.findings.verdict import TOLERANCE_POINTS
 from gdws_contract.measures import LatencySummary, Proportion
 
 

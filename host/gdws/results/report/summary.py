@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gdws.results.report.doubts import doubts
 from gdws.results.report.figures import Facts, facts
-from gdws.results.report.verdict import Verdict, headline, verdicts
+from gdws_contract.findings.verdict import Verdict
 from gdws_contract.rest import BenchmarkResult
 
 
@@ -23,4 +23,5 @@ class Summary:
 def summarise(result: BenchmarkResult) -> Summary:
     """Everything that a report says of ``result``."""
     found = facts(result)
-    return Summary(headline=headline(found), verdicts=verdicts(found), doubts=doubts(found), facts=found)
+    says = found.findings
+    return Summary(headline=says.headline, verdicts=says.verdicts, doubts=doubts(found), facts=found)

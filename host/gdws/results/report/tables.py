@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gdws.results.report import text
 from gdws.results.report.figures import Facts, Measurement
+from gdws_contract.findings import text
 from gdws_contract.measures import Power, TimeSummary
 from gdws_contract.thermal import ClockSummary, TemperatureSummary
 

@@ -1,8 +1,8 @@
 """Reports on stored benchmark results: Markdown, HTML with plots, JSON and CSV.
 
-Nothing here measures, evaluates or reaches a device. :mod:`~gdws.results.report.figures`,
-:mod:`~gdws.results.report.verdict` and :mod:`~gdws.results.report.doubts` compute what is said;
-the other modules only render it.
+Nothing here measures, evaluates or reaches a device. :mod:`gdws_contract.findings` says what a result shows,
+:mod:`~gdws.results.report.figures` arranges it and :mod:`~gdws.results.report.doubts` adds reservations; the other
+modules only render it.
 """
 
 from __future__ import annotations

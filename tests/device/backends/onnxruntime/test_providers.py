@@ -4,16 +4,15 @@ from pathlib import Path
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import UnsupportedPrecision
-from gdws_agent.backends.onnxruntime.providers import check_quantised, cuda_settings, tensorrt_settings
+from gdws_agent.backends.onnxruntime.providers import cuda_settings, tensorrt_settings
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 
 SPEC = EngineSpec(
     precision="fp32",
     batch_size=1,
     input=TensorSpec(name="input", shape=[1]),
-    output=TensorSpec(name="logits", shape=[1]),
+    output=OutputSpec(name="logits", shape=[1]),
     threads=1,
     cache_dir=Path("cache"),
 )
@@ -68,11 +67,3 @@ def test_the_workspace_is_stated_even_where_none_is_asked_for():
 
 def test_that_the_precision_was_not_read_back_is_told():
     assert any(word.startswith("precision_read_back=no") for word in tensorrt_settings(SPEC, Path("engines")).words)
-
-
-def test_int8_is_for_models_that_say_where():
-    check_quantised(b"...QuantizeLinear...DequantizeLinear", "int8")
-    check_quantised(b"anything", "fp16")
-    with pytest.raises(UnsupportedPrecision, match="no quantised layers") as caught:
-        check_quantised(b"Conv", "int8")
-    assert "Q/DQ" in (caught.value.hint or "")

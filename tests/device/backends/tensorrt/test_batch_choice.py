@@ -3,8 +3,8 @@ import pytest
 from gdws_agent.backends.errors import BuildFailed, RunFailed
 from gdws_agent.backends.tensorrt import maker as tensorrt_maker
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
+from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES
-from support.tensorrt_cases import images, is_clean, model, told
 from support.tensorrt_installed import install
 
 pytest.importorskip("onnxruntime", reason="the double of TensorRT runs on onnxruntime")

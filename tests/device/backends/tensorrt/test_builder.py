@@ -5,16 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.cuda.context import FreeMemory
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, OutOfMemory, UnsupportedPrecision
 from gdws_agent.backends.tensorrt.builder import build_plan, check_release
 from gdws_agent.backends.tensorrt.calibrate import Calibration
 from gdws_agent.backends.tensorrt.log import Log
-from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
 from support import real_builder
-from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.backend_cases import images, model
+from support.bundles import CLASSES, INPUT_SHAPE
 from support.exported import FORMS, NETWORKS, exported, in_half, quantised
 from support.fake_pycuda import Gpu
 from support.fake_tensorrt import BuilderFlag, DeviceType, make_tensorrt
@@ -22,28 +20,6 @@ from support.real_builder import build_all
 
 #: The layouts that networks of the paper are run in.
 LAYOUTS = ("dense", "gather", "stacked", "grouped")
-
-
-def spec(tmp_path, batch_size=2, precision="fp32", batch_sizes=(), **options):
-    return EngineSpec(
-        precision=precision,
-        batch_size=batch_size,
-        input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
-        threads=1,
-        cache_dir=tmp_path,
-        options=EngineOptions(**options),
-        batch_sizes=batch_sizes,
-    )
-
-
-def model(fault=None, variant="gdws"):
-    faults = {variant: fault} if fault else {}
-    return tiny_parts(faults=faults)[1][f"variants/{variant}/model.onnx"]
-
-
-def images(count=5):
-    return np.random.default_rng(0).random((count, *INPUT_SHAPE), np.float32)
 
 
 @pytest.mark.skipif(not real_builder.is_installed(), reason=real_builder.ABSENT)
@@ -213,57 +189,57 @@ def double(make):
 
 class TestFlags:
     @pytest.mark.parametrize(("precision", "flags"), [("fp32", set()), ("fp16", {BuilderFlag.FP16})])
-    def test_those_that_are_on(self, double, tmp_path, precision, flags):
-        double.build(model(), spec(tmp_path, precision=precision))
+    def test_those_that_are_on(self, double, spec, precision, flags):
+        double.build(model(), spec(precision=precision))
         assert double.config._flags == flags
 
     @pytest.mark.parametrize("precision", ["tf32", "fp16", "int8"])
-    def test_a_gpu_that_lacks_it(self, double, tmp_path, monkeypatch, precision):
+    def test_a_gpu_that_lacks_it(self, double, spec, monkeypatch, precision):
         for name in ("platform_has_fast_fp16", "platform_has_fast_int8"):
             monkeypatch.setattr(double.trt.Builder, name, False)
         with pytest.raises(UnsupportedPrecision, match=f"no fast {precision}"):
-            double.build(model(), spec(tmp_path, precision=precision))
+            double.build(model(), spec(precision=precision))
 
 
 class TestInt8:
-    def test_ranges_are_found_from_every_input(self, double, tmp_path):
+    def test_ranges_are_found_from_every_input(self, double, spec):
         calibration = Calibration(double.driver, images(19))
-        plan = double.build(model(), spec(tmp_path, precision="int8"), calibration=calibration)
+        plan = double.build(model(), spec(precision="int8"), calibration=calibration)
         assert double.config._flags == {BuilderFlag.INT8, BuilderFlag.FP16}
         assert plan.notes == ["flags=INT8+FP16", "int8_ranges=entropy calibration, 19 inputs"]
         assert calibration.table.startswith(b"TRT-EntropyCalibration2")
         assert not double.gpu.memory
         other = Calibration(double.driver, images(20)[1:])
-        double.build(model(), spec(tmp_path, precision="int8"), calibration=other)
+        double.build(model(), spec(precision="int8"), calibration=other)
         assert other.table != calibration.table
 
-    def test_the_last_batch_is_filled_up_from_the_first_inputs(self, double, tmp_path, monkeypatch):
+    def test_the_last_batch_is_filled_up_from_the_first_inputs(self, double, spec, monkeypatch):
         copied = []
         copy = double.driver.memcpy_htod
         monkeypatch.setattr(double.driver, "memcpy_htod", lambda dest, src: (copied.append(src), copy(dest, src)))
         inputs = images(11)
-        double.build(model(), spec(tmp_path, precision="int8"), calibration=Calibration(double.driver, inputs))
+        double.build(model(), spec(precision="int8"), calibration=Calibration(double.driver, inputs))
         assert [len(batch) for batch in copied] == [8, 8]
         assert np.array_equal(np.concatenate(copied), np.concatenate([inputs, inputs[:5]]))
 
-    def test_a_table_is_used_again(self, double, tmp_path):
+    def test_a_table_is_used_again(self, double, spec):
         table = b"TRT-EntropyCalibration2\nconv: 3c010a14"
         calibration = Calibration(double.driver, images(), table)
-        double.build(model(), spec(tmp_path, precision="int8"), calibration=calibration)
+        double.build(model(), spec(precision="int8"), calibration=calibration)
         assert calibration.table == table
 
-    def test_without_inputs_there_is_advice(self, double, tmp_path):
+    def test_without_inputs_there_is_advice(self, double, spec):
         with pytest.raises(BuildFailed, match="needs inputs to calibrate with") as caught:
-            double.build(model(), spec(tmp_path, precision="int8"))
+            double.build(model(), spec(precision="int8"))
         assert "verification set" in (caught.value.hint or "")
 
-    def test_no_room_for_inputs(self, double, tmp_path):
+    def test_no_room_for_inputs(self, double, spec):
         double.gpu.memory_bytes = 10
         calibration = Calibration(double.driver, images())
         with pytest.raises(OutOfMemory, match="calibration inputs"):
-            double.build(model(), spec(tmp_path, precision="int8"), calibration=calibration)
+            double.build(model(), spec(precision="int8"), calibration=calibration)
 
-    def test_what_fails_in_calibration_is_told_though_tensorrt_builds_on(self, double, tmp_path, monkeypatch):
+    def test_what_fails_in_calibration_is_told_though_tensorrt_builds_on(self, double, spec, monkeypatch):
         copies = []
 
         def copy(dest, src):
@@ -274,111 +250,111 @@ class TestInt8:
         monkeypatch.setattr(double.driver, "memcpy_htod", copy)
         calibration = Calibration(double.driver, images(20))
         with pytest.raises(BuildFailed, match=r"calibration failed: .*unspecified launch failure"):
-            double.build(model(), spec(tmp_path, precision="int8"), calibration=calibration)
+            double.build(model(), spec(precision="int8"), calibration=calibration)
         assert not double.gpu.memory
 
-    def test_a_quantised_model_brings_its_own(self, double, tmp_path):
+    def test_a_quantised_model_brings_its_own(self, double, spec):
         content = quantised(model(), images(8))
-        plan = double.build(content, spec(tmp_path, precision="int8"))
+        plan = double.build(content, spec(precision="int8"))
         assert plan.notes == ["flags=INT8+FP16", "int8_ranges=of the model"]
         assert not hasattr(double.config, "int8_calibrator") or double.config.int8_calibrator is None
 
     @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-    def test_a_quantised_model_runs_in_nothing_else(self, double, tmp_path, precision):
+    def test_a_quantised_model_runs_in_nothing_else(self, double, spec, precision):
         with pytest.raises(UnsupportedPrecision, match="the model is quantised"):
-            double.build(quantised(model(), images(8)), spec(tmp_path, precision=precision))
+            double.build(quantised(model(), images(8)), spec(precision=precision))
 
-    def test_a_release_that_calibrates_no_more(self, make, tmp_path):
+    def test_a_release_that_calibrates_no_more(self, make, spec):
         newest = make(version="11.0.0")
         calibration = Calibration(newest.driver, images())
         with pytest.raises(UnsupportedPrecision, match="takes the types as the model has them") as caught:
-            newest.build(model(), spec(tmp_path, precision="int8"), calibration=calibration)
+            newest.build(model(), spec(precision="int8"), calibration=calibration)
         assert "QuantizeLinear" in (caught.value.hint or "")
-        assert newest.build(quantised(model(), images(8)), spec(tmp_path, precision="int8")).engine
+        assert newest.build(quantised(model(), images(8)), spec(precision="int8")).engine
 
-    def test_a_release_with_the_flag_but_no_calibrator(self, double, tmp_path, monkeypatch):
+    def test_a_release_with_the_flag_but_no_calibrator(self, double, spec, monkeypatch):
         monkeypatch.delattr(double.trt, "IInt8EntropyCalibrator2")
         with pytest.raises(UnsupportedPrecision, match="does not calibrate"):
-            double.build(model(), spec(tmp_path, precision="int8"), calibration=Calibration(double.driver, images()))
+            double.build(model(), spec(precision="int8"), calibration=Calibration(double.driver, images()))
 
 
 class TestAccelerator:
-    def test_its_core_and_the_fallback(self, double, tmp_path):
-        double.build(model(), spec(tmp_path, precision="fp16", dla_core=1))
+    def test_its_core_and_the_fallback(self, double, spec):
+        double.build(model(), spec(precision="fp16", dla_core=1))
         assert (double.config.default_device_type, double.config.DLA_core) == (DeviceType.DLA, 1)
         assert double.config._flags == {BuilderFlag.FP16, BuilderFlag.GPU_FALLBACK}
 
-    def test_without_fallback_tensorrt_names_the_layer(self, double, tmp_path):
+    def test_without_fallback_tensorrt_names_the_layer(self, double, spec):
         with pytest.raises(BuildFailed, match=r"conv\.gather: not supported on DLA"):
-            double.build(model(), spec(tmp_path, precision="fp16", dla_core=0, gpu_fallback=False))
+            double.build(model(), spec(precision="fp16", dla_core=0, gpu_fallback=False))
 
-    def test_a_core_that_is_not_there(self, make, tmp_path):
+    def test_a_core_that_is_not_there(self, make, spec):
         with pytest.raises(BuildFailed, match="DLA core 2 is asked for, and this device has 2, numbered from 0"):
-            make().build(model(), spec(tmp_path, precision="fp16", dla_core=2))
+            make().build(model(), spec(precision="fp16", dla_core=2))
         with pytest.raises(BuildFailed, match="this device has none") as caught:
-            make(dla_cores=0).build(model(), spec(tmp_path, precision="fp16", dla_core=0))
+            make(dla_cores=0).build(model(), spec(precision="fp16", dla_core=0))
         assert caught.value.hint
 
     @pytest.mark.parametrize("precision", ["fp32", "tf32"])
-    def test_a_precision_that_it_lacks(self, double, tmp_path, precision):
+    def test_a_precision_that_it_lacks(self, double, spec, precision):
         with pytest.raises(UnsupportedPrecision, match=f"does not compute in {precision}") as caught:
-            double.build(model(), spec(tmp_path, precision=precision, dla_core=0))
+            double.build(model(), spec(precision=precision, dla_core=0))
         assert caught.value.hint == "build in fp16 or int8"
 
-    def test_int8_is_calibrated_for_it_too(self, double, tmp_path):
-        wanted = spec(tmp_path, precision="int8", dla_core=0)
+    def test_int8_is_calibrated_for_it_too(self, double, spec):
+        wanted = spec(precision="int8", dla_core=0)
         assert double.build(model(), wanted, calibration=Calibration(double.driver, images())).engine
 
 
 class TestProfiles:
-    def test_one_batch_size(self, double, tmp_path):
-        double.build(model(), spec(tmp_path, batch_size=3, batch_sizes=(1, 3, 8)))
+    def test_one_batch_size(self, double, spec):
+        double.build(model(), spec(batch_size=3, batch_sizes=(1, 3, 8)))
         assert double.config._profiles[0]._shapes == {"input": [[3, *INPUT_SHAPE]] * 3}
 
-    def test_all_batch_sizes_of_the_request(self, double, tmp_path):
-        double.build(model(), spec(tmp_path, batch_size=3, batch_sizes=(8, 1, 3), batch_profile="all"))
+    def test_all_batch_sizes_of_the_request(self, double, spec):
+        double.build(model(), spec(batch_size=3, batch_sizes=(8, 1, 3), batch_profile="all"))
         assert [shape[0] for shape in double.config._profiles[0]._shapes["input"]] == [1, 3, 8]
 
-    def test_a_model_that_fixes_its_batch_size(self, double, tmp_path):
+    def test_a_model_that_fixes_its_batch_size(self, double, spec):
         import onnx
 
         fixed = onnx.load_from_string(model())
         fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
-        plan = double.build(fixed.SerializeToString(), spec(tmp_path, batch_sizes=(1, 2), batch_profile="all"))
+        plan = double.build(fixed.SerializeToString(), spec(batch_sizes=(1, 2), batch_profile="all"))
         assert plan.notes == ["batch_profile=each, for the model fixes its batch size"]
-        wanted = spec(tmp_path, precision="int8")
+        wanted = spec(precision="int8")
         assert double.build(fixed.SerializeToString(), wanted, calibration=Calibration(double.driver, images(5))).engine
 
 
 class TestLimits:
-    def test_no_memory_is_told_before_the_builder_starts(self, double, tmp_path):
+    def test_no_memory_is_told_before_the_builder_starts(self, double, spec):
         with pytest.raises(OutOfMemory, match=r"1024 MiB of workspace; 512 MiB of GPU memory") as caught:
-            double.build(model(), spec(tmp_path), free_memory=lambda: FreeMemory(2**29, shared=False))
+            double.build(model(), spec(), free_memory=lambda: FreeMemory(2**29, shared=False))
         assert "workspace_mib" in (caught.value.hint or "")
         assert double.trt.builds == 0
 
-    def test_less_workspace_makes_room(self, double, tmp_path):
-        wanted = spec(tmp_path, workspace_mib=64)
+    def test_less_workspace_makes_room(self, double, spec):
+        wanted = spec(workspace_mib=64)
         assert double.build(model(), wanted, free_memory=lambda: FreeMemory(2**29, shared=True)).engine
 
-    def test_a_build_that_takes_too_long(self, make, tmp_path):
+    def test_a_build_that_takes_too_long(self, make, spec):
         with pytest.raises(BuildFailed, match="given up after 1e-09 s"):
-            make(version="10.3.0").build(model(), spec(tmp_path, build_timeout_s=1e-9))
+            make(version="10.3.0").build(model(), spec(build_timeout_s=1e-9))
 
-    def test_a_release_that_cannot_be_stopped_builds_on(self, double, tmp_path):
-        assert double.build(model(), spec(tmp_path, build_timeout_s=1e-9)).engine
+    def test_a_release_that_cannot_be_stopped_builds_on(self, double, spec):
+        assert double.build(model(), spec(build_timeout_s=1e-9)).engine
 
 
 class TestFaults:
-    def test_what_was_said_before_is_not_about_this_build(self, double, tmp_path):
+    def test_what_was_said_before_is_not_about_this_build(self, double, spec):
         double.log.logger.log(double.trt.ILogger.Severity.ERROR, "an engine complains of something else")
         with pytest.raises(BuildFailed) as caught:
-            double.build(model("not-onnx"), spec(tmp_path))
+            double.build(model("not-onnx"), spec())
         assert "something else" not in caught.value.message
 
-    def test_an_old_parser_tells_the_number_of_the_node_and_the_log_its_operator(self, double, tmp_path):
+    def test_an_old_parser_tells_the_number_of_the_node_and_the_log_its_operator(self, double, spec):
         with pytest.raises(BuildFailed, match=r"node 7: .*While parsing node number 7 \[Teleport\]"):
-            double.build(model("unknown-operator"), spec(tmp_path))
+            double.build(model("unknown-operator"), spec())
 
     @pytest.mark.parametrize("lacking", ["Builder.build_serialized_network", "IExecutionContext.set_tensor_address"])
     def test_a_release_that_is_too_old(self, lacking):
@@ -387,7 +363,7 @@ class TestFaults:
             check_release(old)
         assert "JetPack 5.1" in (caught.value.hint or "")
 
-    def test_a_builder_that_does_not_start(self, double, tmp_path):
+    def test_a_builder_that_does_not_start(self, double, spec):
         double.gpu.stack.clear()
         with pytest.raises(BackendUnavailable, match=r"does not start: .*invalid device context"):
-            double.build(model(), spec(tmp_path))
+            double.build(model(), spec())

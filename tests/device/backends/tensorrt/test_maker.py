@@ -11,8 +11,8 @@ from gdws_agent.backends.errors import RunFailed
 from gdws_agent.backends.tensorrt import maker as tensorrt_maker
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
 from gdws_agent.gpu_clocks import ClockLimits
+from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES
-from support.tensorrt_cases import images, is_clean, model, told
 from support.tensorrt_installed import install
 
 pytest.importorskip("onnxruntime", reason="the double of TensorRT runs on onnxruntime")
@@ -62,7 +62,7 @@ class TestCache:
         def build_in(power_mode=None, multiprocessors=8, limits=(114.0, 1377.0), seed=0):
             gpu.multiprocessors = multiprocessors
             monkeypatch.setattr(gpu_state, "clock_limits", lambda sysfs: {"GPU": ClockLimits(*limits)})
-            with TensorRtBackend().build(model(seed), replace(spec(), power_mode=power_mode)) as engine:
+            with TensorRtBackend().build(model(seed=seed), replace(spec(), power_mode=power_mode)) as engine:
                 assert told(engine, "multiprocessors") == str(multiprocessors)
                 assert told(engine, "gpu_clocks_mhz") == f"GPU {limits[0]:.0f} to {limits[1]:.0f}"
                 return engine.build.from_cache, engine._loaded._engine._facts["kernels"]
@@ -144,7 +144,7 @@ class TestSeveralBuilds:
     def test_one_build_takes_the_kernels_of_those_before(self, monkeypatch, spec):
         install(monkeypatch)
         for seed in range(2):
-            with TensorRtBackend().build(model(seed), spec()) as engine:
+            with TensorRtBackend().build(model(seed=seed), spec()) as engine:
                 assert engine._loaded._engine._facts["kernels"] == "kernels of build 1"
                 assert engine.build.spread is None
 

@@ -5,7 +5,7 @@ import pytest
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.tensorrt.options import Batches, BuilderOptions
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.fake_pycuda import Gpu
 from support.fake_tensorrt import make_tensorrt
 
@@ -17,7 +17,7 @@ def spec(batch_size=4, batch_sizes=(1, 2, 4, 16), **options):
         precision="fp16",
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=[3, 8, 8]),
-        output=TensorSpec(name="logits", shape=[4]),
+        output=OutputSpec(name="logits", shape=[4]),
         threads=1,
         cache_dir=Path("unused"),
         options=EngineOptions(**options),

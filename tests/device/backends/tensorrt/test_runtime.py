@@ -14,8 +14,8 @@ from gdws_agent.backends.errors import (
 )
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
 from gdws_agent.measuring.profiling import layer_profile
+from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES, tiny_parts
-from support.tensorrt_cases import images, is_clean, model, told
 from support.tensorrt_installed import install
 
 pytest.importorskip("onnxruntime", reason="the double of TensorRT runs on onnxruntime")
@@ -98,7 +98,7 @@ class TestRunning:
     def test_engines_freed_in_any_order(self, monkeypatch, spec):
         _, gpu = install(monkeypatch)
         backend = TensorRtBackend()
-        engines = [backend.build(model(seed), spec()) for seed in range(3)]
+        engines = [backend.build(model(seed=seed), spec()) for seed in range(3)]
         for index in (0, 2):
             engines[index].__exit__(None, None, None)
         assert engines[1].bind(images())().shape == (2, CLASSES)
@@ -199,7 +199,7 @@ class TestGraph:
     def test_engines_side_by_side(self, monkeypatch, spec):
         _, gpu = install(monkeypatch)
         backend = TensorRtBackend()
-        engines = [backend.build(model(seed), spec(cuda_graph=True)) for seed in range(2)]
+        engines = [backend.build(model(seed=seed), spec(cuda_graph=True)) for seed in range(2)]
         steps = [engine.bind(images()) for engine in engines]
         first = steps[0]().copy()
         assert not np.array_equal(steps[1](), first)

@@ -1,39 +1,17 @@
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
 from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.torch import backend as module
 from gdws_agent.backends.torch import eager
 from gdws_agent.backends.torch.backend import PyTorchBackend, PyTorchChannelsLastBackend
-from gdws_contract.manifest import TensorSpec
-from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.backend_cases import images, model
 from support.cuda_torch_installed import install_cuda_torch
 from support.exported import FORMS, NETWORKS, exported
 from support.hostile_onnx import code_in_a_name
-
-
-def spec(tmp_path, batch_size=2, precision="fp32", threads=1, **of_input):
-    return EngineSpec(
-        precision=precision,
-        batch_size=batch_size,
-        input=TensorSpec(name="input", **{"shape": list(INPUT_SHAPE), **of_input}),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
-        threads=threads,
-        cache_dir=tmp_path,
-    )
-
-
-def model(**options):
-    return tiny_parts(**options)[1]["variants/gdws/model.onnx"]
-
-
-def images(batch_size=2):
-    return np.random.default_rng(0).random((batch_size, *INPUT_SHAPE), np.float32)
 
 
 @pytest.fixture
@@ -66,60 +44,51 @@ def test_what_is_offered_depends_on_gpu_and_release(monkeypatch, gpu, version, p
     assert PyTorchBackend().probe().precisions == precisions
 
 
-def test_probing_does_not_load_torch():
-    code = (
-        "import sys; from gdws_agent.backends import registry; registry.probe_all();"
-        "print([name for name in ('torch', 'onnx', 'onnx2torch', 'numpy') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.parametrize("package", ["torch", "onnx2torch"])
-def test_an_installation_that_does_not_load(tmp_path, monkeypatch, torch, package):
+def test_an_installation_that_does_not_load(spec, monkeypatch, torch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(BackendUnavailable, match=f"{package} cannot be loaded") as caught:
-        PyTorchBackend().build(model(), spec(tmp_path))
+        PyTorchBackend().build(model(), spec())
     assert caught.value.hint
 
 
-def test_half_precision_on_the_cpu(tmp_path, torch):
+def test_half_precision_on_the_cpu(spec, torch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+    with PyTorchBackend().build(model(), spec()) as engine:
         expected = engine.bind(images())()
     for backend in (PyTorchBackend(), PyTorchChannelsLastBackend()):
-        with backend.build(model(), spec(tmp_path, precision="fp16")) as engine:
+        with backend.build(model(), spec(precision="fp16")) as engine:
             assert engine.build.precision == "fp16"
             logits = engine.bind(images())()
         assert logits.dtype == np.float32
         assert 0 < np.abs(logits - expected).max() <= 0.01 * np.abs(expected).max()
 
 
-def test_half_precision_on_the_cpu_of_an_old_release(tmp_path, torch, monkeypatch):
+def test_half_precision_on_the_cpu_of_an_old_release(spec, torch, monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     monkeypatch.setattr(torch, "__version__", "2.0.1")
     with pytest.raises(UnsupportedPrecision, match=r"torch 2\.0\.1 runs fp16 on a GPU alone") as caught:
-        PyTorchBackend().build(model(), spec(tmp_path, precision="fp16"))
+        PyTorchBackend().build(model(), spec(precision="fp16"))
     assert "runtime nvidia" in (caught.value.hint or "")
 
 
-def test_tf32_without_a_gpu(tmp_path, torch):
+def test_tf32_without_a_gpu(spec, torch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(UnsupportedPrecision, match="no GPU"):
-        PyTorchBackend().build(model(), spec(tmp_path, precision="tf32"))
+        PyTorchBackend().build(model(), spec(precision="tf32"))
 
 
 @pytest.mark.parametrize(
     ("capability", "precision", "tf32"), [((7, 2), "fp32", 0), ((8, 7), "fp32", 0), ((8, 7), "tf32", 1)]
 )
-def test_on_a_gpu_the_switches_are_as_asked_and_told(tmp_path, torch, monkeypatch, capability, precision, tf32):
+def test_on_a_gpu_the_switches_are_as_asked_and_told(spec, torch, monkeypatch, capability, precision, tf32):
     before = (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
     try:
         install_cuda_torch(monkeypatch, capability)
-        with PyTorchBackend().build(model(), spec(tmp_path, precision=precision)) as engine:
+        with PyTorchBackend().build(model(), spec(precision=precision)) as engine:
             options = engine.build.options
         assert {"device=cuda", "cudnn.benchmark=1", f"tf32={tf32}", "host_memory=page-locked"} <= set(options)
         assert torch.backends.cudnn.allow_tf32 is bool(tf32)
@@ -130,22 +99,22 @@ def test_on_a_gpu_the_switches_are_as_asked_and_told(tmp_path, torch, monkeypatc
         torch.backends.cuda.matmul.allow_tf32 = before[2]
 
 
-def test_a_gpu_without_tf32(tmp_path, torch, monkeypatch):
+def test_a_gpu_without_tf32(spec, torch, monkeypatch):
     install_cuda_torch(monkeypatch, (7, 2))
     with pytest.raises(UnsupportedPrecision, match="no TF32"):
-        PyTorchBackend().build(model(), spec(tmp_path, precision="tf32"))
+        PyTorchBackend().build(model(), spec(precision="tf32"))
 
 
-def test_the_settings_in_force_are_those_told(tmp_path, torch):
-    with PyTorchBackend().build(model(), spec(tmp_path, threads=2)) as engine:
+def test_the_settings_in_force_are_those_told(spec, torch):
+    with PyTorchBackend().build(model(), spec(threads=2)) as engine:
         assert "torch_threads=2" in engine.build.options
         assert torch.get_num_threads() == 2
         assert "memory_format=contiguous" in engine.build.options
         assert "execution=eager" in engine.build.options
 
 
-def test_channels_last_reaches_weights_and_inputs(tmp_path, torch):
-    with PyTorchChannelsLastBackend().build(model(), spec(tmp_path)) as engine:
+def test_channels_last_reaches_weights_and_inputs(spec, torch):
+    with PyTorchChannelsLastBackend().build(model(), spec()) as engine:
         assert "memory_format=channels_last" in engine.build.options
         seen = []
         convolutions = [each for each in engine._network.module.modules() if isinstance(each, torch.nn.Conv2d)]
@@ -157,10 +126,10 @@ def test_channels_last_reaches_weights_and_inputs(tmp_path, torch):
         assert not seen[0].is_contiguous()
 
 
-def test_both_formats_compute_the_same(tmp_path, torch):
-    with PyTorchBackend().build(model(), spec(tmp_path)) as one:
+def test_both_formats_compute_the_same(spec, torch):
+    with PyTorchBackend().build(model(), spec()) as one:
         expected = one.bind(images())()
-    with PyTorchChannelsLastBackend().build(model(), spec(tmp_path)) as other:
+    with PyTorchChannelsLastBackend().build(model(), spec()) as other:
         assert np.allclose(other.bind(images())(), expected, atol=1e-5)
 
 
@@ -173,17 +142,17 @@ def test_half_precision_converts_weights_but_not_indices(torch):
     assert holder.index.dtype is torch.int64
 
 
-def test_a_step_holds_its_own_copy_of_the_inputs(tmp_path, torch):
+def test_a_step_holds_its_own_copy_of_the_inputs(spec, torch):
     batch = images()
-    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+    with PyTorchBackend().build(model(), spec()) as engine:
         step = engine.bind(batch)
         expected = step().copy()
         batch[:] = 0
         assert np.array_equal(step(), expected)
 
 
-def test_a_step_of_a_freed_engine(tmp_path, torch):
-    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+def test_a_step_of_a_freed_engine(spec, torch):
+    with PyTorchBackend().build(model(), spec()) as engine:
         step = engine.bind(images())
     with pytest.raises(RunFailed, match="freed"):
         step()
@@ -197,8 +166,8 @@ def test_a_step_of_a_freed_engine(tmp_path, torch):
         (RuntimeError("CUDA error: invalid\nargument"), RunFailed),
     ],
 )
-def test_what_a_module_raises_is_typed(tmp_path, torch, error, kind):
-    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+def test_what_a_module_raises_is_typed(spec, torch, error, kind):
+    with PyTorchBackend().build(model(), spec()) as engine:
 
         def fail(images):
             raise error
@@ -209,48 +178,48 @@ def test_what_a_module_raises_is_typed(tmp_path, torch, error, kind):
         assert "\n" not in caught.value.message
 
 
-def test_an_input_type_that_is_not_the_manifests(tmp_path, torch):
+def test_an_input_type_that_is_not_the_manifests(spec, torch):
     with pytest.raises(BuildFailed, match="the model takes float32, the manifest says uint8"):
-        eager.eager_network(model(), spec(tmp_path, dtype="uint8"))
+        eager.eager_network(model(), spec(dtype="uint8"))
 
 
-def test_the_module_does_not_learn(tmp_path, torch):
-    assert not eager.eager_network(model(), spec(tmp_path)).module.training
-    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+def test_the_module_does_not_learn(spec, torch):
+    assert not eager.eager_network(model(), spec()).module.training
+    with PyTorchBackend().build(model(), spec()) as engine:
         logits = engine.bind(images())()
         assert isinstance(logits, np.ndarray)
         assert logits.dtype == np.float32
 
 
-def test_calls_are_known_by_their_nodes(tmp_path, torch):
-    network = eager.eager_network(model(), spec(tmp_path))
+def test_calls_are_known_by_their_nodes(spec, torch):
+    network = eager.eager_network(model(), spec())
     called = {str(node.target) for node in network.module.graph.nodes if node.op == "call_module"}
     assert called <= set(network.nodes)
     assert "Gather" in {network.nodes[target].operator for target in called}
 
 
-def test_a_name_is_not_executed(tmp_path, torch):
+def test_a_name_is_not_executed(tmp_path, spec, torch):
     onnx = pytest.importorskip("onnx")
     evil = code_in_a_name(f'open("{tmp_path}/written", "w")')
     assert "." not in evil, "onnx2torch would take it apart"
     network = onnx.load_from_string(model())
     network.graph.node[-1].name = evil
-    with PyTorchBackend().build(network.SerializeToString(), spec(tmp_path)) as engine:
-        np.testing.assert_array_equal(engine.bind(images())(), run_by_name(tmp_path))
+    with PyTorchBackend().build(network.SerializeToString(), spec()) as engine:
+        np.testing.assert_array_equal(engine.bind(images())(), run_by_name(spec))
         assert engine.profile(images(), 1)[-1].name == evil
     assert list(tmp_path.iterdir()) == []
 
 
-def run_by_name(tmp_path):
+def run_by_name(spec):
     """The logits of the same network with the names that it has."""
-    with PyTorchBackend().build(model(), spec(tmp_path)) as engine:
+    with PyTorchBackend().build(model(), spec()) as engine:
         return engine.bind(images())().copy()
 
 
-def test_a_profile_has_every_node_by_its_name_in_the_order_of_the_file(tmp_path, torch):
+def test_a_profile_has_every_node_by_its_name_in_the_order_of_the_file(spec, torch):
     content = model()
     names = [node.name for node in read_nodes(content)]
-    with PyTorchBackend().build(content, spec(tmp_path)) as engine:
+    with PyTorchBackend().build(content, spec()) as engine:
         layers = engine.profile(images(), iterations=3)
         assert [layer.name for layer in layers] == names
         assert not any(each._forward_hooks for each in engine._network.module.modules())
@@ -258,10 +227,10 @@ def test_a_profile_has_every_node_by_its_name_in_the_order_of_the_file(tmp_path,
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_every_network_that_the_project_exports(tmp_path, torch, network, form):
+def test_every_network_that_the_project_exports(spec, torch, network, form):
     pytest.importorskip("gdws", reason="the host side is not installed here")
     content, batch, expected = exported(network, form)
-    wanted = spec(tmp_path, shape=list(NETWORKS[network]))
+    wanted = spec(shape=list(NETWORKS[network]))
     for backend in (PyTorchBackend(), PyTorchChannelsLastBackend()):
         with backend.build(content, wanted) as engine:
             difference = np.abs(engine.bind(batch)() - expected).max()

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import OutOfMemory, RunFailed
 from gdws_agent.backends.torch import backend as pytorch
-from gdws_contract.manifest import TensorSpec
-from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
+from support.backend_cases import images, model
+from support.bundles import CLASSES
 from support.cuda_torch_installed import install_cuda_torch
 
 pytest.importorskip("onnx2torch", reason="onnx2torch is not installed here")
@@ -19,21 +18,9 @@ def torch(monkeypatch):
 
 
 @pytest.fixture
-def engine(torch, tmp_path):
-    spec = EngineSpec(
-        precision="fp32",
-        batch_size=2,
-        input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
-        threads=1,
-        cache_dir=tmp_path,
-    )
-    with pytorch.PyTorchBackend().build(tiny_parts()[1]["variants/gdws/model.onnx"], spec) as made:
+def engine(torch, spec):
+    with pytorch.PyTorchBackend().build(model(), spec()) as made:
         yield made
-
-
-def images():
-    return np.random.default_rng(0).random((2, *INPUT_SHAPE), np.float32)
 
 
 def test_a_step_goes_through_page_locked_memory(engine, torch):

@@ -9,7 +9,7 @@ from gdws_agent.backends.tensorrt.options import BuilderOptions
 from gdws_agent.backends.torch2trt import backend as module
 from gdws_agent.backends.torch2trt.backend import Torch2TrtBackend
 from gdws_contract.engines import EngineOptions
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 from support.cuda_torch_installed import install_torch2trt
 from support.exported import NETWORKS, exported
@@ -29,7 +29,7 @@ def spec(tmp_path, network="small", precision="fp32", calibration=None, **option
         precision=precision,
         batch_size=2,
         input=TensorSpec(name="input", shape=list(NETWORKS[network])),
-        output=TensorSpec(name="logits", shape=[exported(network, "dense")[2].shape[1]]),
+        output=OutputSpec(name="logits", shape=[exported(network, "dense")[2].shape[1]]),
         threads=1,
         cache_dir=tmp_path,
         options=EngineOptions(**options),
@@ -281,7 +281,7 @@ def test_nan_is_left_to_parity(tmp_path, monkeypatch, needs_torch):
         precision="fp32",
         batch_size=2,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=TensorSpec(name="logits", shape=[CLASSES]),
+        output=OutputSpec(name="logits", shape=[CLASSES]),
         threads=1,
         cache_dir=tmp_path,
     )

@@ -5,7 +5,7 @@ import pytest
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.torch.eager import eager_network
 from gdws_agent.backends.torch2trt.graph import native_form
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.exported import FORMS, NETWORKS, exported
 from support.fake_torch2trt import REAL
 
@@ -23,7 +23,7 @@ def network(name, form):
         precision="fp32",
         batch_size=2,
         input=TensorSpec(name="input", shape=list(NETWORKS[name])),
-        output=TensorSpec(name="logits", shape=[logits.shape[1]]),
+        output=OutputSpec(name="logits", shape=[logits.shape[1]]),
         threads=1,
         cache_dir=Path(),
     )

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws.results.report.figures import Setting, facts
+from gdws.results.report.figures import facts
 from gdws_contract.findings.accuracy import accuracy_change
+from gdws_contract.findings.setting import Setting
 from gdws_contract.manifest import HostEvaluation
 from support.benchmark_results import (
     ATTACK,
@@ -80,7 +81,10 @@ def test_accuracies_under_different_attacks_are_not_compared() -> None:
     bundle = manifest([DENSE, KEPT])
     weaker = ATTACK.model_copy(update={"iterations": 5})
     other = HostEvaluation(
-        data="mnist-sample, test", natural=proportion(984, 1000), robust=proportion(950, 1000), attack=weaker
+        data="mnist-sample, test",
+        origin="labelled",
+        metrics={"natural_accuracy": proportion(984, 1000), "robust_accuracy": proportion(950, 1000)},
+        attack=weaker,
     )
     variants = [bundle.variants[0], bundle.variants[1].model_copy(update={"evaluation": other})]
     changed = result([DENSE, KEPT]).model_copy(update={"manifest": bundle.model_copy(update={"variants": variants})})

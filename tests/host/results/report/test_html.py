@@ -126,7 +126,7 @@ def test_the_page_is_accessible() -> None:
 def test_the_page_says_what_was_found() -> None:
     text = " ".join(Page(render([full_result()], ".html")).text.split())
     for words in (
-        "mean-rank-4 runs 1.33× as fast as the dense network at batch 1",
+        "mean-rank-4 runs 1.33× as fast as the baseline at batch 1",
         "logits differ by 0.31 of the largest",
         "out of memory at batch 8",
         "coefficient of variation 12 %",

@@ -1,4 +1,4 @@
-"""The sentence at the top of a report: never kinder than the figures."""
+"""The verdict on a result: never kinder than the figures."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gdws.results.report.figures import facts
-from gdws.results.report.verdict import headline, verdicts
+from gdws_contract.findings.result import Findings, findings_of
+from gdws_contract.findings.verdict import Verdict
 from gdws_contract.measures import Flag, Interval, SpeedUp
+from gdws_contract.rest import BenchmarkResult
 from support.benchmark_results import (
     CUT,
     DENSE,
@@ -24,13 +25,28 @@ from support.benchmark_results import (
 )
 
 
-def judge(*nets: Net, **options: object):
-    return verdicts(facts(result(list(nets), **options)))[0]
+def found(made: BenchmarkResult) -> Findings:
+    return findings_of(made.job, made.manifest, is_simulated=made.device.simulated, partial=made.partial)
+
+
+def judge(*nets: Net, **options: object) -> Verdict:
+    return found(result(list(nets), **options)).verdicts[0]
+
+
+def level(*codes: str) -> Verdict:
+    """The verdict on a network whose speed-up's interval holds 1, with flags of those codes."""
+    flags = tuple(Flag(code=code, detail="x") for code in codes)
+    same = cell(Net("level", median_ms=1.98), DENSE, 1, flags=flags)
+    interval = Interval(low=0.99, high=1.03, method="t")
+    speedup = SpeedUp(ratio=1.01, interval=interval, rounds=10, baseline="dense")
+    same = same.model_copy(update={"speedup": speedup})
+    return judge(DENSE, Net("level", median_ms=1.98), cells=[cell(DENSE, DENSE, 1), same])
 
 
 def test_a_gain_states_speed_price_and_both_intervals() -> None:
     verdict = judge(DENSE, KEPT, CUT, SLOW)
     assert (verdict.kind, verdict.variant) == ("gain", "mean-rank-4")
+    assert (verdict.speed, verdict.accuracy, verdict.title) == ("faster", "kept", "Faster, accuracy kept")
     for words in ("1.33×", "1.31–1.36", "93.5 % against 93.9 %", "PGD-40", "1,000 images", "−0.4 points", "batch 1"):
         assert words in verdict.sentence
 
@@ -47,7 +63,7 @@ def test_a_trade_names_the_gentlest_and_the_fastest() -> None:
     middle = Net("mean-rank-3", median_ms=1.6, robust=900)
     verdict = judge(DENSE, CUT, middle, SLOW)
     assert (verdict.kind, verdict.variant) == ("trade", "mean-rank-3")
-    assert verdict.sentence.startswith("No GDWS network is both faster than the dense one and within 1 point")
+    assert verdict.sentence.startswith("No network is both faster than the baseline and within 1 point")
     assert "the fastest, mean-rank-1, runs 2.50× as fast at −53.7 points" in verdict.sentence
 
 
@@ -58,16 +74,19 @@ def test_no_gain_if_nothing_is_shown_to_be_faster() -> None:
 
 
 def test_an_interval_that_holds_one_is_no_gain() -> None:
-    level = cell(Net("level", median_ms=1.98), DENSE, 1)
-    level = level.model_copy(
-        update={
-            "speedup": SpeedUp(
-                ratio=1.01, interval=Interval(low=0.99, high=1.03, method="t"), rounds=10, baseline="dense"
-            )
-        }
-    )
-    verdict = judge(DENSE, Net("level", median_ms=1.98), cells=[cell(DENSE, DENSE, 1), level])
-    assert verdict.kind == "no-gain"
+    assert (level().kind, level().speed) == ("no-gain", "not distinguishable")
+
+
+@pytest.mark.parametrize("code", ["not-steady", "unstable-rounds", "throttled"])
+def test_an_interval_that_holds_one_shows_nothing_where_times_were_disturbed(code: str) -> None:
+    verdict = level(code)
+    assert (verdict.kind, verdict.speed) == ("unknown", "unstable")
+    assert "is not shown" in verdict.sentence
+    assert verdict.sentence.endswith(f"These times are flagged: {code}.")
+
+
+def test_a_drift_cancels_in_a_ratio() -> None:
+    assert level("drift").kind == "no-gain"
 
 
 def test_a_speedup_without_an_interval_is_no_gain() -> None:
@@ -111,39 +130,54 @@ def test_natural_accuracy_does_where_nobody_was_attacked() -> None:
 def test_without_a_dense_time_there_is_no_verdict() -> None:
     verdict = judge(DENSE, KEPT, cells=[parity_failed_cell(DENSE, 1), cell(KEPT, DENSE, 1)])
     assert verdict.kind == "unknown"
-    assert "dense network was not timed" in verdict.sentence
+    assert "baseline was not timed" in verdict.sentence
 
 
 def test_parity_failures_are_counted_where_nothing_else_is_left() -> None:
     verdict = judge(DENSE, KEPT, CUT, cells=[cell(DENSE, DENSE, 1), *(parity_failed_cell(n, 1) for n in (KEPT, CUT))])
-    assert verdict.sentence == "No GDWS network was timed at batch 1: 2 of 2 failed parity."
+    assert verdict.sentence == "No network was timed beside the baseline at batch 1: 2 of 2 failed parity."
 
 
 def test_each_setting_is_judged_and_the_smallest_batch_leads() -> None:
-    found = facts(result([DENSE, KEPT], batch_sizes=(1, 8)))
-    assert [v.setting.batch_size for v in verdicts(found)] == [1, 8]
-    assert headline(found) == verdicts(found)[0].sentence
+    says = found(result([DENSE, KEPT], batch_sizes=(1, 8)))
+    assert [v.setting.batch_size for v in says.verdicts] == [1, 8]
+    assert says.headline == says.verdicts[0].sentence
 
 
 def test_a_simulated_device_is_said_first() -> None:
-    assert headline(facts(result([DENSE, KEPT], simulated=True))).startswith("On a simulated device")
+    assert found(result([DENSE, KEPT], simulated=True)).headline.startswith("On a simulated device")
 
 
 def test_nothing_measured() -> None:
-    assert "Nothing was measured" in headline(facts(result([DENSE, KEPT], cells=[], state="failed")))
+    assert "Nothing was measured" in found(result([DENSE, KEPT], cells=[], state="failed")).headline
 
 
 def test_each_power_mode_is_judged_and_named_where_there_are_several() -> None:
-    first, second = verdicts(facts(jetson_result([DENSE, KEPT], modes=("MAXN", 2))))
+    first, second = found(jetson_result([DENSE, KEPT], modes=("MAXN", 2))).verdicts
     assert "at batch 1 in MAXN (" in first.sentence
     assert "at batch 1 in power mode 2 (" in second.sentence
-    (only,) = verdicts(facts(jetson_result([DENSE, KEPT])))
+    (only,) = found(jetson_result([DENSE, KEPT])).verdicts
     assert "at batch 1 (" in only.sentence
 
 
 def test_a_profile_has_no_verdict_on_speed() -> None:
-    said = headline(facts(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)])))
-    assert said.startswith("Layers were timed one by one")
+    says = found(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)]))
+    assert says.headline.startswith("Layers were timed one by one")
+    assert says.verdicts == ()
+
+
+def test_without_the_bundle_the_speed_is_known_and_the_price_is_not() -> None:
+    made = result([DENSE, KEPT])
+    says = findings_of(made.job, None, is_simulated=False)
+    (verdict,) = says.verdicts
+    assert (verdict.kind, verdict.speed, verdict.accuracy) == ("unknown", "faster", "not shown")
+    assert "the bundle is no longer stored" in verdict.sentence
+    assert (says.baseline, says.networks, [each.speed for each in says.cells]) == ("dense", (), [None, "faster"])
+
+
+def test_what_a_job_has_not_measured_yet_is_said_to_be_open() -> None:
+    made = result([DENSE, KEPT], cells=[cell(DENSE, DENSE, 1)], state="running")
+    assert found(made).cells[1].reason == "not measured yet"
 
 
 @pytest.mark.parametrize(("own", "dense"), [(True, False), (False, True), (True, True)])

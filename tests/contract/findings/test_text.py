@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gdws.results.report import text
+from gdws_contract.findings import text
 from gdws_contract.manifest import Attack
 
 

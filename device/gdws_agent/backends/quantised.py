@@ -1,0 +1,28 @@
+"""Models that say themselves where they are quantised, by QuantizeLinear and DequantizeLinear nodes."""
+
+from __future__ import annotations
+
+from .errors import UnsupportedPrecision
+
+#: The node that turns integers back into numbers, in every model that is quantised explicitly.
+_NODE = b"DequantizeLinear"
+
+
+def check_quantised(model: bytes, precision: str) -> None:
+    """Refuse INT8 for a ``model`` that is not quantised, which would run in float, and all else for one that is.
+
+    Raises:
+        UnsupportedPrecision: as said.
+    """
+    quantised = _NODE in model
+    if precision == "int8" and not quantised:
+        raise UnsupportedPrecision(
+            "the model has no quantised layers, and this backend does not find their ranges itself",
+            hint="pack a variant in INT8 (gdws convert --int8), or use the backend tensorrt, which calibrates on the "
+            "bundle's inputs",
+        )
+    if precision != "int8" and quantised:
+        raise UnsupportedPrecision(
+            f"the model is quantised: it has QuantizeLinear nodes, and {precision} is asked for",
+            hint="run it in int8, and the network before quantisation in the others",
+        )

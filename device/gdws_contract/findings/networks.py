@@ -1,0 +1,76 @@
+"""What the host's record says of each network of a bundle beside the baseline: its size and its accuracy."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+from pydantic import Field
+from typing_extensions import Literal
+
+from gdws_contract.base import Name, NonNegative, Reading
+from gdws_contract.manifest import HostEvaluation, Manifest, Variant
+from gdws_contract.measures import Proportion
+
+from .accuracy import AccuracyChange, accuracy_change
+
+AccuracyKind = Literal["robust", "natural"]
+
+
+class NetworkFindings(Reading):
+    """One network beside the baseline. Ratios are the baseline's over this one's, so above 1 is smaller.
+
+    They and the changes are null for the baseline itself, and where they are not known.
+    """
+
+    name: Name
+    macs_ratio: Optional[NonNegative]
+    parameters_ratio: Optional[NonNegative]
+    natural_change: Optional[AccuracyChange]
+    robust_change: Optional[AccuracyChange]
+    is_untrusted: bool = Field(description="The attack that its robust accuracy was measured under is known to fail.")
+
+
+def networks_of(manifest: Manifest) -> Tuple[NetworkFindings, ...]:
+    """The findings on each network of ``manifest``, in its order."""
+    baseline = manifest.variant(manifest.baseline)
+    return tuple(_network(variant, baseline) for variant in manifest.variants)
+
+
+def _network(variant: Variant, baseline: Variant) -> NetworkFindings:
+    reference = None if variant is baseline else baseline
+    before, after = (each.evaluation if each else None for each in (reference, variant))
+    return NetworkFindings(
+        name=variant.name,
+        macs_ratio=_ratio(reference.macs, variant.macs) if reference else None,
+        parameters_ratio=_ratio(reference.parameters, variant.parameters) if reference else None,
+        natural_change=_change(before, after, "natural"),
+        robust_change=_change(before, after, "robust"),
+        is_untrusted=after is not None and _attack_fails(after),
+    )
+
+
+def _change(
+    before: Optional[HostEvaluation], after: Optional[HostEvaluation], kind: AccuracyKind
+) -> Optional[AccuracyChange]:
+    """The change of one accuracy, if both were measured on the same images under one attack that did not fail."""
+    if before is None or after is None or before.data != after.data:
+        return None
+    was, is_now = accuracy_of(before, kind), accuracy_of(after, kind)
+    if was is None or is_now is None or was.count != is_now.count:
+        return None
+    if kind == "robust" and (before.attack != after.attack or _attack_fails(before) or _attack_fails(after)):
+        return None
+    return accuracy_change(was, is_now)
+
+
+def accuracy_of(evaluation: HostEvaluation, kind: AccuracyKind) -> Optional[Proportion]:
+    """The accuracy of that ``kind``; None if it was not measured."""
+    return evaluation.robust if kind == "robust" else evaluation.natural
+
+
+def _attack_fails(evaluation: HostEvaluation) -> bool:
+    return evaluation.attack_check is not None and not evaluation.attack_check.trusted
+
+
+def _ratio(before: Optional[int], after: Optional[int]) -> Optional[float]:
+    return before / after if before is not None and after else None

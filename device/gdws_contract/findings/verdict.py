@@ -1,0 +1,291 @@
+"""What a result shows: is a network faster than the baseline here, and at what price in accuracy?
+
+Speed counts as gained only if the whole 95 % interval of the speed-up lies above 1; accuracy counts as
+kept if neither the natural nor the robust one falls by more than :data:`TOLERANCE_POINTS` on the images
+that were judged; where these are too few to rule out a greater fall, the sentence says so. The settings
+are judged one by one, each by itself.
+
+This is the one place that decides: the report, ``gdws compare``, the agent and its dashboard show what it says.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+from pydantic import Field
+from typing_extensions import Literal
+
+from gdws_contract.base import Name, Reading
+from gdws_contract.manifest import HostEvaluation
+from gdws_contract.measures import LatencySummary, Proportion, SpeedUp
+from gdws_contract.rest import Cell
+
+from . import text
+from .accuracy import AccuracyChange
+from .cells import Speed, speed_of
+from .networks import AccuracyKind, NetworkFindings, accuracy_of
+from .setting import Setting
+
+#: The fall in accuracy, in percentage points, up to which a network counts as keeping it.
+TOLERANCE_POINTS = 1.0
+
+Kind = Literal["gain", "trade", "no-gain", "unknown"]
+#: What an outcome is called at a glance; the sentence beside it says more.
+TITLES: Dict[Kind, str] = {
+    "gain": "Faster, accuracy kept",
+    "trade": "Faster, at a price",
+    "no-gain": "No gain",
+    "unknown": "Not decided",
+}
+Accuracy = Literal["kept", "at a price", "not shown"]
+
+
+class Verdict(Reading):
+    """The outcome of one setting."""
+
+    setting: Setting
+    kind: Kind = Field(
+        description="gain: faster and within the tolerance of accuracy; trade: faster, but not within it; "
+        "no-gain: none is faster; unknown: not enough was measured to tell."
+    )
+    variant: Optional[Name] = Field(description="The network that the sentence is about; null: none was timed.")
+    speed: Speed = Field(description="Of that network against the baseline.")
+    accuracy: Accuracy = Field(description="Of that network against the baseline, on the host's test images.")
+    title: str = Field(description="The kind in words.")
+    sentence: str
+
+
+class Judged(NamedTuple):
+    """One network in one setting, as far as it is known.
+
+    ``reason`` says why its ``cell`` has no times; ``evaluation`` is the host's, and ``network`` what this says of it
+    beside the baseline.
+    """
+
+    variant: str
+    cell: Optional[Cell]
+    reason: Optional[str]
+    evaluation: Optional[HostEvaluation]
+    network: Optional[NetworkFindings]
+
+    @property
+    def latency(self) -> Optional[LatencySummary]:
+        """Its times; None if there are none."""
+        return self.cell.latency if self.cell else None
+
+
+def judge(
+    setting: Setting, settings: Sequence[Setting], baseline: Optional[Judged], others: Sequence[Judged]
+) -> Verdict:
+    """The verdict on the networks ``others`` in ``setting``, which is one of the ``settings`` of the result.
+
+    ``baseline`` is None if it was not asked for. The verdict says if the times that it rests on carry flags.
+    """
+    found = _judge(setting, setting.among(settings), baseline, others)
+    cells = [each.cell for each in others if each.variant == found.variant and each.cell]
+    if not cells or baseline is None or baseline.cell is None:
+        return found
+    codes = sorted({flag.code for cell in (baseline.cell, *cells) for flag in cell.flags})
+    flagged = f" These times are flagged: {text.listed(codes)}." if codes else ""
+    return found.model_copy(update={"sentence": found.sentence + flagged})
+
+
+class _Price(NamedTuple):
+    """What a network gave up of one kind of accuracy."""
+
+    kind: AccuracyKind
+    change: AccuracyChange
+    after: Proportion
+    before: Proportion
+    attack: Optional[str]
+
+    def __str__(self) -> str:
+        """``robust accuracy 93.1 % against 93.9 % (PGD-40, 1,000 images)``."""
+        under = "" if self.attack is None else f"{self.attack}, "
+        return (
+            f"{self.kind} accuracy {text.percent(self.after.value)} against {text.percent(self.before.value)} "
+            f"({under}{text.plural(self.after.count, 'image')})"
+        )
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the fall is within the tolerance."""
+        # Rounded, since 93.0 % less 92.0 % is one point only up to the last bit.
+        return round(self.change.points, 6) >= -TOLERANCE_POINTS
+
+
+class _Candidate(NamedTuple):
+    """A network that was timed beside the baseline; ``price`` is None if it is not known."""
+
+    name: str
+    median_ms: float
+    speedup: SpeedUp
+    speed: Speed
+    price: Optional[_Price]
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """What ``price`` says in a word."""
+        if self.price is None:
+            return "not shown"
+        return "kept" if self.price.is_kept else "at a price"
+
+    @property
+    def runs(self) -> str:
+        """``runs 1.42× as fast``."""
+        return f"runs {text.ratio(self.speedup.ratio)} as fast"
+
+    @property
+    def interval(self) -> str:
+        """``95 % interval 1.38–1.45``."""
+        interval = self.speedup.interval
+        if interval is None:
+            return "interval unknown"
+        return f"{100 * interval.level:g} % interval {text.ratio_interval(interval)}"
+
+
+def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Sequence[Judged]) -> Verdict:
+    if baseline is None or baseline.latency is None:
+        reason = "it was not asked for" if baseline is None else baseline.reason
+        return _open(setting, f"The baseline was not timed {where}, so there is no speed-up: {reason}.")
+    candidates = _candidates(baseline, others)
+    if not candidates:
+        return _open(setting, f"No network was timed beside the baseline {where}: {_why_none(others)}.")
+    faster = [each for each in candidates if each.speed == "faster"]
+    if not faster:
+        return _no_gain(setting, where, _fastest(candidates))
+    kept = [each for each in faster if each.accuracy == "kept"]
+    if kept:
+        return _gain(setting, where, _fastest(kept), baseline.latency.median_ms)
+    priced = [each for each in faster if each.price is not None]
+    if priced:
+        return _trade(setting, where, priced)
+    best = _fastest(faster)
+    own = next(each for each in others if each.variant == best.name)
+    sentence = f"{best.name} {best.runs} as the baseline {where} ({best.interval}); {_why_no_price(baseline, own)}"
+    return _about(best, setting, "unknown", f"{sentence}, so what the speed costs is not known.")
+
+
+def _open(setting: Setting, sentence: str) -> Verdict:
+    """The verdict where nothing can be compared."""
+    return Verdict(
+        setting=setting,
+        kind="unknown",
+        variant=None,
+        speed="not measured",
+        accuracy="not shown",
+        title=TITLES["unknown"],
+        sentence=sentence,
+    )
+
+
+def _about(best: _Candidate, setting: Setting, kind: Kind, sentence: str) -> Verdict:
+    return Verdict(
+        setting=setting,
+        kind=kind,
+        variant=best.name,
+        speed=best.speed,
+        accuracy=best.accuracy,
+        title=TITLES[kind],
+        sentence=sentence,
+    )
+
+
+def _gain(setting: Setting, where: str, best: _Candidate, baseline_ms: float) -> Verdict:
+    assert best.price is not None  # keeping an accuracy needs one
+    change = best.price.change
+    sentence = (
+        f"{best.name} {best.runs} as the baseline {where} "
+        f"({best.interval}; median {text.milliseconds(best.median_ms)} against {text.milliseconds(baseline_ms)}) "
+        f"and keeps its accuracy within {TOLERANCE_POINTS:g} point: {best.price}, "
+        f"a difference of {text.points(change.points)} points with a 95 % interval from "
+        f"{text.points(change.low)} to {text.points(change.high)}"
+    )
+    if change.low < -TOLERANCE_POINTS:
+        sentence += f"; {text.plural(best.price.after.count, 'image')} do not rule out a greater fall"
+    return _about(best, setting, "gain", f"{sentence}.")
+
+
+def _no_gain(setting: Setting, where: str, best: _Candidate) -> Verdict:
+    price = "" if best.price is None else f", with {best.price}"
+    figures = f"the fastest, {best.name}, {best.runs} ({best.interval}){price}"
+    if best.speed == "unstable":
+        sentence = f"Whether a network is faster than the baseline {where} is not shown: {figures}, in unsteady times."
+        return _about(best, setting, "unknown", sentence)
+    return _about(best, setting, "no-gain", f"No network is shown to be faster than the baseline {where}: {figures}.")
+
+
+def _trade(setting: Setting, where: str, faster: List[_Candidate]) -> Verdict:
+    gentlest = max(faster, key=lambda each: (_points(each), each.speedup.ratio))
+    fastest = _fastest(faster)
+    sentence = (
+        f"No network is both faster than the baseline and within {TOLERANCE_POINTS:g} point of its accuracy "
+        f"{where}: of the faster ones, {gentlest.name} loses least, with {gentlest.price}, and "
+        f"{gentlest.runs} ({gentlest.interval})"
+    )
+    if fastest is not gentlest:
+        sentence += f"; the fastest, {fastest.name}, {fastest.runs} at {text.points(_points(fastest))} points"
+    return _about(gentlest, setting, "trade", f"{sentence}.")
+
+
+def _points(candidate: _Candidate) -> float:
+    assert candidate.price is not None
+    return candidate.price.change.points
+
+
+def _candidates(baseline: Judged, others: Sequence[Judged]) -> List[_Candidate]:
+    assert baseline.cell is not None
+    found = []
+    for each in others:
+        if each.cell is not None and each.cell.latency is not None and each.cell.speedup is not None:
+            speed = speed_of(each.cell.speedup, [*each.cell.flags, *baseline.cell.flags])
+            median_ms = each.cell.latency.median_ms
+            found.append(_Candidate(each.variant, median_ms, each.cell.speedup, speed, _price(each, baseline)))
+    return found
+
+
+def _price(own: Judged, baseline: Judged) -> Optional[_Price]:
+    """The greater of the falls in robust and natural accuracy.
+
+    None if nothing can be compared. Where either network was attacked, natural accuracy alone does not do.
+    """
+    if own.evaluation is None or own.network is None or baseline.evaluation is None:
+        return None
+    prices = []
+    after, before = own.evaluation, baseline.evaluation
+    if own.network.robust_change is not None:
+        prices.append(_priced("robust", own.network.robust_change, after, before, text.attack_name(after.attack)))
+    elif after.robust is not None or before.robust is not None:
+        return None
+    if own.network.natural_change is not None:
+        prices.append(_priced("natural", own.network.natural_change, after, before, None))
+    return min(prices, key=lambda price: price.change.points, default=None)
+
+
+def _priced(
+    kind: AccuracyKind, change: AccuracyChange, after: HostEvaluation, before: HostEvaluation, attack: Optional[str]
+) -> _Price:
+    found, was = accuracy_of(after, kind), accuracy_of(before, kind)
+    assert found is not None  # without both there is no change
+    assert was is not None
+    return _Price(kind, change, found, was, attack)
+
+
+def _why_no_price(baseline: Judged, own: Judged) -> str:
+    if own.network is None:
+        return "the bundle is no longer stored, and with it what the host knew of its accuracy"
+    untrusted = [each.variant for each in (own, baseline) if each.network is not None and each.network.is_untrusted]
+    if untrusted:
+        return f"the attack on {text.listed(untrusted)} is not to be trusted"
+    return "its accuracy was not evaluated beside the baseline's"
+
+
+def _fastest(candidates: Sequence[_Candidate]) -> _Candidate:
+    return max(candidates, key=lambda each: each.speedup.ratio)
+
+
+def _why_none(others: Sequence[Judged]) -> str:
+    failed = sum(each.cell is not None and each.cell.state == "parity_failed" for each in others)
+    if failed:
+        return f"{failed} of {len(others)} failed parity"
+    return others[0].reason or "the speed-up is missing" if others else "none was asked for"

@@ -1,0 +1,29 @@
+"""INT8 is for models that are quantised, and they are for INT8."""
+
+from __future__ import annotations
+
+import pytest
+
+from gdws_agent.backends.errors import UnsupportedPrecision
+from gdws_agent.backends.quantised import check_quantised
+
+QUANTISED = b"...QuantizeLinear...DequantizeLinear"
+
+
+@pytest.mark.parametrize(("model", "precision"), [(QUANTISED, "int8"), (b"Conv", "fp32"), (b"Conv", "fp16")])
+def test_what_fits_passes(model, precision):
+    check_quantised(model, precision)
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "words", "hint"),
+    [
+        (b"Conv", "int8", "no quantised layers", "--int8"),
+        (QUANTISED, "fp32", "is quantised", "int8"),
+        (QUANTISED, "fp16", "is quantised", "int8"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_built(model, precision, words, hint):
+    with pytest.raises(UnsupportedPrecision, match=words) as caught:
+        check_quantised(model, precision)
+    assert hint in (caught.value.hint or "")
