@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import BASELINE, GdwsStep, Variant
 from gdws.datasets import Split
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation
 from gdws.evaluation.tally import digest_of_images, digest_of_network
 from gdws.networks.sources import Source
-from gdws.pipeline.conversion import BASELINE
 from gdws.pipeline.evaluation import evaluate_one
 from gdws.pipeline.optimize.state import State
 from gdws.planning.conversion import convert
@@ -46,15 +45,15 @@ class EvaluationJudge:
             robust=None if self.attack is None else _lost(dense["robust"], mine["robust"]),
         )
 
-    def variant(self, choice: Choice, name: str) -> PackedVariant:
+    def variant(self, choice: Choice, name: str) -> Variant:
         """The network of a choice, with factors fitted layer by layer to the calibration images."""
         if choice == self.offer.space.dense:
-            return PackedVariant(BASELINE, self.source.module, method="as trained")
+            return Variant(BASELINE, self.source.module)
         plan = self.offer.plan(choice, fitted=True)
         module, _ = convert(self.source.module, plan=plan, data=self.offer.calibration, progress=self.progress)
-        return PackedVariant(name, module, plan)
+        return Variant(name, module, (GdwsStep(plan),))
 
-    def evaluate(self, variant: PackedVariant, choice: Choice, *, final: bool) -> Evaluation:
+    def evaluate(self, variant: Variant, choice: Choice, *, final: bool) -> Evaluation:
         """The accuracies of a network, from the state as far as they are known."""
         images = self.test if final else self.validation
         kind = "test" if final else "validation"
@@ -81,7 +80,7 @@ class EvaluationJudge:
             digest_of_network(self.source.module),
             self.offer.space.digest,
             calibration,
-            digest_of_images(images.images, images.labels),
+            digest_of_images(images.by_row, images.labels),
             attack,
         ]
 

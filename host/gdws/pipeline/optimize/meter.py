@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import BASELINE, GdwsStep, Variant
 from gdws.compression import surgery
 from gdws.datasets import Split
 from gdws.device.benchmark import benchmark, failure
 from gdws.device.client import DeviceClient
 from gdws.errors import DeviceError
 from gdws.networks.sources import Source
-from gdws.pipeline.conversion import BASELINE
 from gdws.pipeline.optimize.setting import CONFIRMING_BUILDS, Setting
 from gdws.pipeline.optimize.state import State, digest
 from gdws.pipeline.packing import pack
@@ -158,10 +157,11 @@ class AgentMeter:
         """A bundle of the networks, whose factors are from weights alone: they take the same time as fitted ones."""
         path = self._bundle_path(choices)
         if not path.exists():
-            variants = [PackedVariant(BASELINE, self.source.module, method="as trained")]
+            variants = [Variant(BASELINE, self.source.module)]
             for choice in choices:
                 plan = self.offer.plan(choice, fitted=False)
-                variants.append(PackedVariant(self._name(choice), surgery.apply(plan, self.source.module), plan))
+                module = surgery.apply(plan, self.offer.calibration.model)
+                variants.append(Variant(self._name(choice), module, (GdwsStep(plan),)))
             pack(path, self.source, variants, self.images, "timing only", None)
         return path
 

@@ -15,16 +15,16 @@ from torch import Tensor
 
 from gdws._util.files import write_atomic
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant, host_evaluation
-from gdws.compression.fitting import Calibration
+from gdws.bundles.packing import host_evaluation
+from gdws.bundles.variant import BASELINE, Variant
+from gdws.compression.fitting import Calibration, identify
 from gdws.datasets import Dataset, Split
 from gdws.device.client import DeviceClient
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
-from gdws.evaluation.tally import digest_of_images, digest_of_network
+from gdws.evaluation.tally import digest_of_network
 from gdws.networks.sources import Source
 from gdws.pipeline.calibration import calibration_images
-from gdws.pipeline.conversion import BASELINE
 from gdws.pipeline.optimize import account
 from gdws.pipeline.optimize.judge import EvaluationJudge
 from gdws.pipeline.optimize.known_costs import KnownCosts
@@ -160,14 +160,13 @@ def _offer(task: Task, state: State, watch: Watch) -> Offer:
     source, network = task.source, digest_of_network(task.source.module)
     images = task.images.data.train.first(task.images.calibration)
     attack = None if task.attack is None else task.attack.to_dict()
-    path = state.path("calibration", [network, digest_of_images(images.images, images.labels), attack], ".npy")
+    path = state.path("calibration", [network, identify(images.images).sha256, attack], ".npy")
     calibration = Calibration(source.module, _fitted_to(path, source, images, task.attack, watch))
 
     def recall(name: str, key: Any, make: Callable[[], Any]) -> Any:
         return state.recall(name, [network, calibration.identity.sha256, key], make)
 
     return offer(
-        source.module,
         calibration,
         source.input_shape,
         skip=task.conversion.skip,
@@ -227,7 +226,7 @@ def _deliver(task: Task, judge: EvaluationJudge, answer: Answer, found: Optimisa
         choice: f"optimised-{place}" if place > 1 else "optimised"
         for place, choice in enumerate(answer.choices, start=1)
     }
-    variants: list[PackedVariant] = []
+    variants: list[Variant] = []
     data = f"{task.images.data.name}, test"
     for choice in (judge.offer.space.dense, *answer.choices):
         variant = judge.variant(choice, names.get(choice, BASELINE))

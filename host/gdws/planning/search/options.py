@@ -81,7 +81,6 @@ class Offer:
 
 
 def offer(
-    model: nn.Module,
     calibration: Calibration,
     input_shape: Sequence[int],
     *,
@@ -90,14 +89,14 @@ def offer(
     recall: Recall = _made,
     progress: Progress = SILENT,
 ) -> Offer:
-    """The options of every layer of ``model`` that can be converted and runs, in the order in which they run.
+    """The options of every layer that can be converted and runs, in the order in which they run.
 
-    Errors are those of factors fitted to the images of ``calibration``, see
+    The network is that of ``calibration``. Errors are those of factors fitted to its images, see
     :func:`gdws.compression.fitting.sensitivities`. ``skip`` and ``convert_first`` as for
     :func:`gdws.compression.surgery.inspect`. ``recall`` may give errors that were found before. Raises what
     :func:`gdws.convert` raises.
     """
-    image = calibration.images[:1]
+    model, image = calibration.model, calibration.images[:1]
     layers = replaceable(model, surgery.inspect(model, image, skip=skip, convert_first=convert_first), image)
     running = [layer for layer in layers if layer.eligible and layer.grids]
     users: dict[str, list[Layer]] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
 from gdws.results.optimisation import Change, LayerVerdict, Network, Optimisation
-from gdws.results.report import text
+from gdws_contract.findings import text
 
 #: Columns and rows of a table, all text.
 Cells = tuple[list[str], list[list[str]]]

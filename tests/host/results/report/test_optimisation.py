@@ -95,7 +95,7 @@ def test_each_format_has_the_figures_and_no_markup_of_others(suffix: str):
 
 def test_a_page_without_networks_has_no_plots():
     assert "<svg" not in render(_optimisation(status="declined", networks=()), ".html")
-    with pytest.raises(ResultError, match="no report format '.txt'"):
+    with pytest.raises(ResultError, match="no report format"):
         render(_optimisation(), ".txt")
 
 
@@ -104,5 +104,5 @@ def test_it_survives_its_file(tmp_path: Path):
     save_optimisation(_optimisation(), path)
     assert load_optimisation(path) == _optimisation()
     path.write_text('{"format": "gdws.optimisation"}')
-    with pytest.raises(ResultError, match="network"):
+    with pytest.raises(ResultError, match="field required"):
         load_optimisation(path)
