@@ -180,7 +180,7 @@ def read(path: Path, settings: Mapping[str, Any]) -> Tally | None:
         if content["format"] != _FORMAT or content["version"] != _VERSION:
             raise ValueError("another format")
         marks, queried = list(content["marks"]), list(content["queried"])
-        outputs = None if content["outputs"] is None else Outputs(**content["outputs"])
+        outputs = None if content["outputs"] is None else _outputs(content["outputs"])
         spent, stored = float(content["duration_s"]), dict(content["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path} holds no state of an evaluation: {error}", hint=hint) from error
@@ -192,6 +192,10 @@ def read(path: Path, settings: Mapping[str, Any]) -> Tally | None:
         if len(letters) != settings["count"] or set(letters) - known:
             raise ResultError(f"{path} is damaged", field=field, hint=hint)
     return Tally(marks, queried, spent, outputs)
+
+
+def _outputs(stored: Mapping[str, Any]) -> Outputs:
+    return Outputs(**{**stored, "answered": tuple(stored.get("answered", ()))})
 
 
 def digest_of_network(model: nn.Module) -> str:

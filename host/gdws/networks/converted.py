@@ -23,12 +23,14 @@ import torch
 from torch import nn
 
 from gdws.algorithms.spectrum import Factors
+from gdws.bundles.variant import GdwsStep, Step
 from gdws.compression import surgery
 from gdws.errors import CheckpointMismatch, CheckpointUnreadable, GdwsError
 from gdws.networks import checkpoints
 from gdws.networks import zoo as nets
 from gdws_contract.archive import Bundle, open_bundle
 from gdws_contract.plan import LayerPlan, Plan
+from gdws_contract.steps import FineTuneStep
 
 _PLAN = "plan"
 BUNDLE_SUFFIX = ".gdws"
@@ -55,6 +57,15 @@ class Converted:
     module: nn.Module
     plan: Plan
     metadata: Mapping[str, str]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What was done to the dense network: converted, and fine-tuned if the metadata tell of it."""
+        converted = GdwsStep(self.plan)
+        if "finetuning" not in self.metadata:
+            return (converted,)
+        epoch = json.loads(self.metadata.get("validation", "{}")).get("epoch")
+        return converted, FineTuneStep(epochs=epoch, data=self.metadata.get("data"))
 
 
 def save(path: str | Path, weights: Mapping[str, torch.Tensor], plan: Plan, provenance: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ the bundle are :func:`make_bundle`; all steps on the package's own network are :
 
 from __future__ import annotations
 
+from gdws.bundles.variant import BASELINE, GdwsStep, Variant
 from gdws.device.benchmark import benchmark
 from gdws.networks.sources import Source, WeightsFile, load, load_module, load_onnx, slimmed
 from gdws.pipeline.bundles import BundleSettings, MadeBundle, make_bundle
@@ -21,7 +22,7 @@ from gdws.pipeline.calibration import (
     calibration_images,
     find_alphas,
 )
-from gdws.pipeline.conversion import BASELINE, convert_all, convert_fitted, with_tuned
+from gdws.pipeline.conversion import convert_all, convert_fitted, with_tuned
 from gdws.pipeline.evaluation import evaluate_all, evaluate_one, evaluation_doubts
 from gdws.pipeline.packing import pack
 from gdws.pipeline.training import finetuning_start
@@ -33,9 +34,11 @@ __all__ = [
     "AlphaSettings",
     "Alphas",
     "BundleSettings",
+    "GdwsStep",
     "MadeBundle",
     "Recipe",
     "Source",
+    "Variant",
     "WeightsFile",
     "benchmark",
     "calibrate_alphas",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import Variant
 from gdws.datasets import Dataset
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
@@ -58,7 +58,7 @@ class MadeBundle:
     """A bundle that was written; ``notes`` are what a reader of its accuracies must know."""
 
     id: str
-    variants: tuple[PackedVariant, ...]
+    variants: tuple[Variant, ...]
     notes: tuple[str, ...]
 
 
@@ -98,6 +98,8 @@ def make_bundle(
         variants = evaluate_all(variants, images, test, settings.attack, progress=progress)
     tell(f"pack them with {settings.verification} images that the device will replay")
     replayed = data.test.first(settings.verification)
+    if data.preparation:
+        source = replace(source, provenance={**source.provenance, "images": dict(data.preparation)})
     bundle_id = pack(
         path, source, variants, replayed, test, settings.attack, description=settings.description, progress=progress
     )

@@ -93,7 +93,7 @@ def test_the_settings_in_force_are_those_told(spec):
 def test_a_fixed_batch_axis(spec):
     content = fixed_batch(model(), 2)
     with OnnxRuntimeBackend().build(content, spec()) as engine:
-        assert engine.bind(np.zeros((2, *INPUT_SHAPE), np.float32))().shape == (2, CLASSES)
+        assert engine.bind(np.zeros((2, *INPUT_SHAPE), np.float32))()[0].shape == (2, CLASSES)
     with pytest.raises(BuildFailed, match=r"\[2, 2, 8, 8\], \[3, 2, 8, 8\] is asked for") as caught:
         OnnxRuntimeBackend().build(content, spec(batch_size=3))
     assert "dynamic batch axis" in (caught.value.hint or "")

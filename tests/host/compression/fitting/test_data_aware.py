@@ -114,7 +114,7 @@ def test_data_and_alphas_are_one_or_the_other():
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (torch.zeros(40, 3, 12), "shape"),
+        (torch.zeros(40), "shape"),
         (torch.zeros(40, 3, 12, 12, dtype=torch.uint8), "uint8"),
         (torch.full((40, 3, 12, 12), float("nan")), "NaN"),
         (torch.zeros(9, 3, 12, 12), "9 calibration images"),
