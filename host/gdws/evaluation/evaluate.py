@@ -46,6 +46,8 @@ class Evaluation:
     None if no second opinion was asked for. ``classes_answered`` counts the classes that the network predicts for the
     images; None of evaluations that began before it was counted. ``origin`` says where the labels come from: where it
     is not ``labelled``, what stands as ``natural`` is the agreement with the network that gave them.
+    ``right`` tells of each image whether it counts as natural and as robust, to be compared with another network on the
+    same images.
     """
 
     natural: Proportion
@@ -58,6 +60,7 @@ class Evaluation:
     attack_check: AttackCheck | None = None
     classes_answered: int | None = None
     origin: Origin = "labelled"
+    right: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
 
     def doubts(self) -> list[str]:
         """What a reader of the accuracies must know, in whole sentences."""
@@ -147,6 +150,7 @@ def evaluate(
         classes=None if found.outputs is None else found.outputs.classes,
         attack_check=attack_check,
         classes_answered=len(found.outputs.answered) or None if found.outputs is not None else None,
+        right=found.right(),
     )
 
 

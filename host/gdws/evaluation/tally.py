@@ -121,6 +121,14 @@ class Tally:
         """Images classified correctly under every attack that was tried on them."""
         return len(self.resisting()) - self.queried.count(_FOOLED)
 
+    def right(self) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+        """Of each image whether it is classified correctly as it is, and under every attack that was tried on it."""
+        natural = tuple(mark not in (_OPEN, _WRONG) for mark in self.marks)
+        robust = tuple(
+            mark in _RESISTING and query != _FOOLED for mark, query in zip(self.marks, self.queried, strict=True)
+        )
+        return natural, robust
+
     def check(self, *, queries: int) -> AttackCheck:
         """What a second opinion came to, with so many ``queries`` for an image."""
         count = self.marks.count
