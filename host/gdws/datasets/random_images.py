@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import run
-from gdws.datasets.origin import labelled_by
+from gdws.datasets.labelling import labelled_by
 from gdws.datasets.splits import Dataset, Split
 
 COUNT = 128
@@ -32,6 +32,6 @@ def random_images(network: nn.Module, shape: Sequence[int], *, seed: int = 0) ->
         output = run(network, images[:1])
     is_classifier = isinstance(output, Tensor) and output.ndim == 2 and output.is_floating_point()
     label = labelled_by(network) if is_classifier else None
-    train, test = Split(images[:COUNT], label), Split(images[COUNT:], label)
+    train, test = (Split(half, label, origin="noise") for half in (images[:COUNT], images[COUNT:]))
     name, classes = (NAME, output.shape[1]) if is_classifier else (UNLABELLED_NAME, 0)
-    return Dataset(name, classes, train, train.first(0), test, origin="noise")
+    return Dataset(name, classes, train, train.first(0), test)

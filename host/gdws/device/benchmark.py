@@ -12,7 +12,7 @@ from gdws._util.files import require_writable
 from gdws._util.interrupts import held_back
 from gdws.device.client import DeviceClient
 from gdws.device.live_job import watch
-from gdws.device.versions import SHARING, require_revision
+from gdws.device.versions import SHARING, require_revision, require_schema
 from gdws.errors import DeviceError, DeviceRefused, DeviceUnreachable
 from gdws.results.stored import save_result
 from gdws_contract.archive import open_bundle
@@ -35,6 +35,7 @@ def benchmark(
     on_unwritable: Callable[[OSError], None] | None = None,
     patience_s: float = 20.0,
     lease_id: str | None = None,
+    key: str | None = None,
 ) -> BenchmarkResult:
     """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
@@ -43,7 +44,8 @@ def benchmark(
     interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
     on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``on_unwritable``, an
     ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under
-    that lease; :func:`gdws.device.leases.renewing` keeps one in force.
+    that lease; :func:`gdws.device.leases.renewing` keeps one in force. ``key`` names this one request: sent again with
+    the same key, after this process was killed, it is the same job, which has gone on meanwhile.
 
     Raises:
         BundleError: the bundle cannot be used.
@@ -58,6 +60,7 @@ def benchmark(
     info = device.device()
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
+        require_schema(health, opened.schema_version, device.url)
     if device.model(request.model_id) is None:
         device.upload(bundle, on_upload)
 
@@ -66,7 +69,7 @@ def benchmark(
         store.save(result)
         return result
 
-    key = None if health.api_revision < SHARING else secrets.token_hex(16)
+    key = None if health.api_revision < SHARING else key or secrets.token_hex(16)
     try:
         latest = _submit(device, request, lease_id, key)
     except DeviceRefused as error:

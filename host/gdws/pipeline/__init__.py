@@ -24,7 +24,7 @@ from gdws.pipeline.calibration import (
 )
 from gdws.pipeline.conversion import convert_all, convert_fitted, with_tuned
 from gdws.pipeline.evaluation import evaluate_all, evaluate_one, evaluation_doubts
-from gdws.pipeline.packing import pack, recorded_origin
+from gdws.pipeline.packing import pack
 from gdws.pipeline.training import finetuning_start
 from gdws.planning.recipe import Recipe
 
@@ -55,7 +55,6 @@ __all__ = [
     "load_onnx",
     "make_bundle",
     "pack",
-    "recorded_origin",
     "slimmed",
     "with_tuned",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gdws._util.progress import SILENT, Progress
@@ -15,7 +15,7 @@ from gdws.networks.sources import Source
 from gdws.pipeline.calibration import AlphaSettings, find_alphas
 from gdws.pipeline.conversion import convert_fitted, with_tuned
 from gdws.pipeline.evaluation import evaluate_all, evaluation_doubts
-from gdws.pipeline.packing import pack, recorded_origin
+from gdws.pipeline.packing import pack
 from gdws.planning.recipe import Recipe
 from gdws_contract.plan import Plan
 
@@ -75,7 +75,7 @@ def make_bundle(
 
     ``tell`` is given a line for each step. Raises what the steps raise.
     """
-    test, origin = f"{data.name}, test", recorded_origin(source, data)
+    test = f"{data.name}, test"
     tell(f"convert {source.name} in {settings.count} ways")
     weights = None
     if any(recipe.method == "weights" for recipe in settings.recipes):
@@ -95,11 +95,11 @@ def make_bundle(
         under = "" if settings.attack is None else f", and under {settings.attack}, white-box"
         tell(f"evaluate each on {settings.test} test images{under}")
         images = data.test.first(settings.test)
-        variants = evaluate_all(
-            variants, images, test, settings.attack, task=source.task, origin=origin, progress=progress
-        )
+        variants = evaluate_all(variants, images, test, settings.attack, task=source.task, progress=progress)
     tell(f"pack them with {settings.verification} images that the device will replay")
     replayed = data.test.first(settings.verification)
+    if data.preparation:
+        source = replace(source, provenance={**source.provenance, "images": dict(data.preparation)})
     bundle_id = pack(
         path,
         source,
@@ -107,7 +107,6 @@ def make_bundle(
         replayed,
         test,
         settings.attack,
-        origin=origin,
         description=settings.description,
         progress=progress,
     )

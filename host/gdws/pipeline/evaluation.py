@@ -17,8 +17,8 @@ from gdws.evaluation.evaluate import Evaluation, evaluate
 from gdws.evaluation.tasks import Classification, Task
 from gdws.networks.sources import Source
 from gdws.pipeline.calibration import classes
-from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
-from gdws_contract.manifest import HostEvaluation, Origin
+from gdws.results.near_chance import answer_doubts
+from gdws_contract.manifest import HostEvaluation
 
 
 def evaluate_one(
@@ -36,7 +36,7 @@ def evaluate_one(
     rounding and take a fraction of the time. ``state`` and ``workers`` as for
     :func:`gdws.evaluation.evaluate.evaluate`.
     """
-    return evaluate(
+    found = evaluate(
         variant.module,
         images.by_row,
         images.labels,
@@ -46,6 +46,7 @@ def evaluate_one(
         workers=workers,
         progress=_Named(progress, variant.name),
     )
+    return replace(found, origin=images.origin)
 
 
 def evaluate_all(
@@ -55,17 +56,17 @@ def evaluate_all(
     attack: Spec | None,
     *,
     task: Task | None = None,
-    origin: Origin = "labelled",
     progress: Progress = SILENT,
 ) -> list[Variant]:
     """``variants`` with their accuracies, see :func:`evaluate_one`, or how far they agree with the first of them.
 
     The latter where the ``task`` is not to classify, see :func:`gdws.evaluation.agreement.agreement`. ``data`` says
-    what the images are, ``origin`` where they and their labels come from.
+    what the images are.
     """
     if task is not None and not isinstance(task, Classification):
         networks = {variant.name: variant.module for variant in variants}
         found = agreement(variants[0].module, networks, images.by_row, task, progress=progress)
+        origin = images.without_labels().origin
         return [
             replace(variant, evaluation=HostEvaluation(data=data, origin=origin, metrics=found[variant.name]))
             for variant in variants
@@ -73,7 +74,7 @@ def evaluate_all(
     return [
         replace(
             variant,
-            evaluation=host_evaluation(evaluate_one(variant, images, attack, progress=progress), data, origin),
+            evaluation=host_evaluation(evaluate_one(variant, images, attack, progress=progress), data),
         )
         for variant in variants
     ]
@@ -88,14 +89,15 @@ def evaluation_doubts(source: Source, variants: Sequence[Variant]) -> list[str]:
         if evaluation.attack_check is not None
         for doubt in evaluation.attack_check.doubts()
     ]
-    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.name == BASELINE), None)
     found += [
         f"{variant.name} has no layer that GDWS can replace; it is the dense network"
         for variant in variants
         if variant.plan is not None and not variant.plan.converted
     ]
-    if dense is not None and is_near_chance(dense, classes(source)):
-        found.append(f"{source.name}: {NEAR_CHANCE}")
+    for variant, evaluation in evaluated:
+        if variant.name == BASELINE and evaluation.natural is not None:
+            doubts = answer_doubts(evaluation.natural, evaluation.origin, classes(source), evaluation.classes_answered)
+            found += [f"{source.name}: {doubt}" for doubt in doubts]
     return found
 
 

@@ -9,18 +9,11 @@ from gdws._util.progress import SILENT, Progress
 from gdws.bundles import packing as bundle
 from gdws.bundles.packing import VerificationSet
 from gdws.bundles.variant import Variant
-from gdws.datasets import Dataset, Split, require_shape
-from gdws.datasets.origin import recorded
+from gdws.datasets import Split, require_shape
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
 from gdws.networks.sparsity import sizes
-from gdws_contract.manifest import Origin
-
-
-def recorded_origin(source: Source, data: Dataset) -> Origin:
-    """Where the images of ``data``, and the labels if the task has any, come from, as a bundle has it."""
-    return recorded(data.origin, with_labels=isinstance(source.task, Classification))
 
 
 def pack(
@@ -31,19 +24,20 @@ def pack(
     data: str,
     attack: Spec | None,
     *,
-    origin: Origin = "labelled",
     description: str | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
 
-    ``origin`` says where images and labels come from. Of a pruned network it also tells how many parameters of each
-    variant are not zero.
+    Labels are for classifiers alone. Of a pruned network it also tells how many parameters of each variant are not
+    zero.
     Raises :class:`~gdws.errors.DataError` if the images have another size than the network's: the bundle would be of
     a network for that size.
     """
     require_shape(data, images, source.input_shape)
-    is_classifier = isinstance(source.task, Classification)
+    if not isinstance(source.task, Classification):
+        images = images.without_labels()
+    labels = images.labels if images.has_labels else None
     path.parent.mkdir(parents=True, exist_ok=True)
     provenance = dict(source.provenance)
     if sizes(source.module).pruned:
@@ -52,7 +46,7 @@ def pack(
         path,
         name=source.name,
         variants=variants,
-        verification=VerificationSet(images.images, images.labels if is_classifier else None, data, attack, origin),
+        verification=VerificationSet(images.images, labels, data, attack, images.origin),
         task=source.task.contract,
         description=description,
         provenance=provenance,

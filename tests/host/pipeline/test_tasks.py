@@ -43,9 +43,8 @@ def packed(network: type[nn.Module], shape: tuple[int, int, int], path: Path, ch
     recipes = [Recipe(MeanRank(2)), Recipe(MeanRank(2), method="data-aware")]
     weights = pipeline.calibrate_alphas(source, data.train.first(16))
     variants = pipeline.convert_fitted(source, recipes, data.train, None, weights=weights)
-    origin = pipeline.recorded_origin(source, data)
-    variants = pipeline.evaluate_all(variants, data.test, "noise", None, task=source.task, origin=origin)
-    pipeline.pack(path, source, variants, data.test.first(4), "noise", None, origin=origin)
+    variants = pipeline.evaluate_all(variants, data.test, "noise", None, task=source.task)
+    pipeline.pack(path, source, variants, data.test.first(4), "noise", None)
     with open_bundle(path) as bundle:
         bundle.verify()
         return bundle.manifest
