@@ -46,7 +46,7 @@ BUILD := flock device
 
 TEST_PYTHONS := test-py38 test-py310 test-py312
 CHECKS := lint types imports audit
-.PHONY: help demo test test-pythons test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check $(CHECKS) fuzz bench clean
+.PHONY: help demo browser test test-pythons test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -62,14 +62,20 @@ test-pythons: test-main $(TEST_PYTHONS)
 test-main: $(VENV)
 	OMP_NUM_THREADS=1 .venv/bin/python $(PYTEST) $(PYTEST_FLAGS)
 
-# The contract and the agent once more, under the interpreter and the versions of a JetPack.
+# The contract and the agent once more, under the interpreter and the versions of a JetPack. Those of JetPack 7 are the
+# ones of host/constraints.txt but for NumPy (tests/e2e/test_pins.py): what meets neither that nor the interpreter's
+# processes, threads, sockets and SQLite has been tested under them here.
+TESTS38 := tests/contract tests/device
+TESTS310 := $(TESTS38)
+TESTS312 := tests/device/backends tests/device/measuring tests/device/jobs tests/device/storage \
+	tests/device/api/test_protocol.py tests/device/api/test_job_events.py $(wildcard tests/device/test_*.py)
 $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	@if [ -z "$(PYTHON$*)" ]; then
 	    echo "SKIPPED: contract and agent tests with $(PINS$*): its Python was not found (PYTHON$*=/path/to/python names one)"
 	    exit
 	fi
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
-	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) tests/contract tests/device
+	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
 
 # Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
 # They hold readings against real time, so nothing else should run beside them.
@@ -83,6 +89,9 @@ test-jtop: $(JTOP_VENVS) ## Test power, clocks and heat against real jtop servic
 	    echo "== jetson-stats $$version"
 	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
 	done
+
+browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
+	bash tests/e2e/dashboard/install_browser.sh
 
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
 	.venv/bin/python tests/e2e/docker/run.py

@@ -32,7 +32,7 @@ from benchmarks.accuracy_vs_rank.figures import BATCHES, THREADS, plot, reached,
 from benchmarks.measured import machine, write_results
 from gdws import datasets, pipeline
 from gdws._util.files import write_atomic
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import GdwsStep, Variant
 from gdws.datasets import Dataset
 from gdws.device.client import DeviceClient
 from gdws.device.local_agent import local_agent
@@ -95,10 +95,10 @@ class Bench:
             names += [recipe.name, *([f"{recipe.name}-tuned"] if recipe in TUNED else [])]
         return names
 
-    def variant(self, name: str) -> PackedVariant:
+    def variant(self, name: str) -> Variant:
         """One form of it, from its file or made now."""
         if name == pipeline.BASELINE:
-            return PackedVariant(name, self.source.module, method="as trained")
+            return Variant(name, self.source.module)
         path = self.folder / f"{self.name}-{name}-{self.calibration}.safetensors"
         if not path.exists():
             began = time.perf_counter()
@@ -108,9 +108,9 @@ class Bench:
             seconds = {"seconds": f"{time.perf_counter() - began:.1f}"}
             converted.save(path, variant.module.state_dict(), variant.plan, {**self.source.provenance, **seconds})
         found = converted.load(path)
-        return PackedVariant(name, found.module, found.plan)
+        return Variant(name, found.module, (GdwsStep(found.plan),))
 
-    def _converted(self, name: str) -> PackedVariant:
+    def _converted(self, name: str) -> Variant:
         [recipe] = [recipe for recipe in RECIPES if recipe.name == name]
         weights = fitted_to = None
         if recipe.method == "weights":
@@ -119,10 +119,10 @@ class Bench:
             fitted_to = self.calibration_images()
         return pipeline.convert_all(self.source, [recipe], weights=weights, data=fitted_to)[1]
 
-    def _tuned(self, name: str) -> PackedVariant:
+    def _tuned(self, name: str) -> Variant:
         start = self.variant(name.removesuffix("-tuned"))
         result = finetune(start.module, self.data, TUNING)
-        return PackedVariant(name, result.network, start.plan)
+        return Variant(name, result.network, (GdwsStep(start.plan),))
 
     def calibration_images(self) -> torch.Tensor:
         """The first training images under the attack on the dense network, from their file or made now."""
@@ -168,7 +168,7 @@ def time_all(bench: Bench, rows: Mapping[str, Any]) -> None:
         rows[name]["speed"] = speed
 
 
-def _size(variant: PackedVariant) -> dict[str, Any]:
+def _size(variant: Variant) -> dict[str, Any]:
     plan = variant.plan
     if plan is None:
         return {"method": "dense", "mean_rank": None, "dense_layers": None, "mac_saving": 1.0}

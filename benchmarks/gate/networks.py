@@ -9,7 +9,8 @@ from torch import nn
 
 from gdws import datasets, pipeline
 from gdws.bundles import packing as bundle
-from gdws.bundles.packing import PackedVariant, VerificationSet
+from gdws.bundles.packing import VerificationSet
+from gdws.bundles.variant import Variant
 from gdws.evaluation.attacks import AttackSpec
 
 NETWORK = "mnist-preact-resnet"
@@ -58,5 +59,5 @@ def write(path: Path, network: nn.Module, *, attack: AttackSpec | None = None) -
     """Pack ``network`` alone, as ``dense``, with the same images whatever it is."""
     images = datasets.load("mnist-sample").test.first(IMAGES)
     verification = VerificationSet(images.images, images.labels, "mnist-sample, test", attack)
-    bundle.pack(path, name="gate", variants=[PackedVariant("dense", network)], verification=verification)
+    bundle.pack(path, name="gate", variants=[Variant("dense", network)], verification=verification)
     return path

@@ -38,7 +38,7 @@ from benchmarks.paper.rows import Network, Row, Table, read_table
 from benchmarks.paper.speed import speeds
 from gdws import datasets, pipeline
 from gdws._util.files import write_atomic
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import Variant
 from gdws.cli.views.output import progress_bar
 from gdws.datasets import Dataset
 from gdws.device.client import DeviceClient
@@ -138,7 +138,7 @@ class Run:
             self.judge(row, source, made[row.key], images)
         self.time(network, source, made, rows, data)
 
-    def make(self, source: Source, rows: Sequence[Row], data: Dataset) -> Mapping[str, PackedVariant]:
+    def make(self, source: Source, rows: Sequence[Row], data: Dataset) -> Mapping[str, Variant]:
         """The networks of the rows."""
         alphas = None
         if any(row.beta is not None for row in rows):
@@ -146,7 +146,7 @@ class Run:
                 alphas = pipeline.calibrate_alphas(source, data.train.first(self.options.alphas), progress=progress)
         return variants(source, rows, alphas, mnist=self.options.mnist)
 
-    def judge(self, row: Row, source: Source, variant: PackedVariant, images: datasets.Split) -> None:
+    def judge(self, row: Row, source: Source, variant: Variant, images: datasets.Split) -> None:
         """Accuracies and size of one row, unless they are known."""
         plan = recipe(row, mnist=self.options.mnist)
         of = {
@@ -181,7 +181,7 @@ class Run:
         self,
         network: Network,
         source: Source,
-        made: Mapping[str, PackedVariant],
+        made: Mapping[str, Variant],
         rows: Sequence[Row],
         data: Dataset,
     ) -> None:

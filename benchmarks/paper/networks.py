@@ -12,7 +12,7 @@ from torch.nn.utils import prune
 
 from benchmarks.paper.rows import Network, Pruned, Row
 from gdws import pipeline
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import Variant
 from gdws.errors import ModelError
 from gdws.networks import zoo as nets
 from gdws.networks.sparsity import sizes
@@ -78,7 +78,7 @@ def recipe(row: Row, *, mnist: bool) -> Recipe | None:
     return Recipe(MeanRank(row.stand_in_mean_rank)) if mnist else Recipe(Beta(row.beta))
 
 
-def variants(source: Source, rows: Sequence[Row], alphas: Alphas | None, *, mnist: bool) -> Mapping[str, PackedVariant]:
+def variants(source: Source, rows: Sequence[Row], alphas: Alphas | None, *, mnist: bool) -> Mapping[str, Variant]:
     """The networks of ``rows``, which are all about ``source``, and the dense one, by the rows' keys."""
     recipes = [made for row in rows if (made := recipe(row, mnist=mnist)) is not None]
     dense, *converted = pipeline.convert_all(source, recipes, weights=alphas)

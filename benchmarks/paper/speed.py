@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gdws import pipeline
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import Variant
 from gdws.datasets import Split
 from gdws.device.client import DeviceClient
 from gdws.pipeline import Source
@@ -18,7 +18,7 @@ from gdws_contract.rest import BenchmarkRequest, Cell, DeviceInfo, Protocol
 def speeds(
     device: DeviceClient,
     source: Source,
-    variants: Mapping[str, PackedVariant],
+    variants: Mapping[str, Variant],
     images: Split,
     *,
     backends: Sequence[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from typing import Optional
 
@@ -53,6 +54,8 @@ def quotable_name(text: str) -> str:
     """Return ``text`` with each character that could end or change a string literal turned into an underscore.
 
     For names that end up in generated code: torch.fx writes the path of each module that a graph calls between
-    quotes as it is, and executes what it wrote. Other names are returned as they are.
+    quotes as it is, or as an attribute where it is an identifier, and executes what it wrote. So a keyword of Python
+    gets an underscore at its end. Other names are returned as they are.
     """
-    return _UNQUOTABLE.sub("_", text)
+    name = _UNQUOTABLE.sub("_", text)
+    return f"{name}_" if keyword.iskeyword(name) else name

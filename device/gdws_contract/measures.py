@@ -122,9 +122,10 @@ class OutputParity(Reading):
 
     name: str
     passed: bool
+    scale: NonNegative = Field(description="Largest |host value|.")
     max_abs_diff: Optional[NonNegative] = Field(description="Largest |difference|.")
     max_rel_diff: Optional[NonNegative] = Field(
-        description="max_abs_diff over the largest |host value|; null also where that is 0 and there is a difference."
+        description="max_abs_diff over scale; null also where that is 0 and there is a difference."
     )
     tolerance_abs: NonNegative = Field(description="Differences up to this say nothing: rounding of numbers near one.")
     agreement: Optional[Proportion] = Field(None, description="Share of equal elements; of integers and booleans.")

@@ -50,6 +50,10 @@ class ExitCode(IntEnum):
     """Interrupted, as shells say it of SIGINT."""
 
 
+class GdwsWarning(UserWarning):
+    """Something that the user should know and that stops nothing; the command line prints it as a note."""
+
+
 class GdwsError(Exception):
     """Base of the tree; ``hint`` tells the fix, ``exit_code`` what the command returns."""
 

@@ -41,6 +41,7 @@ def test_safe_name(text, name):
         ("Käfer/甲虫", "Käfer/甲虫"),
         ("x\"), open('y", "x_), open(_y"),
         ("a\\b\nc\rd\0e\u2028f", "a_b_c_d_e_f"),
+        ("class", "class_"),
     ],
 )
 def test_quotable_name(text, name):

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from gdws.evaluation.attacks import AttackSpec
-from gdws.pipeline import Recipe
-from gdws.pipeline.demo import DemoFiles, DemoSettings, make_bundle, measure
+from gdws.pipeline import AlphaSettings, BundleSettings, Recipe
+from gdws.pipeline.demo import DemoFiles, DemoSettings, make, measure
 from gdws.planning.budget import MeanRank
 from gdws.results.stored import load_result
 from gdws_contract.archive import open_bundle
@@ -16,14 +16,16 @@ from gdws_contract.rest import BenchmarkResult, Job, Protocol
 from support.tiny import tiny_checkpoint
 
 SETTINGS = DemoSettings(
-    recipes=(Recipe(MeanRank(1), layout="stacked", method="data-aware"), Recipe(MeanRank(2))),
-    alphas=2,
-    calibration=12,
-    test=8,
-    verification=4,
+    BundleSettings(
+        recipes=(Recipe(MeanRank(1), layout="stacked", method="data-aware"), Recipe(MeanRank(2))),
+        alphas=AlphaSettings(2),
+        attack=AttackSpec(iterations=2, step=0.1),
+        calibration=12,
+        test=8,
+        verification=4,
+    ),
     batch_sizes=(1, 2),
     protocol=Protocol(warmup_ms=5, warmup_max_ms=20, min_duration_ms=20, min_iterations=8, rounds=2),
-    attack=AttackSpec(iterations=2, step=0.1),
 )
 
 
@@ -34,7 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoFiles, Benchmark
     lines: list[str] = []
     jobs: list[Job] = []
     checkpoint = str(tiny_checkpoint(folder))
-    bundle_id = make_bundle(files, SETTINGS, checkpoint=checkpoint, tell=lines.append)
+    bundle_id = make(files, SETTINGS, checkpoint=checkpoint, tell=lines.append)
     result = measure(files, SETTINGS, bundle_id, tell=lines.append, on_job=jobs.append)
     return files, result, lines, jobs
 

@@ -26,7 +26,7 @@ def spec_in(
         precision=precision,
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=list(shape), dtype=dtype),
-        output=OutputSpec(name="logits", shape=[classes]),
+        outputs=(OutputSpec(name="logits", shape=[classes]),),
         threads=threads,
         cache_dir=cache_dir,
         options=EngineOptions(**options),

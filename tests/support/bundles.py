@@ -38,7 +38,7 @@ from gdws_contract.manifest import (
 )
 from gdws_contract.measures import Proportion
 from gdws_contract.steps import GdwsStep, LayerSummary
-from gdws_contract.task import Classification
+from gdws_contract.task import Classification, Outputs
 
 OPSET = 17
 IR_VERSION = 8
@@ -46,6 +46,7 @@ EPS = 0.1
 INPUT_SHAPE = (2, 8, 8)
 CLASSES = 4
 CHANNELS = 6
+OUTPUTS = [OutputSpec(name="logits", shape=[CLASSES]), OutputSpec(name="class", dtype="int64", shape=[])]
 
 #: What can be wrong with a variant whose archive and hashes are right.
 FAULTS = (
@@ -87,13 +88,15 @@ def tiny_parts(
     name: str = "tiny",
     seed: int = 0,
     padding_bytes: int = 0,
+    two_outputs: bool = False,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the manifest fields and the members of a bundle, for :func:`gdws_contract.archive_writer.write_bundle`.
 
     ``variants``: the first is the dense baseline. ``net``: ``"conv"`` or ``"linear"``; images are (2, 8, 8), there
     are 4 classes. ``count``: verification images. ``faults``: variant name -> one of :data:`FAULTS`.
     ``adversarial``: with adversarial inputs and logits. ``seed`` draws weights and images: another seed, another id.
-    ``padding_bytes`` makes the bundle larger, by a member of random bytes.
+    ``padding_bytes`` makes the bundle larger, by a member of random bytes. With ``two_outputs`` the networks give the
+    class as an integer beside the logits, no more is known of what these mean, and there are no labels.
     """
     unknown = set(faults) - set(variants) | set(faults.values()) - set(FAULTS)
     if unknown:
@@ -103,29 +106,33 @@ def tiny_parts(
     images = rng.uniform(0, 1, (count, *INPUT_SHAPE)).astype(np.float32)
     labels = _labels(network.logits(images))
 
-    members = {"verification/inputs.npy": _npy(images), "verification/labels.npy": _npy(labels)}
+    members = {"verification/inputs.npy": _npy(images)}
+    if not two_outputs:
+        members["verification/labels.npy"] = _npy(labels)
     if padding_bytes:
         members["padding.bin"] = rng.bytes(padding_bytes)
     entries: list[Variant] = []
     for index, variant in enumerate(variants):
         attacked = _perturb(images, np.random.default_rng(seed + 1 + index)) if adversarial else None
-        entry, files = _variant(variant, network, index == 0, images, labels, attacked, faults.get(variant))
+        entry, files = _variant(
+            variant, network, index == 0, images, labels, attacked, faults.get(variant), two_outputs=two_outputs
+        )
         entries.append(entry)
         members.update(files)
     fields = {
         "tool": Tool(name="tiny", version="1"),
         "name": name,
         "input": TensorSpec(name="input", shape=list(INPUT_SHAPE), low=0.0, high=1.0),
-        "task": Classification(),
-        "outputs": [OutputSpec(name="logits", shape=[CLASSES])],
+        "task": Outputs() if two_outputs else Classification(),
+        "outputs": OUTPUTS if two_outputs else OUTPUTS[:1],
         "baseline": variants[0],
         "variants": entries,
         "verification": Verification(
             inputs="verification/inputs.npy",
-            labels="verification/labels.npy",
+            labels=None if two_outputs else "verification/labels.npy",
             count=count,
             data="uniform noise",
-            origin="labelled",
+            origin="network" if two_outputs else "labelled",
             attack=_ATTACK if adversarial else None,
         ),
         "provenance": {"seed": seed},
@@ -144,19 +151,26 @@ def _variant(
     labels: np.ndarray,
     attacked: np.ndarray | None,
     fault: str | None,
+    *,
+    two_outputs: bool,
 ) -> tuple[Variant, dict[str, bytes]]:
     logits = network.logits(images)
     folder = f"variants/{name}"
     files = {
-        f"{folder}/model.onnx": _model_bytes(network, gdws=not baseline, fault=fault),
-        f"{folder}/outputs.0.npy": _npy(_recorded(logits, fault)),
+        f"{folder}/model.onnx": _model_bytes(network, gdws=not baseline, fault=fault, two_outputs=two_outputs),
     }
+    recorded = {"outputs": logits}
     metrics = {NATURAL_ACCURACY: _accuracy(logits, labels)}
     if attacked is not None:
         adversarial_logits = network.logits(attacked)
         files[f"{folder}/adversarial_inputs.npy"] = _npy(attacked)
-        files[f"{folder}/adversarial_outputs.0.npy"] = _npy(_recorded(adversarial_logits, fault))
+        recorded["adversarial_outputs"] = adversarial_logits
         metrics[ROBUST_ACCURACY] = _accuracy(adversarial_logits, labels)
+    paths: dict[str, list[str]] = {}
+    for kind, found in recorded.items():
+        outputs = [_recorded(found, fault), found.argmax(axis=1).astype(np.int64)][: 1 + two_outputs]
+        paths[kind] = [f"{folder}/{kind}.{index}.npy" for index in range(len(outputs))]
+        files.update(zip(paths[kind], map(_npy, outputs)))
     if not baseline:
         files[f"{folder}/plan.json"] = json.dumps({"variant": name}).encode()
     entry = Variant(
@@ -174,9 +188,9 @@ def _variant(
             metrics=metrics,
             attack=None if attacked is None else _ATTACK,
         ),
-        outputs=[f"{folder}/outputs.0.npy"],
+        outputs=paths["outputs"],
         adversarial_inputs=None if attacked is None else f"{folder}/adversarial_inputs.npy",
-        adversarial_outputs=[] if attacked is None else [f"{folder}/adversarial_outputs.0.npy"],
+        adversarial_outputs=paths.get("adversarial_outputs", []),
     )
     return entry, files
 
@@ -315,17 +329,21 @@ class _Conv:
         return nodes, tensors
 
 
-def _model_bytes(network: _Conv | _Linear, *, gdws: bool, fault: str | None) -> bytes:
+def _model_bytes(network: _Conv | _Linear, *, gdws: bool, fault: str | None, two_outputs: bool) -> bytes:
     if fault == "not-onnx":
         return hashlib.sha256(b"not an ONNX file").digest() * 64
     nodes, tensors = network.graph(gdws=gdws)
     extra_nodes, extra_tensors = _fault_nodes(fault)
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])]
+    if two_outputs:
+        extra_nodes.append(helper.make_node("ArgMax", ["logits"], ["class"], name="class", axis=1, keepdims=0))
+        outputs.append(helper.make_tensor_value_info("class", TensorProto.INT64, ["batch"]))
     height = INPUT_SHAPE[1] + 1 if fault == "wrong-shape" else INPUT_SHAPE[1]
     graph = helper.make_graph(
         [*nodes, *extra_nodes],
         "tiny",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", INPUT_SHAPE[0], height, INPUT_SHAPE[2]])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])],
+        outputs,
         [numpy_helper.from_array(np.asarray(value), key) for key, value in {**tensors, **extra_tensors}.items()],
     )
     opsets = [helper.make_opsetid("", 99 if fault == "new-opset" else OPSET)]

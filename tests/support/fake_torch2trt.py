@@ -167,7 +167,10 @@ class _Context:
             if self.profiler is not None:
                 assert self.profiler.ready
                 self.profiler.report_layer_time(layer.name, 0.25 * number)
-        return values[len(self._engine.layers)] + self._engine.distorted
+        found = values[len(self._engine.layers)]
+        if isinstance(found, tuple):
+            return tuple(each + self._engine.distorted if each.is_floating_point() else each for each in found)
+        return found + self._engine.distorted
 
 
 class _Layer:
@@ -236,8 +239,11 @@ def _traced(module, inputs, real):
             setattr(holder, name, function)
         for handle in handles:
             handle.remove()
-    assert output._trt == len(layers)  # fails with AttributeError as torch2trt does, where it saw nothing
-    return layers
+    # Fails with AttributeError as torch2trt does, where it saw nothing.
+    if isinstance(output, torch.Tensor):
+        assert output._trt == len(layers)
+        return layers
+    return [*layers, _Layer("outputs", lambda *found: found, [_Output(each._trt) for each in output], {})]
 
 
 def leave(names):
@@ -266,6 +272,7 @@ def _exported(module, inputs, input_names, graphsurgeon):
     session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
 
     def run(images):
-        return torch.from_numpy(session.run(None, {input_names[0]: images.numpy()})[0])
+        found = tuple(map(torch.from_numpy, session.run(None, {input_names[0]: images.numpy()})))
+        return found if len(found) > 1 else found[0]
 
     return [_Layer("the whole file", run, [_Output(0)], {})]

@@ -78,7 +78,7 @@ def _build(trt, log, order):
         precision=order["precision"],
         batch_size=2,
         input=TensorSpec(name="input", shape=order["shape"], dtype=order["dtype"]),
-        output=OutputSpec(name="logits", shape=[order["classes"]]),
+        outputs=(OutputSpec(name="logits", shape=[order["classes"]]),),
         threads=1,
         cache_dir=Path("unused"),
         options=EngineOptions(**order["engine"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, ContextManager, List, NamedTuple, Optional, Protocol, Tuple
+from typing import TYPE_CHECKING, Callable, ContextManager, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import OutputSpec, TensorSpec
@@ -20,9 +20,9 @@ from gdws_contract.rest import Availability
 if TYPE_CHECKING:  # the agent's own process probes backends, and has no use for numpy
     import numpy as np
 
-#: Runs one inference on the inputs it was bound to, and returns when the outputs, (batch, classes), can be read
-#: on the host. They hold until its next call.
-Step = Callable[[], "np.ndarray"]
+#: Runs one inference on the inputs it was bound to, and returns when the outputs, (batch, ...) each and in the order
+#: of the spec, can be read on the host. They hold until its next call. A runtime may use another width of a type.
+Step = Callable[[], "Sequence[np.ndarray]"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class EngineSpec:
     precision: str
     batch_size: int
     input: TensorSpec
-    output: OutputSpec
+    outputs: Tuple[OutputSpec, ...]
     threads: int
     cache_dir: Path
     options: EngineOptions = field(default_factory=EngineOptions)

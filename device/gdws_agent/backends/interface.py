@@ -17,16 +17,16 @@ class Tensor(NamedTuple):
 
 
 def check_interface(inputs: Sequence[Tensor], outputs: Sequence[str], spec: EngineSpec) -> None:
-    """Pass a model that has the one input and the output of ``spec``, at its batch size.
+    """Pass a model that has the one input and the outputs of ``spec``, at its batch size.
 
     Raises:
         BuildFailed: it has not; the message names what differs.
     """
     names = [tensor.name for tensor in inputs]
-    if names != [spec.input.name] or spec.output.name not in outputs:
+    stated = [output.name for output in spec.outputs]
+    if names != [spec.input.name] or not set(stated) <= set(outputs):
         raise BuildFailed(
-            f"the model takes {names} and gives {sorted(outputs)}, "
-            f"the manifest says {spec.input.name!r} and {spec.output.name!r}"
+            f"the model takes {names} and gives {sorted(outputs)}, the manifest says {[spec.input.name]} and {stated}"
         )
     found = inputs[0]
     if found.dtype != spec.input.dtype:

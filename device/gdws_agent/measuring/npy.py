@@ -35,6 +35,8 @@ def read_array(data: bytes, *, field: str, dtype: str, shape: Sequence[int]) -> 
     if len(data) - start != expected.itemsize * count:
         raise ManifestInvalid(f"has {len(data) - start} bytes of numbers, not those of its shape", field=field)
     array = np.frombuffer(data, expected, count, start).reshape(tuple(shape))
+    if expected == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
+        raise ManifestInvalid("holds booleans that are neither 0 nor 1", field=field)
     if not np.isfinite(array).all():
         raise ManifestInvalid("holds NaN or infinity", field=field)
     return array

@@ -14,80 +14,115 @@ import numpy as np
 from gdws_agent.backends.base import Engine
 from gdws_agent.backends.errors import RunFailed
 from gdws_contract.findings.intervals import proportion
-from gdws_contract.measures import Parity, Proportion
+from gdws_contract.manifest import OutputSpec
+from gdws_contract.measures import Flag, OutputParity, Parity, Proportion
+from gdws_contract.task import Classification, Segmentation, Task
 
 from .verification import Record
 
-#: Precision -> by how much an accuracy on the device may differ from the host's, as a share of the images.
-#: Adversarial inputs lie close to the decision boundary, so single ones may tip over; one always may.
+#: Precision -> by how much an accuracy on the device may differ from the host's, as a share of the images; and how
+#: many elements of an integer output may. Adversarial inputs lie close to the decision boundary, so single ones may
+#: tip over; one always may.
 ACCURACY_TOLERANCE = {"fp32": 0.01, "tf32": 0.01, "fp16": 0.02, "int8": 0.05}
 
-#: Precision -> the logit tolerance that its rounding takes through some twenty layers. A request may allow more.
-LEAST_LOGIT_TOLERANCE = {"fp32": 0.0, "tf32": 0.005, "fp16": 0.02, "int8": 0.1}
+#: Precision -> the relative tolerance that its rounding takes through some twenty layers. A request may allow more.
+LEAST_TOLERANCE = {"fp32": 0.0, "tf32": 0.005, "fp16": 0.02, "int8": 0.1}
+
+#: Precision -> differences up to this pass whatever the size of the output: numbers near one are rounded on the way,
+#: and where an output is nearly zero, as a detector's sigmoid on an image without objects, little else is left of it.
+TOLERANCE_ABS = {"fp32": 1e-6, "tf32": 1e-5, "fp16": 1e-4, "int8": 1e-3}
 
 
-class Logits(NamedTuple):
-    """Logits (N, classes) of the same inputs, on the device and on the host. The host's are finite."""
+class Replayed(NamedTuple):
+    """Outputs (N, ...) for the same inputs, on the device and on the host. Those of the host are finite."""
 
-    device: np.ndarray
-    host: np.ndarray
+    device: Tuple[np.ndarray, ...]
+    host: Tuple[np.ndarray, ...]
+
+
+class Expected(NamedTuple):
+    """What a bundle says of its networks' outputs. ``labels`` (N,) are a classifier's; None where there are none."""
+
+    task: Task
+    outputs: Sequence[OutputSpec]
+    labels: Optional[np.ndarray]
 
 
 class Rule(NamedTuple):
-    """What passes: the largest logit difference over the largest |host logit|, and the change in accuracy."""
+    """What passes: the difference of a floating-point output, relative to its largest |host value| or absolute, and
+    the change in accuracy."""
 
     tolerance_rel: float
+    tolerance_abs: float
     tolerance_accuracy: float
 
     @classmethod
     def of(cls, precision: str, tolerance_rel: float) -> Rule:
         """Return the rule for ``precision`` where a request asks for ``tolerance_rel``."""
-        return cls(max(tolerance_rel, LEAST_LOGIT_TOLERANCE[precision]), ACCURACY_TOLERANCE[precision])
+        relative = max(tolerance_rel, LEAST_TOLERANCE[precision])
+        return cls(relative, TOLERANCE_ABS[precision], ACCURACY_TOLERANCE[precision])
 
 
-def compare(labels: np.ndarray, natural: Logits, adversarial: Optional[Logits], rule: Rule) -> Parity:
-    """Return how the device's logits agree with the host's; ``labels`` (N,) are those of both sets of inputs.
+def compare(expected: Expected, natural: Replayed, adversarial: Optional[Replayed], rule: Rule) -> Parity:
+    """Return how the device's outputs agree with the host's.
 
-    Logits are compared over natural and adversarial inputs together. An accuracy above the host's by more than
+    Outputs are compared over natural and adversarial inputs together. An accuracy above the host's by more than
     the rule allows fails too: it is not the same network.
     """
     sets = [natural] if adversarial is None else [natural, adversarial]
-    max_abs, max_rel = _difference(sets)
+    outputs = [
+        _compare_output(output.name, [(each.device[index], each.host[index]) for each in sets], rule)
+        for index, output in enumerate(expected.outputs)
+    ]
+    floating = [found for found in outputs if found.agreement is None]
     parity = Parity(
         passed=False,
-        count=len(labels),
-        max_abs_diff=max_abs,
-        max_rel_diff=max_rel,
+        count=len(natural.host[0]),
+        max_abs_diff=_largest([found.max_abs_diff for found in floating]),
+        max_rel_diff=_largest([found.max_rel_diff for found in floating]),
         tolerance_rel=rule.tolerance_rel,
-        agreement=_agreement(natural),
-        natural=_accuracy(natural.device, labels),
-        natural_host=_accuracy(natural.host, labels),
-        robust=None if adversarial is None else _accuracy(adversarial.device, labels),
-        robust_host=None if adversarial is None else _accuracy(adversarial.host, labels),
+        outputs=outputs,
+        agreement=_agreement(expected.task, natural),
+        natural=_accuracy(expected, natural.device),
+        natural_host=_accuracy(expected, natural.host),
+        robust=None if adversarial is None else _accuracy(expected, adversarial.device),
+        robust_host=None if adversarial is None else _accuracy(expected, adversarial.host),
     )
-    reasons = _reasons(parity, sum(_bad_rows(each.device) for each in sets), rule)
+    reasons = [*_output_reasons(parity, sets, rule), *_accuracy_reasons(parity, rule)]
     return parity.model_copy(update={"passed": not reasons, "reasons": reasons})
 
 
-def replay(engine: Engine, record: Record, batch_size: int, on_batch: Optional[Callable[[int], None]] = None) -> Logits:
+def doubts(parity: Parity) -> List[Flag]:
+    """Return a flag for each floating-point output that is so small that zeros would have passed as well."""
+    return [
+        Flag(
+            code="near-zero-output",
+            detail=f"{output.name} is {output.scale:.1e} at most on the recorded inputs, and differences up to "
+            f"{output.tolerance_abs:g} pass: pack inputs on which it is larger to see more",
+        )
+        for output in parity.outputs
+        if output.passed and output.agreement is None and output.scale <= output.tolerance_abs
+    ]
+
+
+def replay(
+    engine: Engine, record: Record, batch_size: int, on_batch: Optional[Callable[[int], None]] = None
+) -> Replayed:
     """Run ``engine`` over the recorded inputs; ``on_batch`` is told how many of them are done.
 
     Raises:
-        RunFailed: the engine fails, or its outputs are not of the record's shape. OutOfMemory.
+        RunFailed: the engine fails, or its outputs are not of the record's shapes and types. OutOfMemory.
     """
-    device = np.empty_like(record.host_logits)
-    for start in range(0, len(device), batch_size):
+    device = tuple(np.empty_like(host) for host in record.host)
+    for start in range(0, len(record.inputs), batch_size):
         outputs = engine.bind(make_batch(record.inputs, batch_size, start))()
-        if outputs.shape != (batch_size, *device.shape[1:]):
-            raise RunFailed(
-                f"the outputs have the shape {outputs.shape}, not {(batch_size, *device.shape[1:])}",
-                hint="the manifest says what the network gives: pack the bundle again",
-            )
-        rows = device[start : start + batch_size]
-        rows[:] = outputs[: len(rows)]
+        _check(outputs, device, batch_size)
+        for rows, found in zip(device, outputs):
+            part = rows[start : start + batch_size]
+            part[...] = found[: len(part)]
         if on_batch is not None:
-            on_batch(start + len(rows))
-    return Logits(device, record.host_logits)
+            on_batch(min(start + batch_size, len(record.inputs)))
+    return Replayed(device, record.host)
 
 
 def make_batch(inputs: np.ndarray, size: int, start: int = 0) -> np.ndarray:
@@ -95,64 +130,132 @@ def make_batch(inputs: np.ndarray, size: int, start: int = 0) -> np.ndarray:
     return inputs[np.arange(start, start + size) % len(inputs)]
 
 
-def _difference(sets: Sequence[Logits]) -> Tuple[Optional[float], Optional[float]]:
-    """Return the largest difference, and that over the largest |host logit|; None where there is no number."""
-    scale = max(float(np.abs(each.host).max()) for each in sets)
-    difference = max(_max_abs(each.device.astype(np.float64) - each.host) for each in sets)
-    if not math.isfinite(difference):
-        return None, None
+def _check(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray], batch_size: int) -> None:
+    """Raise RunFailed unless ``outputs`` are a batch of ``expected``; a runtime may use another width of a type."""
+    found = [(each.shape, each.dtype) for each in outputs]
+    stated = [((batch_size, *each.shape[1:]), each.dtype) for each in expected]
+    fits = len(found) == len(stated) and all(
+        shape == right and np.can_cast(dtype, kind, "same_kind") for (shape, dtype), (right, kind) in zip(found, stated)
+    )
+    if not fits:
+        raise RunFailed(
+            f"the outputs are {_in_words(found)}, not {_in_words(stated)}",
+            hint="the manifest says what the network gives: pack the bundle again",
+        )
+
+
+def _in_words(tensors: Sequence[Tuple[Tuple[int, ...], np.dtype]]) -> str:
+    return ", ".join(f"{dtype} {shape}" for shape, dtype in tensors)
+
+
+def _compare_output(name: str, pairs: Sequence[Tuple[np.ndarray, np.ndarray]], rule: Rule) -> OutputParity:
+    scale = max(_max_abs(host) for _, host in pairs)
+    difference = max(_max_abs(device.astype(np.float64) - host.astype(np.float64)) for device, host in pairs)
+    agreement = None if _is_float(pairs[0][1]) else _share(np.concatenate([(d == h).ravel() for d, h in pairs]))
+    if agreement is None:
+        passed = difference <= max(rule.tolerance_abs, rule.tolerance_rel * scale)
+    else:
+        passed = agreement.count - agreement.successes <= max(1.0, rule.tolerance_accuracy * agreement.count)
+    known = math.isfinite(difference)
+    return OutputParity(
+        name=name,
+        passed=passed,
+        scale=scale,
+        max_abs_diff=difference if known else None,
+        max_rel_diff=_relative(difference, scale) if known else None,
+        tolerance_abs=rule.tolerance_abs,
+        agreement=agreement,
+    )
+
+
+def _relative(difference: float, scale: float) -> Optional[float]:
     if scale == 0:
-        return difference, 0.0 if difference == 0 else None
-    return difference, difference / scale
+        return 0.0 if difference == 0 else None
+    return difference / scale
+
+
+def _largest(differences: Sequence[Optional[float]]) -> Optional[float]:
+    """Return the largest; None where there is none, or one is not known."""
+    known = [each for each in differences if each is not None]
+    return max(known) if known and len(known) == len(differences) else None
 
 
 def _max_abs(values: np.ndarray) -> float:
     """Return the largest |value|; infinity if one is NaN."""
-    return math.inf if np.isnan(values).any() else float(np.abs(values).max())
+    if _is_float(values) and np.isnan(values).any():
+        return math.inf
+    return float(np.abs(values.astype(np.float64)).max())
 
 
-def _classes(logits: np.ndarray) -> np.ndarray:
-    """Return the predicted class of each row (N,); -1, which is no class, where a logit is not finite."""
-    return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
+def _is_float(values: np.ndarray) -> bool:
+    return bool(np.issubdtype(values.dtype, np.floating))
 
 
-def _agreement(logits: Logits) -> Proportion:
-    return _share(_classes(logits.device) == _classes(logits.host))
+def _decisions(task: Task, outputs: Sequence[np.ndarray]) -> Optional[np.ndarray]:
+    """Return the class of each input (N,), or of each pixel (N, H, W); None where the task does not have them.
+
+    It is -1, which is no class, where a score is not finite.
+    """
+    if not isinstance(task, (Classification, Segmentation)):
+        return None
+    scores = outputs[0]
+    if not _is_float(scores):
+        return scores
+    return np.where(np.isfinite(scores).all(axis=1), scores.argmax(axis=1), -1)
 
 
-def _accuracy(logits: np.ndarray, labels: np.ndarray) -> Proportion:
-    return _share(_classes(logits) == labels)
+def _agreement(task: Task, replayed: Replayed) -> Optional[Proportion]:
+    device, host = _decisions(task, replayed.device), _decisions(task, replayed.host)
+    return None if device is None or host is None else _share(device == host)
+
+
+def _accuracy(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[Proportion]:
+    classes = None if expected.labels is None else _decisions(expected.task, outputs)
+    return None if classes is None else _share(classes == expected.labels)
 
 
 def _share(hits: np.ndarray) -> Proportion:
-    return proportion(int(hits.sum()), len(hits))
+    return proportion(int(hits.sum()), hits.size)
 
 
-def _bad_rows(logits: np.ndarray) -> int:
-    return int((~np.isfinite(logits).all(axis=1)).sum())
-
-
-def _reasons(parity: Parity, bad_rows: int, rule: Rule) -> List[str]:
+def _output_reasons(parity: Parity, sets: Sequence[Replayed], rule: Rule) -> List[str]:
     reasons = []
-    if bad_rows:
-        reasons.append(f"the outputs for {bad_rows} inputs are NaN or infinite")
-    elif parity.max_rel_diff is None:
-        reasons.append("the host's logits are all zero, the device's are not")
-    elif parity.max_rel_diff > rule.tolerance_rel:
-        reasons.append(
-            f"logits differ by up to {parity.max_rel_diff:.2e} of the largest host logit; "
-            f"{rule.tolerance_rel:.2e} is allowed"
-        )
-    for name, device, host in (
-        ("natural accuracy", parity.natural, parity.natural_host),
-        ("accuracy on the adversarial inputs", parity.robust, parity.robust_host),
-    ):
-        if device is not None and host is not None and _too_far(device, host, rule):
+    for index, output in enumerate(parity.outputs):
+        if output.passed:
+            continue
+        if output.agreement is not None:
+            wrong = output.agreement.count - output.agreement.successes
             reasons.append(
-                f"{name} is {device.successes} of {device.count} on the device, {host.successes} on the host; "
-                f"a change by {rule.tolerance_accuracy:.1%} of the images, or by one, is allowed"
+                f"{output.name} differs in {wrong} of {output.agreement.count} elements; {rule.tolerance_accuracy:.1%} "
+                "of them, or one, is allowed"
+            )
+        elif output.max_abs_diff is None:
+            bad = sum(_bad_rows(each.device[index]) for each in sets)
+            reasons.append(f"{output.name} is NaN or infinite for {bad} inputs")
+        elif output.max_rel_diff is None:
+            reasons.append(f"{output.name} is all zero on the host, and up to {output.max_abs_diff:.2e} on the device")
+        else:
+            reasons.append(
+                f"{output.name} differs by up to {output.max_rel_diff:.2e} of the host's largest value; "
+                f"{rule.tolerance_rel:.2e} is allowed"
             )
     return reasons
+
+
+def _bad_rows(values: np.ndarray) -> int:
+    return int((~np.isfinite(values.reshape(len(values), -1)).all(axis=1)).sum())
+
+
+def _accuracy_reasons(parity: Parity, rule: Rule) -> List[str]:
+    return [
+        f"{name} is {device.successes} of {device.count} on the device, {host.successes} on the host; "
+        f"a change by {rule.tolerance_accuracy:.1%} of the images, or by one, is allowed"
+        for name, device, host in (
+            ("natural accuracy", parity.natural, parity.natural_host),
+            ("accuracy on the adversarial inputs", parity.robust, parity.robust_host),
+        )
+        if device is not None and host is not None and _too_far(device, host, rule)
+    ]
 
 
 def _too_far(device: Proportion, host: Proportion, rule: Rule) -> bool:

@@ -40,7 +40,7 @@ from . import device_times
 from .candidate import Candidate
 from .environment import Activity, activity, describe_environment, snapshot, usable_cores
 from .messages import CellEvent, Event, StageEvent, WorkOrder
-from .parity import Logits, Rule, compare, make_batch, replay
+from .parity import Expected, Replayed, Rule, compare, doubts, make_batch, replay
 from .profiling import layer_profile
 from .results import Findings, failed_cell, measured_cell, parity_failed_cell, problem_with, profiled_cell
 from .rounds import round_orders
@@ -126,7 +126,7 @@ class Sweep:
             precision=self._order.precision,
             batch_size=self._order.batch_size,
             input=manifest.input,
-            output=manifest.outputs[0],
+            outputs=tuple(manifest.outputs),
             threads=self._threads,
             cache_dir=Path(self._order.cache_dir),
             options=self._order.engine,
@@ -144,8 +144,10 @@ class Sweep:
         recorded = read_adversarial(self._bundle, candidate.variant)
         adversarial = None if recorded is None else self._replay(candidate, recorded)
         rule = Rule.of(self._order.precision, self._order.protocol.parity_tolerance)
-        parity = compare(verification.labels, natural, adversarial, rule)
+        manifest = self._bundle.manifest
+        parity = compare(Expected(manifest.task, manifest.outputs, verification.labels), natural, adversarial, rule)
         candidate.findings.parity = parity
+        candidate.findings.flags += doubts(parity)
         if not parity.passed:
             self._end(candidate, parity_failed_cell(candidate.findings, utc_now()))
 
@@ -278,7 +280,7 @@ class Sweep:
         candidate.free()
         self._emit(CellEvent(cell=cell))
 
-    def _replay(self, candidate: Candidate, record: Record) -> Logits:
+    def _replay(self, candidate: Candidate, record: Record) -> Replayed:
         """Replay ``record``, telling from time to time how far it is."""
         told = time.monotonic()
 

@@ -1,29 +1,28 @@
-"""What a bundle records for the device to replay: inputs with their labels, and the host's logits on them."""
+"""What a bundle records for the device to replay: inputs with their labels, and the host's outputs for them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from gdws_contract.archive import Bundle
-from gdws_contract.errors import ManifestInvalid
 
 from .npy import read_array
 
 
 class Record(NamedTuple):
-    """Inputs (N, ...) and the host's logits on them (N, classes)."""
+    """Inputs (N, ...) and the host's outputs for them, (N, ...) each, in the order of the manifest."""
 
     inputs: np.ndarray
-    host_logits: np.ndarray
+    host: Tuple[np.ndarray, ...]
 
 
 class VerificationSet(NamedTuple):
-    """The images that every variant replays: inputs (N, ...) and labels (N,)."""
+    """The images that every variant replays: inputs (N, ...), and labels (N,) of a classifier that has them."""
 
     inputs: np.ndarray
-    labels: np.ndarray
+    labels: Optional[np.ndarray]
 
 
 def read_verification(bundle: Bundle) -> VerificationSet:
@@ -33,28 +32,27 @@ def read_verification(bundle: Bundle) -> VerificationSet:
         BundleError: a member is damaged, or is not what the manifest says.
     """
     manifest = bundle.manifest
-    count = manifest.verification.count
-    if manifest.classes is None or manifest.verification.labels is None:
-        raise ManifestInvalid("only classifiers with labels can be replayed", field="task")
+    count, labels = manifest.verification.count, manifest.verification.labels
     inputs = read_array(
         bundle.read(manifest.verification.inputs),
         field="verification.inputs",
         dtype=manifest.input.dtype,
         shape=(count, *manifest.input.shape),
     )
-    labels = read_array(
-        bundle.read(manifest.verification.labels), field="verification.labels", dtype="int64", shape=(count,)
+    if labels is None or manifest.classes is None:
+        return VerificationSet(inputs, None)
+    return VerificationSet(
+        inputs, read_array(bundle.read(labels), field="verification.labels", dtype="int64", shape=(count,))
     )
-    return VerificationSet(inputs, labels)
 
 
 def read_natural(bundle: Bundle, verification: VerificationSet, variant: str) -> Record:
-    """Return the natural inputs, shared by all variants, with the host's logits of ``variant``."""
-    return Record(verification.inputs, _logits(bundle, variant, "outputs"))
+    """Return the natural inputs, shared by all variants, with the host's outputs of ``variant``."""
+    return Record(verification.inputs, _outputs(bundle, variant, "outputs"))
 
 
 def read_adversarial(bundle: Bundle, variant: str) -> Optional[Record]:
-    """Return the adversarial inputs made on ``variant`` with the host's logits, or None if there are none."""
+    """Return the adversarial inputs made on ``variant`` with the host's outputs, or None if there are none."""
     manifest = bundle.manifest
     member = manifest.variant(variant).adversarial_inputs
     if member is None:
@@ -65,16 +63,20 @@ def read_adversarial(bundle: Bundle, variant: str) -> Optional[Record]:
         dtype=manifest.input.dtype,
         shape=(manifest.verification.count, *manifest.input.shape),
     )
-    return Record(inputs, _logits(bundle, variant, "adversarial_outputs"))
+    return Record(inputs, _outputs(bundle, variant, "adversarial_outputs"))
 
 
-def _logits(bundle: Bundle, variant: str, name: str) -> np.ndarray:
+def _outputs(bundle: Bundle, variant: str, name: str) -> Tuple[np.ndarray, ...]:
     manifest = bundle.manifest
-    return read_array(
-        bundle.read(getattr(manifest.variant(variant), name)[0]),
-        field=_field(bundle, variant, f"{name}[0]"),
-        dtype="float32",
-        shape=(manifest.verification.count, *manifest.outputs[0].shape),
+    members: Sequence[str] = getattr(manifest.variant(variant), name)
+    return tuple(
+        read_array(
+            bundle.read(member),
+            field=_field(bundle, variant, f"{name}[{index}]"),
+            dtype=output.dtype,
+            shape=(manifest.verification.count, *output.shape),
+        )
+        for index, (member, output) in enumerate(zip(members, manifest.outputs))
     )
 
 

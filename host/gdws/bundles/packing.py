@@ -1,4 +1,4 @@
-"""Packing of a dense network and its GDWS variants into a bundle.
+"""Packing of a network and what was made of it into a bundle.
 
 Layout of the archive::
 
@@ -26,7 +26,9 @@ import torch
 from torch import nn
 
 import gdws
+import gdws_contract.steps
 from gdws._util.progress import SILENT, Progress
+from gdws.bundles.variant import BASELINE, GdwsStep, Step, Variant
 from gdws.compression import surgery
 from gdws.compression.layers import to_dense
 from gdws.datasets import check_images
@@ -42,26 +44,12 @@ from gdws_contract.costs import dense_weights
 from gdws_contract.errors import ManifestInvalid
 from gdws_contract.manifest import NATURAL_ACCURACY, ROBUST_ACCURACY, Attack, HostEvaluation, Origin
 from gdws_contract.measures import Metric
-from gdws_contract.plan import LayerPlan, Plan
-from gdws_contract.steps import GdwsStep, LayerSummary
+from gdws_contract.plan import LayerPlan
+from gdws_contract.steps import LayerSummary
+from gdws_contract.steps import Step as ManifestStep
 from gdws_contract.task import Classification
 
 _BATCH_SIZE = 64
-
-
-@dataclass(frozen=True, eq=False)
-class PackedVariant:
-    """A network to pack under a name: the dense baseline if ``plan`` is None, else the GDWS network of that plan.
-
-    ``evaluation`` is what the host measured on it, see :func:`host_evaluation`. ``method`` tells in a few words
-    how the network was made; for a GDWS variant the default is read from the plan.
-    """
-
-    name: str
-    module: nn.Module
-    plan: Plan | None = None
-    evaluation: HostEvaluation | None = None
-    method: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,29 +71,34 @@ def pack(
     path: str | os.PathLike[str],
     *,
     name: str,
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     verification: VerificationSet,
+    baseline: str = BASELINE,
     description: str | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write a bundle to ``path`` and return its id.
 
-    Exactly one variant, the baseline, has no plan. Each variant is exported to ONNX; its logits are those of the
-    torch module in float32, on the CPU. Adversarial inputs are made on the device where the module's weights are.
+    The others are compared with the variant called ``baseline``. Each variant is exported to ONNX; its logits are those
+    of the torch module in float32, on the CPU. Adversarial inputs are made on the device where the weights are.
     ``provenance`` holds JSON values that tell where the networks come from, e.g. the checkpoint's SHA-256; the
     version of torch is added. The same arguments give the same id.
 
     Raises:
         ExportError: a variant cannot be exported, its logits are not finite, or the variants' classes differ.
         DataError: the images are not in [0, 1], or a label is out of range.
-        GdwsError: the variants do not have exactly one baseline.
+        GdwsError: no variant is called ``baseline``.
         ManifestInvalid, BundleTooLarge: names or sizes that a reader would refuse.
         OSError: the file cannot be written.
     """
     check_images(verification.images, verification.labels)
     _check_names(name, variants)
-    baseline = _baseline(variants)
+    if baseline not in {variant.name for variant in variants}:
+        raise GdwsError(
+            f"there is no variant {baseline!r} to be the baseline",
+            hint=f"name one of: {', '.join(variant.name for variant in variants) or 'none'}",
+        )
     images = verification.images.detach().to("cpu", torch.float32)
     labels = verification.labels.detach().to("cpu", torch.int64)
     members = {"verification/inputs.npy": _npy(images), "verification/labels.npy": _npy(labels)}
@@ -115,7 +108,7 @@ def pack(
     progress.start(len(variants) * (1 + attacked), f"pack {name}")
     for variant in variants:
         entry, files, classes[variant.name] = _pack_variant(variant, images, labels, verification.attack, progress)
-        entries.append(entry)
+        entries.append({**entry, "role": "baseline" if variant.name == baseline else "converted"})
         members |= files
     if len(set(classes.values())) > 1:
         raise ExportError(f"the variants have different numbers of classes: {classes}")
@@ -125,8 +118,8 @@ def pack(
         "description": description,
         "task": Classification(),
         "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), "low": 0.0, "high": 1.0},
-        "outputs": [{"name": OUTPUT_NAME, "shape": [classes[baseline.name]]}],
-        "baseline": baseline.name,
+        "outputs": [{"name": OUTPUT_NAME, "shape": [classes[baseline]]}],
+        "baseline": baseline,
         "variants": entries,
         "verification": {
             "inputs": "verification/inputs.npy",
@@ -158,7 +151,7 @@ def host_evaluation(evaluation: Evaluation, data: str, origin: Origin = "labelle
     )
 
 
-def _check_names(name: str, variants: Sequence[PackedVariant]) -> None:
+def _check_names(name: str, variants: Sequence[Variant]) -> None:
     """Refuse before hours of work what the manifest would refuse after them."""
     fields = {"name": name} | {f"variants[{index}].name": variant.name for index, variant in enumerate(variants)}
     for field, text in fields.items():
@@ -168,18 +161,8 @@ def _check_names(name: str, variants: Sequence[PackedVariant]) -> None:
         raise ManifestInvalid("variant names must differ", field="variants")
 
 
-def _baseline(variants: Sequence[PackedVariant]) -> PackedVariant:
-    baselines = [variant for variant in variants if variant.plan is None]
-    if len(baselines) != 1:
-        raise GdwsError(
-            f"{len(baselines)} of the {len(variants)} variants have no plan",
-            hint="pack the dense network, without a plan, once, and each GDWS network with its plan",
-        )
-    return baselines[0]
-
-
 def _pack_variant(
-    variant: PackedVariant,
+    variant: Variant,
     images: torch.Tensor,
     labels: torch.Tensor,
     attack: Spec | None,
@@ -206,13 +189,12 @@ def _pack_variant(
     paths = {path.rpartition("/")[2].partition(".")[0]: path for path in files}
     entry = {
         "name": variant.name,
-        "role": "baseline" if variant.plan is None else "converted",
         "onnx": paths["model"],
         "opset": OPSET,
         "macs": _macs(network, input_shape),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "method": variant.method or (None if variant.plan is None else method_of(variant.plan)),
-        "steps": [] if variant.plan is None else [_step(variant.plan, paths["plan"])],
+        "method": variant.method,
+        "steps": [_in_manifest(step, paths.get("plan")) for step in variant.steps],
         "evaluation": variant.evaluation,
         "outputs": [paths["outputs"]],
         "adversarial_inputs": paths.get("adversarial_inputs"),
@@ -253,17 +235,12 @@ def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
     )
 
 
-def method_of(plan: Plan) -> str:
-    """How the network of ``plan`` was made, e.g. ``beta=0.05 with alphas, gather``."""
-    budget = plan.constraint if plan.budget is None else f"{plan.constraint}={plan.budget:g}"
-    layouts = sorted({layer.layout for layer in plan.converted if layer.layout is not None})
-    if plan.calibration is not None:
-        budget = f"data-aware, {budget}, fitted to {plan.calibration.images} images"
-    return ", ".join([f"{budget} with alphas" if plan.weighted else budget, *(layouts or ["nothing converted"])])
-
-
-def _step(plan: Plan, member: str) -> GdwsStep:
-    return GdwsStep(plan=member, method=plan.method, layers=[_summary(layer) for layer in plan.layers])
+def _in_manifest(step: Step, plan: str | None) -> ManifestStep:
+    """``step`` as the manifest holds it; ``plan`` is the member with its plan."""
+    if not isinstance(step, GdwsStep):
+        return step
+    layers = [_summary(layer) for layer in step.plan.layers]
+    return gdws_contract.steps.GdwsStep(plan=plan, method=step.plan.method, layers=layers)
 
 
 def _summary(layer: LayerPlan) -> LayerSummary:

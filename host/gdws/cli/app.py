@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -70,8 +71,9 @@ app = typer.Typer(
 
 
 def _add(command: Callable[..., None], summary: str) -> None:
-    """Give the command line ``command`` under its own name."""
-    app.command(command.__name__, cls=PanelledCommand, short_help=summary)(with_groups(command))
+    """Give the command line ``command`` under its own name; its help is the docstring of its file."""
+    text = sys.modules[command.__module__].__doc__
+    app.command(command.__name__, cls=PanelledCommand, short_help=summary, help=text)(with_groups(command))
 
 
 _add(demo.demo, "Go the whole way once, on this machine.")

@@ -1,4 +1,13 @@
-"""``gdws baseline``"""
+"""Measure a bundle and keep the figures, for gdws gate --baseline to compare with later.
+
+The file is small, and meant for the repository: a merge request that changes it changes what is allowed. It
+holds for the device, versions and settings that it names. A baseline bundle, measured beside the candidate,
+tells smaller differences apart.
+
+\b
+Example:
+  gdws baseline model.gdws --device http://jetson.local:8000 --out gdws-baseline.json
+"""
 
 from __future__ import annotations
 
@@ -23,16 +32,7 @@ def baseline(
     ),
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure a bundle and keep the figures, for gdws gate --baseline to compare with later.
-
-    The file is small, and meant for the repository: a merge request that changes it changes what is allowed. It
-    holds for the device, versions and settings that it names. A baseline bundle, measured beside the candidate,
-    tells smaller differences apart.
-
-    \b
-    Example:
-      gdws baseline model.gdws --device http://jetson.local:8000 --out gdws-baseline.json
-    """
+    """Measure a bundle and keep the figures, for gdws gate --baseline to compare with later."""
     from gdws.gate.documents import save
     from gdws.gate.launch import measure_baseline
 

@@ -1,4 +1,24 @@
-"""``gdws bench``"""
+"""Measure the networks of a bundle side by side on a device.
+
+Each network first replays the verification set; one whose answers are not the host's is not timed. Then
+the networks take turns, so that drift of the machine does not favour one. Ctrl-C cancels the job on the
+device and keeps what was measured.
+
+\b
+Examples:
+  gdws bench model.gdws
+  gdws bench model.gdws --device http://jetson.local:8000 --batch 1,8 --out jetson.json
+  gdws bench model.gdws --variants dense,mean-rank-3 --rounds 20 --min-duration 10
+
+\b
+On a Jetson, TensorRT in half precision, with energy, in two power modes with fixed clocks:
+  gdws bench model.gdws --device http://jetson.local:8000 --backends tensorrt --precision fp16 \\
+    --power-mode MAXN --power-mode MODE_15W --jetson-clocks --idle 10 --min-duration 20
+
+\b
+What heat leaves of the speed after five minutes, and how much engines of one network differ:
+  gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
+"""
 
 from __future__ import annotations
 
@@ -10,7 +30,7 @@ import typer
 from gdws.cli.options import common as options
 from gdws.cli.options.agents import AgentOptions, make_request
 from gdws.cli.options.engine import BuildOptions
-from gdws.cli.options.measuring import MeasuringOptions
+from gdws.cli.options.measuring import CellOptions, MeasuringOptions
 from gdws.cli.options.sharing import SharingOptions
 from gdws.cli.views.live import LiveBenchmark
 from gdws.cli.views.output import errors, print_json
@@ -25,14 +45,7 @@ def bench(
     sharing: SharingOptions,
     measuring: MeasuringOptions,
     building: BuildOptions,
-    batch: Annotated[str, typer.Option("--batch", metavar="N,...", help="Batch sizes.")] = "1",
-    variants: Annotated[
-        str | None, typer.Option("--variants", metavar="NAME,...", help="Networks of the bundle. Default: all.")
-    ] = None,
-    backends: Annotated[
-        str | None, typer.Option("--backends", metavar="NAME,...", help="Runtimes. Default: the best there is.")
-    ] = None,
-    precision: Annotated[str, typer.Option("--precision", metavar="NAME,...", help="E.g. fp32,fp16.")] = "fp32",
+    cells: CellOptions,
     label: options.Label = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; kept up to date meanwhile.")] = Path(
         "result.json"
@@ -40,27 +53,7 @@ def bench(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Measure the networks of a bundle side by side on a device.
-
-    Each network first replays the verification set; one whose answers are not the host's is not timed. Then
-    the networks take turns, so that drift of the machine does not favour one. Ctrl-C cancels the job on the
-    device and keeps what was measured.
-
-    \b
-    Examples:
-      gdws bench model.gdws
-      gdws bench model.gdws --device http://jetson.local:8000 --batch 1,8 --out jetson.json
-      gdws bench model.gdws --variants dense,mean-rank-3 --rounds 20 --min-duration 10
-
-    \b
-    On a Jetson, TensorRT in half precision, with energy, in two power modes with fixed clocks:
-      gdws bench model.gdws --device http://jetson.local:8000 --backends tensorrt --precision fp16 \\
-        --power-mode MAXN --power-mode MODE_15W --jetson-clocks --idle 10 --min-duration 20
-
-    \b
-    What heat leaves of the speed after five minutes, and how much engines of one network differ:
-      gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
-    """
+    """Measure the networks of a bundle side by side on a device."""
     from gdws.device.benchmark import failure, is_complete
     from gdws.results.report import summarise
     from gdws_contract.archive import open_bundle
@@ -72,10 +65,7 @@ def bench(
         BenchmarkRequest,
         "bench",
         model_id=model_id,
-        variants=options.words(variants),
-        backends=options.words(backends),
-        precisions=options.words(precision),
-        batch_sizes=options.numbers(batch, "--batch"),
+        **cells.fields(),
         power_modes=measuring.power_modes(),
         jetson_clocks=measuring.jetson_clocks,
         engine=building.engine(),

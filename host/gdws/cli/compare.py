@@ -1,4 +1,12 @@
-"""``gdws compare``"""
+"""Compare two results cell by cell: how many times as fast B is, with intervals, and what else was not the same.
+
+Nothing is measured. Cells are matched by network, backend, precision, batch size and power mode.
+
+\b
+Examples:
+  gdws compare before.json after.json
+  gdws compare 5f2b9c0a7d41 0c81e2d97a65 --device http://jetson.local:8000 --out comparison.md
+"""
 
 from __future__ import annotations
 
@@ -30,15 +38,7 @@ def compare(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A .md or .json file.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compare two results cell by cell: how many times as fast B is, with intervals, and what else was not the same.
-
-    Nothing is measured. Cells are matched by network, backend, precision, batch size and power mode.
-
-    \b
-    Examples:
-      gdws compare before.json after.json
-      gdws compare 5f2b9c0a7d41 0c81e2d97a65 --device http://jetson.local:8000 --out comparison.md
-    """
+    """Compare two results cell by cell: how many times as fast B is, with intervals, and what else was not the same."""
     from gdws.device.client import DeviceClient
     from gdws.results.comparison import compare as compare_results
     from gdws.results.comparison.rendering import render_json, write

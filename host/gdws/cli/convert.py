@@ -1,8 +1,25 @@
-"""``gdws convert``"""
+"""Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle.
+
+Each network gets its natural accuracy and its accuracy under an attack made for it (white-box). The
+bundle is what gdws bench sends to a device.
+
+\b
+Examples:
+  gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
+  gdws convert mnist-preact-resnet --method data-aware --mac-saving 4 --layout stacked --out model.gdws
+  gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
+  gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
+  gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \
+    --data-root datasets --out model.gdws
+  gdws convert pruned.pth.tar --net vgg16-hydra --kept 0.01 --slim --data cifar10 --beta 0.02 --out model.gdws
+  gdws convert --onnx model.onnx --data imagenet --mean-rank 3 --out model.gdws
+  gdws convert weights.pth --module package.module:factory --input-shape 3,32,32 --data cifar10 --beta 0.01 \
+    --out model.gdws
+  gdws convert --onnx model.onnx --data random --attack none --mean-rank 3 --out model.gdws
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +29,11 @@ from gdws.cli.options import common as options
 from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
-from gdws.cli.options.recipes import AlphaOptions, Methods, PlanOptions, read_plans
+from gdws.cli.options.recipes import AlphaOptions, Methods, PlanFiles, PlanOptions, read_plans
 from gdws.cli.views.output import errors, print_json, progress_bar
-from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
-    from gdws.bundles.packing import PackedVariant
-    from gdws.pipeline import Source
+    from gdws.pipeline import MadeBundle, Source
 
 
 def convert(
@@ -28,10 +43,7 @@ def convert(
     alphas: AlphaOptions,
     images: ImageOptions,
     attack: AttackOptions,
-    plan: Annotated[
-        list[Path] | None,
-        typer.Option("--plan", metavar="FILE", help="A network by a stored plan, under the file's name. Repeatable."),
-    ] = None,
+    plan: PlanFiles = None,
     tuned: Annotated[
         list[Path] | None,
         typer.Option("--tuned", metavar="FILE", help="A file that gdws finetune wrote, under its name. Repeatable."),
@@ -48,70 +60,39 @@ def convert(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle.
-
-    Each network gets its natural accuracy and its accuracy under an attack made for it (white-box). The
-    bundle is what gdws bench sends to a device.
-
-    \b
-    Examples:
-      gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
-      gdws convert mnist-preact-resnet --method data-aware --mac-saving 4 --layout stacked --out model.gdws
-      gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
-      gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
-      gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \
-        --data-root datasets --out model.gdws
-      gdws convert pruned.pth.tar --net vgg16-hydra --kept 0.01 --slim --data cifar10 --beta 0.02 --out model.gdws
-      gdws convert --onnx model.onnx --data imagenet --mean-rank 3 --out model.gdws
-      gdws convert weights.pth --module package.module:factory --input-shape 3,32,32 --data cifar10 --beta 0.01 \
-        --out model.gdws
-      gdws convert --onnx model.onnx --data random --attack none --mean-rank 3 --out model.gdws
-    """
+    """Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle."""
     from gdws import pipeline
 
-    spec = attack.spec(images.data)
-    wanted = plans.recipes(weighted=alphas.given() != 0, methods=method)
-    stored = read_plans(plan)
-    if not (wanted or stored or tuned):
-        raise GdwsError("no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan or --tuned")
+    weigh_by = alphas.settings(seed=attack.seed)
+    settings = pipeline.BundleSettings(
+        recipes=tuple(plans.recipes(weighted=weigh_by.weighted, methods=method)),
+        plans=read_plans(plan),
+        tuned=tuple(tuned or ()),
+        convert_first=plans.convert_first,
+        alphas=weigh_by,
+        attack=attack.spec(images.data),
+        calibration=calibration,
+        test=test_images,
+        verification=verification,
+        description=description,
+    )
     source = network.open()
-    dataset = images.open(source)
-    test = f"{dataset.name}, test"
     with progress_bar(quiet) as progress:
-        weights = None
-        if any(recipe.method == "weights" for recipe in wanted):
-            weights = alphas.weights(source, dataset.train.first, seed=attack.seed, progress=progress)
-        variants = pipeline.convert_fitted(
-            source,
-            wanted,
-            dataset.train.first(calibration),
-            spec,
-            plans=stored,
-            weights=weights,
-            convert_first=plans.convert_first,
-            progress=progress,
-        )
-        variants = pipeline.with_tuned(variants, source, tuned or [])
-        if test_images:
-            variants = pipeline.evaluate_all(variants, dataset.test.first(test_images), test, spec, progress=progress)
-        sample = dataset.test.first(verification)
-        bundle_id = pipeline.pack(out, source, variants, sample, test, spec, description=description, progress=progress)
-    for doubt in pipeline.evaluation_doubts(source, variants):
-        errors().print(f"note: {doubt}", markup=False)
+        made = pipeline.make_bundle(out, source, images.open(source), settings, progress=progress)
+    for note in made.notes:
+        errors().print(f"note: {note}", markup=False)
     if as_json:
-        print_json({"path": str(out), "id": bundle_id, "variants": [variant.name for variant in variants]})
+        print_json({"path": str(out), "id": made.id, "variants": [variant.name for variant in made.variants]})
     else:
-        _tell(source, variants, f"{out}: {len(variants)} networks, id {bundle_id}")
+        _print_sizes(source, made)
+        typer.echo(f"{out}: {len(made.variants)} networks, id {made.id}")
 
 
-def _tell(source: Source, variants: Sequence[PackedVariant], packed: str) -> None:
+def _print_sizes(source: Source, made: MadeBundle) -> None:
+    """Of a pruned network, what its zeros would save."""
     from gdws.networks.sparsity import sizes
 
-    for variant in variants:
-        if variant.plan is not None and not variant.plan.converted:
-            errors().print(f"note: {variant.name} has no layer that GDWS can replace; it is the dense network")
     if sizes(source.module).pruned:
-        for variant in variants:
+        for variant in made.variants:
             size = sizes(variant.module)
             typer.echo(f"{variant.name}: {size.mib:.2f} MiB, {size.mib_non_zero:.2f} MiB without zeros")
-    typer.echo(packed)

@@ -1,4 +1,14 @@
-"""``gdws demo``"""
+"""Go the whole way once, on this machine: convert, evaluate, pack, measure, report.
+
+The network is a pre-activation ResNet trained against PGD on MNIST, which ships with the package. It ends
+with report.html in the folder; result.json and model.gdws beside it are what it was made from.
+
+\b
+Examples:
+  gdws demo
+  gdws demo --quick
+  gdws demo --images 1000 --out thorough
+"""
 
 from __future__ import annotations
 
@@ -23,27 +33,17 @@ def demo(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Go the whole way once, on this machine: convert, evaluate, pack, measure, report.
-
-    The network is a pre-activation ResNet trained against PGD on MNIST, which ships with the package. It ends
-    with report.html in the folder; result.json and model.gdws beside it are what it was made from.
-
-    \b
-    Examples:
-      gdws demo
-      gdws demo --quick
-      gdws demo --images 1000 --out thorough
-    """
+    """Go the whole way once, on this machine: convert, evaluate, pack, measure, report."""
     from gdws.device.benchmark import failure, is_complete
-    from gdws.pipeline.demo import FULL, QUICK, DemoFiles, make_bundle, measure
+    from gdws.pipeline.demo import FULL, QUICK, DemoFiles, make, measure
     from gdws.results.report import summarise
 
     files, settings = DemoFiles.within(out), QUICK if quick else FULL
     if images is not None:
-        settings = replace(settings, test=images)
+        settings = replace(settings, bundle=replace(settings.bundle, test=images))
     started = time.monotonic()
     with progress_bar(quiet) as progress:
-        bundle_id = make_bundle(files, settings, progress=progress, tell=_tell)
+        bundle_id = make(files, settings, progress=progress, tell=_tell)
     with LiveBenchmark(quiet=quiet) as live:
         result = measure(files, settings, bundle_id, tell=_tell, on_job=live.show)
     print_summary(summarise(result))

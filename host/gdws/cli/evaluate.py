@@ -1,4 +1,31 @@
-"""``gdws evaluate``"""
+"""Natural and robust accuracy of a network, each with its 95 % interval.
+
+The attack is white-box: made for the very network that is evaluated, GDWS or dense. Images that an attack has
+fooled are left out of its further runs, and of the attacks after it.
+
+Images that resist are attacked once more by another loss, and a sample of them without gradients; whatever is
+fooled is not robust. If gradients vanish, or the attack is not to be trusted for another reason, that is said.
+
+With --out the images that are done are kept in a file beside it, so that the same command goes on where it was
+interrupted. Under torchrun several processes share the images; the result is the same.
+
+\b
+Which attack?
+  pgd         what most papers report, this one's too: compare with their tables
+  apgd        stronger at the same number of steps, with no step size to choose
+  autoattack  adds attacks that find what gradients hide; hours on a whole test set
+  union       three norms at once, for networks trained against all of them
+
+\b
+Examples:
+  gdws evaluate mnist-preact-resnet
+  gdws evaluate net.safetensors --plan plan.json --iterations 100 --restarts 10
+  gdws evaluate net.safetensors --data cifar10 --attack apgd --images 10000 --out apgd.json
+  gdws evaluate MSD_V0.pt --data cifar10 --attack union --protocol msd --out union.json
+  torchrun --nproc-per-node 4 -m gdws evaluate net.safetensors --device cuda --attack autoattack
+  gdws evaluate net.safetensors --attack none --json
+  gdws evaluate --onnx model.onnx --data cifar10
+"""
 
 from __future__ import annotations
 
@@ -13,7 +40,8 @@ from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
 from gdws.cli.options.recipes import read_plans
-from gdws.cli.views.output import errors, print_json, progress_bar
+from gdws.cli.options.training import ComputeDevice, processes
+from gdws.cli.views.output import errors, print_json
 
 if TYPE_CHECKING:
     from gdws.evaluation.evaluate import Evaluation
@@ -27,89 +55,46 @@ def evaluate(
         Path | None, typer.Option("--plan", metavar="FILE", help="Evaluate the GDWS network of this plan instead.")
     ] = None,
     test_images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="The first N test images.")] = 1000,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", metavar="cpu|cuda", help="Where to compute, as torch names it; cuda is one GPU a process."
-        ),
-    ] = "cpu",
+    device: ComputeDevice = "cpu",
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Store the result as JSON; interrupted work goes on from here."
-        ),
+        typer.Option("--out", "-o", metavar="FILE", help="Store the result as JSON; interrupted work is resumed."),
     ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Natural and robust accuracy of a network, each with its 95 % interval.
-
-    The attack is white-box: made for the very network that is evaluated, GDWS or dense. Images that an attack has
-    fooled are left out of its further runs, and of the attacks after it.
-
-    Images that resist are attacked once more by another loss, and a sample of them without gradients; whatever is
-    fooled is not robust. If gradients vanish, or the attack is not to be trusted for another reason, that is said.
-
-    With --out the images that are done are kept in a file beside it, so that the same command goes on where it was
-    interrupted. Under torchrun several processes share the images; the result is the same.
-
-    \b
-    Which attack?
-      pgd         what most papers report, this one's too: compare with their tables
-      apgd        stronger at the same number of steps, with no step size to choose
-      autoattack  adds attacks that find what gradients hide; hours on a whole test set
-      union       three norms at once, for networks trained against all of them
-
-    \b
-    Examples:
-      gdws evaluate mnist-preact-resnet
-      gdws evaluate net.safetensors --plan plan.json --iterations 100 --restarts 10
-      gdws evaluate net.safetensors --data cifar10 --attack apgd --images 10000 --out apgd.json
-      gdws evaluate MSD_V0.pt --data cifar10 --attack union --protocol msd --out union.json
-      torchrun --nproc-per-node 4 -m gdws evaluate net.safetensors --device cuda --attack autoattack
-      gdws evaluate net.safetensors --attack none --json
-      gdws evaluate --onnx model.onnx --data cifar10
-    """
+    """Natural and robust accuracy of a network, each with its 95 % interval."""
     from gdws import pipeline
-    from gdws._util.distributed import launched
     from gdws._util.files import require_writable, write_atomic
 
     spec = attack.spec(images.data)
     plans = read_plans([plan] if plan else None)
+    state = None
     if out is not None:
         require_writable(out)
-    with launched(device) as workers:
+        state = out.with_name(f"{out.name}.state")
+    advice = "the images that are done are kept; repeat the command"
+    with processes(device, quiet, state, advice) as (workers, progress):
         source = network.open()
         dataset = images.open(source)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]
         variant.module.to(workers.device)
-        state = None if out is None else out.with_name(f"{out.name}.state")
-        try:
-            with progress_bar(quiet or not workers.leads) as progress:
-                found = pipeline.evaluate_one(
-                    variant, dataset.test.first(test_images), spec, state=state, workers=workers, progress=progress
-                )
-        except KeyboardInterrupt:
-            if workers.leads and state is not None and state.exists():
-                errors().print("the images that are done are kept; go on with the same command")
-            raise
-        if not workers.leads:
-            return
-    of_what = {
-        "network": source.name,
-        "checkpoint": network.checkpoint,
-        "variant": variant.name,
-        "data": f"{dataset.name}, test",
-    }
+        found = pipeline.evaluate_one(
+            variant, dataset.test.first(test_images), spec, state=state, workers=workers, progress=progress
+        )
+    if not workers.leads:
+        return
+    data = f"{dataset.name}, test"
+    of_what = {"network": source.name, "checkpoint": network.checkpoint, "variant": variant.name, "data": data}
     result = {**of_what, **found.to_dict()}
-    if out is not None:
+    if out is not None and state is not None:
         write_atomic(out, json.dumps(result, indent=1).encode())
-        out.with_name(f"{out.name}.state").unlink(missing_ok=True)
+        state.unlink(missing_ok=True)
         errors().print(f"wrote {out}", markup=False)
     if as_json:
         print_json(result)
-        return
-    _print_result(variant.name, f"{dataset.name}, test", found)
+    else:
+        _print_result(variant.name, data, found)
 
 
 def _print_result(name: str, data: str, found: Evaluation) -> None:

@@ -1,4 +1,13 @@
-"""``gdws export``"""
+"""Write a result for a tool that keeps the history of benchmarks.
+
+CSV has a row for each cell. For Bencher: bencher run --adapter json --file FILE.
+
+\b
+Examples:
+  gdws export result.json --format csv --out result.csv
+  gdws export result.json --format github-action-benchmark --out benchmark.json
+  gdws export result.json --format bencher --out bencher.json
+"""
 
 from __future__ import annotations
 
@@ -39,16 +48,7 @@ def export(
         ),
     ] = DirectionName.smaller,
 ) -> None:
-    """Write a result for a tool that keeps the history of benchmarks.
-
-    CSV has a row for each cell. For Bencher: bencher run --adapter json --file FILE.
-
-    \b
-    Examples:
-      gdws export result.json --format csv --out result.csv
-      gdws export result.json --format github-action-benchmark --out benchmark.json
-      gdws export result.json --format bencher --out bencher.json
-    """
+    """Write a result for a tool that keeps the history of benchmarks."""
     from gdws.results.exporters import export as write
     from gdws.results.stored import load_result
 

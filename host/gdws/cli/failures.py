@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from gdws.cli.views.notes import warnings_as_notes
 from gdws.cli.views.output import errors
 from gdws.errors import ExitCode, GdwsError
 from gdws_contract.errors import ContractError
@@ -41,7 +42,8 @@ class Commands(TyperGroup):
         """Exit with the code; in any other mode return it, None where the command gave none."""
         code: int | None
         try:
-            ended = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            with warnings_as_notes():
+                ended = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
             code = ended if isinstance(ended, int) else None
         except _UsageError as error:
             error.show()

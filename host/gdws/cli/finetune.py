@@ -1,7 +1,23 @@
-"""``gdws finetune``"""
+"""Train a GDWS network on for an epoch or two, to get back accuracy that conversion lost.
+
+Ranks and layouts stay; the weights descend on adversarial images, white-box on the GDWS network itself. Filters are
+held at norm 1, without which the two factors of a layer can drive each other apart. Each epoch is judged on a
+validation split, and the network at the start is kept unless an epoch is better; test images are never looked at.
+
+What is written holds plan and weights: gdws evaluate takes it, gdws convert --tuned packs it into a bundle, and
+gdws finetune goes on from it.
+
+\b
+Examples:
+  gdws finetune mnist-preact-resnet --mean-rank 1 --layout stacked --out tuned.safetensors
+  gdws finetune model.gdws --variant data-rank-1-stacked --epochs 1 --out tuned.safetensors
+  gdws evaluate tuned.safetensors
+  gdws convert mnist-preact-resnet --tuned tuned.safetensors --out tuned.gdws
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,71 +25,57 @@ import typer
 
 from gdws.cli.options import common as options
 from gdws.cli.options.images import ImageOptions
-from gdws.cli.options.network import CheckpointOptions
-from gdws.cli.options.training import FinetuneOptions, MakingOptions, RunOptions, command_line, tell
+from gdws.cli.options.network import NetworkOptions
+from gdws.cli.options.training import FinetuneOptions, RunOptions, StartOptions, command_line, tell
 from gdws.cli.views.output import errors, print_json
-from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.training import FinetuneResult
 
 
-def finetune(
-    *,
-    network: Annotated[
-        str,
+@dataclass(frozen=True)
+class TunedNetworkOptions(NetworkOptions):
+    """The same, where a file may hold a GDWS network."""
+
+    checkpoint: Annotated[
+        str | None,
         typer.Argument(
             metavar="NETWORK",
-            help="A GDWS network: a bundle (.gdws), or a file that this command wrote. Or a checkpoint as gdws convert "
-            "takes it, which is converted first, by --mean-rank or --plan.",
+            help="A GDWS network: a bundle (.gdws), or a file that this command wrote; with --onnx or --module if it "
+            "was made from such a network. Or a checkpoint as gdws convert takes it, which is converted first, by "
+            "--mean-rank or --plan.",
+            show_default=False,
         ),
-    ],
+    ] = None
+
+
+def finetune(
+    *,
+    network: TunedNetworkOptions,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where weights and plan go, e.g. tuned.safetensors.")],
     variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Which network of a bundle.")] = None,
-    reading: CheckpointOptions,
-    making: MakingOptions,
+    start: StartOptions,
     training: FinetuneOptions,
     images: ImageOptions,
     run: RunOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Train a GDWS network on for an epoch or two, to get back accuracy that conversion lost.
-
-    Ranks and layouts stay; the weights descend on adversarial images, white-box on the GDWS network itself. Filters are
-    held at norm 1, without which the two factors of a layer can drive each other apart. Each epoch is judged on a
-    validation split, and the network at the start is kept unless an epoch is better; test images are never looked at.
-
-    What is written holds plan and weights: gdws evaluate takes it, gdws convert --tuned packs it into a bundle, and
-    gdws finetune goes on from it.
-
-    \b
-    Examples:
-      gdws finetune mnist-preact-resnet --mean-rank 1 --layout stacked --out tuned.safetensors
-      gdws finetune model.gdws --variant data-rank-1-stacked --epochs 1 --out tuned.safetensors
-      gdws evaluate tuned.safetensors
-      gdws convert mnist-preact-resnet --tuned tuned.safetensors --out tuned.gdws
-    """
-    from gdws.networks import converted
+    """Fine-tune a GDWS network for an epoch or two, to get back accuracy that conversion lost."""
+    from gdws import pipeline
     from gdws.training import finetune as finetune_network
 
-    settings = training.settings()
-    dataset = images.load(seed=training.seed)
+    settings, recipe = training.settings(), start.recipe()
     with run.processes(out) as (workers, progress):
-        found = converted.find(network, variant)
-        if found is None:
-            _refuse(network, "is no bundle", variant=variant)
-            source = reading.load(network)
-            made = making.convert(source, dataset.train, settings, progress)
-            start, its_plan, provenance = made.module, made.plan, dict(source.provenance)
-        else:
-            _refuse(network, "is converted already", mean_rank=making.mean_rank, plan=making.plan, net=reading.net)
-            start, its_plan, provenance = found.module, found.plan, dict(found.metadata)
+        source = network.open(variant=variant)
+        dataset = images.open(source, seed=training.seed)
+        calibration = dataset.train.first(start.calibration)
+        source = pipeline.finetuning_start(source, recipe, calibration, settings, progress=progress)
         result = finetune_network(
-            start,
+            source.module,
             dataset,
             settings,
-            plan=its_plan,
-            provenance=provenance,
+            plan=source.plan,
+            provenance=source.provenance,
             out=out,
             resume=run.resume,
             workers=workers,
@@ -98,10 +100,3 @@ def _show(result: FinetuneResult, out: Path, as_json: bool) -> None:
     )
     if not result.improved:
         errors().print("note: no epoch was better than the network at the start, which is what was written")
-
-
-def _refuse(network: str, because: str, **given: object) -> None:
-    """Raise unless all of ``given`` are None."""
-    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if names:
-        raise GdwsError(f"{network} {because}", hint=f"leave out {' and '.join(names)}")

@@ -1,4 +1,23 @@
-"""``gdws gate``"""
+"""Say whether a network got slower, hungrier, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
+
+Baseline and candidate are measured now, taking turns, in run after run until the answer is clear; networks of
+the same name are compared. What looks like a FAIL is confirmed before it is said. The device is held meanwhile.
+See docs/ci.md.
+
+\b
+Exit codes:
+  0  PASS
+  1  FAIL
+  2  INCONCLUSIVE, or bad input
+  3  the device or its agent could not serve
+  70 an unforeseen error, which is no verdict
+
+\b
+Examples:
+  gdws gate model.gdws --device http://jetson.local:8000 --baseline main.gdws --max-slowdown 3
+  gdws gate model.gdws --device http://jetson.local:8000 --min-fps 200 --max-p99 8 --min-robust 90
+  gdws gate model.gdws --device tag:jetson --baseline gdws-baseline.json --config gdws-gate.toml
+"""
 
 from __future__ import annotations
 
@@ -44,26 +63,7 @@ def gate(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say whether a network got slower, hungrier, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
-
-    Baseline and candidate are measured now, taking turns, in run after run until the answer is clear; networks of
-    the same name are compared. What looks like a FAIL is confirmed before it is said. The device is held meanwhile.
-    See docs/ci.md.
-
-    \b
-    Exit codes:
-      0  PASS
-      1  FAIL
-      2  INCONCLUSIVE, or bad input
-      3  the device or its agent could not serve
-      70 an unforeseen error, which is no verdict
-
-    \b
-    Examples:
-      gdws gate model.gdws --device http://jetson.local:8000 --baseline main.gdws --max-slowdown 3
-      gdws gate model.gdws --device http://jetson.local:8000 --min-fps 200 --max-p99 8 --min-robust 90
-      gdws gate model.gdws --device tag:jetson --baseline gdws-baseline.json --config gdws-gate.toml
-    """
+    """Say whether a network got slower, hungrier, less accurate or less robust on a device."""
     from gdws.gate.launch import run_gate
 
     how_long = {"max_runs": max_runs, "budget_s": budget, "allow_missing": options.words(allow_missing)}

@@ -1,4 +1,12 @@
-"""``gdws history``"""
+"""List what a device measured before, newest first.
+
+gdws compare takes the ids of two jobs. What an agent keeps, and for how long, is told in docs/agent.md.
+
+\b
+Examples:
+  gdws history --device http://jetson.local:8000 --since 7d
+  gdws history --device http://jetson.local:8000 --model mnist-preact-resnet --state done --json
+"""
 
 from __future__ import annotations
 
@@ -38,15 +46,7 @@ def history(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List what a device measured before, newest first.
-
-    gdws compare takes the ids of two jobs. What an agent keeps, and for how long, is told in docs/agent.md.
-
-    \b
-    Examples:
-      gdws history --device http://jetson.local:8000 --since 7d
-      gdws history --device http://jetson.local:8000 --model mnist-preact-resnet --state done --json
-    """
+    """List what a device measured before, newest first."""
     from gdws.device.client import DeviceClient
     from gdws.device.history import models_called, parse_since, select
 

@@ -1,4 +1,11 @@
-"""``gdws inspect``"""
+"""Tell what is in a bundle, after checking all of it: sizes, hashes, and that nothing escapes.
+
+\b
+Examples:
+  gdws inspect model.gdws
+  gdws inspect model.gdws --plan mean-rank-3
+  gdws inspect model.gdws --json | jq .manifest.variants
+"""
 
 from __future__ import annotations
 
@@ -20,14 +27,7 @@ def inspect(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is in a bundle, after checking all of it: sizes, hashes, and that nothing escapes.
-
-    \b
-    Examples:
-      gdws inspect model.gdws
-      gdws inspect model.gdws --plan mean-rank-3
-      gdws inspect model.gdws --json | jq .manifest.variants
-    """
+    """Tell what is in a bundle, after checking all of it: sizes, hashes, and that nothing escapes."""
     with open_bundle(bundle) as opened:
         opened.verify()
         if plan is not None:

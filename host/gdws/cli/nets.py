@@ -1,4 +1,8 @@
-"""``gdws nets``"""
+"""List the networks that are known by name, and which ship with weights.
+
+Size is that of the learnable parameters as float32. GMAC are billions of multiply-accumulates of convolutions and
+linear layers for one image.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,7 @@ from gdws.errors import ModelError
 
 
 def nets(as_json: Json = False) -> None:
-    """List the networks that are known by name, and which ship with weights.
-
-    Size is that of the learnable parameters as float32. GMAC are billions of multiply-accumulates of convolutions and
-    linear layers for one image.
-    """
+    """List the networks that are known by name, and which ship with weights."""
     from gdws.networks import zoo as nets
 
     infos = [nets.info(name) for name in nets.names()]

@@ -1,4 +1,14 @@
-"""``gdws noise``"""
+"""Measure how much figures of a device differ from run to run, by comparing a network with itself.
+
+gdws gate sizes its runs by it. It holds for the same settings and the same versions on the device: measure it
+again after an update. The first network of the bundle is taken, or the one that --variants names; take one
+that is about as fast as those of the gate. Without a bundle it is a small network that ships with gdws.
+
+\b
+Examples:
+  gdws noise --device http://jetson.local:8000
+  gdws noise model.gdws --device http://jetson.local:8000 --variants dense --runs 20 --out noise.json
+"""
 
 from __future__ import annotations
 
@@ -28,17 +38,7 @@ def noise(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure how much figures of a device differ from run to run, by comparing a network with itself.
-
-    gdws gate sizes its runs by it. It holds for the same settings and the same versions on the device: measure it
-    again after an update. The first network of the bundle is taken, or the one that --variants names; take one
-    that is about as fast as those of the gate. Without a bundle it is a small network that ships with gdws.
-
-    \b
-    Examples:
-      gdws noise --device http://jetson.local:8000
-      gdws noise model.gdws --device http://jetson.local:8000 --variants dense --runs 20 --out noise.json
-    """
+    """Measure how much figures of a device differ from run to run, by comparing a network with itself."""
     from gdws.gate.documents import save
     from gdws.gate.launch import calibrate, pack_shipped
     from gdws.gate.noise import own_path

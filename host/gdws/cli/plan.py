@@ -1,4 +1,17 @@
-"""``gdws plan``"""
+"""Show what would become of each layer: ranks, error, MACs, parameters, or why it stays as it is.
+
+Ranks follow from one bound. --beta bounds the error e^2 of each layer by itself, as in the paper; --budget
+bounds its sum over all layers and spends it where it saves most; --mean-rank and --gamma bound the cost of each
+layer, --mac-saving that of the network; --equal-rank is the same rank everywhere, a baseline. With --compare give
+as many as you like.
+
+\b
+Examples:
+  gdws plan mnist-preact-resnet --mean-rank 3
+  gdws plan net.safetensors --beta 0.05 --alphas 64 --out plan.json
+  gdws plan net.safetensors --mean-rank 2 --layout stacked --skip 'layer4.*'
+  gdws plan net.safetensors --compare --alphas 64 --beta 0.01 --budget 0.1 --equal-rank 3
+"""
 
 from __future__ import annotations
 
@@ -28,24 +41,12 @@ def plan(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show what would become of each layer: ranks, error, MACs, parameters, or why it stays as it is.
-
-    Ranks follow from one bound. --beta bounds the error e^2 of each layer by itself, as in the paper; --budget
-    bounds its sum over all layers and spends it where it saves most; --mean-rank and --gamma bound the cost of each
-    layer, --mac-saving that of the network; --equal-rank is the same rank everywhere, a baseline. With --compare give
-    as many as you like.
-
-    \b
-    Examples:
-      gdws plan mnist-preact-resnet --mean-rank 3
-      gdws plan net.safetensors --beta 0.05 --alphas 64 --out plan.json
-      gdws plan net.safetensors --mean-rank 2 --layout stacked --skip 'layer4.*'
-      gdws plan net.safetensors --compare --alphas 64 --beta 0.01 --budget 0.1 --equal-rank 3
-    """
+    """Show what would become of each layer: ranks, error, MACs, parameters, or why it stays as it is."""
     from gdws import pipeline
     from gdws._util.files import write_atomic
 
-    wanted = plans.recipes(weighted=alphas.given() != 0)
+    settings = alphas.settings()
+    wanted = plans.recipes(weighted=settings.weighted)
     if not wanted or (len(wanted) > 1 and not compare):
         raise GdwsError(
             f"{len(wanted)} plans are asked for",
@@ -55,7 +56,9 @@ def plan(
         raise GdwsError("--compare stores no plan", hint="make the plan that you choose with --out alone")
     source = network.open()
     with progress_bar(quiet) as progress:
-        weights = alphas.weights(source, lambda count: images.open(source).train.first(count), progress=progress)
+        weights = pipeline.find_alphas(
+            source, settings, lambda count: images.open(source).train.first(count), progress=progress
+        )
         _, *variants = pipeline.convert_all(source, wanted, weights=weights, convert_first=plans.convert_first)
     if compare:
         made_plans = {variant.name: variant.plan for variant in variants if variant.plan is not None}

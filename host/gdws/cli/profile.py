@@ -1,4 +1,16 @@
-"""``gdws profile``"""
+"""Show where a network of a bundle spends its time on a device, layer by layer.
+
+The runtime's own profiler takes the times: TensorRT's, ONNX Runtime's, or hooks in torch. Runtimes fuse
+layers; the source column says which layers of your network each came from. Profiling takes time itself, so
+compare shares here, and take the time of the whole from gdws bench.
+
+\b
+Examples:
+  gdws profile model.gdws
+  gdws profile model.gdws --variant mean-rank-3 --by-source
+  gdws profile model.gdws --variant mean-rank-3 --device http://jetson.local:8000 \\
+    --backend tensorrt --precision fp16 --out layers.json
+"""
 
 from __future__ import annotations
 
@@ -10,7 +22,7 @@ import typer
 from gdws.cli.options import common as options
 from gdws.cli.options.agents import AgentOptions, given, make_request
 from gdws.cli.options.engine import EngineOptions
-from gdws.cli.options.measuring import Threads
+from gdws.cli.options.measuring import SettingOptions, Threads
 from gdws.cli.options.sharing import SharingOptions
 from gdws.cli.views.live import LiveBenchmark, summary
 from gdws.cli.views.output import errors, print_json
@@ -23,14 +35,7 @@ def profile(
     agent: AgentOptions,
     sharing: SharingOptions,
     building: EngineOptions,
-    variant: Annotated[
-        str | None, typer.Option("--variant", metavar="NAME", help="Network of the bundle. Default: the dense one.")
-    ] = None,
-    backend: Annotated[
-        str | None, typer.Option("--backend", metavar="NAME", help="Runtime. Default: the best there is.")
-    ] = None,
-    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="E.g. fp16.")] = "fp32",
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Batch size.")] = 1,
+    setting: SettingOptions,
     iterations: Annotated[
         int | None, typer.Option("--iterations", help="Inferences that times are averaged over. Default: 50.")
     ] = None,
@@ -45,19 +50,7 @@ def profile(
     as_json: options.Json = False,
     threads: Threads = None,
 ) -> None:
-    """Show where a network of a bundle spends its time on a device, layer by layer.
-
-    The runtime's own profiler takes the times: TensorRT's, ONNX Runtime's, or hooks in torch. Runtimes fuse
-    layers; the source column says which layers of your network each came from. Profiling takes time itself, so
-    compare shares here, and take the time of the whole from gdws bench.
-
-    \b
-    Examples:
-      gdws profile model.gdws
-      gdws profile model.gdws --variant mean-rank-3 --by-source
-      gdws profile model.gdws --variant mean-rank-3 --device http://jetson.local:8000 \\
-        --backend tensorrt --precision fp16 --out layers.json
-    """
+    """Show where a network of a bundle spends its time on a device, layer by layer."""
     from gdws.device.benchmark import failure
     from gdws_contract.archive import open_bundle
     from gdws_contract.profiles import ProfileRequest
@@ -68,10 +61,10 @@ def profile(
         ProfileRequest,
         "profile",
         model_id=model_id,
-        variant=variant,
-        backend=backend,
-        precision=precision,
-        batch_size=batch,
+        variant=setting.variant,
+        backend=setting.backend,
+        precision=setting.precision,
+        batch_size=setting.batch,
         options=given(iterations=iterations),
         engine=building.engine(),
         threads=threads,

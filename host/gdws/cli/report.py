@@ -1,4 +1,14 @@
-"""``gdws report``"""
+"""Write a report from stored results. Nothing is measured, and no device is needed.
+
+The verdict comes first, then every network with its size, accuracy on host and device, latency and
+speed-up, then each layer, and how it was measured.
+
+\b
+Examples:
+  gdws report result.json --out report.html
+  gdws report xavier.json orin.json --out side-by-side.html
+  gdws report result.json | less
+"""
 
 from __future__ import annotations
 
@@ -19,17 +29,7 @@ def report(
         typer.Option("--out", "-o", help="A .html, .md, .json or .csv file. Default: Markdown, printed."),
     ] = None,
 ) -> None:
-    """Write a report from stored results. Nothing is measured, and no device is needed.
-
-    The verdict comes first, then every network with its size, accuracy on host and device, latency and
-    speed-up, then each layer, and how it was measured.
-
-    \b
-    Examples:
-      gdws report result.json --out report.html
-      gdws report xavier.json orin.json --out side-by-side.html
-      gdws report result.json | less
-    """
+    """Write a report from stored results. Nothing is measured, and no device is needed."""
     from gdws.results.report import render, write
     from gdws.results.stored import load_result
 

@@ -1,96 +1,110 @@
-"""``gdws train``"""
+"""Train a network against PGD and store the weights of its best epoch.
+
+A preset is a whole recipe; each option that is given takes the place of the preset's value.
+
+\b
+  preset              data           network                epochs  attack             SGD: rate, schedule
+  mnist               mnist-sample   mnist-preact-resnet        16  PGD-5,  eps 0.2    0.1,  one cycle
+  fashion-mnist-fast  fashion-mnist  mnist-preact-resnet18      12  PGD-1,  eps 0.1    0.1,  one cycle
+  cifar10-rice        cifar10        preact-resnet18           200  PGD-10, eps 8/255  0.1,  /10 at 100 and 150
+  svhn-rice           svhn           preact-resnet18           200  PGD-10, eps 8/255  0.01, /10 at 100 and 150
+
+PGD-1 is fast adversarial training (Wong et al., 2020): one step of 1.25 eps from a random start. It costs one
+gradient in place of five or ten, at the risk that a network learns to resist the one step alone. Epochs are judged
+against more steps, which shows it.
+
+Robust accuracy falls again late in a long run (robust overfitting). So each epoch is judged on a validation split,
+and the weights of the best are stored; test images are never looked at. The state of the run is kept after each
+epoch, so that --resume goes on after an interruption to the same weights.
+
+With torchrun several processes share each batch, one for each GPU with --device cuda. They give what one process
+gives, up to rounding; but on CPUs, batch normalisation is over the images of each process.
+
+\b
+Examples:
+  gdws train --out net.safetensors
+  gdws train --net mnist-wrn --epochs 8 --out wrn.safetensors
+  gdws train --preset fashion-mnist-fast --precision bf16 --out resnet18.safetensors
+  gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
+  torchrun --nproc-per-node 4 -m gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
+  gdws train --out net.safetensors --resume
+"""
 
 from __future__ import annotations
 
-from enum import Enum
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.images import DataRoot
+from gdws.cli.options.images import ImageOptions
+from gdws.cli.options.network import NetworkOptions, named_values
 from gdws.cli.options.training import RunOptions, TrainOptions, command_line, tell
 from gdws.cli.views.output import print_json
 
+if TYPE_CHECKING:
+    from gdws.training import Preset
 
-class PresetName(str, Enum):
-    """The names of :data:`gdws.training.PRESETS`."""
+PresetName = Annotated[
+    Literal["mnist", "fashion-mnist-fast", "cifar10-rice", "svhn-rice"],
+    typer.Option("--preset", help="The recipe: data, network and all that follows. Options change it."),
+]
 
-    mnist = "mnist"
-    fashion_mnist_fast = "fashion-mnist-fast"
-    cifar10_rice = "cifar10-rice"
-    svhn_rice = "svhn-rice"
+
+@dataclass(frozen=True)
+class PresetImageOptions(ImageOptions):
+    """The same, where the preset has images of its own."""
+
+    data: Annotated[
+        str,
+        typer.Option("--data", metavar="NAME|PATH", help="As for gdws convert. Default: the preset's data set."),
+    ] = ""
+
+    def of(self, preset: Preset) -> ImageOptions:
+        """The images that options name, or those of ``preset``."""
+        return replace(self, data=self.data or preset.data)
 
 
 def train(
     *,
+    network: NetworkOptions,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the weights go, e.g. net.safetensors.")],
-    preset: Annotated[
-        PresetName, typer.Option("--preset", help="The recipe: data, network and all that follows. Options change it.")
-    ] = PresetName.mnist,
+    preset: PresetName = "mnist",
     training: TrainOptions,
     run: RunOptions,
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set for images.")] = None,
-    data_root: DataRoot = None,
+    images: PresetImageOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Train a network against PGD and store the weights of its best epoch.
-
-    A preset is a whole recipe; each option that is given takes the place of the preset's value.
-
-    \b
-      preset              data           network                epochs  attack             SGD: rate, schedule
-      mnist               mnist-sample   mnist-preact-resnet        16  PGD-5,  eps 0.2    0.1,  one cycle
-      fashion-mnist-fast  fashion-mnist  mnist-preact-resnet18      12  PGD-1,  eps 0.1    0.1,  one cycle
-      cifar10-rice        cifar10        preact-resnet18           200  PGD-10, eps 8/255  0.1,  /10 at 100 and 150
-      svhn-rice           svhn           preact-resnet18           200  PGD-10, eps 8/255  0.01, /10 at 100 and 150
-
-    PGD-1 is fast adversarial training (Wong et al., 2020): one step of 1.25 eps from a random start. It costs one
-    gradient in place of five or ten, at the risk that a network learns to resist the one step alone. Epochs are judged
-    against more steps, which shows it.
-
-    Robust accuracy falls again late in a long run (robust overfitting). So each epoch is judged on a validation split,
-    and the weights of the best are stored; test images are never looked at. The state of the run is kept after each
-    epoch, so that --resume goes on after an interruption to the same weights.
-
-    With torchrun several processes share each batch, one for each GPU with --device cuda. They give what one process
-    gives, up to rounding; but on CPUs, batch normalisation is over the images of each process.
-
-    \b
-    Examples:
-      gdws train --out net.safetensors
-      gdws train --net mnist-wrn --epochs 8 --out wrn.safetensors
-      gdws train --preset fashion-mnist-fast --precision bf16 --out resnet18.safetensors
-      gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
-      torchrun --nproc-per-node 4 -m gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
-      gdws train --out net.safetensors --resume
-    """
-    from gdws import datasets
-    from gdws.training import PRESETS
+    """Train a network against PGD and store the weights of its best epoch."""
+    from gdws.training import PRESETS, fresh
     from gdws.training import train as train_network
 
-    recipe = PRESETS[preset.value]
-    settings = training.settings(recipe)
+    recipe, source = PRESETS[preset], None
     with run.processes(out) as (workers, progress):
+        if network.names_one:
+            source = network.open()
+            settings = training.settings(recipe, source.name, {})
+        else:
+            settings = training.settings(recipe, network.net, named_values(network.net_option, "--net-option"))
         result = train_network(
             settings,
-            datasets.load(data or recipe.data, seed=training.seed, root=data_root),
+            images.of(recipe).open(source or fresh(settings), seed=training.seed),
             out,
+            source=source,
             resume=run.resume,
             workers=workers,
             command=command_line(),
             progress=progress,
             on_epoch=tell if workers.leads else None,
         )
-    best = result.best
     if not workers.leads:
         return
+    best, count = result.best, len(result.history)
     if as_json:
         history = [vars(record) for record in result.history]
         print_json({"out": str(result.path), "best": vars(best), "history": history})
     else:
-        typer.echo(
-            f"{result.path}: epoch {best.epoch} of {len(result.history)}, "
-            f"validation natural {best.natural:.2%}, robust {best.robust:.2%}"
-        )
+        accuracies = f"validation natural {best.natural:.2%}, robust {best.robust:.2%}"
+        typer.echo(f"{result.path}: epoch {best.epoch} of {count}, {accuracies}")

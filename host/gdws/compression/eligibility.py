@@ -12,6 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
+from gdws.compression.layers import Conv
+from gdws.compression.plain import NotPlain, as_plain, is_odd
 from gdws.errors import ModelError
 
 #: The layers that have a weight of their own: any convolution, and linear layers.
@@ -31,11 +33,8 @@ def structural_reason(module: Weighted) -> str | None:
         return "transposed convolution"
     if not isinstance(module, nn.Conv1d | nn.Conv2d):
         return "3D convolution"
-    if "weight" not in module._parameters:
-        return "its weight is computed (weight norm, pruning or a parametrization); make it permanent first"
-    if type(module) not in (nn.Conv1d, nn.Conv2d) or "forward" in vars(module):
-        plain = "Conv1d" if isinstance(module, nn.Conv1d) else "Conv2d"
-        return f"not a plain {plain} but {type(module).__name__}, which may compute something else"
+    if is_odd(module):
+        return _odd_reason(module)
     if module.groups > 1:
         return "depthwise convolution" if module.groups == module.in_channels else "grouped convolution"
     if set(module.kernel_size) == {1}:
@@ -47,6 +46,15 @@ def structural_reason(module: Weighted) -> str | None:
     if any(getattr(module, hooks) for hooks in _HOOKS):
         return "it has hooks, which may read its weight; remove them first"
     return None
+
+
+def _odd_reason(module: Conv) -> str | None:
+    name = type(module).__name__
+    try:
+        as_plain(module)
+    except NotPlain as error:
+        return f"not a plain convolution but a {name}, which {error}"
+    return f"not a plain convolution but a {name}; let gdws.compression.plain make it one first"
 
 
 def require_weights(model: nn.Module) -> None:

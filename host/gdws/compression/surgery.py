@@ -24,6 +24,7 @@ from gdws.algorithms.spectrum import Factors, Floats, Spectrum, SpectrumError, d
 from gdws.compression import eligibility
 from gdws.compression.eligibility import Weighted
 from gdws.compression.layers import Conv, GDWSConv2d, replace
+from gdws.compression.plain import plain
 from gdws.errors import ModelError, NonFiniteWeights, PlanError
 from gdws_contract.plan import LayerPlan, Plan
 
@@ -68,9 +69,11 @@ def inspect(
     """Return every convolution and linear layer of ``model``, in order of declaration.
 
     Left alone, with the reason, are: grouped, depthwise, transposed and 3D convolutions; 1x1 kernels; the
-    first convolution unless ``convert_first``; subclasses of Conv2d, which may compute something else;
-    weights that are computed (weight norm, pruning masks, parametrizations); layers with hooks, which may
-    read the weight; layers that match ``skip``; and a weight shared with a layer that is left alone.
+    first convolution unless ``convert_first``; layers with hooks, which may read the weight; layers that match
+    ``skip``; and a weight shared with a layer that is left alone.
+
+    Subclasses of a convolution and weights that are computed (weight norm, pruning masks, parametrizations) are looked
+    at as the plain convolutions that they are, see :mod:`gdws.compression.plain`, or left alone if they are none.
 
     Args:
         model: the network; it is not changed.
@@ -83,6 +86,7 @@ def inspect(
     Raises :class:`~gdws.errors.ModelError` if a pattern matches no layer, a layer is not initialised, or the
     example input does not run.
     """
+    model = plain(model)
     names, modules = _weighted_modules(model)
     calls = None if example_input is None else _trace(model, modules, example_input)
     reasons = [eligibility.structural_reason(module) for module in modules]
@@ -156,6 +160,7 @@ def apply(plan: Plan, model: nn.Module, *, factors: Mapping[str, Factors] | None
     copied.
     """
     eligibility.require_weights(model)
+    model = plain(model)
     targets = _targets(plan, model)
     converted = copied(model)
     known = factors or {}

@@ -7,6 +7,7 @@ from gdws.datasets.images import Images, LazyImages
 from gdws.datasets.origin import Origin, labelled_by
 from gdws.datasets.own import open_images
 from gdws.datasets.preparation import Preparation, Resize
+from gdws.datasets.preprocessing import Preprocessing
 from gdws.datasets.registry import (
     Dataset,
     Split,
@@ -29,6 +30,7 @@ __all__ = [
     "LazyImages",
     "Origin",
     "Preparation",
+    "Preprocessing",
     "Resize",
     "Split",
     "check_images",

@@ -153,11 +153,11 @@ def calibrate(
 def pack_shipped(path: Path) -> Path:
     """Pack the network that ships with the package, alone, to calibrate with. Raises OSError."""
     from gdws import datasets, pipeline  # torch: a gate of bundles has no need of it
-    from gdws.bundles.packing import PackedVariant
+    from gdws.bundles.variant import Variant
     from gdws.pipeline.demo import DATA, NETWORK
 
     source, data = pipeline.load(NETWORK), datasets.load(DATA)
-    variants = [PackedVariant(pipeline.BASELINE, source.module)]
+    variants = [Variant(pipeline.BASELINE, source.module)]
     pipeline.pack(path, source, variants, data.test.first(_REPLAYED), f"{data.name}, test", None)
     return path
 

@@ -4,6 +4,9 @@ A file is safetensors as :func:`gdws.networks.checkpoints.save` writes it. Its m
 converted (``net``, ``net_options``) and hold the plan, from which the GDWS layers are built; the tensors are the state
 dict of the GDWS network. So factors that no plan can give again, such as fine-tuned ones, are kept. A bundle has the
 same: its provenance names the network, and the initialisers of a variant's ONNX file are the state dict.
+
+A network of the zoo is built from its name. Of any other the file tells only what identifies it, since no code travels:
+then the dense network must be given.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import onnx
@@ -20,15 +23,31 @@ import torch
 from torch import nn
 
 from gdws.algorithms.spectrum import Factors
+from gdws.bundles.variant import GdwsStep, Step
 from gdws.compression import surgery
 from gdws.errors import CheckpointMismatch, CheckpointUnreadable, GdwsError
 from gdws.networks import checkpoints
 from gdws.networks import zoo as nets
 from gdws_contract.archive import Bundle, open_bundle
 from gdws_contract.plan import LayerPlan, Plan
+from gdws_contract.steps import FineTuneStep
 
 _PLAN = "plan"
 BUNDLE_SUFFIX = ".gdws"
+#: What tells in a network's provenance which one it is, whatever its weights.
+_IDENTITY = ("net", "net_options", "onnx_sha256", "module", "module_options", "removed_channels")
+
+
+class Dense(Protocol):
+    """The network that was converted, as :class:`gdws.networks.sources.Source` has it."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The dense network; its weights do not matter."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Where it comes from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,61 +56,72 @@ class Converted:
 
     module: nn.Module
     plan: Plan
-    net: str
     metadata: Mapping[str, str]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What was done to the dense network: converted, and fine-tuned if the metadata tell of it."""
+        converted = GdwsStep(self.plan)
+        if "finetuning" not in self.metadata:
+            return (converted,)
+        epoch = json.loads(self.metadata.get("validation", "{}")).get("epoch")
+        return converted, FineTuneStep(epochs=epoch, data=self.metadata.get("data"))
 
 
 def save(path: str | Path, weights: Mapping[str, torch.Tensor], plan: Plan, provenance: Mapping[str, Any]) -> None:
     """Write the state dict of a GDWS network with its ``plan``, whole or not at all.
 
-    ``provenance`` has ``net`` and ``net_options`` of the network that was converted, and what else is worth knowing;
-    values that are no text are stored as JSON.
-    Raises :class:`~gdws.errors.NonFiniteWeights` and :class:`OSError`.
+    ``provenance`` is that of the network that was converted, and what else is worth knowing; values that are no text
+    are stored as JSON. Raises :class:`~gdws.errors.NonFiniteWeights` and :class:`OSError`.
     """
-    fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in provenance.items()}
-    checkpoints.save(path, weights, {**fields, _PLAN: json.dumps(plan.to_dict())})
+    checkpoints.save(path, weights, {**as_text(provenance), _PLAN: json.dumps(plan.to_dict())})
 
 
-def find(path: str | Path, variant: str | None = None) -> Converted | None:
+def find(path: str | Path, variant: str | None = None, *, dense: Dense | None = None) -> Converted | None:
     """The GDWS network in a file: a bundle's ``variant``, or what :func:`save` wrote; None if it is neither.
 
-    Raises as :func:`load` and :func:`load_variant`.
+    Raises as :func:`load` and :func:`load_variant`, and :class:`~gdws.errors.GdwsError` for a ``variant`` of a file
+    that is no bundle.
     """
     path = Path(path)
     if path.suffix == BUNDLE_SUFFIX:
-        return load_variant(path, variant)
+        return load_variant(path, variant, dense=dense)
+    if variant is not None:
+        raise GdwsError(f"{path} is no bundle", hint="leave out --variant")
     if path.is_file() and _PLAN in checkpoints.read_metadata(path):
-        return load(path)
+        return load(path, dense=dense)
     return None
 
 
-def load(path: str | Path) -> Converted:
-    """The GDWS network in a file that :func:`save` wrote.
+def load(path: str | Path, *, dense: Dense | None = None) -> Converted:
+    """The GDWS network in a file that :func:`save` wrote, made from ``dense``; without it from a network of the zoo.
 
     Raises :class:`~gdws.errors.CheckpointUnreadable` if there is none, :class:`~gdws.errors.CheckpointMismatch` if
-    network, plan and weights do not belong together, and :class:`~gdws.errors.NonFiniteWeights`.
+    network, plan and weights do not belong together, :class:`~gdws.errors.GdwsError` if it was made from another
+    network, and :class:`~gdws.errors.NonFiniteWeights`.
     """
     path = Path(path)
     checkpoint = checkpoints.read(path)
     metadata = checkpoint.metadata
-    if _PLAN not in metadata or "net" not in metadata:
+    if _PLAN not in metadata:
         raise CheckpointUnreadable(
             f"{path} holds no GDWS network", path=str(path), hint="gdws finetune writes such files"
         )
     try:
         plan = Plan.from_json(metadata[_PLAN])
-        options = json.loads(metadata.get("net_options", "{}"))
+        base = _dense(metadata, path) if dense is None else _checked(dense, metadata, path)
     except ValueError as error:
         raise CheckpointUnreadable(f"{path}: damaged metadata: {error}", path=str(path)) from error
-    return Converted(_build(metadata["net"], options, plan, checkpoint.weights, path), plan, metadata["net"], metadata)
+    return Converted(_build(base, plan, checkpoint.weights, path), plan, metadata)
 
 
-def load_variant(path: str | Path, name: str | None = None) -> Converted:
-    """The GDWS network called ``name`` in a bundle; without a name the only one.
+def load_variant(path: str | Path, name: str | None = None, *, dense: Dense | None = None) -> Converted:
+    """The GDWS network called ``name`` in a bundle; without a name the only one. ``dense`` as for :func:`load`.
 
-    Raises :class:`~gdws.errors.GdwsError` if there is no such variant, or the bundle's networks cannot be built by
-    name, and what reading a bundle raises, see :mod:`gdws_contract.errors`.
+    Raises :class:`~gdws.errors.GdwsError` if there is no such variant or it was made from another network, and what
+    reading a bundle raises, see :mod:`gdws_contract.errors`.
     """
+    path = Path(path)
     with open_bundle(path) as bundle:
         provenance = bundle.manifest.provenance
         plans = {variant.name: variant.plan for variant in bundle.manifest.variants if variant.plan is not None}
@@ -100,25 +130,46 @@ def load_variant(path: str | Path, name: str | None = None) -> Converted:
         if name not in plans:
             problem = "which network is not said" if name is None else f"there is no GDWS network {name!r}"
             raise GdwsError(f"{path}: {problem}", hint=f"choose by --variant one of: {', '.join(plans) or 'none'}")
-        net, options = provenance.get("net"), provenance.get("net_options", {})
-        if not isinstance(net, str) or not isinstance(options, dict):
-            raise GdwsError(
-                f"{path} does not name the network it was made from",
-                hint="a bundle of another model cannot be fine-tuned; convert and fine-tune the model in Python",
-            )
         plan = Plan.from_json(bundle.read(plans[name]))
         weights = _initialisers(bundle, name)
-    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in provenance.items()}
-    return Converted(_build(net, options, plan, weights, Path(path)), plan, net, metadata)
+    metadata = as_text(provenance)
+    base = _dense(metadata, path) if dense is None else _checked(dense, metadata, path)
+    return Converted(_build(base, plan, weights, path), plan, metadata)
 
 
-def _build(
-    net: str, options: Mapping[str, Any], plan: Plan, weights: Mapping[str, torch.Tensor], path: Path
-) -> nn.Module:
-    checkpoints.require_finite(weights)
+def as_text(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``provenance`` as the metadata of a file hold it: what is no text is JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in provenance.items()}
+
+
+def _dense(metadata: Mapping[str, str], path: Path) -> nn.Module:
+    """The network of the zoo that ``metadata`` name. Raises :class:`~gdws.errors.GdwsError` if they name none."""
+    if "net" not in metadata:
+        raise GdwsError(
+            f"{path} does not name a network of the zoo that it was made from",
+            hint="give the network it was made from too, by --onnx or --module",
+        )
+    options = json.loads(metadata.get("net_options", "{}"))
     try:
         with torch.random.fork_rng(devices=[]):
-            module = frame(nets.build(net, **options), plan)
+            return nets.build(metadata["net"], **options)
+    except (GdwsError, TypeError) as error:
+        raise CheckpointMismatch(f"{path}: its network cannot be built: {error}", path=str(path)) from error
+
+
+def _checked(dense: Dense, metadata: Mapping[str, str], path: Path) -> nn.Module:
+    """The network of ``dense``, if it is the one that ``metadata`` identify."""
+    ours = as_text(dense.provenance)
+    if any(ours.get(key) != metadata.get(key) for key in _IDENTITY):
+        made_from = metadata.get("net") or metadata.get("onnx") or metadata.get("module") or "another network"
+        raise GdwsError(f"{path} was made from {made_from}", hint="give the network that it was made from")
+    return dense.module
+
+
+def _build(dense: nn.Module, plan: Plan, weights: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
+    checkpoints.require_finite(weights)
+    try:
+        module = frame(dense, plan)
         missing, unexpected = module.load_state_dict(weights, strict=False)
     except (GdwsError, RuntimeError, TypeError) as error:
         raise CheckpointMismatch(
@@ -128,7 +179,8 @@ def _build(
     statistics = {key for key in missing if key.endswith(("running_mean", "running_var"))}
     if absent := sorted(parameters.intersection(missing) | statistics):
         raise CheckpointMismatch(f"{path} lacks weights: {', '.join(absent[:3])}", path=str(path), missing=absent)
-    if unexpected:
+    # Constants of an ONNX file's node, called <path>/<operator>.<n>, follow from network and plan.
+    if unexpected := [key for key in unexpected if "/" not in key]:
         raise CheckpointMismatch(
             f"{path} has weights of no layer: {', '.join(unexpected[:3])}", path=str(path), unexpected=unexpected
         )
@@ -140,9 +192,7 @@ def _initialisers(bundle: Bundle, name: str) -> dict[str, torch.Tensor]:
     [variant] = [variant for variant in bundle.manifest.variants if variant.name == name]
     graph = onnx.load_model_from_string(bundle.read(variant.onnx)).graph
     found = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    # Constants of a node, called <path>/<operator>.<n>, and positions of a gather follow from network and plan.
-    state = {key: array for key, array in found.items() if "/" not in key and array.dtype == np.float32}
-    return {key: torch.from_numpy(array.copy()) for key, array in state.items()}
+    return {key: torch.from_numpy(array.copy()) for key, array in found.items() if array.dtype == np.float32}
 
 
 def frame(network: nn.Module, plan: Plan) -> nn.Module:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gdws._util.outputs import choose_output
@@ -48,10 +49,12 @@ def load(
     family: str | None = None,
     kept: float | None = None,
     prefix: str | None = None,
+    variant: str | None = None,
     **options: Any,
 ) -> Source:
     """The network in the file ``checkpoint``, or the one that ships under that name if there is no such file.
 
+    The file may hold a GDWS network: a bundle, of which ``variant`` is one, or what ``gdws finetune`` wrote.
     ``net`` names the network where the file does not, ``options`` are those of :func:`gdws.networks.zoo.build`, and
     ``family``, ``kept`` and ``prefix`` as for :func:`gdws.networks.checkpoints.read`.
     Raises :class:`~gdws.errors.CheckpointError` and :class:`~gdws.errors.ModelError`.
@@ -60,8 +63,9 @@ def load(
     if not path.exists() and checkpoint in nets.names():
         path = nets.pretrained_path(checkpoint)
     of_another = options or any(each is not None for each in (net, family, kept, prefix))
-    if not of_another and (found := converted.find(path)) is not None:
-        return Source(path.stem, found.module, nets.info(found.net).input_shape, found.metadata, found.plan)
+    if not of_another and (found := converted.find(path, variant)) is not None:
+        shape = nets.info(found.metadata["net"]).input_shape
+        return Source(path.stem, found.module, shape, found.metadata, found.plan)
     loaded = checkpoints.load_named(path, net, family=family, kept=kept, prefix=prefix, **options)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     provenance: dict[str, Any] = {"net": loaded.name, "checkpoint": path.name, "checkpoint_sha256": digest}
@@ -73,8 +77,42 @@ def load(
     return Source(loaded.name, loaded.module, shape, provenance, notes=loaded.notes)
 
 
-def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str | int | None = None) -> Source:
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights for a network that comes from elsewhere, or of a GDWS network that was made from it.
+
+    Fields as the arguments of :func:`load`.
+    """
+
+    path: str
+    family: str | None = None
+    kept: float | None = None
+    prefix: str | None = None
+    variant: str | None = None
+
+    def into(self, source: Source) -> Source:
+        """``source`` with the weights of the file. Raises as :func:`gdws.networks.checkpoints.read_into`."""
+        path = Path(self.path)
+        if (found := converted.find(path, self.variant, dense=source)) is not None:
+            return replace(source, name=path.stem, module=found.module, provenance=found.metadata, plan=found.plan)
+        module, notes = checkpoints.read_into(
+            source.module, path, family=self.family, kept=self.kept, prefix=self.prefix
+        )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        provenance = {**source.provenance, "checkpoint": path.name, "checkpoint_sha256": digest}
+        return replace(source, module=module, provenance=provenance, notes=(*source.notes, *notes))
+
+
+def load_onnx(
+    path: str | Path,
+    input_shape: Shape | None = None,
+    *,
+    output: str | int | None = None,
+    weights: WeightsFile | None = None,
+) -> Source:
     """The network in an ONNX file, rebuilt in torch or kept as a graph; a note tells which and why.
+
+    With ``weights`` those of another file take the place of its own.
 
     Arguments and errors as of :func:`gdws.onnx_io.load.load_onnx`.
     """
@@ -85,7 +123,8 @@ def load_onnx(path: str | Path, input_shape: Shape | None = None, *, output: str
         provenance["output"] = output
     if found.kept_as_graph is not None:
         provenance |= {"kept_as_graph": found.kept_as_graph, "errors_weighed_by": "the energy of each layer's output"}
-    return Source(_as_name(path.stem), found.module, found.input_shape, provenance, notes=found.notes)
+    source = Source(_as_name(path.stem), found.module, found.input_shape, provenance, notes=found.notes)
+    return source if weights is None else weights.into(source)
 
 
 def load_module(
@@ -93,31 +132,28 @@ def load_module(
     input_shape: Shape,
     *,
     options: Mapping[str, Any] | None = None,
-    checkpoint: str | None = None,
-    family: str | None = None,
-    kept: float | None = None,
-    prefix: str | None = None,
     output: str | int | None = None,
+    weights: WeightsFile | None = None,
 ) -> Source:
-    """The network that ``package.module:factory`` gives, with the weights of the file ``checkpoint`` if there is one.
+    """The network that ``package.module:factory`` gives, with the weights of a file if there is one.
 
-    ``output`` is the key, place or field of the output that counts, where the network gives several.
+    Without one, what the factory draws at random is the same each time. ``output`` is the key, place or
+    field of the output that counts, where the network gives several.
     Raises as :func:`gdws.networks.module_import.load_module` and :func:`gdws.networks.checkpoints.read_into`.
     """
-    module = import_module(target, options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = import_module(target, options)
     provenance: dict[str, Any] = {"module": target}
     if options:
         provenance["module_options"] = dict(options)
-    notes: tuple[str, ...] = ()
-    if checkpoint is not None:
-        path = Path(checkpoint)
-        module, notes = checkpoints.read_into(module, path, family=family, kept=kept, prefix=prefix)
-        provenance |= {"checkpoint": path.name, "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     if output is not None:
         module = choose_output(module, output)
         provenance["output"] = output
-    provenance["network_sha256"] = tally.digest_of_network(module)
-    return Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance, notes=notes)
+    source = Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance)
+    if weights is not None:
+        source = weights.into(source)
+    return replace(source, provenance={**source.provenance, "network_sha256": tally.digest_of_network(source.module)})
 
 
 def slimmed(source: Source) -> Source:

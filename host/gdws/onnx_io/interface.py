@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto
 
 from gdws.errors import ModelError
+from gdws.onnx_io.batch_first import batch_axes
 from gdws.onnx_io.layout import TO_FIRST, TO_LAST, channels_last, looks_channels_last
 
 #: Of one sample: (C, H, W) of an image, (C, L) or (L,) of a signal.
@@ -26,12 +27,16 @@ _NUMBERS: Mapping[str, Any] = {"float16": np.float16, "double": np.float64}
 
 @dataclass(frozen=True)
 class Interface:
-    """How a file takes images: its batch size if that is fixed, their shape, order of axes and kind of number."""
+    """How a file takes images: its batch size if that is fixed, their shape, order of axes and kind of number.
+
+    ``batch_axes`` says which axis of each output is the batch.
+    """
 
     batch: int | None
     shape: Shape
     channels_last: bool
     number: str
+    batch_axes: tuple[int, ...]
 
     def feed(self, images: Images) -> npt.NDArray[Any]:
         """Images (N, C, H, W) as the file takes them."""
@@ -65,7 +70,9 @@ def interface_of(model: onnx.ModelProto, path: Path, wanted: Shape | None, numbe
         raise ModelError(
             f"{path} leaves the size of its images open", hint="say it, e.g. --input-shape 3,224,224 for C,H,W"
         )
-    return Interface(axes[0], tuple(axis for axis in shape if axis is not None), last, number)
+    known = tuple(axis for axis in shape if axis is not None)
+    taken = tuple(known[axis - 1] for axis in TO_LAST[1:]) if last else known
+    return Interface(axes[0], known, last, number, batch_axes(model, taken))
 
 
 def _has_channels_last(model: onnx.ModelProto, path: Path, axes: Sequence[int | None], wanted: Shape | None) -> bool:

@@ -12,6 +12,7 @@ from torch import nn
 
 from gdws.errors import ModelError, first_line
 from gdws.onnx_io.batch import declare_any_batch, unfix_batch
+from gdws.onnx_io.batch_first import BatchFirst
 from gdws.onnx_io.files import read_whole
 from gdws.onnx_io.graph import gather_constants
 from gdws.onnx_io.graph_network import CannotSplit, GraphNetwork
@@ -159,7 +160,7 @@ def _rebuilt(file: _File) -> nn.Module:
     shapes = shapes_for(model, file.interface.batch or 1, file.interface.shape)
     pad_explicitly(model, shapes)
     pad_before_averages(model, shapes)
-    return rebuild(model, file.path)
+    return _batch_first(rebuild(model, file.path), file)
 
 
 def _as_graph(file: _File) -> tuple[nn.Module, float]:
@@ -181,8 +182,13 @@ def _compared(file: _File, free: Callable[[onnx.ModelProto], None]) -> tuple[nn.
     if file.interface.channels_last:
         put_channels_first(model)
     free(model)
-    module = GraphNetwork.of(model, file.interface.batch or 1, file.interface.shape)
+    module = _batch_first(GraphNetwork.of(model, file.interface.batch or 1, file.interface.shape), file)
     return module, _difference(module, file)
+
+
+def _batch_first(module: nn.Module, file: _File) -> nn.Module:
+    axes = file.interface.batch_axes
+    return BatchFirst(module, axes) if any(axes) else module
 
 
 def _with_any_batch(model: onnx.ModelProto) -> None:
@@ -203,6 +209,8 @@ def _notes(module: nn.Module, file: _File, reason: str | None) -> tuple[str, ...
         notes.append(f"it computes in {number}; read as float32{change}")
     if interface.channels_last:
         notes.append("it takes images as (N, H, W, C); read as a network of (N, C, H, W)")
+    if any(interface.batch_axes):
+        notes.append("the batch is not the first axis of its outputs; read with the batch first")
     if reason is not None:
         notes.append(f"{reason}. {_AS_GRAPH}")
     return tuple(notes)

@@ -77,7 +77,10 @@ def _of_file(content: bytes, batches: Sequence[Images], interface: Interface, pa
 def _in_pieces(runner: Runner, images: Images, interface: Interface) -> list[Array]:
     size, [name] = interface.batch or len(images), runner.inputs
     pieces = [runner({name: interface.feed(images[at : at + size])}) for at in range(0, len(images), size)]
-    return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*pieces, strict=True)]
+    return [
+        np.concatenate([np.moveaxis(part, axis, 0) for part in parts])
+        for axis, parts in zip(interface.batch_axes, zip(*pieces, strict=True), strict=True)
+    ]
 
 
 @torch.no_grad()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy.typing as npt
 import torch
@@ -21,6 +23,7 @@ from gdws.datasets import Split, check_images, check_pixels
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import gentle
+from gdws.networks import checkpoints
 from gdws.networks.sources import Source
 
 #: Beyond so many classes exact alphas take too long.
@@ -30,6 +33,36 @@ MANY_CLASSES = 100
 _BATCH = 64
 
 Alphas = Mapping[str, npt.ArrayLike]
+
+
+@dataclass(frozen=True)
+class AlphaSettings:
+    """Where alphas come from: a ``file`` as the paper's authors store them, or so many ``images``; 0 for none.
+
+    ``method`` and ``seed`` as for :func:`calibrate_alphas`.
+    """
+
+    images: int = 64
+    file: Path | None = None
+    method: AlphaMethod | None = None
+    seed: int = 0
+
+    @property
+    def weighted(self) -> bool:
+        """Whether errors are weighed at all."""
+        return self.file is not None or self.images > 0
+
+
+def find_alphas(
+    source: Source, settings: AlphaSettings, images: Callable[[int], Split], *, progress: Progress = SILENT
+) -> Alphas | None:
+    """The alphas that ``settings`` ask for, None for none; ``images`` gives so many of the training split."""
+    if settings.file is not None:
+        return checkpoints.read_alphas(settings.file).alphas
+    if settings.images == 0:
+        return None
+    found = images(settings.images)
+    return calibrate_alphas(source, found, method=settings.method, seed=settings.seed, progress=progress)
 
 
 def calibrate_alphas(

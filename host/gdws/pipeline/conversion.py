@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant, method_of
+from gdws.bundles.variant import BASELINE, GdwsStep, Variant
 from gdws.compression.fitting import Calibration
 from gdws.datasets import Split
 from gdws.errors import GdwsError
@@ -20,9 +20,6 @@ from gdws.planning.conversion import convert
 from gdws.planning.recipe import Recipe
 from gdws_contract.plan import Method, Plan
 
-#: What the network before conversion is called in a bundle.
-BASELINE = "dense"
-
 
 def convert_all(
     source: Source,
@@ -33,7 +30,7 @@ def convert_all(
     data: Tensor | None = None,
     convert_first: bool = False,
     progress: Progress = SILENT,
-) -> list[PackedVariant]:
+) -> list[Variant]:
     """The dense network, then one GDWS network for each recipe and each of ``plans``, which are given by name.
 
     ``weights`` are the alphas, ``data`` the calibration images (N, C, H, W) that recipes and plans may ask for.
@@ -43,8 +40,8 @@ def convert_all(
     if source.plan is not None:
         if recipes or plans:
             raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
-        return [PackedVariant(source.name, source.module, source.plan)]
-    variants = [PackedVariant(BASELINE, source.module, method="as trained")]
+        return [Variant(source.name, source.module, (GdwsStep(source.plan),))]
+    variants = [Variant(BASELINE, source.module)]
     shared = None if data is None else Calibration(source.module, data)
     for recipe in recipes:
         module, plan = convert(
@@ -58,10 +55,10 @@ def convert_all(
             example_input=source.input_shape,
             progress=progress,
         )
-        variants.append(PackedVariant(recipe.name, module, plan))
+        variants.append(Variant(recipe.name, module, (GdwsStep(plan),)))
     for name, plan in (plans or {}).items():
         module, _ = convert(source.module, plan=plan, data=_data_for(plan.method, shared), progress=progress)
-        variants.append(PackedVariant(name, module, plan))
+        variants.append(Variant(name, module, (GdwsStep(plan),)))
     names = [variant.name for variant in variants]
     for name in names:
         if names.count(name) > 1:
@@ -79,7 +76,7 @@ def convert_fitted(
     weights: Alphas | None = None,
     convert_first: bool = False,
     progress: Progress = SILENT,
-) -> list[PackedVariant]:
+) -> list[Variant]:
     """:func:`convert_all`, with :func:`calibration_images` from ``images`` where a network is to be data-aware."""
     data = None
     methods = {recipe.method for recipe in recipes} | {plan.method for plan in (plans or {}).values()}
@@ -90,20 +87,17 @@ def convert_fitted(
     )
 
 
-def with_tuned(variants: Sequence[PackedVariant], source: Source, paths: Sequence[Path]) -> list[PackedVariant]:
+def with_tuned(variants: Sequence[Variant], source: Source, paths: Sequence[Path]) -> list[Variant]:
     """``variants`` and the networks of ``source`` in files that ``gdws finetune`` wrote, under the files' names.
 
-    Raises :class:`~gdws.errors.GdwsError` if a file holds a GDWS network of another network or a name is taken, and
-    what :func:`gdws.networks.converted.load` raises.
+    Raises :class:`~gdws.errors.GdwsError` if a name is taken, and what :func:`gdws.networks.converted.load` raises.
     """
     found = list(variants)
     for path in paths:
-        tuned = converted.load(path)
-        if tuned.net != source.provenance.get("net"):
-            raise GdwsError(f"{path} was made from {tuned.net}", hint=f"give one that was made from {source.name}")
+        tuned = converted.load(path, dense=source)
         if path.stem in {variant.name for variant in found}:
             raise GdwsError(f"two networks would be called {path.stem!r}", hint="rename the file")
-        found.append(PackedVariant(path.stem, tuned.module, tuned.plan, method=f"{method_of(tuned.plan)}, fine-tuned"))
+        found.append(Variant(path.stem, tuned.module, tuned.steps))
     return found
 
 

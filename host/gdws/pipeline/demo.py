@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from gdws import datasets, pipeline
@@ -12,6 +13,7 @@ from gdws._util.progress import SILENT, Progress
 from gdws.device.client import DeviceClient
 from gdws.device.local_agent import local_agent
 from gdws.evaluation.attacks import AttackSpec
+from gdws.pipeline import AlphaSettings, BundleSettings
 from gdws.planning.budget import MeanRank
 from gdws.planning.recipe import Recipe
 from gdws.results import report
@@ -24,16 +26,11 @@ ATTACK = AttackSpec(eps=0.2, step=0.02, iterations=40, random_start=True)
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """How much is done. ``alphas``, ``calibration``, ``test`` and ``verification`` count images."""
+    """What is packed, and how it is measured."""
 
-    recipes: tuple[Recipe, ...]
-    alphas: int
-    calibration: int
-    test: int
-    verification: int
+    bundle: BundleSettings
     batch_sizes: tuple[int, ...] = (1, 8)
     protocol: Protocol = field(default_factory=Protocol)
-    attack: AttackSpec = ATTACK
 
 
 #: Data-aware at the ranks where a compiled runtime gains, beside the paper's method at the same ranks and at those that
@@ -42,13 +39,16 @@ RECIPES = (
     *(Recipe(MeanRank(rank), layout="stacked", method="data-aware") for rank in (1, 2, 3)),
     *(Recipe(MeanRank(rank), layout="stacked") for rank in (2, 4)),
 )
-FULL = DemoSettings(RECIPES, alphas=64, calibration=1024, test=300, verification=64)
+FULL = DemoSettings(BundleSettings(recipes=RECIPES, attack=ATTACK, test=300, verification=64))
 QUICK = DemoSettings(
-    RECIPES[1:4:2],
-    alphas=16,
-    calibration=128,
-    test=50,
-    verification=32,
+    BundleSettings(
+        recipes=RECIPES[1:4:2],
+        attack=ATTACK,
+        alphas=AlphaSettings(16),
+        calibration=128,
+        test=50,
+        verification=32,
+    ),
     protocol=Protocol(rounds=5, min_duration_ms=1_000, min_iterations=50),
 )
 
@@ -77,7 +77,7 @@ class DemoFiles:
         )
 
 
-def make_bundle(
+def make(
     files: DemoFiles,
     settings: DemoSettings,
     *,
@@ -87,28 +87,23 @@ def make_bundle(
 ) -> str:
     """Convert, evaluate and pack; return the bundle's id. ``tell`` is given a line for each step.
 
-    Raises what the steps raise. What earlier steps wrote stays.
+    Raises what the steps raise.
     """
-    data = datasets.load(DATA)
-    test = f"{data.name}, test"
-    tell(f"1/5  convert {checkpoint} in {len(settings.recipes)} ways: from its weights, and from data")
-    source = pipeline.load(checkpoint)
-    weights = pipeline.calibrate_alphas(source, data.train.first(settings.alphas), progress=progress)
-    sample = data.train.first(settings.calibration)
-    fitted_to = pipeline.calibration_images(source, sample, settings.attack, progress=progress)
-    variants = pipeline.convert_all(source, settings.recipes, weights=weights, data=fitted_to, progress=progress)
-    for variant in variants:
+    step = count(1)
+    source, data = pipeline.load(checkpoint), datasets.load(DATA)
+    made = pipeline.make_bundle(
+        files.bundle,
+        source,
+        data,
+        settings.bundle,
+        progress=progress,
+        tell=lambda line: tell(f"{next(step)}/5  {line}"),
+    )
+    for variant in made.variants:
         if variant.plan is not None:
             write_atomic(files.plans / f"{variant.name}.json", variant.plan.to_json().encode())
             write_atomic(files.plans / f"{variant.name}.txt", f"{variant.plan}\n".encode())
-
-    tell(f"2/5  evaluate each on {settings.test} test images: natural, and {settings.attack}, white-box")
-    images = data.test.first(settings.test)
-    variants = pipeline.evaluate_all(variants, images, test, settings.attack, progress=progress)
-
-    tell(f"3/5  pack them with {settings.verification} images that the device will replay")
-    replayed = data.test.first(settings.verification)
-    return pipeline.pack(files.bundle, source, variants, replayed, test, settings.attack, progress=progress)
+    return made.id
 
 
 def measure(

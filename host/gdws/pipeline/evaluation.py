@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.packing import PackedVariant, host_evaluation
+from gdws.bundles.packing import host_evaluation
+from gdws.bundles.variant import BASELINE, Variant
 from gdws.datasets import Split
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation, evaluate
@@ -18,7 +19,7 @@ from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
 
 
 def evaluate_one(
-    variant: PackedVariant,
+    variant: Variant,
     images: Split,
     attack: Spec | None,
     *,
@@ -45,13 +46,13 @@ def evaluate_one(
 
 
 def evaluate_all(
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     images: Split,
     data: str,
     attack: Spec | None,
     *,
     progress: Progress = SILENT,
-) -> list[PackedVariant]:
+) -> list[Variant]:
     """``variants`` with their accuracies, see :func:`evaluate_one`; ``data`` says what the images are."""
     return [
         replace(
@@ -62,7 +63,7 @@ def evaluate_all(
     ]
 
 
-def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list[str]:
+def evaluation_doubts(source: Source, variants: Sequence[Variant]) -> list[str]:
     """What a reader of the accuracies of ``variants`` must know, in whole sentences."""
     evaluated = [(variant, variant.evaluation) for variant in variants if variant.evaluation is not None]
     found = [
@@ -71,7 +72,12 @@ def evaluation_doubts(source: Source, variants: Sequence[PackedVariant]) -> list
         if evaluation.attack_check is not None
         for doubt in evaluation.attack_check.doubts()
     ]
-    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.plan is None), None)
+    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.name == BASELINE), None)
+    found += [
+        f"{variant.name} has no layer that GDWS can replace; it is the dense network"
+        for variant in variants
+        if variant.plan is not None and not variant.plan.converted
+    ]
     if dense is not None and is_near_chance(dense, classes(source)):
         found.append(f"{source.name}: {NEAR_CHANCE}")
     return found

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles import packing as bundle
-from gdws.bundles.packing import PackedVariant, VerificationSet
+from gdws.bundles.packing import VerificationSet
+from gdws.bundles.variant import Variant
 from gdws.datasets import Split, require_shape
 from gdws.evaluation.attacks import Spec
 from gdws.networks.sources import Source
@@ -17,7 +18,7 @@ from gdws.networks.sparsity import sizes
 def pack(
     path: Path,
     source: Source,
-    variants: Sequence[PackedVariant],
+    variants: Sequence[Variant],
     images: Split,
     data: str,
     attack: Spec | None,

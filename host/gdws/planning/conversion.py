@@ -16,6 +16,7 @@ from gdws.algorithms.spectrum import Factors, Ints, Spectrum
 from gdws.compression import eligibility, full_rank, surgery
 from gdws.compression import fitting as data_aware
 from gdws.compression.fitting import Calibration, Observation
+from gdws.compression.plain import plain
 from gdws.compression.surgery import Layer
 from gdws.errors import DataError, PlanError
 from gdws.planning.budget import Budget, one_of
@@ -79,8 +80,9 @@ def convert(
     chosen = one_of(plan=plan, budget=budget, **bound)
     eligibility.require_weights(model)
     calibration = Calibration(model, data) if isinstance(data, Tensor) else data
-    if calibration is not None and calibration.model is not model:
+    if calibration is not None and calibration.given is not model:
         raise DataError("the calibration is of another network", hint="make one of this network, or give the images")
+    model = plain(model) if calibration is None else calibration.model
     if isinstance(chosen, Plan):
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
             raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")

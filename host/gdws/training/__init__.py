@@ -8,7 +8,7 @@ of an unbroken one.
 from gdws.training.augmentation import flip_images, shift_images
 from gdws.training.balancing import balance
 from gdws.training.distillation import DistillSettings, distill
-from gdws.training.fresh import TrainResult, train
+from gdws.training.fresh import TrainResult, fresh, train
 from gdws.training.run import EpochRecord, state_path
 from gdws.training.schedule import learning_rate
 from gdws.training.settings import PRESETS, FinetuneSettings, Preset, TrainSettings
@@ -27,6 +27,7 @@ __all__ = [
     "distill",
     "finetune",
     "flip_images",
+    "fresh",
     "learning_rate",
     "shift_images",
     "state_path",

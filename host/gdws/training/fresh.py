@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,9 +19,11 @@ from gdws._util.progress import SILENT, Progress
 from gdws._util.seeds import derive_seed
 from gdws.datasets import Dataset, check_images
 from gdws.errors import DataError
+from gdws.evaluation import tally
 from gdws.evaluation.evaluate import predict
-from gdws.networks import checkpoints
+from gdws.networks import checkpoints, converted
 from gdws.networks import zoo as nets
+from gdws.networks.sources import Source
 from gdws.training.descent import Descent
 from gdws.training.run import EpochRecord, Run, follow, require_writable
 from gdws.training.settings import TrainSettings
@@ -39,6 +43,7 @@ def train(
     data: Dataset,
     out: str | Path,
     *,
+    source: Source | None = None,
     resume: bool = False,
     device: str | torch.device = "cpu",
     workers: Workers | None = None,
@@ -48,6 +53,7 @@ def train(
 ) -> TrainResult:
     """Train a network and write the weights of its best epoch to ``out`` as safetensors.
 
+    The network is ``settings.net`` of the zoo with fresh weights, or a copy of ``source``, from its weights on.
     The best epoch has the highest robust, then natural accuracy on the validation split; of equals the
     latest. The test split is not looked at. ``out`` is written whenever an epoch is the best so far, and
     the state of the run (:func:`gdws.training.state_path`) after every epoch; the state is removed at the end. After
@@ -65,40 +71,49 @@ def train(
     out = Path(out)
     require_writable(out)
     workers = workers or Workers(device=torch.device(device))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(settings.seed, "weights"))
-        model = nets.build(settings.net, **settings.net_options)
-    model = model.to(workers.device).to(memory_format=torch.channels_last)  # convolves faster on every device
-    _require_suitable(settings, model, data)
+    identity: dict[str, Any] = {} if source is None else {"start": tally.digest_of_network(source.module)}
+    source = source or fresh(settings)
+    model = copy.deepcopy(source.module).requires_grad_(True).to(workers.device)
+    model = model.to(memory_format=torch.channels_last)  # convolves faster on every device
+    _require_suitable(source, model, data)
     descent = Descent(model, settings, data.train, workers)
-    identity = {**settings.to_dict(), "precision": descent.precision, "data": data.name}
+    identity |= {**settings.to_dict(), "precision": descent.precision, "data": data.name}
     run = Run(descent, data.validation, {**identity, "what": f"training {settings.net}"})
 
     def save() -> None:
-        checkpoints.save(out, run.best_weights, _metadata(run, settings, data, command))
+        checkpoints.save(out, run.best_weights, _metadata(run, settings, source, data, command))
 
     follow(run, out, save, resume=resume, progress=progress, on_epoch=on_epoch)
     assert run.best is not None
     return TrainResult(out, run.best, tuple(run.history))
 
 
-def _require_suitable(settings: TrainSettings, model: nn.Module, data: Dataset) -> None:
+def fresh(settings: TrainSettings) -> Source:
+    """The network of the zoo that ``settings`` name, with weights drawn by their seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(settings.seed, "weights"))
+        model = nets.build(settings.net, **settings.net_options)
+    shape = nets.input_shape(settings.net, **settings.net_options)
+    provenance = {"net": settings.net, "net_options": dict(settings.net_options)}
+    return Source(settings.net, model, shape, provenance)
+
+
+def _require_suitable(source: Source, model: nn.Module, data: Dataset) -> None:
     for split in (data.train, data.validation):
         check_images(split.images, split.labels)
-    channels, *_ = nets.input_shape(settings.net, **settings.net_options)
+    channels = source.input_shape[0]
     if data.train.images.shape[1] != channels:
-        raise DataError(f"{settings.net} takes {channels} channels, {data.name} has {data.train.images.shape[1]}")
+        raise DataError(f"{source.name} takes {channels} channels, {data.name} has {data.train.images.shape[1]}")
     device = next(model.parameters()).device
     probe = data.validation.first(1).images.to(device)
     with evaluation_mode(model):
         predict(model, probe, torch.tensor([data.classes - 1], device=device))
 
 
-def _metadata(run: Run, settings: TrainSettings, data: Dataset, command: str | None) -> dict[str, str]:
+def _metadata(run: Run, settings: TrainSettings, source: Source, data: Dataset, command: str | None) -> dict[str, str]:
     assert run.best is not None
     fields = {
-        "net": settings.net,
-        "net_options": json.dumps(dict(settings.net_options)),
+        **converted.as_text(source.provenance),
         "data": data.name,
         "training": json.dumps(settings.to_dict()),
         "precision": run.descent.precision,

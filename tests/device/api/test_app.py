@@ -16,7 +16,6 @@ from gdws_contract.rest import BenchmarkRequest, DeviceInfo, Health, Job, JobLis
 from support.agents import (
     PATIENCE_S,
     agent,
-    cell,
     eventually,
     fake_probes,
     missing,
@@ -269,13 +268,6 @@ def test_a_benchmark_is_queued_and_can_be_followed(client, service, model_id):
     assert listed.jobs == [ended.model_copy(update={"cells": []})]
 
 
-def test_an_answer_is_held_until_the_job_has_ended(client, model_id):
-    response = client.post("/benchmark", params=WAIT, json={"model_id": model_id})
-
-    assert response.status_code == 200
-    assert set(states(Job.model_validate(response.json())).values()) == {"done"}
-
-
 def test_an_answer_is_held_no_longer_than_asked(client, worker, model_id):
     worker.set_actions({"dense": "hang"})
     response = client.post("/benchmark", params={"wait": 0.05}, json={"model_id": model_id})
@@ -466,15 +458,6 @@ def test_a_running_job_is_cancelled_when_the_answer_comes(client, worker, model_
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_unknown_job_is_not_found(client, method):
     problem_in(client.request(method, "/benchmark/nope"), 404, "job-not-found")
-
-
-def test_a_failed_cell_tells_why(client, worker, model_id):
-    worker.set_actions({"gdws": "kill"})
-
-    job = Job.model_validate(client.post("/benchmark", params=WAIT, json={"model_id": model_id}).json())
-
-    assert states(job) == {"gdws@1": "failed", "dense@1": "done"}
-    assert (job.cells[0].error.code, job.cells[0].key) == ("worker-crashed", cell("gdws").key)
 
 
 # Errors of every kind

@@ -2,17 +2,17 @@
 
 import gc
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gdws_agent.backends import registry
-from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendError, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
 from gdws_agent.measuring.parity import ACCURACY_TOLERANCE
 from gdws_contract.rest import Availability
 from support.backend_cases import model, spec_in
-from support.bundles import CLASSES, tiny_parts
+from support.bundles import CLASSES, OUTPUTS, tiny_parts
 from support.cuda_torch_installed import install_cuda_torch, install_torch2trt
 from support.onnxruntime_installed import install as install_onnxruntime
 from support.tensorrt_installed import install
@@ -84,7 +84,7 @@ def inputs():
 
 
 def host_logits():
-    return read("variants/gdws/logits.npy")
+    return read("variants/gdws/outputs.0.npy")
 
 
 class TestProbe:
@@ -139,10 +139,11 @@ class TestBuild:
 
     def test_names_that_are_not_the_models(self, backend, spec):
         wrong = spec()
-        for field in ("input", "output"):
-            renamed = {**wrong.__dict__, field: getattr(wrong, field).model_copy(update={"name": "elsewhere"})}
+        rename = {"name": "elsewhere"}
+        renamed = wrong.input.model_copy(update=rename), (wrong.outputs[0].model_copy(update=rename),)
+        for change in ({"input": renamed[0]}, {"outputs": renamed[1]}):
             with pytest.raises(BuildFailed, match="elsewhere"):
-                backend.build(model(), EngineSpec(**renamed))
+                backend.build(model(), replace(wrong, **change))
 
 
 class TestRun:
@@ -151,21 +152,31 @@ class TestRun:
     def test_the_logits_are_the_hosts(self, backend, spec, variant, batch_size):
         with backend.build(model(variant=variant), spec(batch_size)) as engine:
             batch = np.ascontiguousarray(inputs()[:batch_size])
-            logits = engine.bind(batch)()
+            logits = engine.bind(batch)()[0]
             assert logits.shape == (batch_size, CLASSES)
             assert np.allclose(logits, host_logits()[:batch_size], rtol=1e-4, atol=1e-4)
+
+    @pytest.mark.parametrize("order", [1, -1], ids=["in order", "in another order"])
+    def test_several_outputs(self, backend, spec, order):
+        _, members = tiny_parts(count=COUNT, two_outputs=True)
+        wanted = replace(spec(), outputs=tuple(OUTPUTS[::order]))
+        with backend.build(members["variants/gdws/model.onnx"], wanted) as engine:
+            logits, classes = engine.bind(inputs())()[::order]
+            assert (logits.shape, classes.shape, classes.dtype.kind) == ((COUNT, CLASSES), (COUNT,), "i")
+            assert np.allclose(logits, host_logits(), rtol=1e-4, atol=1e-4)
+            assert np.array_equal(classes, logits.argmax(axis=1))
 
     def test_a_step_can_be_run_again(self, backend, spec):
         with backend.build(model(), spec()) as engine:
             step = engine.bind(inputs())
-            first = step().copy()
+            first = step()[0].copy()
             for _ in range(5):
-                assert np.array_equal(step(), first)
+                assert np.array_equal(step()[0], first)
 
     def test_every_row_has_its_own_logits(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            forth = engine.bind(inputs())().copy()
-            back = engine.bind(np.ascontiguousarray(inputs()[::-1]))()
+            forth = engine.bind(inputs())()[0].copy()
+            back = engine.bind(np.ascontiguousarray(inputs()[::-1]))()[0]
             assert np.allclose(back[::-1], forth, atol=1e-6)
 
     def test_steps_of_one_engine_keep_to_their_inputs(self, backend, spec):
@@ -173,8 +184,8 @@ class TestRun:
             first = engine.bind(np.ascontiguousarray(inputs()[:2]))
             second = engine.bind(np.ascontiguousarray(inputs()[2:4]))
             expected = host_logits()
-            assert np.allclose(second(), expected[2:4], atol=1e-4)
-            assert np.allclose(first(), expected[:2], atol=1e-4)
+            assert np.allclose(second()[0], expected[2:4], atol=1e-4)
+            assert np.allclose(first()[0], expected[:2], atol=1e-4)
 
     def test_engines_side_by_side(self, backend, spec):
         with backend.build(model(variant="dense"), spec(1)) as one, backend.build(
@@ -182,14 +193,14 @@ class TestRun:
         ) as other:
             a, b = one.bind(np.ascontiguousarray(inputs()[:1])), other.bind(np.ascontiguousarray(inputs()[1:3]))
             for _ in range(3):
-                assert np.allclose(a(), host_logits()[:1], atol=1e-4)
-                assert np.allclose(b(), host_logits()[1:3], atol=1e-4)
+                assert np.allclose(a()[0], host_logits()[:1], atol=1e-4)
+                assert np.allclose(b()[0], host_logits()[1:3], atol=1e-4)
 
     def test_inputs_may_be_read_only(self, backend, spec):
         batch = inputs()
         batch.flags.writeable = False
         with backend.build(model(), spec()) as engine:
-            assert np.allclose(engine.bind(batch)(), host_logits(), atol=1e-4)
+            assert np.allclose(engine.bind(batch)()[0], host_logits(), atol=1e-4)
 
     def test_inputs_are_left_alone(self, backend, spec):
         batch = inputs()
@@ -199,7 +210,7 @@ class TestRun:
 
     def test_nan_comes_out_as_nan(self, backend, spec):
         with backend.build(model(fault="nan"), spec()) as engine:
-            assert np.isnan(engine.bind(inputs())()).all()
+            assert np.isnan(engine.bind(inputs())()[0]).all()
 
     @pytest.mark.parametrize(
         "wrong",
@@ -223,10 +234,10 @@ class TestRun:
     def test_it_goes_on_after_a_failure(self, backend, spec):
         with backend.build(model(fault="huge-batch"), spec(1)) as engine:
             batch = np.ascontiguousarray(inputs()[:1])
-            expected = engine.bind(batch)().copy()
+            expected = engine.bind(batch)()[0].copy()
             with pytest.raises(OutOfMemory), backend.build(model(fault="huge"), spec()) as other:
                 other.bind(inputs())()
-            assert np.array_equal(engine.bind(batch)(), expected)
+            assert np.array_equal(engine.bind(batch)()[0], expected)
 
 
 class TestFreeing:
@@ -271,9 +282,9 @@ class TestProfile:
             if not hasattr(engine, "profile"):
                 pytest.skip("the runtime cannot time single layers")
             step = engine.bind(inputs())
-            expected = step().copy()
+            expected = step()[0].copy()
             engine.profile(inputs(), 1)
-            assert np.array_equal(step(), expected)
+            assert np.array_equal(step()[0], expected)
 
     def test_inputs_that_do_not_fit_are_refused(self, backend, spec):
         with backend.build(model(), spec()) as engine:

@@ -11,7 +11,7 @@ SPEC = EngineSpec(
     precision="fp32",
     batch_size=4,
     input=TensorSpec(name="input", shape=[3, 8, 8]),
-    output=OutputSpec(name="logits", shape=[10]),
+    outputs=(OutputSpec(name="logits", shape=[10]),),
     threads=1,
     cache_dir=Path("unused"),
 )

@@ -46,7 +46,7 @@ def test_a_bound_step_runs_on_the_real_runtime(tmp_path):
         precision="fp32",
         batch_size=2,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=OutputSpec(name="logits", shape=[CLASSES]),
+        outputs=(OutputSpec(name="logits", shape=[CLASSES]),),
         threads=1,
         cache_dir=tmp_path,
     )

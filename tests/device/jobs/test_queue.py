@@ -8,10 +8,7 @@ from gdws_agent.board.clocks import ClockState
 from gdws_agent.errors import (
     ClocksUnavailable,
     IdempotencyKeyReused,
-    JobNotFound,
     LeaseNotHeld,
-    ModelInUse,
-    ModelNotFound,
     QueueFull,
     StorageFull,
 )
@@ -130,18 +127,6 @@ def test_jobs_run_one_at_a_time_oldest_first(bench):
     assert [order["job_id"] for order in bench.worker.orders()] == ids
     times = [time for job in ended for time in (job.started_at, job.finished_at)]
     assert times == sorted(times)
-
-
-def test_a_job_needs_its_bundle(bench):
-    with bench.agent() as service, pytest.raises(ModelNotFound):
-        service.jobs.submit(resolved("0" * 64))
-
-
-def test_a_bundle_in_use_is_kept(bench):
-    with bench.agent() as service:
-        service.jobs.submit(bench.request())
-        with pytest.raises(ModelInUse):
-            service.library.remove(bench.model_id)
 
 
 def test_a_bundle_whose_file_vanished_fails_the_job_as_a_whole(bench):
@@ -301,20 +286,7 @@ def test_cancelling_what_has_ended_changes_nothing(bench):
         assert service.jobs.job(ended.id) == ended
 
 
-def test_an_unknown_job_cannot_be_cancelled(bench):
-    with bench.agent() as service, pytest.raises(JobNotFound):
-        service.jobs.cancel("nope")
-
-
 # Restarts
-
-
-def test_waiting_jobs_go_on_after_a_restart(bench):
-    with bench.agent() as service:
-        job_id = service.jobs.submit(bench.request()).id
-
-    with bench.agent() as service, started(service.jobs) as jobs:
-        assert until_final(jobs, job_id).state == "done"
 
 
 def test_a_stopped_agent_goes_on_with_its_job_at_the_unfinished_group(bench):

@@ -128,15 +128,6 @@ def test_a_worker_killed_for_memory_gets_the_hint_that_helps(run):
     assert "smaller batch" in (run({"gdws": "kill"}).hint or "")
 
 
-def test_what_was_sent_before_a_crash_arrives(run):
-    events = []
-
-    ending = run({"dense": "fail", "gdws": "kill"}, on_event=events.append)
-
-    assert ending.kind == "crashed"
-    assert [event.cell.state for event in events if isinstance(event, CellEvent)] == ["failed"]
-
-
 def test_a_crash_after_the_last_result_is_no_failure(run, caplog):
     assert run({"gdws": "ok-then-die"}).kind == "completed"
     assert "was killed by SIGSEGV after its last result" in caplog.text
@@ -294,14 +285,6 @@ def test_the_worker_is_what_the_kernel_ends_first(tmp_path, interrupt):
     thread.join(PATIENCE_S)
 
     assert score == 1000
-
-
-def test_time_that_is_up_ends_the_worker(tmp_path):
-    worker = FakeWorker(tmp_path / "worker", {"gdws": "hang"})
-    interrupt = Interrupt(limit_s=0.1)
-    ending = run_group(worker.command, order(), settings_for(tmp_path), interrupt, lambda event: None)
-    assert (ending.kind, interrupt.reason) == ("interrupted", "time-limit")
-    assert children() == []
 
 
 def test_time_that_is_up_ends_a_wait_and_is_a_reason_like_others():

@@ -72,7 +72,7 @@ class Engine:
             if isinstance(self._fault, tuple) and self.steps >= self._fault[0]:
                 raise self._fault[1]
             self._log.append(self)
-            return outputs
+            return [outputs]
 
         return step
 

@@ -33,7 +33,7 @@ def test_what_the_bundle_records(tmp_path, parts):
         assert verification.labels.shape == (5,)
         natural = read_natural(bundle, verification, "gdws")
         assert natural.inputs is verification.inputs
-        assert natural.host_logits.shape == (5, CLASSES)
+        assert [outputs.shape for outputs in natural.host] == [(5, CLASSES)]
         adversarial = read_adversarial(bundle, "gdws")
         assert adversarial is not None
         assert adversarial.inputs.shape == verification.inputs.shape
@@ -67,3 +67,11 @@ def test_a_member_that_is_not_what_the_manifest_says(tmp_path, parts, member, ar
 
         with pytest.raises(ManifestInvalid, match=field):
             read_all()
+
+
+def test_several_outputs_and_no_labels(tmp_path):
+    with opened(tmp_path / "b.gdws", *tiny_parts(two_outputs=True, count=5)) as bundle:
+        verification = read_verification(bundle)
+        assert verification.labels is None
+        for found in (read_natural(bundle, verification, "gdws"), read_adversarial(bundle, "gdws")):
+            assert [(each.shape, each.dtype) for each in found.host] == [((5, CLASSES), np.float32), ((5,), np.int64)]

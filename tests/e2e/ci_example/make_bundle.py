@@ -15,7 +15,8 @@ from torch import nn
 
 from gdws import datasets, pipeline
 from gdws.bundles import packing as bundle
-from gdws.bundles.packing import PackedVariant, VerificationSet
+from gdws.bundles.packing import VerificationSet
+from gdws.bundles.variant import Variant
 from gdws.evaluation.attacks import AttackSpec
 
 ATTACK = AttackSpec(eps=0.2, step=0.1, iterations=3, random_start=True)
@@ -54,7 +55,7 @@ def main(source: Path, target: Path) -> None:
     network = make_network(settings["burden"], settings["blur"])
     images = datasets.load("mnist-sample").test.first(IMAGES)
     verification = VerificationSet(images.images, images.labels, "mnist-sample, test", ATTACK)
-    bundle.pack(target, name="digits", variants=[PackedVariant("dense", network)], verification=verification)
+    bundle.pack(target, name="digits", variants=[Variant("dense", network)], verification=verification)
 
 
 if __name__ == "__main__":

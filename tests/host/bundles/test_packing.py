@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 import gdws
-from gdws.bundles.packing import PackedVariant, VerificationSet, host_evaluation, pack
+from gdws.bundles.packing import VerificationSet, host_evaluation, pack
+from gdws.bundles.variant import GdwsStep, Variant
 from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.evaluate import evaluate
@@ -43,8 +44,8 @@ def converted(model):
 
 
 @pytest.fixture(scope="module")
-def variants(model, converted) -> list[PackedVariant]:
-    return [PackedVariant("dense", model), PackedVariant("gdws", *converted)]
+def variants(model, converted) -> list[Variant]:
+    return [Variant("dense", model), Variant("gdws", converted[0], (GdwsStep(converted[1]),))]
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +124,9 @@ class TestContent:
 
     def test_roles_and_plan(self, bundle, converted):
         dense, reduced = bundle.manifest.variants
-        assert (dense.role, dense.plan, dense.method, dense.layers) == ("baseline", None, None, [])
+        assert (dense.role, dense.steps, dense.method, dense.layers) == ("baseline", [], "as trained", [])
         assert bundle.manifest.baseline == "dense"
+        assert [step.kind for step in reduced.steps] == ["gdws"]
         assert reduced.role == "converted"
         assert reduced.method == "mean_rank=1.5, gather"
         assert Plan.from_json(bundle.read(reduced.plan)) == converted[1]
@@ -160,7 +162,7 @@ def test_the_same_arguments_give_the_same_bundle(tmp_path, path, variants, verif
 def test_what_is_packed_is_not_changed(tmp_path, model, verification):
     model = copy.deepcopy(model).train()
     before = copy.deepcopy(model.state_dict())
-    pack(tmp_path / "a.gdws", name="net", variants=[PackedVariant("dense", model)], verification=verification)
+    pack(tmp_path / "a.gdws", name="net", variants=[Variant("dense", model)], verification=verification)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -177,7 +179,7 @@ def test_without_an_attack(tmp_path, variants, verification):
 
 def test_a_host_evaluation_goes_along(tmp_path, model, verification):
     found = evaluate(model, verification.images, verification.labels, ATTACK)
-    variant = PackedVariant("dense", model, evaluation=host_evaluation(found, "noise"), method="as trained")
+    variant = Variant("dense", model, evaluation=host_evaluation(found, "noise"))
     pack(tmp_path / "a.gdws", name="net", variants=[variant], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as bundle:
         (stated,) = bundle.manifest.variants
@@ -187,7 +189,7 @@ def test_a_host_evaluation_goes_along(tmp_path, model, verification):
 
 
 def test_half_precision_networks_are_packed_in_float32(tmp_path, model, verification):
-    variant = PackedVariant("dense", copy.deepcopy(model).bfloat16())
+    variant = Variant("dense", copy.deepcopy(model).bfloat16())
     pack(tmp_path / "a.gdws", name="net", variants=[variant], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as bundle, torch.no_grad():
         expected = copy.deepcopy(variant.module).float()(verification.images).numpy()
@@ -219,16 +221,17 @@ class TestRefusals:
         assert list(tmp_path.iterdir()) == []
         return caught.value
 
-    def test_no_baseline_or_two(self, tmp_path, variants, verification):
-        dense, reduced = variants
-        for chosen in ([], [reduced], [dense, PackedVariant("other", dense.module)]):
-            error = self.refused(tmp_path, chosen, verification, GdwsError, "have no plan")
-            assert "once" in error.hint
+    def test_no_variant_of_the_baselines_name(self, tmp_path, variants, verification):
+        for chosen, baseline in (([], "dense"), (variants[1:], "dense"), (variants, "other")):
+            error = self.refused(
+                tmp_path, chosen, verification, GdwsError, f"no variant {baseline!r}", baseline=baseline
+            )
+            assert "name one of" in error.hint
 
     def test_nan(self, tmp_path, model, verification):
         broken = copy.deepcopy(model)
         broken[0].weight.data[0, 0, 0, 0] = float("nan")
-        self.refused(tmp_path, [PackedVariant("dense", broken)], verification, ExportError, "NaN")
+        self.refused(tmp_path, [Variant("dense", broken)], verification, ExportError, "NaN")
 
     def test_infinity_on_the_verification_images_alone(self, tmp_path, model, verification):
         class Fragile(nn.Module):
@@ -244,11 +247,13 @@ class TestRefusals:
         images = verification.images.clone()
         images[3] = 0
         chosen = VerificationSet(images, verification.labels, "noise")
-        self.refused(tmp_path, [PackedVariant("dense", Fragile())], chosen, ExportError, "'dense' hold NaN")
+        self.refused(tmp_path, [Variant("dense", Fragile())], chosen, ExportError, "'dense' hold NaN")
 
     def test_networks_of_different_classes(self, tmp_path, variants, verification):
         other, plan = gdws.convert(nn.Sequential(*network()[:-1], nn.Linear(6, 9)), gamma=3)
-        self.refused(tmp_path, [variants[0], PackedVariant("gdws", other, plan)], verification, ExportError, "classes")
+        self.refused(
+            tmp_path, [variants[0], Variant("gdws", other, (GdwsStep(plan),))], verification, ExportError, "classes"
+        )
 
     @pytest.mark.parametrize("label", [-1, CLASSES])
     def test_labels_out_of_range(self, tmp_path, variants, verification, label):
@@ -272,9 +277,9 @@ class TestRefusals:
         monkeypatch.setattr("gdws.bundles.packing.export", None)
         error = self.refused(tmp_path, variants, chosen, ManifestInvalid, name="my net")
         assert error.field == "name"
-        odd = [dense, PackedVariant("../gdws", reduced.module, reduced.plan)]
+        odd = [dense, Variant("../gdws", reduced.module, (GdwsStep(reduced.plan),))]
         assert self.refused(tmp_path, odd, chosen, ManifestInvalid).field == "variants[1].name"
-        twice = [dense, PackedVariant("dense", reduced.module, reduced.plan)]
+        twice = [dense, Variant("dense", reduced.module, (GdwsStep(reduced.plan),))]
         assert self.refused(tmp_path, twice, chosen, ManifestInvalid).field == "variants"
 
     def test_provenance_that_is_no_json(self, tmp_path, variants, verification):
@@ -289,7 +294,7 @@ def test_adversarial_inputs_of_a_network_that_hides_its_gradients(tmp_path):
     hidden = Masked(clear, lambda n, x: n((x * 255).round() / 255)).eval()
     attack = AttackSpec(eps=0.02, step=0.004, iterations=10)
     verification = VerificationSet(images, labels, "noise", attack)
-    pack(tmp_path / "a.gdws", name="hidden", variants=[PackedVariant("dense", hidden)], verification=verification)
+    pack(tmp_path / "a.gdws", name="hidden", variants=[Variant("dense", hidden)], verification=verification)
     with open_bundle(tmp_path / "a.gdws") as opened:
         logits = array(opened, opened.manifest.variants[0].adversarial_outputs[0])
         inputs = array(opened, opened.manifest.variants[0].adversarial_inputs)

@@ -17,8 +17,9 @@ from typer.testing import CliRunner, Result
 
 from gdws import datasets, training
 from gdws.cli.entry import app
-from gdws.cli.train import PresetName
+from gdws.cli.options.images import ImageOptions
 from gdws.networks import zoo as nets
+from gdws.onnx_io.export import export
 from gdws.results.stored import load_result, save_result
 from gdws.training import PRESETS, EpochRecord, FinetuneSettings, TrainResult, TrainSettings
 from gdws_contract.archive import open_bundle
@@ -110,7 +111,7 @@ def test_fine_tuning_defaults_are_those_of_the_settings() -> None:
 
 
 def test_presets_can_be_named_and_their_values_are_shown() -> None:
-    assert {name.value for name in PresetName} == set(PRESETS)
+    assert all(f"'{name}'" in gdws("train", "--preset", "none", "--out", "x").stderr for name in PRESETS)
     shown = gdws("train", "--help").stdout
     for name, preset in PRESETS.items():
         (line,) = [line for line in shown.splitlines() if line.strip().startswith(f"{name} ")]
@@ -134,6 +135,7 @@ def test_a_preset_is_what_is_trained_but_for_what_is_given(tmp_path: Path, monke
         return TrainResult(tmp_path, EpochRecord(1, 0.5, 0.9, 0.8), ())
 
     monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(ImageOptions, "open", lambda *_, **__: None)
     common = ("train", "--data", "mnist-sample", "--out", tmp_path / "n.safetensors", "-q")
     rice = PRESETS["cifar10-rice"].settings
     assert gdws(*common).exit_code == 0
@@ -172,6 +174,35 @@ def test_fine_tuning_from_a_checkpoint_to_a_bundle(
     assert_failed(gdws("finetune", checkpoint, "--variant", "x", "--out", again, *quick), 2, "no bundle")
     assert_failed(gdws("finetune", checkpoint, "--out", again, *quick), 2, "dense network", "--mean-rank")
     assert_failed(gdws("convert", tuned, "--mean-rank", 1, *packing), 2, "converted already")
+
+
+@pytest.mark.parametrize("kind", ["module", "onnx"])
+def test_a_network_of_ones_own_is_trained_converted_tuned_and_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    whole = datasets.load("mnist-sample")
+    few = dataclasses.replace(whole, train=whole.train.first(64), validation=whole.validation.first(16))
+    monkeypatch.setattr(datasets, "load", lambda name, **_: few)
+    file = tmp_path / "own.onnx"
+    file.write_bytes(export(nets.build("mnist-preact-resnet", width=2).eval(), (1, 28, 28)))
+    factory = "gdws.networks.zoo:build", "--module-option", "name=mnist-preact-resnet", "--module-option", "width=2"
+    own = ("--onnx", file) if kind == "onnx" else ("--module", *factory, "--input-shape", "1,28,28")
+    trained, tuned, again = (tmp_path / f"{name}.safetensors" for name in ("trained", "tuned", "again"))
+    bundle, quick = tmp_path / "t.gdws", ("--epochs", 1, "--iterations", 1, "--validation-iterations", 1, "-q")
+    found = gdws("train", *own, "--out", trained, *quick)
+    assert found.exit_code == 0, found.output
+    found = gdws("finetune", trained, *own, "--mean-rank", 1, "--calibration", 20, "--out", tuned, *quick)
+    assert found.exit_code == 0, found.output
+    packing = ("--images", 0, "--verification", 2, "--attack", "none", "--out", bundle, "-q")
+    found = gdws("convert", trained, *own, "--tuned", tuned, *packing)
+    assert found.exit_code == 0, found.output
+    for stored in (tuned, bundle):
+        found = gdws("finetune", stored, *own, "--out", again, *quick)
+        assert found.exit_code == 0, found.output
+        assert_failed(gdws("finetune", stored, "--out", again, *quick), 2, "--onnx or --module")
+    found = gdws("evaluate", tuned, *own, "--attack", "none", "--images", 5, "--json", "-q")
+    assert json.loads(found.stdout)["variant"] == "tuned"
+    assert_failed(gdws("convert", "mnist-preact-resnet", "--tuned", tuned, *packing), 2, "was made from")
 
 
 # bench

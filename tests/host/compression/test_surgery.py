@@ -272,7 +272,7 @@ def test_layers_that_share_a_weight_are_planned_alike(layers):
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_a_model_that_cannot_be_copied_is_an_error():
     model = seeded(SmallResNet)
-    weight_norm(model.shortcut)
+    weight_norm(model.head)
     model(torch.zeros(1, 3, 8, 8))
     with pytest.raises(ModelError, match="cannot be copied"):
         convert(model, beta=0)

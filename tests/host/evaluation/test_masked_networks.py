@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the customary name)
 
 from gdws import datasets
-from gdws.bundles.packing import PackedVariant, host_evaluation
+from gdws.bundles.packing import host_evaluation
+from gdws.bundles.variant import Variant
 from gdws.datasets import Split
 from gdws.evaluation.attacks import AttackSpec, UnionSpec
 from gdws.evaluation.attacks.pgd import pgd
@@ -214,7 +215,7 @@ def test_what_is_to_be_known_of_a_row_of_networks():
     clear, images, labels = problem()
     wrong = Split(images, (labels + torch.arange(64)) % 5)
     names = {"dense": MASKS["none"][0], "other": HIDDEN["a constant"][0]}
-    variants = [PackedVariant(name, Masked(clear, mask).eval()) for name, mask in names.items()]
+    variants = [Variant(name, Masked(clear, mask).eval()) for name, mask in names.items()]
     evaluated = evaluate_all(variants, wrong, "noise", ATTACKS["linf"])
     doubts = evaluation_doubts(Source("net", variants[0].module, (1, 12, 12), {}), evaluated)
     assert doubts[0].startswith("other: ")

@@ -10,12 +10,13 @@ import torch
 
 import gdws
 from gdws import pipeline
-from gdws.bundles.packing import PackedVariant
+from gdws.bundles.variant import GdwsStep, Variant
 from gdws.compression.layers import GDWSConv2d
 from gdws.errors import CheckpointMismatch, CheckpointUnreadable, GdwsError, NonFiniteWeights
 from gdws.networks import checkpoints, converted
 from gdws.networks import zoo as nets
 from gdws.planning.budget import MeanRank
+from gdws_contract.steps import FineTuneStep
 from support.tiny import tiny_checkpoint
 from support.toy import toy
 
@@ -55,7 +56,7 @@ def test_a_network_comes_back(source, tmp_path, conversion):
     with torch.no_grad():
         assert torch.equal(found.module(IMAGES), module(IMAGES))
     assert found.plan == plan
-    assert found.net == NET
+    assert found.metadata["net"] == NET
     assert found.metadata["checkpoint_sha256"] == "ab"
     assert converted.find(path) is not None
     assert not found.module.training
@@ -63,11 +64,11 @@ def test_a_network_comes_back(source, tmp_path, conversion):
 
 def test_all_networks_of_a_bundle_come_back(source, tmp_path):
     path = tmp_path / "n.gdws"
-    variants = [PackedVariant("dense", source.module)]
+    variants = [Variant("dense", source.module)]
     for name, conversion in CONVERSIONS.items():
         module, plan = gdws.convert(source.module, **conversion)
-        variants.append(PackedVariant(name, altered(module).eval(), plan))
-    images = torch.rand(4, 1, 12, 12)
+        variants.append(Variant(name, altered(module).eval(), (GdwsStep(plan),)))
+    images = torch.rand(4, 1, 28, 28)
     pipeline.pack(path, source, variants, toy(4, 0).__class__(images, torch.zeros(4).long()), "noise", None)
     for variant in variants[1:]:
         found = converted.find(path, variant.name)
@@ -85,17 +86,18 @@ def test_all_networks_of_a_bundle_come_back(source, tmp_path):
 def test_the_pipeline_takes_such_a_file(source, tmp_path):
     module, plan = gdws.convert(source.module, mean_rank=1)
     path = tmp_path / "tuned.safetensors"
-    converted.save(path, module.state_dict(), plan, PROVENANCE)
+    tuning = {"finetuning": {"epochs": 3}, "validation": {"epoch": 2}, "data": "mnist-sample"}
+    converted.save(path, module.state_dict(), plan, {**PROVENANCE, **tuning})
     loaded = pipeline.load(str(path))
     [variant] = pipeline.convert_all(loaded, [])
     assert (variant.name, variant.plan) == ("tuned", plan)
     with pytest.raises(GdwsError, match="converted already"):
         pipeline.convert_all(loaded, [pipeline.Recipe(MeanRank(1))])
-    dense = PackedVariant("dense", source.module)
+    dense = Variant("dense", source.module)
     [_, tuned] = pipeline.with_tuned([dense], source, [path])
     assert tuned.name == "tuned"
-    assert tuned.method is not None
     assert tuned.method.endswith("fine-tuned")
+    assert tuned.steps[1] == FineTuneStep(epochs=2, data="mnist-sample")
     with pytest.raises(GdwsError, match="two networks"):
         pipeline.with_tuned([dense], source, [path, path])
     other = pipeline.Source("wrn", source.module, source.input_shape, {"net": "mnist-wrn"})

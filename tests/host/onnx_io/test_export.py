@@ -15,7 +15,8 @@ from torch.nn import functional as F  # noqa: N812
 
 import gdws
 from gdws.bundles import packing
-from gdws.bundles.packing import PackedVariant, VerificationSet, pack
+from gdws.bundles.packing import VerificationSet, pack
+from gdws.bundles.variant import GdwsStep, Variant
 from gdws.errors import ExportError
 from gdws.networks import zoo as nets
 from gdws.onnx_io import tracing
@@ -87,9 +88,9 @@ GEOMETRIES = {
 }
 
 
-def variants(model: nn.Module) -> list[PackedVariant]:
+def variants(model: nn.Module) -> list[Variant]:
     """The dense network and its GDWS forms, one for each layout, and at G = 0."""
-    made = [PackedVariant("dense", model)]
+    made = [Variant("dense", model)]
     for name, options in {
         "gather": {"gamma": 30},
         "ones": {"mean_rank": 1},
@@ -98,7 +99,7 @@ def variants(model: nn.Module) -> list[PackedVariant]:
         "zero": {"gamma": 0},
     }.items():
         network, plan = gdws.convert(model, **options)
-        made.append(PackedVariant(name, network, plan))
+        made.append(Variant(name, network, (GdwsStep(plan),)))
     return made
 
 

@@ -196,3 +196,23 @@ def test_a_newer_opset_and_a_fixed_batch_are_brought_to_what_devices_take(tensor
     exported = export(found.module, SHAPE)
     assert onnx.load_from_string(exported).opset_import[0].version == 17
     assert run(exported, [np.ones((3, *SHAPE), np.float32)])[0].shape == (3, 5)
+
+
+@pytest.mark.parametrize("batch", ["n", 1])
+def test_a_batch_that_is_not_the_first_axis_is_put_there(tensors, tmp_path, batch):
+    """As the scores of recurrent layers come: (T, N, K)."""
+    tensors = {**tensors, "out": tensors["head"]}
+    nodes = [
+        *CONVOLUTIONS,
+        *RECURRENT[:2],
+        helper.make_node("LSTM", ["sequence", "lw", "lr"], ["hidden"], "lstm", hidden_size=4),
+        helper.make_node("Squeeze", ["hidden", "second"], ["columns"], "squeeze"),
+        helper.make_node("MatMul", ["columns", "out"], ["y"], "classifier"),
+    ]
+    path = tmp_path / "sequence.onnx"
+    onnx.save(graph(nodes, {**tensors, "second": np.int64([1])}, [batch, *SHAPE], [3, batch, 5]), path)
+    found = load_onnx(path)
+    assert any("batch first" in note for note in found.notes)
+    x = np.random.default_rng(0).random((1, *SHAPE), dtype=np.float32)
+    [expected] = run(path.read_bytes(), [x])
+    np.testing.assert_allclose(found.module(torch.from_numpy(x)).numpy(), expected.swapaxes(0, 1), rtol=1e-4, atol=1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Optional, Type
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
 
 from gdws_agent.backends.base import EngineSpec, Step, check_inputs
 from gdws_agent.backends.errors import RunFailed, typed
@@ -60,20 +60,21 @@ def bound_step(runtime: Any, session: Any, inputs: np.ndarray, spec: EngineSpec,
     try:
         binding = session.io_binding()
         sent = runtime.OrtValue.ortvalue_from_numpy(inputs, device, 0)
-        shape = [spec.batch_size, *spec.output.shape]
-        received = runtime.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, device, 0)
         binding.bind_ortvalue_input(spec.input.name, sent)
-        binding.bind_ortvalue_output(spec.output.name, received)
+        received = []
+        for output in spec.outputs:
+            shape = [spec.batch_size, *output.shape]
+            received.append(runtime.OrtValue.ortvalue_from_shape_and_type(shape, np.dtype(output.dtype), device, 0))
+            binding.bind_ortvalue_output(output.name, received[-1])
     except Exception as error:
         raise typed(error, RunFailed, "the session's buffers could not be made") from error
     run: Callable[[Any], None] = session.run_with_iobinding
 
-    def step() -> np.ndarray:
+    def step() -> List[np.ndarray]:
         try:
             sent.update_inplace(inputs)
             run(binding)
-            outputs: np.ndarray = received.numpy()
-            return outputs
+            return [each.numpy() for each in received]
         except Exception as error:
             raise typed(error, RunFailed, "the model could not be run") from error
 

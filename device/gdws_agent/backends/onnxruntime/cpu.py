@@ -116,11 +116,11 @@ class OnnxRuntimeEngine:
         """
         self._check(inputs)
         run: Callable[..., List[np.ndarray]] = self._session.run
-        outputs, feed = [self._spec.output.name], {self._spec.input.name: inputs}
+        outputs, feed = [output.name for output in self._spec.outputs], {self._spec.input.name: inputs}
 
-        def step() -> np.ndarray:
+        def step() -> List[np.ndarray]:
             try:
-                return run(outputs, feed)[0]
+                return run(outputs, feed)
             except Exception as error:
                 raise typed(error, RunFailed, "the model could not be run") from error
 
@@ -129,9 +129,9 @@ class OnnxRuntimeEngine:
     def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
         """Return the nodes of the optimised graph as they ran, in a session of its own that writes a profile."""
         self._check(inputs)
-        feed = {self._spec.input.name: inputs}
+        outputs, feed = [output.name for output in self._spec.outputs], {self._spec.input.name: inputs}
         try:
-            timed = profile_nodes(self._make_profiled, [self._spec.output.name], feed, iterations)
+            timed = profile_nodes(self._make_profiled, outputs, feed, iterations)
             names = NodeNames(read_nodes(self._model))
         except BackendError:
             raise

@@ -219,7 +219,7 @@ def _count_nodes(sessions: _Sessions, provider: str, inputs: np.ndarray, spec: E
         BuildFailed: not one ran on ``provider``, or that cannot be told.
     """
     try:
-        counts = count_providers(sessions.make, [spec.output.name], {spec.input.name: inputs})
+        counts = count_providers(sessions.make, [output.name for output in spec.outputs], {spec.input.name: inputs})
     except Exception as error:
         raise typed(error, BuildFailed, "which provider runs the nodes could not be told") from error
     if not counts[provider]:

@@ -143,7 +143,7 @@ class Maker:
             "precision": self._spec.precision,
             "calibration": _digest(self._spec.calibration) if self._spec.precision == "int8" else None,
             "input": self._spec.input.model_dump(),
-            "output": self._spec.output.model_dump(),
+            "outputs": [output.model_dump() for output in self._spec.outputs],
             "options": self._options.in_words(self._trt),
             "builds": self._spec.options.builds,
             **self._platform,

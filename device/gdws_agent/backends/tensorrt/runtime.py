@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence, Tuple, Type
 
 from gdws_agent.backends.base import DeviceTimes, EngineSpec, Step, check_inputs
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
@@ -28,7 +28,15 @@ _SCOPE = (
     "synchronised; no pre- or post-processing"
 )
 #: TensorRT's own table of types fails with NumPy 1.24 in releases before 8.6.
-_NUMPY_TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "UINT8": "uint8"}
+_NUMPY_TYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT8": "int8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "UINT8": "uint8",
+    "BOOL": "bool",
+}
 #: Inferences before the profiler's reports count.
 _PROFILER_WARM_UP = 5
 
@@ -117,6 +125,15 @@ class LoadedEngine:
         self._runtime = None
 
 
+class _Output(NamedTuple):
+    """An output of the engine, and its place on the GPU."""
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: str
+    memory: Any
+
+
 class TensorRtEngine:
     """An engine with its device buffers, for one batch size."""
 
@@ -172,12 +189,12 @@ class TensorRtEngine:
         check_inputs(inputs, self._spec)
         try:
             sent: np.ndarray = self._cuda.pagelocked_empty(inputs.shape, inputs.dtype)
-            received: np.ndarray = self._cuda.pagelocked_empty(self._output_shape, self._output_type)
+            received = [self._cuda.pagelocked_empty(each.shape, each.dtype) for each in self._outputs]
         except self._cuda.Error as error:
             raise typed(error, RunFailed, "no page-locked memory for inputs and outputs") from error
         sent[...] = inputs
 
-        def step() -> np.ndarray:
+        def step() -> List[np.ndarray]:
             self._check_alive()
             try:
                 self._run(sent, received)
@@ -249,7 +266,7 @@ class TensorRtEngine:
             let_go(error)
             raise typed(error, RunFailed, "the engine could not be made ready again") from error
 
-    def _run(self, sent: np.ndarray, received: np.ndarray) -> None:
+    def _run(self, sent: np.ndarray, received: List[np.ndarray]) -> None:
         cuda, stream = self._cuda, self._stream
         start, arrived, computed, end = self._events
         start.record(stream)
@@ -260,7 +277,8 @@ class TensorRtEngine:
         else:
             self._graph.launch()
         computed.record(stream)
-        cuda.memcpy_dtoh_async(received, self._device_out, stream)
+        for rows, output in zip(received, self._outputs):
+            cuda.memcpy_dtoh_async(rows, output.memory, stream)
         end.record(stream)
         stream.synchronize()
         self._ran = True
@@ -281,14 +299,17 @@ class TensorRtEngine:
         """Make stream, events and buffers; what is made is freed by ``stack``."""
         cuda, spec = self._cuda, self._spec
         shape = (spec.batch_size, *spec.input.shape)
-        self._output_shape = tuple(axes(self._loaded.context.get_tensor_shape(spec.output.name)))
-        if min(self._output_shape, default=-1) < 0:
-            raise BuildFailed(f"the shape of the outputs, {self._output_shape}, depends on the values of the inputs")
-        self._output_type = self._loaded.numpy_type(spec.output.name)
         self._stream = cuda.Stream()
         self._events = tuple(cuda.Event() for _ in range(4))
         self._device_in = self._place(stack, shape, self._loaded.numpy_type(spec.input.name))
-        self._device_out = self._place(stack, self._output_shape, self._output_type)
+        self._outputs = [self._output(stack, output.name) for output in spec.outputs]
+
+    def _output(self, stack: ExitStack, name: str) -> _Output:
+        shape = tuple(axes(self._loaded.context.get_tensor_shape(name)))
+        if min(shape, default=-1) < 0:
+            raise BuildFailed(f"the shape of the output {name!r}, {shape}, depends on the values of the inputs")
+        dtype = self._loaded.numpy_type(name)
+        return _Output(name, shape, dtype, self._place(stack, shape, dtype))
 
     def _prepare(self) -> str:
         """Make the new execution context ready to be timed; return in words what came of the CUDA graph."""
@@ -297,8 +318,8 @@ class TensorRtEngine:
         return words
 
     def _set_addresses(self) -> None:
-        places = ((self._spec.input.name, self._device_in), (self._spec.output.name, self._device_out))
-        for name, memory in places:
+        outputs = ((output.name, output.memory) for output in self._outputs)
+        for name, memory in ((self._spec.input.name, self._device_in), *outputs):
             if not self._loaded.context.set_tensor_address(name, int(memory)):
                 raise failure(
                     self._loaded.log.messages, BuildFailed, f"the engine does not take an address for {name!r}"

@@ -25,7 +25,7 @@ _SCOPE = (
     "it to the precision are within, pre- and post-processing are not"
 )
 _PATHS = {
-    "cpu": "from a tensor on the host to logits on the host",
+    "cpu": "from a tensor on the host to the outputs on the host",
     "cuda": "from page-locked memory on the host, through the GPU, to page-locked memory on the host, synchronised",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, in_one_line
@@ -27,14 +27,18 @@ class Node(NamedTuple):
 
 
 class EagerNetwork(NamedTuple):
-    """``module`` is a graph whose calls are the nodes; ``nodes`` tells which, by the target of the call."""
+    """``module`` is a graph whose calls are the nodes; ``nodes`` tells which, by the target of the call.
+
+    It gives the tensor of its one output, or a sequence of tensors in the order of ``outputs``, their names.
+    """
 
     module: torch.fx.GraphModule
     nodes: Dict[str, Node]
+    outputs: Tuple[str, ...]
 
 
 def eager_network(model: bytes, spec: EngineSpec) -> EagerNetwork:
-    """Return the network of ``model``, the bytes of an ONNX file: (N, ...) to (N, classes), in evaluation mode.
+    """Return the network of ``model``, the bytes of an ONNX file: in evaluation mode.
 
     Weights are in float32, on the CPU. Each node becomes one module, called in the order of the file.
 
@@ -52,13 +56,14 @@ def eager_network(model: bytes, spec: EngineSpec) -> EagerNetwork:
         onnx.checker.check_model(graph)
     except Exception as error:  # the parser of protocol buffers and the checker share no base
         raise BuildFailed(f"the model is not valid ONNX: {in_one_line(error)}") from error
-    _check_graph(onnx, graph, spec)
+    outputs = tuple(value.name for value in graph.graph.output)
+    _check_graph(onnx, graph, outputs, spec)
     nodes = _named_for_torch(graph)
     try:
         module = onnx2torch.convert(graph)
     except Exception as error:  # whatever its converters raise
         raise BuildFailed(f"the model cannot be rebuilt as a torch module: {in_one_line(error)}") from error
-    return EagerNetwork(module.eval(), nodes)
+    return EagerNetwork(module.eval(), nodes, outputs)
 
 
 def _named_for_torch(model: Any) -> Dict[str, Node]:
@@ -75,10 +80,10 @@ def _named_for_torch(model: Any) -> Dict[str, Node]:
     return nodes
 
 
-def _check_graph(onnx: Any, model: Any, spec: EngineSpec) -> None:
+def _check_graph(onnx: Any, model: Any, outputs: Sequence[str], spec: EngineSpec) -> None:
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [_tensor(onnx, value) for value in model.graph.input if value.name not in initializers]
-    check_interface(inputs, [value.name for value in model.graph.output], spec)
+    check_interface(inputs, outputs, spec)
 
 
 def _tensor(onnx: Any, value: Any) -> Tensor:

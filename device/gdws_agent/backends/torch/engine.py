@@ -27,6 +27,22 @@ class Placing(NamedTuple):
     layout: torch.memory_format
 
 
+def outputs_of(torch: Any, network: EagerNetwork, given: Any, spec: EngineSpec) -> List[torch.Tensor]:
+    """Return the outputs of ``spec`` in its types, from what the module of ``network`` has ``given``.
+
+    Raises:
+        RunFailed: one is not a floating-point number where the spec says so, or the other way round.
+    """
+    tensors = dict(zip(network.outputs, [given] if isinstance(given, torch.Tensor) else given))
+    found = []
+    for output in spec.outputs:
+        tensor, dtype = tensors[output.name], getattr(torch, output.dtype)
+        if tensor.is_floating_point() != dtype.is_floating_point:
+            raise RunFailed(f"the module gives {tensor.dtype} for {output.name!r}, not {dtype}")
+        found.append(tensor.to(dtype=dtype))
+    return found
+
+
 class TorchEngine:
     """A module on the CPU, and what it was made for. ``scope`` says what the time of a step covers."""
 
@@ -59,13 +75,12 @@ class TorchEngine:
         except Exception as error:
             raise typed(error, RunFailed, "the inputs could not be copied") from error
 
-        def step() -> np.ndarray:
+        def step() -> List[np.ndarray]:
             network = self._alive()
             try:
                 with self._torch.inference_mode():
-                    logits = network.module(self._prepared(images))
-                    received: np.ndarray = logits.to(dtype=self._torch.float32).contiguous().numpy()
-                    return received
+                    outputs = self._outputs(network, self._prepared(images))
+                    return [output.contiguous().numpy() for output in outputs]
             except Exception as error:
                 raise typed(error, RunFailed, "the module could not be run") from error
 
@@ -83,6 +98,10 @@ class TorchEngine:
         except Exception as error:
             raise typed(error, RunFailed, "the module could not be profiled") from error
         return layer_times(timed, iterations)
+
+    def _outputs(self, network: EagerNetwork, prepared: torch.Tensor) -> List[torch.Tensor]:
+        """Run ``network`` and return the outputs of the spec, in its types."""
+        return outputs_of(self._torch, network, network.module(prepared), self._spec)
 
     def _prepared(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``images``, on the device already, in the type and memory format of the module."""
@@ -117,7 +136,7 @@ class CudaTorchEngine(TorchEngine):
         self._torch.cuda.empty_cache()
 
     def bind(self, inputs: np.ndarray) -> Step:
-        """Return a step with page-locked memory of its own for a copy of ``inputs``, and for the logits."""
+        """Return a step with page-locked memory of its own for a copy of ``inputs``, and for the outputs."""
         self._alive()
         check_inputs(inputs, self._spec)
         torch = self._torch
@@ -125,20 +144,21 @@ class CudaTorchEngine(TorchEngine):
             copy = torch.tensor(inputs)
             sent = torch.empty(copy.shape, dtype=copy.dtype, pin_memory=True)
             sent.copy_(copy)
-            shape = (self._spec.batch_size, *self._spec.output.shape)
-            received = torch.empty(shape, dtype=torch.float32, pin_memory=True)
+            received = [
+                torch.empty((self._spec.batch_size, *output.shape), dtype=getattr(torch, output.dtype), pin_memory=True)
+                for output in self._spec.outputs
+            ]
         except Exception as error:
             raise typed(error, RunFailed, "no page-locked memory for inputs and outputs") from error
 
-        def step() -> np.ndarray:
+        def step() -> List[np.ndarray]:
             network = self._alive()
             try:
                 with torch.inference_mode():
-                    self._run(network.module, sent, received)
+                    self._run(network, sent, received)
             except Exception as error:
                 raise typed(error, RunFailed, "the module could not be run") from error
-            logits: np.ndarray = received.numpy()
-            return logits
+            return [each.numpy() for each in received]
 
         return step
 
@@ -150,16 +170,17 @@ class CudaTorchEngine(TorchEngine):
         start, arrived, computed, end = self._events
         return DeviceTimes(start.elapsed_time(arrived), arrived.elapsed_time(computed), computed.elapsed_time(end))
 
-    def _run(self, module: Any, sent: torch.Tensor, received: torch.Tensor) -> None:
+    def _run(self, network: EagerNetwork, sent: torch.Tensor, received: List[torch.Tensor]) -> None:
         start, arrived, computed, end = self._events
         start.record()
         images = sent.to(device=self._placing.device, non_blocking=True)
         arrived.record()
-        logits = module(self._prepared(images)).to(dtype=self._torch.float32)
+        outputs = self._outputs(network, self._prepared(images))
         computed.record()
-        if logits.shape != received.shape:
-            raise RunFailed(f"the module gives {tuple(logits.shape)}, not {tuple(received.shape)}")
-        received.copy_(logits, non_blocking=True)
+        for rows, output in zip(received, outputs):
+            if output.shape != rows.shape:
+                raise RunFailed(f"the module gives {tuple(output.shape)}, not {tuple(rows.shape)}")
+            rows.copy_(output, non_blocking=True)
         end.record()
         self._torch.cuda.current_stream().synchronize()
         self._ran = True

@@ -27,7 +27,7 @@ from gdws_agent.backends.packages import is_installed, version_of
 from gdws_agent.backends.tensorrt.inspect import counts_in_words, layer_precisions, precision_in_force
 from gdws_agent.backends.torch.backend import has_tf32, load_torch, place, set_up
 from gdws_agent.backends.torch.eager import INSTALL_HINT, PACKAGES, EagerNetwork, eager_network
-from gdws_agent.backends.torch.engine import CudaTorchEngine, Placing
+from gdws_agent.backends.torch.engine import CudaTorchEngine, Placing, outputs_of
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 from gdws_contract.rest import Availability
@@ -50,9 +50,12 @@ _HINTS = {
 }
 _GRAPHSURGEON_HINT = "torch2trt needs it for networks with a gather: pip install onnx-graphsurgeon"
 
-#: Precision -> by how much the engine may differ from the module, over the largest logit. A call that torch2trt
-#: lost changes nearly all of it; rounding is judged by parity, on real images.
+#: Precision -> by how much the engine may differ from the module, over the largest value of an output. A call that
+#: torch2trt lost changes nearly all of it; rounding is judged by parity, on real images.
 _BOUNDS = {"fp32": 0.01, "tf32": 0.02, "fp16": 0.05, "int8": 0.5}
+
+#: An output that is no larger is not judged by the last digits of it.
+_NEARLY_ZERO = 1e-4
 
 #: Choices of a request that :func:`_arguments` acts on.
 _CHOICES = ("workspace_mib", "dla_core", "gpu_fallback")
@@ -185,34 +188,36 @@ class _Converter:
         Raises:
             BuildFailed: neither way gives it. OutOfMemory: as it says.
         """
-        expected = self._run(network.module)
+        expected = self._run(network)
         native, reason = native_form(self._torch, network, self._converters())
         if native is not None:
             try:
-                module = self._made(native.module, use_onnx=False)
-                self._compare(module, expected)
+                module = self._made(native, use_onnx=False)
+                self._compare(network._replace(module=module), expected)
                 return _Made(module, ["conversion=native", *self._words])
             except OutOfMemory:
                 raise
             except BackendError as error:
                 reason = f"natively {error.message}"
-        module = self._made(network.module, use_onnx=True)
-        self._compare(module, expected)
+        module = self._made(network, use_onnx=True)
+        self._compare(network._replace(module=module), expected)
         return _Made(module, [f"conversion=onnx, {reason}", *self._words])
 
     def _converters(self) -> List[str]:
         """Return the functions that torch2trt converts; it lists those, too, that it only warns of."""
         return [name for name, converter in self._torch2trt.CONVERTERS.items() if converter["is_real"]]
 
-    def _made(self, module: Any, use_onnx: bool) -> Any:
+    def _made(self, network: EagerNetwork, use_onnx: bool) -> Any:
         # Other noise than the engine is compared on: what torch2trt takes for a constant has the value it has here.
         example = _noise(self._torch, self._placing, self._spec, seed=0)
-        arguments = dict(self._arguments)
+        arguments = {**self._arguments, "output_names": list(network.outputs)}
         if self._spec.precision == "int8":
             arguments["int8_calib_dataset"] = _calibration(self._torch, self._placing, self._spec)
         try:
             with self._torch.no_grad():
-                made = self._torch2trt.torch2trt(module, [example], use_onnx=use_onnx, keep_network=False, **arguments)
+                made = self._torch2trt.torch2trt(
+                    network.module, [example], use_onnx=use_onnx, keep_network=False, **arguments
+                )
         except ImportError as error:
             raise BuildFailed(f"torch2trt lacks a package: {error}", hint=_GRAPHSURGEON_HINT) from error
         except Exception as error:
@@ -224,27 +229,27 @@ class _Converter:
             )
         return made
 
-    def _compare(self, module: Any, expected: Any) -> None:
-        """Raise BuildFailed unless ``module`` gives ``expected``, as far as the precision lets it."""
-        found = self._run(module)
+    def _compare(self, network: EagerNetwork, expected: List[Any]) -> None:
+        """Raise BuildFailed unless ``network`` gives ``expected``, as far as the precision lets it."""
         bound = _BOUNDS[self._spec.precision]
-        if found.shape != expected.shape:
-            raise BuildFailed(f"the engine gives {tuple(found.shape)}, the module {tuple(expected.shape)}")
-        if not bool(self._torch.isfinite(expected).all()):
-            return  # the network's own doing, which parity reports
-        scale = max(float(expected.abs().max()), 1e-30)
-        difference = float((found - expected).abs().max()) / scale
-        if not difference <= bound:
-            raise BuildFailed(
-                f"the engine computes something else than the module: off by {difference:.3g} of the largest logit, "
-                f"allowed is {bound:g}",
-                hint="the backend tensorrt builds from the same ONNX file without torch2trt",
-            )
+        for output, found, right in zip(self._spec.outputs, self._run(network), expected):
+            if found.shape != right.shape:
+                raise BuildFailed(f"the engine gives {tuple(found.shape)}, the module {tuple(right.shape)}")
+            if not right.is_floating_point() or not bool(self._torch.isfinite(right).all()):
+                continue  # a decision on noise may tip over; the rest is the network's own doing, which parity reports
+            difference = _difference(found, right)
+            if not difference <= bound:
+                raise BuildFailed(
+                    f"the engine computes something else than the module: {output.name} is off by {difference:.3g} of "
+                    f"its largest value, allowed is {bound:g}",
+                    hint="the backend tensorrt builds from the same ONNX file without torch2trt",
+                )
 
-    def _run(self, module: Any) -> Any:
+    def _run(self, network: EagerNetwork) -> List[Any]:
         try:
             with self._torch.no_grad():
-                return module(self._noise).to(dtype=self._torch.float32, device="cpu")
+                outputs = outputs_of(self._torch, network, network.module(self._noise), self._spec)
+                return [output.to(device="cpu") for output in outputs]
         except Exception as error:
             raise typed(error, BuildFailed, "the network could not be run") from error
 
@@ -262,6 +267,12 @@ class _SourceNames:
         if self._pattern is None:
             return name
         return self._pattern.sub(lambda found: self._nodes[found[0]].name, name)
+
+
+def _difference(found: Any, expected: Any) -> float:
+    """Return the largest |difference| over the largest |expected value|, or over what rounding leaves of zero."""
+    scale = max(float(expected.abs().max()), _NEARLY_ZERO)
+    return float((found.float() - expected.float()).abs().max()) / scale
 
 
 def _load(module: str) -> Any:
@@ -296,7 +307,6 @@ def _arguments(trt: Any, spec: EngineSpec) -> Tuple[Dict[str, Any], List[str]]:
     options = spec.options
     arguments: Dict[str, Any] = {
         "input_names": [spec.input.name],
-        "output_names": [spec.output.name],
         "fp16_mode": spec.precision in ("fp16", "int8"),
         "int8_mode": spec.precision == "int8",
         "gpu_fallback": options.gpu_fallback,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gdws.cli.options.agents import given, milliseconds
+from gdws.cli.options.common import numbers, words
 
 _MEASURING = "How long and how exactly is measured"
 _JETSON = "Power modes, energy and heat (Jetson)"
@@ -16,6 +17,43 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", help="CPU threads. Default: one for each physical core.", rich_help_panel=_MEASURING),
 ]
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """What is measured: each network in each setting."""
+
+    batch: Annotated[str, typer.Option("--batch", metavar="N,...", help="Batch sizes.")] = "1"
+    variants: Annotated[
+        str | None, typer.Option("--variants", metavar="NAME,...", help="Networks of the bundle. Default: all.")
+    ] = None
+    backends: Annotated[
+        str | None, typer.Option("--backends", metavar="NAME,...", help="Runtimes. Default: the best there is.")
+    ] = None
+    precision: Annotated[str, typer.Option("--precision", metavar="NAME,...", help="E.g. fp32,fp16.")] = "fp32"
+
+    def fields(self) -> dict[str, Any]:
+        """Those of :class:`gdws_contract.rest.BenchmarkRequest`. Raises :class:`~gdws.errors.GdwsError`."""
+        return {
+            "variants": words(self.variants),
+            "backends": words(self.backends),
+            "precisions": words(self.precision),
+            "batch_sizes": numbers(self.batch, "--batch"),
+        }
+
+
+@dataclass(frozen=True)
+class SettingOptions:
+    """One network in one setting."""
+
+    variant: Annotated[
+        str | None, typer.Option("--variant", metavar="NAME", help="Network of the bundle. Default: the dense one.")
+    ] = None
+    backend: Annotated[
+        str | None, typer.Option("--backend", metavar="NAME", help="Runtime. Default: the best there is.")
+    ] = None
+    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="E.g. fp16.")] = "fp32"
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Batch size.")] = 1
 
 
 @dataclass(frozen=True)

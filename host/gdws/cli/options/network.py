@@ -22,10 +22,22 @@ _CHECKPOINT = "Checkpoints of other projects"
 _MODEL = "Networks of your own, and pruned ones"
 
 
-@dataclass(frozen=True)
-class CheckpointOptions:
-    """How the file of a checkpoint is read."""
+Checkpoint = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="A file of weights (safetensors or a torch state dict), or the name of a network whose weights ship with "
+        "the package, e.g. mnist-preact-resnet. With --onnx and --module the weights that take the place of theirs.",
+        show_default=False,
+    ),
+]
 
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """A network by its checkpoint, an ONNX file, or Python code."""
+
+    checkpoint: Checkpoint = None
     net: Annotated[
         str | None,
         typer.Option("--net", metavar="NAME", help="The network, where the file does not name it: see gdws nets."),
@@ -80,40 +92,12 @@ class CheckpointOptions:
             rich_help_panel=_CHECKPOINT,
         ),
     ] = None
-
-    def load(self, checkpoint: str, *, slim: bool = False) -> Source:
-        """The network in the file ``checkpoint``; what was done to its contents first is told on standard error.
-
-        Raises :class:`~gdws.errors.GdwsError` and what :mod:`gdws.networks.sources` raises.
-        """
-        from gdws import pipeline
-
-        more = named_values(self.net_option, "--net-option")
-        if self.normalisation is not None:
-            more["normalisation"] = self.normalisation
-        source = pipeline.load(checkpoint, self.net, family=self.family, kept=self.kept, prefix=self.prefix, **more)
-        return _prepared(source, checkpoint, slim)
-
-
-@dataclass(frozen=True)
-class NetworkOptions(CheckpointOptions):
-    """A network by its checkpoint, an ONNX file, or Python code."""
-
-    checkpoint: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="CHECKPOINT",
-            help="A file of weights (safetensors or a torch state dict), or the name of a network whose weights "
-            "ship with the package, e.g. mnist-preact-resnet. Left out with --onnx.",
-            show_default=False,
-        ),
-    ] = None
     onnx: Annotated[
         Path | None,
         typer.Option(
             "--onnx",
             metavar="FILE",
-            help="The network in an ONNX file, in place of a checkpoint: float images (N, C, H, W) to logits.",
+            help="The network in an ONNX file: float images (N, C, H, W) to logits.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -165,67 +149,64 @@ class NetworkOptions(CheckpointOptions):
         ),
     ] = False
 
-    def open(self) -> Source:
-        """The network that the options name; what was done to a file's contents first is told on standard error.
+    @property
+    def names_one(self) -> bool:
+        """Whether any option says which network it is."""
+        return any(each is not None for each in (self.checkpoint, self.onnx, self.module))
+
+    def open(self, *, variant: str | None = None) -> Source:
+        """The network that the options name, of a bundle the ``variant``; notes on it go to standard error.
 
         Raises :class:`~gdws.errors.GdwsError` if they name none, or name it in two ways, and what
         :mod:`gdws.networks.sources` raises.
         """
+        source = self._load(variant)
+        if self.slim:
+            from gdws import pipeline
+
+            source = pipeline.slimmed(source)
+        for note in source.notes:
+            errors().print(f"note: {self.checkpoint or self.onnx or self.module}: {note}", markup=False)
+        return source
+
+    def _load(self, variant: str | None) -> Source:
         from gdws import pipeline
 
-        of_net = {"--net": self.net, "--normalisation": self.normalisation, "--net-option": self.net_option}
-        of_file = {
-            "CHECKPOINT": self.checkpoint,
-            "--family": self.family,
-            "--kept": self.kept,
-            "--prefix": self.prefix,
-        }
+        of_zoo = {"--net": self.net, "--normalisation": self.normalisation, "--net-option": self.net_option}
+        of_module = {"--module": self.module, "--module-option": self.module_option}
+        file = None
+        if self.checkpoint is not None:
+            file = pipeline.WeightsFile(self.checkpoint, self.family, self.kept, self.prefix, variant)
+        elif self.names_one:
+            of_file = {"--family": self.family, "--kept": self.kept, "--prefix": self.prefix}
+            _refuse("a network without CHECKPOINT", of_file)
         if self.onnx is not None:
-            _refuse("--onnx", of_net | of_file | {"--module": self.module, "--module-option": self.module_option})
-            return _prepared(
-                pipeline.load_onnx(self.onnx, _shape(self.input_shape), output=_output(self.output)),
-                self.onnx,
-                self.slim,
-            )
+            _refuse("--onnx", of_zoo | of_module)
+            shape, output = _shape(self.input_shape), _output(self.output)
+            return pipeline.load_onnx(self.onnx, shape, output=output, weights=file)
         if self.module is not None:
-            _refuse("--module", of_net)
+            _refuse("--module", of_zoo)
             if (shape := _shape(self.input_shape)) is None:
                 raise GdwsError("--module does not tell how large its images are", hint="give --input-shape C,H,W")
-            source = pipeline.load_module(
-                self.module,
-                shape,
-                options=named_values(self.module_option, "--module-option"),
-                checkpoint=self.checkpoint,
-                family=self.family,
-                kept=self.kept,
-                prefix=self.prefix,
-                output=_output(self.output),
-            )
-            return _prepared(source, self.checkpoint or self.module, self.slim)
-        if self.checkpoint is None:
+            options = named_values(self.module_option, "--module-option")
+            return pipeline.load_module(self.module, shape, options=options, output=_output(self.output), weights=file)
+        if file is None:
             raise GdwsError(
                 "no network is named", hint="give a CHECKPOINT, --onnx FILE or --module PACKAGE.MODULE:FACTORY"
             )
-        _refuse(
-            "a checkpoint",
-            {
-                "--module-option": self.module_option,
-                "--input-shape": self.input_shape,
-                "--output": self.output,
-            },
+        _refuse("a checkpoint", of_module | {"--input-shape": self.input_shape, "--output": self.output})
+        of_zoo_options = named_values(self.net_option, "--net-option")
+        if self.normalisation is not None:
+            of_zoo_options["normalisation"] = self.normalisation
+        return pipeline.load(
+            file.path,
+            self.net,
+            family=file.family,
+            kept=file.kept,
+            prefix=file.prefix,
+            variant=variant,
+            **of_zoo_options,
         )
-        return self.load(self.checkpoint, slim=self.slim)
-
-
-def _prepared(source: Source, named: str | Path, slim: bool) -> Source:
-    """The network as it is worked on; its notes are told on standard error."""
-    from gdws import pipeline
-
-    if slim:
-        source = pipeline.slimmed(source)
-    for note in source.notes:
-        errors().print(f"note: {named}: {note}", markup=False)
-    return source
 
 
 def named_values(texts: list[str] | None, option: str) -> dict[str, Any]:

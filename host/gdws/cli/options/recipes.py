@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,9 +14,7 @@ from gdws.planning.budget import KINDS
 from gdws.planning.recipe import Recipe
 
 if TYPE_CHECKING:
-    from gdws._util.progress import Progress
-    from gdws.datasets import Split
-    from gdws.pipeline import Alphas, Source
+    from gdws.pipeline import AlphaSettings
     from gdws_contract.plan import Plan
 
 
@@ -34,13 +31,6 @@ class MethodName(str, Enum):
 
     weights = "weights"
     data_aware = "data-aware"
-
-
-class AlphaMethodName(str, Enum):
-    """How alphas are found; see ``gdws.compression.calibration.alphas``."""
-
-    exact = "exact"
-    random_signs = "random-signs"
 
 
 Methods = Annotated[
@@ -67,6 +57,12 @@ def _budget_options() -> Any:
         for name, kind in KINDS.items()
     ]
     return make_dataclass("BudgetOptions", options, frozen=True)
+
+
+PlanFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--plan", metavar="FILE", help="A network by a stored plan, under the file's name. Repeatable."),
+]
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ class AlphaOptions:
 
     alphas: AlphasFrom = "64"
     alphas_by: Annotated[
-        AlphaMethodName | None,
+        Literal["exact", "random-signs"] | None,
         typer.Option(
             "--alphas-by",
             help="exact: a backward pass for each class but one. random-signs: an unbiased estimate by one pass, for "
@@ -122,30 +118,15 @@ class AlphaOptions:
         ),
     ] = None
 
-    def given(self) -> int | Path:
-        """A number of images, or a file. Raises :class:`~gdws.errors.GdwsError` if it is neither."""
+    def settings(self, *, seed: int = 0) -> AlphaSettings:
+        """Where alphas come from. Raises :class:`~gdws.errors.GdwsError` for neither a number of images nor a file."""
+        from gdws.pipeline import AlphaSettings
+
         if self.alphas.isascii() and self.alphas.isdigit():
-            return int(self.alphas)
-        if not Path(self.alphas).is_file():
-            raise GdwsError(
-                f"--alphas {self.alphas!r} is neither a number of images nor a file", hint="e.g. --alphas 64"
-            )
-        return Path(self.alphas)
-
-    def weights(
-        self, source: Source, images: Callable[[int], Split], *, seed: int = 0, progress: Progress
-    ) -> Alphas | None:
-        """Alphas from the file that is given, or from so many ``images``; None for no image."""
-        from gdws import pipeline
-        from gdws.networks import checkpoints
-
-        given = self.given()
-        if isinstance(given, Path):
-            return checkpoints.read_alphas(given).alphas
-        if not given:
-            return None
-        method: Any = None if self.alphas_by is None else self.alphas_by.value
-        return pipeline.calibrate_alphas(source, images(given), method=method, seed=seed, progress=progress)
+            return AlphaSettings(int(self.alphas), method=self.alphas_by, seed=seed)
+        if Path(self.alphas).is_file():
+            return AlphaSettings(0, Path(self.alphas), seed=seed)
+        raise GdwsError(f"--alphas {self.alphas!r} is neither a number of images nor a file", hint="e.g. --alphas 64")
 
 
 @dataclass(frozen=True)

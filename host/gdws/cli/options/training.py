@@ -1,4 +1,4 @@
-"""How networks are trained: from fresh weights, and on after conversion."""
+"""How networks are trained, from fresh weights or after conversion."""
 
 from __future__ import annotations
 
@@ -8,96 +8,71 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gdws.cli.options.common import Calibration, Quiet, Seed
-from gdws.cli.options.network import named_values
-from gdws.cli.options.recipes import LayoutName, read_plans
+from gdws.cli.options.recipes import read_plans
 from gdws.cli.views.output import errors, progress_bar
 from gdws.errors import GdwsError
+from gdws.planning.budget import MeanRank
+from gdws.planning.recipe import Recipe
 
 if TYPE_CHECKING:
     from gdws._util.distributed import Workers
     from gdws._util.progress import Progress
-    from gdws.bundles.packing import PackedVariant
-    from gdws.datasets import Split
-    from gdws.pipeline import Source
     from gdws.training import EpochRecord, FinetuneSettings, Preset, TrainSettings
+    from gdws_contract.plan import Plan
 
 
-class Optimizer(str, Enum):
-    """What :mod:`gdws.training` descends with."""
-
-    sgd = "sgd"
-    adam = "adam"
-
-
-class Schedule(str, Enum):
-    """How the learning rate goes, see :func:`gdws.training.learning_rate`."""
-
-    one_cycle = "one-cycle"
-    piecewise = "piecewise"
+ComputeDevice = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="cpu|cuda", help="Where to compute, as torch names it; cuda is one GPU for each process."
+    ),
+]
 
 
-class Precision(str, Enum):
-    """What passes run in, see :class:`gdws.training.TrainSettings`."""
+@contextlib.contextmanager
+def processes(device: str, quiet: bool, state: Path | None, advice: str) -> Iterator[tuple[Workers, Progress]]:
+    """The processes that torchrun started, or this one, and a bar in the leading one.
 
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
+    After an interrupt the user is given ``advice``, if there is a ``state`` to resume from.
+    """
+    from gdws._util.distributed import launched
 
-
-class BatchNorm(str, Enum):
-    """What images are normalised by, see :class:`gdws.training.FinetuneSettings`."""
-
-    batch = "batch"
-    fixed = "fixed"
+    with launched(device) as workers:
+        try:
+            with progress_bar(quiet or not workers.leads) as progress:
+                yield workers, progress
+        except KeyboardInterrupt:
+            if workers.leads and state is not None and state.exists():
+                errors().print(advice)
+            raise
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where training runs, and from where it goes on."""
+    """Where training runs, and whether it is resumed."""
 
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", metavar="cpu|cuda", help="Where to train, as torch names it; cuda is one GPU for each process."
-        ),
-    ] = "cpu"
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run beside --out.")] = False
+    device: ComputeDevice = "cpu"
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished run beside --out.")] = False
     quiet: Quiet = False
 
-    @contextlib.contextmanager
-    def processes(self, out: Path) -> Iterator[tuple[Workers, Progress]]:
-        """The processes that torchrun started, or this one, and a bar in the leading one.
-
-        After an interrupt the user is told how to go on, if there is something to go on from.
-        """
-        from gdws._util.distributed import launched
+    def processes(self, out: Path) -> contextlib.AbstractContextManager[tuple[Workers, Progress]]:
+        """:func:`processes`, for a run that writes to ``out``."""
         from gdws.training import state_path
 
-        with launched(self.device) as workers:
-            try:
-                with progress_bar(self.quiet or not workers.leads) as progress:
-                    yield workers, progress
-            except KeyboardInterrupt:
-                if workers.leads and state_path(out).exists():
-                    errors().print("the finished epochs are kept; go on with the same command and --resume")
-                raise
+        advice = "the finished epochs are kept; repeat the command with --resume"
+        return processes(self.device, self.quiet, state_path(out), advice)
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """What takes the place of the preset's values."""
 
-    net: Annotated[str | None, typer.Option("--net", metavar="NAME", help="The network: see gdws nets.")] = None
-    net_option: Annotated[
-        list[str] | None, typer.Option("--net-option", metavar="NAME=VALUE", help="E.g. width=16. Repeatable.")
-    ] = None
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images in a step, over all processes.")] = None
     eps: Annotated[float | None, typer.Option("--eps", help="Radius of the attack trained against; 0: none.")] = None
@@ -113,25 +88,29 @@ class TrainOptions:
         int | None,
         typer.Option("--validation-images", help="Validation images that judge an epoch."),
     ] = None
-    optimizer: Annotated[Optimizer | None, typer.Option("--optimizer", help="What descends.")] = None
+    optimizer: Annotated[Literal["sgd", "adam"] | None, typer.Option("--optimizer", help="What descends.")] = None
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="The highest of the schedule.")] = None
     momentum: Annotated[float | None, typer.Option("--momentum", help="Of SGD.")] = None
     weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="On all weights.")] = None
-    schedule: Annotated[Schedule | None, typer.Option("--schedule", help="Of the learning rate.")] = None
+    schedule: Annotated[
+        Literal["one-cycle", "piecewise"] | None, typer.Option("--schedule", help="Of the learning rate.")
+    ] = None
     shift: Annotated[
         int | None, typer.Option("--shift", help="Largest random shift of an image, in pixels (random crop).")
     ] = None
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None
     precision: Annotated[
-        Precision | None,
+        Literal["auto", "fp32", "bf16"] | None,
         typer.Option("--precision", help="bf16: mixed precision; auto: that, on GPUs that have it."),
     ] = None
     seed: Seed = 0
 
-    def settings(self, preset: Preset) -> TrainSettings:
-        """The settings of ``preset`` with what options give. Raises :class:`~gdws.errors.GdwsError`."""
-        given = {field.name: _value(getattr(self, field.name)) for field in dataclasses.fields(self)}
-        given["net_options"] = named_values(given.pop("net_option"), "--net-option") or None
+    def settings(self, preset: Preset, net: str | None, net_options: dict[str, Any]) -> TrainSettings:
+        """The settings of ``preset`` with what options give, for the network ``net`` if one is named.
+
+        Raises :class:`~gdws.errors.GdwsError`.
+        """
+        given = {**dataclasses.asdict(self), "net": net, "net_options": net_options or None}
         base = preset.settings
         if self.step is None and (self.eps is not None or self.iterations is not None):
             base = dataclasses.replace(base, step=None)
@@ -153,56 +132,39 @@ class FinetuneOptions:
     shift: Annotated[int, typer.Option("--shift", help="Largest random shift of an image, in pixels.")] = 2
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = False
     batch_norm: Annotated[
-        BatchNorm,
+        Literal["batch", "fixed"],
         typer.Option("--batch-norm", help="Normalise by each batch, as in training, or by fixed statistics."),
-    ] = BatchNorm.batch
+    ] = "batch"
     seed: Seed = 0
 
     def settings(self) -> FinetuneSettings:
         """The settings as training takes them. Raises :class:`~gdws.errors.GdwsError`."""
         from gdws.training import FinetuneSettings
 
-        return FinetuneSettings(**{field.name: _value(getattr(self, field.name)) for field in dataclasses.fields(self)})
+        return FinetuneSettings(**dataclasses.asdict(self))
 
 
 @dataclass(frozen=True)
-class MakingOptions:
-    """The GDWS network that a dense one becomes before it is trained on."""
+class StartOptions:
+    """The GDWS network that a dense one becomes before it is fine-tuned."""
 
     mean_rank: Annotated[
         float | None,
         typer.Option("--mean-rank", metavar="G/C", help="Convert to this mean rank in each layer first, data-aware."),
     ] = None
-    layout: Annotated[LayoutName, typer.Option("--layout", help="How the layers of --mean-rank run.")] = (
-        LayoutName.gather
-    )
+    layout: Annotated[
+        Literal["gather", "stacked", "grouped"], typer.Option("--layout", help="How the layers of --mean-rank run.")
+    ] = "gather"
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="Convert by this plan first.")] = None
     calibration: Calibration = 1024
 
-    def convert(self, source: Source, train: Split, settings: FinetuneSettings, progress: Progress) -> PackedVariant:
-        """The GDWS network of one recipe or one stored plan, fitted to images under the attack trained against.
-
-        Raises :class:`~gdws.errors.GdwsError` unless one of both is given.
-        """
-        from gdws import pipeline
-        from gdws.evaluation.attacks import AttackSpec
-        from gdws.planning.budget import MeanRank
-
-        if (self.mean_rank is None) == (self.plan is None):
-            raise GdwsError(f"{source.name} is a dense network", hint="convert it first: give --mean-rank or --plan")
-        recipes = []
-        if self.mean_rank is not None:
-            recipes = [pipeline.Recipe(MeanRank(self.mean_rank), layout=self.layout.value, method="data-aware")]
-        attack = AttackSpec(eps=settings.eps, seed=settings.seed) if settings.eps > 0 else None
-        [_, made] = pipeline.convert_fitted(
-            source,
-            recipes,
-            train.first(self.calibration),
-            attack,
-            plans=read_plans(None if self.plan is None else [self.plan]),
-            progress=progress,
-        )
-        return made
+    def recipe(self) -> Recipe | Plan | None:
+        """How the network is converted, if it is. Raises :class:`~gdws.errors.GdwsError` for two ways."""
+        if self.mean_rank is None:
+            return next(iter(read_plans([self.plan]).values())) if self.plan is not None else None
+        if self.plan is not None:
+            raise GdwsError("--mean-rank and --plan are two networks", hint="leave out one of them")
+        return Recipe(MeanRank(self.mean_rank), self.layout, method="data-aware")
 
 
 def tell(record: EpochRecord) -> None:
@@ -216,7 +178,3 @@ def tell(record: EpochRecord) -> None:
 def command_line() -> str:
     """What was typed, for the record."""
     return shlex.join(["gdws", *sys.argv[1:]])
-
-
-def _value(choice: Any) -> Any:
-    return choice.value if isinstance(choice, Enum) else choice

@@ -39,6 +39,7 @@ from gdws.compression.calibration.gradient_norms import Call, SquaredNorms, squa
 from gdws.compression.eligibility import require_weights
 from gdws.compression.independence import require_independence
 from gdws.compression.layers import Conv
+from gdws.compression.plain import plain
 from gdws.compression.surgery import Layer
 from gdws.errors import DataError, ModelError
 
@@ -116,6 +117,7 @@ def alphas(
     if draws < 1:
         raise ValueError(f"draws: expected at least 1, got {draws}")
     require_weights(model)
+    model = plain(model)
     targets = _targets(model, layers)
     sums = {name: np.zeros(group[0].weight_shape[1]) for name, group in targets.items()}
     samples = guarded = 0

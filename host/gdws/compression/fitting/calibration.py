@@ -14,6 +14,7 @@ from gdws.compression.fitting.energies import observe_energies
 from gdws.compression.fitting.images import identify
 from gdws.compression.fitting.observe import Observation, observe
 from gdws.compression.fitting.sensitivity import sensitivities
+from gdws.compression.plain import plain
 from gdws.compression.surgery import Layer
 from gdws_contract.plan import CalibrationSet
 
@@ -22,7 +23,9 @@ OBSERVED = 512
 
 
 class Calibration:
-    """``images`` (N, C, H, W) for ``model``, which must stay as it is; ``identity`` is theirs.
+    """``images`` (N, C, H, W) for the network ``given``, which must stay as it is; ``identity`` is theirs.
+
+    ``model`` is that network with plain convolutions, see :func:`gdws.compression.plain.plain`.
 
     ``projection`` says what matters of the outputs, by default a classifier's decision and any other network's squared
     error, see :func:`~gdws.compression.calibration.projections.of_outputs`; where no gradients can be had, errors are
@@ -32,7 +35,7 @@ class Calibration:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, projection: Projection | None = None) -> None:
-        self.model, self.images = model, images
+        self.given, self.model, self.images = model, plain(model), images
         self.identity: CalibrationSet = identify(images)
         self._projection = projection
         self._observations: dict[str, Observation] = {}

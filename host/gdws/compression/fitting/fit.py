@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from gdws._util.progress import SILENT, Progress
 from gdws.algorithms.spectrum import Factors
 from gdws.compression.fitting.observe import Observation
+from gdws.compression.fitting.patches import check_images
 from gdws.compression.fitting.running import replace_weight, with_biases
 from gdws.compression.fitting.walk import Walk
 from gdws.compression.surgery import Layer
-from gdws.errors import DataError
-from gdws_contract.plan import LayerPlan, Plan
+from gdws_contract.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,9 @@ def fit(
 
     Each image runs through both networks once, see :mod:`gdws.compression.fitting.passes`; stopped passes take
     ``memory_bytes`` at most, by default a quarter of the memory. Raises :class:`~gdws.errors.DataError` if there are
-    too few images.
+    too few images, before any is run.
     """
+    check_images(plan, layers, len(images))
     running = with_biases(model, layers)
     factors: dict[str, Factors] = {}
     errors: dict[str, float] = {}
@@ -63,18 +64,8 @@ def fit(
         for name, calls in walk.calls.items():
             layer = planned[name]
             wanted = walk.problem(name, seen[name].outputs)
-            _check_patches(layer, wanted.ridge_data[0].count, len(images))
             found = wanted.fit(layer.ranks or (), sweeps)
             factors[name], errors[name] = found.factors, found.error
             replace_weight(running, list(dict.fromkeys(calls)), found.factors, found.bias)
             progress.advance(1, layer=name, error=f"{errors[name]:.2%}")
     return Fitted(running, factors, errors)
-
-
-def _check_patches(planned: LayerPlan, patches: int, images: int) -> None:
-    components = sum(planned.ranks or ())
-    if patches < components:
-        raise DataError(
-            f"layer {planned.name!r} has {components} components and sees {patches} patches",
-            hint=f"calibrate on at least {-(-components * images // patches)} images, or ask for a smaller rank",
-        )

@@ -19,11 +19,10 @@ from gdws.algorithms.spectrum import Floats
 from gdws.compression.fitting.live_memory import stopped_bytes
 from gdws.compression.fitting.passes import Passes, Stop
 from gdws.compression.fitting.patch_moments import PatchMoments
+from gdws.compression.fitting.patches import HELD_OUT
 from gdws.compression.layers import Conv
 from gdws.compression.surgery import Layer
 
-#: One image in so many is kept to choose the ridge by.
-HELD_OUT = 5
 #: Stopped passes may take one part in so many of the memory.
 _SHARE = 4
 

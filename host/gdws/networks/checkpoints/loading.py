@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from gdws._util.outputs import Chosen
 from gdws.compression.eligibility import require_weights
-from gdws.errors import CheckpointError, CheckpointMismatch, CheckpointUnreadable, ModelError
+from gdws.errors import CheckpointError, CheckpointMismatch, CheckpointUnreadable, GdwsWarning, ModelError
 from gdws.networks import zoo as nets
 from gdws.networks.checkpoints import masks
 from gdws.networks.checkpoints.families import FAMILIES, Contents, Normalisation, sniff
@@ -27,7 +28,7 @@ _USUAL = ("state_dict", "model", "model_state_dict", "net")
 _DEPTH = 4
 
 
-class CheckpointWarning(UserWarning):
+class CheckpointWarning(GdwsWarning):
     """What was done to a checkpoint before it was loaded, and a user should know."""
 
 
@@ -99,8 +100,9 @@ def read_into(
     """A copy of ``network`` with the weights of a file, as :func:`load` gives it, and notes without warnings."""
     require_weights(network)
     checkpoint = read(path, family=family, kept=kept, prefix=prefix)
-    module, notes = deepcopy(network).cpu(), list(checkpoint.notes)
-    _fill(module, _fitting(module, checkpoint, Path(path), notes))
+    module, notes = deepcopy(network).cpu().eval(), list(checkpoint.notes)
+    inner = module.network if isinstance(module, Chosen) else module  # the file knows nothing of the choice
+    _fill(inner, _fitting(inner, checkpoint, Path(path), notes))
     if checkpoint.normalisation is not None:
         notes.append(f"the weights are for pixels normalised as {_named(checkpoint.normalisation)}")
     return module, tuple(notes)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gdws.datasets.preprocessing import Preprocessing
 from gdws.errors import ModelError
 
 NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -19,40 +20,66 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 class Normalise(nn.Module):
-    """``(x - mean) / std`` by channel. Mean and deviation are constants, not in the state dict."""
+    """``(x - mean) / std`` by channel, of channels in another ``order`` if there is one. Not in the state dict."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], order: Sequence[int] | None = None) -> None:
         super().__init__()
         if not mean or len(mean) != len(std) or not all(0 < value < float("inf") for value in std):
             raise ValueError(f"mean {mean} and std {std} must be as long, and std positive")
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.order = None if order is None else list(order)
+
+    def extra_repr(self) -> str:
+        """What it computes: the state dict does not tell, so a digest of the network is to see it here."""
+        order = "" if self.order is None else f", order={self.order}"
+        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}{order}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, C, H, W). Raises :class:`ModelError` for another number of channels."""
         if x.shape[1] != len(self.mean):  # one channel would be spread over all in silence
             raise ModelError(f"the network takes images of {len(self.mean)} channels, not of {x.shape[1]}")
+        if self.order is not None:
+            x = x[:, self.order]
         return (x - self.mean) / self.std
 
 
 def normalisation(spec: str | Mapping[str, Any] | None, in_channels: int) -> nn.Module:
-    """The layer for a name in :data:`NORMALISATIONS`, for ``{"mean": [...], "std": [...]}``, or for None, the identity.
+    """The layer for a name in :data:`NORMALISATIONS`, for the fields of a
+    :class:`~gdws.datasets.Preprocessing`, e.g. ``{"mean": [...], "std": [...]}``, or for None, the identity.
 
     Raises :class:`ValueError` if there is no such normalisation of ``in_channels`` channels.
     """
     if spec is None or spec == "none":
         return nn.Identity()
-    if isinstance(spec, str):
-        if spec not in NORMALISATIONS:
-            raise ValueError(f"no normalisation is called {spec!r}; there are none, {', '.join(NORMALISATIONS)}")
-        mean, std = NORMALISATIONS[spec]
-    elif isinstance(spec, Mapping) and spec.keys() == {"mean", "std"}:
-        mean, std = tuple(spec["mean"]), tuple(spec["std"])
-    else:
-        raise ValueError(f"normalisation is {spec!r}; it must be a name, or a mean and a std")
-    if len(mean) != in_channels:
-        raise ValueError(f"the normalisation is for {len(mean)} channels, the network takes {in_channels}")
-    return Normalise(mean, std)
+    try:
+        preprocessing = preprocessing_of(spec)
+        mean, std = preprocessing.by_channel(in_channels)
+        return Normalise(mean, std, preprocessing.order(in_channels))
+    except ModelError as error:
+        raise ValueError(error.message) from error
+
+
+def preprocessing_of(spec: str | Mapping[str, Any]) -> Preprocessing:
+    """What :func:`normalisation` understands, as a value. Raises :class:`ModelError`."""
+    if isinstance(spec, Mapping):
+        return Preprocessing.from_dict(spec)
+    if spec not in NORMALISATIONS:
+        raise ModelError(f"no normalisation is called {spec!r}", hint=f"use none, {', '.join(NORMALISATIONS)}")
+    mean, std = NORMALISATIONS[spec]
+    return Preprocessing(mean=mean, std=std)
+
+
+class Preprocessed(nn.Module):
+    """A network of which ``normalise`` is the first layer: it takes pixels from 0 to 1."""
+
+    def __init__(self, normalise: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.normalise, self.network = normalise, network
+
+    def forward(self, images: torch.Tensor) -> Any:
+        """What the network gives for ``images`` (N, C, H, W) in [0, 1]."""
+        return self.network(self.normalise(images))

@@ -1,5 +1,4 @@
 import importlib.util
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -68,15 +67,6 @@ def test_without_metadata_the_version_is_unknown(monkeypatch):
     assert availability.version is None
 
 
-def test_probing_loads_neither_the_runtime_nor_numpy():
-    code = (
-        "import sys; from gdws_agent.backends import registry; registry.probe_all();"
-        "print([name for name in ('onnxruntime', 'numpy') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @installed
 def test_the_version_is_that_of_the_module():
     import onnxruntime
@@ -103,7 +93,7 @@ def test_the_settings_in_force_are_those_told(spec):
 def test_a_fixed_batch_axis(spec):
     content = fixed_batch(model(), 2)
     with OnnxRuntimeBackend().build(content, spec()) as engine:
-        assert engine.bind(np.zeros((2, *INPUT_SHAPE), np.float32))().shape == (2, CLASSES)
+        assert engine.bind(np.zeros((2, *INPUT_SHAPE), np.float32))()[0].shape == (2, CLASSES)
     with pytest.raises(BuildFailed, match=r"\[2, 2, 8, 8\], \[3, 2, 8, 8\] is asked for") as caught:
         OnnxRuntimeBackend().build(content, spec(batch_size=3))
     assert "dynamic batch axis" in (caught.value.hint or "")

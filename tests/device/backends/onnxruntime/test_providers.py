@@ -12,7 +12,7 @@ SPEC = EngineSpec(
     precision="fp32",
     batch_size=1,
     input=TensorSpec(name="input", shape=[1]),
-    output=OutputSpec(name="logits", shape=[1]),
+    outputs=(OutputSpec(name="logits", shape=[1]),),
     threads=1,
     cache_dir=Path("cache"),
 )

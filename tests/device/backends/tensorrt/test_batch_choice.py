@@ -29,7 +29,7 @@ def test_the_faster_is_kept_and_both_medians_are_told(monkeypatch, spec, medians
     trt, gpu = install(monkeypatch)
     timed(monkeypatch, *medians)
     with TensorRtBackend().build(model(), spec(batch_sizes=(1, 2, 5), batch_profile="measured")) as engine:
-        assert engine.bind(images())().shape == (2, CLASSES)
+        assert engine.bind(images())()[0].shape == (2, CLASSES)
         assert told(engine, "profile") == {"each": "batch 2 alone", "all": "batch 1 to 5, tuned for 2"}[kept]
         assert told(engine, "batch_profile") == f"{kept}, measured: each {medians[0]:.3f} ms, all {medians[1]:.3f} ms"
     assert trt.builds == 2
@@ -49,7 +49,7 @@ def test_one_that_fails_loses(monkeypatch, spec):
     _, gpu = install(monkeypatch)
     timed(monkeypatch, RunFailed("no room"), 3.0)
     with TensorRtBackend().build(model(), spec(batch_sizes=(1, 2, 5), batch_profile="measured")) as engine:
-        assert engine.bind(images())().shape == (2, CLASSES)
+        assert engine.bind(images())()[0].shape == (2, CLASSES)
         assert told(engine, "batch_profile") == "all, measured: each failed: no room, all 3.000 ms"
     assert is_clean(gpu)
 

@@ -22,9 +22,9 @@ class TestCache:
     def test_the_second_build_comes_from_it(self, monkeypatch, spec):
         trt, _ = install(monkeypatch)
         with TensorRtBackend().build(model(), spec()) as first:
-            expected = first.bind(images())().copy()
+            expected = first.bind(images())()[0].copy()
         with TensorRtBackend().build(model(), spec()) as second:
-            assert np.array_equal(second.bind(images())(), expected)
+            assert np.array_equal(second.bind(images())()[0], expected)
         assert trt.builds == 1
         assert (first.build.from_cache, second.build.from_cache) == (False, True)
         assert first.build.time_s == second.build.time_s > 0
@@ -103,7 +103,7 @@ class TestCache:
         (tmp_path / "tensorrt").write_text("in the way")
         with TensorRtBackend().build(model(), spec()) as engine:
             assert any(option.startswith("cache=not kept") for option in engine.build.options)
-            assert engine.bind(images())().shape == (2, CLASSES)
+            assert engine.bind(images())()[0].shape == (2, CLASSES)
 
 
 class TestSeveralBuilds:
@@ -112,7 +112,7 @@ class TestSeveralBuilds:
         """Have trials take 3, 1 and 2 ms, after one real step each."""
 
         def time_steps(step):
-            assert step().shape == (2, CLASSES)
+            assert step()[0].shape == (2, CLASSES)
             return next(times)
 
         times = iter([3.0, 1.0, 2.0])

@@ -17,7 +17,7 @@ def spec(batch_size=4, batch_sizes=(1, 2, 4, 16), **options):
         precision="fp16",
         batch_size=batch_size,
         input=TensorSpec(name="input", shape=[3, 8, 8]),
-        output=OutputSpec(name="logits", shape=[4]),
+        outputs=(OutputSpec(name="logits", shape=[4]),),
         threads=1,
         cache_dir=Path("unused"),
         options=EngineOptions(**options),

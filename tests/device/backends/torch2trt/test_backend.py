@@ -29,7 +29,7 @@ def spec(tmp_path, network="small", precision="fp32", calibration=None, **option
         precision=precision,
         batch_size=2,
         input=TensorSpec(name="input", shape=list(NETWORKS[network])),
-        output=OutputSpec(name="logits", shape=[exported(network, "dense")[2].shape[1]]),
+        outputs=(OutputSpec(name="logits", shape=[exported(network, "dense")[2].shape[1]]),),
         threads=1,
         cache_dir=tmp_path,
         options=EngineOptions(**options),
@@ -106,7 +106,7 @@ def test_each_layout_goes_its_way_and_computes_what_torch_does(tmp_path, monkeyp
         assert conversion(engine).startswith(way.split(",")[0])
         if network == "small":
             assert conversion(engine) == way
-        assert np.abs(engine.bind(images)() - logits).max() <= 1e-4 * np.abs(logits).max()
+        assert np.abs(engine.bind(images)()[0] - logits).max() <= 1e-4 * np.abs(logits).max()
 
 
 def test_a_call_that_torch2trt_does_not_see_is_found_out(tmp_path, monkeypatch, needs_torch):
@@ -118,7 +118,7 @@ def test_a_call_that_torch2trt_does_not_see_is_found_out(tmp_path, monkeypatch, 
         assert conversion(engine).startswith(
             "onnx, natively the engine computes something else than the module: off by"
         )
-        assert np.allclose(engine.bind(images)(), logits, atol=1e-4)
+        assert np.allclose(engine.bind(images)()[0], logits, atol=1e-4)
     assert [call["use_onnx"] for call in torch2trt.calls] == [False, True]
 
 
@@ -264,10 +264,10 @@ def test_a_profile_has_the_names_of_the_nodes(tmp_path, monkeypatch, needs_torch
     content, images, _ = exported("small", "stacked")
     with Torch2TrtBackend().build(content, spec(tmp_path)) as engine:
         step = engine.bind(images)
-        before = step().copy()
+        before = step()[0].copy()
         layers = engine.profile(images, 3)
         assert engine._network.module.context.profiler is None
-        assert np.array_equal(step(), before)
+        assert np.array_equal(step()[0], before)
         assert engine._network.module.engine.annotated == 0
     names = [layer.name for layer in layers]
     assert "conv1.depthwise.0/Conv:CONV2D" in names
@@ -281,9 +281,9 @@ def test_nan_is_left_to_parity(tmp_path, monkeypatch, needs_torch):
         precision="fp32",
         batch_size=2,
         input=TensorSpec(name="input", shape=list(INPUT_SHAPE)),
-        output=OutputSpec(name="logits", shape=[CLASSES]),
+        outputs=(OutputSpec(name="logits", shape=[CLASSES]),),
         threads=1,
         cache_dir=tmp_path,
     )
     with Torch2TrtBackend().build(content, asked) as engine:
-        assert np.isnan(engine.bind(np.ones((2, *INPUT_SHAPE), np.float32))()).all()
+        assert np.isnan(engine.bind(np.ones((2, *INPUT_SHAPE), np.float32))()[0]).all()

@@ -23,7 +23,7 @@ def network(name, form):
         precision="fp32",
         batch_size=2,
         input=TensorSpec(name="input", shape=list(NETWORKS[name])),
-        output=OutputSpec(name="logits", shape=[logits.shape[1]]),
+        outputs=(OutputSpec(name="logits", shape=[logits.shape[1]]),),
         threads=1,
         cache_dir=Path(),
     )

@@ -105,7 +105,7 @@ def test_alphas_from_a_file(path, tmp_path):
     [
         (("--data", "cifar10"), "where cifar10 lies is not said"),
         (("--data", "cifar10", "--data-root", "/nowhere"), "/nowhere is no folder"),
-        (("--data", "cifar-11"), "no data set is called 'cifar-11'"),
+        (("--data", "cifar-11"), "'cifar-11' is neither a data set nor a file or folder"),
         (("--family", "madry"), "no family of checkpoints is called 'madry'"),
         (("--normalisation", "blue"), "no normalisation is called 'blue'"),
     ],

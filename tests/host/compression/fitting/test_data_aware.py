@@ -6,7 +6,7 @@ from torch import nn
 
 from gdws.compression import fitting as data_aware
 from gdws.compression.layers import GDWSConv2d, to_dense
-from gdws.errors import DataError, ModelError, PlanError
+from gdws.errors import DataError, GdwsWarning, ModelError, PlanError
 from gdws.planning.conversion import convert
 from gdws_contract.plan import LAYOUTS, CalibrationSet, Plan
 from support.networks import Sharing, SmallResNet, seeded
@@ -114,7 +114,7 @@ def test_data_and_alphas_are_one_or_the_other():
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (torch.zeros(40, 3, 12), "shape"),
+        (torch.zeros(40), "shape"),
         (torch.zeros(40, 3, 12, 12, dtype=torch.uint8), "uint8"),
         (torch.full((40, 3, 12, 12), float("nan")), "NaN"),
         (torch.zeros(9, 3, 12, 12), "9 calibration images"),
@@ -132,9 +132,13 @@ def test_images_of_the_wrong_shape():
 
 
 def test_too_few_images_for_the_ranks():
-    with pytest.raises(DataError, match="components and sees") as caught:
-        convert(seeded(SmallResNet, width=64), mean_rank=9, data=images(10, size=3))
-    assert "at least" in str(caught.value.hint)
+    """558 components, of which each image that they are fitted to, four in five, has nine patches."""
+    network = seeded(SmallResNet, width=64)
+    with pytest.raises(DataError, match="layer 'conv1' has 558 components, and an image gives it 9 patches") as caught:
+        convert(network, mean_rank=9, data=images(77, size=3), skip="conv2")
+    assert "at least 78 images, better on 775" in str(caught.value.hint)
+    with pytest.warns(GdwsWarning, match="78 calibration images are few for 1 of 1 layers"):
+        convert(network, mean_rank=9, data=images(78, size=3), skip="conv2")
 
 
 def test_a_layer_whose_input_is_constant():

@@ -12,7 +12,7 @@ from gdws.cli.entry import app
 from gdws.errors import CheckpointMismatch, CheckpointUnreadable, ModelError
 from gdws.networks import checkpoints
 from gdws.networks.checkpoints.prefixes import under_one_prefix
-from gdws.networks.sources import load, load_module
+from gdws.networks.sources import WeightsFile, load, load_module
 from support.networks import SmallResNet, seeded
 
 
@@ -211,5 +211,5 @@ def _shipped():
 
 def test_a_module_takes_a_prefix(path):
     torch.save({**under("model."), **under("ema.", 1)}, path)
-    source = load_module("support.networks:SmallResNet", (3, 8, 8), checkpoint=str(path), prefix="ema")
+    source = load_module("support.networks:SmallResNet", (3, 8, 8), weights=WeightsFile(str(path), prefix="ema"))
     assert_same(source.module, seed=1)

@@ -1,0 +1,104 @@
+"""All steps from a network to its bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gdws._util.progress import SILENT, Progress
+from gdws.bundles.variant import Variant
+from gdws.datasets import Dataset
+from gdws.errors import GdwsError
+from gdws.evaluation.attacks import Spec
+from gdws.networks.sources import Source
+from gdws.pipeline.calibration import AlphaSettings, find_alphas
+from gdws.pipeline.conversion import convert_fitted, with_tuned
+from gdws.pipeline.evaluation import evaluate_all, evaluation_doubts
+from gdws.pipeline.packing import pack
+from gdws.planning.recipe import Recipe
+from gdws_contract.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleSettings:
+    """What a bundle holds beside the dense network, and how it is evaluated.
+
+    A GDWS network is made by each of ``recipes`` and each of ``plans``, which are given by name; ``tuned`` are files
+    that ``gdws finetune`` wrote. ``calibration``, ``test`` and ``verification`` count images: those that data-aware
+    networks are fitted to, those that networks are evaluated on, 0 for no evaluation, and those that a device replays.
+    Raises :class:`~gdws.errors.GdwsError` if no GDWS network is asked for.
+    """
+
+    recipes: tuple[Recipe, ...] = ()
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    tuned: tuple[Path, ...] = ()
+    convert_first: bool = False
+    alphas: AlphaSettings = field(default_factory=AlphaSettings)
+    attack: Spec | None = None
+    calibration: int = 1024
+    test: int = 1000
+    verification: int = 128
+    description: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.count:
+            raise GdwsError(
+                "no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan or --tuned"
+            )
+
+    @property
+    def count(self) -> int:
+        """How many GDWS networks are asked for."""
+        return len(self.recipes) + len(self.plans) + len(self.tuned)
+
+
+@dataclass(frozen=True, eq=False)
+class MadeBundle:
+    """A bundle that was written; ``notes`` are what a reader of its accuracies must know."""
+
+    id: str
+    variants: tuple[Variant, ...]
+    notes: tuple[str, ...]
+
+
+def make_bundle(
+    path: Path,
+    source: Source,
+    data: Dataset,
+    settings: BundleSettings,
+    *,
+    progress: Progress = SILENT,
+    tell: Callable[[str], None] = lambda line: None,
+) -> MadeBundle:
+    """Convert ``source``, evaluate every network and write the bundle to ``path``.
+
+    ``tell`` is given a line for each step. Raises what the steps raise.
+    """
+    test = f"{data.name}, test"
+    tell(f"convert {source.name} in {settings.count} ways")
+    weights = None
+    if any(recipe.method == "weights" for recipe in settings.recipes):
+        weights = find_alphas(source, settings.alphas, data.train.first, progress=progress)
+    variants = convert_fitted(
+        source,
+        settings.recipes,
+        data.train.first(settings.calibration),
+        settings.attack,
+        plans=settings.plans,
+        weights=weights,
+        convert_first=settings.convert_first,
+        progress=progress,
+    )
+    variants = with_tuned(variants, source, settings.tuned)
+    if settings.test:
+        under = "" if settings.attack is None else f", and {settings.attack}, white-box"
+        tell(f"evaluate each on {settings.test} test images: natural{under}")
+        images = data.test.first(settings.test)
+        variants = evaluate_all(variants, images, test, settings.attack, progress=progress)
+    tell(f"pack them with {settings.verification} images that the device will replay")
+    replayed = data.test.first(settings.verification)
+    bundle_id = pack(
+        path, source, variants, replayed, test, settings.attack, description=settings.description, progress=progress
+    )
+    return MadeBundle(bundle_id, tuple(variants), tuple(evaluation_doubts(source, variants)))

@@ -1,0 +1,17 @@
+"""The Makefile tests less under JetPack 7's Python, because its packages are those that all else is tested with."""
+
+from __future__ import annotations
+
+import re
+
+from support.loading import ROOT
+
+
+def pins(path: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / path).read_text(), flags=re.MULTILINE))
+
+
+def test_the_packages_of_jetpack_7_are_the_hosts_but_for_numpy() -> None:
+    host, jetpack = pins("host/constraints.txt"), pins("device/constraints/jetpack7.txt")
+    assert len(jetpack.keys() & host.keys()) > 30
+    assert {name for name in jetpack.keys() & host.keys() if jetpack[name] != host[name]} <= {"numpy"}
