@@ -48,7 +48,11 @@ class AfterOptions:
     ] = None
     int8_skip: Annotated[
         list[str] | None,
-        typer.Option("--int8-skip", metavar="LAYER", help="Leave a layer in floating point. Repeatable."),
+        typer.Option(
+            "--int8-skip",
+            metavar="PATTERN",
+            help="Leave layers of this name or shell pattern in floating point, as ONNX has them. Repeatable.",
+        ),
     ] = None
 
     def distillation(self, attack: Spec | None, *, seed: int) -> DistillSettings | None:
