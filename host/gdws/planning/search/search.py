@@ -15,6 +15,8 @@ from gdws.planning.search.space import Choice, Space
 
 #: Networks of nearly the least error may lose less than that of the least: so many are judged before declining.
 _NEAR_LEAST = 2
+#: A choice need not be a new network.
+_TRIES_A_JUDGEMENT = 3
 #: A prediction that is less sure leaves no more room below a bound.
 _LARGEST_MARGIN = 0.05
 
@@ -110,9 +112,9 @@ class Search:
         """Networks that keep the limits, fastest first."""
         points: list[tuple[float, float]] = []
         least, most = self._errors()
-        while len(self._judged) < self._effort.judgements:
+        for _ in range(_TRIES_A_JUDGEMENT * self._effort.judgements):
             error = next_error(points, least, most)
-            if error is None:
+            if error is None or len(self._judged) >= self._effort.judgements:
                 break
 
             def fastest(
@@ -122,9 +124,8 @@ class Search:
 
             self.explorer.settle(fastest, self._effort.rounds)
             choice = self._fastest_measured(error)
-            if choice == self._space.dense or choice in self._judged:
-                break
-            points.append((max(self._space.error(choice), 1e-300), self._excess(choice)))
+            # Where nothing is faster within this error, or the same network as before, a larger error may tell more.
+            points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
         kept = [choice for choice in self._judged if self._excess(choice) <= 1]
         if not kept:
             lost = "; ".join(self._words(loss) for loss in self._judged.values())
@@ -190,7 +191,9 @@ class Search:
 
     def _failed(self, timing: Timing | None, confirmed: Measurement) -> str:
         if timing is None:
-            return "it could not be measured thoroughly: " + ("; ".join(confirmed.doubts) or "its engine failed")
+            return "it could not be measured thoroughly: " + (
+                "; ".join(confirmed.doubts.values()) or "its engine failed"
+            )
         interval = timing.speedup()
         return (
             f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
@@ -216,8 +219,9 @@ class Search:
         return timing.ratio * (1 + 1.96 * timing.relative_sd) * self.explorer.dense <= bound
 
     def _fastest_measured(self, error: float) -> Choice:
-        """Of the networks within an error that were measured the fastest; the dense one where none is faster."""
-        within = [c for c in self.explorer.timings if self._space.error(c) <= error * (1 + 1e-9)]
+        """Of the networks within an error the fastest that was measured to be faster than dense; dense if none was."""
+        faster = [choice for choice, timing in self.explorer.timings.items() if timing.speedup().low > 1]
+        within = [choice for choice in faster if self._space.error(choice) <= error * (1 + 1e-9)]
         return min([self._space.dense, *within], key=self._cost)
 
     def _relative_sd(self, model: LatencyModel, bound: float) -> float:
@@ -266,7 +270,7 @@ class Search:
 
     @staticmethod
     def _words(loss: Loss) -> str:
-        parts = [f"{loss.natural.points:.1f} points of natural accuracy"]
+        parts = [f"{loss.natural} of natural accuracy"]
         if loss.robust is not None:
-            parts.append(f"{loss.robust.points:.1f} of robust accuracy")
+            parts.append(f"{loss.robust} of robust accuracy")
         return " and ".join(parts)
