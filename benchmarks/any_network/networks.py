@@ -37,11 +37,15 @@ NETWORKS = (
     ),
     Network(
         "MNIST (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/mnist.pth", "mnist-sample",
-        "ccexam.models:MNISTNet", "1,28,28",
+        "ccexam.models:MNISTNet", "1,28,28", ("--module-option", "input_size=28"),
     ),
     Network(
-        "USPS (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/usps.pth", "mnist-sample",
-        "ccexam.models:USPSNet", "1,16,16",
+        "USPS (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/usps.pth", "digits",
+        "ccexam.models:USPSNet", "1,16,16", ("--module-option", "input_size=16"),
+    ),
+    Network(
+        "SVHN (VGG-like)", "classification", "ccexam==1.0.0", "ccexam/weights/svhn.pth", "digits",
+        "ccexam.models:SVHNNet", "3,32,32", ("--module-option", "input_size=32"),
     ),
     Network(
         "text direction (PP-OCR)", "classification", "rapidocr-onnxruntime==1.4.4",
