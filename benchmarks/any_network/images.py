@@ -78,6 +78,14 @@ def captchas(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
         yield "", image
 
 
+def digits(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Handwritten digits of scikit-learn, 8 x 8, labelled."""
+    rows = np.loadtxt(unpacked("scikit-learn") / "sklearn/datasets/data/digits.csv.gz", delimiter=",")
+    for row in rng.permutation(rows)[: 3 * COUNT]:
+        pixels = (row[:64].reshape(8, 8) * 255 / 16).astype(np.uint8)
+        yield f"{int(row[64])}", Image.fromarray(pixels)
+
+
 def spectrograms(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
     """Tones with overtones that rise and fall, as (76, 32) time by frequency in grey."""
     times, bands = np.arange(76)[:, None], np.arange(32)[None]
@@ -137,5 +145,6 @@ _KINDS: Mapping[str, Callable[[np.random.Generator], Iterator[tuple[str, Image.I
     "pages": pages,
     "text": text,
     "captchas": captchas,
+    "digits": digits,
     "spectrograms": spectrograms,
 }

@@ -11,10 +11,10 @@ _HEAD = """# Networks that others ship
 
 From PyPI packages, by `gdws convert`, `gdws bench` and `gdws report`, with nothing prepared by hand. Converted
 data-aware at mean rank 2, layout `stacked`, from a few dozen images: drawn text and crops of the photographs that
-scikit-image, scikit-learn and foolbox ship, so metrics tell how a converted network compares with the dense one, not how
-good either is. One rank for all is a first try, not the best plan: `gdws optimize` looks for that. The ratio of times is
-of the dense network over the converted one, measured in turns in one run of the local agent on one thread of an x86
-machine that others used meanwhile, with its 95 % interval; it is no claim for a Jetson.
+scikit-image, scikit-learn and foolbox ship. So metrics tell how a converted network compares with the dense one, not
+how good either is. One rank for all is a first try, not the best plan: `gdws optimize` looks for that. The ratio of
+times is of the dense network over the converted one, measured in turns in one run of the local agent on one thread of
+an x86 machine that others used meanwhile, with its 95 % interval; it is no claim for a Jetson.
 """
 
 
@@ -27,8 +27,8 @@ def table(networks: Sequence[Network], results: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             _HEAD,
-            f"{len(done)} networks of {len(tasks)} tasks went all the way; {len(tried) - len(done)} did not, and why is "
-            "in the table.",
+            f"{len(done)} networks of {len(tasks)} tasks went all the way; {len(tried) - len(done)} did not, and why "
+            "is in the table.",
             "",
             "| network | task | package | converted | dense | converted at rank 2 | times as fast |",
             "|---|---|---|---|---|---|---|",
