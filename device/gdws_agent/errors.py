@@ -14,8 +14,6 @@
     │   ├── FramingAmbiguous     its headers state in two ways where the body ends
     │   ├── MediaTypeUnsupported the body is of a type that is not taken here
     │   ├── UnknownVariant       the bundle has no variant of that name
-    │   ├── UnknownBackend       the agent has no backend of that name
-    │   ├── PrecisionUnsupported a backend cannot run in that precision
     │   ├── LimitTooHigh         a job asks for more time or memory than the agent allows
     │   └── IdempotencyKeyReused the key came before, with another request
     ├── AccessRefused            the request is not let in
@@ -37,7 +35,14 @@
     ├── LeaseError               the device is held, or not by who says so
     │   ├── LeaseHeld            somebody else holds it
     │   └── LeaseNotHeld         no lease of that id is in force (any more)
-    ├── BackendUnavailable       what would measure cannot be used on this machine
+    ├── BackendError             a backend cannot do what it should
+    │   ├── UnknownBackend       there is no backend of that name
+    │   ├── BackendUnavailable   its runtime is not installed, or does not start here
+    │   ├── PrecisionUnsupported it does not run in that precision here
+    │   ├── ProfileUnsupported   its runtime cannot time single layers
+    │   ├── BuildFailed          the model could not be made into an engine
+    │   ├── RunFailed            an engine could not run
+    │   └── OutOfMemory          memory did not suffice to build or run
     ├── ClocksError              power mode or clocks are not as they should be
     │   ├── ClocksUnavailable    they cannot be set on this machine, or not now
     │   ├── PowerModeUnknown     the board has no power mode of that name or number
@@ -47,7 +52,8 @@
     └── StorageFailed            the data folder does not take or give what it should
         └── StorageFull          no space is left
 
-Errors of reading bundles come from :mod:`gdws_contract.errors`.
+Errors of reading bundles come from :mod:`gdws_contract.errors`. Exceptions that their own package catches, such as
+those of sensors, stand there.
 """
 
 from __future__ import annotations
@@ -141,14 +147,6 @@ class UnknownVariant(RequestInvalid):
     """The bundle has no variant of that name."""
 
 
-class UnknownBackend(RequestInvalid):
-    """The agent has no backend of that name."""
-
-
-class PrecisionUnsupported(RequestInvalid):
-    """A backend cannot run in that precision."""
-
-
 class LimitTooHigh(RequestInvalid):
     """A job asks for more time or memory than the agent's settings allow."""
 
@@ -233,8 +231,36 @@ class LeaseNotHeld(LeaseError):
     """No lease of that id is in force: it was released, or ended because nobody renewed it."""
 
 
-class BackendUnavailable(AgentError):
-    """What would measure cannot be used on this machine."""
+class BackendError(AgentError):
+    """A backend cannot do what it should."""
+
+
+class UnknownBackend(BackendError):
+    """There is no backend of that name."""
+
+
+class BackendUnavailable(BackendError):
+    """The runtime is not installed, or does not start here."""
+
+
+class PrecisionUnsupported(BackendError):
+    """The backend does not run in that precision here."""
+
+
+class ProfileUnsupported(BackendError):
+    """The runtime cannot time single layers."""
+
+
+class BuildFailed(BackendError):
+    """The model could not be made into an engine."""
+
+
+class RunFailed(BackendError):
+    """An engine could not run."""
+
+
+class OutOfMemory(BackendError):
+    """Memory did not suffice to build or run."""
 
 
 class ClocksError(AgentError):
@@ -299,7 +325,12 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     LeaseError: (409, "lease-failed"),
     LeaseHeld: (409, "lease-held"),
     LeaseNotHeld: (409, "lease-not-held"),
+    BackendError: (500, "backend-failed"),
     BackendUnavailable: (409, "backend-unavailable"),
+    ProfileUnsupported: (422, "profile-unsupported"),
+    BuildFailed: (422, "build-failed"),
+    RunFailed: (500, "run-failed"),
+    OutOfMemory: (500, "out-of-memory"),
     ClocksError: (500, "clocks-failed"),
     ClocksUnavailable: (409, "clocks-unavailable"),
     PowerModeUnknown: (422, "power-mode-unknown"),

@@ -108,6 +108,9 @@ class HostEvaluation(Record):
     data: str = Field(description="The images.")
     origin: Origin
     metrics: Dict[Name, Metric] = Field(default_factory=dict, max_length=100)
+    classes_answered: Optional[int] = Field(
+        None, ge=1, description="How many classes a classifier predicts for the images; null: not counted."
+    )
     attack: Optional[Attack] = None
     attack_check: Optional[AttackCheck] = Field(
         None, description="Whether the robust accuracy is to be trusted; what it tells counts in the metric already."

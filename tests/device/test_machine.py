@@ -3,7 +3,8 @@ import os
 
 import pytest
 
-from gdws_agent.backends.errors import BuildFailed, RunFailed, typed
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import BuildFailed, RunFailed
 from gdws_agent.machine import is_machine_fault, tells_of_machine
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from gdws.cli.entry import app
 from gdws.device.client import DeviceClient
 from support.agent_process import AgentProcess, running_agent
 from support.agents import PATIENCE_S, FakeWorker
 from support.bundles import tiny_bundle
+from support.command import gdws as run
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -42,7 +42,7 @@ def agent(folder: Path, medians_ms: dict[str, float], actions: dict[str, str] | 
 
 def gdws(folder: Path, *arguments: object) -> Result:
     environment = {"GDWS_DATA_DIR": str(folder / "user"), "GITHUB_ACTIONS": "", "GITHUB_STEP_SUMMARY": ""}
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    return run(*arguments, **environment)
 
 
 def gate(folder: Path, bundle: Path, device: AgentProcess, *arguments: object) -> tuple[Result, Any]:
@@ -205,7 +205,7 @@ def test_github_gets_annotations_and_a_summary(tmp_path: Path, bundle: Path) -> 
     environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary), "GDWS_DATA_DIR": str(tmp_path)}
     with agent(tmp_path, SAME, {"candidate.dense": "fail"}) as device:
         arguments = ["gate", bundle, "--device", device.url, "--out", tmp_path / "out"]
-        found = CliRunner().invoke(app, [str(each) for each in arguments], env=environment)
+        found = run(*arguments, **environment)
     assert found.exit_code == 1
     assert "::error title=gdws gate%3A engine on " in found.stdout
     assert summary.read_text().startswith("before\n## gdws gate: FAIL\n")
@@ -219,7 +219,7 @@ def test_nothing_that_cannot_be_written_changes_the_code(
     environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/gone/summary", "GDWS_DATA_DIR": str(tmp_path)}
     with agent(tmp_path, medians_ms) as device:
         options = ["--device", device.url, "--baseline", bundle, "--max-slowdown", 3, "--out", tmp_path / "out", "-q"]
-        found = CliRunner().invoke(app, ["gate", str(bundle), *map(str, options)], env=environment)
+        found = run("gate", bundle, *options, **environment)
     assert found.exit_code == code, found.output
     assert "run 1 is not kept as a file: " in found.stderr
     assert "gate.json could not be written" in found.stderr

@@ -7,17 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from gdws.cli.entry import app
 from support.agent_process import AgentProcess, running_agent
 from support.bundles import tiny_bundle
+from support.command import gdws
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def gdws(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

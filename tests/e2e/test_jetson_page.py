@@ -14,8 +14,8 @@ import pytest
 
 import gdws_agent
 from gdws_agent import errors
-from gdws_agent.backends.errors import BackendError
 from gdws_agent.board.power_modes import find_mode
+from gdws_agent.errors import BackendError
 from gdws_agent.jobs import run, runner
 
 ROOT = Path(__file__).parents[2]

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
-from typer.testing import CliRunner
 
-from gdws.cli.app import app
 from gdws.results.report import render
 from gdws_agent.api.app import create_app
 from gdws_contract.measures import Interval, RoundSummary, SpeedUp
 from gdws_contract.rest import BenchmarkResult, Cell, Protocol
 from support.agents import agent
 from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, parity_failed_cell, result
+from support.command import gdws
 from support.stored_results import store_results
 
 PAIRS = 30
@@ -81,7 +80,7 @@ def _speedup(draw: random.Random, net: Any) -> SpeedUp:
 
 
 def _printed(a: Path, b: Path) -> dict[str, Any]:
-    found = CliRunner().invoke(app, ["compare", str(a), str(b), "--json"])
+    found = gdws("compare", a, b, "--json")
     assert found.exit_code == 0, found.output
     printed: dict[str, Any] = json.loads(found.stdout)
     return printed

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from gdws.cli.entry import app
 from gdws.results.stored import load_result
 from support.agent_process import AgentProcess, running_agent
 from support.bundles import tiny_bundle
+from support.command import gdws
 
 BACKENDS = {"onnxruntime": "onnxruntime", "pytorch": "onnx2torch", "pytorch-channels-last": "onnx2torch"}
 
@@ -37,7 +36,7 @@ def test_every_convolution_of_a_variant_is_timed(
     out = tmp_path / "profile.json"
     arguments = ["profile", bundle, "--device", agent.url, "--variant", "gdws", "--backend", backend]
     arguments += ["--batch", "2", "--iterations", "5", "--threads", "1", "--out", out, "-q"]
-    shown = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    shown = gdws(*arguments)
 
     assert shown.exit_code == 0, shown.output
     (cell,) = load_result(out).job.cells
@@ -55,7 +54,7 @@ def test_every_convolution_of_a_variant_is_timed(
 def test_a_variant_that_fails_parity_is_not_profiled(agent: AgentProcess, tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bad.gdws", faults={"gdws": "nan"})
     arguments = ["profile", str(bundle), "--device", agent.url, "--variant", "gdws", "-q"]
-    shown = CliRunner().invoke(app, arguments)
+    shown = gdws(*arguments)
 
     assert shown.exit_code == 1
     assert "failed parity" in shown.stderr

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from gdws.cli.entry import app
 from support.agent_process import AgentProcess, running_agent
 from support.agents import FakeWorker
 from support.bundles import tiny_bundle
+from support.command import gdws as run
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -31,8 +31,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
 
 
 def gdws(device: AgentProcess, *arguments: object, lease: str = "") -> Result:
-    environment = {"GDWS_DEVICE": device.url, "GDWS_LEASE": lease}
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    return run(*arguments, GDWS_DEVICE=device.url, GDWS_LEASE=lease)
 
 
 def test_a_device_is_taken_used_shown_and_released(device: AgentProcess, bundle: Path, tmp_path: Path) -> None:

@@ -67,10 +67,10 @@ def build_all(
 def _build(trt, log, order):
     from gdws_agent.backends.base import EngineSpec
     from gdws_agent.backends.cuda.context import FreeMemory
-    from gdws_agent.backends.errors import BackendError
     from gdws_agent.backends.tensorrt.builder import build_plan, check_release
     from gdws_agent.backends.tensorrt.options import BuilderOptions
     from gdws_agent.backends.tensorrt.progress import timeout_in_words
+    from gdws_agent.errors import BackendError
     from gdws_contract.engines import EngineOptions
     from gdws_contract.manifest import OutputSpec, TensorSpec
 

@@ -46,12 +46,33 @@ class EngineSpec:
     power_mode: Optional[str] = None
 
 
+@dataclass(frozen=True)
+class Capabilities:
+    """What there is besides building and running: for an engine what it has, for a backend what its engines may have.
+
+    Stated, so that nobody has to look for methods or to know backends by their names.
+    """
+
+    #: The engine is a :class:`LayerProfiler`.
+    layer_profiles: bool = False
+    #: The engine is a :class:`DeviceTimer`.
+    device_times: bool = False
+    #: The build tells the precision of each layer.
+    layer_precisions: bool = False
+    #: trtexec runs the same engines, so that its times can be compared.
+    matches_trtexec: bool = False
+
+
 class Engine(ContextManager["Engine"], Protocol):
     """A model ready to run at one batch size. Leaving its context frees it; its steps are dead from then on."""
 
     @property
     def build(self) -> Build:
         """How it came to be, with the precision in force and the settings that shape its speed."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it has besides."""
 
     @property
     def scope(self) -> str:
@@ -79,8 +100,8 @@ class DeviceTimes(NamedTuple):
     d2h_ms: float
 
 
-class DeviceTimer(Protocol):
-    """What an engine may offer besides :class:`Engine`, where its runtime has events on the device."""
+class DeviceTimer(Engine, Protocol):
+    """An engine whose runtime has events on the device."""
 
     def device_times(self) -> DeviceTimes:
         """Return the times of the engine's last step; outside of the host's timing, for it takes time itself.
@@ -90,8 +111,8 @@ class DeviceTimer(Protocol):
         """
 
 
-class LayerProfiler(Protocol):
-    """What an engine may offer besides :class:`Engine`, where its runtime can time single layers."""
+class LayerProfiler(Engine, Protocol):
+    """An engine whose runtime can time single layers."""
 
     #: What takes the times, in words.
     profiler: str
@@ -111,6 +132,7 @@ class Backend(Protocol):
     """One runtime."""
 
     name: str
+    capabilities: Capabilities
 
     def probe(self) -> Availability:
         """Return whether the runtime can be used here, and if not, why and what would help.
@@ -124,7 +146,7 @@ class Backend(Protocol):
 
         Raises:
             BackendUnavailable: the runtime cannot be used here.
-            UnsupportedPrecision, BuildFailed, OutOfMemory: as they say.
+            PrecisionUnsupported, BuildFailed, OutOfMemory: as they say.
         """
 
 

@@ -1,75 +1,11 @@
-"""Every error that a backend raises on purpose.
-
-::
-
-    BackendError
-    ├── UnknownBackend           there is no backend of that name
-    ├── BackendUnavailable       its runtime is not installed, or does not start here
-    ├── UnsupportedPrecision     it does not run in that precision here
-    ├── BuildFailed              the model could not be made into an engine
-    ├── RunFailed                an engine could not run
-    └── OutOfMemory              memory did not suffice to build or run
-
-``code`` and ``status`` are those of the problem document in the failed cell; ``hint`` tells the fix.
-"""
+"""What runtimes raise -> the agent's errors."""
 
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Optional, Type
+from typing import Type
 
-
-class BackendError(Exception):
-    """Base of the tree."""
-
-    code: ClassVar[str] = "backend-failed"
-    status: ClassVar[int] = 500
-
-    def __init__(self, message: str, *, hint: Optional[str] = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
-class UnknownBackend(BackendError):
-    """There is no backend of that name."""
-
-    code = "unknown-backend"
-    status = 422
-
-
-class BackendUnavailable(BackendError):
-    """The runtime is not installed, or does not start here."""
-
-    code = "backend-unavailable"
-    status = 503
-
-
-class UnsupportedPrecision(BackendError):
-    """The backend does not run in that precision here."""
-
-    code = "precision-unsupported"
-    status = 422
-
-
-class BuildFailed(BackendError):
-    """The model could not be made into an engine."""
-
-    code = "build-failed"
-    status = 422
-
-
-class RunFailed(BackendError):
-    """An engine could not run."""
-
-    code = "run-failed"
-
-
-class OutOfMemory(BackendError):
-    """Memory did not suffice to build or run."""
-
-    code = "out-of-memory"
-
+from gdws_agent.errors import BackendError, OutOfMemory
 
 #: In the words of C++, ONNX Runtime, torch, TensorRT and CUDA.
 _OUT_OF_MEMORY = re.compile(

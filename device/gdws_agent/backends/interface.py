@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional, Sequence
 
+from gdws_agent.errors import BuildFailed
+
 from .base import EngineSpec
-from .errors import BuildFailed
 
 
 class Tensor(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import UnsupportedPrecision
+from gdws_agent.errors import PrecisionUnsupported
 
 #: The node that turns integers back into numbers, in every model that is quantised explicitly.
 _NODE = b"DequantizeLinear"
@@ -12,17 +12,17 @@ def check_quantised(model: bytes, precision: str) -> None:
     """Refuse INT8 for a ``model`` that is not quantised, which would run in float, and all else for one that is.
 
     Raises:
-        UnsupportedPrecision: as said.
+        PrecisionUnsupported: as said.
     """
     quantised = _NODE in model
     if precision == "int8" and not quantised:
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             "the model has no quantised layers, and this backend does not find their ranges itself",
             hint="pack a variant in INT8 (gdws convert --int8), or use the backend tensorrt, which calibrates on the "
             "bundle's inputs",
         )
     if precision != "int8" and quantised:
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"the model is quantised: it has QuantizeLinear nodes, and {precision} is asked for",
             hint="run it in int8, and the network before quantisation in the others",
         )

@@ -22,7 +22,7 @@ from gdws_contract.live import LiveClock, LivePower, LiveRail, LiveReadings, Liv
 
 MIN_INTERVAL_S = 1.0
 _SYSFS = Path("/sys")
-_JTOP = "; jtop is asked by jobs alone, for their cells"
+_JTOP = "; jtop is read only while a job is measured"
 
 
 class LiveBoard:

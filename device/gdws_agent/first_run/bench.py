@@ -11,6 +11,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Callable, ContextManager, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
+from gdws_agent.backends import registry
+from gdws_agent.backends.base import Capabilities
 from gdws_agent.board import jtop_clocks
 from gdws_agent.board.clocks import ClockControl, Clocks, ClockState
 from gdws_agent.device_info import read_board, read_l4t
@@ -137,6 +139,10 @@ class Bench:
         if found is None:
             raise CheckSkipped("no backend can be used here", "see what the start-up check says of each backend")
         return found
+
+    def capabilities(self) -> Capabilities:
+        """Return what the best backend's engines may have. Raises CheckSkipped: there is none."""
+        return registry.get(self.backend().name).capabilities
 
     def precision(self, wanted: str) -> str:
         """Return ``wanted`` where the best backend has it, else fp32."""

@@ -17,7 +17,7 @@ _STYLE = Path(__file__).with_name("page.css")
 def render(report: Report) -> str:
     """Return the page; every text of ``report`` is escaped."""
     style = load_files()["base.css"].content.decode() + _STYLE.read_text(encoding="utf-8")
-    board = report.device.get("board") or "a machine that is no Jetson"
+    board = report.device.get("board") or "a machine that is not a Jetson"
     parts = [
         f"<h1>First run on {escape(str(board))}</h1>",
         f'<p class="lead">{escape(_lead(report))}</p>',

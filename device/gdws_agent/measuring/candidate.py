@@ -7,22 +7,13 @@ from typing import Callable, Optional, cast
 
 import numpy as np
 
-from gdws_agent.backends.base import DeviceTimes, Engine, LayerProfiler, Step
-from gdws_agent.backends.errors import BackendError
+from gdws_agent.backends.base import DeviceTimer, DeviceTimes, Engine, LayerProfiler, Step
+from gdws_agent.backends.registry import names_with
+from gdws_agent.errors import ProfileUnsupported
 
 from .results import Findings
 
 _LOG = logging.getLogger(__name__)
-
-#: Those whose engines are layer profilers as well.
-PROFILING_BACKENDS = ("tensorrt", "torch2trt", "pytorch", "pytorch-channels-last", "onnxruntime")
-
-
-class ProfileUnsupported(BackendError):
-    """The runtime cannot time single layers."""
-
-    code = "profile-unsupported"
-    status = 422
 
 
 class Candidate:
@@ -54,7 +45,9 @@ class Candidate:
     @property
     def device_times(self) -> Optional[Callable[[], DeviceTimes]]:
         """What tells the last step's times by the device's clock, where the runtime has that."""
-        return getattr(self.engine, "device_times", None)
+        if not self.engine.capabilities.device_times:
+            return None
+        return cast(DeviceTimer, self.engine).device_times
 
     def profiler(self, backend: str) -> LayerProfiler:
         """What times single layers; ``backend`` is named in the error.
@@ -62,10 +55,9 @@ class Candidate:
         Raises:
             ProfileUnsupported: the runtime cannot.
         """
-        if not hasattr(self.engine, "profile"):
-            raise ProfileUnsupported(
-                f"backend {backend!r} cannot time single layers", hint=f"these can: {', '.join(PROFILING_BACKENDS)}"
-            )
+        if not self.engine.capabilities.layer_profiles:
+            others = ", ".join(names_with(lambda capabilities: capabilities.layer_profiles))
+            raise ProfileUnsupported(f"backend {backend!r} cannot time single layers", hint=f"these can: {others}")
         return cast(LayerProfiler, self.engine)
 
     def take(self, engine: Engine) -> None:

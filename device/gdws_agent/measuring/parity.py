@@ -12,7 +12,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from gdws_agent.backends.base import Engine
-from gdws_agent.backends.errors import RunFailed
+from gdws_agent.errors import RunFailed
 from gdws_contract.findings.intervals import proportion
 from gdws_contract.manifest import OutputSpec
 from gdws_contract.measures import Flag, OutputParity, Parity, Proportion

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from gdws_agent.backends.base import DeviceTimes
-from gdws_agent.backends.errors import BackendError, OutOfMemory
-from gdws_agent.errors import make_problem, problem_of
+from gdws_agent.errors import AgentError, OutOfMemory, make_problem, problem_of
 from gdws_agent.power import thermal
 from gdws_agent.power.base import Account
 from gdws_agent.stats import paired_speedup, summarise
@@ -122,9 +121,7 @@ def problem_with(error: Exception) -> Problem:
 
     Unlike elsewhere, the text of an error that nobody foresaw is told: it speaks of the client's own model.
     """
-    if isinstance(error, BackendError):
-        return make_problem(error.status, error.code, error.message, hint=error.hint)
-    if isinstance(error, ContractError):
+    if isinstance(error, (AgentError, ContractError)):
         return problem_of(error)
     if isinstance(error, MemoryError):
         return problem_with(OutOfMemory(str(error) or "memory does not suffice", hint="use a smaller batch"))

@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 
 from gdws_agent.backends.base import Backend, EngineSpec
-from gdws_agent.backends.errors import BackendError, OutOfMemory
+from gdws_agent.errors import BackendError, OutOfMemory
 from gdws_agent.machine import MachineShort, is_machine_fault
 from gdws_agent.power.base import Sensor
 from gdws_agent.power.base import Window as PowerWindow

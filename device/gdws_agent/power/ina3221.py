@@ -175,7 +175,7 @@ def read_monitors(sysfs: Path) -> Monitors:
     channels = find_channels(sysfs)
     if not channels:
         raise SensorFailed(
-            f"no INA3221 power monitor below {sysfs}/bus/i2c/devices: this is no Jetson, or its kernel does not show it"
+            f"no INA3221 power monitor below {sysfs}/bus/i2c/devices: not a Jetson, or its kernel hides it"
         )
     rails_w, errors = measure(channels)
     live = [channel for channel in channels if channel.rail in rails_w]

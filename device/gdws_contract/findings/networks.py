@@ -17,14 +17,17 @@ AccuracyKind = Literal["robust", "natural"]
 
 
 class NetworkFindings(Reading):
-    """One network beside the baseline. Ratios are the baseline's over this one's, so above 1 is smaller.
+    """One network beside the baseline, as far as it is known. Ratios are the baseline's over this one's.
 
-    They and the changes are null for the baseline itself, and where they are not known.
+    Accuracies are on labelled images alone. Where the baseline's own answers are the labels, there is ``agreement``.
     """
 
     name: Name
     macs_ratio: Optional[NonNegative]
     parameters_ratio: Optional[NonNegative]
+    natural: Optional[Proportion]
+    robust: Optional[Proportion]
+    agreement: Optional[Proportion] = Field(description="Share of images whose answer is the baseline's.")
     natural_change: Optional[AccuracyChange]
     robust_change: Optional[AccuracyChange]
     is_untrusted: bool = Field(description="The attack that its robust accuracy was measured under is known to fail.")
@@ -43,6 +46,9 @@ def _network(variant: Variant, baseline: Variant) -> NetworkFindings:
         name=variant.name,
         macs_ratio=_ratio(reference.macs, variant.macs) if reference else None,
         parameters_ratio=_ratio(reference.parameters, variant.parameters) if reference else None,
+        natural=after.natural if after and is_labelled(after) else None,
+        robust=after.robust if after and is_labelled(after) else None,
+        agreement=after.natural if after and not is_labelled(after) else None,
         natural_change=_change(before, after, "natural"),
         robust_change=_change(before, after, "robust"),
         is_untrusted=after is not None and _attack_fails(after),
@@ -53,7 +59,7 @@ def _change(
     before: Optional[HostEvaluation], after: Optional[HostEvaluation], kind: AccuracyKind
 ) -> Optional[AccuracyChange]:
     """The change of one accuracy, if both were measured on the same images under one attack that did not fail."""
-    if before is None or after is None or before.data != after.data:
+    if before is None or after is None or before.data != after.data or not is_labelled(before, after):
         return None
     was, is_now = accuracy_of(before, kind), accuracy_of(after, kind)
     if was is None or is_now is None or was.count != is_now.count:
@@ -61,6 +67,11 @@ def _change(
     if kind == "robust" and (before.attack != after.attack or _attack_fails(before) or _attack_fails(after)):
         return None
     return accuracy_change(was, is_now)
+
+
+def is_labelled(*evaluations: HostEvaluation) -> bool:
+    """Whether the labels are the truth, so that agreeing with them is accuracy."""
+    return all(each.origin == "labelled" for each in evaluations)
 
 
 def accuracy_of(evaluation: HostEvaluation, kind: AccuracyKind) -> Optional[Proportion]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gdws_contract.manifest import Attack
-from gdws_contract.measures import Interval, Proportion
+from gdws_contract.measures import Interval, Metric, Proportion
 
 UNKNOWN = "–"
 
@@ -79,6 +79,13 @@ def percent_interval(proportion: Proportion | None) -> str:
     if proportion is None or proportion.interval is None:
         return UNKNOWN
     return f"{100 * proportion.interval.low:.1f}–{100 * proportion.interval.high:.1f} %"
+
+
+def metric(value: Metric) -> str:
+    """A proportion in percent, another figure with its unit."""
+    if isinstance(value, Proportion):
+        return percent(value.value)
+    return significant(value.value) if value.unit is None else f"{significant(value.value)} {value.unit}"
 
 
 def attack_name(attack: Attack | None) -> str:

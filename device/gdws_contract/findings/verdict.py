@@ -2,8 +2,9 @@
 
 Speed counts as gained only if the whole 95 % interval of the speed-up lies above 1; accuracy counts as
 kept if neither the natural nor the robust one falls by more than :data:`TOLERANCE_POINTS` on the images
-that were judged; where these are too few to rule out a greater fall, the sentence says so. The settings
-are judged one by one, each by itself.
+that were judged; where these are too few to rule out a greater fall, the sentence says so. Without true
+labels, or on noise, there is no verdict on accuracy: the sentence tells how far the answers agree. The
+settings are judged one by one, each by itself.
 
 This is the one place that decides: the report, ``gdws compare``, the agent and its dashboard show what it says.
 """
@@ -23,21 +24,22 @@ from gdws_contract.rest import Cell
 from . import text
 from .accuracy import AccuracyChange
 from .cells import Speed, speed_of
-from .networks import AccuracyKind, NetworkFindings, accuracy_of
+from .networks import AccuracyKind, NetworkFindings, accuracy_of, is_labelled
 from .setting import Setting
 
 #: The fall in accuracy, in percentage points, up to which a network counts as keeping it.
 TOLERANCE_POINTS = 1.0
 
-Kind = Literal["gain", "trade", "no-gain", "unknown"]
+Kind = Literal["gain", "trade", "faster", "no-gain", "unknown"]
 #: What an outcome is called at a glance; the sentence beside it says more.
 TITLES: Dict[Kind, str] = {
     "gain": "Faster, accuracy kept",
     "trade": "Faster, at a price",
+    "faster": "Faster, accuracy not judged",
     "no-gain": "No gain",
     "unknown": "Not decided",
 }
-Accuracy = Literal["kept", "at a price", "not shown"]
+Accuracy = Literal["kept", "at a price", "not shown", "agreement"]
 
 
 class Verdict(Reading):
@@ -46,6 +48,7 @@ class Verdict(Reading):
     setting: Setting
     kind: Kind = Field(
         description="gain: faster and within the tolerance of accuracy; trade: faster, but not within it; "
+        "faster: faster, and evaluated without true labels or by other metrics than accuracy; "
         "no-gain: none is faster; unknown: not enough was measured to tell."
     )
     variant: Optional[Name] = Field(description="The network that the sentence is about; null: none was timed.")
@@ -114,21 +117,29 @@ class _Price(NamedTuple):
         return round(self.change.points, 6) >= -TOLERANCE_POINTS
 
 
+class _Remark(NamedTuple):
+    """What is known of a network's quality where no accuracy is: agreement with the baseline, or other metrics."""
+
+    words: str
+    is_agreement: bool
+
+
 class _Candidate(NamedTuple):
-    """A network that was timed beside the baseline; ``price`` is None if it is not known."""
+    """A network that was timed beside the baseline; ``price`` and ``remark`` are None if they are not known."""
 
     name: str
     median_ms: float
     speedup: SpeedUp
     speed: Speed
     price: Optional[_Price]
+    remark: Optional[_Remark]
 
     @property
     def accuracy(self) -> Accuracy:
-        """What ``price`` says in a word."""
-        if self.price is None:
-            return "not shown"
-        return "kept" if self.price.is_kept else "at a price"
+        """What ``price`` says in a word, or ``remark`` in place of it."""
+        if self.price is not None:
+            return "kept" if self.price.is_kept else "at a price"
+        return "agreement" if self.remark is not None and self.remark.is_agreement else "not shown"
 
     @property
     def runs(self) -> str:
@@ -161,9 +172,12 @@ def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Seq
     if priced:
         return _trade(setting, where, priced)
     best = _fastest(faster)
+    sentence = f"{best.name} {best.runs} as the baseline {where} ({best.interval}); "
+    if best.remark is not None:
+        return _about(best, setting, "faster", f"{sentence}{best.remark.words}.")
     own = next(each for each in others if each.variant == best.name)
-    sentence = f"{best.name} {best.runs} as the baseline {where} ({best.interval}); {_why_no_price(baseline, own)}"
-    return _about(best, setting, "unknown", f"{sentence}, so what the speed costs is not known.")
+    sentence += f"{_why_no_price(baseline, own)}, so what the speed costs is not known."
+    return _about(best, setting, "unknown", sentence)
 
 
 def _open(setting: Setting, sentence: str) -> Verdict:
@@ -208,7 +222,8 @@ def _gain(setting: Setting, where: str, best: _Candidate, baseline_ms: float) ->
 
 def _no_gain(setting: Setting, where: str, best: _Candidate) -> Verdict:
     price = "" if best.price is None else f", with {best.price}"
-    figures = f"the fastest, {best.name}, {best.runs} ({best.interval}){price}"
+    remark = "" if best.remark is None else f"; {best.remark.words}"
+    figures = f"the fastest, {best.name}, {best.runs} ({best.interval}){price}{remark}"
     if best.speed == "unstable":
         sentence = f"Whether a network is faster than the baseline {where} is not shown: {figures}, in unsteady times."
         return _about(best, setting, "unknown", sentence)
@@ -240,8 +255,31 @@ def _candidates(baseline: Judged, others: Sequence[Judged]) -> List[_Candidate]:
         if each.cell is not None and each.cell.latency is not None and each.cell.speedup is not None:
             speed = speed_of(each.cell.speedup, [*each.cell.flags, *baseline.cell.flags])
             median_ms = each.cell.latency.median_ms
-            found.append(_Candidate(each.variant, median_ms, each.cell.speedup, speed, _price(each, baseline)))
+            price, remark = _price(each, baseline), _remark(each, baseline)
+            found.append(_Candidate(each.variant, median_ms, each.cell.speedup, speed, price, remark))
     return found
+
+
+def _remark(own: Judged, baseline: Judged) -> Optional[_Remark]:
+    """What is known of ``own`` beside ``baseline`` where there is no accuracy on labelled images."""
+    before, after = baseline.evaluation, own.evaluation
+    if before is None or after is None or own.network is None or before.data != after.data:
+        return None
+    if own.network.agreement is not None:
+        agreement = own.network.agreement
+        images = text.plural(agreement.count, "image") + (" of noise" if after.origin == "noise" else "")
+        words = f"it gives the baseline's answer on {text.percent(agreement.value)} of {images}"
+        return _Remark(f"{words}, and without true labels its accuracy is not known", is_agreement=True)
+    if before.natural is not None or before.robust is not None:
+        return None
+    pairs = [
+        f"{name.replace('_', ' ')} {text.metric(value)} against {text.metric(before.metrics[name])}"
+        for name, value in after.metrics.items()
+        if name in before.metrics
+    ]
+    if not pairs:
+        return None
+    return _Remark(f"{text.listed(pairs)} ({after.data})", is_agreement=not is_labelled(after))
 
 
 def _price(own: Judged, baseline: Judged) -> Optional[_Price]:

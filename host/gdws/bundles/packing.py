@@ -134,18 +134,19 @@ def pack(
     return write_bundle(path, manifest, members)
 
 
-def host_evaluation(evaluation: Evaluation, data: str, origin: Origin = "labelled") -> HostEvaluation:
+def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
     """Return what :func:`gdws.evaluation.evaluate.evaluate` found as the manifest holds it.
 
-    ``data`` names the images, and ``origin`` says where they and their labels come from.
+    ``data`` names the images.
     """
     metrics: dict[str, Metric] = {NATURAL_ACCURACY: evaluation.natural}
     if evaluation.robust is not None:
         metrics[ROBUST_ACCURACY] = evaluation.robust
     return HostEvaluation(
         data=data,
-        origin=origin,
+        origin=evaluation.origin,
         metrics=metrics,
+        classes_answered=evaluation.classes_answered,
         attack=_attack(evaluation.attack),
         attack_check=evaluation.attack_check,
     )

@@ -24,6 +24,7 @@ from gdws.cli import (
     lease,
     nets,
     noise,
+    optimize,
     plan,
     profile,
     report,
@@ -51,7 +52,7 @@ _EPILOG = """
 \b
 Exit codes:
   0    done
-  1    measured, but a cell failed or did not pass parity
+  1    measured, but a cell failed or did not pass parity, or no network meets the goal
   2    bad input or usage
   3    the device or its agent could not serve
   70   an unforeseen error, of gdws or of its environment
@@ -81,6 +82,7 @@ _add(train.train, "Train a network against PGD.")
 _add(finetune.finetune, "Train a GDWS network on for an epoch or two.")
 _add(plan.plan, "Show what would become of each layer.")
 _add(convert.convert, "Convert, evaluate and pack into a bundle.")
+_add(optimize.optimize, "Find the fastest network that a device and accuracy limits allow.")
 _add(evaluate.evaluate, "Natural and robust accuracy of a network.")
 _add(inspect.inspect, "Check a bundle and tell what is in it.")
 _add(bench.bench, "Measure a bundle on a device.")

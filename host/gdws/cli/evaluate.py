@@ -101,13 +101,16 @@ def _print_result(name: str, data: str, found: Evaluation) -> None:
     from gdws.evaluation.attacks.spec import is_void
     from gdws_contract.findings import text
 
+    what = "accuracy" if found.origin == "labelled" else "agreement"
+    if what == "agreement":
+        typer.echo("the images have no labels: agreement is with what the dense network answers")
     natural = f"{text.percent(found.natural.value)} ({text.percent_interval(found.natural)})"
     typer.echo(f"{name} on {found.natural.count} images of {data}; 95 % intervals")
-    typer.echo(f"natural accuracy  {natural}")
+    typer.echo(f"natural {what:9} {natural}")
     if found.robust is not None and found.attack is not None:
-        typer.echo(f"robust accuracy   {text.percent(found.robust.value)} ({text.percent_interval(found.robust)})")
+        typer.echo(f"robust {what:9}  {text.percent(found.robust.value)} ({text.percent_interval(found.robust)})")
         typer.echo(f"attack            {found.attack}, white-box, seed {found.attack.seed}")
         if is_void(found.attack):
-            typer.echo("the budget is 0, so no image changes: this is the natural accuracy once more")
+            typer.echo(f"the budget is 0, so no image changes: this is the natural {what} once more")
     for doubt in found.doubts():
         typer.echo(f"- {doubt}")

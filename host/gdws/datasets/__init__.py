@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gdws.datasets.for_network import for_network, require_shape
 from gdws.datasets.images import Images, LazyImages
-from gdws.datasets.origin import Origin, labelled_by
+from gdws.datasets.labelling import labelled_by
 from gdws.datasets.own import open_images
 from gdws.datasets.preparation import Preparation, Resize
 from gdws.datasets.preprocessing import Preprocessing
@@ -28,7 +28,6 @@ __all__ = [
     "Dataset",
     "Images",
     "LazyImages",
-    "Origin",
     "Preparation",
     "Preprocessing",
     "Resize",

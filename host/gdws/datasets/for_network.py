@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import run
-from gdws.datasets.origin import labelled_by
+from gdws.datasets.labelling import labelled_by
 from gdws.datasets.splits import Dataset, Split
 from gdws.errors import DataError
 
@@ -26,12 +26,10 @@ def for_network(data: Dataset, network: nn.Module, shape: tuple[int, ...]) -> Da
     """
     require_shape(data.name, data.test, shape)
     outputs = _outputs(network, shape)
-    if data.origin == "unlabelled":
+    if not data.test.has_labels:
         label = labelled_by(network)
         train, validation, test = (split.labelled_by(label) for split in (data.train, data.validation, data.test))
-        return replace(
-            data, classes=outputs or 0, train=train, validation=validation, test=test, origin="labelled-by-network"
-        )
+        return replace(data, classes=outputs or 0, train=train, validation=validation, test=test)
     if outputs is not None and (data.classes > outputs or (data.class_names and data.classes != outputs)):
         names = f" ({_named(data.class_names)})" if data.class_names else ""
         raise DataError(

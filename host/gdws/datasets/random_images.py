@@ -9,7 +9,7 @@ from torch import nn
 
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import logits_of
-from gdws.datasets.origin import labelled_by
+from gdws.datasets.labelling import labelled_by
 from gdws.datasets.splits import Dataset, Split
 
 COUNT = 128
@@ -30,5 +30,5 @@ def random_images(network: nn.Module, shape: Sequence[int], *, seed: int = 0) ->
     with evaluation_mode(network), torch.no_grad():
         classes = logits_of(network, images[:1]).shape[1]
     label = labelled_by(network)
-    train, test = Split(images[:COUNT], label), Split(images[COUNT:], label)
-    return Dataset(NAME, classes, train, train.first(0), test, origin="noise")
+    train, test = (Split(half, label, origin="noise") for half in (images[:COUNT], images[COUNT:]))
+    return Dataset(NAME, classes, train, train.first(0), test)

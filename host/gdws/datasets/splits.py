@@ -12,8 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from gdws.datasets.images import Images, first_of
-from gdws.datasets.origin import Origin
 from gdws.errors import DataError
+from gdws_contract.manifest import Origin
 
 #: What gives images (N, C, H, W) their labels (N,) int64.
 Labeller = Callable[[Images], Tensor]
@@ -23,11 +23,21 @@ class Split:
     """Images (N, C, H, W) float32 in [0, 1] with their labels (N,) int64.
 
     Images may be in files, and labels may be what a network answers: neither is found before it is asked for, and
-    :meth:`first` asks for nothing. ``labels`` is None where there are none.
+    :meth:`first` asks for nothing. ``labels`` is None where there are none. ``origin`` says what a figure on them can
+    show: accuracy where people labelled them (``labelled``), agreement with the network that did (``network``), or
+    neither, on ``noise``.
     """
 
-    def __init__(self, images: Images, labels: Tensor | Labeller | None = None, *, absent: str | None = None) -> None:
+    def __init__(
+        self,
+        images: Images,
+        labels: Tensor | Labeller | None = None,
+        *,
+        origin: Origin = "labelled",
+        absent: str | None = None,
+    ) -> None:
         self.by_row: Images = images
+        self.origin: Origin = "network" if labels is None else origin
         self._labels, self._absent = labels, absent
 
     def __len__(self) -> int:
@@ -62,7 +72,7 @@ class Split:
     def first(self, count: int) -> Split:
         """The first ``count`` images; all of them if there are fewer."""
         labels = self._labels[:count] if isinstance(self._labels, Tensor) else self._labels
-        return Split(first_of(self.by_row, count), labels, absent=self._absent)
+        return Split(first_of(self.by_row, count), labels, origin=self.origin, absent=self._absent)
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """The images (n, C, H, W), at most ``size`` at a time in memory. Raises as :attr:`images`."""
@@ -71,8 +81,8 @@ class Split:
             yield self.by_row[first : first + size]
 
     def labelled_by(self, labeller: Labeller) -> Split:
-        """The same images with the labels that ``labeller`` gives."""
-        return Split(self.by_row, labeller, absent=self._absent)
+        """The same images with the labels that ``labeller``, a network, gives."""
+        return Split(self.by_row, labeller, origin="network", absent=self._absent)
 
     def _require_any(self) -> None:
         if self._absent is not None and not len(self):
@@ -83,9 +93,8 @@ class Split:
 class Dataset:
     """Three disjoint splits. ``test`` is for the final figures alone; choices are made on ``validation``.
 
-    ``classes`` is 0 where there are no labels, and ``class_names`` is empty where they have no names. ``origin`` says
-    what a figure on these images can show. ``preparation`` holds JSON values that tell how images of other sizes became
-    these, and ``notes`` what a user should know.
+    ``classes`` is 0 where there are no labels, and ``class_names`` is empty where they have no names. ``preparation``
+    holds JSON values that tell how images of other sizes became these, and ``notes`` what a user should know.
     """
 
     name: str
@@ -94,10 +103,14 @@ class Dataset:
     validation: Split
     test: Split
     _: KW_ONLY
-    origin: Origin = "labelled"
     preparation: Mapping[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> Origin:
+        """Where images and labels come from, see :class:`Split`."""
+        return self.test.origin
 
 
 def hold_out(

@@ -35,6 +35,7 @@ def benchmark(
     on_unwritable: Callable[[OSError], None] | None = None,
     patience_s: float = 20.0,
     lease_id: str | None = None,
+    key: str | None = None,
 ) -> BenchmarkResult:
     """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
@@ -43,7 +44,8 @@ def benchmark(
     interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
     on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``on_unwritable``, an
     ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under
-    that lease; :func:`gdws.device.leases.renewing` keeps one in force.
+    that lease; :func:`gdws.device.leases.renewing` keeps one in force. ``key`` names this one request: sent again with
+    the same key, after this process was killed, it is the same job, which has gone on meanwhile.
 
     Raises:
         BundleError: the bundle cannot be used.
@@ -66,7 +68,7 @@ def benchmark(
         store.save(result)
         return result
 
-    key = None if health.api_revision < SHARING else secrets.token_hex(16)
+    key = None if health.api_revision < SHARING else key or secrets.token_hex(16)
     try:
         latest = _submit(device, request, lease_id, key)
     except DeviceRefused as error:

@@ -22,9 +22,10 @@ from gdws.evaluation.attacks.second_opinion import QUERIES, can_ask
 from gdws.evaluation.attacks.spec import is_void
 from gdws.evaluation.judging import Outcome, Queried, ask, dense_equivalent, judge, predict
 from gdws.evaluation.tally import Tally
-from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
+from gdws.results.near_chance import answer_doubts
 from gdws_contract.attack_check import AttackCheck
 from gdws_contract.findings.intervals import proportion
+from gdws_contract.manifest import Origin
 from gdws_contract.measures import Proportion
 
 __all__ = ["AttackOn", "Evaluation", "evaluate", "predict"]
@@ -42,7 +43,11 @@ class Evaluation:
     """What :func:`evaluate` found; ``robust`` and ``attack`` are None if no attack was run.
 
     ``duration_s`` includes the time before an interruption. ``attack_check`` says whether ``robust`` is to be trusted;
-    None if no second opinion was asked for.
+    None if no second opinion was asked for. ``classes_answered`` counts the classes that the network predicts for the
+    images; None of evaluations that began before it was counted. ``origin`` says where the labels come from: where it
+    is not ``labelled``, what stands as ``natural`` is the agreement with the network that gave them.
+    ``right`` tells of each image whether it counts as natural and as robust, to be compared with another network on the
+    same images.
     """
 
     natural: Proportion
@@ -53,17 +58,19 @@ class Evaluation:
     attack_on: AttackOn = "itself"
     classes: int | None = None
     attack_check: AttackCheck | None = None
+    classes_answered: int | None = None
+    origin: Origin = "labelled"
+    right: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
 
     def doubts(self) -> list[str]:
         """What a reader of the accuracies must know, in whole sentences."""
         found = [] if self.attack_check is None else self.attack_check.doubts()
-        if is_near_chance(self.natural, self.classes):
-            found.append(NEAR_CHANCE)
-        return found
+        return [*found, *answer_doubts(self.natural, self.origin, self.classes, self.classes_answered)]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; the accuracies and the attack have the fields that the contract gives them."""
         return {
+            "origin": self.origin,
             "natural": self.natural.model_dump(),
             "robust": None if self.robust is None else self.robust.model_dump(),
             "attack": None if self.attack is None else self.attack.to_dict(),
@@ -142,6 +149,8 @@ def evaluate(
         attack_on=attack_on,
         classes=None if found.outputs is None else found.outputs.classes,
         attack_check=attack_check,
+        classes_answered=len(found.outputs.answered) or None if found.outputs is not None else None,
+        right=found.right(),
     )
 
 

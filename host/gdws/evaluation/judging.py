@@ -28,15 +28,20 @@ Run = Callable[[nn.Module, Tensor, Tensor, Spec, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network gives: for so many ``classes``, ``probabilities`` or logits, ``random`` or always the same."""
+    """What a network gives: for so many ``classes``, ``probabilities`` or logits, ``random`` or always the same.
+
+    ``answered`` are the classes that it predicts for images as they are, ascending.
+    """
 
     classes: int
     probabilities: bool
     random: bool
+    answered: tuple[int, ...] = ()
 
     def __add__(self, other: Outputs) -> Outputs:
         """What it gives for two batches."""
-        return Outputs(self.classes, self.probabilities and other.probabilities, self.random or other.random)
+        answered = tuple(sorted({*self.answered, *other.answered}))
+        return Outputs(self.classes, self.probabilities and other.probabilities, self.random or other.random, answered)
 
 
 @dataclass(frozen=True)
@@ -87,11 +92,13 @@ def judge(
     target = model if attacked is None else attacked
     with evaluation_mode(model), evaluation_mode(target):
         logits = checked_logits(model, x, y)
-        natural = logits.argmax(dim=1) == y
+        predicted = logits.argmax(dim=1)
+        natural = predicted == y
         outputs = Outputs(
             classes=logits.shape[1],
             probabilities=bool(are_probabilities(logits).all()),
             random=second_opinion and _differ(logits, checked_logits(model, x, y)),
+            answered=tuple(sorted(set(predicted.tolist()))),
         )
         if attack is None:
             return Outcome(indices, natural.cpu(), None, outputs)

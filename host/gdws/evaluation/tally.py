@@ -121,6 +121,14 @@ class Tally:
         """Images classified correctly under every attack that was tried on them."""
         return len(self.resisting()) - self.queried.count(_FOOLED)
 
+    def right(self) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+        """Of each image whether it is classified correctly as it is, and under every attack that was tried on it."""
+        natural = tuple(mark not in (_OPEN, _WRONG) for mark in self.marks)
+        robust = tuple(
+            mark in _RESISTING and query != _FOOLED for mark, query in zip(self.marks, self.queried, strict=True)
+        )
+        return natural, robust
+
     def check(self, *, queries: int) -> AttackCheck:
         """What a second opinion came to, with so many ``queries`` for an image."""
         count = self.marks.count
@@ -180,7 +188,7 @@ def read(path: Path, settings: Mapping[str, Any]) -> Tally | None:
         if content["format"] != _FORMAT or content["version"] != _VERSION:
             raise ValueError("another format")
         marks, queried = list(content["marks"]), list(content["queried"])
-        outputs = None if content["outputs"] is None else Outputs(**content["outputs"])
+        outputs = None if content["outputs"] is None else _outputs(content["outputs"])
         spent, stored = float(content["duration_s"]), dict(content["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path} holds no state of an evaluation: {error}", hint=hint) from error
@@ -192,6 +200,10 @@ def read(path: Path, settings: Mapping[str, Any]) -> Tally | None:
         if len(letters) != settings["count"] or set(letters) - known:
             raise ResultError(f"{path} is damaged", field=field, hint=hint)
     return Tally(marks, queried, spent, outputs)
+
+
+def _outputs(stored: Mapping[str, Any]) -> Outputs:
+    return Outputs(**{**stored, "answered": tuple(stored.get("answered", ()))})
 
 
 def digest_of_network(model: nn.Module) -> str:

@@ -6,7 +6,6 @@ protocol that it was measured in.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gdws._util.data_folder import data_folder
 from gdws.errors import GdwsError
 from gdws.gate.documents import load
 from gdws.gate.figures import Run, Subject, log_figure
@@ -108,7 +108,7 @@ def default_path(device: str, backend: str) -> Path | None:
 
     None for a user who has no home, such as the number that a container runs as.
     """
-    folder = _data_folder()
+    folder = data_folder()
     if folder is None:
         return None
     return folder / "noise" / safe_name(device, default="device") / f"{safe_name(backend, default='backend')}.json"
@@ -129,15 +129,4 @@ def load_noise(path: Path | None) -> Noise | None:
     try:
         return load(Noise, path, hint="measure it again: gdws noise")
     except FileNotFoundError:
-        return None
-
-
-def _data_folder() -> Path | None:
-    if own := os.environ.get("GDWS_DATA_DIR"):
-        return Path(own)
-    if shared := os.environ.get("XDG_DATA_HOME"):
-        return Path(shared, "gdws")
-    try:
-        return Path.home() / ".local" / "share" / "gdws"
-    except RuntimeError:  # neither HOME nor an entry in the password file
         return None

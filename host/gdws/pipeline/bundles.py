@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gdws._util.progress import SILENT, Progress
@@ -98,6 +98,8 @@ def make_bundle(
         variants = evaluate_all(variants, images, test, settings.attack, progress=progress)
     tell(f"pack them with {settings.verification} images that the device will replay")
     replayed = data.test.first(settings.verification)
+    if data.preparation:
+        source = replace(source, provenance={**source.provenance, "images": dict(data.preparation)})
     bundle_id = pack(
         path, source, variants, replayed, test, settings.attack, description=settings.description, progress=progress
     )

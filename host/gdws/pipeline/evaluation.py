@@ -15,7 +15,7 @@ from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation, evaluate
 from gdws.networks.sources import Source
 from gdws.pipeline.calibration import classes
-from gdws.results.near_chance import NEAR_CHANCE, is_near_chance
+from gdws.results.near_chance import answer_doubts
 
 
 def evaluate_one(
@@ -33,7 +33,7 @@ def evaluate_one(
     rounding and take a fraction of the time. ``state`` and ``workers`` as for
     :func:`gdws.evaluation.evaluate.evaluate`.
     """
-    return evaluate(
+    found = evaluate(
         variant.module,
         images.by_row,
         images.labels,
@@ -43,6 +43,7 @@ def evaluate_one(
         workers=workers,
         progress=_Named(progress, variant.name),
     )
+    return replace(found, origin=images.origin)
 
 
 def evaluate_all(
@@ -72,14 +73,15 @@ def evaluation_doubts(source: Source, variants: Sequence[Variant]) -> list[str]:
         if evaluation.attack_check is not None
         for doubt in evaluation.attack_check.doubts()
     ]
-    dense = next((evaluation.natural for variant, evaluation in evaluated if variant.name == BASELINE), None)
     found += [
         f"{variant.name} has no layer that GDWS can replace; it is the dense network"
         for variant in variants
         if variant.plan is not None and not variant.plan.converted
     ]
-    if dense is not None and is_near_chance(dense, classes(source)):
-        found.append(f"{source.name}: {NEAR_CHANCE}")
+    for variant, evaluation in evaluated:
+        if variant.name == BASELINE and evaluation.natural is not None:
+            doubts = answer_doubts(evaluation.natural, evaluation.origin, classes(source), evaluation.classes_answered)
+            found += [f"{source.name}: {doubt}" for doubt in doubts]
     return found
 
 

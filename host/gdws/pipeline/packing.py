@@ -41,7 +41,7 @@ def pack(
         path,
         name=source.name,
         variants=variants,
-        verification=VerificationSet(images.images, images.labels, data, attack),
+        verification=VerificationSet(images.images, images.labels, data, attack, images.origin),
         description=description,
         provenance=provenance,
         progress=progress,

@@ -95,7 +95,7 @@ def convert(
         )
     if calibration is not None and example_input is None:
         example_input = calibration.images[:1]
-    layers = _replaceable(
+    layers = replaceable(
         model, surgery.inspect(model, example_input, skip=skip, convert_first=convert_first), example_input
     )
     seen = {} if calibration is None else calibration.observe([layer for layer in layers if layer.eligible])
@@ -135,12 +135,10 @@ def _problem(
     if calibration is not None:
         used = [layer for layer in layers if (layer.shares or layer.name) in seen]
         errors_of = partial(calibration.sensitivities, used, progress=progress)
-    return RankProblem(layers, _spectra(layers, seen), weights, equal, errors_of)
+    return RankProblem(layers, spectra_of(layers, seen), weights, equal, errors_of)
 
 
-def _replaceable(
-    model: nn.Module, layers: Sequence[Layer], example_input: Tensor | Sequence[int] | None
-) -> list[Layer]:
+def replaceable(model: nn.Module, layers: Sequence[Layer], example_input: Tensor | Sequence[int] | None) -> list[Layer]:
     """``layers``, with a reason to be left alone for those that the network's code does not let be replaced."""
     sample = None if example_input is None else surgery.sample(model, example_input)
     reasons = full_rank.differing(model, [layer for layer in layers if layer.eligible], sample)
@@ -151,7 +149,7 @@ def _check_plan(model: nn.Module, plan: Plan) -> None:
     """Each layer that a plan converts must keep the network's function at full rank."""
     planned = {layer.name: index for index, layer in enumerate(plan.layers) if layer.converted}
     layers = [layer for layer in surgery.inspect(model, convert_first=True) if layer.eligible and layer.name in planned]
-    for layer in _replaceable(model, layers, plan.input_shape):
+    for layer in replaceable(model, layers, plan.input_shape):
         if layer.left_alone is not None:
             field = f"layers[{planned[layer.name]}].ranks"
             raise PlanError(
@@ -183,7 +181,7 @@ def _check_calibration(plan: Plan, given: CalibrationSet | None) -> None:
     raise PlanError(f"the plan was made for other data: {wanted}", hint="give those, or make a new plan")
 
 
-def _spectra(layers: Sequence[Layer], seen: Mapping[str, Observation]) -> dict[str, Spectrum]:
+def spectra_of(layers: Sequence[Layer], seen: Mapping[str, Observation]) -> dict[str, Spectrum]:
     """The spectrum of each eligible layer by name; layers that share a weight share it."""
     eligible = [layer for layer in layers if layer.eligible]
     holders = [layer for layer in eligible if layer.shares is None]
@@ -203,14 +201,14 @@ def _layer_plans(
     problem: RankProblem, ranks: Mapping[str, Ints | None], layout: Layout, seen: Mapping[str, Observation]
 ) -> tuple[LayerPlan, ...]:
     return tuple(
-        _layer_plan(
+        layer_plan(
             layer, problem.spectra.get(layer.name), ranks.get(layer.name), problem.alphas.get(layer.name), layout, seen
         )
         for layer in problem.layers
     )
 
 
-def _layer_plan(
+def layer_plan(
     layer: Layer,
     spectrum: Spectrum | None,
     ranks: Ints | None,

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from gdws_contract.findings import text
 from gdws_contract.findings.result import Findings, findings_of
 from gdws_contract.findings.verdict import Verdict
-from gdws_contract.measures import Flag, Interval, SpeedUp
+from gdws_contract.measures import Figure, Flag, Interval, SpeedUp
 from gdws_contract.rest import BenchmarkResult
 from support.benchmark_results import (
     CUT,
@@ -164,6 +165,37 @@ def test_a_profile_has_no_verdict_on_speed() -> None:
     says = found(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)]))
     assert says.headline.startswith("Layers were timed one by one")
     assert says.verdicts == ()
+
+
+def evaluated(made: BenchmarkResult, **changes: object) -> BenchmarkResult:
+    """``made`` with the host's evaluations of all its networks changed."""
+    variants = [
+        variant.model_copy(update={"evaluation": variant.evaluation.model_copy(update=changes)})
+        for variant in made.manifest.variants
+        if variant.evaluation is not None
+    ]
+    return made.model_copy(update={"manifest": made.manifest.model_copy(update={"variants": variants})})
+
+
+@pytest.mark.parametrize(("origin", "images"), [("network", "1,000 images,"), ("noise", "1,000 images of noise,")])
+@pytest.mark.parametrize(("net", "kind"), [(KEPT, "faster"), (CUT, "faster"), (SLOW, "no-gain")])
+def test_without_true_labels_there_is_agreement_and_no_verdict_on_accuracy(
+    origin: str, images: str, net: Net, kind: str
+) -> None:
+    says = found(evaluated(result([DENSE, net]), origin=origin))
+    (verdict,) = says.verdicts
+    assert (verdict.kind, verdict.accuracy) == (kind, "agreement")
+    assert f"gives the baseline's answer on {text.percent(net.natural / 1000)} of {images}" in verdict.sentence
+    assert "its accuracy is not known" in verdict.sentence
+    network = says.networks[1]
+    assert (network.natural, network.robust, network.natural_change, network.robust_change) == (None,) * 4
+
+
+def test_other_metrics_than_accuracy_are_told_and_not_judged() -> None:
+    metrics = {"map_50": Figure(value=0.512, higher_is_better=True)}
+    (verdict,) = found(evaluated(result([DENSE, KEPT]), metrics=metrics, attack=None)).verdicts
+    assert (verdict.kind, verdict.accuracy, verdict.title) == ("faster", "not shown", "Faster, accuracy not judged")
+    assert "map 50 0.512 against 0.512 (mnist-sample, test)" in verdict.sentence
 
 
 def test_without_the_bundle_the_speed_is_known_and_the_price_is_not() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends import registry
-from gdws_agent.backends.errors import BackendError, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
+from gdws_agent.errors import BackendError, BuildFailed, OutOfMemory, PrecisionUnsupported, RunFailed
 from gdws_agent.measuring.parity import ACCURACY_TOLERANCE
 from gdws_contract.rest import Availability
 from support.backend_cases import model, spec_in
@@ -114,7 +114,7 @@ class TestBuild:
             assert len(engine.scope) > 20
 
     def test_an_unknown_precision(self, backend, spec):
-        with pytest.raises(UnsupportedPrecision, match="fp3"):
+        with pytest.raises(PrecisionUnsupported, match="fp3"):
             backend.build(model(), spec(precision="fp3"))
 
     @pytest.mark.parametrize("fault", ["not-onnx", "unknown-operator", "wrong-shape", "new-opset"])
@@ -259,13 +259,21 @@ class TestFreeing:
         gc.collect()
 
 
+def test_an_engine_states_what_it_has_and_no_more_than_its_backend(backend, spec):
+    with backend.build(model(), spec()) as engine:
+        stated = engine.capabilities
+    assert (stated.layer_profiles, stated.device_times) == (hasattr(engine, "profile"), hasattr(engine, "device_times"))
+    for name, has in vars(stated).items():
+        assert not has or getattr(backend.capabilities, name)
+
+
 class TestProfile:
     """Of engines that tell the time of single layers."""
 
     @pytest.fixture
     def layers(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "profile"):
+            if not engine.capabilities.layer_profiles:
                 pytest.skip("the runtime cannot time single layers")
             assert len(engine.profiler) > 10
             return engine.profile(inputs(), 3)
@@ -279,7 +287,7 @@ class TestProfile:
 
     def test_the_engine_runs_on_afterwards(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "profile"):
+            if not engine.capabilities.layer_profiles:
                 pytest.skip("the runtime cannot time single layers")
             step = engine.bind(inputs())
             expected = step()[0].copy()
@@ -288,7 +296,7 @@ class TestProfile:
 
     def test_inputs_that_do_not_fit_are_refused(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "profile"):
+            if not engine.capabilities.layer_profiles:
                 pytest.skip("the runtime cannot time single layers")
             with pytest.raises(ValueError, match="the engine takes"):
                 engine.profile(inputs()[:-1], 1)
@@ -296,7 +304,7 @@ class TestProfile:
     def test_a_freed_engine_refuses(self, backend, spec):
         with backend.build(model(), spec()) as engine:
             pass
-        if not hasattr(engine, "profile"):
+        if not engine.capabilities.layer_profiles:
             pytest.skip("the runtime cannot time single layers")
         with pytest.raises(RunFailed, match="freed"):
             engine.profile(inputs(), 1)
@@ -307,7 +315,7 @@ class TestDeviceTimes:
 
     def test_they_are_of_a_step_that_ran(self, backend, spec):
         with backend.build(model(), spec()) as engine:
-            if not hasattr(engine, "device_times"):
+            if not engine.capabilities.device_times:
                 pytest.skip("the runtime has no events")
             step = engine.bind(inputs())
             with pytest.raises(RunFailed, match="no step has run"):

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import BuildFailed
 from gdws_agent.backends.interface import Tensor, check_interface
+from gdws_agent.errors import BuildFailed
 from gdws_contract.manifest import OutputSpec, TensorSpec
 
 SPEC = EngineSpec(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gdws_agent.backends.errors import UnsupportedPrecision
 from gdws_agent.backends.quantised import check_quantised
+from gdws_agent.errors import PrecisionUnsupported
 
 QUANTISED = b"...QuantizeLinear...DequantizeLinear"
 
@@ -24,6 +24,6 @@ def test_what_fits_passes(model, precision):
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_built(model, precision, words, hint):
-    with pytest.raises(UnsupportedPrecision, match=words) as caught:
+    with pytest.raises(PrecisionUnsupported, match=words) as caught:
         check_quantised(model, precision)
     assert hint in (caught.value.hint or "")

@@ -1,7 +1,7 @@
 import pytest
 
 from gdws_agent.backends import registry
-from gdws_agent.backends.errors import UnknownBackend
+from gdws_agent.errors import UnknownBackend
 
 
 def test_every_backend_goes_by_its_name():

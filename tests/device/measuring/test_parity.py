@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws_agent.backends.errors import RunFailed
+from gdws_agent.errors import RunFailed
 from gdws_agent.measuring.parity import Expected, Replayed, Rule, compare, doubts, make_batch, replay
 from gdws_agent.measuring.verification import Record
 from gdws_contract.manifest import OutputSpec

@@ -2,7 +2,7 @@ from array import array
 
 import pytest
 
-from gdws_agent.backends.errors import BuildFailed, OutOfMemory, UnsupportedPrecision
+from gdws_agent.errors import BuildFailed, OutOfMemory, PrecisionUnsupported
 from gdws_agent.measuring.environment import Activity
 from gdws_agent.measuring.results import Findings, failed_cell, measured_cell, parity_failed_cell, problem_with
 from gdws_agent.measuring.windows import WarmUp, Window
@@ -91,7 +91,7 @@ def test_failed_keeps_what_was_known():
     ("error", "code", "status"),
     [
         (BuildFailed("x"), "build-failed", 422),
-        (UnsupportedPrecision("x"), "precision-unsupported", 422),
+        (PrecisionUnsupported("x"), "precision-unsupported", 422),
         (OutOfMemory("x"), "out-of-memory", 500),
         (MemoryError(), "out-of-memory", 500),
         (BundleCorrupt("x", field="model.onnx"), "bundle-corrupt", 422),

@@ -63,7 +63,7 @@ def test_a_waiting_job_is_cancelled_from_the_keyboard(guarded: AgentProcess, job
     page.find("dialog")
     page.press(Keys.TAB)
     page.press(Keys.ENTER)
-    page.find(".queue", "Nothing waits.")
+    page.find(".queue", "The queue is empty.")
     assert state(guarded, jobs[1]) == "cancelled"
     assert "the waiting one is cancelled" in page.script("return document.getElementById('told').textContent")
 

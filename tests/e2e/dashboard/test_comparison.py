@@ -73,7 +73,7 @@ def test_results_that_share_nothing_say_so(tmp_path: Path, look: Look) -> None:
     with running_agent(tmp_path / "data") as agent:
         page = look(agent.url, f"#/compare?a={a}&b={b}")
         page.find(".note", "They have no cell in common")
-        page.find(".note", "Nothing that the agent knows of")
+        page.find(".note", "No known difference")
 
 
 def test_others_are_chosen_on_the_page(tmp_path: Path, look: Look) -> None:
@@ -90,4 +90,4 @@ def test_others_are_chosen_on_the_page(tmp_path: Path, look: Look) -> None:
 
 
 def test_a_lone_result_has_nothing_to_be_compared_with(device: AgentProcess, look: Look) -> None:
-    look(device.url, "#/compare").find(".note", "There must be two results")
+    look(device.url, "#/compare").find(".note", "Two results are needed")

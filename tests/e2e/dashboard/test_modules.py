@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gdws_contract.findings import text
-from gdws_contract.findings.result import findings_of
 from gdws_contract.manifest import Attack
 from gdws_contract.measures import Interval
-from gdws_contract.rest import BenchmarkResult
 from support.agent_process import AgentProcess, running_agent
-from support.benchmark_results import CUT, DENSE, KEPT, SLOW, Net, jetson_result, parity_failed_cell, result
-from support.benchmark_results import cell as measured_cell
 from support.browser import Page
 
 Look = Callable[..., Page]
@@ -81,50 +76,6 @@ def test_times_are_told_no_finer_than_they_are_known(page: Page) -> None:
     assert durations == ["0 s", "59 s", "1 min 00 s", "59 min 59 s", "1 h 00 min", "1 d 1 h"]
     left = page.module("times.js", "a[0].map(m.remaining)", [0, 12, 98, 130, 7_300])
     assert left == ["a moment", "about 10 s", "about 100 s", "about 2 min", "about 2 h 00 min"]
-
-
-# verdict.js and facts.js, as gdws.results.report.verdict
-
-
-def some_results() -> Iterator[BenchmarkResult]:
-    """Results of each kind of verdict, and of what leaves it open."""
-    unknown = Net("not-evaluated", median_ms=1.0, natural=None, robust=None)
-    natural = [replace(net, robust=None) for net in (DENSE, KEPT, CUT)]
-    others = replace(KEPT, name="other-images", count=500, natural=490, robust=470)
-    for nets in itertools.permutations((KEPT, CUT, SLOW, unknown), 2):
-        yield result([DENSE, *nets], batch_sizes=(1, 8))
-    yield result(natural)
-    yield result([DENSE, others])
-    yield result([DENSE])
-    yield result([DENSE, SLOW])
-    yield result([DENSE, KEPT], cells=[])
-    yield result([DENSE, KEPT], cells=[measured_cell(DENSE, DENSE, 1), parity_failed_cell(KEPT, 1)])
-    yield result([DENSE, KEPT], cells=[parity_failed_cell(DENSE, 1), measured_cell(KEPT, DENSE, 1)])
-    yield jetson_result([DENSE, KEPT, CUT], modes=("MAXN", 2))
-
-
-def test_verdicts_are_those_of_the_report(page: Page) -> None:
-    kinds = set()
-    for made in some_results():
-        known = findings_of(made.job, made.manifest, is_simulated=False).verdicts
-        expected = [(verdict.kind, verdict.variant) for verdict in known]
-        settings = [[v.setting.backend, v.setting.precision, v.setting.batch_size, v.setting.power_mode] for v in known]
-        found = page.driver.execute_async_script(
-            """
-            const [job, manifest, done] = arguments;
-            const load = (name) => import(`/dashboard/${name}.js`);
-            Promise.all([load('facts'), load('verdict')]).then(([facts, verdict]) => {
-              const known = facts.factsOf(job, manifest);
-              done(known.settings.map((setting) => [Object.values(setting), verdict.judge(known, setting)]));
-            });
-            """,
-            made.job.model_dump(mode="json"),
-            made.manifest.model_dump(mode="json"),
-        )
-        assert [setting for setting, _ in found] == settings
-        assert [(verdict["kind"], verdict["variant"]) for _, verdict in found] == expected
-        kinds |= {kind for kind, _ in expected}
-    assert kinds == {"gain", "trade", "no-gain", "unknown"}
 
 
 # events.js

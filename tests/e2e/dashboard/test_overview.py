@@ -49,7 +49,7 @@ def agent_on_a_board(folder: Path, sysfs: Path) -> Iterator[str]:
 def test_an_agent_without_results_says_what_to_type(device: AgentProcess, bundle: Path, look: Look) -> None:
     page = look(device.url)
     line = page.find(".empty code", "curl").text
-    assert page.find(".empty", "Nothing was measured here yet")
+    assert page.find(".empty", "Nothing has been measured here yet")
 
     (bundle.parent / "model.gdws").write_bytes(bundle.read_bytes())
     command = line.replace("curl", "curl --fail-with-body --noproxy '*'", 1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gdws.results.report import summarise
 from gdws_contract.findings import text
 from gdws_contract.profiles import ProfileOptions
-from gdws_contract.rest import BenchmarkResult
+from gdws_contract.rest import BenchmarkRequest, BenchmarkResult
 from support.agent_process import AgentProcess, running_agent
 from support.agents import eventually
 from support.benchmark_results import (
@@ -97,6 +99,25 @@ def test_the_table_has_the_figures_of_the_report(tmp_path: Path, look: Look) -> 
                     told = [text.ratio(cell.speedup.ratio), text.ratio_interval(cell.speedup.interval)]
                     assert row["Speed-up"].split("\n") == told
         assert "no power sensor was found" in page.text(".note")
+
+
+def test_the_verdicts_are_those_of_the_agent_and_of_the_report(tmp_path: Path, look: Look) -> None:
+    unknown = replace(KEPT, name="not-evaluated", natural=None, robust=None)
+    requests = [BenchmarkRequest(model_id=f"{number:064x}", batch_sizes=[1, 8]) for number in range(4)]
+    made = [
+        result([DENSE, *nets], batch_sizes=(1, 8), request=request)
+        for nets, request in zip(([KEPT, CUT], [CUT], [SLOW], [unknown]), requests, strict=True)
+    ]
+    ids = store_results(tmp_path / "data", made)
+    kinds = set()
+    with running_agent(tmp_path / "data") as agent:
+        for job_id, each in zip(ids, made, strict=True):
+            expected = summarise(each).verdicts
+            page = look(agent.url, f"#/results/{job_id}")
+            page.find(".verdict")
+            assert page.texts(".verdict") == [f"{verdict.title}. {verdict.sentence}" for verdict in expected]
+            kinds |= {verdict.kind for verdict in expected}
+    assert kinds == {"gain", "trade", "no-gain", "unknown"}
 
 
 def test_the_plots_say_in_words_what_they_show(tmp_path: Path, look: Look) -> None:

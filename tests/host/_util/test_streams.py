@@ -108,7 +108,7 @@ def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_command_itself_survives_all_of_it_at_once(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
-    command = [sys.executable, "-m", "gdws", "nets"]
+    command = [sys.executable, "-m", "gdws", "--help"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     ended = subprocess.run(command, stdout=pipe[1], stderr=subprocess.PIPE, env=environment, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -13,7 +13,7 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from gdws import datasets, training
 from gdws.cli.entry import app
@@ -29,6 +29,7 @@ from gdws_contract.problems import Problem
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell
 from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, parity_failed_cell, result
+from support.command import gdws
 from support.fake_agent import FakeAgent, make_bundle
 from support.tiny import tiny_checkpoint
 
@@ -38,10 +39,6 @@ COMMANDS = (
     "demo", "train", "finetune", "plan", "convert", "evaluate", "inspect", "bench", "profile", "history", "report",
     "compare", "export", "gate", "noise", "baseline", "nets",
 )  # fmt: skip
-
-
-def gdws(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from gdws.cli.entry import app
+from support.command import gdws
 from support.tiny import tiny_checkpoint
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["plan", *(str(argument) for argument in arguments), "-q"])
+    return gdws("plan", *arguments, "-q")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ class Counting(nn.Module):
 def test_images_without_labels_get_those_that_the_network_answers_when_they_are_needed(tmp_path):
     network = Counting().train()
     data = for_network(open_images(write_classes(tmp_path, {"a": 80}) / "a", SHAPE), network, SHAPE)
-    assert (data.origin, data.classes) == ("labelled-by-network", 5)
+    assert (data.origin, data.classes) == ("network", 5)
     asked = network.images
     few = data.test.first(7)
     _ = few.images

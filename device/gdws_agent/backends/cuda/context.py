@@ -8,7 +8,7 @@ import traceback
 from typing import Any, NamedTuple, Optional, Set
 from weakref import WeakKeyDictionary
 
-from gdws_agent.backends.errors import BackendUnavailable, RunFailed
+from gdws_agent.errors import BackendUnavailable, RunFailed
 
 from .device import spin_while_waiting
 from .presence import GPU_HINT

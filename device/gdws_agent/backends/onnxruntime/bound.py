@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
 
-from gdws_agent.backends.base import EngineSpec, Step, check_inputs
-from gdws_agent.backends.errors import RunFailed, typed
+from gdws_agent.backends.base import Capabilities, EngineSpec, Step, check_inputs
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import RunFailed
 from gdws_contract.measures import Build
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class OnnxRuntimeGpuEngine:
     kernels begin, not end.
     """
 
+    capabilities = Capabilities()
     scope = SCOPE
 
     def __init__(self, runtime: Any, session: Any, build: Build, spec: EngineSpec) -> None:

@@ -6,13 +6,14 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
 
-from gdws_agent.backends.base import EngineSpec, Step, check_inputs
+from gdws_agent.backends.base import Capabilities, EngineSpec, Step, check_inputs
 from gdws_agent.backends.engine_choices import unused_choices
-from gdws_agent.backends.errors import BackendError, BuildFailed, RunFailed, UnsupportedPrecision, typed
+from gdws_agent.backends.errors import typed
 from gdws_agent.backends.layer_times import layer_times
 from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.packages import is_installed, version_of
 from gdws_agent.backends.quantised import check_quantised
+from gdws_agent.errors import BackendError, BuildFailed, PrecisionUnsupported, RunFailed
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 from gdws_contract.rest import Availability
@@ -39,6 +40,7 @@ class OnnxRuntimeBackend:
     """Runs models as they are, in float32 or quantised, on the CPU provider."""
 
     name = "onnxruntime"
+    capabilities = Capabilities(layer_profiles=True)
 
     def probe(self) -> Availability:
         """Return availability; the runtime is looked for, not loaded."""
@@ -55,7 +57,7 @@ class OnnxRuntimeBackend:
     def build(self, model: bytes, spec: EngineSpec) -> OnnxRuntimeEngine:
         """Return a session of ``model``; see :func:`~.onnxruntime_session.session_options` for how it is set up."""
         if spec.precision not in PRECISIONS or spec.input.dtype == "float16":
-            raise UnsupportedPrecision(
+            raise PrecisionUnsupported(
                 f"onnxruntime runs {spec.input.dtype} inputs in {spec.precision} not on the CPU",
                 hint=f"it runs in {', '.join(PRECISIONS)}",
             )
@@ -89,6 +91,7 @@ class OnnxRuntimeEngine:
     """A session and what it was built for."""
 
     scope = SCOPE
+    capabilities = OnnxRuntimeBackend.capabilities
     profiler = "ONNX Runtime's profiler, host clock"
 
     def __init__(

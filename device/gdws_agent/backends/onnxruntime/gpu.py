@@ -10,16 +10,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence
 
-from gdws_agent.backends.base import EngineSpec
+from gdws_agent.backends.base import Capabilities, EngineSpec
 from gdws_agent.backends.cuda.device import spin_while_waiting
 from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
 from gdws_agent.backends.cuda.state import GpuState, read_gpu_state
 from gdws_agent.backends.engine_cache import MAX_BYTES, fingerprint
 from gdws_agent.backends.engine_choices import unused_choices
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, UnsupportedPrecision, in_one_line, typed
+from gdws_agent.backends.errors import in_one_line, typed
 from gdws_agent.backends.packages import has_file, is_installed, version_of
 from gdws_agent.backends.quantised import check_quantised
 from gdws_agent.device_info import read_l4t
+from gdws_agent.errors import BackendUnavailable, BuildFailed, PrecisionUnsupported
 from gdws_contract.measures import Build
 from gdws_contract.rest import Availability
 
@@ -55,6 +56,7 @@ class OnnxRuntimeCudaBackend:
     """Runs models as they are, in float32, by CUDA and cuDNN."""
 
     name = "onnxruntime-cuda"
+    capabilities = Capabilities()
     provider = CUDA
     precisions: Sequence[str] = ("fp32",)
     choices: Sequence[str] = ()
@@ -85,7 +87,7 @@ class OnnxRuntimeCudaBackend:
         import numpy as np
 
         if spec.precision not in self.precisions or spec.input.dtype == "float16":
-            raise UnsupportedPrecision(
+            raise PrecisionUnsupported(
                 f"{self.name} does not run {spec.input.dtype} inputs in {spec.precision}",
                 hint=f"it runs in {', '.join(self.precisions)}",
             )

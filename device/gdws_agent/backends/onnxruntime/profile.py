@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 from typing import Counter as CounterType
 
-from gdws_agent.backends.errors import RunFailed
 from gdws_agent.backends.layer_times import Timed
+from gdws_agent.errors import RunFailed
 
 #: Takes the path that the profile's name begins with, and returns a session that writes one.
 ProfiledSession = Callable[[str], Any]

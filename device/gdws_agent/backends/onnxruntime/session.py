@@ -6,8 +6,8 @@ import os
 from typing import Any, List
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import BackendUnavailable
 from gdws_agent.backends.interface import Tensor, check_interface
+from gdws_agent.errors import BackendUnavailable
 
 CPU = "CPUExecutionProvider"
 INSTALL_HINT = 'install it into the agent\'s environment: pip install "gdws-agent[onnxruntime]"'

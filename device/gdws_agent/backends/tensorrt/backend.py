@@ -9,8 +9,8 @@ from typing import Any, Optional
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
 from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
-from gdws_agent.backends.errors import BackendUnavailable
 from gdws_agent.backends.packages import is_installed, version_of
+from gdws_agent.errors import BackendUnavailable
 from gdws_contract.rest import Availability
 
 from .batch_choice import make_faster
@@ -33,6 +33,7 @@ class TensorRtBackend:
     """
 
     name = "tensorrt"
+    capabilities = TensorRtEngine.capabilities
 
     def __init__(self) -> None:
         self._primary: Optional[PrimaryContext] = None

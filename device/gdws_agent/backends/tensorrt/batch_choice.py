@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Callable, Dict, List
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import BuildFailed, OutOfMemory, RunFailed
+from gdws_agent.errors import BuildFailed, OutOfMemory, RunFailed
 from gdws_contract.engines import BatchProfile
 
 from .options import Batches

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, List, NamedTuple, Opt
 
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.cuda.context import FreeMemory
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, typed
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import BackendUnavailable, BuildFailed
 
 from .calibrate import Calibration, check_calibration
 from .dla import candidates_in_words, configure_dla
@@ -73,7 +74,7 @@ def build_plan(
     builder's configuration, e.g. name a GPU that is not at hand.
 
     Raises:
-        UnsupportedPrecision: the release or the GPU does not have it.
+        PrecisionUnsupported: the release or the GPU does not have it.
         BuildFailed: the model cannot be parsed or built, or not in time; TensorRT's own messages name the node.
         OutOfMemory: memory does not suffice.
     """

@@ -8,7 +8,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional
 
-from gdws_agent.backends.errors import BuildFailed, UnsupportedPrecision, typed
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import BuildFailed, PrecisionUnsupported
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,10 +72,10 @@ def check_calibration(trt: Any, calibration: Optional[Calibration]) -> Calibrati
     """Return ``calibration`` for a network without ranges of its own.
 
     Raises:
-        UnsupportedPrecision: this release finds no ranges by itself. BuildFailed: there are no inputs.
+        PrecisionUnsupported: this release finds no ranges by itself. BuildFailed: there are no inputs.
     """
     if not hasattr(trt, "IInt8EntropyCalibrator2"):
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"TensorRT {trt.__version__} does not calibrate, and the model carries no ranges for int8",
             hint="quantise the model before export: every release reads QuantizeLinear and DequantizeLinear nodes",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List
 
-from gdws_agent.backends.errors import BuildFailed
+from gdws_agent.errors import BuildFailed
 
 from .options import BuilderOptions
 

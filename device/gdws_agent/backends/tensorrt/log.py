@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List, Type
 
-from gdws_agent.backends.errors import BackendError, typed
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import BackendError
 
 if TYPE_CHECKING:
     from tensorrt import ILogger

@@ -12,8 +12,8 @@ from gdws_agent.backends.build_choice import Trial, choose, spread, time_steps
 from gdws_agent.backends.cuda.context import PrimaryContext, free_memory
 from gdws_agent.backends.cuda.state import read_gpu_state
 from gdws_agent.backends.engine_cache import EngineCache, Entry, fingerprint
-from gdws_agent.backends.errors import BuildFailed
 from gdws_agent.device_info import read_l4t
+from gdws_agent.errors import BuildFailed
 from gdws_contract.measures import Build, BuildSpread
 
 from .builder import build_plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Sequence
 
 from gdws_agent.backends.cuda.context import FreeMemory
-from gdws_agent.backends.errors import OutOfMemory
+from gdws_agent.errors import OutOfMemory
 
 from .options import BuilderOptions
 from .shapes import axes

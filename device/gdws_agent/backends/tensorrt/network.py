@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import BuildFailed
 from gdws_agent.backends.interface import Tensor, check_interface
+from gdws_agent.errors import BuildFailed
 
 from .log import Log
 from .shapes import axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List
 
-from gdws_agent.backends.errors import UnsupportedPrecision
+from gdws_agent.errors import PrecisionUnsupported
 
 from .network import ModelTypes
 
@@ -27,19 +27,19 @@ def precision_flags(trt: Any, builder: Builder, precision: str, model: ModelType
     With int8 comes fp16, where the GPU has it: for layers that are faster or not quantised.
 
     Raises:
-        UnsupportedPrecision: this backend, release, GPU or accelerator does not have it, or the model is
+        PrecisionUnsupported: this backend, release, GPU or accelerator does not have it, or the model is
             quantised and another is asked for.
     """
     if precision not in _FLAGS:
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"tensorrt does not build in {precision}", hint=f"it builds in {', '.join(PRECISIONS)}"
         )
     if dla and precision not in _DLA_PRECISIONS:
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"the deep learning accelerator does not compute in {precision}", hint="build in fp16 or int8"
         )
     if model.quantized and precision != "int8":
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"the model is quantised: it has QuantizeLinear nodes, and {precision} is asked for",
             hint="build it in int8, and the network before quantisation in the others",
         )
@@ -50,12 +50,12 @@ def precision_flags(trt: Any, builder: Builder, precision: str, model: ModelType
     if flag is None:
         if (precision == "fp16" and model.half) or (precision == "int8" and model.quantized):
             return []
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"TensorRT {trt.__version__} has no flag for {precision}: it takes the types as the model has them",
             hint=_MODEL_HINTS.get(precision, "build in fp32, or with TensorRT 8.5 to 10"),
         )
     if not _has_fast(builder, precision):
-        raise UnsupportedPrecision(f"this GPU has no fast {precision}", hint="use fp32 or fp16; TF32 came with Orin")
+        raise PrecisionUnsupported(f"this GPU has no fast {precision}", hint="use fp32 or fp16; TF32 came with Orin")
     return [flag, trt.BuilderFlag.FP16] if precision == "int8" and _has_fast(builder, "fp16") else [flag]
 
 

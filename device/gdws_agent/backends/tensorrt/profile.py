@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
-from gdws_agent.backends.errors import RunFailed
 from gdws_agent.backends.layer_times import Timed, layer_times
+from gdws_agent.errors import RunFailed
 from gdws_contract.profiles import LayerTime
 
 from .inspect import LayerFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from gdws_agent.backends.errors import BuildFailed
+from gdws_agent.errors import BuildFailed
 
 if TYPE_CHECKING:
     from tensorrt import IProgressMonitor

@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence, Tuple, Type
 
-from gdws_agent.backends.base import DeviceTimes, EngineSpec, Step, check_inputs
+from gdws_agent.backends.base import Capabilities, DeviceTimes, EngineSpec, Step, check_inputs
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
 from gdws_agent.backends.cuda.driver import DriverFailed
-from gdws_agent.backends.errors import BackendError, BuildFailed, RunFailed, typed
+from gdws_agent.backends.errors import typed
+from gdws_agent.errors import BackendError, BuildFailed, RunFailed
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 
@@ -138,6 +139,7 @@ class TensorRtEngine:
     """An engine with its device buffers, for one batch size."""
 
     scope = _SCOPE
+    capabilities = Capabilities(layer_profiles=True, device_times=True, layer_precisions=True, matches_trtexec=True)
     profiler = "TensorRT IProfiler"
 
     def __init__(

@@ -9,8 +9,9 @@ from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.cuda.device import spin_while_waiting
 from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
 from gdws_agent.backends.engine_choices import unused_choices
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, UnsupportedPrecision, typed
+from gdws_agent.backends.errors import typed
 from gdws_agent.backends.packages import is_installed, release, version_of
+from gdws_agent.errors import BackendUnavailable, BuildFailed, PrecisionUnsupported
 from gdws_contract.measures import Build
 from gdws_contract.rest import Availability
 
@@ -43,6 +44,7 @@ class PyTorchBackend:
     """
 
     name = "pytorch"
+    capabilities = CudaTorchEngine.capabilities
     channels_last = False
 
     def probe(self) -> Availability:
@@ -171,13 +173,13 @@ def _precisions_on_cpu(version: str) -> List[str]:
 def _check_precision(torch: Any, spec: EngineSpec, device: str) -> None:
     precision = spec.precision
     if precision not in ("fp32", "tf32", "fp16"):
-        raise UnsupportedPrecision(f"pytorch does not run in {precision}", hint="it runs in fp32, tf32 and fp16")
+        raise PrecisionUnsupported(f"pytorch does not run in {precision}", hint="it runs in fp32, tf32 and fp16")
     if precision == "tf32" and device == "cpu":
-        raise UnsupportedPrecision("torch finds no GPU, and tf32 runs on a GPU alone", hint=GPU_HINT)
+        raise PrecisionUnsupported("torch finds no GPU, and tf32 runs on a GPU alone", hint=GPU_HINT)
     if precision == "tf32" and not has_tf32(torch):
-        raise UnsupportedPrecision("this GPU has no TF32", hint="it came with Ampere (Orin); ask for fp32 or fp16")
+        raise PrecisionUnsupported("this GPU has no TF32", hint="it came with Ampere (Orin); ask for fp32 or fp16")
     if precision == "fp16" and device == "cpu" and precision not in _precisions_on_cpu(torch.__version__):
-        raise UnsupportedPrecision(f"torch {torch.__version__} runs fp16 on a GPU alone", hint=GPU_HINT)
+        raise PrecisionUnsupported(f"torch {torch.__version__} runs fp16 on a GPU alone", hint=GPU_HINT)
 
 
 def _try_half(torch: Any, network: EagerNetwork, placing: Placing, spec: EngineSpec) -> None:
@@ -188,5 +190,5 @@ def _try_half(torch: Any, network: EagerNetwork, placing: Placing, spec: EngineS
             network.module(images.to(memory_format=placing.layout))
     except Exception as error:
         if "not implemented for 'Half'" in str(error):
-            raise UnsupportedPrecision(f"torch cannot run it in fp16 on the CPU: {error}", hint=GPU_HINT) from error
+            raise PrecisionUnsupported(f"torch cannot run it in fp16 on the CPU: {error}", hint=GPU_HINT) from error
         raise typed(error, BuildFailed, "the module could not be run") from error

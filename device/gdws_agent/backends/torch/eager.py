@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, in_one_line
+from gdws_agent.backends.errors import in_one_line
 from gdws_agent.backends.interface import Tensor, check_interface
+from gdws_agent.errors import BackendUnavailable, BuildFailed
 from gdws_contract.base import quotable_name
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Type
 
-from gdws_agent.backends.base import DeviceTimes, EngineSpec, Step, check_inputs
-from gdws_agent.backends.errors import RunFailed, typed
+from gdws_agent.backends.base import Capabilities, DeviceTimes, EngineSpec, Step, check_inputs
+from gdws_agent.backends.errors import typed
 from gdws_agent.backends.layer_times import layer_times
+from gdws_agent.errors import RunFailed
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 
@@ -46,6 +47,7 @@ def outputs_of(torch: Any, network: EagerNetwork, given: Any, spec: EngineSpec) 
 class TorchEngine:
     """A module on the CPU, and what it was made for. ``scope`` says what the time of a step covers."""
 
+    capabilities = Capabilities(layer_profiles=True)
     profiler = "torch forward hooks, host clock"
 
     def __init__(
@@ -120,6 +122,7 @@ class TorchEngine:
 class CudaTorchEngine(TorchEngine):
     """The same on a GPU: what goes there and back lies in page-locked memory, and every step is synchronised."""
 
+    capabilities = Capabilities(layer_profiles=True, device_times=True)
     profiler = "torch forward hooks, CUDA events"
 
     def __init__(

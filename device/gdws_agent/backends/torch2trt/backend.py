@@ -12,22 +12,21 @@ from gdws_agent.backends.cuda.device import spin_while_waiting
 from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
 from gdws_agent.backends.cuda.state import read_gpu_state
 from gdws_agent.backends.engine_choices import unused_choices, workspace_mib
-from gdws_agent.backends.errors import (
-    BackendError,
-    BackendUnavailable,
-    BuildFailed,
-    OutOfMemory,
-    RunFailed,
-    UnsupportedPrecision,
-    in_one_line,
-    typed,
-)
+from gdws_agent.backends.errors import in_one_line, typed
 from gdws_agent.backends.layer_times import Timed, layer_times
 from gdws_agent.backends.packages import is_installed, version_of
 from gdws_agent.backends.tensorrt.inspect import counts_in_words, layer_precisions, precision_in_force
 from gdws_agent.backends.torch.backend import has_tf32, load_torch, place, set_up
 from gdws_agent.backends.torch.eager import INSTALL_HINT, PACKAGES, EagerNetwork, eager_network
 from gdws_agent.backends.torch.engine import CudaTorchEngine, Placing, outputs_of
+from gdws_agent.errors import (
+    BackendError,
+    BackendUnavailable,
+    BuildFailed,
+    OutOfMemory,
+    PrecisionUnsupported,
+    RunFailed,
+)
 from gdws_contract.measures import Build
 from gdws_contract.profiles import LayerTime
 from gdws_contract.rest import Availability
@@ -65,6 +64,7 @@ class Torch2TrtBackend:
     """Converts by torch2trt's own converters where they suffice, else through ONNX; compares once with the module."""
 
     name = "torch2trt"
+    capabilities = CudaTorchEngine.capabilities
 
     def probe(self) -> Availability:
         """Return availability; packages and device files are looked for, nothing is loaded."""
@@ -286,17 +286,17 @@ def _check_precision(torch: Any, spec: EngineSpec) -> None:
     """torch2trt has no switch for TF32, which TensorRT uses on every GPU that has it."""
     precision = spec.precision
     if precision not in _PRECISIONS:
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"torch2trt does not run in {precision}", hint=f"it runs in {', '.join(_PRECISIONS)}"
         )
     if precision == "fp32" and has_tf32(torch):
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             "torch2trt leaves TF32 on, and this GPU has it", hint="ask for tf32 in place of fp32"
         )
     if precision == "tf32" and not has_tf32(torch):
-        raise UnsupportedPrecision("this GPU has no TF32", hint="it came with Ampere (Orin); ask for fp32 or fp16")
+        raise PrecisionUnsupported("this GPU has no TF32", hint="it came with Ampere (Orin); ask for fp32 or fp16")
     if precision == "int8" and (spec.calibration is None or len(spec.calibration) < spec.batch_size):
-        raise UnsupportedPrecision(
+        raise PrecisionUnsupported(
             f"int8 needs at least a batch of {spec.batch_size} inputs to find ranges from",
             hint="pack a bundle with more verification images, or use a smaller batch",
         )

@@ -1,12 +1,10 @@
 // Robust accuracy over images per second, one point a network; natural accuracy if no attack was run.
 
 import { s } from "./dom.js";
-import { fpsRange } from "./facts.js";
 import { placeLabels } from "./labels.js";
 import { padded, scale } from "./scale.js";
 import { bottomAxis, leftAxis } from "./axes.js";
 import * as text from "./text.js";
-import { TOLERANCE_POINTS } from "./verdict.js";
 
 const HEIGHT = 340;
 
@@ -42,28 +40,28 @@ export function accuracyPlot(facts, setting, width) {
     { class: "plot", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": words },
     leftAxis(frame, ranges.y, y, `${kind} accuracy (%)`),
     bottomAxis(frame, ranges.x, x, "images per second (FPS)"),
-    points.filter((p) => p.isBaseline).map((p) => goal(p, x, y, frame)),
+    points.filter((p) => p.isBaseline).map((p) => goal(p, facts.tolerancePoints, x, y, frame)),
     points.map((p) => marker(p, x, y)),
     placeLabels(named, frame),
   );
 }
 
-function pointOf({ variant, isBaseline, cell }, accuracy) {
+function pointOf({ variant, isBaseline, cell, found }, accuracy) {
   if (!accuracy || !cell || cell.fps === null) return null;
-  const range = fpsRange(cell) ?? { low: cell.fps, high: cell.fps };
+  const [low, high] = [found.fps_low ?? cell.fps, found.fps_high ?? cell.fps];
   const interval = accuracy.interval ?? { low: accuracy.value, high: accuracy.value };
   return {
     name: variant,
     isBaseline,
-    fps: { value: cell.fps, low: Math.min(range.low, cell.fps), high: Math.max(range.high, cell.fps) },
+    fps: { value: cell.fps, low: Math.min(low, cell.fps), high: Math.max(high, cell.fps) },
     share: { value: 100 * accuracy.value, low: 100 * interval.low, high: 100 * interval.high },
   };
 }
 
 /** Where a network is faster than the dense one and within the tolerance of its accuracy. */
-function goal(dense, x, y, frame) {
+function goal(dense, tolerancePoints, x, y, frame) {
   const left = x(dense.fps.value);
-  const bottom = Math.min(y(dense.share.value - TOLERANCE_POINTS), frame.bottom);
+  const bottom = Math.min(y(dense.share.value - tolerancePoints), frame.bottom);
   return s("rect", { class: "goal", x: left, y: frame.top, width: frame.right - left, height: bottom - frame.top });
 }
 

@@ -29,7 +29,7 @@ export class Agent {
 
   /** Cancel a job and return it as it ended. */
   async cancel(jobId) {
-    return this.#json(await this.#send(`benchmark/${encodeURIComponent(jobId)}`, { method: "DELETE" }));
+    return this.#json(await this.#send(`jobs/${encodeURIComponent(jobId)}`, { method: "DELETE" }));
   }
 
   /** Return the body of an event stream, behind the event `lastId` where there is one. */

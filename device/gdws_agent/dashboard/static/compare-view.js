@@ -5,22 +5,20 @@ import { isProfile, settingOf, settingWords, title } from "./jobs.js";
 import { modelNames } from "./model-names.js";
 import { ratioBar } from "./ratio-bar.js";
 import { jobLink } from "./router.js";
+import { SPEED_CLASS } from "./speed.js";
 import { cell, sub, table } from "./table.js";
 import { local } from "./times.js";
 import * as text from "./text.js";
 
 const OFFERED = 200;
 
-/** How a verdict looks. */
-const KINDS = { faster: "better", slower: "worse" };
-
 /** Show the comparison of the jobs `a` and `b` of `query`, with a choice of others. */
 export async function showCompare(page, query) {
   const { agent, signal } = page;
   const ids = { a: query.get("a"), b: query.get("b") };
-  const wanted = (id) => (id ? agent.get(`benchmark/${encodeURIComponent(id)}?rounds=false`, { signal }) : null);
+  const wanted = (id) => (id ? agent.get(`jobs/${encodeURIComponent(id)}?rounds=false`, { signal }) : null);
   const [list, nameOf, a, b, found] = await Promise.all([
-    agent.get(`benchmark?state=done&limit=${OFFERED}`, { signal }),
+    agent.get(`jobs?state=done&limit=${OFFERED}`, { signal }),
     modelNames(page),
     wanted(ids.a),
     wanted(ids.b),
@@ -36,12 +34,12 @@ export async function showCompare(page, query) {
       ? h(
           "p",
           { class: "note" },
-          "There must be two results to compare. Measure the same bundle again, or another release of it.",
+          "Two results are needed. Measure the same bundle again, or another release of it.",
         )
       : chooser(offered, nameOf, ids),
     found
       ? comparison(found, [a, b], nameOf)
-      : h("p", { class: "note" }, "Choose a result A to start from, and B to hold against it."),
+      : h("p", { class: "note" }, "Choose a result A, and a result B to compare with it."),
   );
 }
 
@@ -78,24 +76,25 @@ function chooser(jobs, nameOf, ids) {
   );
 }
 
-function comparison({ cells, only_a, only_b, differences }, [a, b], nameOf) {
-  const head = (word, job) =>
+function comparison({ a, b, cells, only_a, only_b, differences }, jobs, nameOf) {
+  const head = (word, job, { verdicts }) =>
     h(
       "p",
       {},
       h("strong", {}, `${word}: `),
       h("a", { href: jobLink(job.id) }, title(job, nameOf(job.request.model_id))),
       ` ${local(job.started_at ?? job.created_at)}`,
+      verdicts.map(({ title: name, sentence }) => sub(`${name}. ${sentence}`)),
     );
   return h(
     "div",
     {},
-    h("div", { class: "pair" }, head("A", a), head("B", b)),
+    h("div", { class: "pair" }, head("A", jobs[0], a), head("B", jobs[1], b)),
     cells.length === 0
       ? h(
           "p",
           { class: "note" },
-          "They have no cell in common: no variant on the same backend, precision and batch size.",
+          "They have no cell in common: no network on the same backend, in the same precision and batch size.",
         )
       : comparedCells(cells),
     missing("Only in A", only_a),
@@ -124,7 +123,7 @@ function comparedCells(cells) {
 }
 
 function compared({ key, median_a_ms, median_b_ms, speedup, verdict, reason }) {
-  const kind = KINDS[verdict] ?? "";
+  const kind = SPEED_CLASS[verdict] ?? "";
   return h(
     "tr",
     {},
@@ -152,7 +151,7 @@ function circumstances(found) {
     return h(
       "p",
       { class: "note" },
-      "Nothing that the agent knows of: same protocol, engine options and environment.",
+      "No known difference: same protocol, engine options and environment.",
     );
   return table({
     caption: "Circumstances that differ",

@@ -11,7 +11,7 @@ const NO_SENSOR = "none";
 export function devicePanel(device) {
   const cores = `${text.whole(device.physical_cores)} cores, ${text.whole(device.logical_cores)} threads`;
   const facts = [
-    ["Board", device.board ?? "no Jetson"],
+    ["Board", device.board ?? "not a Jetson"],
     ["L4T", device.l4t ?? text.UNKNOWN],
     ["Processor", `${device.cpu_model ?? text.UNKNOWN} (${device.machine}), ${cores}`],
     ["Memory", text.bytes(device.memory_total_bytes)],

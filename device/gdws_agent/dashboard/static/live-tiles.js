@@ -55,7 +55,7 @@ function clockWords({ mhz, limit_mhz }) {
 
 function loadTile(readings, history) {
   const free = text.bytes(readings.memory_available_bytes);
-  const note = `processes that run or want to, over a minute; ${free} of memory free`;
+  const note = `load average over one minute; ${free} of memory free`;
   return tile("Load", text.significant(readings.load_average_1min), "", history.series("load"), { note });
 }
 

@@ -3,7 +3,7 @@
 import { devicePanel, deviceName } from "./device-panel.js";
 import { h } from "./dom.js";
 import { firstSteps } from "./first-steps.js";
-import { follow } from "./following.js";
+import { jobUpdates } from "./job-updates.js";
 import { jobPanel } from "./job-panel.js";
 import { jobTable } from "./job-list.js";
 import { isFinal, title } from "./jobs.js";
@@ -37,7 +37,7 @@ class Overview {
   #nameOf;
   #parts;
   #running = null;
-  #followed = null;
+  #current = null;
   #readings = null;
   #newest = null;
 
@@ -65,12 +65,12 @@ class Overview {
   async refresh() {
     const { agent, signal } = this.#page;
     const queue = await agent.get(`queue?limit=${SHOWN_WAITING}`, { signal });
-    const jobs = await agent.get(`benchmark?limit=${SHOWN_RESULTS + SHOWN_WAITING}`, { signal });
+    const jobs = await agent.get(`jobs?limit=${SHOWN_RESULTS + SHOWN_WAITING}`, { signal });
     await this.#learnNames([...queue.queued, ...jobs.jobs]);
     render(this.#parts.queue, queuePanel(this.#page, queue, this.#nameOf));
     this.#showResults(jobs.jobs.filter(isFinal).slice(0, SHOWN_RESULTS));
     if (queue.running === null) this.#showIdle(queue.queued_total, jobs.jobs.length === 0);
-    else this.#follow(queue.running);
+    else this.#update(queue.running);
   }
 
   /** A bundle that came since the page was opened has a name, too. */
@@ -81,17 +81,17 @@ class Overview {
     this.#nameOf = await modelNames(this.#page);
   }
 
-  async #follow(job) {
-    if (this.#followed === job.id) return;
-    this.#followed = job.id;
+  async #update(job) {
+    if (this.#current === job.id) return;
+    this.#current = job.id;
     this.#showRunning(job);
     try {
-      for await (const now of follow(this.#page.agent, job.id, this.#page.signal)) {
-        if (this.#followed !== job.id) return;
+      for await (const now of jobUpdates(this.#page.agent, job.id, this.#page.signal)) {
+        if (this.#current !== job.id) return;
         if (now.cells.length > (this.#running?.cells.length ?? 0)) this.#tellCell(now);
         this.#showRunning(now);
       }
-      if (this.#followed === job.id) this.#followed = null;
+      if (this.#current === job.id) this.#current = null;
       this.#page.tell(`${title(job)} has ended.`);
       await this.refresh();
     } catch (error) {
@@ -110,16 +110,16 @@ class Overview {
 
   #showIdle(waiting, isNew) {
     this.#running = null;
-    this.#followed = null;
-    const words = isNew ? "Nothing was measured here yet. Send a bundle:" : "The device is idle. Send it a bundle:";
+    this.#current = null;
+    const words = isNew ? "Nothing has been measured here yet. Send a bundle:" : "The device is idle. Send it a bundle:";
     const idle =
-      waiting > 0 ? h("p", { class: "note" }, "Nothing is measured just now.") : firstSteps(this.#page, words);
+      waiting > 0 ? h("p", { class: "note" }, "No job is running.") : firstSteps(this.#page, words);
     render(this.#parts.running, idle);
   }
 
   #showResults(jobs) {
     const caption = "Jobs that ended last";
-    const none = h("p", { class: "note" }, "Results will be here when a job has ended.");
+    const none = h("p", { class: "note" }, "Results appear here when a job has ended.");
     const all = h("p", {}, h("a", { href: "#/results" }, "All results"));
     render(this.#parts.results, jobs.length === 0 ? none : [jobTable(jobs, { caption, nameOf: this.#nameOf }), all]);
   }

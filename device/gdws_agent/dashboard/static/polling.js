@@ -1,11 +1,11 @@
-// Asking again and again while somebody looks.
+// Polling while the page is seen.
 
 import { Unreachable } from "./api.js";
 import { backoff_s, pause, untilSeen } from "./waiting.js";
 
 /**
  * Call `task` at once and every `periodS` seconds until `signal` is aborted. While the agent does not answer it is
- * asked less and less often. Another error than that ends the repetition and goes to `onError`.
+ * polled less and less often. Any other error ends the polling and goes to `onError`.
  */
 export async function repeat(task, periodS, { signal, onError }) {
   let failures = 0;

@@ -15,7 +15,7 @@ export function queuePanel(page, queue, nameOf) {
   const more = queue.queued_total - queue.queued.length;
   return [
     leaseNote(queue.lease),
-    queue.queued.length === 0 ? h("p", { class: "note" }, "Nothing waits.") : waiting(page, queue.queued, nameOf),
+    queue.queued.length === 0 ? h("p", { class: "note" }, "The queue is empty.") : waiting(page, queue.queued, nameOf),
     more > 0 ? h("p", { class: "note" }, `and ${text.plural(more, "more job")}`) : null,
   ];
 }

@@ -5,9 +5,9 @@ import { cellGrid } from "./cell-grid.js";
 import { detailSections } from "./details.js";
 import { h } from "./dom.js";
 import { factsOf, isSimulated } from "./facts.js";
-import { follow } from "./following.js";
+import { jobUpdates } from "./job-updates.js";
 import { statePill } from "./job-list.js";
-import { isFinal, isProfile, settingWords, title } from "./jobs.js";
+import { isFinal, isProfile, title } from "./jobs.js";
 import { progressBar } from "./job-panel.js";
 import { layerSection } from "./layers.js";
 import { plotSection } from "./plot-section.js";
@@ -15,24 +15,28 @@ import { render } from "./render.js";
 import { saveButton } from "./save.js";
 import { between, duration, local } from "./times.js";
 import { verdictTables } from "./verdict-table.js";
-import { judge } from "./verdict.js";
 
-/** Show the job of that id, and follow it until it has ended. */
+/** Show the job of that id, and keep it up to date until it has ended. */
 export async function showResult(page, jobId) {
   const { agent, signal } = page;
-  const job = await agent.get(`benchmark/${encodeURIComponent(jobId)}`, { signal });
-  const [device, manifest] = await Promise.all([agent.get("device", { signal }), manifestOf(page, job)]);
+  const job = await agent.get(`jobs/${encodeURIComponent(jobId)}`, { signal });
+  const [device, manifest, findings] = await Promise.all([
+    agent.get("device", { signal }),
+    manifestOf(page, job),
+    findingsOf(page, job),
+  ]);
   page.root.replaceChildren();
-  const show = (now) => render(page.root, content(page, now, device, manifest));
-  show(job);
-  if (!isFinal(job)) followOn(page, job, show);
+  const show = (now, found) => render(page.root, content(page, now, factsOf(now, manifest, found), device, manifest));
+  show(job, findings);
+  if (!isFinal(job)) stayUpToDate(page, job, findings, show);
 }
 
-async function followOn(page, job, show) {
+async function stayUpToDate(page, job, findings, show) {
   try {
     let cells = job.cells.length;
-    for await (const now of follow(page.agent, job.id, page.signal)) {
-      show(now);
+    for await (const now of jobUpdates(page.agent, job.id, page.signal)) {
+      if (now.cells.length > cells || isFinal(now)) findings = await findingsOf(page, now);
+      show(now, findings);
       if (now.cells.length > cells) page.tell(`${now.cells.length} of ${now.progress.cells_total} cells have ended.`);
       cells = now.cells.length;
       if (isFinal(now)) page.tell(`${title(now)} is ${now.state}.`);
@@ -40,6 +44,10 @@ async function followOn(page, job, show) {
   } catch (error) {
     page.onError(error);
   }
+}
+
+function findingsOf(page, job) {
+  return page.agent.get(`jobs/${encodeURIComponent(job.id)}/findings`, { signal: page.signal });
 }
 
 /** The manifest of the job's bundle; null where it is no longer stored. */
@@ -52,8 +60,7 @@ async function manifestOf(page, job) {
   }
 }
 
-function content(page, job, device, manifest) {
-  const facts = factsOf(job, manifest);
+function content(page, job, facts, device, manifest) {
   const name = title(job, manifest?.name ?? null);
   return [
     h(
@@ -104,16 +111,14 @@ function leadWords(job, manifest) {
   return ` ${words.filter(Boolean).join(" · ")}`;
 }
 
-function verdictSection(facts) {
-  const judged = facts.settings
-    .map((setting) => ({ setting, ...judge(facts, setting) }))
-    .filter(({ setting }) => facts.at(setting).some((each) => each.cell));
-  if (judged.length === 0) return null;
+function verdictSection({ verdicts, at }) {
+  const measured = verdicts.filter(({ setting }) => at(setting).some((each) => each.cell));
+  if (measured.length === 0) return null;
   return h(
     "section",
     { class: "verdicts", "aria-label": "Verdict" },
-    judged.map(({ setting, kind, sentence }) =>
-      h("p", { class: `verdict ${kind}` }, h("strong", {}, `At ${settingWords(setting, facts.settings)}: `), sentence),
+    measured.map(({ kind, title: name, sentence }) =>
+      h("p", { class: `verdict ${kind}` }, h("strong", {}, `${name}. `), sentence),
     ),
   );
 }

@@ -16,7 +16,7 @@ export async function showResults(page, query) {
   for (const name of ["cursor", "state"]) {
     if (query.get(name)) asked.set(name, query.get(name));
   }
-  const [list, nameOf] = await Promise.all([agent.get(`benchmark?${asked}`, { signal }), modelNames(page)]);
+  const [list, nameOf] = await Promise.all([agent.get(`jobs?${asked}`, { signal }), modelNames(page)]);
   const chosen = new Set();
   const inOrder = () => list.jobs.map((job) => job.id).filter((id) => chosen.has(id));
   const button = h("button", { type: "button", class: "primary", onclick: () => compare(inOrder()) }, "Compare");
@@ -94,5 +94,5 @@ function pages(query, next) {
 
 function nothing(page, query) {
   if (query.get("cursor") || query.get("state")) return h("p", { class: "note" }, "There is none.");
-  return firstSteps(page, "Nothing was measured here yet. Send a bundle:");
+  return firstSteps(page, "Nothing has been measured here yet. Send a bundle:");
 }

@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { settingWords } from "./jobs.js";
 import { cell, sub, table } from "./table.js";
+import { SPEED_CLASS } from "./speed.js";
 import * as text from "./text.js";
 
 const HEADS = [
@@ -43,7 +44,7 @@ function settingTable(facts, setting) {
   );
 }
 
-function row({ variant, isBaseline, cell: measured, reason }, about, hasEnergy) {
+function row({ variant, isBaseline, cell: measured, found }, about, hasEnergy) {
   return h(
     "tr",
     { class: isBaseline ? "baseline" : null, "data-key": variant },
@@ -59,7 +60,7 @@ function row({ variant, isBaseline, cell: measured, reason }, about, hasEnergy) 
     ),
     cell("MACs", text.scaled(about.macs), sub(fewer(about.macsRatio))),
     cell("Parameters", text.scaled(about.parameters)),
-    cell("Natural", ...accuracy(about.natural, about.naturalChange)),
+    cell("Natural", ...natural(about)),
     cell(
       "Robust",
       ...accuracy(about.robust, about.robustChange, about.attack),
@@ -67,37 +68,39 @@ function row({ variant, isBaseline, cell: measured, reason }, about, hasEnergy) 
     ),
     cell("On the device", ...replay(measured?.parity ?? null)),
     ...(measured?.latency
-      ? times(measured, hasEnergy)
-      : [h("td", { class: "reason", colspan: hasEnergy ? 6 : 5, "data-head": "Times" }, reason ?? "still to come")]),
+      ? times(measured, found, hasEnergy)
+      : [h("td", { class: "reason", colspan: hasEnergy ? 6 : 5, "data-head": "Times" }, found.reason)]),
   );
 }
 
-function times({ latency, fps, speedup, power, key }, hasEnergy) {
+function times({ latency, fps, speedup, power, key }, found, hasEnergy) {
   return [
     cell("Median", text.milliseconds(latency.median_ms)),
     cell("p95", text.milliseconds(latency.p95_ms)),
     cell("p99", text.milliseconds(latency.p99_ms)),
     cell("FPS", text.significant(fps)),
-    cell("Speed-up", ...speed(speedup)),
+    cell("Speed-up", ...speed(speedup, found.speed)),
     hasEnergy ? cell("Energy", ...energy(power, key)) : null,
   ];
 }
 
-function speed(speedup) {
+function speed(speedup, found) {
   if (!speedup) return [text.UNKNOWN];
-  const low = speedup.interval?.low ?? null;
-  const high = speedup.interval?.high ?? null;
-  const kind = low !== null && low > 1 ? "better" : high !== null && high < 1 ? "worse" : "";
   return [
-    h("strong", { class: kind }, text.ratio(speedup.ratio)),
+    h("strong", { class: SPEED_CLASS[found] ?? "" }, text.ratio(speedup.ratio)),
     sub(speedup.interval ? text.ratioInterval(speedup.interval) : null),
   ];
+}
+
+function natural({ natural: share, naturalChange, agreement }) {
+  if (agreement !== null) return [text.percent(agreement.value), sub("as the baseline")];
+  return accuracy(share, naturalChange);
 }
 
 function accuracy(proportion, change, attack = null) {
   if (proportion === null) return [text.UNKNOWN];
   const under = attack === null ? null : text.attackName(attack);
-  const difference = change === null ? null : `${text.points(change)} points`;
+  const difference = change === null ? null : `${text.points(change.points)} points`;
   return [text.percent(proportion.value), sub([difference, under].filter(Boolean).join(", ") || null)];
 }
 
@@ -105,7 +108,10 @@ function accuracy(proportion, change, attack = null) {
 function replay(parity) {
   if (parity === null) return [text.UNKNOWN];
   const of = (proportion) => `${proportion.successes}/${proportion.count}`;
-  const words = [`natural ${of(parity.natural)}`, parity.robust ? `robust ${of(parity.robust)}` : null].filter(Boolean);
+  const words = [
+    parity.natural ? `natural ${of(parity.natural)}` : null,
+    parity.robust ? `robust ${of(parity.robust)}` : null,
+  ].filter(Boolean);
   return [
     h("span", { class: parity.passed ? "better" : "bad" }, parity.passed ? "parity passed" : "parity failed"),
     words.map(sub),

@@ -16,7 +16,6 @@ from gdws_contract.rest import Cell
 FORM = "gather"
 _LONGEST = 12
 _ITERATIONS, _QUICK_ITERATIONS = 50, 10
-_READS_PRECISION_BACK = ("tensorrt",)
 
 
 def check_profile(bench: Bench) -> Outcome:
@@ -49,7 +48,7 @@ def _problems(bench: Bench, name: str, cell: Cell, precision: str) -> List[str]:
         return [*found, f"{name} tells nothing of its build"]
     if cell.build.precision != precision:
         found.append(f"{name} was asked for in {precision} and is {cell.build.precision}")
-    elif bench.backend().name in _READS_PRECISION_BACK and not _layer_counts(cell.build):
+    elif bench.capabilities().layer_precisions and not _layer_counts(cell.build):
         found.append(f"{name} does not tell the precision of its layers: {precision} is what was asked for")
     return found
 

@@ -43,7 +43,7 @@ def check_stack(bench: Bench) -> Outcome:
         "tables": [Table(title="Packages", columns=["package", "version"], rows=_rows(versions))],
     }
     if not bench.on_jetson:
-        return Outcome(status="ok", summary=f"no Jetson: {platform.machine()}, {_best(bench)}", **outcome)
+        return Outcome(status="ok", summary=f"not a Jetson: {platform.machine()}, {_best(bench)}", **outcome)
     if problems:
         raise CheckFailed(
             "; ".join(problems),

@@ -45,7 +45,7 @@ class Comparison(NamedTuple):
 
 def check_trtexec(bench: Bench) -> Outcome:
     """Time a dense and a GDWS form by both, trtexec with each verbosity, spinning and not."""
-    if bench.backend().name != "tensorrt":
+    if not bench.capabilities().matches_trtexec:
         raise CheckSkipped(f"the best backend here is {bench.backend().name}: there is no TensorRT to compare")
     program = find_program(NAME, bench.trtexec, PLACES)
     if program is None:

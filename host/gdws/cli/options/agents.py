@@ -37,13 +37,16 @@ class AgentOptions:
     patience: Patience = 20.0
 
     @contextlib.contextmanager
-    def client(self, *, lease: str | None = None) -> Iterator[DeviceClient]:
-        """A client of the agent, which is started here if it is the local one; ``lease`` is kept alive meanwhile."""
+    def client(self, *, lease: str | None = None, data_dir: Path | None = None) -> Iterator[DeviceClient]:
+        """A client of the agent, which is started here if it is the local one; ``lease`` is kept alive meanwhile.
+
+        With ``data_dir`` an agent that is started here keeps its jobs there, and goes on with them.
+        """
         from gdws.device.client import DeviceClient
         from gdws.device.leases import renewing
 
         with (
-            agent_at(self.device) as url,
+            agent_at(self.device, data_dir) as url,
             DeviceClient(url, token=self.token) as client,
             renewing(client, lease),
         ):
@@ -75,12 +78,12 @@ class AgentOptions:
 
 
 @contextlib.contextmanager
-def agent_at(device: str) -> Iterator[str]:
-    """The address of the agent, started here if ``device`` is ``local``."""
+def agent_at(device: str, data_dir: Path | None = None) -> Iterator[str]:
+    """The address of the agent, started here if ``device`` is ``local``; it then keeps its jobs in ``data_dir``."""
     from gdws.device.local_agent import local_agent
 
     if device == LOCAL:
-        with local_agent() as url:
+        with local_agent(data_dir) as url:
             yield url
     else:
         yield device

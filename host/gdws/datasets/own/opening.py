@@ -86,7 +86,6 @@ def open_images(
         train.split(shape, f"{path} leaves no images to fit to"),
         validation.split(shape, f"{path} leaves no images to choose on"),
         test.split(shape, f"{path} leaves no images to test with"),
-        origin="labelled" if known else "unlabelled",
         preparation=preparation.to_dict(),
         class_names=names,
         notes=(f"{path}: {total:,} images, {kind}: {counts}; made {preparation}", *notes),

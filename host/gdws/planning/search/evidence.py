@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gdws.planning.search.space import Choice
@@ -56,12 +56,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Networks that took turns on the device with the dense one, which takes ``dense_ms`` and ``dense_mj``."""
+    """Networks that took turns on the device with the dense one, which takes ``dense_ms`` and ``dense_mj``.
+
+    ``doubts`` are sentences by the code of their kind.
+    """
 
     timings: tuple[Timing, ...]
     dense_ms: float
     dense_mj: float | None = None
-    doubts: tuple[str, ...] = ()
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class PointsLost:
     low: float
     high: float
     images: int
+
+    def __str__(self) -> str:
+        """E.g. ``0.4 points (-0.2 to 1.0)``."""
+        points, low, high = (f"{round(each, 1) + 0.0:.1f}" for each in (self.points, self.low, self.high))
+        return f"{points} points ({low} to {high})"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -92,10 +93,13 @@ class Explorer:
 
     @property
     def doubts(self) -> list[str]:
-        """What the device and the mapping of profiles raise, each once."""
+        """What the device and the mapping of profiles raise: of each kind one, with how often it came."""
         unmapped = sorted({name for profile in self.profiles for name in profile.unmapped})
         found = [f"{name}: fused of several layers, so its time counts as the rest" for name in unmapped]
-        return list(dict.fromkeys([*found, *(doubt for each in self._measurements for doubt in each.doubts)]))
+        counts = Counter(code for each in self._measurements for code in each.doubts)
+        said = {code: sentence for each in self._measurements for code, sentence in each.doubts.items()}
+        jobs = len(self._measurements)
+        return found + [f"{said[code]} (in {count} of {jobs} measurements)" for code, count in counts.items()]
 
     def measured(self, choice: Choice) -> float | None:
         """What a network takes by measurement, at the median of the dense network; None if it was not measured."""
@@ -191,6 +195,12 @@ class Explorer:
 
     def _median(self, name: str) -> float:
         return float(statistics.median(getattr(each, name) for each in self._measurements))
+
+
+def probes(space: Space, *, seed: int = 0) -> Sequence[Choice]:
+    """The first networks that an explorer without known costs measures: they run many options of every kind."""
+    wanted = [list(range(1, len(layer.options))) for layer in space.layers]
+    return carriers(space, wanted, seed=seed)[:GROUP]
 
 
 def _groups(choices: Sequence[Choice]) -> list[Sequence[Choice]]:

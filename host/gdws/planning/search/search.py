@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,8 @@ from gdws.planning.search.space import Choice, Space
 
 #: Networks of nearly the least error may lose less than that of the least: so many are judged before declining.
 _NEAR_LEAST = 2
+#: A choice need not be a new network.
+_TRIES_A_JUDGEMENT = 3
 #: A prediction that is less sure leaves no more room below a bound.
 _LARGEST_MARGIN = 0.05
 
@@ -48,7 +51,11 @@ class Answer:
 
 
 class Search:
-    """One search; :attr:`explorer` holds what the device said."""
+    """One search; :attr:`explorer` holds what the device said.
+
+    ``rival_ms`` is what the dense network takes in another setting of the device, e.g. on another number of threads:
+    what is delivered must beat that, too.
+    """
 
     def __init__(
         self,
@@ -60,11 +67,13 @@ class Search:
         *,
         batch_size: int = 1,
         known: Mapping[Class, Basis] | None = None,
+        rival_ms: float | None = None,
         effort: Effort = Effort(),
         tell: Tell = lambda line: None,
     ) -> None:
         self._space, self._meter, self._judge, self._goal, self._limits = space, meter, judge, goal, limits
         self._batch_size, self._effort, self._tell = batch_size, effort, tell
+        self._rival = math.inf if rival_ms is None else rival_ms
         self._judged: dict[Choice, Loss] = {}
         self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=effort.seed, tell=tell)
 
@@ -73,9 +82,10 @@ class Search:
         if not any(len(layer.options) > 1 for layer in self._space.layers):
             return Answer("declined", "no layer has an option with fewer MACs than the dense one")
         self.explorer.open()
-        bound = self._goal.bound(self.explorer.dense, self._batch_size)
-        if bound is not None and self.explorer.dense <= bound:
-            return Answer("dense suffices", f"the dense network takes {self._figure(self.explorer.dense)} as it is")
+        dense = min(self.explorer.dense, self._rival)
+        bound = self._goal.bound(dense, self._batch_size)
+        if bound is not None and dense <= bound:
+            return Answer("dense suffices", f"the dense network takes {self._figure(dense)} as it is")
         if self._goal.kind == "pareto":
             found = self._front(int(self._goal.value or 0))
         else:
@@ -110,9 +120,9 @@ class Search:
         """Networks that keep the limits, fastest first."""
         points: list[tuple[float, float]] = []
         least, most = self._errors()
-        while len(self._judged) < self._effort.judgements:
+        for _ in range(_TRIES_A_JUDGEMENT * self._effort.judgements):
             error = next_error(points, least, most)
-            if error is None:
+            if error is None or len(self._judged) >= self._effort.judgements:
                 break
 
             def fastest(
@@ -122,9 +132,8 @@ class Search:
 
             self.explorer.settle(fastest, self._effort.rounds)
             choice = self._fastest_measured(error)
-            if choice == self._space.dense or choice in self._judged:
-                break
-            points.append((max(self._space.error(choice), 1e-300), self._excess(choice)))
+            # Where nothing is faster within this error, or the same network as before, a larger error may tell more.
+            points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
         kept = [choice for choice in self._judged if self._excess(choice) <= 1]
         if not kept:
             lost = "; ".join(self._words(loss) for loss in self._judged.values())
@@ -180,7 +189,8 @@ class Search:
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
         """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
-        if timing.speedup().low <= 1:
+        upper_ms = timing.ratio * (1 + 1.96 * timing.relative_sd) * confirmed.dense_ms
+        if timing.speedup().low <= 1 or upper_ms >= self._rival:
             return False
         if bound is None:
             return True
@@ -190,7 +200,9 @@ class Search:
 
     def _failed(self, timing: Timing | None, confirmed: Measurement) -> str:
         if timing is None:
-            return "it could not be measured thoroughly: " + ("; ".join(confirmed.doubts) or "its engine failed")
+            return "it could not be measured thoroughly: " + (
+                "; ".join(confirmed.doubts.values()) or "its engine failed"
+            )
         interval = timing.speedup()
         return (
             f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
@@ -216,8 +228,13 @@ class Search:
         return timing.ratio * (1 + 1.96 * timing.relative_sd) * self.explorer.dense <= bound
 
     def _fastest_measured(self, error: float) -> Choice:
-        """Of the networks within an error that were measured the fastest; the dense one where none is faster."""
-        within = [c for c in self.explorer.timings if self._space.error(c) <= error * (1 + 1e-9)]
+        """Of the networks within an error the fastest that was measured to be faster than dense; dense if none was."""
+        faster = [
+            choice
+            for choice, timing in self.explorer.timings.items()
+            if timing.speedup().low > 1 and self._cost(choice) < self._rival
+        ]
+        within = [choice for choice in faster if self._space.error(choice) <= error * (1 + 1e-9)]
         return min([self._space.dense, *within], key=self._cost)
 
     def _relative_sd(self, model: LatencyModel, bound: float) -> float:
@@ -266,7 +283,7 @@ class Search:
 
     @staticmethod
     def _words(loss: Loss) -> str:
-        parts = [f"{loss.natural.points:.1f} points of natural accuracy"]
+        parts = [f"{loss.natural} of natural accuracy"]
         if loss.robust is not None:
-            parts.append(f"{loss.robust.points:.1f} of robust accuracy")
+            parts.append(f"{loss.robust} of robust accuracy")
         return " and ".join(parts)

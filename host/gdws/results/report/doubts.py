@@ -34,7 +34,7 @@ def doubts(facts: Facts) -> tuple[str, ...]:
 
 
 def _accuracies(variant: VariantFacts) -> list[str]:
-    """What stands behind the accuracies on the host."""
+    """What the accuracies on the host rest on."""
     found = [] if variant.attack_check is None else variant.attack_check.doubts()
     if variant.is_baseline and variant.natural is not None and is_near_chance(variant.natural, variant.classes):
         found.append(NEAR_CHANCE)
@@ -72,7 +72,7 @@ def _contradictions(facts: Facts, setting: Setting) -> list[str]:
 def _replay(facts: Facts, measurement: Measurement) -> list[str]:
     """Accuracy on the device that differs from the host's on the very same inputs."""
     parity = measurement.parity
-    if parity is None:
+    if parity is None or facts.circumstances.verification.origin != "labelled":
         return []
     where = measurement.setting.among(facts.settings)
     pairs = [("natural", parity.natural, parity.natural_host), ("adversarial", parity.robust, parity.robust_host)]

@@ -41,6 +41,7 @@ class VariantFacts:
     """What the host knows of one network.
 
     Ratios are dense over this one, so more is better; they and the changes are None for the dense one itself.
+    ``agreement`` is with the dense network's answers, where these are the labels.
     """
 
     name: str
@@ -53,6 +54,7 @@ class VariantFacts:
     parameters_ratio: float | None
     natural: Proportion | None
     robust: Proportion | None
+    agreement: Proportion | None
     attack: Attack | None
     evaluated_on: str | None
     natural_change: AccuracyChange | None
@@ -187,8 +189,9 @@ def _variant(variant: Variant, network: NetworkFindings, manifest: Manifest) -> 
         onnx_bytes=manifest.members[variant.onnx].size,
         macs_ratio=network.macs_ratio,
         parameters_ratio=network.parameters_ratio,
-        natural=own.natural if own else None,
-        robust=own.robust if own else None,
+        natural=network.natural,
+        robust=network.robust,
+        agreement=network.agreement,
         attack=own.attack if own else None,
         evaluated_on=own.data if own else None,
         natural_change=network.natural_change,

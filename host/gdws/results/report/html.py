@@ -35,7 +35,7 @@ def render_html(summaries: Sequence[Summary]) -> str:
     """The page on ``summaries``. Every string of a result is escaped: a bundle may come from anyone."""
     sections = [_section(summary, index) for index, summary in enumerate(summaries)]
     return (
-        _environment()
+        template_environment()
         .get_template("report.html.j2")
         .render(
             sections=sections,
@@ -73,7 +73,8 @@ def _all_settings(summaries: Sequence[Summary]) -> list[Setting]:
     return sorted(settings, key=lambda s: (str(s.power_mode or ""), s.backend, s.precision, s.batch_size))
 
 
-def _environment() -> jinja2.Environment:
+def template_environment() -> jinja2.Environment:
+    """The templates of reports, which escape every value and write figures as people read them."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gdws.results.report"),
         autoescape=True,

@@ -96,7 +96,7 @@ def _networks(facts: Facts) -> list[str]:
                 text.significant(m.fps if m else None),
                 text.milliseconds(m.latency.median_ms if m and m.latency else None),
                 _accuracy(variant.robust, variant.robust_change) + (_NOT_TRUSTED if variant.is_untrusted else ""),
-                _accuracy(variant.natural, variant.natural_change),
+                _natural(variant),
                 f"{_share(parity.robust if parity else None)}, {_share(parity.natural if parity else None)}",
                 _parity(parity),
                 " ".join([text.scaled(variant.macs), _in_brackets(text.fewer(variant.macs_ratio))]).strip(),
@@ -217,6 +217,12 @@ def _accuracy(proportion: Proportion | None, change: AccuracyChange | None) -> s
         return text.UNKNOWN
     difference = "" if change is None else f", {text.points(change.points)} points"
     return f"{text.percent(proportion.value)} ({text.percent_interval(proportion)}){difference}"
+
+
+def _natural(variant: VariantFacts) -> str:
+    if variant.agreement is not None:
+        return f"{text.percent(variant.agreement.value)} as the baseline"
+    return _accuracy(variant.natural, variant.natural_change)
 
 
 def _share(proportion: Proportion | None) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from gdws_agent.backends.cuda import driver as cuda_driver
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
-from gdws_agent.backends.errors import RunFailed
+from gdws_agent.errors import RunFailed
 from support.fake_pycuda import Gpu
 
 

@@ -7,17 +7,11 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from gdws_agent.backends.errors import (
-    BackendUnavailable,
-    BuildFailed,
-    OutOfMemory,
-    RunFailed,
-    UnsupportedPrecision,
-)
 from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.onnxruntime import cpu as module
 from gdws_agent.backends.onnxruntime import profile as onnxruntime_profile
 from gdws_agent.backends.onnxruntime.cpu import OnnxRuntimeBackend
+from gdws_agent.errors import BackendUnavailable, BuildFailed, OutOfMemory, PrecisionUnsupported, RunFailed
 from gdws_contract.engines import EngineOptions
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
 
@@ -106,7 +100,7 @@ def test_an_input_type_that_is_not_the_manifests(spec):
 
 
 def test_half_precision_inputs_are_refused(spec):
-    with pytest.raises(UnsupportedPrecision, match="float16"):
+    with pytest.raises(PrecisionUnsupported, match="float16"):
         OnnxRuntimeBackend().build(model(), spec(dtype="float16"))
 
 

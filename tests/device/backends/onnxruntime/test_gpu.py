@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.cuda.state import GpuState
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, RunFailed, UnsupportedPrecision
 from gdws_agent.backends.onnxruntime import gpu as onnxruntime_gpu
 from gdws_agent.backends.onnxruntime.gpu import OnnxRuntimeCudaBackend, OnnxRuntimeTensorRtBackend, prune
+from gdws_agent.errors import BackendUnavailable, BuildFailed, PrecisionUnsupported, RunFailed
 from gdws_agent.gpu_clocks import ClockLimits
 from gdws_contract.engines import EngineOptions
 from support.backend_cases import images, model
@@ -137,13 +137,13 @@ def test_a_provider_is_told_only_what_its_release_knows(spec, monkeypatch, needs
 
 @pytest.mark.parametrize("precision", ["tf32", "int4", "fp64"])
 def test_precisions_that_it_does_not_have(spec, backend, precision):
-    with pytest.raises(UnsupportedPrecision, match=precision):
+    with pytest.raises(PrecisionUnsupported, match=precision):
         backend.build(model(), spec(precision=precision))
 
 
 def test_int8_without_quantised_layers(spec, monkeypatch, needs_onnxruntime):
     install(monkeypatch)
-    with pytest.raises(UnsupportedPrecision, match="no quantised layers"):
+    with pytest.raises(PrecisionUnsupported, match="no quantised layers"):
         OnnxRuntimeTensorRtBackend().build(model(), spec(precision="int8"))
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gdws_agent.backends.errors import RunFailed
 from gdws_agent.backends.onnxruntime.profile import count_providers, node_events, profile_nodes
+from gdws_agent.errors import RunFailed
 
 
 def run_event(ts):

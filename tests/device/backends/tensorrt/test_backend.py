@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.cuda import context as cuda_context
-from gdws_agent.backends.errors import (
-    BackendUnavailable,
-    BuildFailed,
-    OutOfMemory,
-    UnsupportedPrecision,
-)
 from gdws_agent.backends.tensorrt import backend as module
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
+from gdws_agent.errors import BackendUnavailable, BuildFailed, OutOfMemory, PrecisionUnsupported
 from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES
 from support.tensorrt_installed import install
@@ -84,7 +79,7 @@ class TestStarting:
 
     def test_a_precision_that_the_gpu_lacks(self, monkeypatch, spec):
         _, gpu = install(monkeypatch)
-        with pytest.raises(UnsupportedPrecision, match="tf32"):
+        with pytest.raises(PrecisionUnsupported, match="tf32"):
             TensorRtBackend().build(model(), spec("tf32"))
         assert is_clean(gpu)
 

@@ -1,8 +1,8 @@
 import pytest
 
-from gdws_agent.backends.errors import BuildFailed, RunFailed
 from gdws_agent.backends.tensorrt import maker as tensorrt_maker
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
+from gdws_agent.errors import BuildFailed, RunFailed
 from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES
 from support.tensorrt_installed import install

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.cuda.context import FreeMemory
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, OutOfMemory, UnsupportedPrecision
 from gdws_agent.backends.tensorrt.builder import build_plan, check_release
 from gdws_agent.backends.tensorrt.calibrate import Calibration
 from gdws_agent.backends.tensorrt.log import Log
+from gdws_agent.errors import BackendUnavailable, BuildFailed, OutOfMemory, PrecisionUnsupported
 from support import real_builder
 from support.backend_cases import images, model
 from support.bundles import CLASSES, INPUT_SHAPE
@@ -92,7 +92,7 @@ class TestRealBuilder:
     )
     def test_a_precision_whose_flag_is_gone(self, tmp_path, precision, words):
         result = build(tmp_path, model(), precision=precision)
-        assert result["error"] == "UnsupportedPrecision"
+        assert result["error"] == "PrecisionUnsupported"
         assert words in result["message"]
         assert result["hint"]
 
@@ -197,7 +197,7 @@ class TestFlags:
     def test_a_gpu_that_lacks_it(self, double, spec, monkeypatch, precision):
         for name in ("platform_has_fast_fp16", "platform_has_fast_int8"):
             monkeypatch.setattr(double.trt.Builder, name, False)
-        with pytest.raises(UnsupportedPrecision, match=f"no fast {precision}"):
+        with pytest.raises(PrecisionUnsupported, match=f"no fast {precision}"):
             double.build(model(), spec(precision=precision))
 
 
@@ -261,20 +261,20 @@ class TestInt8:
 
     @pytest.mark.parametrize("precision", ["fp32", "fp16"])
     def test_a_quantised_model_runs_in_nothing_else(self, double, spec, precision):
-        with pytest.raises(UnsupportedPrecision, match="the model is quantised"):
+        with pytest.raises(PrecisionUnsupported, match="the model is quantised"):
             double.build(quantised(model(), images(8)), spec(precision=precision))
 
     def test_a_release_that_calibrates_no_more(self, make, spec):
         newest = make(version="11.0.0")
         calibration = Calibration(newest.driver, images())
-        with pytest.raises(UnsupportedPrecision, match="takes the types as the model has them") as caught:
+        with pytest.raises(PrecisionUnsupported, match="takes the types as the model has them") as caught:
             newest.build(model(), spec(precision="int8"), calibration=calibration)
         assert "QuantizeLinear" in (caught.value.hint or "")
         assert newest.build(quantised(model(), images(8)), spec(precision="int8")).engine
 
     def test_a_release_with_the_flag_but_no_calibrator(self, double, spec, monkeypatch):
         monkeypatch.delattr(double.trt, "IInt8EntropyCalibrator2")
-        with pytest.raises(UnsupportedPrecision, match="does not calibrate"):
+        with pytest.raises(PrecisionUnsupported, match="does not calibrate"):
             double.build(model(), spec(precision="int8"), calibration=Calibration(double.driver, images()))
 
 
@@ -297,7 +297,7 @@ class TestAccelerator:
 
     @pytest.mark.parametrize("precision", ["fp32", "tf32"])
     def test_a_precision_that_it_lacks(self, double, spec, precision):
-        with pytest.raises(UnsupportedPrecision, match=f"does not compute in {precision}") as caught:
+        with pytest.raises(PrecisionUnsupported, match=f"does not compute in {precision}") as caught:
             double.build(model(), spec(precision=precision, dla_core=0))
         assert caught.value.hint == "build in fp16 or int8"
 

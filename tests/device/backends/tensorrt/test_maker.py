@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.cuda import state as gpu_state
-from gdws_agent.backends.errors import RunFailed
 from gdws_agent.backends.tensorrt import maker as tensorrt_maker
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
+from gdws_agent.errors import RunFailed
 from gdws_agent.gpu_clocks import ClockLimits
 from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES

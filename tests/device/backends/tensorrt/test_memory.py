@@ -1,9 +1,9 @@
 import pytest
 
 from gdws_agent.backends.cuda.context import FreeMemory, PrimaryContext, free_memory
-from gdws_agent.backends.errors import OutOfMemory
 from gdws_agent.backends.tensorrt.memory import Need, check_memory, estimate_need
 from gdws_agent.backends.tensorrt.options import Batches, BuilderOptions
+from gdws_agent.errors import OutOfMemory
 from support.bundles import tiny_parts
 from support.fake_pycuda import Gpu
 from support.fake_tensorrt import INetworkDefinition, make_tensorrt

@@ -1,8 +1,8 @@
 import pytest
 
-from gdws_agent.backends.errors import RunFailed
 from gdws_agent.backends.tensorrt.inspect import LayerFacts
 from gdws_agent.backends.tensorrt.profile import Recorder, full_name
+from gdws_agent.errors import RunFailed
 
 ALL = "[ONNX Layer: conv1/Conv]\x1e[ONNX Layer: relu/Relu]"
 

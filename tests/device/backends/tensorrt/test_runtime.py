@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.cuda import driver as cuda_driver
-from gdws_agent.backends.errors import (
-    BuildFailed,
-    OutOfMemory,
-    RunFailed,
-)
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
+from gdws_agent.errors import BuildFailed, OutOfMemory, RunFailed
 from gdws_agent.measuring.profiling import layer_profile
 from support.backend_cases import images, is_clean, model, told
 from support.bundles import CLASSES, tiny_parts

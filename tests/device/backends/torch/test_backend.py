@@ -3,11 +3,11 @@ import sys
 import numpy as np
 import pytest
 
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, OutOfMemory, RunFailed, UnsupportedPrecision
 from gdws_agent.backends.onnx_nodes import read_nodes
 from gdws_agent.backends.torch import backend as module
 from gdws_agent.backends.torch import eager
 from gdws_agent.backends.torch.backend import PyTorchBackend, PyTorchChannelsLastBackend
+from gdws_agent.errors import BackendUnavailable, BuildFailed, OutOfMemory, PrecisionUnsupported, RunFailed
 from support.backend_cases import images, model
 from support.cuda_torch_installed import install_cuda_torch
 from support.exported import FORMS, NETWORKS, exported
@@ -69,7 +69,7 @@ def test_half_precision_on_the_cpu_of_an_old_release(spec, torch, monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     monkeypatch.setattr(torch, "__version__", "2.0.1")
-    with pytest.raises(UnsupportedPrecision, match=r"torch 2\.0\.1 runs fp16 on a GPU alone") as caught:
+    with pytest.raises(PrecisionUnsupported, match=r"torch 2\.0\.1 runs fp16 on a GPU alone") as caught:
         PyTorchBackend().build(model(), spec(precision="fp16"))
     assert "runtime nvidia" in (caught.value.hint or "")
 
@@ -77,7 +77,7 @@ def test_half_precision_on_the_cpu_of_an_old_release(spec, torch, monkeypatch):
 def test_tf32_without_a_gpu(spec, torch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(UnsupportedPrecision, match="no GPU"):
+    with pytest.raises(PrecisionUnsupported, match="no GPU"):
         PyTorchBackend().build(model(), spec(precision="tf32"))
 
 
@@ -101,7 +101,7 @@ def test_on_a_gpu_the_switches_are_as_asked_and_told(spec, torch, monkeypatch, c
 
 def test_a_gpu_without_tf32(spec, torch, monkeypatch):
     install_cuda_torch(monkeypatch, (7, 2))
-    with pytest.raises(UnsupportedPrecision, match="no TF32"):
+    with pytest.raises(PrecisionUnsupported, match="no TF32"):
         PyTorchBackend().build(model(), spec(precision="tf32"))
 
 

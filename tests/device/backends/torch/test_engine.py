@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gdws_agent.backends.errors import OutOfMemory, RunFailed
 from gdws_agent.backends.torch import backend as pytorch
+from gdws_agent.errors import OutOfMemory, RunFailed
 from support.backend_cases import images, model
 from support.bundles import CLASSES
 from support.cuda_torch_installed import install_cuda_torch

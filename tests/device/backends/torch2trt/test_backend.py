@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
-from gdws_agent.backends.errors import BackendUnavailable, BuildFailed, UnsupportedPrecision
 from gdws_agent.backends.tensorrt.options import BuilderOptions
 from gdws_agent.backends.torch2trt import backend as module
 from gdws_agent.backends.torch2trt.backend import Torch2TrtBackend
+from gdws_agent.errors import BackendUnavailable, BuildFailed, PrecisionUnsupported
 from gdws_contract.engines import EngineOptions
 from gdws_contract.manifest import OutputSpec, TensorSpec
 from support.bundles import CLASSES, INPUT_SHAPE, tiny_parts
@@ -182,7 +182,7 @@ def test_it_is_converted_on_other_images_than_it_is_compared_on(tmp_path, monkey
 )
 def test_a_precision_that_it_cannot_give_is_refused(tmp_path, monkeypatch, needs_torch, capability, precision, told):
     install_torch2trt(monkeypatch, capability)
-    with pytest.raises(UnsupportedPrecision, match=told) as caught:
+    with pytest.raises(PrecisionUnsupported, match=told) as caught:
         Torch2TrtBackend().build(exported("small", "dense")[0], spec(tmp_path, precision=precision))
     assert caught.value.hint
 

@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from gdws.cli.entry import app
 from gdws.datasets import Dataset, Split
 from gdws.networks import zoo as nets
 from gdws_contract.archive import open_bundle
+from support.command import gdws
 
 NET = "mnist-preact-resnet"
-
-
-def gdws(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def weights(**options: object) -> dict[str, torch.Tensor]:

@@ -55,7 +55,7 @@ def test_a_folder_for_each_class(tmp_path):
 def test_a_folder_without_classes_has_no_labels(tmp_path):
     root = write_classes(tmp_path, {"flat": 20}) / "flat"
     data = open_images(root, SHAPE, resize="letterbox")
-    assert (data.classes, data.origin, data.preparation["resize"]) == (0, "unlabelled", "letterbox")
+    assert (data.classes, data.origin, data.preparation["resize"]) == (0, "network", "letterbox")
     assert [len(split) for split in splits(data)] == [10, 4, 6]
     with pytest.raises(DataError, match="no labels"):
         _ = data.test.labels
@@ -134,7 +134,7 @@ def test_lists(tmp_path, separator, suffix):
     assert (numbers.classes, numbers.class_names) == (8, ())
     assert {int(label) for _, label in everything(numbers)} == {2, 7}
     listed.write_text("\n".join(f"some images/{path.relative_to(root)}" for path in paths))
-    assert open_images(listed, SHAPE).origin == "unlabelled"
+    assert open_images(listed, SHAPE).origin == "network"
     listed.write_text("\n".join([*lines, f"some images/{paths[0].relative_to(root)}"]))
     with pytest.raises(DataError, match="line 13: some lines have a class"):
         open_images(listed, SHAPE)
@@ -154,7 +154,7 @@ def test_arrays(tmp_path):
     }.items():
         np.save(tmp_path / f"{name}.npy", array)
         found = open_images(tmp_path / f"{name}.npy", SHAPE)
-        assert (found.origin, len(found.test)) == ("unlabelled", 6)
+        assert (found.origin, len(found.test)) == ("network", 6)
         order = {
             image.tobytes(): place for place, image in enumerate(found.test.images.mul(255).round().byte().numpy())
         }

@@ -6,13 +6,12 @@ import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from typer.testing import CliRunner
 
-from gdws.cli.entry import app
 from gdws.errors import CheckpointMismatch, CheckpointUnreadable, ModelError
 from gdws.networks import checkpoints
 from gdws.networks.checkpoints.prefixes import under_one_prefix
 from gdws.networks.sources import WeightsFile, load, load_module
+from support.command import gdws
 from support.networks import SmallResNet, seeded
 
 
@@ -123,9 +122,9 @@ def test_fine_tuning_takes_a_prefix(path, tmp_path):
     shipped = checkpoints.load(_shipped()).state_dict()
     torch.save({"one": shipped, "two": {key: 0 * tensor for key, tensor in shipped.items()}}, path)
     options = ("--net", "mnist-preact-resnet", "--mean-rank", "1", "--out", str(tmp_path / "out.safetensors"))
-    found = CliRunner().invoke(app, ["finetune", str(path), *options, "-q"])
+    found = gdws("finetune", path, *options, "-q")
     assert "holds 2 state dicts: one, two" in " ".join(found.stderr.split())
-    found = CliRunner().invoke(app, ["finetune", str(path), *options, "-q", "--prefix", "three"])
+    found = gdws("finetune", path, *options, "-q", "--prefix", "three")
     assert "nothing under 'three'" in " ".join(found.stderr.split())
 
 

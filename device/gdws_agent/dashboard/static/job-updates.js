@@ -1,4 +1,4 @@
-// A job as it goes on: by its event stream, and by asking from time to time where no stream is to be had.
+// Updates of a job: by its event stream, and by polling where no stream is to be had.
 
 import { Refused, Unreachable } from "./api.js";
 import { readEvents } from "./events.js";
@@ -6,15 +6,15 @@ import { isFinal } from "./jobs.js";
 import { backoff_s, pause } from "./waiting.js";
 
 const POLL_S = 5;
-/** The agent says every 15 s that it is still there; a stream that is silent for longer is dead. */
-const SILENCE_S = 35;
+/** The agent sends a keep-alive every 15 s; a stream that is silent for longer is dead. */
+const MAX_SILENCE_S = 35;
 
 /**
  * Yield the job of that id whenever something is new about it, its cells and the time left (`ends_in_s`) included,
  * until it has ended. Throws Refused when there is no such job or no access.
  */
-export async function* follow(agent, jobId, signal) {
-  const path = `benchmark/${encodeURIComponent(jobId)}`;
+export async function* jobUpdates(agent, jobId, signal) {
+  const path = `jobs/${encodeURIComponent(jobId)}`;
   const known = { job: null, cells: [] };
   let failures = 0;
   for (;;) {
@@ -26,9 +26,9 @@ export async function* follow(agent, jobId, signal) {
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof Refused && !mayPass(error)) throw error;
+      if (error instanceof Refused && !isTemporary(error)) throw error;
     }
-    // A stream that ends before its job, or that is not to be had: ask, and try again.
+    // The stream ended before its job, or there is none: poll, and try again.
     failures += 1;
     const job = await polled(agent, path, known, signal);
     if (job !== null) {
@@ -41,14 +41,14 @@ export async function* follow(agent, jobId, signal) {
 
 async function* streamed(agent, path, known, signal) {
   const silence = new AbortController();
-  const patience = () => setTimeout(() => silence.abort(new Unreachable("the stream fell silent")), 1_000 * SILENCE_S);
-  let timer = patience();
+  const startTimer = () => setTimeout(() => silence.abort(new Unreachable("the stream fell silent")), 1_000 * MAX_SILENCE_S);
+  let timer = startTimer();
   try {
     const lastId = known.cells.length > 0 ? String(known.cells.length) : null;
     const body = await agent.stream(`${path}/events`, { signal: AbortSignal.any([signal, silence.signal]), lastId });
     for await (const event of readEvents(body)) {
       clearTimeout(timer);
-      timer = patience();
+      timer = startTimer();
       if (event !== null && take(known, event)) yield { ...known.job, cells: [...known.cells] };
     }
   } finally {
@@ -63,13 +63,13 @@ async function polled(agent, path, known, signal) {
     known.job = { ...job, ends_in_s: job.estimate?.ends_in_s ?? null };
     return known.job;
   } catch (error) {
-    if (error instanceof Unreachable || mayPass(error)) return null;
+    if (error instanceof Unreachable || isTemporary(error)) return null;
     throw error;
   }
 }
 
 /** Whether a refusal is about the moment: too many streams, or a disk that does not serve. */
-function mayPass(error) {
+function isTemporary(error) {
   return error.status === 429 || error.status >= 500;
 }
 

@@ -1,9 +1,8 @@
-"""Where images and their labels come from, which decides what a figure on them can show."""
+"""Labels that a network gives, where people gave none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +10,6 @@ from torch import Tensor, nn
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import logits_of
 from gdws.datasets.images import Images
-
-#: ``labelled``: real images with labels, which show accuracy. ``labelled-by-network``: real images whose labels are
-#: what the dense network answers, which show how often another network agrees with it; ``unlabelled`` before it was
-#: asked. ``noise``: no real images, which show speed alone.
-Origin = Literal["labelled", "labelled-by-network", "unlabelled", "noise"]
 
 _BATCH = 16
 

@@ -1,0 +1,3 @@
+// How what the agent says of a speed looks.
+
+export const SPEED_CLASS = { faster: "better", slower: "worse" };

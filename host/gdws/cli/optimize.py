@@ -1,0 +1,83 @@
+"""``gdws optimize``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdws.cli.options import common as options
+from gdws.cli.options.agents import AgentOptions
+from gdws.cli.options.attack import AttackOptions
+from gdws.cli.options.images import ImageOptions
+from gdws.cli.options.network import NetworkOptions
+from gdws.cli.options.optimising import GoalOptions, KnownCosts, SettingOptions
+from gdws.cli.options.sharing import LeaseId
+from gdws.cli.views.optimisation import print_optimisation
+from gdws.cli.views.output import errors, print_json, progress_bar
+
+
+def optimize(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle to write, e.g. best.gdws.")],
+    network: NetworkOptions,
+    goal: GoalOptions,
+    running: SettingOptions,
+    agent: AgentOptions,
+    images: ImageOptions,
+    attack: AttackOptions,
+    calibration: options.Calibration = 1024,
+    test_images: Annotated[
+        int, typer.Option("--images", metavar="N", min=1, help="Test images of the final figures.")
+    ] = 1000,
+    skip: Annotated[
+        list[str] | None, typer.Option("--skip", metavar="PATTERN", help="Layers to leave dense. Repeatable.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="DIR", help="Keeps what is done, to go on from. Default: OUT.state."),
+    ] = None,
+    known_costs: KnownCosts = None,
+    lease: LeaseId = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Also write it as .html, .md or .json.")
+    ] = None,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times.
+
+    Options of all layers are timed inside whole networks. The best plan by these times is measured, corrected and
+    judged until it holds, and delivered beside the dense network. Run the same command again to go on after an
+    interruption. Exit code 1: no network meets the goal; the bundle holds the dense one.
+
+    \b
+    Examples:
+      gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
+      gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
+        --backend tensorrt --precision fp16 --out best.gdws
+      gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
+    """
+    from gdws.pipeline import optimize as pipeline
+    from gdws.results.report.optimisation import write
+
+    wanted, limits, spec = goal.goal(), goal.limits(), attack.spec(images.data)
+    source = network.open()
+    folder = state or out.with_name(f"{out.name}.state")
+    chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
+    watch_lines = None if quiet else lambda line: errors().print(line, markup=False)
+    with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
+        setting = running.setting(device.device(), device.url)
+        task = pipeline.Task(
+            source, chosen, spec, setting, wanted, limits, out, folder,
+            known_costs=known_costs or pipeline.default_folder(),
+            conversion=pipeline.Conversion(tuple(skip or ())),
+            effort=running.effort(attack.seed),
+        )  # fmt: skip
+        watch = pipeline.Watch(progress=progress, **({} if watch_lines is None else {"tell": watch_lines}))
+        found = pipeline.optimize(task, device, lease_id=lease, watch=watch)
+    if report is not None:
+        write(found, report)
+    print_json(found.model_dump(mode="json")) if as_json else print_optimisation(found, out)
+    if found.status == "declined":
+        raise typer.Exit(1)

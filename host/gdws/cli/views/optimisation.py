@@ -1,0 +1,21 @@
+"""An optimisation on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gdws.cli.views.output import errors, print_line, print_table
+from gdws.results.optimisation import Optimisation
+from gdws.results.report.optimisation import headline, layer_table, network_table, residual_words
+
+
+def print_optimisation(found: Optimisation, out: Path) -> None:
+    """The verdict, layer by layer, the networks that were judged or delivered, and what to know about them."""
+    print_table(*layer_table(found), title=f"{found.network}, {found.setting}", words=("option", "why"))
+    print_table(*network_table(found), title=f"networks, losses against dense ({found.goal})")
+    print_line(headline(found))
+    if (words := residual_words(found)) is not None:
+        print_line(words)
+    for doubt in found.doubts:
+        errors().print(f"note: {doubt}", markup=False)
+    print_line(f"{out}: {1 + len(found.delivered)} networks, id {found.bundle_id}")

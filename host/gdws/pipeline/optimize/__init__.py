@@ -1,0 +1,25 @@
+"""The fastest network that a device and accuracy limits allow, found with the device in the loop."""
+
+from __future__ import annotations
+
+from gdws.pipeline.optimize.known_costs import default_folder
+from gdws.pipeline.optimize.run import Conversion, Images, Task, Watch, optimize
+from gdws.pipeline.optimize.setting import Setting, choose_backend
+from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.search import Effort
+from gdws.results.optimisation import Optimisation
+
+__all__ = [
+    "AccuracyLimits",
+    "Conversion",
+    "Effort",
+    "Goal",
+    "Images",
+    "Optimisation",
+    "Setting",
+    "Task",
+    "Watch",
+    "choose_backend",
+    "default_folder",
+    "optimize",
+]

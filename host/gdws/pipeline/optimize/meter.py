@@ -1,0 +1,208 @@
+"""A device behind an agent as a search asks it: networks are exported, sent, and measured as jobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gdws.bundles.variant import BASELINE, GdwsStep, Variant
+from gdws.compression import surgery
+from gdws.datasets import Split
+from gdws.device.benchmark import benchmark, failure
+from gdws.device.client import DeviceClient
+from gdws.errors import DeviceError
+from gdws.networks.sources import Source
+from gdws.pipeline.optimize.setting import CONFIRMING_BUILDS, Setting
+from gdws.pipeline.optimize.state import State, digest
+from gdws.pipeline.packing import pack
+from gdws.planning.search.attribution import attribute
+from gdws.planning.search.evidence import Measurement, Profile, Timing
+from gdws.planning.search.options import Offer
+from gdws.planning.search.space import Choice, key_of
+from gdws.results.stored import load_result
+from gdws_contract.archive import open_bundle
+from gdws_contract.profiles import ProfileOptions
+from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, Job, Protocol
+
+#: Doubts that say that the device was not the same throughout: such a measurement is thrown away.
+_DISTURBED = ("throttled", "power-mode-changed", "clocks-not-restored")
+#: So often is a job sent again whose measurement was thrown away, or which was cancelled.
+_TRIES = 3
+_Z = 1.96
+#: Where a speed-up has no interval.
+_UNKNOWN_SD = 0.05
+#: How much longer the last measurement is.
+_THOROUGH = 3
+_UNPROFILED = "profile-unsupported"
+
+
+@dataclass(frozen=True, eq=False)
+class AgentMeter:
+    """Measures choices of ``offer`` on ``device``.
+
+    ``fingerprint`` names the device with its setting. ``images`` are what each engine replays before it is timed.
+    Results stay in ``state``, and a job that was sent before this process was killed is found again on the device.
+    """
+
+    device: DeviceClient
+    fingerprint: str
+    source: Source
+    offer: Offer
+    setting: Setting
+    images: Split
+    state: State
+    lease_id: str | None = None
+    on_job: Callable[[Job], None] | None = None
+
+    def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
+        """Time networks in turns with the dense one; see :class:`gdws.planning.search.evidence.Meter`.
+
+        Raises :class:`~gdws.errors.DeviceError` if the device cannot serve, or does not keep its clocks.
+        """
+        for attempt in range(_TRIES):
+            result = self._result("time", choices, thorough, attempt, self._time_request(thorough))
+            if not _is_disturbed(result):
+                return self._measurement(choices, result)
+        raise DeviceError(
+            f"the device changed its clocks or power mode in each of {_TRIES} measurements",
+            url=self.device.url,
+            hint="let it cool, fix its clocks (--jetson-clocks), and run the same command again: it goes on from there",
+        )
+
+    def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
+        """Profiles of networks; see :class:`gdws.planning.search.evidence.Meter`."""
+        converted = [choice for choice in choices if choice != self.offer.space.dense]
+        fields = {
+            "profile": ProfileOptions(iterations=self.setting.profile_iterations),
+            "protocol": Protocol(threads=self.setting.threads),
+            "engine": self.setting.engine,
+        }
+        result = self._result("profile", converted, False, 0, fields)
+        cells = {cell.key.variant: cell for cell in result.job.cells}
+        if any(cell.error is not None and cell.error.code == _UNPROFILED for cell in cells.values()):
+            return None
+        found = []
+        for choice in choices:
+            cell = cells.get(self._name(choice))
+            if cell is not None and cell.profile is not None:
+                found.append(attribute(self.offer.space, choice, cell.profile.layers))
+        return found
+
+    def _result(
+        self, kind: str, choices: Sequence[Choice], thorough: bool, attempt: int, fields: dict[str, Any]
+    ) -> BenchmarkResult:
+        """The result of a job with all ``choices`` and the dense network, from the state or else from the device."""
+        key = [self.fingerprint, self.offer.space.digest, self.source.provenance, choices, kind, thorough, attempt]
+        for cancelled in range(_TRIES):
+            path = self.state.path(kind, [*key, cancelled])
+            result = load_result(path) if path.exists() else None
+            if result is None or result.partial:
+                result = self._run(choices, fields, path, digest([*key, cancelled]))
+            if result.job.state == "failed":
+                raise failure(result, self.device.url) or DeviceError("the job failed", url=self.device.url)
+            if result.job.state == "done":
+                if kind == "time":  # the profile came before
+                    self._bundle_path(choices).unlink(missing_ok=True)
+                return result
+        raise DeviceError(
+            f"the job was cancelled {_TRIES} times on the device",
+            url=self.device.url,
+            hint="run the same command again, which goes on from there",
+        )
+
+    def _run(self, choices: Sequence[Choice], fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:
+        """Send the job, or find it again by its ``key``, and follow it to its end."""
+        bundle = self._bundle(choices)
+        with open_bundle(bundle) as opened:
+            model_id = opened.id
+        setting = self.setting
+        request = BenchmarkRequest(
+            model_id=model_id,
+            backends=[setting.backend],
+            precisions=[setting.precision],
+            batch_sizes=[setting.batch_size],
+            power_modes=None if setting.power_mode is None else [setting.power_mode],
+            jetson_clocks=setting.jetson_clocks,
+            label="gdws optimize",
+            priority=setting.priority,
+            limits=setting.limits,
+            **fields,
+        )
+        return benchmark(
+            self.device, bundle, request, out=path, on_progress=self.on_job, lease_id=self.lease_id, key=key
+        )
+
+    def _time_request(self, thorough: bool) -> dict[str, Any]:
+        protocol = Protocol(**{"threads": self.setting.threads, **dict(self.setting.protocol)})
+        if not thorough:
+            return {"engine": self.setting.engine, "protocol": protocol}
+        longer = {
+            "min_duration_ms": min(_THOROUGH * protocol.min_duration_ms, 3_600_000),
+            "rounds": min(2 * protocol.rounds, 1_000),
+        }
+        builds = max(self.setting.engine.builds, CONFIRMING_BUILDS)
+        return {
+            "engine": self.setting.engine.model_copy(update={"builds": builds}),
+            "protocol": protocol.model_copy(update=longer),
+        }
+
+    def _bundle_path(self, choices: Sequence[Choice]) -> Path:
+        key = [self.offer.space.digest, self.source.provenance, list(choices)]
+        return self.state.path("networks", key, ".gdws")
+
+    def _bundle(self, choices: Sequence[Choice]) -> Path:
+        """A bundle of the networks, whose factors are from weights alone: they take the same time as fitted ones."""
+        path = self._bundle_path(choices)
+        if not path.exists():
+            variants = [Variant(BASELINE, self.source.module)]
+            for choice in choices:
+                plan = self.offer.plan(choice, fitted=False)
+                module = surgery.apply(plan, self.offer.calibration.model)
+                variants.append(Variant(self._name(choice), module, (GdwsStep(plan),)))
+            pack(path, self.source, variants, self.images, "timing only", None)
+        return path
+
+    def _name(self, choice: Choice) -> str:
+        return BASELINE if choice == self.offer.space.dense else f"plan-{key_of(choice)}"
+
+    def _measurement(self, choices: Sequence[Choice], result: BenchmarkResult) -> Measurement:
+        cells = {cell.key.variant: cell for cell in result.job.cells}
+        dense = cells.get(BASELINE)
+        if dense is None or dense.latency is None:
+            raise DeviceError(f"the dense network could not be timed: {_reason(dense)}", url=self.device.url)
+        timings, doubts = [], {flag.code: f"{BASELINE}: {flag.detail}" for flag in dense.flags}
+        for choice in choices:
+            cell = cells.get(self._name(choice))
+            if cell is None or cell.speedup is None or not cell.speedup.ratio:
+                doubts[self._name(choice)] = f"{self._name(choice)} could not be timed: {_reason(cell)}"
+                continue
+            interval = cell.speedup.interval
+            sd = _UNKNOWN_SD
+            if interval is not None and interval.low > 0:
+                sd = math.log(interval.high / interval.low) / (2 * _Z)
+            timings.append(Timing(choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell)))
+        return Measurement(tuple(timings), dense.latency.median_ms, _energy_mj(dense), doubts)
+
+
+def _is_disturbed(result: BenchmarkResult) -> bool:
+    """Whether the device changed its clocks or mode, by its own word or from cell to cell."""
+    timed = [cell for cell in result.job.cells if cell.latency is not None]
+    states = {(cell.power_mode, cell.jetson_clocks) for cell in timed}
+    return len(states) > 1 or any(flag.code in _DISTURBED for cell in timed for flag in cell.flags)
+
+
+def _energy_mj(cell: Cell) -> float | None:
+    return None if cell.power is None else cell.power.energy_per_inference_mj
+
+
+def _reason(cell: Cell | None) -> str:
+    if cell is None:
+        return "the job has no cell of it"
+    if cell.error is not None:
+        return cell.error.detail or cell.error.title
+    if cell.parity is not None and not cell.parity.passed:
+        return "; ".join(cell.parity.reasons)
+    return "it was not timed beside the dense network"

@@ -1,0 +1,71 @@
+"""On which device and how a network is to run, and how exactly that is measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from gdws.errors import DeviceError
+from gdws_contract.engines import EngineOptions
+from gdws_contract.queueing import Limits
+from gdws_contract.rest import DeviceInfo, PowerMode
+
+#: Engines of which the last measurement takes the median one, where a build is a matter of luck.
+CONFIRMING_BUILDS = 3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """``threads`` is None for one on each physical core, ``auto`` for as many as suit the network best.
+
+    ``protocol`` has fields of :class:`gdws_contract.rest.Protocol` that are not to be the defaults."""
+
+    backend: str
+    precision: str = "fp32"
+    batch_size: int = 1
+    threads: int | Literal["auto"] | None = None
+    power_mode: PowerMode | None = None
+    jetson_clocks: bool | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    protocol: tuple[tuple[str, Any], ...] = ()
+    priority: int = 0
+    limits: Limits = field(default_factory=Limits)
+    profile_iterations: int = 50
+
+    def words(self) -> str:
+        """E.g. ``onnxruntime, fp32, batch 1, 2 threads``."""
+        parts = [self.backend, self.precision, f"batch {self.batch_size}"]
+        parts += [] if self.threads is None else ["1 thread" if self.threads == 1 else f"{self.threads} threads"]
+        parts += [] if self.power_mode is None else [f"power mode {self.power_mode}"]
+        return ", ".join(parts)
+
+    def key(self) -> dict[str, Any]:
+        """What times depend on, as JSON values; how long and with which priority is measured is not among it."""
+        fields = asdict(self)
+        for name in ("engine", "priority", "limits", "protocol", "profile_iterations"):
+            del fields[name]
+        return {**fields, "engine": self.engine.model_dump(mode="json")}
+
+
+def choose_backend(device: DeviceInfo, wanted: str | None, precision: str, url: str) -> str:
+    """The backend that is asked for, or the best of the device that runs in ``precision``.
+
+    Raises :class:`~gdws.errors.DeviceError` if there is none.
+    """
+    usable = [each for each in device.backends if each.available and precision in each.precisions]
+    for each in usable:
+        if wanted in (None, each.name):
+            return each.name
+    what = "no backend" if wanted is None else f"backend {wanted!r} does not run here, or not"
+    known = ", ".join(each.name for each in usable) or "none"
+    raise DeviceError(f"{what} in {precision}", url=url, hint=f"these do: {known}")
+
+
+def fingerprint(device: DeviceInfo, setting: Setting) -> str:
+    """Names the device with all that times on it depend on beside the network: never the same for two devices."""
+    versions = {each.name: [each.version, each.detail] for each in device.backends}
+    machine = [device.hostname, device.machine, device.cpu_model, device.board, device.l4t, device.kernel]
+    content = json.dumps([machine, device.logical_cores, versions[setting.backend], setting.key()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

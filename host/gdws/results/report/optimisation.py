@@ -1,0 +1,138 @@
+"""An optimisation as tables, Markdown, JSON and a page with plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gdws._util.files import write_atomic
+from gdws.errors import ResultError
+from gdws.results.optimisation import Change, LayerVerdict, Network, Optimisation
+from gdws_contract.findings import text
+
+#: Columns and rows of a table, all text.
+Cells = tuple[list[str], list[list[str]]]
+
+FORMATS = (".html", ".md", ".json")
+
+
+def write(found: Optimisation, path: Path) -> None:
+    """Write ``found`` to ``path``, in the format of its suffix. Raises as :func:`render`, and OSError."""
+    write_atomic(path, render(found, path.suffix.lower()).encode())
+
+
+def render(found: Optimisation, suffix: str) -> str:
+    """``found`` in the format of a file ``suffix``. Raises :class:`~gdws.errors.ResultError` for any other."""
+    if suffix == ".json":
+        return found.model_dump_json(indent=1) + "\n"
+    if suffix == ".md":
+        return _markdown(found)
+    if suffix == ".html":
+        from gdws.results.report.optimisation_page import render_page
+
+        return render_page(found)
+    raise ResultError(f"there is no report format {suffix!r}", hint=f"end the file name in {', '.join(FORMATS)}")
+
+
+def headline(found: Optimisation) -> str:
+    """The answer in one sentence."""
+    if not found.delivered:
+        return f"{found.status}: the dense network stays. {found.reason[:1].upper()}{found.reason[1:]}."
+    best = found.delivered[0]
+    times = f"{best.speedup:.2f} times as fast as dense ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
+    cost = f"{text.significant(best.cost)} {found.unit} in place of {text.significant(found.dense)}"
+    losses = [
+        f"{kind} accuracy {_lost(change)}"
+        for kind, change in (("natural", best.final_natural), ("robust", best.final_robust))
+        if change is not None
+    ]
+    return f"delivered: {times}, {cost}; {'; '.join(losses)}."
+
+
+def residual_words(found: Optimisation) -> str | None:
+    """How well latencies were predicted; None where nothing was."""
+    if found.residual_median is None or found.residual_p90 is None:
+        return None
+    terms = "with" if found.has_pair_terms else "without"
+    profiles = "" if found.is_profiled else ", no layer profiles"
+    return (
+        f"model of {found.unit}: off by {100 * found.residual_median:.1f} % (median) and "
+        f"{100 * found.residual_p90:.1f} % (90th percentile) on networks left out of it, {terms} terms of neighbours"
+        f"{profiles}"
+    )
+
+
+def layer_table(found: Optimisation) -> Cells:
+    """Layer by layer: what became of it, and why."""
+    columns = ["layer", "shape", "option", "G/C", "dense ms", "ms", "MACs dense", "MACs", "error", "why"]
+    return columns, [_layer_row(layer) for layer in found.layers]
+
+
+def network_table(found: Optimisation) -> Cells:
+    """The networks whose accuracy was judged, fastest first."""
+    columns = [
+        "network",
+        found.unit,
+        "predicted",
+        "speed-up",
+        "MACs",
+        "natural",
+        "robust",
+        "test natural",
+        "test robust",
+    ]
+    return columns, [_network_row(each) for each in found.networks if each.natural is not None or each.delivered]
+
+
+def _layer_row(layer: LayerVerdict) -> list[str]:
+    return [
+        layer.name,
+        layer.shape,
+        layer.option,
+        text.significant(layer.mean_rank),
+        text.significant(layer.dense_ms),
+        text.significant(layer.ms),
+        text.scaled(layer.macs_dense),
+        text.scaled(layer.macs),
+        text.UNKNOWN if layer.error is None else f"{layer.error:.2g}",
+        layer.why,
+    ]
+
+
+def _network_row(network: Network) -> list[str]:
+    changes = (network.natural, network.robust, network.final_natural, network.final_robust)
+    return [
+        f"{network.name}{' (delivered)' if network.delivered else ''}",
+        text.significant(network.cost),
+        text.significant(network.predicted),
+        f"{network.speedup:.2f} ({network.speedup_low:.2f} to {network.speedup_high:.2f})",
+        text.scaled(network.macs),
+        *(text.UNKNOWN if change is None else _lost(change) for change in changes),
+    ]
+
+
+def _lost(change: Change) -> str:
+    """E.g. ``−0.4 points (−1.0 to +0.2)``: how the accuracy changed, so a loss is negative."""
+    figures = [text.points(-each) for each in (change.points, change.high, change.low)]
+    return f"{figures[0]} points ({figures[1]} to {figures[2]}, {change.images} images)"
+
+
+def _markdown(found: Optimisation) -> str:
+    notes = [words for words in (residual_words(found), *found.doubts) if words is not None]
+    parts = [
+        f"# {found.network}: {found.goal}",
+        headline(found),
+        f"{found.device}; {found.setting}",
+        "## Layer by layer",
+        _table(layer_table(found)),
+        "## Networks",
+        "Changes of accuracy against the dense network on the same images, with 95 % intervals.",
+        _table(network_table(found)),
+        *(["## Notes", "\n".join(f"- {note}" for note in notes)] if notes else []),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(cells: Cells) -> str:
+    columns, rows = cells
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

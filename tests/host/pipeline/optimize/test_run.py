@@ -1,0 +1,216 @@
+"""Whole optimisations of a narrow network on a simulated device."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gdws.datasets import Dataset
+from gdws.errors import DeviceError, GdwsError
+from gdws.pipeline import Source
+from gdws.pipeline.optimize import (
+    AccuracyLimits,
+    Conversion,
+    Effort,
+    Goal,
+    Images,
+    Optimisation,
+    Setting,
+    Task,
+    Watch,
+    optimize,
+)
+from gdws.results.optimisation import load_optimisation
+from gdws_contract.archive import open_bundle
+from support.simulated_agent import SimulatedAgent
+from support.toy import InterruptAt, toy
+
+FASTEST = Goal("fastest")
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolutions = [nn.Conv2d(8 if place else 1, 8, 3, padding=1) for place in range(4)]
+        layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU())]
+        module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 2))
+    return Source("toy", module.eval(), (1, 8, 8), {})
+
+
+def _task(source: Source, folder: Path, goal: Goal = FASTEST, **fields: object) -> Task:
+    data = Dataset("toy", 2, toy(32, 0), toy(24, 1), toy(24, 2))
+    images = Images(data, calibration=32, validation=24, test=24, verification=8)
+    return Task(
+        **{
+            "source": source,
+            "images": images,
+            "attack": None,
+            "setting": Setting("onnxruntime"),
+            "goal": goal,
+            "limits": AccuracyLimits(100.0, None),
+            "out": folder / "best.gdws",
+            "state": folder / "state",
+            "known_costs": folder / "costs",
+            "conversion": Conversion(skip=("2",)),
+            "effort": Effort(rounds=1, judgements=1),
+            **fields,
+        }
+    )
+
+
+def _optimize(task: Task, agent: SimulatedAgent, monkeypatch: pytest.MonkeyPatch, **watch: object) -> Optimisation:
+    monkeypatch.setattr("gdws.pipeline.optimize.meter.benchmark", agent.benchmark)
+    return optimize(task, agent, watch=Watch(**watch))  # type: ignore[arg-type]
+
+
+def _figures(found: Optimisation) -> dict:
+    return found.model_dump(exclude={"host_s"})
+
+
+def test_a_faster_network_is_delivered_beside_the_dense_one(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told: list[str] = []
+    task = _task(source, tmp_path)
+    found = _optimize(task, SimulatedAgent(), monkeypatch, tell=told.append)
+    assert found.status == "delivered"
+    [best] = found.delivered
+    assert best.speedup_low > 1
+    assert best.final_natural is not None
+    assert found.residual_median is not None
+    assert found.residual_median < 0.03
+    with open_bundle(task.out) as bundle:
+        assert [variant.name for variant in bundle.manifest.variants] == ["dense", "optimised"]
+        assert bundle.id == found.bundle_id
+        assert bundle.manifest.provenance["optimised_for"]["setting"] == "onnxruntime, fp32, batch 1"
+    assert load_optimisation(task.state / "optimisation.json") == found
+    converted = [layer for layer in found.layers if layer.option != "dense"]
+    assert converted
+    assert all(layer.ms is not None and layer.why.startswith(("saves", "lets")) for layer in converted)
+    assert next(layer for layer in found.layers if layer.name == "2").why == "excluded by name"
+    assert any("carriers" in line for line in told)
+
+
+def test_interrupted_anywhere_it_comes_to_the_same_and_measures_nothing_twice(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = SimulatedAgent()
+    expected = _optimize(_task(source, tmp_path / "whole"), whole, monkeypatch)
+    drawn = random.Random(1)
+    agent = SimulatedAgent()
+    task = _task(source, tmp_path / "cut")
+    found = None
+    for _ in range(60):
+        jobs = drawn.randrange(1, 4)
+
+        def cut() -> None:
+            nonlocal jobs
+            jobs -= 1
+            if jobs == 0:
+                raise KeyboardInterrupt
+
+        agent.on_job = cut
+        try:
+            found = _optimize(task, agent, monkeypatch, progress=InterruptAt(drawn.randrange(50, 200)))
+            break
+        except KeyboardInterrupt:
+            continue
+    assert found is not None
+    assert _figures(found) == _figures(expected)
+    assert agent.measured == whole.measured
+
+
+def test_run_again_it_measures_nothing_and_known_costs_spare_the_carriers(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cold, warm = SimulatedAgent(), SimulatedAgent()
+    task = _task(source, tmp_path)
+    first = _optimize(task, cold, monkeypatch)
+    jobs = len(cold.measured)
+    again = _optimize(replace(task, known_costs=None), cold, monkeypatch)
+    assert _figures(again) == _figures(first)
+    assert len(cold.measured) == jobs
+    found = _optimize(replace(task, state=tmp_path / "other"), warm, monkeypatch)
+    assert found.status == "delivered"
+    assert warm.measured[0] == ("dense",)
+    assert len(warm.measured) < jobs
+
+
+def test_a_goal_out_of_reach_delivers_the_dense_network_alone(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    task = _task(source, tmp_path, Goal("max_latency_ms", 1e-3))
+    found = _optimize(task, SimulatedAgent(has_profiles=False), monkeypatch)
+    assert (found.status, found.delivered) == ("declined", ())
+    assert "no network was measured to take 0.001 ms: the fastest takes" in found.reason
+    assert not found.is_profiled
+    with open_bundle(task.out) as bundle:
+        assert [variant.name for variant in bundle.manifest.variants] == ["dense"]
+
+
+def test_energy_is_bounded_in_millijoules(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    agent = SimulatedAgent(energy_per_ms=5.0)
+    dense = _optimize(_task(source, tmp_path / "a", Goal("max_energy_mj", 1e6)), agent, monkeypatch)
+    assert (dense.status, dense.unit) == ("dense suffices", "mJ")
+    assert dense.dense is not None
+    found = _optimize(_task(source, tmp_path / "b", Goal("max_energy_mj", 0.9 * dense.dense)), agent, monkeypatch)
+    assert found.delivered[0].cost <= 0.9 * dense.dense
+
+
+def test_measurements_of_a_device_that_changed_its_clocks_are_thrown_away(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert _optimize(_task(source, tmp_path), SimulatedAgent(disturbed=2), monkeypatch).status == "delivered"
+    with pytest.raises(DeviceError, match="changed its clocks or power mode in each of 3 measurements"):
+        _optimize(_task(source, tmp_path / "melting"), SimulatedAgent(disturbed=99), monkeypatch)
+
+
+def test_as_many_threads_as_suit_the_network_are_chosen_and_the_best_dense_is_to_be_beaten(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told: list[str] = []
+    setting = Setting("onnxruntime", threads="auto")
+    agent = SimulatedAgent(threads_pace={1: (1.0, 1.0), 2: (1.5, 0.3)})
+    found = _optimize(_task(source, tmp_path, setting=setting), agent, monkeypatch, tell=told.append)
+    assert found.setting.endswith("1 thread")  # on two the dense network gains, the converted ones lose
+    assert found.status == "declined"
+    assert any("1 threads suit converted networks best" in line and line.endswith("on 2") for line in told)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"limits": AccuracyLimits(None, None)}, "without accuracy limits is of no use"),
+        ({"conversion": Conversion(skip=("nine",))}, "nine"),
+    ],
+)
+def test_tasks_that_make_no_sense_are_refused(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict, words: str
+):
+    with pytest.raises(GdwsError, match=words):
+        _optimize(_task(source, tmp_path, **fields), SimulatedAgent(), monkeypatch)
+
+
+def test_a_network_without_an_eligible_layer_stays_dense(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    agent = SimulatedAgent()
+    found = _optimize(_task(source, tmp_path, conversion=Conversion(skip=("*",))), agent, monkeypatch)
+    assert found.status == "declined"
+    assert found.reason.startswith("no layer has an option")
+    assert agent.measured == []
