@@ -74,8 +74,8 @@ def _gdws(*arguments: str, by: Network) -> str:
     command = [sys.executable, "-m", "gdws", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-        raise Refused(f"gdws {arguments[0]}: {' '.join(lines[-4:])[:300] or f'exit code {done.returncode}'}")
+        said = done.stderr.partition("error: ")[2] or f"exit code {done.returncode}"
+        raise Refused(f"gdws {arguments[0]}: {' '.join(said.split())[:300]}")
     return done.stderr
 
 
