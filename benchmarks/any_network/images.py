@@ -58,7 +58,7 @@ def pages(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
     """Printed text, turned by each right angle, which is the label."""
     for index in range(COUNT):
         quarter = index % 4
-        yield f"{90 * quarter}", _page(rng).rotate(90 * quarter)
+        yield f"{90 * quarter:03}", _page(rng).rotate(90 * quarter)
 
 
 def text(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:

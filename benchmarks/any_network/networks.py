@@ -25,6 +25,8 @@ class Network:
 
 
 RAPID = "rapidocr_onnxruntime/models/"
+#: Pixels from -1 to 1.
+CENTRED = ("--mean", "0.5", "--std", "0.5")
 NETWORKS = (
     Network(
         "page orientation (OriNet)", "classification", "occular-deskew==0.5.0",
@@ -37,24 +39,27 @@ NETWORKS = (
     ),
     Network(
         "MNIST (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/mnist.pth", "mnist-sample",
-        "ccexam.models:MNISTNet", "1,28,28", ("--module-option", "input_size=28"),
+        "ccexam.models:MNISTNet", "1,28,28",
+        ("--module-option", "input_size=28", "--mean", "0.1307", "--std", "0.3081"),
     ),
     Network(
         "USPS (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/usps.pth", "digits",
-        "ccexam.models:USPSNet", "1,16,16", ("--module-option", "input_size=16"),
+        "ccexam.models:USPSNet", "1,16,16", ("--module-option", "input_size=16", "--mean", "0.2471", "--std", "0.2994"),
     ),
     Network(
         "SVHN (VGG-like)", "classification", "ccexam==1.0.0", "ccexam/weights/svhn.pth", "digits",
-        "ccexam.models:SVHNNet", "3,32,32", ("--module-option", "input_size=32"),
+        "ccexam.models:SVHNNet", "3,32,32", (
+            "--module-option", "input_size=32", "--mean", "0.4377,0.4438,0.4728", "--std", "0.1980,0.2010,0.1970",
+        ),
     ),
     Network(
         "text direction (PP-OCR)", "classification", "rapidocr-onnxruntime==1.4.4",
-        f"{RAPID}ch_ppocr_mobile_v2.0_cls_infer.onnx", "text", shape="3,48,192",
+        f"{RAPID}ch_ppocr_mobile_v2.0_cls_infer.onnx", "text", shape="3,48,192", options=CENTRED,
     ),
     Network("NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "photographs", shape="3,320,320"),
     Network(
         "captcha characters (YOLOX)", "detection", "ddddocr==1.6.1", "ddddocr/common_det.onnx", "captchas",
-        options=("--scale", "255"),
+        options=("--scale", "255", "--channels", "bgr"),
     ),
     Network(
         "text detection (PP-OCRv4)", "segmentation", "rapidocr-onnxruntime==1.4.4",
@@ -62,23 +67,23 @@ NETWORKS = (
     ),
     Network(
         "text recognition (PP-OCRv4)", "text recognition", "rapidocr-onnxruntime==1.4.4",
-        f"{RAPID}ch_PP-OCRv4_rec_infer.onnx", "text", shape="3,48,320",
+        f"{RAPID}ch_PP-OCRv4_rec_infer.onnx", "text", shape="3,48,320", options=CENTRED,
     ),
     Network(
         "captcha CRNN", "text recognition", "captcha-whisperer==0.1.0",
-        "captcha_whisperer/models/captcha_crnn.onnx", "captchas",
+        "captcha_whisperer/models/captcha_crnn.onnx", "captchas", options=("--scale", "255", "--channels", "bgr"),
     ),
     Network(
         "ddddocr (CNN, LSTM)", "text recognition", "ddddocr==1.6.1", "ddddocr/common.onnx", "captchas",
-        shape="1,64,160",
+        shape="1,64,160", options=CENTRED,
     ),
     Network(
         "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "photographs",
-        "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false"),
+        "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false", *CENTRED),
     ),
     Network(
         "MTCNN O-Net", "facial landmarks", "facenet-pytorch==2.6.0", "facenet_pytorch/data/onet.pt", "photographs",
-        "facenet_pytorch.models.mtcnn:ONet", "3,48,48", ("--module-option", "pretrained=false"),
+        "facenet_pytorch.models.mtcnn:ONet", "3,48,48", ("--module-option", "pretrained=false", *CENTRED),
     ),
     Network(
         "speech embedding (openWakeWord)", "audio embedding", "openwakeword==0.5.1",
