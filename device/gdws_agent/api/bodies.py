@@ -6,15 +6,14 @@ taken from the connection at all. The routes that take bundles have bounds of th
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Callable, Optional
 
+import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gdws_agent.errors import BodyTooLarge, BodyTooSlow
 
-from .bounded_wait import within
 from .uploads import FORM, MAX_JSON_BYTES
 
 #: The longest silence within a body, and the least that must have come on average once that time is over.
@@ -80,8 +79,9 @@ class _Body:
             return await self._receive()
         began_s = self._began_s = self._clock() if self._began_s is None else self._began_s
         try:
-            message = await within(self._receive(), self._max_silence_s)
-        except asyncio.TimeoutError:
+            with anyio.fail_after(self._max_silence_s):
+                message = await self._receive()
+        except TimeoutError:
             raise _too_slow(f"nothing more of the body came within {self._max_silence_s:g} s") from None
         if message["type"] != "http.request":
             return message

@@ -21,6 +21,7 @@ import json
 import time
 from typing import Any, AsyncIterator, Callable, Dict, Mapping, Optional, Set, Union
 
+import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -29,8 +30,6 @@ from gdws_agent.errors import TooManyStreams
 from gdws_agent.jobs.events import JobEvent
 from gdws_agent.jobs.queue import JobQueue, is_final
 from gdws_contract.rest import Job
-
-from .bounded_wait import within
 
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 32
@@ -82,9 +81,9 @@ class JobSubscriber:
 
     async def wait(self, timeout_s: float) -> bool:
         """Return whether something happened within ``timeout_s``."""
-        try:
-            await within(self._woken.wait(), timeout_s)
-        except asyncio.TimeoutError:
+        with anyio.move_on_after(timeout_s) as scope:
+            await self._woken.wait()
+        if scope.cancelled_caught:
             return False
         self._woken.clear()
         return True
