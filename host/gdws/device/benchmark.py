@@ -12,7 +12,7 @@ from gdws._util.files import require_writable
 from gdws._util.interrupts import held_back
 from gdws.device.client import DeviceClient
 from gdws.device.live_job import watch
-from gdws.device.versions import SHARING, require_revision
+from gdws.device.versions import SHARING, require_revision, require_schema
 from gdws.errors import DeviceError, DeviceRefused, DeviceUnreachable
 from gdws.results.stored import save_result
 from gdws_contract.archive import open_bundle
@@ -60,6 +60,7 @@ def benchmark(
     info = device.device()
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
+        require_schema(health, opened.schema_version, device.url)
     if device.model(request.model_id) is None:
         device.upload(bundle, on_upload)
 
