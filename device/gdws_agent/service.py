@@ -149,7 +149,7 @@ def open_service(
         opened = _at_start(lambda: open_store(folder.database, was_used=was_used))
         store = stack.enter_context(contextlib.closing(opened))
         for job_id in _at_start(store.count_interruptions):
-            _LOG.warning("job %s: cut off when the agent died; it will go on", job_id)
+            _LOG.warning("job %s: interrupted when the agent died; it will be resumed", job_id)
         known = probes if probes is not None else system_probes(settings.jtop_socket)
         board = clocks if clocks is not None else _clocks_of_jtop(settings, folder)
         library = _at_start(lambda: Library(store, folder.models))
