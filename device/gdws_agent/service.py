@@ -99,9 +99,7 @@ class Service(NamedTuple):
         return self._findings_of(self.jobs.job(job_id))
 
     def result_pieces(self, found: JobText) -> List[bytes]:
-        """Return the JSON of a job, in pieces; once it has ended, with its verdicts."""
-        if not is_final(found.job):
-            return found.pieces()
+        """Return the JSON of a job with its verdicts, in pieces. Unlike the job alone, this reads its cells."""
         # Rounds are most of a cell, and no verdict looks at them.
         cells = self.jobs.text(found.job.id, rounds=False).cells
         job = found.job.model_copy(update={"cells": [Cell.model_validate_json(cell) for cell in cells]})

@@ -20,7 +20,7 @@ from .thermal import Thermal
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
 #: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
-#: 4: /jobs for jobs of any kind, findings, and the verdicts of a job that has ended.
+#: 4: /jobs for jobs of any kind, findings, and verdicts.
 API_REVISION = 4
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
