@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from gdws._util.outputs import choose_output
+from gdws._util.outputs import Chosen, choose_output
+from gdws.datasets import Preprocessing
 from gdws.errors import ModelError
 from gdws.evaluation import tally
 from gdws.networks import checkpoints, converted
 from gdws.networks import zoo as nets
 from gdws.networks.module_import import load_module as import_module
 from gdws.networks.slimming import slim
+from gdws.networks.zoo.normalise import Preprocessed, layer_of
 from gdws.onnx_io.load import load_onnx as read_onnx
 from gdws_contract.plan import Plan
 
@@ -95,12 +97,17 @@ class WeightsFile:
         path = Path(self.path)
         if (found := converted.find(path, self.variant, dense=source)) is not None:
             return replace(source, name=path.stem, module=found.module, provenance=found.metadata, plan=found.plan)
-        module, notes = checkpoints.read_into(
-            source.module, path, family=self.family, kept=self.kept, prefix=self.prefix
-        )
+        module, notes = self._read_into(source.module)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         provenance = {**source.provenance, "checkpoint": path.name, "checkpoint_sha256": digest}
         return replace(source, module=module, provenance=provenance, notes=(*source.notes, *notes))
+
+    def _read_into(self, module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+        """The names in the file are those of the network within what was put around it here."""
+        if isinstance(module, Chosen | Preprocessed):
+            module.network, notes = self._read_into(module.network)
+            return module, notes
+        return checkpoints.read_into(module, Path(self.path), family=self.family, kept=self.kept, prefix=self.prefix)
 
 
 def load_onnx(
@@ -108,22 +115,25 @@ def load_onnx(
     input_shape: Shape | None = None,
     *,
     output: str | int | None = None,
+    preprocessing: Preprocessing | None = None,
     weights: WeightsFile | None = None,
 ) -> Source:
     """The network in an ONNX file, rebuilt in torch or kept as a graph; a note tells which and why.
 
-    With ``weights`` those of another file take the place of its own.
+    It begins with ``preprocessing``. With ``weights`` those of another file take the place of its own.
 
     Arguments and errors as of :func:`gdws.onnx_io.load.load_onnx`.
     """
     path = Path(path)
-    found = read_onnx(path, input_shape, output=output)
+    found = read_onnx(path, input_shape, output=output, preprocessing=preprocessing or Preprocessing())
     provenance: dict[str, Any] = {"onnx": path.name, "onnx_sha256": found.sha256}
     if output is not None:
         provenance["output"] = output
     if found.kept_as_graph is not None:
         provenance |= {"kept_as_graph": found.kept_as_graph, "errors_weighed_by": "the energy of each layer's output"}
-    source = Source(_as_name(path.stem), found.module, found.input_shape, provenance, notes=found.notes)
+    told, note = _told(preprocessing, found.input_shape)
+    notes = (*found.notes, *note)
+    source = Source(_as_name(path.stem), found.module, found.input_shape, provenance | told, notes=notes)
     return source if weights is None else weights.into(source)
 
 
@@ -133,12 +143,13 @@ def load_module(
     *,
     options: Mapping[str, Any] | None = None,
     output: str | int | None = None,
+    preprocessing: Preprocessing | None = None,
     weights: WeightsFile | None = None,
 ) -> Source:
     """The network that ``package.module:factory`` gives, with the weights of a file if there is one.
 
     Without one, what the factory draws at random is the same each time. ``output`` is the key, place or
-    field of the output that counts, where the network gives several.
+    field of the output that counts, where the network gives several. ``preprocessing`` becomes the first layer.
     Raises as :func:`gdws.networks.module_import.load_module` and :func:`gdws.networks.checkpoints.read_into`.
     """
     with torch.random.fork_rng(devices=[]):
@@ -150,7 +161,10 @@ def load_module(
     if output is not None:
         module = choose_output(module, output)
         provenance["output"] = output
-    source = Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance)
+    if preprocessing is not None and not preprocessing.is_identity:
+        module = Preprocessed(layer_of(preprocessing, input_shape[0]), module).eval()
+    told, note = _told(preprocessing, input_shape)
+    source = Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance | told, notes=note)
     if weights is not None:
         source = weights.into(source)
     return replace(source, provenance={**source.provenance, "network_sha256": tally.digest_of_network(source.module)})
@@ -177,6 +191,15 @@ def slimmed(source: Source) -> Source:
         f"{before:,} -> {after:,} parameters"
     )
     return replace(source, module=found.module, provenance=provenance, notes=(*source.notes, note))
+
+
+def _told(preprocessing: Preprocessing | None, shape: Shape) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What is recorded and what is said of the pixels that a network takes; nothing of one that takes no images."""
+    if len(shape) != 3 and preprocessing is None:
+        return {}, ()
+    found = preprocessing or Preprocessing()
+    asked = "" if preprocessing is not None else "; --mean, --std, --scale and --channels say what it expects otherwise"
+    return {"preprocessing": found.to_dict()}, (f"it is taken to expect {found}{asked}",)
 
 
 def _as_name(text: str) -> str:

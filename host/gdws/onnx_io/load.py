@@ -10,16 +10,19 @@ from pathlib import Path
 import onnx
 from torch import nn
 
+from gdws.datasets.preprocessing import Preprocessing
 from gdws.errors import ModelError, first_line
 from gdws.onnx_io.batch import declare_any_batch, unfix_batch
 from gdws.onnx_io.batch_first import BatchFirst
 from gdws.onnx_io.files import read_whole
 from gdws.onnx_io.graph import gather_constants
 from gdws.onnx_io.graph_network import CannotSplit, GraphNetwork
+from gdws.onnx_io.heads import as_linear_layers
 from gdws.onnx_io.interface import Interface, Shape, interface_of, number_of
 from gdws.onnx_io.layout import put_channels_first
 from gdws.onnx_io.padding import pad_before_averages, pad_explicitly
 from gdws.onnx_io.parity import CannotRebuild, check_parity, check_rounding
+from gdws.onnx_io.preprocessing import put_first
 from gdws.onnx_io.reading import fold_constants, keep_output, shapes_for, tidy, widen
 from gdws.onnx_io.rebuild import rebuild
 
@@ -67,14 +70,18 @@ class _File:
 
 
 def load_onnx(
-    path: str | Path, input_shape: Sequence[int] | None = None, *, output: str | int | None = None
+    path: str | Path,
+    input_shape: Sequence[int] | None = None,
+    *,
+    output: str | int | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> OnnxNetwork:
     """Return the network in an ONNX file as a torch module: inputs (N, ...) in float32 to outputs (N, ...).
 
     ``input_shape``, (C, H, W) of images or (C, L) of signals, is needed where the file leaves an axis open. A batch
     size that the file fixes is freed. A file that takes (N, H, W, C), or computes in half precision, is read as one of
     (N, C, H, W) in float32; a note tells so. ``output`` is the name or place of the output that counts, where there
-    are several; without it the module gives a tuple of all.
+    are several; without it the module gives a tuple of all. ``preprocessing`` becomes the beginning of the network.
 
     The module is rebuilt by onnx2torch, node by node. A file with operators that cannot be rebuilt becomes a
     :class:`~gdws.onnx_io.graph_network.GraphNetwork`, whose convolutions can be converted all the same. Either way it
@@ -88,7 +95,7 @@ def load_onnx(
     """
     path = Path(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    file = _opened(path, None if input_shape is None else tuple(input_shape), output)
+    file = _opened(path, None if input_shape is None else tuple(input_shape), output, preprocessing or Preprocessing())
     reason = None
     try:
         module = _rebuilt(file)
@@ -102,18 +109,28 @@ def load_onnx(
     return OnnxNetwork(module, file.interface.shape, sha256, difference, _notes(module, file, reason), reason)
 
 
-def _opened(path: Path, input_shape: Shape | None, output: str | int | None) -> _File:
+def _opened(path: Path, input_shape: Shape | None, output: str | int | None, preprocessing: Preprocessing) -> _File:
     model = _read(path)
     tidy(model)
     _choose_output(model, output, path)
     _require_one_input(model, path)
     pad_explicitly(model, dilated_alone=True)  # or ONNX Runtime could not run the file, to compare with
     number = number_of(model)
+    interface = _interface(model, path, input_shape, number)
+    put_first(model, preprocessing, interface.shape[0], channels_last=interface.channels_last)
     content = _serialized(model, path)
     exact = _serialized(model, path) if widen(model) else content
-    gather_constants(model)
-    fold_constants(model)
-    return _File(path, content, exact, interface_of(model, path, input_shape, number))
+    return _File(path, content, exact, interface)
+
+
+def _interface(model: onnx.ModelProto, path: Path, input_shape: Shape | None, number: str) -> Interface:
+    """How the file takes its input, told from a copy in which all that can be computed was."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    widen(plain)
+    gather_constants(plain)
+    fold_constants(plain)
+    return interface_of(plain, path, input_shape, number)
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -160,6 +177,7 @@ def _rebuilt(file: _File) -> nn.Module:
     shapes = shapes_for(model, file.interface.batch or 1, file.interface.shape)
     pad_explicitly(model, shapes)
     pad_before_averages(model, shapes)
+    as_linear_layers(model, shapes)
     return _batch_first(rebuild(model, file.path), file)
 
 

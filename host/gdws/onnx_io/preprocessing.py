@@ -22,8 +22,11 @@ def put_first(model: onnx.ModelProto, preprocessing: Preprocessing, channels: in
     order = preprocessing.order(channels)
     graph = model.graph
     taken = {name for node in graph.node for name in (*used_by(node), *node.output)}
-    axis, shape = (3, (1, 1, 1, channels)) if channels_last else (1, (1, channels, 1, 1))
-    steps = [("Sub", np.array(mean, np.float32).reshape(shape)), ("Div", np.array(std, np.float32).reshape(shape))]
+    number = helper.tensor_dtype_to_np_dtype(graph.input[0].type.tensor_type.elem_type)
+    rank = len(graph.input[0].type.tensor_type.shape.dim)
+    axis = rank - 1 if channels_last else 1
+    shape = [channels if place == axis else 1 for place in range(rank)]
+    steps = [("Sub", np.array(mean, number).reshape(shape)), ("Div", np.array(std, number).reshape(shape))]
     if order is not None:
         steps.insert(0, ("Gather", np.array(order, np.int64)))
     given = current = graph.input[0].name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gdws.cli.options.common import numbers
+from gdws.cli.options.pixels import PixelOptions
 from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
 
@@ -34,7 +35,7 @@ Checkpoint = Annotated[
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
+class NetworkOptions(PixelOptions):
     """A network by its checkpoint, an ONNX file, or Python code."""
 
     checkpoint: Checkpoint = None
@@ -57,7 +58,7 @@ class NetworkOptions:
             "--family",
             metavar="NAME",
             help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
-            "told by its structure, but for svhn, which looks like plain.",
+            "recognised by its structure, except svhn, which looks like plain.",
             rich_help_panel=_CHECKPOINT,
         ),
     ] = None
@@ -79,16 +80,6 @@ class NetworkOptions:
             metavar="NAME",
             help="Where in the file the network is, if it holds several, e.g. state_dict_ema or ema_model. What "
             "wrappers put before the names of one network is found without it.",
-            rich_help_panel=_CHECKPOINT,
-        ),
-    ] = None
-    normalisation: Annotated[
-        str | None,
-        typer.Option(
-            "--normalisation",
-            metavar="NAME",
-            help="What the network does to pixels in [0, 1] first: cifar10, svhn, imagenet or none. Default: what the "
-            "file's family does.",
             rich_help_panel=_CHECKPOINT,
         ),
     ] = None
@@ -172,7 +163,7 @@ class NetworkOptions:
     def _load(self, variant: str | None) -> Source:
         from gdws import pipeline
 
-        of_zoo = {"--net": self.net, "--normalisation": self.normalisation, "--net-option": self.net_option}
+        of_zoo = {"--net": self.net, "--net-option": self.net_option}
         of_module = {"--module": self.module, "--module-option": self.module_option}
         file = None
         if self.checkpoint is not None:
@@ -183,21 +174,28 @@ class NetworkOptions:
         if self.onnx is not None:
             _refuse("--onnx", of_zoo | of_module)
             shape, output = _shape(self.input_shape), _output(self.output)
-            return pipeline.load_onnx(self.onnx, shape, output=output, weights=file)
+            return pipeline.load_onnx(self.onnx, shape, output=output, preprocessing=self.preprocessing(), weights=file)
         if self.module is not None:
             _refuse("--module", of_zoo)
             if (shape := _shape(self.input_shape)) is None:
                 raise GdwsError("--module does not tell how large its images are", hint="give --input-shape C,H,W")
             options = named_values(self.module_option, "--module-option")
-            return pipeline.load_module(self.module, shape, options=options, output=_output(self.output), weights=file)
+            return pipeline.load_module(
+                self.module,
+                shape,
+                options=options,
+                output=_output(self.output),
+                preprocessing=self.preprocessing(),
+                weights=file,
+            )
         if file is None:
             raise GdwsError(
                 "no network is named", hint="give a CHECKPOINT, --onnx FILE or --module PACKAGE.MODULE:FACTORY"
             )
         _refuse("a checkpoint", of_module | {"--input-shape": self.input_shape, "--output": self.output})
         of_zoo_options = named_values(self.net_option, "--net-option")
-        if self.normalisation is not None:
-            of_zoo_options["normalisation"] = self.normalisation
+        if (preprocessing := self.preprocessing()) is not None:
+            of_zoo_options["normalisation"] = self.normalisation or preprocessing.to_dict()
         return pipeline.load(
             file.path,
             self.net,
@@ -234,7 +232,9 @@ def _shape(text: str | None) -> Shape | None:
         return None
     sizes = numbers(text, "--input-shape")
     if len(sizes) != 3 or min(sizes) < 1:
-        raise GdwsError(f"--input-shape {text!r} is no shape of images", hint="e.g. --input-shape 3,224,224 for C,H,W")
+        raise GdwsError(
+            f"--input-shape {text!r} is not the shape of an image", hint="e.g. --input-shape 3,224,224 for C,H,W"
+        )
     channels, height, width = sizes
     return channels, height, width
 
@@ -243,4 +243,4 @@ def _refuse(what: str, given: Mapping[str, object]) -> None:
     """Raise unless all of ``given`` are None."""
     names = [name for name, value in given.items() if value is not None]
     if names:
-        raise GdwsError(f"{what} goes without {' and '.join(names)}", hint="name the network in one way")
+        raise GdwsError(f"{' and '.join(names)} cannot be combined with {what}", hint="name the network in one way")

@@ -56,11 +56,15 @@ def normalisation(spec: str | Mapping[str, Any] | None, in_channels: int) -> nn.
     if spec is None or spec == "none":
         return nn.Identity()
     try:
-        preprocessing = preprocessing_of(spec)
-        mean, std = preprocessing.by_channel(in_channels)
-        return Normalise(mean, std, preprocessing.order(in_channels))
+        return layer_of(preprocessing_of(spec), in_channels)
     except ModelError as error:
         raise ValueError(error.message) from error
+
+
+def layer_of(preprocessing: Preprocessing, in_channels: int) -> Normalise:
+    """The layer that does ``preprocessing`` to images of so many channels. Raises :class:`ModelError`."""
+    mean, std = preprocessing.by_channel(in_channels)
+    return Normalise(mean, std, preprocessing.order(in_channels))
 
 
 def preprocessing_of(spec: str | Mapping[str, Any]) -> Preprocessing:
