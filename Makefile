@@ -45,8 +45,9 @@ PIP := -m pip --disable-pip-version-check install --quiet --no-compile
 BUILD := flock device
 
 TEST_PYTHONS := test-py38 test-py310 test-py312
+TEST_JTOPS := $(JTOP_VERSIONS:%=test-jtop-%)
 CHECKS := lint types imports audit
-.PHONY: help demo browser test test-pythons test-main $(TEST_PYTHONS) test-jtop test-docker test-arm64 check $(CHECKS) fuzz bench clean
+.PHONY: help demo browser test test-pythons test-main $(TEST_PYTHONS) test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -78,17 +79,17 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
 
 # Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
-# They hold readings against real time, so nothing else should run beside them.
+# They hold readings against real time: little else should run beside them. Some let a client of one release speak to
+# the service of another.
 JTOP_TESTS := tests/device/first_run/test_simulated_jetson.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
-test-jtop: $(JTOP_VENVS) ## Test power, clocks and heat against real jtop services
+test-jtop: $(TEST_JTOPS) ## Test power, clocks and heat against real jtop services
+$(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	@if [ -z "$(AS_ROOT)" ]; then
-	    echo "SKIPPED: tests against jtop services: these run as root alone (sudo make test-jtop)"
+	    echo "SKIPPED: tests against jtop services of $*: these run as root alone (sudo make test-jtop)"
 	    exit
 	fi
-	for version in $(JTOP_VERSIONS); do
-	    echo "== jetson-stats $$version"
-	    OMP_NUM_THREADS=1 .venv-jtop-$$version/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
-	done
+	echo "== jetson-stats $*"
+	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
 
 browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
 	bash tests/e2e/dashboard/install_browser.sh

@@ -1,0 +1,1 @@
+"""Networks that others ship, through the commands that a user would run."""

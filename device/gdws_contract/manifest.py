@@ -170,6 +170,11 @@ class Variant(Record):
         return next((step.plan for step in reversed(self.steps) if isinstance(step, GdwsStep)), None)
 
     @property
+    def is_quantised(self) -> bool:
+        """Whether the ONNX file itself says where it computes in INT8."""
+        return any(step.kind == "int8" for step in self.steps)
+
+    @property
     def layers(self) -> List[LayerSummary]:
         """The layers of the last GDWS step."""
         return next((step.layers for step in reversed(self.steps) if isinstance(step, GdwsStep)), [])

@@ -19,8 +19,9 @@ from .thermal import Thermal
 #: Client and agent must have this in common.
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
-#: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons.
-API_REVISION = 3
+#: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
+#: 4: bundles of schema 2, and jobs below /jobs.
+API_REVISION = 4
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]
@@ -148,7 +149,9 @@ class ModelInfo(Reading):
     created_at: str = Field(description="UTC, ISO 8601: when the agent stored it.")
     baseline: Name
     variants: List[Name]
-    manifest: Optional[Manifest] = Field(None, description="In GET /models/{id} only.")
+    manifest: Optional[Manifest] = Field(
+        None, description="In GET /models/{id} only, and in the schema that the bundle was written in."
+    )
 
 
 class ModelList(Reading):

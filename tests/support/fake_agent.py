@@ -15,7 +15,7 @@ from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from gdws_contract.profiles import ProfileRequest
-from gdws_contract.rest import BenchmarkRequest, Health, Job, ModelInfo, Progress
+from gdws_contract.rest import API_REVISION, BenchmarkRequest, Health, Job, ModelInfo, Progress
 from support.benchmark_results import DENSE, KEPT, Net, device, manifest
 
 
@@ -87,7 +87,11 @@ class FakeAgent:
 
     def _get(self, handler: BaseHTTPRequestHandler) -> None:
         if handler.path == "/healthz":
-            answer(handler, 200, Health(agent_version="0.1.0", api_version=self.api_version, queued_jobs=0))
+            answer(
+                handler,
+                200,
+                Health(agent_version="0.1.0", api_version=self.api_version, api_revision=API_REVISION, queued_jobs=0),
+            )
         elif handler.path == "/device":
             answer(handler, 200, device())
         elif handler.path.startswith("/models/"):

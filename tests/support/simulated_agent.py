@@ -7,7 +7,7 @@ as an agent keeps them: what is asked again was measured before.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,24 @@ class SimulatedAgent:
     """``measured`` has the variants of each job that was run, in order; ``on_job`` may interrupt before a job is kept.
 
     ``disturbed`` jobs come back as throttled. ``energy_per_ms`` gives the cells of timed networks energy.
+    ``threads_pace`` has factors of the times of converted networks and of the dense one by number of threads.
     """
 
     url = "http://simulated"
 
-    def __init__(self, *, has_profiles: bool = True, disturbed: int = 0, energy_per_ms: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        has_profiles: bool = True,
+        disturbed: int = 0,
+        energy_per_ms: float | None = None,
+        threads_pace: Mapping[int | None, tuple[float, float]] | None = None,
+    ) -> None:
         self.measured: list[tuple[str, ...]] = []
         self.on_job: Callable[[], None] = lambda: None
         self._jobs: dict[str, BenchmarkResult] = {}
         self._has_profiles, self._disturbed, self._energy = has_profiles, disturbed, energy_per_ms
+        self._paces = threads_pace or {}
 
     def device(self) -> DeviceInfo:
         return benchmark_results.device()
@@ -63,7 +72,11 @@ class SimulatedAgent:
         else:
             flags = (Flag(code="throttled", detail="hot"),) if self._disturbed > 0 else ()
             self._disturbed -= 1
-            nets = [Net(each.name, median_ms=_latency_ms(each, shapes)) for each in manifest.variants]
+            converted, dense = self._paces.get(request.protocol.threads, (1.0, 1.0))
+            nets = [
+                Net(each.name, median_ms=_latency_ms(each, shapes) * (converted if each.layers else dense))
+                for each in manifest.variants
+            ]
             cells = [self._timed(net, nets[0], flags) for net in nets]
         job = Job(
             id="job",

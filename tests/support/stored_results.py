@@ -35,7 +35,7 @@ def _store(store: Store, result: BenchmarkResult) -> str:
         baseline=manifest.baseline,
         variants=names,
     )
-    store.add_model(info, manifest)
+    store.add_model(info, manifest.model_dump(mode="json"))
     backends = sorted({cell.key.backend for cell in result.job.cells})
     answered = {"variants": request.variants or names, "backends": request.backends or backends or ["onnxruntime"]}
     job_id = store.add_job(request.model_copy(update=answered)).id

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import AsyncIterator, Optional, Union
+from typing import Any, AsyncIterator, Dict, Mapping, Optional, Union
 
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
 
 from gdws_agent.board.live import LiveBoard
 from gdws_agent.dashboard.routes import add_dashboard_routes
@@ -117,6 +118,11 @@ def _add_device_routes(app: FastAPI, service: Service) -> None:
         return service.device()
 
 
+def _as_written(info: ModelInfo, document: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return ``info`` with the manifest as its bundle has it: who wrote the bundle can read that."""
+    return {**info.model_copy(update={"manifest": None}).model_dump(mode="json"), "manifest": document}
+
+
 def _add_model_routes(app: FastAPI, service: Service) -> None:
     limit_bytes = service.settings.max_upload_bytes
 
@@ -125,13 +131,14 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         tags=["models"],
         summary="Store a bundle",
         status_code=201,
+        response_model=ModelInfo,
         responses={
             200: documented_answer("ModelInfo", "It was here already"),
             **documented_problems(400, 413, 415, 422, 503, 507),
         },
         openapi_extra=examples.UPLOAD_BODY,
     )
-    async def add_model(request: Request, response: Response) -> ModelInfo:
+    async def add_model(request: Request) -> Response:
         """The body is the bundle, or a form with the part `bundle`:
 
             curl --data-binary @model.gdws http://localhost:8000/models
@@ -142,9 +149,8 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         async with receive_bundle(request, service.folder.uploads, limit_bytes) as received:
             bundle = await run_in_threadpool(check_bundle, received.bundle)
             info, is_new = await run_in_threadpool(service.library.add, bundle)
-        response.status_code = 201 if is_new else 200
-        response.headers["Location"] = f"/models/{info.id}"
-        return info
+        headers = {"Location": f"/models/{info.id}"}
+        return JSONResponse(_as_written(info, bundle.document), 201 if is_new else 200, headers)
 
     @app.get("/models", tags=["models"], summary="List the stored bundles", response_model=ModelList)
     def list_models(limit: Limit = 100, cursor: Cursor = None) -> Response:
@@ -153,14 +159,19 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         return json_response(ModelList(models=page.models, next_cursor=cursor_text(page.next_cursor)))
 
     @app.get(
-        "/models/{model_id}", tags=["models"], summary="A bundle and its manifest", responses=documented_problems(404)
+        "/models/{model_id}",
+        tags=["models"],
+        summary="A bundle and its manifest",
+        response_model=ModelInfo,
+        responses=documented_problems(404),
     )
-    def get_model(model_id: ModelId) -> ModelInfo:
+    def get_model(model_id: ModelId) -> Response:
         """The id is the one that `POST /models` returned and `gdws inspect` prints.
 
-        A bundle whose file is gone or damaged is a problem, `model-damaged`; sent again, it is whole.
+        A bundle whose file is gone or damaged is a problem, `model-damaged`; sent again, it is whole. The manifest is
+        that in the bundle, in the schema that it was written in.
         """
-        return service.library.model(model_id)
+        return JSONResponse(_as_written(service.library.model(model_id), service.library.document(model_id)))
 
     @app.get(
         "/models/{model_id}/manifest",
@@ -169,7 +180,7 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         responses=documented_problems(404),
     )
     def get_manifest(model_id: ModelId) -> Manifest:
-        """As it is on record, whatever became of the bundle's file."""
+        """As it is on record, whatever became of the bundle's file, and in the schema of this release."""
         return service.library.manifest_on_record(model_id)
 
     @app.delete(

@@ -123,7 +123,7 @@ class Sweep:
         candidate.findings.started_at = utc_now()
         manifest = self._bundle.manifest
         spec = EngineSpec(
-            precision=self._order.precision,
+            precision=self._precision(candidate),
             batch_size=self._order.batch_size,
             input=manifest.input,
             outputs=tuple(manifest.outputs),
@@ -138,12 +138,20 @@ class Sweep:
         candidate.findings.build = candidate.engine.build
         candidate.findings.scope = candidate.engine.scope
 
+    def _precision(self, candidate: Candidate) -> str:
+        """What the order asks for; a network that is quantised itself computes in INT8 whatever that is.
+
+        So it is measured side by side with those in floating point.
+        """
+        quantised = self._bundle.manifest.variant(candidate.variant).is_quantised
+        return "int8" if quantised else self._order.precision
+
     def _check_parity(self, verification: VerificationSet, candidate: Candidate) -> None:
         self._emit(StageEvent(stage="parity", variant=candidate.variant))
         natural = self._replay(candidate, read_natural(self._bundle, verification, candidate.variant))
         recorded = read_adversarial(self._bundle, candidate.variant)
         adversarial = None if recorded is None else self._replay(candidate, recorded)
-        rule = Rule.of(self._order.precision, self._order.protocol.parity_tolerance)
+        rule = Rule.of(self._precision(candidate), self._order.protocol.parity_tolerance)
         manifest = self._bundle.manifest
         parity = compare(Expected(manifest.task, manifest.outputs, verification.labels), natural, adversarial, rule)
         candidate.findings.parity = parity

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from gdws_agent.errors import ModelDamaged, StorageFailed, StorageFull
 from gdws_agent.timestamps import utc_now
@@ -28,11 +28,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class CheckedBundle(NamedTuple):
-    """A bundle file whose every byte was checked, not yet kept."""
+    """A bundle file whose every byte was checked, not yet kept. ``document`` is its manifest as it is written."""
 
     path: Path
     id: str
     manifest: Manifest
+    document: Mapping[str, Any]
     size_bytes: int
 
 
@@ -45,7 +46,7 @@ def check_bundle(path: Path) -> CheckedBundle:
     """
     with disk_errors("the bundle"), open_bundle(path) as bundle:
         bundle.verify()
-        return CheckedBundle(path, bundle.id, bundle.manifest, path.stat().st_size)
+        return CheckedBundle(path, bundle.id, bundle.manifest, bundle.document, path.stat().st_size)
 
 
 class Library:
@@ -77,7 +78,7 @@ class Library:
                 with disk_errors("the bundle"):
                     self._folder.mkdir(mode=0o700, exist_ok=True)  # somebody may have tidied up
                     _move_durably(bundle.path, target)
-                is_new = self._store.add_model(info, bundle.manifest)
+                is_new = self._store.add_model(info, bundle.document)
             except BaseException:
                 if not was_there:
                     with contextlib.suppress(OSError):
@@ -106,6 +107,10 @@ class Library:
         found = self._store.model(model_id)
         self._check(model_id)
         return found
+
+    def document(self, model_id: str) -> Dict[str, Any]:
+        """Return the manifest of a bundle as it is written; raises ModelNotFound."""
+        return self._store.document(model_id)
 
     def manifest(self, model_id: str) -> Manifest:
         """Return the manifest of a bundle that can be used; raises as :meth:`model`."""
@@ -197,7 +202,7 @@ class Library:
             if name != f"{bundle.id}.gdws":
                 _LOG.warning("%s is left alone: by its content it is the bundle %s", name, bundle.id)
                 continue
-            self._store.add_model(_info_of(bundle), bundle.manifest)
+            self._store.add_model(_info_of(bundle), bundle.document)
             self._note_checked(bundle.id, _look_at(bundle.path))
             _LOG.warning("bundle %s (%s) had no record and is taken in", bundle.id, bundle.manifest.name)
         for name in sorted(known - present):

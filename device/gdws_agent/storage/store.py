@@ -6,11 +6,12 @@ rounds of a cell, which are most of its JSON and of use to few who look at it.
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 import time
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from gdws_agent.errors import JobNotFound
 from gdws_agent.requests.estimate import bounded_pace, planned_s
@@ -81,9 +82,12 @@ class Store:
 
     # Bundles
 
-    def add_model(self, info: ModelInfo, manifest: Manifest) -> bool:
-        """Store a bundle's record, mark it as used, and return whether it is new."""
-        row = (info.id, info.model_copy(update={"manifest": None}).model_dump_json(), manifest.model_dump_json())
+    def add_model(self, info: ModelInfo, document: Mapping[str, Any]) -> bool:
+        """Store a bundle's record, mark it as used, and return whether it is new.
+
+        ``document`` is its manifest as it is written, of any schema that this release reads.
+        """
+        row = (info.id, info.model_copy(update={"manifest": None}).model_dump_json(), json.dumps(document))
         with self.database.writing() as connection:
             cursor = connection.execute(
                 "INSERT OR IGNORE INTO models (id, info, manifest, created_at) VALUES (?, ?, ?, ?)",
@@ -124,7 +128,11 @@ class Store:
         return info.model_copy(update={"manifest": Manifest.model_validate_json(row["manifest"])})
 
     def manifest(self, model_id: str) -> Manifest:
-        """Return the manifest of a bundle.
+        """Return the manifest of a bundle; raises as :meth:`document`."""
+        return Manifest.model_validate(self.document(model_id))
+
+    def document(self, model_id: str) -> Dict[str, Any]:
+        """Return the manifest of a bundle as it is written.
 
         Raises:
             ModelNotFound: there is none of that id.
@@ -133,7 +141,8 @@ class Store:
             row = connection.execute("SELECT manifest FROM models WHERE id = ?", (model_id,)).fetchone()
         if row is None:
             raise no_model(model_id)
-        return Manifest.model_validate_json(row["manifest"])
+        found: Dict[str, Any] = json.loads(row["manifest"])
+        return found
 
     def remove_model(self, model_id: str) -> None:
         """Forget a bundle.

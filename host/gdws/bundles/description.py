@@ -8,6 +8,13 @@ from gdws_contract.archive import Bundle
 from gdws_contract.manifest import Attack, Manifest, Variant
 from gdws_contract.measures import Proportion
 
+#: Where labels come from, by the origin of the images.
+_LABELS = {
+    "labelled": "given with the images",
+    "network": "what the baseline says of the images",
+    "noise": "what the baseline says of noise",
+}
+
 
 @dataclass(frozen=True)
 class Description:
@@ -30,8 +37,10 @@ def describe(bundle: Bundle) -> Description:
         ("size", _mib(sum(member.size for member in manifest.members.values()))),
         ("written by", f"{manifest.tool.name} {manifest.tool.version}, schema {manifest.schema_version}"),
         ("input", f"{manifest.input.name}: {shape} {manifest.input.dtype}"),
+        ("task", manifest.task.kind),
         *_outputs(manifest),
         ("verification", f"{verification.count} images, {verification.data}"),
+        ("labels", "none" if verification.labels is None else _LABELS[verification.origin]),
         ("adversarial inputs", "none" if attack is None else f"on each variant, {_attack_text(attack)}"),
     ]
     if manifest.description:

@@ -157,7 +157,9 @@ def _check_names(name: str, variants: Sequence[Variant]) -> None:
     fields = {"name": name} | {f"variants[{index}].name": variant.name for index, variant in enumerate(variants)}
     for field, text in fields.items():
         if not re.fullmatch(NAME_PATTERN, text):
-            raise ManifestInvalid(f"{text!r} is no name", field=field, hint="use letters, digits, '.', '_' and '-'")
+            raise ManifestInvalid(
+                f"{text!r} is not a valid name", field=field, hint="use letters, digits, '.', '_' and '-'"
+            )
     if len({variant.name for variant in variants}) < len(variants):
         raise ManifestInvalid("variant names must differ", field="variants")
 

@@ -59,6 +59,11 @@ class Variant:
         return next((step.plan for step in reversed(self.steps) if isinstance(step, GdwsStep)), None)
 
     @property
+    def is_quantised(self) -> bool:
+        """Whether it computes in INT8."""
+        return any(isinstance(step, Int8Step) for step in self.steps)
+
+    @property
     def method(self) -> str:
         """How it was made, in a few words."""
         return ", ".join(_WORDS.get(type(step), str(step)) for step in self.steps) or "as trained"

@@ -7,6 +7,8 @@ bundle is what gdws bench sends to a device.
 Examples:
   gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
   gdws convert mnist-preact-resnet --method data-aware --mac-saving 4 --layout stacked --out model.gdws
+  gdws convert mnist-preact-resnet --method data-aware --mean-rank 1 --layout stacked --distill 80 --int8 onnxruntime \
+    --out model.gdws
   gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
   gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
   gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdws.cli.options import common as options
+from gdws.cli.options.after import AfterOptions
 from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
@@ -41,6 +44,7 @@ def convert(
     network: NetworkOptions,
     plans: PlanOptions,
     alphas: AlphaOptions,
+    after: AfterOptions,
     images: ImageOptions,
     attack: AttackOptions,
     plan: PlanFiles = None,
@@ -64,13 +68,16 @@ def convert(
     from gdws import pipeline
 
     weigh_by = alphas.settings(seed=attack.seed)
+    against = attack.spec(images.data)
     settings = pipeline.BundleSettings(
         recipes=tuple(plans.recipes(weighted=weigh_by.weighted, methods=method)),
         plans=read_plans(plan),
         tuned=tuple(tuned or ()),
         convert_first=plans.convert_first,
         alphas=weigh_by,
-        attack=attack.spec(images.data),
+        attack=against,
+        distill=after.distillation(against, seed=attack.seed),
+        int8=after.quantisation(),
         calibration=calibration,
         test=test_images,
         verification=verification,

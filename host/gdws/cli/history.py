@@ -1,6 +1,6 @@
 """List what a device measured before, newest first.
 
-gdws compare takes the ids of two jobs. What an agent keeps, and for how long, is told in docs/agent.md.
+gdws compare takes the ids of two jobs. See docs/agent.md for what an agent keeps, and for how long.
 
 \b
 Examples:

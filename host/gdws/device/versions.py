@@ -8,6 +8,8 @@ from gdws_contract.rest import API_VERSION, Health
 
 #: The revision since which agents know priorities, limits, leases, idempotency keys and the queue.
 SHARING = 1
+#: The revision since which agents read bundles of schema 2.
+SCHEMA_2 = 4
 
 
 def require_version(health: Health, url: str) -> None:
@@ -24,11 +26,22 @@ def require_version(health: Health, url: str) -> None:
     )
 
 
-def require_revision(health: Health, revision: int, what: str, url: str) -> None:
+def require_revision(
+    health: Health,
+    revision: int,
+    what: str,
+    url: str,
+    *,
+    hint: str = "update gdws-agent on the device, or leave it out",
+) -> None:
     """Refuse an agent that does not know ``what`` yet; raises :class:`DeviceProtocolError`."""
     if health.api_revision < revision:
-        raise DeviceProtocolError(
-            f"the agent ({health.agent_version}) does not know {what}",
-            url=url,
-            hint="update gdws-agent on the device, or leave it out",
-        )
+        raise DeviceProtocolError(f"the agent ({health.agent_version}) does not know {what}", url=url, hint=hint)
+
+
+def require_schema(health: Health, schema_version: int, url: str) -> None:
+    """Refuse an agent that cannot read a bundle of that schema; raises :class:`DeviceProtocolError`."""
+    if schema_version > 1:
+        what = f"bundles of schema {schema_version}"
+        hint = "update gdws-agent on the device: install the release that wrote the bundle"
+        require_revision(health, SCHEMA_2, what, url, hint=hint)

@@ -1,4 +1,4 @@
-"""The way from a checkpoint to a report, in the order in which it is gone.
+"""The way from a checkpoint to a report, in the order of its steps.
 
 ::
 
@@ -23,8 +23,10 @@ from gdws.pipeline.calibration import (
     find_alphas,
 )
 from gdws.pipeline.conversion import convert_all, convert_fitted, with_tuned
+from gdws.pipeline.distillation import distilled
 from gdws.pipeline.evaluation import evaluate_all, evaluate_one, evaluation_doubts
 from gdws.pipeline.packing import pack
+from gdws.pipeline.quantisation import range_images, with_int8
 from gdws.pipeline.training import finetuning_start
 from gdws.planning.recipe import Recipe
 
@@ -45,6 +47,7 @@ __all__ = [
     "calibration_images",
     "convert_all",
     "convert_fitted",
+    "distilled",
     "evaluate_all",
     "evaluate_one",
     "evaluation_doubts",
@@ -55,6 +58,8 @@ __all__ = [
     "load_onnx",
     "make_bundle",
     "pack",
+    "range_images",
     "slimmed",
+    "with_int8",
     "with_tuned",
 ]

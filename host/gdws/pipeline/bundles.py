@@ -12,11 +12,15 @@ from gdws.datasets import Dataset
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.networks.sources import Source
+from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline.calibration import AlphaSettings, find_alphas
 from gdws.pipeline.conversion import convert_fitted, with_tuned
+from gdws.pipeline.distillation import distilled
 from gdws.pipeline.evaluation import evaluate_all, evaluation_doubts
 from gdws.pipeline.packing import pack
+from gdws.pipeline.quantisation import range_images, with_int8
 from gdws.planning.recipe import Recipe
+from gdws.training import DistillSettings
 from gdws_contract.plan import Plan
 
 
@@ -24,16 +28,20 @@ from gdws_contract.plan import Plan
 class BundleSettings:
     """What a bundle holds beside the dense network, and how it is evaluated.
 
-    A GDWS network is made by each of ``recipes`` and each of ``plans``, which are given by name; ``tuned`` are files
-    that ``gdws finetune`` wrote. ``calibration``, ``test`` and ``verification`` count images: those that data-aware
-    networks are fitted to, those that networks are evaluated on, 0 for no evaluation, and those that a device replays.
-    Raises :class:`~gdws.errors.GdwsError` if no GDWS network is asked for.
+    A GDWS network is made by each of ``recipes`` and each of ``plans``, which are given by name, and distilled from the
+    dense one with ``distill``; ``tuned`` are files that ``gdws finetune`` wrote. With ``int8`` each network, the dense
+    one too, has a form in INT8 beside it. ``calibration``, ``test`` and ``verification`` count images: those that
+    networks are fitted to, distilled on and quantised by; those that they are evaluated on, 0 for no evaluation; and
+    those that a device replays.
+    Raises :class:`~gdws.errors.GdwsError` if nothing but the dense network is asked for.
     """
 
     recipes: tuple[Recipe, ...] = ()
     plans: Mapping[str, Plan] = field(default_factory=dict)
     tuned: tuple[Path, ...] = ()
     convert_first: bool = False
+    distill: DistillSettings | None = None
+    int8: Int8Settings | None = None
     alphas: AlphaSettings = field(default_factory=AlphaSettings)
     attack: Spec | None = None
     calibration: int = 1024
@@ -42,9 +50,9 @@ class BundleSettings:
     description: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.count:
+        if not self.count and self.int8 is None:
             raise GdwsError(
-                "no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan or --tuned"
+                "no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan, --tuned or --int8"
             )
 
     @property
@@ -80,17 +88,23 @@ def make_bundle(
     weights = None
     if any(recipe.method == "weights" for recipe in settings.recipes):
         weights = find_alphas(source, settings.alphas, data.train.first, progress=progress)
+    calibration = data.train.first(settings.calibration)
     variants = convert_fitted(
         source,
         settings.recipes,
-        data.train.first(settings.calibration),
+        calibration,
         settings.attack,
         plans=settings.plans,
         weights=weights,
         convert_first=settings.convert_first,
         progress=progress,
     )
+    if settings.distill is not None:
+        variants = distilled(variants, source, calibration, f"{data.name}, train", settings.distill, progress=progress)
     variants = with_tuned(variants, source, settings.tuned)
+    if settings.int8 is not None:
+        seen = range_images(source, calibration, settings.attack, progress=progress)
+        variants = with_int8(variants, source, seen, settings.int8, progress=progress)
     if settings.test:
         under = "" if settings.attack is None else f", and {settings.attack}, white-box"
         tell(f"evaluate each on {settings.test} test images: natural{under}")

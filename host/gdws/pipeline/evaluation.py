@@ -30,15 +30,15 @@ def evaluate_one(
     """Natural and robust accuracy of one network, the attack white-box on it.
 
     The attack on a GDWS network runs on the dense network of the same function, whose gradients are the same up to
-    rounding and take a fraction of the time. ``state`` and ``workers`` as for
-    :func:`gdws.evaluation.evaluate.evaluate`.
+    rounding and take a fraction of the time. That on a network in INT8 goes through its rounding. ``state`` and
+    ``workers`` as for :func:`gdws.evaluation.evaluate.evaluate`.
     """
     found = evaluate(
         variant.module,
         images.by_row,
         images.labels,
         attack,
-        attack_on="itself" if variant.plan is None else "dense-equivalent",
+        attack_on="dense-equivalent" if variant.plan is not None and not variant.is_quantised else "itself",
         state=state,
         workers=workers,
         progress=_Named(progress, variant.name),

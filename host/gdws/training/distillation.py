@@ -37,29 +37,21 @@ from gdws.training.schedule import one_cycle
 class DistillSettings:
     """How a GDWS network is brought towards its dense network.
 
-    ``steps`` of Adam on batches of ``batch_size`` images, at a one-cycle rate of at most ``learning_rate``. ``eps`` is
-    the l_inf radius, in pixel units, of the attack that makes half of each step's inputs, in ``iterations`` steps from
-    a random start; 0 for natural images alone.
+    ``steps`` of Adam on batches of ``batch_size`` images, at a one-cycle rate of at most ``learning_rate``. ``attack``
+    makes half of each step's inputs, a few steps from a random start, see
+    :func:`gdws.evaluation.attacks.protocols.one_step`; None for natural images alone.
     """
 
     steps: int = 80
     batch_size: int = 128
-    eps: float = 0.0
-    iterations: int = 1
+    attack: AttackSpec | None = None
     learning_rate: float = 1e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "iterations"):
+        for name in ("steps", "batch_size"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         self._require(0 < self.learning_rate < math.inf, "learning_rate", "greater than 0")
-        self._require(0 <= self.eps < math.inf, "eps", "0 or greater")
-
-    def attack(self, step: int) -> AttackSpec:
-        """The attack of one step. A single iteration goes 1.25 eps far, as in fast adversarial training."""
-        length = (1.25 if self.iterations == 1 else 2.5 / self.iterations) * self.eps
-        seed = derive_seed(self.seed, "distillation", step)
-        return AttackSpec(eps=self.eps, step=length, iterations=self.iterations, seed=seed)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON."""
@@ -136,11 +128,10 @@ def _loss(
 ) -> Tensor:
     """The mean divergence on natural images, plus that on adversarial ones where there is an attack."""
     inputs = [x]
-    if settings.eps > 0:
+    if settings.attack is not None:
         wanted = _decisions(teacher, x)
-        inputs.append(
-            pgd(to_dense(student), x, wanted, settings.attack(step), indices=rows, objective=_divergence_from)
-        )
+        spec = dataclasses.replace(settings.attack, seed=derive_seed(settings.seed, "distillation", step))
+        inputs.append(pgd(to_dense(student), x, wanted, spec, indices=rows, objective=_divergence_from))
     both = torch.cat(inputs)
     return len(inputs) * _divergence_from(_decisions(teacher, both))(logits_of(student, both)).mean()
 

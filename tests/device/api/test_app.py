@@ -3,6 +3,7 @@ import json
 import os
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -71,6 +72,15 @@ def test_a_bundle_is_stored_once(client, service, bundle):
     assert again.json() == first.json()
     assert first.headers["location"] == f"/models/{info.id}"
     assert files_left(service) == [f"{info.id}.gdws"]
+
+
+def test_an_older_client_reads_the_manifest_that_it_wrote(client):
+    content = (Path(__file__).parents[2] / "contract" / "files" / "classifier-v1.gdws").read_bytes()
+    stored = client.post("/models", content=content).json()
+    assert stored["manifest"]["schema_version"] == 1
+    assert stored == client.get(f"/models/{stored['id']}").json()
+    assert client.get(f"/models/{stored['id']}/manifest").json()["schema_version"] == 2
+    assert ModelInfo.model_validate(stored).manifest.classes == 3
 
 
 @pytest.mark.parametrize(

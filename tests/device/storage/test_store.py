@@ -36,7 +36,7 @@ def path(tmp_path):
 @pytest.fixture
 def store(path, manifest):
     opened = Store(path)
-    opened.add_model(info(), manifest)
+    opened.add_model(info(), manifest.model_dump())
     yield opened
     opened.close()
 
@@ -65,13 +65,13 @@ def test_a_bundle_comes_back_with_its_manifest(store, manifest):
 
 
 def test_adding_a_bundle_again_changes_nothing(store, manifest):
-    assert not store.add_model(info(created_at="2025-01-01T00:00:00.000Z"), manifest)
+    assert not store.add_model(info(created_at="2025-01-01T00:00:00.000Z"), manifest.model_dump())
     assert store.models() == [info()]
 
 
 def test_bundles_are_listed_newest_first_without_manifests(store, manifest):
     newer = info("b" * 64, "2024-02-01T00:00:00.000Z")
-    assert store.add_model(newer, manifest)
+    assert store.add_model(newer, manifest.model_dump())
 
     assert store.models() == [newer, info()]
 

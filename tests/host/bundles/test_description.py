@@ -17,6 +17,7 @@ def test_describe(tmp_path):
     assert facts["name"] == "tiny"
     assert facts["input"] == "input: 2 x 8 x 8 float32"
     assert facts["output"] == "logits: 4 classes"
+    assert (facts["task"], facts["labels"]) == ("classification", "given with the images")
     assert facts["verification"] == "8 images, uniform noise"
     assert facts["adversarial inputs"] == "on each variant, random-signs-0 (linf, eps 0.1)"
     assert facts["accuracies on"] == "uniform noise; random-signs-0 (linf, eps 0.1)"
@@ -27,6 +28,14 @@ def test_describe(tmp_path):
     assert (gdws["variant"], gdws["role"], gdws["method"]) == ("gdws", "converted", "full rank, gather")
     assert (dense["MACs"], dense["natural"]) == ("6.94 k", "87.5 %")
     assert dense["ONNX"].endswith(" MiB")
+
+
+def test_outputs_that_are_not_classes_are_listed(tmp_path):
+    with open_bundle(tiny_bundle(tmp_path / "a.gdws", two_outputs=True, count=2)) as bundle:
+        facts = describe(bundle).facts
+    assert ("task", "outputs") in facts
+    assert [text for name, text in facts if name == "output"] == ["logits: 4 float32", "class: one number int64"]
+    assert ("labels", "none") in facts
 
 
 def test_what_is_not_known_reads_as_a_dash(tmp_path):

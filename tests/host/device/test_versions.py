@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gdws.device.versions import SHARING, require_revision, require_version
+from gdws.device.versions import SHARING, require_revision, require_schema, require_version
 from gdws.errors import DeviceProtocolError
 from gdws_contract.rest import API_REVISION, API_VERSION, Health
 
@@ -33,6 +33,14 @@ def test_what_an_older_agent_does_not_know_is_named() -> None:
     require_revision(health(), SHARING, "leases", URL)
     with pytest.raises(DeviceProtocolError, match="does not know leases") as caught:
         require_revision(health(revision=0), SHARING, "leases", URL)
+    assert "update gdws-agent" in (caught.value.hint or "")
+
+
+def test_a_bundle_that_an_older_agent_cannot_read_is_not_sent() -> None:
+    require_schema(health(revision=0), 1, URL)
+    require_schema(health(), 2, URL)
+    with pytest.raises(DeviceProtocolError, match="does not know bundles of schema 2") as caught:
+        require_schema(health(revision=3), 2, URL)
     assert "update gdws-agent" in (caught.value.hint or "")
 
 

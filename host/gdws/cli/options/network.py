@@ -58,7 +58,7 @@ class NetworkOptions(PixelOptions):
             "--family",
             metavar="NAME",
             help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
-            "told by its structure, but for svhn, which looks like plain.",
+            "recognised by its structure, except svhn, which looks like plain.",
             rich_help_panel=_CHECKPOINT,
         ),
     ] = None
@@ -232,7 +232,9 @@ def _shape(text: str | None) -> Shape | None:
         return None
     sizes = numbers(text, "--input-shape")
     if len(sizes) != 3 or min(sizes) < 1:
-        raise GdwsError(f"--input-shape {text!r} is no shape of images", hint="e.g. --input-shape 3,224,224 for C,H,W")
+        raise GdwsError(
+            f"--input-shape {text!r} is not the shape of an image", hint="e.g. --input-shape 3,224,224 for C,H,W"
+        )
     channels, height, width = sizes
     return channels, height, width
 
@@ -241,4 +243,4 @@ def _refuse(what: str, given: Mapping[str, object]) -> None:
     """Raise unless all of ``given`` are None."""
     names = [name for name, value in given.items() if value is not None]
     if names:
-        raise GdwsError(f"{what} goes without {' and '.join(names)}", hint="name the network in one way")
+        raise GdwsError(f"{' and '.join(names)} cannot be combined with {what}", hint="name the network in one way")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gdws.cli.options.agents import given, milliseconds
-from gdws.cli.options.measuring import Threads
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
@@ -107,7 +106,15 @@ class SettingOptions:
         "fp32"
     )
     batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Batch size.", rich_help_panel=_RUN)] = 1
-    threads: Threads = None
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            "--threads",
+            metavar="N|auto",
+            help="CPU threads, or as many as suit the network best. Default: one for each physical core.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None
     power_mode: Annotated[
         str | None,
         typer.Option(
@@ -161,11 +168,20 @@ class SettingOptions:
             backend=choose_backend(device, self.backend, self.precision, url),
             precision=self.precision,
             batch_size=self.batch,
-            threads=self.threads,
+            threads=self._threads(),
             power_mode=int(mode) if mode is not None and mode.isascii() and mode.isdigit() else mode,
             jetson_clocks=self.jetson_clocks,
             protocol=tuple(given(min_duration_ms=milliseconds(self.min_duration)).items()),
         )
+
+    def _threads(self) -> int | Literal["auto"] | None:
+        if self.threads is None:
+            return None
+        if self.threads == "auto":
+            return "auto"
+        if not (self.threads.isascii() and self.threads.isdigit() and int(self.threads) > 0):
+            raise GdwsError(f"--threads {self.threads!r} is no number of threads", hint="e.g. --threads 2, or auto")
+        return int(self.threads)
 
     def effort(self, seed: int) -> Effort:
         """How much is spent."""

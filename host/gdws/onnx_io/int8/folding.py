@@ -77,28 +77,27 @@ def balance_channels(model: onnx.ModelProto, largest: Mapping[str, Floats]) -> i
 def balanced_tensors(model: onnx.ModelProto) -> list[str]:
     """The tensors of four axes that go from layers with weights of their own to one convolution without groups."""
     view = View(model)
-    return [
-        node.input[0]
-        for node in view.nodes
-        if _has_own_weights(view, node)
-        and attribute(node, "group", 1) == 1
-        and view.constants[node.input[1]].ndim == 4
-        and view.sole_consumer(node.input[0]) is node
-        and (makers := _makers(view, node.input[0]))
-        and all(_has_own_weights(view, maker) for maker in makers)
-    ]
+    return [node.input[0] for node in view.nodes if _takes_balanced(view, node)]
+
+
+def _takes_balanced(view: View, node: onnx.NodeProto) -> bool:
+    """Whether the channels that ``node`` takes can be scaled where they are made, and back in its weights."""
+    if not _has_own_weights(view, node) or len(view.consumers[node.input[0]]) != 1 or node.input[0] in view.outputs:
+        return False
+    makers = _makers(view, node.input[0])
+    has_columns = attribute(node, "group", 1) == 1 and view.constants[node.input[1]].ndim == 4
+    return has_columns and bool(makers) and all(_has_own_weights(view, maker) for maker in makers)
 
 
 def _makers(view: View, tensor: str) -> list[onnx.NodeProto]:
     """The nodes that make the channels of ``tensor``, in their order; none where something else comes in between."""
-    maker = view.producer.get(tensor)
-    if maker is None or maker.op_type != "Concat":
-        return [] if maker is None else [maker]
-    if attribute(maker, "axis", 1) != 1 or len(set(maker.input)) < len(maker.input):
+    last: onnx.NodeProto | None = view.producer.get(tensor)
+    if last is None or last.op_type != "Concat":
+        return [] if last is None else [last]
+    if attribute(last, "axis", 1) != 1 or len(set(last.input)) < len(last.input):
         return []
-    makers = [view.producer.get(name) for name in maker.input if view.sole_consumer(name) is maker]
-    found = [each for each in makers if each is not None]
-    return found if len(found) == len(maker.input) else []
+    makers = [view.producer[name] for name in last.input if name in view.producer and view.sole_consumer(name) is last]
+    return makers if len(makers) == len(last.input) else []
 
 
 def _has_own_weights(view: View, node: onnx.NodeProto) -> bool:

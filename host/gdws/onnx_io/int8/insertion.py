@@ -116,7 +116,8 @@ def _weight_scales(weight: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np
 def _rounded(weight: npt.NDArray[np.float32], scale: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.int8]:
     shape = [1] * weight.ndim
     shape[axis] = -1
-    return np.rint(weight / scale.reshape(shape)).clip(-_GREATEST, _GREATEST).astype(np.int8)
+    integers: npt.NDArray[np.int8] = np.rint(weight / scale.reshape(shape)).clip(-_GREATEST, _GREATEST).astype(np.int8)
+    return integers
 
 
 def _scale(step: float) -> np.float32:

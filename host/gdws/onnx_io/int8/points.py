@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 import onnx
 
+from gdws.errors import GdwsError
 from gdws.onnx_io.int8.view import View, name_of
 
 #: ``asymmetric``: zero points are free, for ONNX Runtime. ``symmetric``: they are 0, for TensorRT.
@@ -46,9 +48,17 @@ class Points:
 
 
 def find_points(model: onnx.ModelProto, scheme: Scheme, skip: Collection[str] = ()) -> Points:
-    """Where to quantise ``model``, whose layers called ``skip`` stay in floating point."""
+    """Where to quantise ``model``; layers stay in floating point whose name, or a module's around them, is in ``skip``.
+
+    Raises :class:`~gdws.errors.GdwsError` if one of ``skip`` is no such name.
+    """
     view = View(model)
-    layers = [node for node in view.nodes if view.is_layer(node) and name_of(node) not in skip]
+    layers = [node for node in view.nodes if view.is_layer(node)]
+    for pattern in skip:
+        if not any(is_within(name_of(node), pattern) for node in layers):
+            known = ", ".join(name_of(node) for node in layers)
+            raise GdwsError(f"the network has no layer {pattern!r} to leave in floating point", hint=f"it has: {known}")
+    layers = [node for node in layers if not any(is_within(name_of(node), pattern) for pattern in skip)]
     chosen = {node.input[0] for node in layers}
     if scheme == "asymmetric":
         chosen |= {_after_activation(view, node.output[0]) for node in layers}
@@ -69,6 +79,11 @@ def find_points(model: onnx.ModelProto, scheme: Scheme, skip: Collection[str] = 
         tuple(node.output[0] for node in layers),
         {tensor: _source(tensor, moved, chosen) for tensor in sorted(chosen)},
     )
+
+
+def is_within(name: str, pattern: str) -> bool:
+    """Whether the layer ``name`` is the module ``pattern`` (a shell pattern), or a part of it."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 def _parts(view: View, node: onnx.NodeProto) -> list[str]:

@@ -29,7 +29,8 @@ class Int8Settings:
 
     ``scheme`` says for whom, see :mod:`gdws.onnx_io.int8.points`. ``ranges`` is the method that chooses them; None
     tries each and takes the one whose outputs are nearest to those in float32 on the second half of the images, with
-    ranges from the first. Layers called ``skip`` stay in floating point.
+    ranges from the first. Layers stay in floating
+    point whose name, or that of a module around them, matches one of ``skip``.
     """
 
     scheme: Scheme = "symmetric"
@@ -68,8 +69,8 @@ def quantize(content: bytes, images: Images, settings: Int8Settings | None = Non
     ``content`` takes images (N, C, H, W) in float32 and has a free batch size; its opset is 13 or newer. ``images``
     (N, C, H, W) are such as it will meet: attacked ones among them, if it is to be robust, for they reach further.
 
-    Raises :class:`~gdws.errors.GdwsError` if no layer can be quantised or the file is in INT8 already,
-    :class:`~gdws.errors.DataError` if there are no images or values are not finite, and
+    Raises :class:`~gdws.errors.GdwsError` if no layer can be quantised, none is called as one to skip, or the file is
+    in INT8 already, :class:`~gdws.errors.DataError` if there are no images or values are not finite, and
     :class:`~gdws.onnx_io.run.CannotRun` if the file does not run.
     """
     settings = settings or Int8Settings()

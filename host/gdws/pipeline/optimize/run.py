@@ -31,6 +31,7 @@ from gdws.pipeline.optimize.known_costs import KnownCosts
 from gdws.pipeline.optimize.meter import AgentMeter
 from gdws.pipeline.optimize.setting import Setting, fingerprint
 from gdws.pipeline.optimize.state import State
+from gdws.pipeline.optimize.threads import ThreadChoice, choose_threads
 from gdws.pipeline.packing import pack
 from gdws.planning.search.explorer import Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
@@ -120,11 +121,19 @@ def optimize(
     info = device.device()
     offered = _offer(task, state, watch)
     watch.tell(f"{len(offered.space.layers)} layers to choose for, {task.setting.words()} on {info.hostname}")
-    named = fingerprint(info, task.setting)
+    replayed = task.images.data.test.first(_REPLAYED)
+
+    def meter_for(setting: Setting) -> AgentMeter:
+        named = fingerprint(info, setting)
+        return AgentMeter(device, named, source, offered, setting, replayed, state, lease_id, watch.on_job)
+
+    rival_ms = None
+    if task.setting.threads == "auto":
+        found_threads = _threads(task, info, offered, meter_for, watch)
+        task = replace(task, setting=replace(task.setting, threads=found_threads.threads))
+        rival_ms = found_threads.dense_ms
+    meter = meter_for(task.setting)
     data = task.images.data
-    meter = AgentMeter(
-        device, named, source, offered, task.setting, data.test.first(_REPLAYED), state, lease_id, watch.on_job
-    )
     judge = EvaluationJudge(
         source,
         offered,
@@ -134,7 +143,7 @@ def optimize(
         state,
         watch.progress,
     )
-    costs = KnownCosts(task.known_costs, named, "mj" if task.goal.is_of_energy else "ms")
+    costs = KnownCosts(task.known_costs, meter.fingerprint, "mj" if task.goal.is_of_energy else "ms")
     search = Search(
         offered.space,
         meter,
@@ -143,6 +152,7 @@ def optimize(
         task.limits,
         batch_size=task.setting.batch_size,
         known=costs.load(),
+        rival_ms=rival_ms,
         effort=task.effort,
         tell=watch.tell,
     )
@@ -152,6 +162,24 @@ def optimize(
     found = _told(task, info, offered, search, meter, answer, time.monotonic() - started)
     found = found.model_copy(update={"bundle_id": _deliver(task, judge, answer, found, watch)})
     save_optimisation(found, task.state / "optimisation.json")
+    return found
+
+
+def _threads(
+    task: Task, info: DeviceInfo, offered: Offer, meter_for: Callable[[Setting], AgentMeter], watch: Watch
+) -> ThreadChoice:
+    """The number of threads for ``--threads auto``; raises :class:`~gdws.errors.GdwsError` where energy is the goal."""
+    if task.goal.is_of_energy:
+        raise GdwsError("threads are chosen by time, and the goal is energy", hint="give --threads N")
+
+    def meter_of(count: int) -> AgentMeter:
+        return meter_for(replace(task.setting, threads=count))
+
+    found = choose_threads(offered.space, info, meter_of, seed=task.effort.seed)
+    watch.tell(
+        f"{found.threads} threads suit converted networks best; dense takes {found.dense_ms:.4g} ms at its best, on "
+        f"{found.dense_threads}"
+    )
     return found
 
 

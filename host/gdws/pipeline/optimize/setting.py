@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gdws.errors import DeviceError
 from gdws_contract.engines import EngineOptions
@@ -18,12 +18,14 @@ CONFIRMING_BUILDS = 3
 
 @dataclass(frozen=True)
 class Setting:
-    """``protocol`` has fields of :class:`gdws_contract.rest.Protocol` that are not to be the defaults."""
+    """``threads`` is None for one on each physical core, ``auto`` for as many as suit the network best.
+
+    ``protocol`` has fields of :class:`gdws_contract.rest.Protocol` that are not to be the defaults."""
 
     backend: str
     precision: str = "fp32"
     batch_size: int = 1
-    threads: int | None = None
+    threads: int | Literal["auto"] | None = None
     power_mode: PowerMode | None = None
     jetson_clocks: bool | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -35,7 +37,7 @@ class Setting:
     def words(self) -> str:
         """E.g. ``onnxruntime, fp32, batch 1, 2 threads``."""
         parts = [self.backend, self.precision, f"batch {self.batch_size}"]
-        parts += [] if self.threads is None else [f"{self.threads} threads" if self.threads > 1 else "1 thread"]
+        parts += [] if self.threads is None else ["1 thread" if self.threads == 1 else f"{self.threads} threads"]
         parts += [] if self.power_mode is None else [f"power mode {self.power_mode}"]
         return ", ".join(parts)
 

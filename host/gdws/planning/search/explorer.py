@@ -197,6 +197,12 @@ class Explorer:
         return float(statistics.median(getattr(each, name) for each in self._measurements))
 
 
+def probes(space: Space, *, seed: int = 0) -> Sequence[Choice]:
+    """The first networks that an explorer without known costs measures: they run many options of every kind."""
+    wanted = [list(range(1, len(layer.options))) for layer in space.layers]
+    return carriers(space, wanted, seed=seed)[:GROUP]
+
+
 def _groups(choices: Sequence[Choice]) -> list[Sequence[Choice]]:
     return [choices[start : start + GROUP] for start in range(0, len(choices), GROUP)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -50,7 +51,11 @@ class Answer:
 
 
 class Search:
-    """One search; :attr:`explorer` holds what the device said."""
+    """One search; :attr:`explorer` holds what the device said.
+
+    ``rival_ms`` is what the dense network takes in another setting of the device, e.g. on another number of threads:
+    what is delivered must beat that, too.
+    """
 
     def __init__(
         self,
@@ -62,11 +67,13 @@ class Search:
         *,
         batch_size: int = 1,
         known: Mapping[Class, Basis] | None = None,
+        rival_ms: float | None = None,
         effort: Effort = Effort(),
         tell: Tell = lambda line: None,
     ) -> None:
         self._space, self._meter, self._judge, self._goal, self._limits = space, meter, judge, goal, limits
         self._batch_size, self._effort, self._tell = batch_size, effort, tell
+        self._rival = math.inf if rival_ms is None else rival_ms
         self._judged: dict[Choice, Loss] = {}
         self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=effort.seed, tell=tell)
 
@@ -75,9 +82,10 @@ class Search:
         if not any(len(layer.options) > 1 for layer in self._space.layers):
             return Answer("declined", "no layer has an option with fewer MACs than the dense one")
         self.explorer.open()
-        bound = self._goal.bound(self.explorer.dense, self._batch_size)
-        if bound is not None and self.explorer.dense <= bound:
-            return Answer("dense suffices", f"the dense network takes {self._figure(self.explorer.dense)} as it is")
+        dense = min(self.explorer.dense, self._rival)
+        bound = self._goal.bound(dense, self._batch_size)
+        if bound is not None and dense <= bound:
+            return Answer("dense suffices", f"the dense network takes {self._figure(dense)} as it is")
         if self._goal.kind == "pareto":
             found = self._front(int(self._goal.value or 0))
         else:
@@ -181,7 +189,8 @@ class Search:
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
         """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
-        if timing.speedup().low <= 1:
+        upper_ms = timing.ratio * (1 + 1.96 * timing.relative_sd) * confirmed.dense_ms
+        if timing.speedup().low <= 1 or upper_ms >= self._rival:
             return False
         if bound is None:
             return True
@@ -220,7 +229,11 @@ class Search:
 
     def _fastest_measured(self, error: float) -> Choice:
         """Of the networks within an error the fastest that was measured to be faster than dense; dense if none was."""
-        faster = [choice for choice, timing in self.explorer.timings.items() if timing.speedup().low > 1]
+        faster = [
+            choice
+            for choice, timing in self.explorer.timings.items()
+            if timing.speedup().low > 1 and self._cost(choice) < self._rival
+        ]
         within = [choice for choice in faster if self._space.error(choice) <= error * (1 + 1e-9)]
         return min([self._space.dense, *within], key=self._cost)
 

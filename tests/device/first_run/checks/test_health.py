@@ -7,8 +7,7 @@ from gdws_agent.doctor import Finding
 from gdws_agent.first_run.checks.health import check_device, check_doctor, check_token
 from gdws_agent.first_run.report import CheckFailed, CheckSkipped
 from support.agent_process import running_agent
-from support.agents import PATIENCE_S, FakeWorker, eventually
-from support.bundles import tiny_bundle
+from support.agents import PATIENCE_S, eventually
 from support.first_run import canned_bench
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
@@ -83,9 +82,7 @@ class TestDevice:
                 assert agent.get("/lease")["lease"]["holder"] == "first-run"
             assert agent.get("/lease")["lease"] is None
 
-    def test_a_job_waits_for_the_end_of_the_run(self, tmp_path):
-        worker = FakeWorker(tmp_path / "worker")
-        bundle = tiny_bundle(tmp_path / "b.gdws", net="linear").read_bytes()
+    def test_a_job_waits_for_the_end_of_the_run(self, tmp_path, worker, bundle):
         with running_agent(tmp_path / "data", worker) as agent:
             made = bench_beside(agent, tmp_path)
             with made.held:
@@ -94,9 +91,8 @@ class TestDevice:
                 assert agent.get(f"/benchmark/{job}")["waits_for_lease"]
             eventually(lambda: agent.get(f"/benchmark/{job}")["state"] == "done")
 
-    def test_a_device_that_measures_is_not_disturbed_and_its_lease_not_kept(self, tmp_path):
-        worker = FakeWorker(tmp_path / "worker", {"dense": "hang"})
-        bundle = tiny_bundle(tmp_path / "b.gdws", net="linear").read_bytes()
+    def test_a_device_that_measures_is_not_disturbed_and_its_lease_not_kept(self, tmp_path, worker, bundle):
+        worker.set_actions({"dense": "hang"})
         with running_agent(tmp_path / "data", worker) as agent:
             job = agent.client.post("/benchmark", files={"bundle": ("b.gdws", bundle)}).json()["id"]
             worker.wait_until_reached()

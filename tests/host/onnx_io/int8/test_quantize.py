@@ -144,6 +144,12 @@ def test_layers_that_are_skipped_stay_in_floating_point(floats):
     assert "conv1.weight" not in view.constants
 
 
+def test_a_module_is_skipped_with_all_its_layers(floats):
+    found = quantize(floats["stacked"], pictures(8, 0), Int8Settings(skip=("conv?",)))
+    assert {name.split(".")[0] for name in found.kept} == {"conv1", "conv2"}
+    assert set(found.layers) == {"stem", "shortcut", "head"}
+
+
 def test_one_image_is_enough_for_ranges_but_tells_no_error(floats):
     found = quantize(floats["dense"], pictures(1, 0))
     assert found.error is None
@@ -166,6 +172,7 @@ def test_a_channel_of_zeros_and_a_tensor_of_zeros_are_kept_as_such(floats):
     [
         ({"images": pictures(0, 0)}, DataError, "needs images"),
         ({"images": pictures(4, 0) * np.float32(np.nan)}, DataError, "NaN"),
+        ({"settings": Int8Settings(skip=("tail",))}, GdwsError, "no layer 'tail'"),
         ({"settings": Int8Settings(skip=("stem", "conv1", "conv2", "shortcut", "head"))}, GdwsError, "no layer"),
     ],
 )

@@ -180,6 +180,18 @@ def test_measurements_of_a_device_that_changed_its_clocks_are_thrown_away(
         _optimize(_task(source, tmp_path / "melting"), SimulatedAgent(disturbed=99), monkeypatch)
 
 
+def test_as_many_threads_as_suit_the_network_are_chosen_and_the_best_dense_is_to_be_beaten(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told: list[str] = []
+    setting = Setting("onnxruntime", threads="auto")
+    agent = SimulatedAgent(threads_pace={1: (1.0, 1.0), 2: (1.5, 0.3)})
+    found = _optimize(_task(source, tmp_path, setting=setting), agent, monkeypatch, tell=told.append)
+    assert found.setting.endswith("1 thread")  # on two the dense network gains, the converted ones lose
+    assert found.status == "declined"
+    assert any("1 threads suit converted networks best" in line and line.endswith("on 2") for line in told)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

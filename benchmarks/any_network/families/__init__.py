@@ -1,0 +1,1 @@
+"""One network of each family that pytorchcv has, with random weights: does conversion hold up?"""

@@ -1,0 +1,150 @@
+"""Images to fit to and to compare on: crops of photographs that scikit-image, scikit-learn and foolbox ship, and drawn
+text where a network reads text. Folders of PNG files in the cache, made once, the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks.any_network.packages import cache, unpacked
+
+COUNT = 160
+_SIDE = 384
+_FILES: Mapping[str, tuple[str, ...]] = {
+    "scikit-image": tuple(
+        f"skimage/data/{name}"
+        for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "ihc.png",
+                     "hubble_deep_field.jpg", "retina.jpg")
+    ),
+    "scikit-learn": ("sklearn/datasets/images/china.jpg", "sklearn/datasets/images/flower.jpg"),
+    "foolbox": ("foolbox/data/imagenet_*",),
+}  # fmt: skip
+_PAGES = ("skimage/data/page.png", "skimage/data/text.png")
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+def folder(kind: str) -> Path:
+    """The folder of images of that ``kind``; made if it is not there."""
+    made = cache() / "images" / kind
+    if made.is_dir():
+        return made
+    partial = made.with_suffix(".partial")
+    rng = np.random.default_rng(0)
+    for index, (label, image) in enumerate(_KINDS[kind](rng)):
+        target = partial / label
+        target.mkdir(parents=True, exist_ok=True)
+        image.save(target / f"{index:04}.png")
+    partial.rename(made)
+    return made
+
+
+def kinds() -> frozenset[str]:
+    """The names of folders that can be made."""
+    return frozenset(_KINDS)
+
+
+def photographs(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Square crops of many sizes, without labels."""
+    originals = [Image.open(path).convert("RGB") for path in _photographs()]
+    for index in range(COUNT):
+        yield "", _crop(originals[index % len(originals)], rng)
+
+
+def pages(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Printed text, turned by each right angle, which is the label."""
+    for index in range(COUNT):
+        quarter = index % 4
+        yield f"{90 * quarter:03}", _page(rng).rotate(90 * quarter)
+
+
+def text(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Scanned pages in crops, and drawn lines of text, without labels."""
+    scans = [Image.open(unpacked("scikit-image") / name).convert("RGB") for name in _PAGES]
+    for index in range(COUNT):
+        yield "", _crop(scans[index % 2], rng) if index % 4 == 0 else _line(rng, 320, 48)
+
+
+def captchas(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Letters with lines through them, without labels."""
+    for _ in range(COUNT):
+        image = _line(rng, 160, 60, letters=4)
+        draw = ImageDraw.Draw(image)
+        for _ in range(4):
+            draw.line([*rng.integers(0, 160, 2).tolist(), *rng.integers(0, 60, 2).tolist()], fill=_colour(rng), width=2)
+        yield "", image
+
+
+def digits(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Handwritten digits of scikit-learn, 8 x 8, labelled."""
+    rows = np.loadtxt(unpacked("scikit-learn") / "sklearn/datasets/data/digits.csv.gz", delimiter=",")
+    for row in rng.permutation(rows)[: 3 * COUNT]:
+        pixels = (row[:64].reshape(8, 8) * 255 / 16).astype(np.uint8)
+        yield f"{int(row[64])}", Image.fromarray(pixels)
+
+
+def spectrograms(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Tones with overtones that rise and fall, as (76, 32) time by frequency in grey."""
+    times, bands = np.arange(76)[:, None], np.arange(32)[None]
+    for _ in range(COUNT):
+        level = 0.1 * rng.random((76, 32))
+        for _ in range(int(rng.integers(1, 4))):
+            base, slope, start = rng.uniform(2, 14), rng.uniform(-0.1, 0.1), rng.integers(0, 60)
+            for overtone in range(1, 4):
+                centre = overtone * (base + slope * times)
+                envelope = np.exp(-np.maximum(times - start, 0) / 20) * (times >= start)
+                level += envelope * np.exp(-((bands - centre) ** 2) / 2) / overtone
+        yield "", Image.fromarray((255 * np.clip(level, 0, 1)).astype(np.uint8))
+
+
+def _photographs() -> list[Path]:
+    found = [sorted(unpacked(package).glob(name)) for package, names in _FILES.items() for name in names]
+    return [path for paths in found for path in paths]
+
+
+def _crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    side = int(rng.uniform(0.35, 1) * min(image.size))
+    left, top = (int(rng.integers(0, extent - side + 1)) for extent in image.size)
+    return image.crop((left, top, left + side, top + side)).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+
+
+def _page(rng: np.random.Generator) -> Image.Image:
+    page = Image.new("RGB", (_SIDE, _SIDE), "white")
+    for top in range(12, _SIDE - 24, 30):
+        page.paste(_line(rng, _SIDE - 24, 26, size=18, plain=True), (12, top))
+    return page
+
+
+def _line(
+    rng: np.random.Generator,
+    width: int,
+    height: int,
+    *,
+    letters: int | None = None,
+    size: int = 32,
+    plain: bool = False,
+) -> Image.Image:
+    image = Image.new("RGB", (width, height), "white" if plain else tuple(rng.integers(200, 256, 3).tolist()))
+    count = letters or max(2, width // size)
+    word = "".join(_LETTERS[index] for index in rng.integers(0, len(_LETTERS), count))
+    colour = (0, 0, 0) if plain else _colour(rng)
+    ImageDraw.Draw(image).text((6, (height - size) // 2), word, fill=colour, font=ImageFont.load_default(size))
+    return image
+
+
+def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = rng.integers(0, 140, 3).tolist()
+    return red, green, blue
+
+
+_KINDS: Mapping[str, Callable[[np.random.Generator], Iterator[tuple[str, Image.Image]]]] = {
+    "photographs": photographs,
+    "pages": pages,
+    "text": text,
+    "captchas": captchas,
+    "digits": digits,
+    "spectrograms": spectrograms,
+}

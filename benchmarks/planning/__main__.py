@@ -1,0 +1,227 @@
+"""Does the model of latencies predict networks that it has not seen, and is a plan by it faster than one by MACs?
+
+    python -m benchmarks.planning [--networks NAME ...] [--backends onnxruntime pytorch] [--batch 1 8] [--threads 1 2]
+
+For each network, backend, batch size and number of threads the options of all layers are timed in carriers, as
+``gdws optimize`` does it. Then random mixtures of options, which the model has not seen, are predicted and measured in
+turns with the dense network; the ratio to the dense network is compared, so a slow change of the machine cancels. With
+``--better`` the plan of least predicted latency is measured beside those of fewest MACs and of equal ranks, at the same
+error of the decisions each, on the network whose weights ship.
+
+Results are kept cell by cell in ``--state``, so that it goes on where it was interrupted, and are written to
+``results.json`` and ``results.md`` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.measured import machine, write_results
+from gdws import datasets, pipeline
+from gdws.compression.fitting import Calibration
+from gdws.datasets import Split
+from gdws.device.client import DeviceClient
+from gdws.device.local_agent import local_agent
+from gdws.networks import zoo
+from gdws.networks.sources import Source
+from gdws.pipeline.optimize import Setting
+from gdws.pipeline.optimize.meter import AgentMeter
+from gdws.pipeline.optimize.setting import fingerprint
+from gdws.pipeline.optimize.state import State
+from gdws.planning.search.choose import Limits, best_choice
+from gdws.planning.search.costs import Costs
+from gdws.planning.search.explorer import Explorer
+from gdws.planning.search.options import Offer, offer
+from gdws.planning.search.space import Choice, Space
+
+HERE = Path(__file__).resolve().parent
+
+#: The weights of the first ship; the others, for Fashion-MNIST and CIFAR-10, have random ones, as fast as any.
+NETWORKS = ("mnist-preact-resnet", "mnist-preact-resnet18", "preact-resnet18")
+_MIXTURES = 12
+_MEDIAN_LIMIT, _P90_LIMIT = 0.03, 0.06
+
+
+def main(argv: list[str]) -> int:
+    """Measure what is not in the state yet, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
+    parser.add_argument("--backends", nargs="+", default=["onnxruntime", "pytorch"])
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--mixtures", type=int, default=_MIXTURES)
+    parser.add_argument("--min-duration", type=float, default=3.0, help="seconds for each network")
+    parser.add_argument("--better", action="store_true", help="also compare with plans by MACs and by equal ranks")
+    parser.add_argument("--state", type=Path, default=HERE / "state")
+    options = parser.parse_args(argv)
+    state = State(options.state)
+    with local_agent(options.state / "agent") as url, DeviceClient(url) as device:
+        cells = list(_cells(options, device, state))
+    results = {"machine": machine(), "min_duration_s": options.min_duration, "cells": cells}
+    write_results(HERE, results, _table(results))
+    return 0 if all(_is_met(cell) for cell in cells) else 1
+
+
+def _cells(options: argparse.Namespace, device: DeviceClient, state: State) -> Iterator[dict[str, Any]]:
+    for name in options.networks:
+        better = options.better and name == NETWORKS[0]
+        source, images = _shipped(name) if name == NETWORKS[0] else _built(name)
+        offered = _offer(source, images, state, with_errors=better)
+        for backend, batch, threads in product(options.backends, options.batch, options.threads):
+            protocol = (("min_duration_ms", 1e3 * options.min_duration),)
+            setting = Setting(backend, batch_size=batch, threads=threads, protocol=protocol)
+            named = fingerprint(device.device(), setting)
+            meter = AgentMeter(device, named, source, offered, setting, images.first(4), state)
+            print(f"{name}, {setting.words()}", file=sys.stderr, flush=True)
+            key = [name, named, options.mixtures, options.min_duration, offered.space.digest]
+            cell = state.recall("cell", key, partial(_predict, meter, offered.space, options.mixtures, better=better))
+            yield {"network": name, "setting": setting.words(), **cell}
+
+
+def _predict(meter: AgentMeter, space: Space, mixtures: int, *, better: bool) -> dict[str, Any]:
+    """How far predictions of random mixtures are off, and what the table cost."""
+    explorer = Explorer(space, meter)
+    began = time.monotonic()
+    explorer.open()
+    cost_s = time.monotonic() - began
+    drawn = random.Random(0)
+    choices = [tuple(drawn.randrange(len(layer.options)) for layer in space.layers) for _ in range(mixtures)]
+    predicted = {choice: explorer.model.predict(choice)[0] for choice in choices}
+    left_out = [abs(residual) for residual in explorer.model.residuals]
+    found: dict[str, Any] = {}
+    if better:
+        found["better"] = _better(explorer)
+    explorer.time(choices)
+    pairs = [(predicted[choice], measured) for choice in choices if (measured := explorer.measured(choice)) is not None]
+    errors = sorted(abs(guess / measured - 1) for guess, measured in pairs)
+    return {
+        **found,
+        "pairs_ms": pairs,
+        "median": statistics.median(errors),
+        "p90": errors[min(len(errors) - 1, int(0.9 * len(errors)))],
+        "worst": errors[-1],
+        "left_out_median": statistics.median(left_out),
+        "has_pair_terms": explorer.model.has_pair_terms,
+        "is_profiled": explorer.is_profiled,
+        "table_s": cost_s,
+        "dense_ms": explorer.dense,
+    }
+
+
+def _better(explorer: Explorer) -> dict[str, Any]:
+    """How many times faster the plan by measured times is than the best one by MACs or equal ranks at its error."""
+    space = explorer.space
+    by_macs = Costs(space, 0.0, tuple(tuple(float(o.macs) for o in layer.options) for layer in space.layers), {})
+    equal = [_everywhere(space, name) for name in ("stacked-2", "stacked-3", "stacked-4", "gather-2", "gather-3")]
+    found = {}
+    for error in sorted(space.error(choice) for choice in equal if choice is not None):
+        ours = best_choice(explorer.model.costs, "cost", Limits(error=error))
+        theirs = [best_choice(by_macs, "cost", Limits(error=error)), *equal]
+        rivals = [choice for choice in theirs if choice is not None and space.error(choice) <= error * (1 + 1e-9)]
+        if ours is None or not rivals:
+            continue
+        explorer.time([ours, *rivals])
+        best = min(rivals, key=lambda choice: explorer.measured(choice) or float("inf"))
+        mine, rival = explorer.measured(ours), explorer.measured(best)
+        if mine is not None and rival is not None:
+            found[f"{error:.3g}"] = {"ours_ms": mine, "best_rival_ms": rival, "ratio": rival / mine}
+    return found
+
+
+def _everywhere(space: Space, name: str) -> Choice | None:
+    """The same option in every layer; None if one does not have it."""
+    offered = [[option.name for option in layer.options] for layer in space.layers]
+    return tuple(names.index(name) for names in offered) if all(name in names for names in offered) else None
+
+
+def _offer(source: Source, images: Split, state: State, *, with_errors: bool) -> Offer:
+    """The options; where only times count their errors are not looked for, and fall with the ranks."""
+
+    def recall(name: str, key: Any, make: Callable[[], Any]) -> Any:
+        if not with_errors:
+            return {layer: [1.0 / (1 + sum(ranks)) for ranks in vectors] for layer, vectors in key.items()}
+        return state.recall(name, [source.name, key], make)
+
+    return offer(Calibration(source.module, images.images), source.input_shape, recall=recall)
+
+
+def _shipped(name: str) -> tuple[Source, Split]:
+    return pipeline.load(name), datasets.load("mnist-sample").train.first(256)
+
+
+def _built(name: str) -> tuple[Source, Split]:
+    """A network of random weights, with statistics of batch normalisation that keep its activations sane."""
+    torch.manual_seed(0)
+    module = zoo.build(name).eval()
+    shape = zoo.input_shape(name)
+    images = torch.rand(16, *shape)
+    _settle(module, images)
+    return Source(name, module, shape, {"net": name}), Split(images, torch.zeros(16, dtype=torch.int64))
+
+
+@torch.no_grad()
+def _settle(module: nn.Module, images: torch.Tensor) -> None:
+    """Set the statistics of batch normalisation to those of ``images``."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # a cumulative average, of one batch here
+            layer.train()
+    module(images)
+    module.eval()
+
+
+def _is_met(cell: dict[str, Any]) -> bool:
+    return cell["median"] <= _MEDIAN_LIMIT and cell["p90"] <= _P90_LIMIT
+
+
+def _table(results: dict[str, Any]) -> str:
+    """The results in words."""
+    lines = [
+        "# Planning by measured times",
+        "",
+        f"{json.dumps(results['machine'])}, {results['min_duration_s']:g} s a network.",
+        "",
+        "Errors of predicted latency on random mixtures of options that the model had not seen. Wanted: median at most "
+        f"{100 * _MEDIAN_LIMIT:g} %, 90th percentile at most {100 * _P90_LIMIT:g} %.",
+        "",
+        "| network | setting | dense (ms) | median | p90 | worst | pair terms | table (s) | met |",
+        "|---|---|--:|--:|--:|--:|---|--:|---|",
+    ]
+    lines += [
+        f"| {cell['network']} | {cell['setting']} | {cell['dense_ms']:.3g} | {100 * cell['median']:.1f} % "
+        f"| {100 * cell['p90']:.1f} % | {100 * cell['worst']:.1f} % | {'yes' if cell['has_pair_terms'] else 'no'} "
+        f"| {cell['table_s']:.0f} | {'yes' if _is_met(cell) else 'no'} |"
+        for cell in results["cells"]
+    ]
+    better = [(cell, error, each) for cell in results["cells"] for error, each in cell.get("better", {}).items()]
+    if better:
+        lines += [
+            "",
+            "Plans by measured times against the best of those by MACs and by equal ranks, at the same error or less.",
+            "",
+            "| setting | error | ours (ms) | best other (ms) | times faster |",
+            "|---|--:|--:|--:|--:|",
+            *(
+                f"| {cell['setting']} | {error} | {each['ours_ms']:.3g} | {each['best_rival_ms']:.3g} "
+                f"| {each['ratio']:.2f} |"
+                for cell, error, each in better
+            ),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""INT8 forms of the networks of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gdws._util.progress import SILENT, Progress
+from gdws.bundles.variant import Variant
+from gdws.datasets import Split
+from gdws.evaluation.attacks import Spec
+from gdws.networks.sources import Source
+from gdws.onnx_io.export import export
+from gdws.onnx_io.int8 import Int8Settings, QuantizedNetwork, quantize
+from gdws.pipeline.calibration import calibration_images
+from gdws_contract.steps import Int8Step
+
+
+def range_images(source: Source, images: Split, attack: Spec | None, *, progress: Progress = SILENT) -> Tensor:
+    """Images (N, C, H, W) to find ranges from: ``images``, and the same attacked on the network if it is to be robust.
+
+    Attacked images reach further than natural ones; ranges of natural ones alone would clip what they cause.
+    Raises what :func:`gdws.pipeline.calibration_images` raises.
+    """
+    natural = calibration_images(source, images, None)
+    if attack is None:
+        return natural
+    return torch.cat([natural, calibration_images(source, images, attack, progress=progress)])
+
+
+def with_int8(
+    variants: Sequence[Variant],
+    source: Source,
+    images: Tensor,
+    settings: Int8Settings,
+    *,
+    progress: Progress = SILENT,
+) -> list[Variant]:
+    """``variants`` and after each its form in INT8, ``<name>-int8``, whose module is the file's twin in torch.
+
+    ``images`` (N, C, H, W) give the ranges, see :func:`range_images`.
+    Raises what :func:`gdws.onnx_io.export.export` and :func:`gdws.onnx_io.int8.quantize` raise.
+    """
+    pixels = images.detach().cpu().float().numpy()
+    progress.start(len(variants), f"quantise {len(variants)} networks to INT8")
+    found: list[Variant] = []
+    for variant in variants:
+        made = quantize(export(variant.module, source.input_shape), pixels, settings)
+        twin = QuantizedNetwork(made.content, tuple(source.input_shape))
+        method = f"{made.ranges} ranges, {settings.scheme}"
+        step = Int8Step(calibration_images=len(images), method=method, skipped=list(made.kept))
+        found += [variant, Variant(f"{variant.name}-int8", twin, (*variant.steps, step))]
+        progress.advance(1)
+    return found
