@@ -1,4 +1,16 @@
-"""``gdws optimize``"""
+"""Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times.
+
+Options of all layers are timed inside whole networks. The best plan by these times is measured, corrected and
+judged until it holds, and delivered beside the dense network. Run the same command again to go on after an
+interruption. Exit code 1: no network meets the goal; the bundle holds the dense one.
+
+\b
+Examples:
+  gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
+  gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
+    --backend tensorrt --precision fp16 --out best.gdws
+  gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
+"""
 
 from __future__ import annotations
 
@@ -45,19 +57,7 @@ def optimize(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times.
-
-    Options of all layers are timed inside whole networks. The best plan by these times is measured, corrected and
-    judged until it holds, and delivered beside the dense network. Run the same command again to go on after an
-    interruption. Exit code 1: no network meets the goal; the bundle holds the dense one.
-
-    \b
-    Examples:
-      gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
-      gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
-        --backend tensorrt --precision fp16 --out best.gdws
-      gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
-    """
+    """Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times."""
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
