@@ -70,7 +70,8 @@ def _recipes(network: Network) -> list[str]:
 
 def _gdws(*arguments: str, by: Network) -> str:
     """Run a command and return what it says on standard error. Raises :class:`Refused`."""
-    path = os.pathsep.join([str(unpacked(by.package)), os.environ.get("PYTHONPATH", "")])
+    folders = [str(unpacked(package)) for package in (by.package, *by.needs)]
+    path = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "gdws", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
     if done.returncode:

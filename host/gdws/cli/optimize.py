@@ -57,7 +57,7 @@ def optimize(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times."""
+    """Find the network that meets a goal on a device and keeps its accuracy, by measured times."""
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
@@ -67,13 +67,19 @@ def optimize(
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
     watch_lines = None if quiet else lambda line: errors().print(line, markup=False)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
-        setting = running.setting(device.device(), device.url)
         task = pipeline.Task(
-            source, chosen, spec, setting, wanted, limits, out, folder,
+            source,
+            chosen,
+            spec,
+            running.setting(device.device(), device.url),
+            wanted,
+            limits,
+            out,
+            folder,
             known_costs=known_costs or pipeline.default_folder(),
             conversion=pipeline.Conversion(tuple(skip or ())),
             effort=running.effort(attack.seed),
-        )  # fmt: skip
+        )
         watch = pipeline.Watch(progress=progress, **({} if watch_lines is None else {"tell": watch_lines}))
         found = pipeline.optimize(task, device, lease_id=lease, watch=watch)
     if report is not None:
