@@ -67,7 +67,6 @@ def evaluate(
     from gdws import pipeline
     from gdws._util.files import require_writable, write_atomic
 
-    spec = attack.spec(images.data)
     plans = read_plans([plan] if plan else None)
     state = None
     if out is not None:
@@ -76,6 +75,7 @@ def evaluate(
     advice = "the images that are done are kept; repeat the command"
     with processes(device, quiet, state, advice) as (workers, progress):
         source = network.open()
+        spec = attack.spec(images.data, source.task)
         dataset = images.open(source)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]
         variant.module.to(workers.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 
 from gdws.cli.options.common import numbers
 from gdws.cli.options.pixels import PixelOptions
+from gdws.cli.options.task import TaskOptions
 from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
 
@@ -35,7 +36,7 @@ Checkpoint = Annotated[
 
 
 @dataclass(frozen=True)
-class NetworkOptions(PixelOptions):
+class NetworkOptions(TaskOptions, PixelOptions):
     """A network by its checkpoint, an ONNX file, or Python code."""
 
     checkpoint: Checkpoint = None
@@ -88,7 +89,7 @@ class NetworkOptions(PixelOptions):
         typer.Option(
             "--onnx",
             metavar="FILE",
-            help="The network in an ONNX file: float images (N, C, H, W) to logits.",
+            help="The network in an ONNX file, in place of a checkpoint: images (N, C, H, W) to outputs (N, ...).",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -125,8 +126,8 @@ class NetworkOptions(PixelOptions):
         typer.Option(
             "--output",
             metavar="NAME",
-            help="Which output has the logits, where the network gives several: its name, key or place, counted "
-            "from 0.",
+            help="The one output that counts, where the network gives several: its name, key or place, "
+            "counted from 0. Without it all are kept.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -151,6 +152,9 @@ class NetworkOptions(PixelOptions):
         Raises :class:`~gdws.errors.GdwsError` if they name none, or name it in two ways, and what
         :mod:`gdws.networks.sources` raises.
         """
+        return replace(self._opened(variant), choice=self.choice())
+
+    def _opened(self, variant: str | None) -> Source:
         source = self._load(variant)
         if self.slim:
             from gdws import pipeline
