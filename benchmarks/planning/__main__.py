@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from benchmarks.any_network.trial import settle
 from benchmarks.measured import machine, write_results
 from gdws import datasets, pipeline
 from gdws.compression.fitting import Calibration
@@ -168,8 +168,19 @@ def _built(name: str) -> tuple[Source, Split]:
     module = zoo.build(name).eval()
     shape = zoo.input_shape(name)
     images = torch.rand(16, *shape)
-    settle(module, images[:4])
+    _settle(module, images)
     return Source(name, module, shape, {"net": name}), Split(images, torch.zeros(16, dtype=torch.int64))
+
+
+@torch.no_grad()
+def _settle(module: nn.Module, images: torch.Tensor) -> None:
+    """Set the statistics of batch normalisation to those of ``images``."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # a cumulative average, of one batch here
+            layer.train()
+    module(images)
+    module.eval()
 
 
 def _is_met(cell: dict[str, Any]) -> bool:

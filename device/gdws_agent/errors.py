@@ -367,8 +367,8 @@ def problem_of(error: Exception) -> Problem:
     The text of an error that nobody foresaw stays in the log: it may tell what the client should not know.
     """
     if not isinstance(error, (AgentError, ContractError)) and is_machine_fault(error):
-        detail = "the machine lacks what it takes to answer"
-        return make_problem(503, MACHINE_SHORT, detail, hint="come again in a while")
+        detail = "the machine is short of memory, disk or descriptors"
+        return make_problem(503, MACHINE_SHORT, detail, hint="try again later")
     status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     if isinstance(error, (AgentError, ContractError)):
         return make_problem(status, code, error.message, field=error.field, hint=error.hint)

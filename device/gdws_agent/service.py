@@ -99,9 +99,7 @@ class Service(NamedTuple):
         return self._findings_of(self.jobs.job(job_id))
 
     def result_pieces(self, found: JobText) -> List[bytes]:
-        """Return the JSON of a job, in pieces; once it has ended, with its verdicts."""
-        if not is_final(found.job):
-            return found.pieces()
+        """Return the JSON of a job with its verdicts, in pieces. Unlike the job alone, this reads its cells."""
         # Rounds are most of a cell, and no verdict looks at them.
         cells = self.jobs.text(found.job.id, rounds=False).cells
         job = found.job.model_copy(update={"cells": [Cell.model_validate_json(cell) for cell in cells]})
@@ -149,7 +147,7 @@ def open_service(
         opened = _at_start(lambda: open_store(folder.database, was_used=was_used))
         store = stack.enter_context(contextlib.closing(opened))
         for job_id in _at_start(store.count_interruptions):
-            _LOG.warning("job %s: cut off when the agent died; it will go on", job_id)
+            _LOG.warning("job %s: interrupted when the agent died; it will be resumed", job_id)
         known = probes if probes is not None else system_probes(settings.jtop_socket)
         board = clocks if clocks is not None else _clocks_of_jtop(settings, folder)
         library = _at_start(lambda: Library(store, folder.models))

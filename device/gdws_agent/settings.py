@@ -53,22 +53,28 @@ class Settings(Record):
         86_400.0, ge=1, le=864_000, description="Longest time that a lease holds without being renewed, in seconds."
     )
     keep_results_days: float = Field(
-        0.0, ge=0, le=100_000, description="Remove results that ended so long ago; 0 is never. The agent's own time."
+        0.0, ge=0, le=100_000, description="Remove results older than this, in days of running; 0: never."
     )
     keep_results_mb: int = Field(
-        2_048, ge=0, le=1_048_576, description="Remove the oldest results beyond this size, in MiB; 0 is never."
+        2_048, ge=0, le=1_048_576, description="Remove the oldest results beyond this size, in MiB; 0: never."
     )
     keep_models_days: float = Field(
-        0.0, ge=0, le=100_000, description="Remove bundles that were not used for so long; 0 is never."
+        0.0, ge=0, le=100_000, description="Remove bundles unused for longer than this; 0: never."
     )
     keep_models_mb: int = Field(
-        20_480, ge=0, le=16_777_216, description="Remove the longest unused bundles beyond this size; 0 is never."
+        20_480,
+        ge=0,
+        le=16_777_216,
+        description="Remove the least recently used bundles beyond this size, in MiB; 0: never.",
     )
     keep_engines_days: float = Field(
-        0.0, ge=0, le=100_000, description="Remove engines that were not used for so long; 0 is never."
+        0.0, ge=0, le=100_000, description="Remove engines unused for longer than this; 0: never."
     )
     keep_engines_mb: int = Field(
-        8_192, ge=0, le=16_777_216, description="Remove the longest unused engines beyond this size; 0 is never."
+        8_192,
+        ge=0,
+        le=16_777_216,
+        description="Remove the least recently used engines beyond this size, in MiB; 0: never.",
     )
     jtop_socket: Path = Field(
         Path("/run/jtop.sock"), description="Socket of the jtop service: power, power modes and clocks of a Jetson."

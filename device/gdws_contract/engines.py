@@ -16,7 +16,10 @@ class EngineOptions(Record):
     """Choices about the engine. A backend that does not know one says so with the build, and goes on without it."""
 
     builds: int = Field(
-        1, ge=1, le=20, description="Engines built for each cell; that of median latency is kept, the spread is told."
+        1,
+        ge=1,
+        le=20,
+        description="Engines built for each cell; that of median latency is kept, the spread is reported.",
     )
     build_timeout_s: NonNegative = Field(1_800.0, gt=0, le=86_400, description="Give up one build after this.")
     optimization_level: Optional[int] = Field(

@@ -63,7 +63,7 @@ class LeaseRequest(Record):
         ge=1,
         le=864_000,
         allow_inf_nan=False,
-        description="The lease ends by itself so long after it was renewed.",
+        description="The lease expires this long after it was last renewed.",
     )
     note: Optional[Line] = Field(None, description="What it is held for, for others to read.")
 

@@ -20,7 +20,7 @@ from .thermal import Thermal
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
 #: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
-#: 4: bundles of schema 2, and jobs below /jobs.
+#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts.
 API_REVISION = 4
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
@@ -118,7 +118,7 @@ class DeviceInfo(Reading):
     simulated: bool = False
     backends: List[Availability]
     power_sensors: List[Availability]
-    notices: List[Notice] = Field(default_factory=list, description="What whoever looks after it should know.")
+    notices: List[Notice] = Field(default_factory=list, description="What its administrator should know.")
 
 
 class Alive(Reading):
@@ -137,7 +137,7 @@ class Health(Reading):
     queued_jobs: int
     running_job: Optional[str] = None
     access: Optional[Literal["full", "read-only"]] = Field(None, description="What the sender may do.")
-    notices: List[Notice] = Field(default_factory=list, description="What whoever looks after it should know.")
+    notices: List[Notice] = Field(default_factory=list, description="What its administrator should know.")
 
 
 class ModelInfo(Reading):
@@ -220,7 +220,7 @@ class Job(Reading):
     queue_position: Optional[int] = Field(None, description="0 is next; null once it has left the queue.")
     estimate: Optional[Estimate] = Field(None, description="null once it has ended.")
     lease_holder: Optional[str] = Field(None, description="Under whose lease it was sent; null: under none.")
-    waits_for_lease: bool = Field(False, description="It waits because somebody else holds the device.")
+    waits_for_lease: bool = Field(False, description="It waits because another client holds the device.")
     run_s: NonNegative = Field(0.0, description="Time that it was measured, over all its runs, up to its last cell.")
     progress: Progress
     cells: List[Cell] = Field(default_factory=list, description="Finished cells, in order of finishing.")

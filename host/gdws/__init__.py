@@ -1,8 +1,9 @@
 """GDWS: efficient, adversarially robust convolutional networks after training.
 
 ``gdws.convert(model, gdws.budgets.MeanRank(3))`` turns a pretrained network into a GDWS network and returns it with its
-:class:`Plan`. ``gdws.budgets``, ``gdws.calibrate``, ``gdws.layers``, ``gdws.surgery`` and ``gdws.training`` are the
-modules behind it; everything else is reached by its room, such as :mod:`gdws.pipeline`.
+:class:`Plan`. ``gdws.optimize`` finds the fastest one on a device. ``gdws.budgets``, ``gdws.calibrate``,
+``gdws.layers``, ``gdws.surgery`` and ``gdws.training`` are the modules behind them; everything else is reached by its
+room, such as :mod:`gdws.pipeline`.
 
 torch takes seconds to import, and any import may fail where an installation is broken, so all is loaded on first use.
 """
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gdws._util.outputs import choose_output
     from gdws.compression import layers, surgery
     from gdws.compression.calibration import alphas as calibrate
+    from gdws.pipeline.optimize import optimize
     from gdws.planning import budget as budgets
     from gdws.planning.conversion import convert
     from gdws_contract.plan import LayerPlan, Plan
@@ -31,6 +33,7 @@ __all__ = [
     "choose_output",
     "convert",
     "layers",
+    "optimize",
     "surgery",
     "training",
 ]
@@ -47,6 +50,7 @@ _HOMES = {
     "Plan": "gdws_contract.plan",
     "choose_output": "gdws._util.outputs",
     "convert": "gdws.planning.conversion",
+    "optimize": "gdws.pipeline.optimize",
 }
 
 

@@ -66,7 +66,7 @@ class GdwsError(Exception):
 
 
 class ModelError(GdwsError):
-    """The network cannot be handled as asked; ``layer`` names the culprit if there is one."""
+    """The network cannot be handled as asked; ``layer`` names the layer at fault, if there is one."""
 
     def __init__(self, message: str, *, layer: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -82,7 +82,7 @@ class UnknownNetwork(ModelError):
 
 
 class PlanError(GdwsError):
-    """A plan is malformed or does not fit the network; ``field`` is the path of the culprit."""
+    """A plan is malformed or does not fit the network; ``field`` is the path of the field at fault."""
 
     def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -133,7 +133,7 @@ class ExportError(GdwsError):
 
 
 class ResultError(GdwsError):
-    """A stored result is not one of ours; ``field`` is the path of the culprit."""
+    """A stored result is not one of ours; ``field`` is the path of the field at fault."""
 
     def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -141,7 +141,7 @@ class ResultError(GdwsError):
 
 
 class SettingsError(GdwsError):
-    """A settings file is malformed; ``field`` is the path of the culprit."""
+    """A settings file is malformed; ``field`` is the path of the field at fault."""
 
     def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -1,11 +1,32 @@
 """Rules of the manifest that span fields."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from gdws_contract.archive import open_bundle
 from gdws_contract.manifest import HostEvaluation, Manifest, OutputSpec, TensorSpec, Variant, Verification
+from gdws_contract.rest import BenchmarkResult
 from gdws_contract.task import Classification, Outputs
 from support.contract_examples import ATTACK, MANIFEST, PROPORTION
+
+FILES = Path(__file__).parent / "files"
+
+
+def test_files_of_this_schema_stay_readable():
+    with open_bundle(FILES / "outputs-v2.gdws") as bundle:
+        bundle.verify()
+        assert bundle.id == "01b45ab6328e9fb0dfd845733cd78f65c8e12cae29bd440eab4a04dad42540b0"
+        assert (bundle.schema_version, bundle.manifest.task) == (2, Outputs())
+        assert [(output.name, output.dtype, output.shape) for output in bundle.manifest.outputs] == [
+            ("logits", "float32", [4]),
+            ("class", "int64", []),
+        ]
+        assert (bundle.manifest.verification.origin, bundle.manifest.verification.labels) == ("network", None)
+    result = BenchmarkResult.model_validate_json((FILES / "result-v2.json").read_bytes())
+    assert [output.passed for output in result.job.cells[0].parity.outputs] == [True, True]
+    assert BenchmarkResult.model_validate_json(result.model_dump_json()) == result
 
 
 def test_variant_by_name():

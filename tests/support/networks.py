@@ -43,6 +43,22 @@ class Sharing(nn.Module):
         return self.head(self.strided(x).mean(dim=(2, 3)))
 
 
+class TwoHeads(nn.Module):
+    """A map and a vector of another scale, with their classes, as a dict of a tuple and a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.body = nn.Conv2d(6, 6, 3, padding=1)
+        self.map = nn.Conv2d(6, 2, 3, padding=1)
+        self.vector = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> dict[str, object]:
+        x = torch.relu(self.body(torch.relu(self.stem(x))))
+        vector = 50 * self.vector(x.mean(dim=(2, 3)))
+        return {"heads": (self.map(x), vector), "class": vector.argmax(dim=1)}
+
+
 def seeded(module: type[nn.Module], *arguments: object, seed: int = 0, **options: object) -> nn.Module:
     """The network with weights of a fixed seed and batch normalisation statistics as if trained."""
     with torch.random.fork_rng():

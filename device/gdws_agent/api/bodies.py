@@ -82,7 +82,7 @@ class _Body:
             with anyio.fail_after(self._max_silence_s):
                 message = await self._receive()
         except TimeoutError:
-            raise _too_slow(f"nothing more of the body came within {self._max_silence_s:g} s") from None
+            raise _too_slow(f"no more of the body arrived within {self._max_silence_s:g} s") from None
         if message["type"] != "http.request":
             return message
         self._size += len(message.get("body", b""))

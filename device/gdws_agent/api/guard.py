@@ -88,7 +88,7 @@ class Guard:
             )
         origin = headers.get(b"origin")
         if not is_safe and origin is not None and not _is_same(origin.decode("latin-1"), host):
-            raise OriginForeign("a page of another site may change nothing here", field="origin")
+            raise OriginForeign("pages of other sites may not change anything here", field="origin")
         authorization = headers.get(b"authorization")
         role = self._access.role_of(authorization)
         if role is None and not (is_safe and is_open(scope["path"])):
@@ -104,7 +104,7 @@ class Guard:
             return TokenNeeded("this agent needs an access token", hint=_HOW)
         wait_s = self._attempts.count(_address(scope))
         if wait_s > 0:
-            return TooManyAttempts("many wrong tokens came from this address", retry_after_s=wait_s)
+            return TooManyAttempts("too many wrong tokens came from this address", retry_after_s=wait_s)
         return TokenUnknown("the access token is not one of this agent's", hint=_HOW)
 
     def _is_ours(self, host: str) -> bool:

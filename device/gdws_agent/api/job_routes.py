@@ -5,7 +5,7 @@ Both are one implementation: every route of a job is there under both paths, and
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +15,7 @@ from gdws_agent.service import Service
 from gdws_agent.storage.rows import JobText
 from gdws_contract.findings.comparison import Comparison
 from gdws_contract.findings.result import Findings, JobResult
-from gdws_contract.rest import JobList
+from gdws_contract.rest import Job, JobList
 
 from . import examples
 from .job_cache import JobCache, Look
@@ -31,6 +31,7 @@ from .parameters import (
     Limit,
     Rounds,
     State,
+    Verdicts,
     Wait,
     cursor_text,
     number,
@@ -68,9 +69,9 @@ def _both(app: FastAPI, suffix: str, method: str, summary: str, **options: Any) 
     return add
 
 
-async def _job_response(service: Service, found: JobText, **options: Any) -> Response:
-    """Return the answer that is a job with its cells, and once it has ended with its verdicts."""
-    return PiecesResponse(await run_in_threadpool(service.result_pieces, found), **options)
+async def _job_response(found: JobText, **options: Any) -> Response:
+    """Return the answer that is a job with its cells."""
+    return PiecesResponse(await run_in_threadpool(found.pieces), **options)
 
 
 def _add_submission(app: FastAPI, service: Service) -> None:
@@ -80,14 +81,14 @@ def _add_submission(app: FastAPI, service: Service) -> None:
         job = await submit(request, service, sender, kind)
         found = await hold_until_final(request, service.jobs, job.id, wait_s)
         status = 200 if is_final(found.job) else 202
-        return await _job_response(service, found, status_code=status, headers={"Location": f"{path}/{job.id}"})
+        return await _job_response(found, status_code=status, headers={"Location": f"{path}/{job.id}"})
 
     answers = {
-        200: documented_answer("JobResult", "It has ended within `wait`"),
+        200: documented_answer("Job", "It has ended within `wait`"),
         202: {"content": examples.json_example(examples.JOB)},
         **documented_problems(400, 404, 409, 413, 415, 422, 429, 503, 507),
     }
-    options: Any = {"status_code": 202, "response_model": JobResult, "responses": answers}
+    options: Any = {"status_code": 202, "response_model": Job, "responses": answers}
 
     @app.post(_JOBS, tags=["jobs"], summary="Queue a job", openapi_extra=examples.JOB_BODY, **options)
     async def add_job(
@@ -160,19 +161,23 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         response_model=JobResult,
         responses=documented_problems(404, 422),
     )
-    async def get_job(request: Request, job_id: JobId, wait: Wait = 0.0, rounds: Rounds = True) -> Response:
-        """Cells appear as each ends; one that failed says why, and the others are not affected.
+    async def get_job(
+        request: Request, job_id: JobId, wait: Wait = 0.0, rounds: Rounds = True, verdicts: Verdicts = False
+    ) -> Response:
+        """Cells appear as each ends; one that failed says why, and the others are not affected."""
 
-        A job that has ended has a verdict on each of its settings.
-        """
+        def pieces(found: JobText) -> List[bytes]:
+            return service.result_pieces(found) if verdicts else found.pieces()
+
         if wait > 0:
-            return await _job_response(service, await hold_until_final(request, jobs, job_id, wait, rounds=rounds))
+            ended = await hold_until_final(request, jobs, job_id, wait, rounds=rounds)
+            return PiecesResponse(await run_in_threadpool(pieces, ended))
 
         def look() -> Look:
             found = jobs.text(job_id, rounds=rounds)
-            return found.job.state, service.result_pieces(found)
+            return found.job.state, pieces(found)
 
-        return PiecesResponse(await job_cache.body(f"{job_id} {rounds}", lambda: run_in_threadpool(look)))
+        return PiecesResponse(await job_cache.body(f"{job_id} {rounds} {verdicts}", lambda: run_in_threadpool(look)))
 
     @_both(
         app,
@@ -229,7 +234,7 @@ def _add_events(app: FastAPI, subscribers: JobSubscribers) -> None:
 
 
 def _add_cancellation(app: FastAPI, service: Service) -> None:
-    @_both(app, "/{job_id}", "DELETE", "Cancel a job", response_model=JobResult, responses=documented_problems(404))
+    @_both(app, "/{job_id}", "DELETE", "Cancel a job", response_model=Job, responses=documented_problems(404))
     async def cancel_job(request: Request, job_id: JobId) -> Response:
         """A waiting job ends at once, a running one within two seconds; finished cells are kept.
 
@@ -237,4 +242,4 @@ def _add_cancellation(app: FastAPI, service: Service) -> None:
         """
         await run_in_threadpool(service.jobs.cancel, job_id)
         margin_s = service.settings.cancel_grace_s + _CANCEL_MARGIN_S
-        return await _job_response(service, await hold_until_final(request, service.jobs, job_id, margin_s))
+        return await _job_response(await hold_until_final(request, service.jobs, job_id, margin_s))

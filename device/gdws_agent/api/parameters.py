@@ -43,6 +43,7 @@ LastEventId = Annotated[
 ]
 #: With 96 cells of 1,000 rounds, all but a hundredth of the answer.
 Rounds = Annotated[bool, Query(description="false: leave out the rounds of each cell, which are most of the answer.")]
+Verdicts = Annotated[bool, Query(description="true: with the verdict on each setting, as in its findings.")]
 ModelId = Annotated[str, Path(pattern=SHA256_PATTERN, description="As `gdws inspect` prints it.")]
 JobId = Annotated[str, Path(pattern=NAME_PATTERN)]
 ComparedJob = Annotated[str, Query(pattern=NAME_PATTERN, description="The id of a job.")]

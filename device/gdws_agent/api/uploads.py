@@ -229,7 +229,7 @@ async def _limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
             if chunk:
                 yield chunk
     except ClientDisconnect as error:
-        raise UploadCutOff(f"the client went away after {size} bytes", hint="send it again") from error
+        raise UploadCutOff(f"the client disconnected after {size} bytes", hint="send it again") from error
 
 
 def _check_announced(request: Request, folder: Path, limit_bytes: int) -> None:

@@ -19,7 +19,7 @@ def typed(error: Exception, kind: Type[BackendError], what: str) -> BackendError
     """Return what a runtime raised as one of ours: :class:`OutOfMemory` when it is that, else of ``kind``."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
-        return OutOfMemory(f"{what}: memory does not suffice ({text})", hint="use a smaller batch or fewer variants")
+        return OutOfMemory(f"{what}: there is not enough memory ({text})", hint="use a smaller batch or fewer variants")
     return kind(f"{what}: {text or type(error).__name__}")
 
 

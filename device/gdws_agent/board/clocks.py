@@ -272,7 +272,7 @@ def _changed_by_others(found: ClockState, taken: Taken) -> Optional[str]:
     ours = {taken.former.power_mode, *(asked.power_mode for asked in taken.asked)}
     if found.power_mode in ours:
         return None
-    return f"somebody else put the board into power mode {found.power_mode} during the job; it was left there"
+    return f"another program put the board into power mode {found.power_mode} during the job; it was left there"
 
 
 def _words(state: ClockState) -> str:

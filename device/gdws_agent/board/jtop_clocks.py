@@ -72,7 +72,8 @@ class JtopClocks:
             return self._seen()
         except Exception as error:
             raise ClocksUnavailable(
-                f"the jtop service told what was not understood: {jtop_client.words(error)}", hint=jtop_client.RESTART
+                f"the jtop service sent an answer that was not understood: {jtop_client.words(error)}",
+                hint=jtop_client.RESTART,
             ) from error
 
     def ask_power_mode(self, power_mode: str) -> None:

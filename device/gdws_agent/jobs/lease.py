@@ -116,7 +116,7 @@ class LeaseDesk:
 
     def _in_force(self) -> Optional[_Held]:
         if self._held is not None and self._clock() >= self._held.ends_at_s:
-            self._end(self._held, "ended, because nobody renewed it")
+            self._end(self._held, "expired without being renewed")
         return self._held
 
     def _require(self, lease_id: str) -> _Held:

@@ -225,7 +225,7 @@ class JobQueue:
                 return False
             self._run(job)
         except Exception:
-            _LOG.exception("the queue met an error and goes on in %g s", self._retry_s)
+            _LOG.exception("error in the queue; it resumes in %g s", self._retry_s)
             with self._condition:
                 return not self._condition.wait_for(lambda: self._stopping, self._retry_s)
         return True

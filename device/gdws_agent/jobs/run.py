@@ -114,7 +114,9 @@ class JobRun:
                 if not variants:
                     break
                 if not self._bundle_path.exists():
-                    problem = make_problem(404, "model-not-found", "the bundle's file is gone", hint="upload it again")
+                    problem = make_problem(
+                        404, "model-not-found", "the bundle's file is missing", hint="upload it again"
+                    )
                     return Failure("failed", problem)
                 try:
                     in_force = self._enter(group.power_mode)

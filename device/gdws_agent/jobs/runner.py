@@ -307,7 +307,7 @@ class _Conversation:
                 detail + "; most likely the system ran out of memory",
                 "use a smaller batch or fewer variants, or free memory",
             )
-        return Ending("crashed", detail, "measure this variant alone to see whether it is at fault")
+        return Ending("crashed", detail, "measure this variant by itself to see whether it is at fault")
 
     def _hung(self) -> Ending:
         limit_s = self._silence_limit_s()

@@ -124,7 +124,7 @@ def problem_with(error: Exception) -> Problem:
     if isinstance(error, (AgentError, ContractError)):
         return problem_of(error)
     if isinstance(error, MemoryError):
-        return problem_with(OutOfMemory(str(error) or "memory does not suffice", hint="use a smaller batch"))
+        return problem_with(OutOfMemory(str(error) or "there is not enough memory", hint="use a smaller batch"))
     return make_problem(500, "internal-error", f"{type(error).__name__}: {error}")
 
 

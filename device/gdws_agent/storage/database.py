@@ -127,7 +127,7 @@ def _errors_translated(path: Path, *, opening: bool = False) -> Iterator[None]:
     except sqlite3.Error as error:
         text = str(error)
         if "full" in text:
-            raise StorageFull(f"no space left for {path}", hint="free some space; the agent then goes on") from error
+            raise StorageFull(f"no space left for {path}", hint="free some space; the agent then resumes") from error
         if isinstance(error, sqlite3.OperationalError):
             raise StorageFailed(f"{path}: {text}", hint="see that the folder exists and can be written") from error
         if type(error) is sqlite3.DatabaseError:

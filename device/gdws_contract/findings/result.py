@@ -33,9 +33,9 @@ class Findings(Reading):
 
 
 class JobResult(Job):
-    """A job with its cells, and once it has ended what they show."""
+    """A job with its cells and, where that was asked for, what they show."""
 
-    verdicts: Optional[Tuple[Verdict, ...]] = Field(None, description="One for each setting; null until it has ended.")
+    verdicts: Optional[Tuple[Verdict, ...]] = Field(None, description="One for each setting; null: not asked for.")
 
 
 def findings_of(job: Job, manifest: Optional[Manifest], *, is_simulated: bool, partial: bool = False) -> Findings:

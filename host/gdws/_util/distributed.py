@@ -96,7 +96,7 @@ def launched(device: str | torch.device = "cpu") -> Iterator[Workers]:
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
-        raise GdwsError(f"{device!r} is no device of torch", hint="e.g. cpu, cuda or cuda:1") from error
+        raise GdwsError(f"{device!r} is not a device of torch", hint="e.g. cpu, cuda or cuda:1") from error
     if wanted.type == "cuda" and not torch.cuda.is_available():
         raise GdwsError("torch finds no GPU here", hint="use --device cpu, or install a build of torch with CUDA")
     if not distributed.is_torchelastic_launched():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -91,6 +92,28 @@ def tensors_in(output: Any) -> list[Tensor]:
     if isinstance(output, Tensor):
         return [output]
     return [tensor for _, part in parts_of(output) for tensor in tensors_in(part)]
+
+
+def named_tensors(output: Any) -> dict[str, Tensor]:
+    """The tensors as :func:`tensors_in` finds them, by names that tell where: ``output``, ``output_0``, ``boxes``.
+
+    Names are made of letters, digits, ``_`` and ``.`` alone, and the same structure gives the same names.
+    """
+    found: dict[str, Tensor] = {}
+    for path, tensor in _paths(output, ""):
+        name = re.sub(r"[^A-Za-z0-9_.]+", "_", path).strip("._") or "output"
+        name = f"output_{name}" if name[0].isdigit() else name
+        while name in found:
+            name += "_"
+        found[name] = tensor
+    return found
+
+
+def _paths(output: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(output, Tensor):
+        yield path, output
+    for key, part in parts_of(output):
+        yield from _paths(part, f"{path}.{key}" if path else str(key))
 
 
 def parts_of(output: Any) -> list[tuple[str | int, Any]]:

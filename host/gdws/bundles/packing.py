@@ -4,10 +4,10 @@ Layout of the archive::
 
     manifest.json
     verification/inputs.npy                  images (N, C, H, W) float32
-    verification/labels.npy                  (N,) int64
+    verification/labels.npy                  (N,) int64, of classifiers
     variants/<name>/model.onnx
     variants/<name>/plan.json                GDWS variants
-    variants/<name>/outputs.0.npy            what torch computes for the inputs, (N, classes) float32
+    variants/<name>/outputs.0.npy            what torch computes for the inputs, one for each output, (N, ...)
     variants/<name>/adversarial_inputs.npy   white-box on this variant, of the inputs' shape
     variants/<name>/adversarial_outputs.0.npy
 """
@@ -18,8 +18,8 @@ import io
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,13 +31,13 @@ from gdws._util.progress import SILENT, Progress
 from gdws.bundles.variant import BASELINE, GdwsStep, Step, Variant
 from gdws.compression import surgery
 from gdws.compression.layers import to_dense
-from gdws.datasets import check_images
+from gdws.datasets import check_images, check_pixels
 from gdws.errors import DataError, ExportError, GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation
 from gdws.evaluation.judging import strongest
-from gdws.onnx_io.export import export, float32_copy
-from gdws.onnx_io.tracing import INPUT_NAME, OPSET, OUTPUT_NAME
+from gdws.onnx_io.export import export, float32_copy, outputs
+from gdws.onnx_io.tracing import INPUT_NAME, OPSET
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.base import NAME_PATTERN
 from gdws_contract.costs import dense_weights
@@ -47,21 +47,21 @@ from gdws_contract.measures import Metric
 from gdws_contract.plan import LayerPlan
 from gdws_contract.steps import LayerSummary
 from gdws_contract.steps import Step as ManifestStep
-from gdws_contract.task import Classification
+from gdws_contract.task import Classification, Task
 
 _BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, eq=False)
 class VerificationSet:
-    """Images (N, C, H, W) in [0, 1] with labels (N,) that each device replays before it times a variant.
+    """Images (N, C, H, W) in [0, 1] that each device replays before it times a variant.
 
-    ``data`` says where they come from, ``origin`` what that is worth. ``attack`` makes the adversarial inputs; None
-    leaves them out.
+    ``labels`` (N,) are classes, None where there are none. ``data`` says where they come from, ``origin`` what that is
+    worth. ``attack`` makes the adversarial inputs; None leaves them out.
     """
 
     images: torch.Tensor
-    labels: torch.Tensor
+    labels: torch.Tensor | None
     data: str
     attack: Spec | None = None
     origin: Origin = "labelled"
@@ -74,56 +74,60 @@ def pack(
     variants: Sequence[Variant],
     verification: VerificationSet,
     baseline: str = BASELINE,
+    task: Task | None = None,
     description: str | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write a bundle to ``path`` and return its id.
 
-    The others are compared with the variant called ``baseline``. Each variant is exported to ONNX; its logits are those
-    of the torch module in float32, on the CPU. Adversarial inputs are made on the device where the weights are.
-    ``provenance`` holds JSON values that tell where the networks come from, e.g. the checkpoint's SHA-256; the
-    version of torch is added. The same arguments give the same id.
+    The others are compared with the variant called ``baseline``. Each variant is exported to ONNX; its outputs are
+    those of the torch module in float32, on the CPU. ``task`` says what they mean, by default classification.
+    Adversarial inputs are made on the device where the weights are. ``provenance`` holds JSON values that tell where
+    the networks come from, e.g. the checkpoint's SHA-256; the version of torch is added. The same arguments give the
+    same id.
 
     Raises:
-        ExportError: a variant cannot be exported, its logits are not finite, or the variants' classes differ.
+        ExportError: a variant cannot be exported, its outputs are not finite, or the variants' outputs differ.
         DataError: the images are not in [0, 1], or a label is out of range.
         GdwsError: no variant is called ``baseline``.
         ManifestInvalid, BundleTooLarge: names or sizes that a reader would refuse.
         OSError: the file cannot be written.
     """
-    check_images(verification.images, verification.labels)
     _check_names(name, variants)
     if baseline not in {variant.name for variant in variants}:
         raise GdwsError(
             f"there is no variant {baseline!r} to be the baseline",
             hint=f"name one of: {', '.join(variant.name for variant in variants) or 'none'}",
         )
-    images = verification.images.detach().to("cpu", torch.float32)
-    labels = verification.labels.detach().to("cpu", torch.int64)
-    members = {"verification/inputs.npy": _npy(images), "verification/labels.npy": _npy(labels)}
-    entries: list[dict[str, Any]] = []
-    classes: dict[str, int] = {}
+    verification = _prepared(verification)
+    images, labels = verification.images, verification.labels
+    members = {"verification/inputs.npy": _npy(images)}
+    if labels is not None:
+        members["verification/labels.npy"] = _npy(labels)
     attacked = 0 if verification.attack is None else len(images)
     progress.start(len(variants) * (1 + attacked), f"pack {name}")
-    for variant in variants:
-        entry, files, classes[variant.name] = _pack_variant(variant, images, labels, verification.attack, progress)
-        entries.append({**entry, "role": "baseline" if variant.name == baseline else "converted"})
-        members |= files
-    if len(set(classes.values())) > 1:
-        raise ExportError(f"the variants have different numbers of classes: {classes}")
+    packed = {variant.name: _pack_variant(variant, verification, progress) for variant in variants}
+    given = packed[baseline].outputs
+    for variant_name, each in packed.items():
+        members |= each.files
+        if each.outputs != given:
+            raise ExportError(f"{variant_name} gives {each.outputs}, and {baseline} gives {given}")
     manifest = {
         "tool": {"name": "gdws", "version": gdws.__version__},
         "name": name,
         "description": description,
-        "task": Classification(),
+        "task": Classification() if task is None else task,
         "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), "low": 0.0, "high": 1.0},
-        "outputs": [{"name": OUTPUT_NAME, "shape": [classes[baseline]]}],
+        "outputs": given,
         "baseline": baseline,
-        "variants": entries,
+        "variants": [
+            {**each.entry, "role": "baseline" if variant_name == baseline else "converted"}
+            for variant_name, each in packed.items()
+        ],
         "verification": {
             "inputs": "verification/inputs.npy",
-            "labels": "verification/labels.npy",
+            "labels": None if labels is None else "verification/labels.npy",
             "count": len(images),
             "data": verification.data,
             "origin": verification.origin,
@@ -157,34 +161,52 @@ def _check_names(name: str, variants: Sequence[Variant]) -> None:
     fields = {"name": name} | {f"variants[{index}].name": variant.name for index, variant in enumerate(variants)}
     for field, text in fields.items():
         if not re.fullmatch(NAME_PATTERN, text):
-            raise ManifestInvalid(f"{text!r} is no name", field=field, hint="use letters, digits, '.', '_' and '-'")
+            raise ManifestInvalid(
+                f"{text!r} is not a valid name", field=field, hint="use letters, digits, '.', '_' and '-'"
+            )
     if len({variant.name for variant in variants}) < len(variants):
         raise ManifestInvalid("variant names must differ", field="variants")
 
 
-def _pack_variant(
-    variant: Variant,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    attack: Spec | None,
-    progress: Progress,
-) -> tuple[dict[str, Any], dict[str, bytes], int]:
-    """Return the manifest's entry, the members and the number of classes of one variant."""
+def _prepared(verification: VerificationSet) -> VerificationSet:
+    """The same on the CPU and of the types that are stored, once it is known to be in range."""
+    images, labels = verification.images, verification.labels
+    if labels is None:
+        check_pixels(images)
+        if verification.attack is not None:
+            raise DataError("images to attack have no labels", hint="give labels, or leave the attack out")
+    else:
+        check_images(images, labels)
+        labels = labels.detach().to("cpu", torch.int64)
+    return replace(verification, images=images.detach().to("cpu", torch.float32), labels=labels)
+
+
+class _Packed(NamedTuple):
+    """One variant: its entry in the manifest, its members, and what its outputs are."""
+
+    entry: dict[str, Any]
+    files: dict[str, bytes]
+    outputs: list[dict[str, Any]]
+
+
+def _pack_variant(variant: Variant, verification: VerificationSet, progress: Progress) -> _Packed:
+    images, labels = verification.images, verification.labels
     network = float32_copy(variant.module).cpu()
     input_shape = tuple(images.shape[1:])
     folder = f"variants/{variant.name}"
     files = {f"{folder}/model.onnx": export(network, input_shape)}
-    logits = _logits(network, images, variant.name)
-    lowest, highest, classes = int(labels.min()), int(labels.max()), logits.shape[1]
-    if not 0 <= lowest <= highest < classes:
-        raise DataError(f"labels run from {lowest} to {highest}, {variant.name!r} has {classes} classes")
-    files[f"{folder}/outputs.0.npy"] = _npy(logits)
+    found = _outputs(network, images, variant.name)
+    if labels is not None:
+        _check_labels(labels, next(iter(found.values())), variant.name)
+    expected = _members(f"{folder}/outputs", found)
     progress.advance(1, variant=variant.name)
-    if attack is not None:
+    adversarial_files: dict[str, bytes] = {}
+    if verification.attack is not None and labels is not None:
         # The dense network of the same function has the same gradients, and gives them many times faster.
-        adversarial = _attack_all(to_dense(float32_copy(variant.module)), images, labels, attack, progress)
+        attacked = to_dense(float32_copy(variant.module))
+        adversarial = _attack_all(attacked, images, labels, verification.attack, progress)
         files[f"{folder}/adversarial_inputs.npy"] = _npy(adversarial)
-        files[f"{folder}/adversarial_outputs.0.npy"] = _npy(_logits(network, adversarial, variant.name))
+        adversarial_files = _members(f"{folder}/adversarial_outputs", _outputs(network, adversarial, variant.name))
     if variant.plan is not None:
         files[f"{folder}/plan.json"] = variant.plan.to_json().encode()
     paths = {path.rpartition("/")[2].partition(".")[0]: path for path in files}
@@ -197,11 +219,36 @@ def _pack_variant(
         "method": variant.method,
         "steps": [_in_manifest(step, paths.get("plan")) for step in variant.steps],
         "evaluation": variant.evaluation,
-        "outputs": [paths["outputs"]],
+        "outputs": list(expected),
         "adversarial_inputs": paths.get("adversarial_inputs"),
-        "adversarial_outputs": [paths["adversarial_outputs"]] if "adversarial_outputs" in paths else [],
+        "adversarial_outputs": list(adversarial_files),
     }
-    return entry, files, classes
+    return _Packed(entry, files | expected | adversarial_files, [_spec(*output) for output in found.items()])
+
+
+def _outputs(network: nn.Module, images: torch.Tensor, name: str) -> dict[str, torch.Tensor]:
+    """What the variant ``name`` gives for ``images`` (N, C, H, W), by the names of its outputs."""
+    try:
+        found = [outputs(network, batch) for batch in torch.split(images, _BATCH_SIZE)]
+    except ExportError as error:
+        raise ExportError(f"{name!r}: {error.message}", hint=error.hint) from error
+    return {name: torch.cat([batch[name] for batch in found]) for name in found[0]}
+
+
+def _check_labels(labels: torch.Tensor, logits: torch.Tensor, name: str) -> None:
+    lowest, highest, classes = int(labels.min()), int(labels.max()), logits.shape[1]
+    if not 0 <= lowest <= highest < classes:
+        raise DataError(f"labels run from {lowest} to {highest}, {name!r} has {classes} classes")
+
+
+def _members(stem: str, found: Mapping[str, torch.Tensor]) -> dict[str, bytes]:
+    """One member for each output, in order."""
+    return {f"{stem}.{place}.npy": _npy(tensor) for place, tensor in enumerate(found.values())}
+
+
+def _spec(name: str, found: torch.Tensor) -> dict[str, Any]:
+    """An output as the manifest tells of it."""
+    return {"name": name, "dtype": str(found.dtype).removeprefix("torch."), "shape": list(found.shape[1:])}
 
 
 def _attack_all(
@@ -215,17 +262,6 @@ def _attack_all(
         found.append(strongest(network, batch, targets, attack, indices=indices).cpu())
         progress.advance(len(indices), attack=str(attack))
     return torch.cat(found)
-
-
-@torch.no_grad()
-def _logits(network: nn.Module, images: torch.Tensor, name: str) -> torch.Tensor:
-    logits = torch.cat([network(batch) for batch in torch.split(images, _BATCH_SIZE)])
-    if not bool(torch.isfinite(logits).all()):
-        raise ExportError(
-            f"the logits of {name!r} hold NaN or infinity",
-            hint="check the network's weights and its activations",
-        )
-    return logits
 
 
 def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:

@@ -38,7 +38,7 @@ _HELP = """
 Make a pretrained convolutional network a GDWS network that is faster on the device you own, keep its
 robustness, and prove both on that device.
 
-The way from a checkpoint to a report:
+From a checkpoint to a report:
 
 \b
   gdws convert net.safetensors --mean-rank 3 --mean-rank 5 --out model.gdws
@@ -77,20 +77,20 @@ def _add(command: Callable[..., None], summary: str) -> None:
     app.command(command.__name__, cls=PanelledCommand, short_help=summary, help=text)(with_groups(command))
 
 
-_add(demo.demo, "Go the whole way once, on this machine.")
+_add(demo.demo, "Run the whole pipeline once, on this machine.")
 _add(train.train, "Train a network against PGD.")
-_add(finetune.finetune, "Train a GDWS network on for an epoch or two.")
-_add(plan.plan, "Show what would become of each layer.")
+_add(finetune.finetune, "Fine-tune a GDWS network for an epoch or two.")
+_add(plan.plan, "Show the ranks and costs of each layer.")
 _add(convert.convert, "Convert, evaluate and pack into a bundle.")
 _add(optimize.optimize, "Find the fastest network that a device and accuracy limits allow.")
 _add(evaluate.evaluate, "Natural and robust accuracy of a network.")
-_add(inspect.inspect, "Check a bundle and tell what is in it.")
+_add(inspect.inspect, "Check a bundle and list what is in it.")
 _add(bench.bench, "Measure a bundle on a device.")
 _add(profile.profile, "Show where a network spends its time.")
 app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
-app.add_typer(lease.app, name="lease", short_help="Hold a device that others use, too.")
-_add(gate.gate, "Say whether a change made a network worse.")
-_add(baseline.baseline, "Keep figures for gdws gate to compare with.")
+app.add_typer(lease.app, name="lease", short_help="Reserve a device that is shared with others.")
+_add(gate.gate, "Check in CI whether a change made a network worse.")
+_add(baseline.baseline, "Record figures for gdws gate to compare with.")
 _add(noise.noise, "Measure the noise of a device, for gdws gate.")
 _add(history.history, "List what a device measured before.")
 _add(report.report, "Write a report from results.")

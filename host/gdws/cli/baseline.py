@@ -26,7 +26,9 @@ def baseline(
     bundle: options.Bundle,
     devices: DevicesOptions,
     settings: RunOptions,
-    runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, max=200, help="More make it surer.")] = 10,
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="N", min=1, max=200, help="How many runs; more give narrower limits.")
+    ] = 10,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")] = Path(
         "gdws-baseline.json"
     ),

@@ -74,6 +74,8 @@ def _print(comparison: Comparison) -> None:
     console = results()
     for name, side in (("A", comparison.a), ("B", comparison.b)):
         console.print(f"{name}: {rendering.describe(side)}", markup=False)
+        for line in rendering.shown(side):
+            console.print(f"   {line}", markup=False)
     console.print()
     print_table(rendering.COLUMNS, map(rendering.row, comparison.cells), words=rendering.WORDS)
     console.print()

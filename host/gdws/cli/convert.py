@@ -67,8 +67,9 @@ def convert(
     """Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle."""
     from gdws import pipeline
 
+    source = network.open()
     weigh_by = alphas.settings(seed=attack.seed)
-    against = attack.spec(images.data)
+    against = attack.spec(images.data, source.task)
     settings = pipeline.BundleSettings(
         recipes=tuple(plans.recipes(weighted=weigh_by.weighted, methods=method)),
         plans=read_plans(plan),
@@ -83,7 +84,6 @@ def convert(
         verification=verification,
         description=description,
     )
-    source = network.open()
     with progress_bar(quiet) as progress:
         made = pipeline.make_bundle(out, source, images.open(source), settings, progress=progress)
     for note in made.notes:

@@ -1,4 +1,4 @@
-"""Go the whole way once, on this machine: convert, evaluate, pack, measure, report.
+"""Run the whole pipeline once, on this machine: convert, evaluate, pack, measure, report.
 
 The network is a pre-activation ResNet trained against PGD on MNIST, which ships with the package. It ends
 with report.html in the folder; result.json and model.gdws beside it are what it was made from.
@@ -29,11 +29,12 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what it leaves.")] = Path("demo-output"),
     quick: Annotated[bool, typer.Option("--quick", help="Fewer networks, images and rounds.")] = False,
     images: Annotated[
-        int | None, typer.Option("--images", metavar="N", min=1, help="Evaluate on so many test images, up to 1000.")
+        int | None,
+        typer.Option("--images", metavar="N", min=1, help="How many test images to evaluate on, up to 1000."),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Go the whole way once, on this machine: convert, evaluate, pack, measure, report."""
+    """Run the whole pipeline once, on this machine: convert, evaluate, pack, measure, report."""
     from gdws.device.benchmark import failure, is_complete
     from gdws.pipeline.demo import FULL, QUICK, DemoFiles, make, measure
     from gdws.results.report import summarise

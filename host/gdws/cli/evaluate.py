@@ -4,7 +4,7 @@ The attack is white-box: made for the very network that is evaluated, GDWS or de
 fooled are left out of its further runs, and of the attacks after it.
 
 Images that resist are attacked once more by another loss, and a sample of them without gradients; whatever is
-fooled is not robust. If gradients vanish, or the attack is not to be trusted for another reason, that is said.
+fooled is not robust. A warning is printed if gradients vanish, or if the attack cannot be trusted for another reason.
 
 With --out the images that are done are kept in a file beside it, so that the same command goes on where it was
 interrupted. Under torchrun several processes share the images; the result is the same.
@@ -67,7 +67,6 @@ def evaluate(
     from gdws import pipeline
     from gdws._util.files import require_writable, write_atomic
 
-    spec = attack.spec(images.data)
     plans = read_plans([plan] if plan else None)
     state = None
     if out is not None:
@@ -76,6 +75,7 @@ def evaluate(
     advice = "the images that are done are kept; repeat the command"
     with processes(device, quiet, state, advice) as (workers, progress):
         source = network.open()
+        spec = attack.spec(images.data, source.task)
         dataset = images.open(source)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]
         variant.module.to(workers.device)

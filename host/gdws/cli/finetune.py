@@ -5,7 +5,7 @@ held at norm 1, without which the two factors of a layer can drive each other ap
 validation split, and the network at the start is kept unless an epoch is better; test images are never looked at.
 
 What is written holds plan and weights: gdws evaluate takes it, gdws convert --tuned packs it into a bundle, and
-gdws finetune goes on from it.
+gdws finetune can start from it.
 
 \b
 Examples:

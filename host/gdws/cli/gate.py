@@ -1,7 +1,7 @@
-"""Say whether a network got slower, hungrier, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
+"""Check whether a network got slower, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
 
 Baseline and candidate are measured now, taking turns, in run after run until the answer is clear; networks of
-the same name are compared. What looks like a FAIL is confirmed before it is said. The device is held meanwhile.
+the same name are compared. A FAIL is confirmed by further runs. The device is leased meanwhile.
 See docs/ci.md.
 
 \b
@@ -63,7 +63,7 @@ def gate(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say whether a network got slower, hungrier, less accurate or less robust on a device."""
+    """Check whether a network got slower, less accurate or less robust on a device."""
     from gdws.gate.launch import run_gate
 
     how_long = {"max_runs": max_runs, "budget_s": budget, "allow_missing": options.words(allow_missing)}

@@ -1,4 +1,4 @@
-"""Tell what is in a bundle, after checking all of it: sizes, hashes, and that nothing escapes.
+"""List what is in a bundle, after checking all of it: sizes, hashes and member paths.
 
 \b
 Examples:
@@ -27,7 +27,7 @@ def inspect(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is in a bundle, after checking all of it: sizes, hashes, and that nothing escapes."""
+    """List what is in a bundle, after checking all of it: sizes, hashes and member paths."""
     with open_bundle(bundle) as opened:
         opened.verify()
         if plan is not None:

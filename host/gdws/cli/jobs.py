@@ -31,7 +31,7 @@ def list_jobs(
     device: options.RemoteDevice,
     token: options.Token = None,
     ended: Annotated[
-        int, typer.Option("--ended", metavar="N", min=0, max=1000, help="Show so many that have ended.")
+        int, typer.Option("--ended", metavar="N", min=0, max=1000, help="How many of those that ended to show.")
     ] = 10,
     as_json: options.Json = False,
 ) -> None:

@@ -23,17 +23,19 @@ Holder = Annotated[
     typer.Option("--holder", metavar="NAME", help="Who holds it, for others to read. Default: user@machine."),
 ]
 Time = Annotated[
-    float, typer.Option("--for", metavar="SECONDS", min=1, help="It ends so long after it was last renewed.")
+    float, typer.Option("--for", metavar="SECONDS", min=1, help="How long it lasts after it was last renewed.")
 ]
 Note = Annotated[str | None, typer.Option("--note", help="What it is held for, for others to read.")]
-Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for whoever holds it.")]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the present holder.")
+]
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="""
 Hold a device that others use, too. While you hold it, only jobs that are sent under your lease are begun; a job that
-runs already goes on to its end.
+is running already runs to its end.
 
 \b
   gdws lease run --device http://jetson.local:8000 -- make regression-test
@@ -81,15 +83,15 @@ def show(device: options.RemoteDevice, token: options.Token = None, as_json: opt
     if as_json:
         print_json({"lease": None if lease is None else lease.model_dump(mode="json")})
     elif lease is None:
-        typer.echo("nobody holds the device")
+        typer.echo("the device is free")
     else:
         note = "" if lease.note is None else f" ({lease.note})"
         print_plain(f"{lease.holder}{note} since {lease.since}, for {lease.expires_in_s:.0f} s more unless renewed")
 
 
-@app.command(short_help="Begin the time of a lease anew.")
+@app.command(short_help="Renew a lease: its time starts again.")
 def renew(device: options.RemoteDevice, token: options.Token = None, lease: LeaseId = None) -> None:
-    """Begin the time of a lease anew.
+    """Renew a lease: its time starts again.
 
     \b
     Example:
@@ -100,14 +102,14 @@ def renew(device: options.RemoteDevice, token: options.Token = None, lease: Leas
     errors().print(f"yours for {renewed.expires_in_s:.0f} s more", markup=False)
 
 
-@app.command(short_help="Let the device go.")
+@app.command(short_help="Release the device.")
 def release(
     device: options.RemoteDevice,
     token: options.Token = None,
     lease: LeaseId = None,
-    force: Annotated[bool, typer.Option("--force", help="Take it away from whoever holds it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Release it even if another holds it.")] = False,
 ) -> None:
-    """Let the device go. Jobs of the lease that still wait stay in the queue.
+    """Release the device. Jobs of the lease that are still queued stay in the queue.
 
     \b
     Examples:
@@ -132,7 +134,7 @@ def run(
     note: Note = None,
     wait: Wait = 0.0,
 ) -> None:
-    """Hold the device while a command runs, and let it go whatever becomes of that; its exit code is returned.
+    """Hold the device while a command runs, and release it however that ends; its exit code is returned.
 
     The lease is renewed meanwhile, and ends by itself soon after this machine has died.
 
@@ -174,7 +176,7 @@ def _take(client: DeviceClient, holder: str | None, seconds: float, note: str | 
     def tell(error: DeviceRefused) -> None:
         errors().print(f"waiting: {error.message}", markup=False)
 
-    return take_lease(client, asked.holder, asked.ttl_s, asked.note, patience_s=wait, on_wait=tell)
+    return take_lease(client, asked.holder, asked.ttl_s, asked.note, wait_s=wait, on_wait=tell)
 
 
 def _required(lease: str | None) -> str:

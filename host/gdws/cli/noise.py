@@ -31,7 +31,9 @@ def noise(
         Path | None,
         typer.Argument(metavar="[BUNDLE]", help="A file that gdws convert wrote. Default: the network of the package."),
     ] = None,
-    runs: Annotated[int, typer.Option("--runs", metavar="N", min=4, max=200, help="More make it surer.")] = 10,
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="N", min=4, max=200, help="How many runs; more give a better estimate.")
+    ] = 10,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Default: in the user's data folder, by device and backend."),

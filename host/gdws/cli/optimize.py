@@ -1,4 +1,16 @@
-"""``gdws optimize``"""
+"""Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times.
+
+Options of all layers are timed inside whole networks. The best plan by these times is measured, corrected and
+judged until it holds, and delivered beside the dense network. Run the same command again to go on after an
+interruption. Exit code 1: no network meets the goal; the bundle holds the dense one.
+
+\b
+Examples:
+  gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
+  gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
+    --backend tensorrt --precision fp16 --out best.gdws
+  gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
+"""
 
 from __future__ import annotations
 
@@ -45,19 +57,7 @@ def optimize(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times.
-
-    Options of all layers are timed inside whole networks. The best plan by these times is measured, corrected and
-    judged until it holds, and delivered beside the dense network. Run the same command again to go on after an
-    interruption. Exit code 1: no network meets the goal; the bundle holds the dense one.
-
-    \b
-    Examples:
-      gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
-      gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
-        --backend tensorrt --precision fp16 --out best.gdws
-      gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
-    """
+    """Find the network that meets a goal on a device and keeps its accuracy, by measured times."""
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
@@ -67,13 +67,19 @@ def optimize(
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
     watch_lines = None if quiet else lambda line: errors().print(line, markup=False)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
-        setting = running.setting(device.device(), device.url)
         task = pipeline.Task(
-            source, chosen, spec, setting, wanted, limits, out, folder,
+            source,
+            chosen,
+            spec,
+            running.setting(device.device(), device.url),
+            wanted,
+            limits,
+            out,
+            folder,
             known_costs=known_costs or pipeline.default_folder(),
             conversion=pipeline.Conversion(tuple(skip or ())),
             effort=running.effort(attack.seed),
-        )  # fmt: skip
+        )
         watch = pipeline.Watch(progress=progress, **({} if watch_lines is None else {"tell": watch_lines}))
         found = pipeline.optimize(task, device, lease_id=lease, watch=watch)
     if report is not None:

@@ -1,4 +1,4 @@
-"""Show what would become of each layer: ranks, error, MACs, parameters, or why it stays as it is.
+"""Show ranks, error, MACs and parameters of each layer, or why it stays dense.
 
 Ranks follow from one bound. --beta bounds the error e^2 of each layer by itself, as in the paper; --budget
 bounds its sum over all layers and spends it where it saves most; --mean-rank and --gamma bound the cost of each
@@ -41,7 +41,7 @@ def plan(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show what would become of each layer: ranks, error, MACs, parameters, or why it stays as it is."""
+    """Show ranks, error, MACs and parameters of each layer, or why it stays dense."""
     from gdws import pipeline
     from gdws._util.files import write_atomic
 

@@ -15,7 +15,7 @@ against more steps, which shows it.
 
 Robust accuracy falls again late in a long run (robust overfitting). So each epoch is judged on a validation split,
 and the weights of the best are stored; test images are never looked at. The state of the run is kept after each
-epoch, so that --resume goes on after an interruption to the same weights.
+epoch, so that a run that is resumed with --resume ends with the weights of an unbroken one.
 
 With torchrun several processes share each batch, one for each GPU with --device cuda. They give what one process
 gives, up to rounding; but on CPUs, batch normalisation is over the images of each process.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gdws._util.modes import evaluation_mode
-from gdws._util.outputs import logits_of
+from gdws._util.outputs import run
 from gdws.datasets.labelling import labelled_by
 from gdws.datasets.splits import Dataset, Split
 
@@ -16,19 +16,22 @@ COUNT = 128
 """Images in each split but the validation split, which is empty."""
 
 NAME = "random images, labelled by the network"
+UNLABELLED_NAME = "random images"
 
 
 def random_images(network: nn.Module, shape: Sequence[int], *, seed: int = 0) -> Dataset:
     """Pixels drawn evenly from [0, 1], (N, \\*shape), labelled with what ``network`` answers once labels are asked for.
 
     So its own accuracy is 1, and that of a converted form tells how often the two agree on noise: enough to check a
-    device, and nothing about accuracy. Raises :class:`ModelError` if the network does not run on them or gives no
-    logits.
+    device, and nothing about accuracy. A network that is no classifier gives no labels. Raises :class:`ModelError` if
+    the network does not run on them.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(2 * COUNT, *shape, generator=generator)
     with evaluation_mode(network), torch.no_grad():
-        classes = logits_of(network, images[:1]).shape[1]
-    label = labelled_by(network)
+        output = run(network, images[:1])
+    is_classifier = isinstance(output, Tensor) and output.ndim == 2 and output.is_floating_point()
+    label = labelled_by(network) if is_classifier else None
     train, test = (Split(half, label, origin="noise") for half in (images[:COUNT], images[COUNT:]))
-    return Dataset(NAME, classes, train, train.first(0), test)
+    name, classes = (NAME, output.shape[1]) if is_classifier else (UNLABELLED_NAME, 0)
+    return Dataset(name, classes, train, train.first(0), test)

@@ -37,7 +37,7 @@ class Split:
         absent: str | None = None,
     ) -> None:
         self.by_row: Images = images
-        self.origin: Origin = "network" if labels is None else origin
+        self.origin: Origin = "network" if labels is None and origin == "labelled" else origin
         self._labels, self._absent = labels, absent
 
     def __len__(self) -> int:
@@ -83,6 +83,10 @@ class Split:
     def labelled_by(self, labeller: Labeller) -> Split:
         """The same images with the labels that ``labeller``, a network, gives."""
         return Split(self.by_row, labeller, origin="network", absent=self._absent)
+
+    def without_labels(self) -> Split:
+        """The same images where labels play no part, so that a network is compared with another."""
+        return Split(self.by_row, origin=self.origin, absent=self._absent)
 
     def _require_any(self) -> None:
         if self._absent is not None and not len(self):

@@ -33,14 +33,14 @@ def benchmark(
     on_upload: Callable[[int], None] | None = None,
     on_progress: Callable[[Job], None] | None = None,
     on_unwritable: Callable[[OSError], None] | None = None,
-    patience_s: float = 20.0,
+    reconnect_s: float = 20.0,
     lease_id: str | None = None,
     key: str | None = None,
 ) -> BenchmarkResult:
     """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
     The bundle is sent only if the agent does not have it, or not whole. The result is stored in ``out`` as each cell
-    ends, so that nothing measured is lost: if the agent stays away for ``patience_s`` seconds, or this process is
+    ends, so that nothing measured is lost: if the agent stays away for ``reconnect_s`` seconds, or this process is
     interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
     on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``on_unwritable``, an
     ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under
@@ -79,7 +79,7 @@ def benchmark(
         latest = _submit(device, request, lease_id, key)
     stored = 0
     try:
-        for job in watch(device, latest.id, patience_s=patience_s):
+        for job in watch(device, latest.id, reconnect_s=reconnect_s):
             latest = job
             if on_progress is not None:
                 on_progress(job)

@@ -196,13 +196,13 @@ class DeviceClient:
         job_id: str,
         *,
         interval_s: float = 0.5,
-        patience_s: float = 20.0,
+        reconnect_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> Iterator[Job]:
         """The benchmark as it goes on, every ``interval_s`` seconds, until it has ended.
 
-        A connection that fails is tried again for ``patience_s`` seconds, since a network may drop and an agent
+        A connection that fails is tried again for ``reconnect_s`` seconds, since a network may drop and an agent
         may be restarted, after which it resumes its jobs. Then :class:`DeviceUnreachable` is raised.
         """
         lost_since: float | None = None
@@ -212,7 +212,7 @@ class DeviceClient:
             except DeviceUnreachable:
                 now = clock()
                 lost_since = now if lost_since is None else lost_since
-                if now - lost_since >= patience_s:
+                if now - lost_since >= reconnect_s:
                     raise
             else:
                 lost_since = None

@@ -30,13 +30,13 @@ def take_lease(
     ttl_s: float,
     note: str | None = None,
     *,
-    patience_s: float = 0.0,
+    wait_s: float = 0.0,
     on_wait: Callable[[DeviceRefused], None] | None = None,
     interval_s: float = 2.0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Lease:
-    """Take the lease of ``device``, waiting up to ``patience_s`` seconds for whoever holds it.
+    """Take the lease of ``device``, waiting up to ``wait_s`` seconds for whoever holds it.
 
     ``on_wait`` is told once why. Raises :class:`DeviceRefused` when it is held for longer.
     """
@@ -45,7 +45,7 @@ def take_lease(
         try:
             return device.take_lease(holder, ttl_s, note)
         except DeviceRefused as error:
-            if error.status != _CONFLICT or clock() - began_s >= patience_s:
+            if error.status != _CONFLICT or clock() - began_s >= wait_s:
                 raise
             if on_wait is not None:
                 on_wait(error)

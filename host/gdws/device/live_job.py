@@ -19,14 +19,14 @@ def watch(
     device: DeviceClient,
     job_id: str,
     *,
-    patience_s: float = 20.0,
+    reconnect_s: float = 20.0,
     retry_s: float = 0.5,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Job]:
     """The benchmark each time that something about it is new, until it has ended.
 
-    A stream that is lost is taken up again for ``patience_s`` seconds, behind the last cell that it brought; then
+    A stream that is lost is taken up again for ``reconnect_s`` seconds, behind the last cell that it brought; then
     :class:`DeviceUnreachable` is raised. An agent that has no stream, or none to spare, is asked each half second.
     """
     stand = _Stand()
@@ -45,11 +45,11 @@ def watch(
         except DeviceUnreachable:
             now = clock()
             lost_since = now if lost_since is None else lost_since
-            if now - lost_since >= patience_s:
+            if now - lost_since >= reconnect_s:
                 raise
         except (DeviceRefused, DeviceProtocolError):
             # Whatever is wrong with the stream: if more than that is, asking finds out.
-            yield from device.follow(job_id, patience_s=patience_s, interval_s=retry_s, sleep=sleep, clock=clock)
+            yield from device.follow(job_id, reconnect_s=reconnect_s, interval_s=retry_s, sleep=sleep, clock=clock)
             return
         sleep(retry_s)
 

@@ -1,4 +1,4 @@
-"""The regression gate: did a network get slower, hungrier, less accurate or less robust on this device?
+"""The regression gate: did a network get slower, use more energy, or get less accurate or less robust on this device?
 
 ::
 

@@ -105,7 +105,11 @@ def _serves(subject: Subject, cells: Sequence[Cell], beside: Sequence[Cell]) -> 
         parities = [cell.parity for cell in cells if cell.parity is not None]
         worst = max(parity.max_rel_diff or 0.0 for parity in parities)
         tolerance = max(parity.tolerance_rel for parity in parities)
-        sentence = f"{subject}: logits differ from the host's by {worst:.1e} of the largest, limit {tolerance:g}: PASS."
+        limit = f"limit {tolerance:g}"
+        if worst > tolerance:
+            floor = max((output.tolerance_abs for parity in parities for output in parity.outputs), default=0.0)
+            limit = f"and by less than {floor:g} where that is above {tolerance:g}"
+        sentence = f"{subject}: outputs differ from the host's by {worst:.1e} of the largest, {limit}: PASS."
         return Verdict("parity", str(subject), "PASS", sentence, figure=worst, allowed=tolerance)
     limit = "engine" if bad[0].state == "failed" else "parity"
     reason = _reason(bad[0])

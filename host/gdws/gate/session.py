@@ -36,7 +36,7 @@ class DeviceAccess:
     """How to wait for a device: in line, for an agent that is away; ``lease_id`` is of a lease held already."""
 
     wait_s: float = 3_600.0
-    patience_s: float = 20.0
+    reconnect_s: float = 20.0
     lease_id: str | None = None
 
 
@@ -100,7 +100,7 @@ class Session:
             default_holder(),
             _LEASE_S,
             self.note,
-            patience_s=self.access.wait_s,
+            wait_s=self.access.wait_s,
             on_wait=lambda error: self.say(f"waiting for the device: {error.message}"),
             sleep=self._sleep,
         )
@@ -139,7 +139,7 @@ class Session:
                     out=self.folder / f"run-{number}.json",
                     on_progress=follow,
                     on_unwritable=lambda error: self.warnings.append(f"run {number} is not kept as a file: {error}"),
-                    patience_s=self.access.patience_s,
+                    reconnect_s=self.access.reconnect_s,
                     lease_id=lease_id,
                 )
             except KeyboardInterrupt:

@@ -71,7 +71,7 @@ class Converted:
 def save(path: str | Path, weights: Mapping[str, torch.Tensor], plan: Plan, provenance: Mapping[str, Any]) -> None:
     """Write the state dict of a GDWS network with its ``plan``, whole or not at all.
 
-    ``provenance`` is that of the network that was converted, and what else is worth knowing; values that are no text
+    ``provenance`` is that of the network that was converted, and what else is worth knowing; values that are not text
     are stored as JSON. Raises :class:`~gdws.errors.NonFiniteWeights` and :class:`OSError`.
     """
     checkpoints.save(path, weights, {**as_text(provenance), _PLAN: json.dumps(plan.to_dict())})
@@ -81,13 +81,13 @@ def find(path: str | Path, variant: str | None = None, *, dense: Dense | None = 
     """The GDWS network in a file: a bundle's ``variant``, or what :func:`save` wrote; None if it is neither.
 
     Raises as :func:`load` and :func:`load_variant`, and :class:`~gdws.errors.GdwsError` for a ``variant`` of a file
-    that is no bundle.
+    that is not a bundle.
     """
     path = Path(path)
     if path.suffix == BUNDLE_SUFFIX:
         return load_variant(path, variant, dense=dense)
     if variant is not None:
-        raise GdwsError(f"{path} is no bundle", hint="leave out --variant")
+        raise GdwsError(f"{path} is not a bundle", hint="leave out --variant")
     if path.is_file() and _PLAN in checkpoints.read_metadata(path):
         return load(path, dense=dense)
     return None
@@ -128,7 +128,7 @@ def load_variant(path: str | Path, name: str | None = None, *, dense: Dense | No
         if name is None and len(plans) == 1:
             [name] = plans
         if name not in plans:
-            problem = "which network is not said" if name is None else f"there is no GDWS network {name!r}"
+            problem = "it holds several GDWS networks or none" if name is None else f"there is no GDWS network {name!r}"
             raise GdwsError(f"{path}: {problem}", hint=f"choose by --variant one of: {', '.join(plans) or 'none'}")
         plan = Plan.from_json(bundle.read(plans[name]))
         weights = _initialisers(bundle, name)
@@ -138,7 +138,7 @@ def load_variant(path: str | Path, name: str | None = None, *, dense: Dense | No
 
 
 def as_text(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return ``provenance`` as the metadata of a file hold it: what is no text is JSON."""
+    """Return ``provenance`` as the metadata of a file hold it: values that are not text as JSON."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in provenance.items()}
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import ModuleType
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
+from gdws._util.named_import import current_folder_importable, find
 from gdws.errors import ModelError, first_line
 
 
@@ -24,51 +20,12 @@ def load_module(target: str, options: Mapping[str, Any] | None = None) -> nn.Mod
 
     Raises :class:`~gdws.errors.ModelError` if there is no such module or name, it raises, or it gives no network.
     """
-    where, separator, name = target.partition(":")
-    if not (where and separator and name):
-        raise ModelError(
-            f"{target!r} names no network", hint="write package.module:factory, e.g. torchvision.models:resnet18"
-        )
-    with _current_folder_importable():
-        found = _attribute(_import(where), name, target)
+    found = find(target, "network", example="torchvision.models:resnet18")
+    with current_folder_importable():
         made = _call(found, dict(options or {}), target)
     if not isinstance(made, nn.Module):
         raise ModelError(f"{target} gives {_kind(made)}, not a torch.nn.Module")
     return made.eval()
-
-
-@contextmanager
-def _current_folder_importable() -> Iterator[None]:
-    folder = os.getcwd()
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
-def _import(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ModelError(
-                f"there is no module {error.name!r}", hint="run in the folder where it lies, or install its package"
-            ) from error
-        raise ModelError(f"{name} cannot be imported: {error}", hint="install what it needs") from error
-    except (Exception, SystemExit) as error:  # it is code of the user's, which may raise anything
-        raise ModelError(f"{name} cannot be imported: {first_line(error)}") from error
-
-
-def _attribute(module: ModuleType, path: str, target: str) -> Any:
-    found: Any = module
-    for name in path.split("."):
-        if not hasattr(found, name):
-            known = [each for each in vars(module) if not each.startswith("_") and callable(vars(module)[each])]
-            hint = f"it has {', '.join(sorted(known)[:10])}" if known else None
-            raise ModelError(f"{target}: there is no {path!r} in {module.__name__}", hint=hint)
-        found = getattr(found, name)
-    return found
 
 
 def _call(found: Any, options: dict[str, Any], target: str) -> Any:

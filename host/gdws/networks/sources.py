@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gdws._util.outputs import Chosen, choose_output
 from gdws.datasets import Preprocessing
 from gdws.errors import ModelError
 from gdws.evaluation import tally
+from gdws.evaluation.tasks import Choice, Task, task_of
 from gdws.networks import checkpoints, converted
 from gdws.networks import zoo as nets
 from gdws.networks.module_import import load_module as import_module
@@ -33,7 +35,7 @@ class Source:
     """A network to convert. ``provenance`` tells where it comes from, ``input_shape`` is (C, H, W).
 
     ``plan`` is that of a network which is converted already, as :mod:`gdws.networks.converted` stores them. ``notes``
-    say what was done to the checkpoint before it was loaded.
+    say what was done to the checkpoint before it was loaded. ``choice`` is what its user says of the outputs.
     """
 
     name: str
@@ -42,6 +44,12 @@ class Source:
     provenance: Mapping[str, Any]
     plan: Plan | None = None
     notes: tuple[str, ...] = ()
+    choice: Choice = field(default_factory=Choice)
+
+    @cached_property
+    def task(self) -> Task:
+        """What the outputs mean. Raises :class:`~gdws.errors.ModelError` as :func:`gdws.evaluation.tasks.task_of`."""
+        return task_of(self.module, self.input_shape, self.choice)
 
 
 def load(

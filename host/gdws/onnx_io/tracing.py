@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import onnx
 import torch
 from torch import nn
 
+from gdws._util.outputs import named_tensors, tensors_in
 from gdws.errors import ExportError, first_line
 from gdws.onnx_io.graph import fold_shapes, gather_constants, rename, slice_subsampling
 from gdws.onnx_io.padding import pad_explicitly
@@ -25,11 +27,18 @@ INPUT_NAME = "input"
 OUTPUT_NAME = "logits"
 
 
-def trace(model: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
+def outputs_by_name(output: Any) -> dict[str, torch.Tensor]:
+    """The tensors in what a network gives, by the names that they have in ONNX: ``logits`` if there are only (N, K)."""
+    if isinstance(output, torch.Tensor) and output.ndim == 2 and output.is_floating_point():
+        return {OUTPUT_NAME: output}
+    return {f"output_{name}" if name == INPUT_NAME else name: each for name, each in named_tensors(output).items()}
+
+
+def trace(model: nn.Module, images: torch.Tensor, names: Sequence[str] = (OUTPUT_NAME,)) -> onnx.ModelProto:
     """The graph of ``model`` for so many ``images`` (N, C, H, W), at opset 17 and with fixed sizes.
 
-    Each node is named ``<path of its module>/<operator>``, each weight after the module's parameter. Raises
-    :class:`~gdws.errors.ExportError` if there is an operator that ONNX does not have.
+    Each node is named ``<path of its module>/<operator>``, each weight after the module's parameter, and the outputs by
+    ``names``. Raises :class:`~gdws.errors.ExportError` if there is an operator that ONNX does not have.
     """
     with TemporaryDirectory(prefix="gdws-") as folder, warnings.catch_warnings(), _silence(), torch.no_grad():
         # Of the tracer, on what it cannot see: the comparison at several batch sizes sees it.
@@ -46,7 +55,7 @@ def trace(model: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
                 # Evaluation mode without folding batch normalisation into the convolutions.
                 training=torch.onnx.TrainingMode.PRESERVE,
                 input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
+                output_names=list(names),
                 verbose=False,
             )
         except Exception as error:  # the exporter lets through whatever its passes and the network raise
@@ -87,9 +96,8 @@ class _Named(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(images)
-        return logits
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(tensors_in(self.network(images)))
 
     def named_modules(
         self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True

@@ -1,4 +1,4 @@
-"""The way from a checkpoint to a report, in the order in which it is gone.
+"""The way from a checkpoint to a report, in the order of its steps.
 
 ::
 

@@ -106,15 +106,22 @@ def make_bundle(
         seen = range_images(source, calibration, settings.attack, progress=progress)
         variants = with_int8(variants, source, seen, settings.int8, progress=progress)
     if settings.test:
-        under = "" if settings.attack is None else f", and {settings.attack}, white-box"
-        tell(f"evaluate each on {settings.test} test images: natural{under}")
+        under = "" if settings.attack is None else f", and under {settings.attack}, white-box"
+        tell(f"evaluate each on {settings.test} test images{under}")
         images = data.test.first(settings.test)
-        variants = evaluate_all(variants, images, test, settings.attack, progress=progress)
+        variants = evaluate_all(variants, images, test, settings.attack, task=source.task, progress=progress)
     tell(f"pack them with {settings.verification} images that the device will replay")
     replayed = data.test.first(settings.verification)
     if data.preparation:
         source = replace(source, provenance={**source.provenance, "images": dict(data.preparation)})
     bundle_id = pack(
-        path, source, variants, replayed, test, settings.attack, description=settings.description, progress=progress
+        path,
+        source,
+        variants,
+        replayed,
+        test,
+        settings.attack,
+        description=settings.description,
+        progress=progress,
     )
     return MadeBundle(bundle_id, tuple(variants), tuple(evaluation_doubts(source, variants)))

@@ -23,6 +23,7 @@ from gdws.datasets import Split, check_images, check_pixels
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import gentle
+from gdws.evaluation.tasks import Classification
 from gdws.networks import checkpoints
 from gdws.networks.sources import Source
 
@@ -79,14 +80,24 @@ def calibrate_alphas(
 
     ``method`` and ``seed`` as for :func:`gdws.compression.calibration.alphas.alphas`; by default the method is exact
     for up to :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
+    Where the task is not to classify, the noise gains are those to what matters of the outputs, by random signs.
     """
     if not differentiable(source.module):
         return None
+    projection = None
+    if not isinstance(source.task, Classification):
+        projection = source.task.projection(source.module, images.images)
     if method is None:
-        method = "random-signs" if classes(source) > MANY_CLASSES else "exact"
+        method = "random-signs" if projection is not None or classes(source) > MANY_CLASSES else "exact"
     progress.start(len(images), f"alphas from {len(images)} images")
-    batches = images.batches(_BATCH)
-    return alphas(source.module, batches, method=method, seed=seed, progress=progress.advance).alphas
+    return alphas(
+        source.module,
+        images.batches(_BATCH),
+        method=method,
+        projection=projection,
+        seed=seed,
+        progress=progress.advance,
+    ).alphas
 
 
 @torch.no_grad()
@@ -98,10 +109,11 @@ def classes(source: Source) -> int:
         return logits_of(source.module, image).shape[1]
 
 
-def require_classifier(source: Source) -> None:
-    """Raise :class:`~gdws.errors.ModelError` unless the network gives logits, which depend on one image each."""
-    classes(source)
+def require_usable(source: Source) -> None:
+    """Raise :class:`~gdws.errors.ModelError` unless the outputs are those of the task, and depend on one image each."""
+    require_weights(source.module)
     require_independence(source.module, source.input_shape)
+    _ = source.task
 
 
 def calibration_images(
@@ -117,7 +129,7 @@ def calibration_images(
         check_pixels(pixels)
         return pixels
     check_images(images.by_row, images.labels)
-    require_classifier(source)
+    require_usable(source)
     short = gentle(attack, iterations=8)
     progress.start(len(images), f"attack {len(images)} calibration images")
     device = next(source.module.parameters()).device

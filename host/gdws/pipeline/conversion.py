@@ -15,7 +15,7 @@ from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.networks import converted
 from gdws.networks.sources import Source
-from gdws.pipeline.calibration import Alphas, calibration_images, require_classifier
+from gdws.pipeline.calibration import Alphas, calibration_images, require_usable
 from gdws.planning.conversion import convert
 from gdws.planning.recipe import Recipe
 from gdws_contract.plan import Method, Plan
@@ -36,13 +36,13 @@ def convert_all(
     ``weights`` are the alphas, ``data`` the calibration images (N, C, H, W) that recipes and plans may ask for.
     Raises :class:`~gdws.errors.GdwsError` if two would have one name, and what :func:`gdws.convert` raises.
     """
-    require_classifier(source)
+    require_usable(source)
     if source.plan is not None:
         if recipes or plans:
             raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
         return [Variant(source.name, source.module, (GdwsStep(source.plan),))]
     variants = [Variant(BASELINE, source.module)]
-    shared = None if data is None else Calibration(source.module, data)
+    shared = None if data is None else Calibration(source.module, data, source.task.projection(source.module, data))
     for recipe in recipes:
         module, plan = convert(
             source.module,

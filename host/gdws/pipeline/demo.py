@@ -1,4 +1,4 @@
-"""The whole way once, on a network and images that ship with the package: what ``gdws demo`` does."""
+"""The whole pipeline once, on a network and images that ship with the package: what ``gdws demo`` does."""
 
 from __future__ import annotations
 

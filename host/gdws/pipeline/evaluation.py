@@ -11,11 +11,14 @@ from gdws._util.progress import SILENT, Progress
 from gdws.bundles.packing import host_evaluation
 from gdws.bundles.variant import BASELINE, Variant
 from gdws.datasets import Split
+from gdws.evaluation.agreement import agreement
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation, evaluate
+from gdws.evaluation.tasks import Classification, Task
 from gdws.networks.sources import Source
 from gdws.pipeline.calibration import classes
 from gdws.results.near_chance import answer_doubts
+from gdws_contract.manifest import HostEvaluation
 
 
 def evaluate_one(
@@ -52,9 +55,22 @@ def evaluate_all(
     data: str,
     attack: Spec | None,
     *,
+    task: Task | None = None,
     progress: Progress = SILENT,
 ) -> list[Variant]:
-    """``variants`` with their accuracies, see :func:`evaluate_one`; ``data`` says what the images are."""
+    """``variants`` with their accuracies, see :func:`evaluate_one`, or how far they agree with the first of them.
+
+    The latter where the ``task`` is not to classify, see :func:`gdws.evaluation.agreement.agreement`. ``data`` says
+    what the images are.
+    """
+    if task is not None and not isinstance(task, Classification):
+        networks = {variant.name: variant.module for variant in variants}
+        found = agreement(variants[0].module, networks, images.by_row, task, progress=progress)
+        origin = images.without_labels().origin
+        return [
+            replace(variant, evaluation=HostEvaluation(data=data, origin=origin, metrics=found[variant.name]))
+            for variant in variants
+        ]
     return [
         replace(
             variant,

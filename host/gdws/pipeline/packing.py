@@ -11,6 +11,7 @@ from gdws.bundles.packing import VerificationSet
 from gdws.bundles.variant import Variant
 from gdws.datasets import Split, require_shape
 from gdws.evaluation.attacks import Spec
+from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
 from gdws.networks.sparsity import sizes
 
@@ -28,11 +29,15 @@ def pack(
 ) -> str:
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
 
-    Of a pruned network it also tells how many parameters of each variant are not zero.
+    Labels are for classifiers alone. Of a pruned network it also tells how many parameters of each variant are not
+    zero.
     Raises :class:`~gdws.errors.DataError` if the images have another size than the network's: the bundle would be of
     a network for that size.
     """
     require_shape(data, images, source.input_shape)
+    if not isinstance(source.task, Classification):
+        images = images.without_labels()
+    labels = images.labels if images.has_labels else None
     path.parent.mkdir(parents=True, exist_ok=True)
     provenance = dict(source.provenance)
     if sizes(source.module).pruned:
@@ -41,7 +46,8 @@ def pack(
         path,
         name=source.name,
         variants=variants,
-        verification=VerificationSet(images.images, images.labels, data, attack, images.origin),
+        verification=VerificationSet(images.images, labels, data, attack, images.origin),
+        task=source.task.contract,
         description=description,
         provenance=provenance,
         progress=progress,

@@ -57,7 +57,7 @@ def train(
     The best epoch has the highest robust, then natural accuracy on the validation split; of equals the
     latest. The test split is not looked at. ``out`` is written whenever an epoch is the best so far, and
     the state of the run (:func:`gdws.training.state_path`) after every epoch; the state is removed at the end. After
-    an interruption ``resume=True`` goes on from there. ``command`` goes into the metadata of ``out``, and
+    an interruption ``resume=True`` resumes from there. ``command`` goes into the metadata of ``out``, and
     ``on_epoch`` is called after each epoch, when its state is stored.
 
     ``workers`` are processes that share each batch (:func:`gdws._util.distributed.launched`); with them ``device`` is

@@ -1,4 +1,4 @@
-"""A run of epochs of which the best is kept, and which goes on after an interruption as if there had been none."""
+"""A run of epochs, of which the best is kept; one that is resumed ends as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class EpochRecord:
 class Run:
     """A descent between two epochs.
 
-    ``identity`` has what an interrupted run and the one that goes on must have in common, as JSON values by name.
+    ``identity`` has what an interrupted run and the one that resumes it must have in common, as JSON values by name.
     ``start`` is the record of the network before the first epoch, if it may be kept as the best.
     """
 

@@ -33,7 +33,9 @@ def client(tmp_path):
         yield made
 
 
-@pytest.mark.parametrize("suffix", ["", "?limit=1", "/{id}", "/{id}?rounds=false", "/{id}?wait=1", "/{id}/findings"])
+@pytest.mark.parametrize(
+    "suffix", ["", "?limit=1", "/{id}", "/{id}?rounds=false", "/{id}?wait=1", "/{id}?verdicts=true", "/{id}/findings"]
+)
 def test_both_paths_answer_the_same(stored, client, suffix):
     old, new = (client.get(path + suffix.format(id=stored[0])) for path in ("/benchmark", "/jobs"))
     assert (old.status_code, old.content) == (200, new.content)
@@ -46,17 +48,18 @@ def test_both_paths_stream_the_same_events_and_cancel_alike(stored, client):
     assert old == new
 
 
-def test_a_job_that_has_ended_has_the_verdicts_of_its_findings(stored, client):
+def test_a_job_has_the_verdicts_of_its_findings_where_they_are_asked_for(stored, client):
     expected = findings_of(MADE.job, MADE.manifest, is_simulated=False)
     found = Findings.model_validate_json(client.get(f"/jobs/{stored[0]}/findings").content)
     assert found == expected
-    for rounds in ("true", "false"):
-        job = JobResult.model_validate_json(client.get(f"/jobs/{stored[0]}", params={"rounds": rounds}).content)
-        assert job.verdicts == expected.verdicts
+    for options in ({}, {"rounds": "false"}, {"wait": "1"}):
+        answer = client.get(f"/jobs/{stored[0]}", params={**options, "verdicts": "true"})
+        assert JobResult.model_validate_json(answer.content).verdicts == expected.verdicts
+    assert "verdicts" not in client.get(f"/jobs/{stored[0]}").json()
 
 
 def test_a_profile_has_no_verdict(stored, client):
-    assert client.get(f"/jobs/{stored[1]}").json()["verdicts"] == []
+    assert client.get(f"/jobs/{stored[1]}?verdicts=true").json()["verdicts"] == []
 
 
 def test_a_bundle_that_was_removed_takes_the_accuracies_along(tmp_path):

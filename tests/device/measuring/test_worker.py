@@ -11,8 +11,10 @@ import sys
 import numpy as np
 import pytest
 
+from gdws_agent.machine import MachineShort
+from gdws_agent.measuring import worker as worker_module
 from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder, parse_event
-from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_MACHINE_SHORT, EXIT_UNREADABLE
+from gdws_agent.measuring.worker import EXIT_AGENT_GONE, EXIT_MACHINE_SHORT, EXIT_UNREADABLE, measure
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.rest import Protocol
 from support.bundles import tiny_bundle, tiny_parts, write_unchecked
@@ -22,7 +24,7 @@ PROTOCOL = Protocol(warmup_ms=1, warmup_max_ms=50, min_duration_ms=30, min_itera
 PATIENCE_S = 60
 
 
-def order(path, **changes):
+def asked(path, **changes):
     fields = {
         "job_id": "job",
         "bundle_path": str(path),
@@ -34,7 +36,18 @@ def order(path, **changes):
         "protocol": PROTOCOL,
         **changes,
     }
-    return WorkOrder(**fields).model_dump_json().encode() + b"\n"
+    return WorkOrder(**fields)
+
+
+def order(path, **changes):
+    return asked(path, **changes).model_dump_json().encode() + b"\n"
+
+
+def measured(path, **changes):
+    """Return {variant: cell} of an order that is measured in this process: what needs none of its own."""
+    events = []
+    measure(asked(path, **changes), events.append)
+    return cells(events)
 
 
 def failing_at(name):
@@ -186,7 +199,7 @@ class TestHostileNetworks:
         fields, members = tiny_parts()
         members["variants/gdws/model.onnx"] = reading(place[location], 1)
         write_unchecked(tmp_path / "evil.gdws", fields, members)
-        ended = cells(run(order(tmp_path / "evil.gdws", backend=backend, variants=["gdws"]))[0])
+        ended = measured(tmp_path / "evil.gdws", backend=backend, variants=["gdws"])
         assert ended["gdws"].error.code == "bundle-unsafe"
         assert ended["gdws"].parity is None
 
@@ -209,33 +222,29 @@ class TestCannotBegin:
         [({"backend": "warp"}, "unknown-backend"), ({"power_sensor": "dynamo"}, "internal-error")],
     )
     def test_an_unknown_name(self, path, changes, code):
-        events, status, _, _ = run(order(path, **changes))
-        assert status == 0
-        assert {variant: cell.error.code for variant, cell in cells(events).items()} == dict.fromkeys(VARIANTS, code)
+        found = measured(path, **changes)
+        assert {variant: cell.error.code for variant, cell in found.items()} == dict.fromkeys(VARIANTS, code)
 
     def test_a_file_that_is_no_bundle(self, tmp_path):
         bad = tmp_path / "bad.gdws"
         bad.write_bytes(b"PK not really")
-        events, status, _, _ = run(order(bad))
-        assert status == 0
-        assert {cell.error.code for cell in cells(events).values()} == {"bundle-unreadable"}
-        assert set(cells(events)) == set(VARIANTS)
+        found = measured(bad)
+        assert {cell.error.code for cell in found.values()} == {"bundle-unreadable"}
+        assert set(found) == set(VARIANTS)
 
     def test_a_file_that_is_gone(self, tmp_path):
-        events, status, _, _ = run(order(tmp_path / "gone.gdws"))
-        assert status == 0
-        assert all("FileNotFoundError" in cell.error.detail for cell in cells(events).values())
+        assert all("FileNotFoundError" in cell.error.detail for cell in measured(tmp_path / "gone.gdws").values())
 
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC])
-    def test_a_machine_that_lacks_something_ends_no_cell(self, path, number):
-        prelude = (
-            "import os\nfrom gdws_agent.measuring import worker\n"
-            f"def refuse(path): raise OSError({number}, os.strerror({number}))\n"
-            "worker.open_bundle = refuse"
-        )
-        events, status, _, said = run(order(path), prelude)
-        assert (events, status) == ([], EXIT_MACHINE_SHORT)
-        assert os.strerror(number).encode() in said
+    def test_a_machine_that_lacks_something_ends_no_cell(self, path, monkeypatch, number):
+        def refuse(path):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(worker_module, "open_bundle", refuse)
+        events = []
+        with pytest.raises(MachineShort, match=os.strerror(number)):
+            measure(asked(path), events.append)
+        assert events == []
 
     @pytest.mark.parametrize("stage", ["build", "bind"])
     def test_nor_does_it_in_the_midst_of_a_sweep(self, path, stage):
@@ -256,10 +265,9 @@ class TestCannotBegin:
         entry = fields["variants"][1]
         members[entry.onnx] = failing_at("No space left on device")
         write_bundle(tmp_path / "talks.gdws", fields, members)
-        events, status, _, _ = run(order(tmp_path / "talks.gdws"))
-        assert status == 0
-        assert {name: cell.state for name, cell in cells(events).items()} == {"dense": "done", "gdws": "failed"}
-        assert "No space left on device" in cells(events)["gdws"].error.detail
+        found = measured(tmp_path / "talks.gdws")
+        assert {name: cell.state for name, cell in found.items()} == {"dense": "done", "gdws": "failed"}
+        assert "No space left on device" in found["gdws"].error.detail
 
     @pytest.mark.parametrize("data", [b"garbage\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
     def test_an_order_that_cannot_be_read(self, data):

@@ -213,11 +213,11 @@ def test_progress_is_told_to_a_screen_reader(
     page.find(".cell.now")
     device.client.delete(f"/benchmark/{job_id}")
     page.until(lambda: told(page) == "nightly has ended.", "the end")
-    assert page.script("return document.getElementById('told').role") == "status"
+    assert page.script("return document.getElementById('announcement').role") == "status"
 
 
 def told(page: Page) -> str:
-    text: str = page.script("return document.getElementById('told').textContent")
+    text: str = page.script("return document.getElementById('announcement').textContent")
     return text
 
 

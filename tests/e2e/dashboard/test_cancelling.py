@@ -65,7 +65,7 @@ def test_a_waiting_job_is_cancelled_from_the_keyboard(guarded: AgentProcess, job
     page.press(Keys.ENTER)
     page.find(".queue", "The queue is empty.")
     assert state(guarded, jobs[1]) == "cancelled"
-    assert "the waiting one is cancelled" in page.script("return document.getElementById('told').textContent")
+    assert "the waiting one is cancelled" in page.script("return document.getElementById('announcement').textContent")
 
 
 def test_a_job_is_cancelled_on_its_own_page(guarded: AgentProcess, jobs: tuple[str, str], look: Look) -> None:

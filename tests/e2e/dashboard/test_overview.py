@@ -110,7 +110,7 @@ def test_a_running_job_is_shown_cell_by_cell(
     device.client.delete(f"/benchmark/{job_id}")
     page.find(".results tr", "cancelled")
     page.find(".running", "The device is idle")
-    assert "has ended" in page.script("return document.getElementById('told').textContent")
+    assert "has ended" in page.script("return document.getElementById('announcement').textContent")
 
 
 def test_cells_come_in_as_they_end_and_leave_the_focus_alone(
@@ -129,7 +129,7 @@ def test_cells_come_in_as_they_end_and_leave_the_focus_alone(
     with running_agent(device.log.with_suffix(""), worker, f"--port={port}") as again:
         page.find(".progress", "2 of 4 cells")
         assert page.focused().text == "Cancel"
-        told = "return document.getElementById('told').textContent"
+        told = "return document.getElementById('announcement').textContent"
         page.until(lambda: "2 of 4 cells have ended" in page.script(told), "the cells told to a screen reader")
         again.client.delete("/benchmark/" + again.get("/queue")["running"]["id"])
 

@@ -247,12 +247,12 @@ class TestRefusals:
         images = verification.images.clone()
         images[3] = 0
         chosen = VerificationSet(images, verification.labels, "noise")
-        self.refused(tmp_path, [Variant("dense", Fragile())], chosen, ExportError, "'dense' hold NaN")
+        self.refused(tmp_path, [Variant("dense", Fragile())], chosen, ExportError, "'dense': logits is not finite")
 
     def test_networks_of_different_classes(self, tmp_path, variants, verification):
         other, plan = gdws.convert(nn.Sequential(*network()[:-1], nn.Linear(6, 9)), gamma=3)
         self.refused(
-            tmp_path, [variants[0], Variant("gdws", other, (GdwsStep(plan),))], verification, ExportError, "classes"
+            tmp_path, [variants[0], Variant("gdws", other, (GdwsStep(plan),))], verification, ExportError, "and dense"
         )
 
     @pytest.mark.parametrize("label", [-1, CLASSES])

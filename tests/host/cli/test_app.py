@@ -168,7 +168,7 @@ def test_fine_tuning_from_a_checkpoint_to_a_bundle(
     assert gdws("finetune", bundle, "--out", again, *quick).exit_code == 0
     assert_failed(gdws("finetune", bundle, "--variant", "dense", "--out", again, *quick), 2, "tuned")
     assert_failed(gdws("finetune", tuned, "--mean-rank", 1, "--out", again, *quick), 2, "converted already")
-    assert_failed(gdws("finetune", checkpoint, "--variant", "x", "--out", again, *quick), 2, "no bundle")
+    assert_failed(gdws("finetune", checkpoint, "--variant", "x", "--out", again, *quick), 2, "not a bundle")
     assert_failed(gdws("finetune", checkpoint, "--out", again, *quick), 2, "dense network", "--mean-rank")
     assert_failed(gdws("convert", tuned, "--mean-rank", 1, *packing), 2, "converted already")
 
@@ -321,7 +321,7 @@ def test_a_refusal_shows_field_and_hint(bundle: Path, tmp_path: Path) -> None:
     [
         (["--batch", "0"], "batch_sizes[0]"),
         (["--batch", "1,1"], "batch_sizes"),
-        (["--batch", "one"], "no list of whole numbers"),
+        (["--batch", "one"], "not a list of whole numbers"),
         (["--rounds", "1"], "protocol.rounds"),
         (["--min-duration", "-1"], "protocol.min_duration_ms"),
         (["--variants", "a b"], "variants[0]"),
@@ -528,7 +528,9 @@ def test_convert_packs_what_is_asked_for(checkpoint: Path, tmp_path: Path) -> No
     manifest = json.loads(gdws("inspect", out, "--json").stdout)
     assert manifest["id"] == printed["id"]
     assert manifest["manifest"]["provenance"]["checkpoint"] == "tiny.safetensors"
-    assert [variant["evaluation"]["robust"]["count"] for variant in manifest["manifest"]["variants"]] == [4] * 4
+    assert [
+        variant["evaluation"]["metrics"]["robust_accuracy"]["count"] for variant in manifest["manifest"]["variants"]
+    ] == [4] * 4
     assert "total" in gdws("inspect", out, "--plan", "mine").stdout
 
 
@@ -578,7 +580,7 @@ def test_evaluate_of_a_plan(checkpoint: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"not a checkpoint", "is no checkpoint"), (b"", "is no checkpoint")],
+    [(b"not a checkpoint", "is not a checkpoint"), (b"", "is not a checkpoint")],
 )
 def test_what_is_no_checkpoint_is_exit_2(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "net.pt"

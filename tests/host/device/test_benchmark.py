@@ -28,7 +28,7 @@ def run(agent: FakeAgent, folder: Path, **options: object) -> BenchmarkResult:
     model_id = make_bundle(bundle)
     with DeviceClient(agent.url) as device:
         return benchmark(
-            device, bundle, BenchmarkRequest(model_id=model_id), out=folder / "result.json", patience_s=0, **options
+            device, bundle, BenchmarkRequest(model_id=model_id), out=folder / "result.json", reconnect_s=0, **options
         )
 
 
@@ -193,7 +193,7 @@ def test_a_profile_goes_the_same_way(tmp_path: Path) -> None:
     bundle = tmp_path / "model.gdws"
     asked = ProfileRequest(model_id=make_bundle(bundle), variant="dense")
     with FakeAgent([("done", [FIRST])]) as agent, DeviceClient(agent.url) as device:
-        measured = benchmark(device, bundle, asked, out=tmp_path / "p.json", patience_s=0)
+        measured = benchmark(device, bundle, asked, out=tmp_path / "p.json", reconnect_s=0)
     assert agent.profiles == [asked]
     assert agent.uploads == [bundle.read_bytes()]
     assert load_result(tmp_path / "p.json") == measured

@@ -210,7 +210,7 @@ class Clock:
         self.now += seconds
 
 
-def following(answers: list[httpx.Response | Exception], patience_s: float = 20.0) -> Iterator[str]:
+def following(answers: list[httpx.Response | Exception], reconnect_s: float = 20.0) -> Iterator[str]:
     """The states that ``follow`` gives for a row of answers; the last one repeats."""
     remaining = list(answers)
     clock = Clock()
@@ -222,7 +222,7 @@ def following(answers: list[httpx.Response | Exception], patience_s: float = 20.
         return answer
 
     for job in client_of(handler).follow(
-        "job-1", interval_s=1.0, patience_s=patience_s, sleep=clock.sleep, clock=clock
+        "job-1", interval_s=1.0, reconnect_s=reconnect_s, sleep=clock.sleep, clock=clock
     ):
         yield job.state
 

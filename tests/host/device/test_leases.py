@@ -53,7 +53,7 @@ def test_who_waits_is_told_once_and_gets_it_in_the_end() -> None:
         device.client(),
         "ada",
         60.0,
-        patience_s=50,
+        wait_s=50,
         on_wait=told.append,
         sleep=lambda seconds: None,
         clock=lambda: float(next(now)),
@@ -62,14 +62,14 @@ def test_who_waits_is_told_once_and_gets_it_in_the_end() -> None:
     assert [error.message for error in told] == ["bob holds it"]
 
 
-def test_patience_ends() -> None:
+def test_waiting_ends() -> None:
     now = iter(range(100))
     with pytest.raises(DeviceRefused, match="bob holds it"):
         take_lease(
             Device(refusals=99).client(),
             "ada",
             60.0,
-            patience_s=3,
+            wait_s=3,
             sleep=lambda seconds: None,
             clock=lambda: float(next(now)),
         )

@@ -191,7 +191,7 @@ def other_labels(fields: Any, members: Any) -> None:
 
 
 def other_output(fields: Any, members: Any) -> None:
-    fields["output"] = fields["output"].model_copy(update={"name": "scores"})
+    fields["outputs"] = [fields["outputs"][0].model_copy(update={"name": "scores"})]
 
 
 BUNDLES: dict[str, dict[str, Any]] = {

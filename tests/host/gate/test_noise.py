@@ -15,6 +15,7 @@ from gdws.gate.documents import save
 from gdws.gate.evidence import evidence_of
 from gdws.gate.noise import Noise, changes, circumstances, default_path, load_noise, own_path, spreads
 from gdws.gate.sequential import Spread
+from gdws_contract.archive import open_bundle
 from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import Protocol
 from support.benchmark_results import DENSE, parity_failed_cell, result
@@ -126,6 +127,14 @@ def test_a_baseline_of_an_earlier_release_is_read_and_tells_no_evidence(tmp_path
     (tmp_path / "baseline.json").write_text(json.dumps({**fields, "schema_version": 1}))
     former = load_baseline(tmp_path / "baseline.json")
     assert (former.evidence, former.entries) == (None, kept.entries)
+
+
+def test_the_evidence_of_a_baseline_of_schema_2_is_that_of_its_bundle() -> None:
+    tests = Path(__file__).parents[2]
+    with open_bundle(tests / "contract" / "files" / "classifier-v1.gdws") as bundle:
+        assert load_baseline(tests / "host" / "gate" / "files" / "baseline-v2.json").evidence == evidence_of(
+            bundle.manifest
+        )
 
 
 def test_a_baseline_keeps_no_accuracy_of_an_engine_that_failed_parity() -> None:

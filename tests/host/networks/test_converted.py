@@ -77,7 +77,7 @@ def test_all_networks_of_a_bundle_come_back(source, tmp_path):
             assert torch.equal(found.module(IMAGES), variant.module(IMAGES))
         assert found.plan == variant.plan
         assert json.loads(found.metadata["net_options"]) == OPTIONS
-    for name, words in ((None, "not said"), ("dense", "no GDWS network 'dense'")):
+    for name, words in ((None, "several GDWS networks"), ("dense", "no GDWS network 'dense'")):
         with pytest.raises(GdwsError, match=words) as caught:
             converted.load_variant(path, name)
         assert "stacked" in str(caught.value.hint)

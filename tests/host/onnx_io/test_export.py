@@ -21,6 +21,7 @@ from gdws.errors import ExportError
 from gdws.networks import zoo as nets
 from gdws.onnx_io import tracing
 from gdws.onnx_io.export import export, float32_copy
+from gdws.onnx_io.run import Runner
 from support import python38
 
 SHAPE = (3, 12, 12)
@@ -266,19 +267,36 @@ class TestTheModule:
         assert net.stem.weight.abs().sum() > 0
 
 
+def test_outputs_of_any_number_shape_and_type():
+    network = Returning(lambda x: {"maps": (2 * x, x.mean(dim=(2, 3))), "class": x.mean(dim=(2, 3)).argmax(dim=1)})
+    content = export(network, SHAPE)
+    images = torch.rand(3, *SHAPE)
+    found = Runner(content)({"input": images.numpy()})
+    assert [value.name for value in onnx.load_from_string(content).graph.output] == ["maps.0", "maps.1", "class"]
+    wanted = (2 * images, images.mean(dim=(2, 3)), images.mean(dim=(2, 3)).argmax(dim=1))
+    for mine, tensor in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, tensor.numpy(), rtol=1e-5)
+        assert mine.dtype == tensor.numpy().dtype
+
+
 class TestRefusals:
     def test_a_wrong_input_shape(self, net):
         with pytest.raises(ExportError, match="does not run on images of shape") as caught:
             export(net, (1, 12, 12))
         assert "input shape" in caught.value.hint
 
-    def test_outputs_that_are_no_logits(self):
-        with pytest.raises(ExportError, match="not logits"):
-            export(nn.Conv2d(3, 4, 1), SHAPE)
-        with pytest.raises(ExportError, match="not logits"):
-            export(Returning(lambda x: (x, x)), SHAPE)
-        with pytest.raises(ExportError, match="not logits"):
-            export(Returning(lambda x: x.flatten()[None]), SHAPE)
+    @pytest.mark.parametrize(
+        ("give", "message"),
+        [
+            (lambda x: x.flatten()[None], "no row for each image"),
+            (lambda x: (x.mean(dim=(1, 2, 3)), x.mean()), "output_1 .* no row for each image"),
+            (lambda x: None, "no tensor"),
+        ],
+    )
+    def test_outputs_that_no_device_could_be_asked_for(self, give, message):
+        with pytest.raises(ExportError, match=message) as caught:
+            export(Returning(give), SHAPE)
+        assert caught.value.hint
 
     def test_nan(self, net):
         broken = copy.deepcopy(net)

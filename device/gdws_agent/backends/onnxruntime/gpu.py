@@ -226,7 +226,7 @@ def _count_nodes(sessions: _Sessions, provider: str, inputs: np.ndarray, spec: E
         raise typed(error, BuildFailed, "which provider runs the nodes could not be told") from error
     if not counts[provider]:
         raise BuildFailed(
-            f"{provider} takes not one node of the model; they run on {', '.join(sorted(counts))}",
+            f"{provider} runs no node of the model; they run on {', '.join(sorted(counts))}",
             hint="measure the model on the backend that runs it",
         )
     return [f"nodes.{name}={count}" for name, count in sorted(counts.items())]

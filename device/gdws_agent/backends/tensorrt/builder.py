@@ -76,7 +76,7 @@ def build_plan(
     Raises:
         PrecisionUnsupported: the release or the GPU does not have it.
         BuildFailed: the model cannot be parsed or built, or not in time; TensorRT's own messages name the node.
-        OutOfMemory: memory does not suffice.
+        OutOfMemory: there is not enough memory.
     """
     options = BuilderOptions.of(spec)
     log.messages.take()  # what an engine that is alive complained of is not about this build

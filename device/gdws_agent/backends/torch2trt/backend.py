@@ -86,7 +86,7 @@ class Torch2TrtBackend:
         """Return an engine that computes what the module does, as far as one batch of noise can tell."""
         torch, trt, torch2trt = load_torch(), _load("tensorrt"), _load("torch2trt")
         if not torch.cuda.is_available():
-            raise BackendUnavailable("torch finds no GPU, and TensorRT runs on a GPU alone", hint=GPU_HINT)
+            raise BackendUnavailable("torch finds no GPU, and TensorRT needs one", hint=GPU_HINT)
         waiting = spin_while_waiting()
         _check_precision(torch, spec)
         began = time.perf_counter()

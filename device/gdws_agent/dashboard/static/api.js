@@ -45,14 +45,14 @@ export class Agent {
       response = await fetch(path, { method, headers: { ...headers, ...token }, signal, cache: "no-store" });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw this.#told(new Unreachable("the agent does not answer"));
+      throw this.#failed(new Unreachable("the agent does not answer"));
     }
     if (response.ok) {
       this.onOutcome(null);
       return response;
     }
     const problem = await response.json().catch(() => ({}));
-    throw this.#told(new Refused(response.status, problem, Number(response.headers.get("retry-after")) || null));
+    throw this.#failed(new Refused(response.status, problem, Number(response.headers.get("retry-after")) || null));
   }
 
   async #json(response) {
@@ -60,11 +60,11 @@ export class Agent {
       return await response.json();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw this.#told(new Unreachable("the agent's answer broke off"));
+      throw this.#failed(new Unreachable("the agent's answer broke off"));
     }
   }
 
-  #told(error) {
+  #failed(error) {
     this.onOutcome(error);
     return error;
   }

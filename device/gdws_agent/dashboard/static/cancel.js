@@ -36,6 +36,6 @@ async function cancel(page, job) {
   if (!(await confirmed(`Cancel ${title(job)}?`, { detail, action: "Cancel the job" }))) return;
   page.warn(null);
   const ended = await page.agent.cancel(job.id);
-  page.tell(`${title(job)} is ${ended.state}.`);
+  page.announce(`${title(job)} is ${ended.state}.`);
   page.changed();
 }

@@ -1,4 +1,4 @@
-// The cells of a job: variants down, settings across, each with what became of it or how far it is.
+// The cells of a job: networks down, settings across, each with its result or its stage.
 
 import { h } from "./dom.js";
 import { isFinal, keyOf, settingsOf, settingWords, stageWord, variantsOf } from "./jobs.js";

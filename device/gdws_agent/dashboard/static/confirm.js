@@ -1,4 +1,4 @@
-// Asks before something is done that cannot be undone.
+// A confirmation dialog before what cannot be undone.
 
 import { h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// Whether the agent answers, shown in the head of the page and told when it changes.
+// Whether the agent answers: shown in the head of the page, and announced when it changes.
 
 import { Unreachable } from "./api.js";
 

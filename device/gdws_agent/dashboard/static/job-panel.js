@@ -1,4 +1,4 @@
-// The job that is measured: how far it is, and its cells as they end.
+// The running job: its progress, and its cells as they end.
 
 import { cancelButton, whyNot } from "./cancel.js";
 import { cellGrid } from "./cell-grid.js";

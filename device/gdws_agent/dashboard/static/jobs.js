@@ -1,4 +1,4 @@
-// What a job asks for and how far it is: plain functions of the agent's answers.
+// What a job asks for and its progress: plain functions of the agent's answers.
 
 const FINAL = new Set(["done", "failed", "cancelled", "interrupted"]);
 

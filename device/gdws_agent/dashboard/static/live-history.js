@@ -1,4 +1,4 @@
-// The last readings of the device, for the lines in its tiles. Nothing is stored: a page loaded anew begins anew.
+// The latest readings of the device, for the sparklines in its tiles. Nothing is stored: reloading the page starts over.
 
 const KEPT = 150;
 
@@ -28,7 +28,7 @@ export function hottest(temperatures) {
   return temperatures.reduce((a, b) => (a === null || b.celsius > a.celsius ? b : a), null);
 }
 
-/** The clock to follow: the GPU's where there is one. */
+/** The clock to show: the GPU's where there is one. */
 export function fastest(clocks) {
   return clocks.find((clock) => clock.name === "GPU") ?? clocks[0] ?? null;
 }

@@ -1,4 +1,4 @@
-// Brings the page together: token, connection, and which view is shown.
+// Puts the page together: token, connection, and which view is shown.
 
 import { Agent, Refused, Unreachable } from "./api.js";
 import { showCompare } from "./compare-view.js";
@@ -15,7 +15,7 @@ import { saveToken, savedToken } from "./token.js";
 import { backoff_s, pause } from "./waiting.js";
 
 const main = document.getElementById("content");
-const told = document.getElementById("told");
+const announcement = document.getElementById("announcement");
 const refusal = document.getElementById("refusal");
 const signOut = document.getElementById("sign-out");
 const connection = new Connection(document.getElementById("connection"), document.getElementById("lost"));
@@ -33,8 +33,8 @@ function pageFor(health, signal) {
     root: main,
     access: health.access,
     health,
-    tell: (text) => {
-      told.textContent = text;
+    announce: (text) => {
+      announcement.textContent = text;
     },
     warn,
     changed: () => window.dispatchEvent(new Event("gdws-changed")),

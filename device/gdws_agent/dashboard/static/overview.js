@@ -92,7 +92,7 @@ class Overview {
         this.#showRunning(now);
       }
       if (this.#current === job.id) this.#current = null;
-      this.#page.tell(`${title(job)} has ended.`);
+      this.#page.announce(`${title(job)} has ended.`);
       await this.refresh();
     } catch (error) {
       this.#page.onError(error);
@@ -100,7 +100,7 @@ class Overview {
   }
 
   #tellCell(job) {
-    this.#page.tell(`${title(job)}: ${job.cells.length} of ${job.progress.cells_total} cells have ended.`);
+    this.#page.announce(`${title(job)}: ${job.cells.length} of ${job.progress.cells_total} cells have ended.`);
   }
 
   #showRunning(job) {

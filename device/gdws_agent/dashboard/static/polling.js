@@ -1,4 +1,4 @@
-// Polling while the page is seen.
+// Polling while the page is visible.
 
 import { Unreachable } from "./api.js";
 import { backoff_s, pause, untilSeen } from "./waiting.js";

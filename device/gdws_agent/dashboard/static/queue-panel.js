@@ -1,4 +1,4 @@
-// The jobs that wait, in the order of their turn, and who holds the device.
+// The queue, in the order in which jobs will run, and who holds the device.
 
 import { cancelButton } from "./cancel.js";
 import { h } from "./dom.js";

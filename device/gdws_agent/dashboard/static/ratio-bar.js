@@ -1,4 +1,4 @@
-// A ratio as a bar from one, to the right where it is above, on a scale on which twice and half are as long.
+// A ratio as a bar from 1, to the right where it is above, on a logarithmic scale.
 
 import { s } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// Brings what is on the page to what it should be, in place: focus, scrolling and what a reader opened stay.
+// Updates the page in place to what it should show: focus, scrolling and what the reader opened stay.
 
 const HANDLERS = ["onclick", "onchange", "onsubmit"];
 /** Attributes that are the reader's once the element is on the page. */

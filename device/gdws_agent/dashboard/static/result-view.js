@@ -1,4 +1,4 @@
-// The view of one job: while it runs, its cells as they end; then what it found.
+// The view of one job: while it runs, its cells as they end; then its result.
 
 import { cancelButton, whyNot } from "./cancel.js";
 import { cellGrid } from "./cell-grid.js";
@@ -37,9 +37,9 @@ async function stayUpToDate(page, job, findings, show) {
     for await (const now of jobUpdates(page.agent, job.id, page.signal)) {
       if (now.cells.length > cells || isFinal(now)) findings = await findingsOf(page, now);
       show(now, findings);
-      if (now.cells.length > cells) page.tell(`${now.cells.length} of ${now.progress.cells_total} cells have ended.`);
+      if (now.cells.length > cells) page.announce(`${now.cells.length} of ${now.progress.cells_total} cells have ended.`);
       cells = now.cells.length;
-      if (isFinal(now)) page.tell(`${title(now)} is ${now.state}.`);
+      if (isFinal(now)) page.announce(`${title(now)} is ${now.state}.`);
     }
   } catch (error) {
     page.onError(error);

@@ -1,4 +1,4 @@
-// Pages by the part of the address behind the #, so that going back, and links to a result, work.
+// Routes in the fragment of the address, so that the back button and links to a result work.
 
 /** Return the words and the query of an address such as `#/compare?a=1&b=2`; null where it is no page. */
 export function parseRoute(hash) {

@@ -10,7 +10,7 @@ export function saveButton(job, device, manifest) {
 
 /** The BenchmarkResult of the contract. */
 export function resultOf(job, device, manifest, now) {
-  const { ends_in_s, verdicts, ...stored } = job;
+  const { ends_in_s, ...stored } = job;
   return { schema_version: 2, job: stored, device, manifest, saved_at: now.toISOString(), partial: false };
 }
 

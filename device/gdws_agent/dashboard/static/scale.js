@@ -1,4 +1,4 @@
-// Values to places in a plot, and the round values at which to draw lines.
+// Scales from values to positions in a plot, and the round values for its ticks.
 
 /** Return the linear map from the range `domain` to the range `places`. */
 export function scale([low, high], [from, to]) {

@@ -1,4 +1,4 @@
-// Asks for the access token.
+// The form for the access token.
 
 import { h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// A small line of the last readings.
+// A sparkline of the latest readings.
 
 import { s } from "./dom.js";
 import { scale } from "./scale.js";

@@ -1,3 +1,3 @@
-// How what the agent says of a speed looks.
+// How the speeds that the agent reports look.
 
 export const SPEED_CLASS = { faster: "better", slower: "worse" };

@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it: a button that goes from one to the next.
+// Light, dark, or as the system: a button that switches between them.
 
 const ORDER = ["system", "light", "dark"];
 const KEY = "gdws-theme";

@@ -1,4 +1,4 @@
-// Waiting for a time, for the reader's eyes, and for an agent that is gone.
+// Pausing, backing off, and waiting until the page is visible.
 
 const FIRST_S = 1;
 const LONGEST_S = 15;

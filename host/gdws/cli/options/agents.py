@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from gdws.cli.options.common import Patience, Token
+from gdws.cli.options.common import Reconnect, Token
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class AgentOptions:
         str, typer.Option("--device", metavar="local|URL", help="An agent's address, or this machine.")
     ] = LOCAL
     token: Token = None
-    patience: Patience = 20.0
+    reconnect: Reconnect = 20.0
 
     @contextlib.contextmanager
     def client(self, *, lease: str | None = None, data_dir: Path | None = None) -> Iterator[DeviceClient]:
@@ -72,7 +72,7 @@ class AgentOptions:
                 out=out,
                 on_upload=live.sent,
                 on_progress=live.show,
-                patience_s=self.patience,
+                reconnect_s=self.reconnect,
                 lease_id=sharing.lease,
             )
 

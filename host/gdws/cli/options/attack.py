@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gdws.errors import GdwsError
+
 if TYPE_CHECKING:
     from gdws.evaluation.attacks import Spec
+    from gdws.evaluation.tasks import Task
 
 
 _ATTACK = "The attack"
@@ -70,17 +73,22 @@ class AttackOptions:
     ] = None
     seed: Annotated[int, typer.Option("--seed", help="Seed of every random draw.")] = 0
 
-    def spec(self, data: str) -> Spec | None:
+    def spec(self, data: str, task: Task | None = None) -> Spec | None:
         """The attack, by default as the literature runs it on ``data``; None for none.
 
-        Where nothing is usual on ``data`` there is none, unless an option asks for one.
-        Raises :class:`~gdws.errors.GdwsError` for a value that cannot be.
+        Where nothing is usual on ``data``, and for a ``task`` that has no attack, there is none unless an option asks
+        for one. Raises :class:`~gdws.errors.GdwsError` for a value that cannot be, and for an attack on such a task.
         """
         from gdws.evaluation.attacks import protocols
 
-        name = self.attack or ("pgd" if protocols.is_known(data) or self._asks() else "none")
+        attackable = task is None or task.loss is not None
+        name = self.attack or ("pgd" if (attackable and protocols.is_known(data)) or self._asks() else "none")
         if name == "none":
             return None
+        if task is not None and not attackable:
+            raise GdwsError(
+                f"no attack is known for networks of the task {task.contract.kind}", hint="give --attack none"
+            )
         spec = protocols.attack(
             name,
             self.protocol or protocols.for_data(data),

@@ -26,8 +26,14 @@ Token = Annotated[
 ]
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A file that gdws convert wrote.")]
 Label = Annotated[str | None, typer.Option("--label", help="A line of text to keep with the result.")]
-Patience = Annotated[
-    float, typer.Option("--patience", metavar="SECONDS", help="How long an agent may be away before we give up.")
+Reconnect = Annotated[
+    float,
+    typer.Option(
+        "--reconnect",
+        "--patience",
+        metavar="SECONDS",
+        help="How long to try to reconnect to an agent that went away.",
+    ),
 ]
 Calibration = Annotated[
     int,
@@ -47,7 +53,7 @@ def numbers(text: str, option: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise GdwsError(f"{option} {text!r} is no list of whole numbers", hint=f"e.g. {option} 1,8") from None
+        raise GdwsError(f"{option} {text!r} is not a list of whole numbers", hint=f"e.g. {option} 1,8") from None
 
 
 def words(text: str | None) -> list[str] | None:

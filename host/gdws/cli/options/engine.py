@@ -14,7 +14,7 @@ _ENGINE = "How engines are built and run (TensorRT)"
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What a builder is told; the contract has a default for what is not given."""
+    """Options of the engine's builder; the contract has a default for what is not given."""
 
     optimization_level: Annotated[
         int | None,

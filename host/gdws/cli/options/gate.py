@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gdws.cli.options.agents import agent_at
-from gdws.cli.options.common import Patience, Token, numbers, words
+from gdws.cli.options.common import Reconnect, Token, numbers, words
 from gdws.cli.options.sharing import LeaseId
 from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
@@ -47,16 +47,18 @@ class DevicesOptions:
     token: Token = None
     wait: Annotated[
         float,
-        typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long in line, for whoever holds the device."),
+        typer.Option(
+            "--wait", metavar="SECONDS", min=0, help="How long to wait in the queue and for a lease of others."
+        ),
     ] = 3_600.0
-    patience: Patience = 20.0
+    reconnect: Reconnect = 20.0
     lease: LeaseId = None
 
     def access(self) -> DeviceAccess:
         """How a gate waits for its turn."""
         from gdws.gate.launch import DeviceAccess
 
-        return DeviceAccess(self.wait, self.patience, self.lease)
+        return DeviceAccess(self.wait, self.reconnect, self.lease)
 
     @contextlib.contextmanager
     def agents(self) -> Iterator[list[Device]]:

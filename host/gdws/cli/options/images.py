@@ -97,16 +97,15 @@ class ImageOptions:
         if self.data == RANDOM:
             self._refuse_own_options()
             return datasets.random_images(source.module, source.input_shape)
-        data = datasets.for_network(self.load(source.input_shape, seed=seed), source.module, source.input_shape)
+        if len(source.input_shape) != 3:
+            shape = "x".join(map(str, source.input_shape))
+            raise DataError(f"the network takes signals of {shape}, not images", hint=f"give --data {RANDOM}")
+        data = datasets.for_network(self._load(source.input_shape, seed), source.module, source.input_shape)
         for note in data.notes:
             errors().print(f"note: {note}", markup=False)
         return data
 
-    def load(self, shape: Shape | None = None, *, seed: int = 0) -> Dataset:
-        """The data set itself, split with ``seed``; images of the user's own are resized to ``shape`` (C, H, W).
-
-        Raises :class:`DataError`.
-        """
+    def _load(self, shape: Shape, seed: int) -> Dataset:
         from gdws import datasets
 
         if self.data in datasets.names():
@@ -117,8 +116,6 @@ class ImageOptions:
                 f"--data {self.data!r} is neither a data set nor a file or folder",
                 hint=f"the data sets are: {', '.join(datasets.names())}; {RANDOM} is noise",
             )
-        if shape is None:
-            raise DataError(f"what size the images of {self.data} are to have is not known", hint="name a data set")
         return datasets.open_images(
             self.data,
             shape,

@@ -123,7 +123,7 @@ class MeasuringOptions:
         typer.Option(
             "--idle",
             metavar="SECONDS",
-            help="Rest before measuring, for the power at idle, above which energy is told as net. Default: none.",
+            help="Idle before measuring, to report energy net of the idle power too. Default: 0.",
             rich_help_panel=_JETSON,
         ),
     ] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 
 from gdws.cli.options.common import numbers
 from gdws.cli.options.pixels import PixelOptions
+from gdws.cli.options.task import TaskOptions
 from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
 
@@ -35,7 +36,7 @@ Checkpoint = Annotated[
 
 
 @dataclass(frozen=True)
-class NetworkOptions(PixelOptions):
+class NetworkOptions(TaskOptions, PixelOptions):
     """A network by its checkpoint, an ONNX file, or Python code."""
 
     checkpoint: Checkpoint = None
@@ -58,7 +59,7 @@ class NetworkOptions(PixelOptions):
             "--family",
             metavar="NAME",
             help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
-            "told by its structure, but for svhn, which looks like plain.",
+            "recognised by its structure, except svhn, which looks like plain.",
             rich_help_panel=_CHECKPOINT,
         ),
     ] = None
@@ -88,7 +89,7 @@ class NetworkOptions(PixelOptions):
         typer.Option(
             "--onnx",
             metavar="FILE",
-            help="The network in an ONNX file: float images (N, C, H, W) to logits.",
+            help="The network in an ONNX file, in place of a checkpoint: images (N, C, H, W) to outputs (N, ...).",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -125,8 +126,8 @@ class NetworkOptions(PixelOptions):
         typer.Option(
             "--output",
             metavar="NAME",
-            help="Which output has the logits, where the network gives several: its name, key or place, counted "
-            "from 0.",
+            help="The one output that counts, where the network gives several: its name, key or place, "
+            "counted from 0. Without it all are kept.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -151,6 +152,9 @@ class NetworkOptions(PixelOptions):
         Raises :class:`~gdws.errors.GdwsError` if they name none, or name it in two ways, and what
         :mod:`gdws.networks.sources` raises.
         """
+        return replace(self._opened(variant), choice=self.choice())
+
+    def _opened(self, variant: str | None) -> Source:
         source = self._load(variant)
         if self.slim:
             from gdws import pipeline
@@ -232,7 +236,9 @@ def _shape(text: str | None) -> Shape | None:
         return None
     sizes = numbers(text, "--input-shape")
     if len(sizes) != 3 or min(sizes) < 1:
-        raise GdwsError(f"--input-shape {text!r} is no shape of images", hint="e.g. --input-shape 3,224,224 for C,H,W")
+        raise GdwsError(
+            f"--input-shape {text!r} is not the shape of an image", hint="e.g. --input-shape 3,224,224 for C,H,W"
+        )
     channels, height, width = sizes
     return channels, height, width
 
@@ -241,4 +247,4 @@ def _refuse(what: str, given: Mapping[str, object]) -> None:
     """Raise unless all of ``given`` are None."""
     names = [name for name, value in given.items() if value is not None]
     if names:
-        raise GdwsError(f"{what} goes without {' and '.join(names)}", hint="name the network in one way")
+        raise GdwsError(f"{' and '.join(names)} cannot be combined with {what}", hint="name the network in one way")

@@ -103,7 +103,7 @@ def stage(job: Job) -> str:
     """What the agent does just now, e.g. ``measure mean-rank-3, batch 8, round 4 of 10``."""
     if job.state == "queued":
         ahead = "" if not job.queue_position else f", {text.plural(job.queue_position, 'job')} ahead"
-        held = ", somebody else holds the device" if job.waits_for_lease else ""
+        held = ", another client holds the device" if job.waits_for_lease else ""
         return f"queued{ahead}{held}"
     progress = job.progress
     if job.state != "running" or progress.stage is None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,12 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from gdws._util.calls import observed
 from gdws._util.modes import evaluation_mode, frozen
-from gdws._util.outputs import logits_of
+from gdws._util.outputs import logits_in, logits_of, run, tensors_in
 from gdws._util.seeds import derive_seed
 from gdws.compression import surgery
 from gdws.compression.calibration import margins
 from gdws.compression.calibration.gradient_norms import Call, SquaredNorms, squared_norms
+from gdws.compression.calibration.projections import Projection
 from gdws.compression.eligibility import require_weights
 from gdws.compression.independence import require_independence
 from gdws.compression.layers import Conv
@@ -76,6 +77,7 @@ def alphas(
     layers: Iterable[str] | None = None,
     attack: Attack | None = None,
     method: Method = "exact",
+    projection: Projection | None = None,
     draws: int = 1,
     seed: int = 0,
     tie: float = 1e-4,
@@ -89,7 +91,7 @@ def alphas(
     gradient summed over all uses.
 
     Args:
-        model: a classifier, (N, C, H, W) -> logits (N, classes).
+        model: a classifier, (N, C, H, W) -> logits (N, classes), or any network if there is a ``projection``.
         batches: inputs (N, C, H, W), or tuples that begin with inputs and labels. Labels serve the attack only;
             without them it is given the predicted classes.
         layers: names of convolutions with ``groups`` = 1; by default all that GDWS can replace, the first
@@ -97,6 +99,8 @@ def alphas(
         attack: makes the inputs at which the mean is taken, ``attack(model, x, y) -> x_adv``.
         method: ``exact`` takes as many backward passes as there are classes, less one; ``random-signs`` takes
             ``draws``, which makes networks with many classes feasible. With two classes both are the same.
+        projection: what matters of the outputs of a network that does not classify, in place of the differences of
+            logits; by ``random-signs``.
         draws: sets of random signs for each sample. The variance of the estimate falls with their number as it
             does with that of the samples, and so does the speed; more samples are the better use of the time.
         seed: of the signs. Those of a sample depend on the seed and its place in ``batches`` alone, not on how
@@ -114,6 +118,8 @@ def alphas(
         raise ValueError(f"tie: expected a fraction between 0 and 1, got {tie}")
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if projection is not None and method != "random-signs":
+        raise ValueError("a projection is a random one: use the method random-signs")
     if draws < 1:
         raise ValueError(f"draws: expected at least 1, got {draws}")
     require_weights(model)
@@ -128,8 +134,13 @@ def alphas(
                 require_independence(model, (batch if isinstance(batch, Tensor) else batch[0]).shape[1:])
             inputs = _inputs(model, batch, attack, device)
             for x in torch.split(inputs, chunk) if len(inputs) else ():
-                cotangents = _exact if method == "exact" else partial(_random_signs, draws, seed, samples)
-                ties = _accumulate(model, x, targets, sums, tie, cotangents)
+                if projection is not None:
+                    starts_of = partial(_projected, projection, draws, seed, samples)
+                elif method == "random-signs":
+                    starts_of = partial(_random_signs, tie, draws, seed, samples)
+                else:
+                    starts_of = partial(_exact, tie)
+                ties = _accumulate(model, x, targets, sums, starts_of)
                 samples, guarded = samples + len(x), guarded + ties
                 if progress is not None:
                     progress(len(x))
@@ -144,31 +155,50 @@ def alphas(
     return Calibration(alphas=means, samples=samples, guarded=guarded, method=method, **drawn)
 
 
-#: ``(logits (B, classes), factors (B, classes - 1))`` -> the cotangents (B, classes) to go back from, and the weight
-#: of each one's squared norms in the sum.
-Cotangents = Callable[[Tensor, Tensor], tuple[Iterable[Tensor], int, float]]
+class _Starts(NamedTuple):
+    """The scalars to go back from, ``passes`` of them, and the ``weight`` of each one's squared norms in the sum."""
+
+    scalars: Iterable[Tensor]
+    passes: int
+    weight: float
+    guarded: int = 0
 
 
-def _exact(logits: Tensor, factors: Tensor) -> tuple[Iterable[Tensor], int, float]:
+#: ``(output, samples)``: what the network gave for so many samples.
+StartsOf = Callable[[Any, int], _Starts]
+
+
+def _exact(tie: float, output: Any, samples: int) -> _Starts:
     """Each class but the predicted one by itself."""
+    logits = logits_in(output, samples, classes=2)
+    factors, guarded = margins.scales(logits.detach(), tie)
     count = factors.shape[1]
-    return (margins.difference(logits, other, factors[:, other]) for other in range(count)), count, 1.0
+    differences = (margins.difference(logits.detach(), other, factors[:, other]) for other in range(count))
+    return _Starts(((logits * each).sum() for each in differences), count, 1.0, guarded)
 
 
-def _random_signs(
-    draws: int, seed: int, first: int, logits: Tensor, factors: Tensor
-) -> tuple[Iterable[Tensor], int, float]:
+def _random_signs(tie: float, draws: int, seed: int, first: int, output: Any, samples: int) -> _Starts:
     """All classes at once with random signs, ``draws`` times; ``first`` is the place of the first sample."""
+    logits = logits_in(output, samples, classes=2)
+    factors, guarded = margins.scales(logits.detach(), tie)
 
     def drawn(draw: int) -> Tensor:
-        generator = torch.Generator()
-        rows = []
-        for sample in range(first, first + len(factors)):
-            generator.manual_seed(derive_seed(seed, "signs", sample, draw))
-            rows.append(margins.signs(factors.shape[1:], generator))
-        return margins.signed_sum(logits, factors * torch.stack(rows).to(factors))
+        rows = [
+            margins.signs(factors.shape[1:], _generator(seed, sample, draw)) for sample in range(first, first + samples)
+        ]
+        return (logits * margins.signed_sum(logits.detach(), factors * torch.stack(rows).to(factors))).sum()
 
-    return (drawn(draw) for draw in range(draws)), draws, 1 / draws
+    return _Starts((drawn(draw) for draw in range(draws)), draws, 1 / draws, guarded)
+
+
+def _projected(projection: Projection, draws: int, seed: int, first: int, output: Any, samples: int) -> _Starts:
+    """The projection, ``draws`` times."""
+    drawn = (projection(output, samples, _generator(seed, first, draw)) for draw in range(draws))
+    return _Starts(drawn, draws, 1 / draws)
+
+
+def _generator(seed: int, sample: int, draw: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(seed, "signs", sample, draw))
 
 
 class _Uses:
@@ -195,7 +225,7 @@ class _Uses:
     def take(self, gradients: Sequence[Tensor | None], sets: int) -> None:
         """Take in one of ``sets`` sets of gradients by the outputs (B, M, H', W'), in the order of the edges.
 
-        None stands for a call that the logits do not depend on.
+        None stands for a call that the outputs do not depend on.
         """
         reached = [(call, g.flatten(2)) for call, g in zip(self._calls, gradients, strict=True) if g is not None]
         if not reached:
@@ -215,26 +245,24 @@ def _accumulate(
     x: Tensor,
     targets: Mapping[str, list[Layer]],
     sums: dict[str, npt.NDArray[np.float64]],
-    tie: float,
-    cotangents: Cotangents,
+    starts_of: StartsOf,
 ) -> int:
     """Add the terms of Equation 8 of the samples ``x`` (B, C, H, W) to ``sums``; return how many were guarded."""
-    logits, uses = _forward(model, x, targets)
+    output, uses = _forward(model, x, targets)
     edges = [edge for use in uses.values() for edge in use.edges]
-    scales, guarded = margins.scales(logits.detach(), tie)
-    starts, count, weight = cotangents(logits.detach(), scales)
-    for number, cotangent in enumerate(starts, start=1):
-        gradients = torch.autograd.grad(logits, edges, cotangent, retain_graph=number < count, allow_unused=True)
+    starts = starts_of(output, len(x))
+    for number, scalar in enumerate(starts.scalars, start=1):
+        gradients = torch.autograd.grad(scalar, edges, retain_graph=number < starts.passes, allow_unused=True)
         found = iter(gradients)
         for use in uses.values():
-            use.take(list(islice(found, len(use.edges))), count)
+            use.take(list(islice(found, len(use.edges))), starts.passes)
     for name, use in uses.items():
-        sums[name] += weight * use.squared_norms()
-    return guarded
+        sums[name] += starts.weight * use.squared_norms()
+    return starts.guarded
 
 
-def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) -> tuple[Tensor, dict[str, _Uses]]:
-    """Run ``x``; return the logits (B, classes) and the uses of each weight that is applied."""
+def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) -> tuple[Any, dict[str, _Uses]]:
+    """Run ``x``; return the output and the uses of each weight that is applied."""
     uses: dict[str, _Uses] = {}
 
     def record(name: str, conv: nn.Module, x_in: Tensor, output: Tensor) -> Tensor | None:
@@ -253,10 +281,10 @@ def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) ->
         return uses.setdefault(name, _Uses()).record(cast(Conv, conv), x_in, output)
 
     with observed((layer.module, partial(record, name)) for name, group in targets.items() for layer in group):
-        logits = logits_of(model, x, classes=2)
-    if not logits.requires_grad:
-        raise ModelError("the logits do not depend on any layer to calibrate in a way that gradients can follow")
-    return logits, uses
+        output = run(model, x)
+    if not any(tensor.requires_grad for tensor in tensors_in(output)):
+        raise ModelError("the outputs do not depend on any layer to calibrate in a way that gradients can follow")
+    return output, uses
 
 
 def _targets(model: nn.Module, names: Iterable[str] | None) -> dict[str, list[Layer]]:

@@ -41,7 +41,7 @@ def read_alphas(path: str | Path) -> AlphaFile:
     gains = content.get("noise_gains") if isinstance(content, Mapping) else None
     if not isinstance(gains, Mapping) or not gains:
         raise CheckpointUnreadable(
-            f"{path} is no file of alphas",
+            f"{path} is not a file of alphas",
             path=str(path),
             hint="it must hold noise_gains: a vector for each weight, module.<layer>.weight",
         )

@@ -1,7 +1,7 @@
 """The families of released checkpoints: how each wraps and names its weights, and what pixels it was trained on.
 
-A family is told by its structure where that is possible; :data:`FAMILIES` says how. Where it is not, the caller names
-it: bare state dicts with and without normalisation look the same.
+A family is recognised by its structure where that is possible; :data:`FAMILIES` says how. Where it is not, the caller
+names it: bare state dicts with and without normalisation look the same.
 """
 
 from __future__ import annotations

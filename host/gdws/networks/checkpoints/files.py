@@ -106,7 +106,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
 
 def _unreadable(path: Path) -> CheckpointUnreadable:
     return CheckpointUnreadable(
-        f"{path} is no checkpoint, or is damaged",
+        f"{path} is not a checkpoint, or is damaged",
         path=str(path),
         hint="safetensors and torch state dicts are read",
     )

@@ -75,7 +75,7 @@ def load(
     ``net`` is a registered name, built with ``options``, or a module, which is copied. Without it the
     file's metadata must name the network; ``options`` then override those of the file. The option ``normalisation``
     overrides that of the family. ``family``, ``kept`` and ``prefix`` as for :func:`read`.
-    What was done to the contents of the file is told as :class:`CheckpointWarning`.
+    Changes to the contents of the file are reported as :class:`CheckpointWarning`.
     Raises :class:`CheckpointUnreadable`, :class:`CheckpointUnsafe`, :class:`CheckpointMismatch` if keys or
     shapes are not the network's, and :class:`NonFiniteWeights`.
     """
@@ -141,8 +141,8 @@ def read(
     the file it is, where there are several: names of containers and of keys, joined by dots, e.g. ``state_dict_ema``
     or ``ema_model``; an empty one means the names as they are.
 
-    ``family`` is a name in :data:`FAMILIES`; by default it is told by the file's structure. ``kept`` is the share of
-    its weights that each layer with HYDRA's popup scores keeps, as trained; 1 for a dense network.
+    ``family`` is a name in :data:`FAMILIES`; by default it is recognised by the file's structure. ``kept`` is the share
+    of its weights that each layer with HYDRA's popup scores keeps, as trained; 1 for a dense network.
     Raises :class:`CheckpointError` if a family or a share is not as it must be, :class:`CheckpointUnreadable` and
     :class:`CheckpointUnsafe`.
     """

@@ -56,7 +56,9 @@ def render_markdown(comparison: Comparison) -> str:
         f"# {escape(b.bundle or text.UNKNOWN)}: B against A",
         "",
         f"- A: {escape(describe(a))}",
+        *(f"  - {escape(line)}" for line in shown(a)),
         f"- B: {escape(describe(b))}",
+        *(f"  - {escape(line)}" for line in shown(b)),
         "",
     ]
     rows = [[escape(word) for word in row(cell)] for cell in comparison.cells]
@@ -83,6 +85,11 @@ def describe(side: Side) -> str:
     if side.partial:
         words.append("stopped early")
     return ", ".join(words)
+
+
+def shown(side: Side) -> list[str]:
+    """What one of the results shows by itself: its verdicts, as its report has them."""
+    return [f"{verdict.title}: {verdict.sentence}" for verdict in side.verdicts]
 
 
 def row(cell: CellComparison) -> list[str]:

@@ -69,7 +69,7 @@ def test_half_precision_on_the_cpu_of_an_old_release(spec, torch, monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     monkeypatch.setattr(torch, "__version__", "2.0.1")
-    with pytest.raises(PrecisionUnsupported, match=r"torch 2\.0\.1 runs fp16 on a GPU alone") as caught:
+    with pytest.raises(PrecisionUnsupported, match=r"torch 2\.0\.1 runs fp16 only on a GPU") as caught:
         PyTorchBackend().build(model(), spec(precision="fp16"))
     assert "runtime nvidia" in (caught.value.hint or "")
 

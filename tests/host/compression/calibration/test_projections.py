@@ -5,30 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from gdws.compression import surgery
 from gdws.compression.calibration.projections import decision, of_outputs, root_mean_squares, squared_error
 from gdws.compression.fitting import observe
 from gdws.errors import ModelError
 from gdws.planning.conversion import convert
-from support.networks import SmallResNet, seeded
-
-
-class TwoHeads(nn.Module):
-    """A map and a vector of another scale, with their classes, as a dict of a tuple and a tensor."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 6, 3, padding=1)
-        self.body = nn.Conv2d(6, 6, 3, padding=1)
-        self.map = nn.Conv2d(6, 2, 3, padding=1)
-        self.vector = nn.Linear(6, 3)
-
-    def forward(self, x: torch.Tensor) -> dict[str, object]:
-        x = torch.relu(self.body(torch.relu(self.stem(x))))
-        vector = 50 * self.vector(x.mean(dim=(2, 3)))
-        return {"heads": (self.map(x), vector), "class": vector.argmax(dim=1)}
+from support.networks import SmallResNet, TwoHeads, seeded
 
 
 def images(count: int) -> torch.Tensor:

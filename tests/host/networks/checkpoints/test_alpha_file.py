@@ -41,8 +41,8 @@ def test_values_are_kept(path):
 @pytest.mark.parametrize(
     ("gains", "message"),
     [
-        (None, "no file of alphas"),
-        ({}, "no file of alphas"),
+        (None, "not a file of alphas"),
+        ({}, "not a file of alphas"),
         ({"module.a.weight": torch.zeros(2, 2)}, r"module\.a\.weight is \(2, 2\)"),
         ({"module.a.weight": 3.0}, r"module\.a\.weight is float"),
         ({"module.a.weight": torch.tensor([-1.0])}, "negative or not finite"),
@@ -62,7 +62,7 @@ def test_other_files(path):
     with pytest.raises(CheckpointUnreadable):
         read_alphas(path)
     torch.save(torch.zeros(3), path)
-    with pytest.raises(CheckpointUnreadable, match="no file of alphas"):
+    with pytest.raises(CheckpointUnreadable, match="not a file of alphas"):
         read_alphas(path)
     torch.save({"noise_gains": {"a": np.zeros(3)}}, path)
     with pytest.raises(CheckpointUnsafe):

@@ -265,7 +265,7 @@ def test_unknown_families(path):
 def test_a_normalisation_for_another_number_of_channels(path):
     model = network("preact-resnet18", in_channels=1)
     torch.save({"state_dict": model.state_dict(), "test_robust_acc": 0.5}, path)
-    with pytest.raises(ModelError, match="3 channels, the network takes 1"):
+    with pytest.raises(ModelError, match="3 values, and the network takes 1 channels"):
         checkpoints.load(path, "preact-resnet18", width=2, in_channels=1)
 
 

@@ -35,6 +35,7 @@ def test_markdown_has_the_figures_and_what_differs() -> None:
     assert "mean-rank-1, batch 1, onnxruntime, fp32, is not compared: B: killed" in text
     assert "only A has dense" in text
     assert "labelled main" in text
+    assert "  - Faster, accuracy kept: mean-rank-4 runs 1.33× as fast as the baseline at batch 1" in text
     assert "stopped early" in text
     assert "| device | bench-host | a\\|b |" in text
 

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gdws.cli.options.optimising import GoalOptions, SettingOptions
+from gdws.errors import DeviceError, GdwsError
+from gdws.pipeline.optimize import Goal
+from support.benchmark_results import device
+
+
+@pytest.mark.parametrize(
+    ("options", "goal"),
+    [
+        ({"fastest": True}, Goal("fastest")),
+        ({"max_latency_ms": 33.0}, Goal("max_latency_ms", 33.0)),
+        ({"pareto": 3}, Goal("pareto", 3)),
+    ],
+)
+def test_one_option_is_the_goal(options: dict[str, Any], goal: Goal):
+    assert GoalOptions(**options).goal() == goal
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "no goal is given"),
+        ({"fastest": True, "min_fps": 30.0}, "--min-fps and --fastest contradict each other"),
+        ({"min_speedup": 0.5}, "no gain over dense"),
+    ],
+)
+def test_no_goal_and_two_are_refused(options: dict[str, Any], words: str):
+    with pytest.raises(GdwsError, match=words):
+        GoalOptions(**options).goal()
+
+
+def test_a_setting_is_what_the_device_can_run():
+    setting = SettingOptions(threads="2", power_mode="0", min_duration=1.5).setting(device(), "url")
+    assert (setting.backend, setting.threads, setting.power_mode) == ("onnxruntime", 2, 0)
+    assert dict(setting.protocol) == {"min_duration_ms": 1500.0}
+    assert SettingOptions(threads="auto").setting(device(), "url").threads == "auto"
+    with pytest.raises(GdwsError, match="'many' is no number of threads"):
+        SettingOptions(threads="many").setting(device(), "url")
+    with pytest.raises(DeviceError, match="no backend in int8"):
+        SettingOptions(precision="int8").setting(device(), "url")
+    with pytest.raises(DeviceError, match="'tensorrt' does not run here, or not in fp32"):
+        SettingOptions(backend="tensorrt").setting(device(), "url")
