@@ -35,7 +35,11 @@ def trial(network: Network, folder: Path) -> dict[str, Any]:
         notes = _gdws(
             "convert", *_source(network), *_recipes(network), "--out", str(folder / "bundle.gdws"), by=network
         )
-        found["notes"] = [line.removeprefix("note: ") for line in notes.splitlines() if line.startswith("note: ")]
+        found["notes"] = [
+            line.removeprefix("note: ").replace(str(Path.home()), "~")
+            for line in notes.splitlines()
+            if line.startswith("note: ")
+        ]
         found |= _described(folder / "bundle.gdws")
         _gdws("bench", str(folder / "bundle.gdws"), *_MEASURED, "--out", str(folder / "result.json"), by=network)
         _gdws("report", str(folder / "result.json"), "--out", str(folder / "report.json"), by=network)

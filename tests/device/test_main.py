@@ -260,7 +260,7 @@ def test_after_kill_9_no_worker_is_left_and_the_job_goes_on(data, worker, bundle
     assert job.state == "done"
     assert states(job) == {f"{variant}@{batch}": "done" for variant in ("dense", "gdws") for batch in (1, 8)}
     assert [order["batch_size"] for order in worker.orders()] == [1, 8, 8]
-    assert f"job {job_id}: cut off when the agent died" in agent.log.read_text()
+    assert f"job {job_id}: interrupted when the agent died" in agent.log.read_text()
 
 
 def test_sigterm_lets_held_answers_go_ends_the_worker_and_keeps_the_job(data, worker, bundle):

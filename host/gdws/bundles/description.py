@@ -15,6 +15,13 @@ _LABELS = {
     "noise": "what the baseline says of noise",
 }
 
+#: What ``natural`` and ``robust`` of an evaluation are, by the origin of its labels.
+_MEASURED = {
+    "labelled": "accuracies on",
+    "network": "agreement with the baseline on",
+    "noise": "agreement with the baseline on noise",
+}
+
 
 @dataclass(frozen=True)
 class Description:
@@ -47,11 +54,14 @@ def describe(bundle: Bundle) -> Description:
         facts.insert(1, ("description", manifest.description))
     facts += [(key, str(value)) for key, value in sorted(manifest.provenance.items())]
     evaluations = {
-        f"{evaluation.data}; {_attack_text(evaluation.attack)}" if evaluation.attack else evaluation.data
+        (
+            _MEASURED[evaluation.origin],
+            f"{evaluation.data}; {_attack_text(evaluation.attack)}" if evaluation.attack else evaluation.data,
+        )
         for evaluation in (variant.evaluation for variant in manifest.variants)
         if evaluation is not None
     }
-    facts += [("accuracies on", text) for text in sorted(evaluations)]
+    facts += sorted(evaluations)
     facts += [
         (f"doubt on {variant.name}", doubt)
         for variant in manifest.variants

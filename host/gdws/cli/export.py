@@ -11,46 +11,32 @@ Examples:
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from gdws.cli.views.output import errors
 
 
-class FormatName(str, Enum):
-    """See ``gdws.results.exporters``."""
-
-    csv = "csv"
-    github_action_benchmark = "github-action-benchmark"
-    bencher = "bencher"
-
-
-class DirectionName(str, Enum):
-    """See ``gdws.results.exporters.github_action_benchmark``."""
-
-    smaller = "smaller"
-    bigger = "bigger"
-
-
 def export(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="A file that gdws bench wrote.")],
-    form: Annotated[FormatName, typer.Option("--format", help="Of which tool.")],
+    form: Annotated[
+        Literal["csv", "github-action-benchmark", "bencher"], typer.Option("--format", help="Of which tool.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     direction: Annotated[
-        DirectionName,
+        Literal["smaller", "bigger"],
         typer.Option(
             "--direction",
             help="For github-action-benchmark: the figures of which smaller is better (latency, energy; its tool is "
             "customSmallerIsBetter), or bigger (FPS, accuracy; customBiggerIsBetter).",
         ),
-    ] = DirectionName.smaller,
+    ] = "smaller",
 ) -> None:
     """Write a result for a tool that keeps the history of benchmarks."""
     from gdws.results.exporters import export as write
     from gdws.results.stored import load_result
 
-    write(load_result(result), out, form.value, direction=direction.value)
+    write(load_result(result), out, form, direction=direction)
     errors().print(f"wrote {out}", markup=False)

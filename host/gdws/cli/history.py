@@ -11,27 +11,16 @@ Examples:
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gdws.cli.options import common as options
 from gdws.cli.views.output import errors, print_json, print_table
+from gdws_contract.rest import JobState
 
 if TYPE_CHECKING:
     from gdws_contract.rest import Job
-
-
-class StateName(str, Enum):
-    """The states of a job; see ``gdws_contract.rest.JobState``."""
-
-    queued = "queued"
-    running = "running"
-    done = "done"
-    failed = "failed"
-    cancelled = "cancelled"
-    interrupted = "interrupted"
 
 
 def history(
@@ -40,7 +29,7 @@ def history(
     model: Annotated[
         str | None, typer.Option("--model", metavar="NAME", help="Of this bundle: its name, or how its id begins.")
     ] = None,
-    state: Annotated[StateName | None, typer.Option("--state", help="In this state.")] = None,
+    state: Annotated[JobState | None, typer.Option("--state", help="In this state.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="WHEN", help="Sent since then: 12h, 7d, 2w, or 2026-01-31.")
     ] = None,
@@ -53,7 +42,7 @@ def history(
     begin = None if since is None else parse_since(since, datetime.now(timezone.utc))
     with DeviceClient(device, token=token) as client:
         models = client.models()
-        jobs = client.jobs(None if state is None else state.value)
+        jobs = client.jobs(state)
     wanted = None if model is None else models_called(models, model)
     found = select(jobs, model_ids=wanted, since=begin)
     if as_json:

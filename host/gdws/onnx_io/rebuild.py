@@ -30,6 +30,11 @@ def rebuild(model: onnx.ModelProto, path: Path) -> nn.Module:
     Raises :class:`~gdws.onnx_io.parity.CannotRebuild`, naming the node, if an operator has no counterpart.
     """
     import onnx2torch  # takes a second: all its converters are imported
+    from torch.onnx import symbolic_helper
+
+    if not hasattr(symbolic_helper, "GLOBALS"):
+        # Where onnx2torch asks, if the module is exported, for the opset: newer releases of torch have it elsewhere.
+        symbolic_helper._export_onnx_opset_version = _OPSET  # type: ignore[attr-defined]
 
     model = _readable(model)
     problem = next(_problems(model), None)

@@ -13,7 +13,7 @@ def test_the_bundle_is_one_that_the_agent_takes(tmp_path):
         assert len(verification.inputs) == IMAGES
         for form in FORMS:
             record = read_natural(bundle, verification, form)
-            assert (record.host_logits.argmax(axis=1) == verification.labels).all()
+            assert (record.host[0].argmax(axis=1) == verification.labels).all()
             assert bundle.read(bundle.manifest.variant(form).onnx) == models[form]
 
 

@@ -31,7 +31,7 @@ def page(agent: AgentProcess, look: Look) -> Page:
     return page
 
 
-# text.js, as gdws.results.report.text
+# text.js, as gdws_contract.findings.text
 
 VALUES = [None, 0, 0.000123, 0.0123, 0.5, 0.9996, 1, 1.005, 9.994, 9.996, 12.34, 99.95, 999.4, 999.6, 1234.6, 694_634]
 LARGE = [None, 0, 999, 999.6, 1_000, 12_345, 694_634, 999_499, 999_500, 80_500_000, 5.6e9, 1.2e12]

@@ -90,7 +90,6 @@ def test_an_output_that_is_not_there(make, key):
 USERS = {
     "alphas": lambda model, x: calibrate.alphas(model, [x]),
     "alphas under attack": lambda model, x: calibrate.alphas(model, [x], attack=lambda m, x, y: x),
-    "data-aware": lambda model, x: convert(model, mean_rank=1, data=x),
     "evaluate": lambda model, x: evaluate(model, x, torch.zeros(len(x), dtype=torch.int64)),
     "export": lambda model, x: export(model, SHAPE),
     "random images": lambda model, x: random_images(model, SHAPE),

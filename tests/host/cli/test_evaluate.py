@@ -73,7 +73,7 @@ def test_interrupted_work_is_kept_and_gone_on_with(
     monkeypatch.setattr(evaluate, "judge", once)
     stopped = run(*options)
     assert stopped.exit_code == 130
-    assert "go on with the same command" in stopped.stderr
+    assert "repeat the command" in stopped.stderr
     assert json.loads((tmp_path / "result.json.state").read_text())["marks"].count("-") == 22
     monkeypatch.setattr(evaluate, "judge", judge)
     assert run(*options[:-2], "--out", out).exit_code == 0

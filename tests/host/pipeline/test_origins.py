@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from gdws import datasets, pipeline
+from gdws.bundles.description import describe
 from gdws.errors import DataError
 from gdws.pipeline import Recipe, Source
 from gdws.planning.budget import MeanRank
@@ -41,8 +42,11 @@ def test_the_origin_goes_into_the_bundle(tmp_path, kind):
     variants = made(data, network)
     pipeline.pack(tmp_path / "a.gdws", network, variants, data.test.first(4), data.name, None)
     with open_bundle(tmp_path / "a.gdws") as bundle:
-        manifest = bundle.manifest
+        manifest, facts = bundle.manifest, dict(describe(bundle).facts)
     assert manifest.verification.origin == kind
+    assert [label for label in facts if label.endswith((" on", " on noise"))] == [
+        "accuracies on" if kind == "labelled" else f"agreement with the baseline on{' noise' * (kind == 'noise')}"
+    ]
     assert [variant.evaluation.origin for variant in manifest.variants] == [kind, kind]
     dense = manifest.variants[0].evaluation
     assert (dense.natural.value == 1) is (kind != "labelled")

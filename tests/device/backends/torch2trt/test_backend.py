@@ -116,7 +116,7 @@ def test_a_call_that_torch2trt_does_not_see_is_found_out(tmp_path, monkeypatch, 
     content, images, logits = exported("small", "dense")
     with Torch2TrtBackend().build(content, spec(tmp_path)) as engine:
         assert conversion(engine).startswith(
-            "onnx, natively the engine computes something else than the module: off by"
+            "onnx, natively the engine computes something else than the module: logits is off by"
         )
         assert np.allclose(engine.bind(images)()[0], logits, atol=1e-4)
     assert [call["use_onnx"] for call in torch2trt.calls] == [False, True]
