@@ -30,12 +30,8 @@ def rebuild(model: onnx.ModelProto, path: Path) -> nn.Module:
     Raises :class:`~gdws.onnx_io.parity.CannotRebuild`, naming the node, if an operator has no counterpart.
     """
     import onnx2torch  # takes a second: all its converters are imported
-    from torch.onnx import symbolic_helper
 
-    if not hasattr(symbolic_helper, "GLOBALS"):
-        # Where onnx2torch asks, if the module is exported, for the opset: newer releases of torch have it elsewhere.
-        symbolic_helper._export_onnx_opset_version = _OPSET  # type: ignore[attr-defined]
-
+    _let_it_find_the_opset()
     model = _readable(model)
     problem = next(_problems(model), None)
     if problem is not None:
@@ -54,6 +50,21 @@ def rebuild(model: onnx.ModelProto, path: Path) -> nn.Module:
         where = "" if culprit is None else f"{culprit}: "
         raise CannotRebuild(f"{path} cannot be rebuilt: {where}{first_line(error)}", hint=HINT) from error
     return module.eval()
+
+
+def _let_it_find_the_opset() -> None:
+    """Have onnx2torch ask for the opset where torch keeps it, which its operators do while they are exported.
+
+    It asks ``torch.onnx.symbolic_helper``. In newer releases of torch that is the right module until anything imports
+    it by that name, and from then on one that has no opset.
+    """
+    from onnx2torch.utils import common
+
+    if hasattr(common.symbolic_helper, "GLOBALS") or hasattr(common.symbolic_helper, "_export_onnx_opset_version"):
+        return
+    from torch.onnx._internal.torchscript_exporter import symbolic_helper
+
+    common.symbolic_helper = symbolic_helper
 
 
 def _readable(model: onnx.ModelProto) -> onnx.ModelProto:

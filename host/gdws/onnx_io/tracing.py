@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 import onnx
 import torch
 from torch import nn
-from torch.onnx import symbolic_helper
 
 from gdws._util.outputs import named_tensors, tensors_in
 from gdws.errors import ExportError, first_line
@@ -46,7 +44,6 @@ def trace(model: nn.Module, images: torch.Tensor, names: Sequence[str] = (OUTPUT
         TemporaryDirectory(prefix="gdws-") as folder,
         warnings.catch_warnings(),
         _silence(),
-        _opset_told(),
         torch.no_grad(),
     ):
         # Of the tracer, on what it cannot see: the comparison at several batch sizes sees it.
@@ -77,13 +74,6 @@ def trace(model: nn.Module, images: torch.Tensor, names: Sequence[str] = (OUTPUT
     paths = [path for path, _ in model.named_modules()]
     rename(exported, lambda name: _node_name(name, paths), _weight_name)
     return exported
-
-
-@contextmanager
-def _opset_told() -> Iterator[None]:
-    """Say the opset where operators of onnx2torch look for it while they are traced; newer torch has it elsewhere."""
-    with patch.object(symbolic_helper, "_export_onnx_opset_version", OPSET, create=True):
-        yield
 
 
 @contextmanager

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.onnxruntime.cpu import OnnxRuntimeBackend
-from gdws_contract.manifest import TensorSpec
+from gdws_contract.manifest import OutputSpec, TensorSpec
 shape = {list(INPUT_SHAPE)}
-given, found = TensorSpec(name="input", shape=shape), TensorSpec(name="logits", shape=[{CLASSES}])
-spec = EngineSpec("fp32", 1, given, found, 1, Path())
+given, found = TensorSpec(name="input", shape=shape), OutputSpec(name="logits", shape=[{CLASSES}])
+spec = EngineSpec("fp32", 1, given, (found,), 1, Path())
 with OnnxRuntimeBackend().build(Path({str(path)!r}).read_bytes(), spec) as engine:
     engine.bind(np.zeros((1, *shape), np.float32))()
 """

@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx2torch.utils.common import get_onnx_version
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -266,19 +265,6 @@ class TestTheModule:
         with torch.no_grad():
             copied.stem.weight.zero_()
         assert net.stem.weight.abs().sum() > 0
-
-
-def test_operators_of_onnx2torch_find_the_opset():
-    """Some of them ask torch for it while they are traced, and fail where it is not."""
-    seen = []
-
-    def ask(x):
-        if torch.jit.is_tracing():
-            seen.append(get_onnx_version())
-        return x.flatten(1)[:, :2]
-
-    export(Returning(ask), SHAPE)
-    assert set(seen) == {tracing.OPSET}
 
 
 def test_outputs_of_any_number_shape_and_type():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from onnx2torch.utils import common
 from torch import nn
 
 import gdws
@@ -33,6 +35,16 @@ def net() -> nn.Module:
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "model.onnx"
+
+
+def test_operators_of_onnx2torch_find_the_opset_whatever_was_imported(net, path, monkeypatch):
+    """Some of them ask torch for it while they are exported, in a module that newer releases of torch replace."""
+    monkeypatch.setattr(common, "symbolic_helper", SimpleNamespace())
+    gdws_network, _ = gdws.convert(net, mean_rank=1, example_input=SHAPE)
+    path.write_bytes(export(gdws_network, SHAPE))
+    rebuilt = load_onnx(path).module
+    assert onnx.load_from_string(export(rebuilt, SHAPE)).opset_import[0].version == 17
+    assert common.get_onnx_version()
 
 
 def test_the_module_computes_what_the_file_does(net, path):

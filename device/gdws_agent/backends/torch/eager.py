@@ -52,6 +52,7 @@ def eager_network(model: bytes, spec: EngineSpec) -> EagerNetwork:
         import onnx2torch
     except Exception as error:  # also what a broken installation raises: a missing library, an ABI that differs
         raise BackendUnavailable(f"onnx2torch cannot be loaded: {error}", hint=INSTALL_HINT) from error
+    _let_it_find_the_opset()
     try:
         graph = onnx.load_from_string(model)
         onnx.checker.check_model(graph)
@@ -65,6 +66,21 @@ def eager_network(model: bytes, spec: EngineSpec) -> EagerNetwork:
     except Exception as error:  # whatever its converters raise
         raise BuildFailed(f"the model cannot be rebuilt as a torch module: {in_one_line(error)}") from error
     return EagerNetwork(module.eval(), nodes, outputs)
+
+
+def _let_it_find_the_opset() -> None:
+    """Have onnx2torch ask for the opset where torch keeps it: torch2trt may export what it rebuilt.
+
+    It asks ``torch.onnx.symbolic_helper``. In newer releases of torch that is the right module until anything imports
+    it by that name, and from then on one that has no opset.
+    """
+    from onnx2torch.utils import common
+
+    if hasattr(common.symbolic_helper, "GLOBALS") or hasattr(common.symbolic_helper, "_export_onnx_opset_version"):
+        return
+    from torch.onnx._internal.torchscript_exporter import symbolic_helper
+
+    common.symbolic_helper = symbolic_helper
 
 
 def _named_for_torch(model: Any) -> Dict[str, Node]:

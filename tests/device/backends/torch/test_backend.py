@@ -1,4 +1,6 @@
+import importlib
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,6 +183,14 @@ def test_what_a_module_raises_is_typed(spec, torch, error, kind):
 def test_an_input_type_that_is_not_the_manifests(spec, torch):
     with pytest.raises(BuildFailed, match="the model takes float32, the manifest says uint8"):
         eager.eager_network(model(), spec(dtype="uint8"))
+
+
+def test_its_operators_find_the_opset_whatever_was_imported(spec, torch, monkeypatch):
+    """torch2trt may export it; newer releases of torch replace the module that onnx2torch asks."""
+    common = importlib.import_module("onnx2torch.utils.common")
+    monkeypatch.setattr(common, "symbolic_helper", SimpleNamespace())
+    eager.eager_network(model(), spec())
+    assert common.get_onnx_version()
 
 
 def test_the_module_does_not_learn(spec, torch):

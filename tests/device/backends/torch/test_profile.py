@@ -19,7 +19,7 @@ def network(*children):
         value = graph.call_module(f"t{index}", (value,))
     graph.output(value)
     nodes = {f"t{index}": Node(f"n{index}", "Op") for index in range(len(children))}
-    return EagerNetwork(fx.GraphModule(root, graph), nodes)
+    return EagerNetwork(fx.GraphModule(root, graph), nodes, ("logits",))
 
 
 class Ticking:
