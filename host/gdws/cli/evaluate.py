@@ -75,6 +75,7 @@ def evaluate(
     advice = "the images that are done are kept; repeat the command"
     with processes(device, quiet, state, advice) as (workers, progress):
         source = network.open()
+        pipeline.require_classifier(source)
         spec = attack.spec(images.data, source.task)
         dataset = images.open(source)
         variant = pipeline.convert_all(source, [], plans=plans)[-1]

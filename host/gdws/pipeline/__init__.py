@@ -24,7 +24,7 @@ from gdws.pipeline.calibration import (
 )
 from gdws.pipeline.conversion import convert_all, convert_fitted, with_tuned
 from gdws.pipeline.distillation import distilled
-from gdws.pipeline.evaluation import evaluate_all, evaluate_one, evaluation_doubts
+from gdws.pipeline.evaluation import evaluate_all, evaluate_one, evaluation_doubts, require_classifier
 from gdws.pipeline.packing import pack
 from gdws.pipeline.quantisation import range_images, with_int8
 from gdws.pipeline.training import finetuning_start
@@ -59,6 +59,7 @@ __all__ = [
     "make_bundle",
     "pack",
     "range_images",
+    "require_classifier",
     "slimmed",
     "with_int8",
     "with_tuned",

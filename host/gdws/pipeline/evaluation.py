@@ -21,6 +21,14 @@ from gdws.results.near_chance import answer_doubts
 from gdws_contract.manifest import HostEvaluation
 
 
+def require_classifier(source: Source) -> None:
+    """Raise :class:`~gdws.errors.ModelError` unless the network gives logits, without which there is no accuracy.
+
+    The error names the outputs that could be chosen.
+    """
+    classes(source)
+
+
 def evaluate_one(
     variant: Variant,
     images: Split,

@@ -184,7 +184,7 @@ def service(monkeypatch):
 
     monkeypatch.setattr(jtop_client, "connect", connect)
     monkeypatch.setattr(jtop_client, "installed_version", lambda: "4.3.2")
-    monkeypatch.setattr(jtop, "_WATCH_S", 0.01)
+    monkeypatch.setattr(jtop, "_SUPERVISE_S", 0.01)
     service = type("Service", (), {})()
     service.line, service.handed, service.told = line, handed, told
     return service

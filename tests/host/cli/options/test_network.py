@@ -127,12 +127,15 @@ def test_what_cannot_be_is_exit_2(options: tuple[str, ...], words: str) -> None:
 NOISE = ("--data", "random", "--attack", "none")
 
 
-@pytest.mark.parametrize("command", [("convert", "--out", "m.gdws", "--mean-rank", 1), ("evaluate",)])
 @pytest.mark.parametrize(
-    ("factory", "words", "hint"),
-    [("several", "a dict of 2: aux", "--output aux"), ("meeting", "other images of its batch", "dim=(1, 2, 3)")],
+    ("command", "factory", "words", "hint"),
+    [
+        (("evaluate",), "several", "a dict of 2: aux", "--output aux"),
+        (("evaluate",), "meeting", "other images of its batch", "dim=(1, 2, 3)"),
+        (("convert", "--out", "m.gdws", "--mean-rank", 1), "meeting", "other images of its batch", "dim=(1, 2, 3)"),
+    ],
 )
-def test_a_network_that_no_device_could_run_is_refused_at_once(command, factory, words, hint) -> None:
+def test_a_network_that_cannot_be_judged_is_refused_at_once(command, factory, words, hint) -> None:
     found = gdws(*command, "--module", f"networks_of_a_user:{factory}", *SHAPE, *NOISE)
     assert found.exit_code == 2
     error = " ".join(found.stderr.split())

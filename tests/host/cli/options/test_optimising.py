@@ -27,7 +27,7 @@ def test_one_option_is_the_goal(options: dict[str, Any], goal: Goal):
     [
         ({}, "no goal is given"),
         ({"fastest": True, "min_fps": 30.0}, "--min-fps and --fastest contradict each other"),
-        ({"min_speedup": 0.5}, "no gain over dense"),
+        ({"min_speedup": 0.5}, "no gain over the dense network"),
     ],
 )
 def test_no_goal_and_two_are_refused(options: dict[str, Any], words: str):
