@@ -48,7 +48,7 @@ def test_a_device_is_taken_used_shown_and_released(device: AgentProcess, bundle:
     assert own.exit_code == 0, own.output
     assert json.loads((tmp_path / "r.json").read_text())["job"]["lease_holder"] == "ada"
     assert (renewed.exit_code, released.exit_code) == (0, 0)
-    assert gdws(device, "lease", "show").stdout == "nobody holds the device\n"
+    assert gdws(device, "lease", "show").stdout == "the device is free\n"
 
 
 @pytest.mark.parametrize("command", ["renew", "release"])
@@ -62,19 +62,19 @@ def test_a_command_runs_under_a_lease_that_ends_with_it(device: AgentProcess) ->
     found = gdws(device, "lease", "run", "--", sys.executable, "-c", script)
 
     assert found.exit_code == 7
-    assert gdws(device, "lease", "show").stdout == "nobody holds the device\n"
+    assert gdws(device, "lease", "show").stdout == "the device is free\n"
 
 
 def test_a_command_that_is_not_there_leaves_no_lease(device: AgentProcess) -> None:
     found = gdws(device, "lease", "run", "--", "/nonexistent/command")
     assert (found.exit_code, "check the command" in found.stderr) == (2, True)
-    assert gdws(device, "lease", "show").stdout == "nobody holds the device\n"
+    assert gdws(device, "lease", "show").stdout == "the device is free\n"
 
 
 def test_a_lease_can_be_taken_away(device: AgentProcess) -> None:
     gdws(device, "lease", "take")
     assert gdws(device, "lease", "release", "--force").exit_code == 0
-    assert gdws(device, "lease", "show").stdout == "nobody holds the device\n"
+    assert gdws(device, "lease", "show").stdout == "the device is free\n"
 
 
 def test_jobs_are_listed_with_their_place_and_cancelled(device: AgentProcess, bundle: Path) -> None:

@@ -122,7 +122,8 @@ def calibration_images(
     """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
 
     A few long steps of ``attack`` do: what matters is what the layers see, not to fool the network every time.
-    Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1.
+    Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1, and :class:`~gdws.errors.ModelError` where
+    there are no logits to attack.
     """
     if attack is None:
         pixels = images.images
@@ -130,6 +131,7 @@ def calibration_images(
         return pixels
     check_images(images.by_row, images.labels)
     require_usable(source)
+    classes(source)
     short = gentle(attack, iterations=8)
     progress.start(len(images), f"attack {len(images)} calibration images")
     device = next(source.module.parameters()).device

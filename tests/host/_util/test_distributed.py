@@ -37,7 +37,7 @@ def test_each_row_is_done_by_one_process():
     assert [Workers(rank, 3).leads for rank in range(3)] == [True, False, False]
 
 
-@pytest.mark.parametrize(("device", "words"), [("gpu", "no device"), ("cuda", "no GPU")])
+@pytest.mark.parametrize(("device", "words"), [("gpu", "not a device of torch"), ("cuda", "no GPU")])
 def test_a_device_that_is_not_there_is_told(device, words, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(GdwsError, match=words), launched(device):

@@ -19,8 +19,7 @@ from gdws.evaluation.evaluate import evaluate
 from gdws.networks.slimming import slim
 from gdws.networks.sources import Source
 from gdws.onnx_io.export import export
-from gdws.pipeline import Recipe, calibrate_alphas, calibration_images, convert_all
-from gdws.planning.budget import MeanRank
+from gdws.pipeline import calibration_images
 from gdws.planning.conversion import convert
 from support.networks import SmallResNet, seeded
 
@@ -91,10 +90,6 @@ USERS = {
     "alphas": lambda model, x: calibrate.alphas(model, [x]),
     "alphas under attack": lambda model, x: calibrate.alphas(model, [x], attack=lambda m, x, y: x),
     "evaluate": lambda model, x: evaluate(model, x, torch.zeros(len(x), dtype=torch.int64)),
-    "export": lambda model, x: export(model, SHAPE),
-    "random images": lambda model, x: random_images(model, SHAPE),
-    "convert all": lambda model, x: convert_all(Source("it", model, SHAPE, {}), [Recipe(MeanRank(1))]),
-    "calibrate": lambda model, x: calibrate_alphas(Source("it", model, SHAPE, {}), split(x)),
     "calibration images": lambda model, x: calibration_images(
         Source("it", model, SHAPE, {}), split(x), AttackSpec("pgd", eps=0.1)
     ),
@@ -115,6 +110,8 @@ def test_whatever_takes_a_classifier_tells_the_fix(use, make):
 
 @MAKERS
 def test_what_needs_no_logits_takes_any_output(make):
+    assert export(seeded(Giving, make), SHAPE)
+    assert not random_images(seeded(Giving, make), SHAPE).test.has_labels
     _, plan = convert(seeded(Giving, make), mean_rank=1, example_input=SHAPE)
     assert [layer.name for layer in plan.converted] == ["conv1", "conv2"]
     assert slim(seeded(Giving, make), SHAPE).removed == {}
