@@ -57,12 +57,17 @@ class Net:
     layers: tuple[LayerSummary, ...] = ()
     method: str | None = None
     check: AttackCheck | None = None
+    in_int8: bool = False  # and its convolutions as they were
 
 
 DENSE = Net("dense", method="as trained")
 KEPT = Net("mean-rank-4", median_ms=1.5, natural=984, robust=935, macs=12_000_000, parameters=380_000)
 CUT = Net("mean-rank-1", median_ms=0.8, natural=900, robust=402, macs=4_000_000, parameters=110_000)
 SLOW = Net("mean-rank-7", median_ms=2.4, natural=985, robust=938, macs=18_000_000, parameters=610_000)
+
+
+def _steps(net: Net) -> list[dict[str, object]]:
+    return [{"kind": "int8"}] if net.in_int8 else [{"kind": "gdws", "layers": list(net.layers)}]
 
 
 def proportion(successes: int, count: int) -> Proportion:
@@ -126,7 +131,7 @@ def manifest(nets: list[Net], *, name: str = "mnist-preact-resnet", description:
                 "macs": net.macs,
                 "parameters": net.parameters,
                 "method": net.method or (f"{net.name}, gather" if index else None),
-                "steps": [{"kind": "gdws", "layers": list(net.layers)}] if index else [],
+                "steps": _steps(net) if index else [],
                 "evaluation": evaluation(net),
                 "outputs": [own[1]],
             }

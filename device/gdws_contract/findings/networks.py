@@ -31,6 +31,7 @@ class NetworkFindings(Reading):
     natural_change: Optional[AccuracyChange]
     robust_change: Optional[AccuracyChange]
     is_untrusted: bool = Field(description="The attack that its robust accuracy was measured under is known to fail.")
+    is_dense: bool = Field(False, description="Its convolutions are those of the baseline, e.g. the dense one in INT8.")
 
 
 def networks_of(manifest: Manifest) -> Tuple[NetworkFindings, ...]:
@@ -52,6 +53,7 @@ def _network(variant: Variant, baseline: Variant) -> NetworkFindings:
         natural_change=_change(before, after, "natural"),
         robust_change=_change(before, after, "robust"),
         is_untrusted=after is not None and _attack_fails(after),
+        is_dense=not any(step.kind in ("gdws", "prune") for step in variant.steps),
     )
 
 

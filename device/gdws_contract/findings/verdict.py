@@ -11,19 +11,20 @@ This is the one place that decides: the report, ``gdws compare``, the agent and 
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from pydantic import Field
 from typing_extensions import Literal
 
 from gdws_contract.base import Name, Reading
 from gdws_contract.manifest import HostEvaluation
-from gdws_contract.measures import LatencySummary, Proportion, SpeedUp
+from gdws_contract.measures import Interval, LatencySummary, Proportion, SpeedUp
 from gdws_contract.rest import Cell
 
 from . import text
 from .accuracy import AccuracyChange
-from .cells import Speed, speed_of
+from .cells import Speed, direction, speed_of
+from .intervals import paired_ratio
 from .networks import AccuracyKind, NetworkFindings, accuracy_of, is_labelled
 from .setting import Setting
 
@@ -125,10 +126,15 @@ class _Remark(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """A network that was timed beside the baseline; ``price`` and ``remark`` are None if they are not known."""
+    """A network that was timed beside the baseline; ``price`` and ``remark`` are None if they are not known.
+
+    ``rounds_ms`` are its medians round by round, in which the networks took turns.
+    """
 
     name: str
+    is_dense: bool
     median_ms: float
+    rounds_ms: Tuple[float, ...]
     speedup: SpeedUp
     speed: Speed
     price: Optional[_Price]
@@ -167,7 +173,7 @@ def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Seq
         return _no_gain(setting, where, _fastest(candidates))
     kept = [each for each in faster if each.accuracy == "kept"]
     if kept:
-        return _gain(setting, where, _fastest(kept), baseline.latency.median_ms)
+        return _gain(setting, where, kept, baseline.latency.median_ms)
     priced = [each for each in faster if each.price is not None]
     if priced:
         return _trade(setting, where, priced)
@@ -205,7 +211,8 @@ def _about(best: _Candidate, setting: Setting, kind: Kind, sentence: str) -> Ver
     )
 
 
-def _gain(setting: Setting, where: str, best: _Candidate, baseline_ms: float) -> Verdict:
+def _gain(setting: Setting, where: str, kept: Sequence[_Candidate], baseline_ms: float) -> Verdict:
+    best = _fastest(kept)
     assert best.price is not None  # keeping an accuracy needs one
     change = best.price.change
     sentence = (
@@ -217,7 +224,25 @@ def _gain(setting: Setting, where: str, best: _Candidate, baseline_ms: float) ->
     )
     if change.low < -TOLERANCE_POINTS:
         sentence += f"; {text.plural(best.price.after.count, 'image')} do not rule out a greater fall"
+    dense = [each for each in kept if each.is_dense]
+    if dense and not best.is_dense:
+        sentence += f". {_beside(best, _fastest(dense))}"
     return _about(best, setting, "gain", f"{sentence}.")
+
+
+def _beside(best: _Candidate, dense: _Candidate) -> str:
+    """What ``best`` gains over a dense network that is faster than the baseline and keeps its accuracy, too."""
+    name = f"{dense.name}, the fastest dense form that keeps its accuracy"
+    pairs = len(best.rounds_ms) == len(dense.rounds_ms)
+    found = paired_ratio(dense.rounds_ms, best.rounds_ms) if pairs else None
+    if found is None:
+        times = text.ratio(dense.median_ms / best.median_ms)
+        return f"It runs {times} as fast as {name} (interval unknown)"
+    interval = Interval(low=found.low, high=found.high, level=found.level, method="paired-rounds-t")
+    figures = f"{text.ratio(found.value)} as fast, 95 % interval {text.ratio_interval(interval)}"
+    if direction(found) == "faster":
+        return f"It is faster than {name}, too: {figures}"
+    return f"It is not shown to be faster than {name}: {figures}"
 
 
 def _no_gain(setting: Setting, where: str, best: _Candidate) -> Verdict:
@@ -254,9 +279,18 @@ def _candidates(baseline: Judged, others: Sequence[Judged]) -> List[_Candidate]:
     for each in others:
         if each.cell is not None and each.cell.latency is not None and each.cell.speedup is not None:
             speed = speed_of(each.cell.speedup, [*each.cell.flags, *baseline.cell.flags])
-            median_ms = each.cell.latency.median_ms
-            price, remark = _price(each, baseline), _remark(each, baseline)
-            found.append(_Candidate(each.variant, median_ms, each.cell.speedup, speed, price, remark))
+            found.append(
+                _Candidate(
+                    name=each.variant,
+                    is_dense=each.network is not None and each.network.is_dense,
+                    median_ms=each.cell.latency.median_ms,
+                    rounds_ms=tuple(window.median_ms for window in each.cell.rounds),
+                    speedup=each.cell.speedup,
+                    speed=speed,
+                    price=_price(each, baseline),
+                    remark=_remark(each, baseline),
+                )
+            )
     return found
 
 

@@ -52,6 +52,33 @@ def test_a_gain_states_speed_price_and_both_intervals() -> None:
         assert words in verdict.sentence
 
 
+@pytest.mark.parametrize(
+    ("int8_ms", "variant", "words"),
+    [
+        (
+            1.8,
+            "mean-rank-4",
+            "It is faster than dense-int8, the fastest dense form that keeps its accuracy, too: 1.20",
+        ),
+        (1.5, "mean-rank-4", "It is not shown to be faster than dense-int8"),
+        (1.2, "dense-int8", None),
+    ],
+)
+def test_a_gain_is_told_against_the_fastest_dense_form_too(int8_ms: float, variant: str, words: str | None) -> None:
+    int8 = Net("dense-int8", median_ms=int8_ms, natural=984, robust=935, in_int8=True)
+    slower = Net("dense-int8-symmetric", median_ms=1.9, natural=984, robust=935, in_int8=True)
+    verdict = judge(DENSE, KEPT, int8, slower)
+    assert (verdict.kind, verdict.variant) == ("gain", variant)
+    assert words in verdict.sentence if words else "dense form" not in verdict.sentence
+
+
+def test_without_rounds_a_dense_form_is_beside_it_all_the_same() -> None:
+    int8 = Net("dense-int8", median_ms=1.8, natural=984, robust=935, in_int8=True)
+    nets = [DENSE, KEPT, int8]
+    cells = [cell(net, DENSE, 1).model_copy(update={"rounds": []}) for net in nets]
+    assert "1.20× as fast as dense-int8" in judge(*nets, cells=cells).sentence
+
+
 def test_flags_of_the_times_that_it_rests_on_are_said() -> None:
     flagged = cell(
         KEPT, DENSE, 1, flags=(Flag(code="other-load", detail="x"), Flag(code="unstable-rounds", detail="y"))
