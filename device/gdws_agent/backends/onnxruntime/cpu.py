@@ -25,8 +25,10 @@ from .session import CPU, INSTALL_HINT, check_session, load_runtime, options_in_
 if TYPE_CHECKING:
     import numpy as np
 
-#: int8 is for models that are quantised themselves.
-PRECISIONS = ["fp32", "int8"]
+#: What networks in floating point run in.
+PRECISIONS = ["fp32"]
+#: What networks run in that are quantised themselves, whatever a request asks for.
+QUANTISED = "int8"
 SCOPE = (
     "host time of one session.run call, from a NumPy array on the host to a NumPy array on the host; "
     "no pre- or post-processing"
@@ -56,7 +58,7 @@ class OnnxRuntimeBackend:
 
     def build(self, model: bytes, spec: EngineSpec) -> OnnxRuntimeEngine:
         """Return a session of ``model``; see :func:`~.onnxruntime_session.session_options` for how it is set up."""
-        if spec.precision not in PRECISIONS or spec.input.dtype == "float16":
+        if spec.precision not in (*PRECISIONS, QUANTISED) or spec.input.dtype == "float16":
             raise PrecisionUnsupported(
                 f"onnxruntime runs {spec.input.dtype} inputs in {spec.precision} not on the CPU",
                 hint=f"it runs in {', '.join(PRECISIONS)}",
