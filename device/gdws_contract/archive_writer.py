@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -130,9 +131,22 @@ def _header(name: str, size: int) -> zipfile.ZipInfo:
     return info
 
 
+def require_file(path: Path) -> None:
+    """Pass ``path`` if a file is there or nothing is: a file put over a device or a pipe would take its place.
+
+    Raises:
+        OSError: something else is there.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a file, but a device or a pipe", str(path))
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of ``path`` when all of it is on the disk, and vanishes on failure."""
+    require_file(path)
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.partial")
     try:
         with open(partial, "xb") as file:

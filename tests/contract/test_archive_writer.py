@@ -168,6 +168,14 @@ def test_a_path_that_is_a_folder(tmp_path, parts):
     assert [path.name for path in tmp_path.iterdir()] == ["a.gdws"]
 
 
+def test_a_path_that_is_a_pipe_is_left_as_it_is(tmp_path, parts):
+    """So is a device: a bundle in the place of /dev/null would be missed by the whole machine."""
+    os.mkfifo(tmp_path / "a.gdws")
+    with pytest.raises(OSError, match="device or a pipe"):
+        write_bundle(tmp_path / "a.gdws", *parts)
+    assert (tmp_path / "a.gdws").is_fifo()
+
+
 def test_permissions_are_the_usual_ones(tmp_path, parts):
     before = os.umask(0o022)
     try:

@@ -21,6 +21,7 @@ from typing_extensions import Annotated, Literal
 
 from gdws_contract.base import Name, Record
 from gdws_contract.engines import EngineOptions
+from gdws_contract.findings.setting import Setting
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BatchSize, Cell, CellKey, PowerMode, Protocol
 
@@ -55,13 +56,7 @@ class WorkOrder(Record):
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""
-        return CellKey(
-            variant=variant,
-            backend=self.backend,
-            precision=self.precision,
-            batch_size=self.batch_size,
-            power_mode=self.power_mode,
-        )
+        return Setting(self.backend, self.precision, self.batch_size, self.power_mode).cell(variant)
 
 
 Stage = Literal[

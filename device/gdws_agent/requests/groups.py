@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Collection, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import BenchmarkRequest, Cell, CellKey, CellState, PowerMode
 
 
@@ -23,13 +24,7 @@ class Group(NamedTuple):
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""
-        return CellKey(
-            variant=variant,
-            backend=self.backend,
-            precision=self.precision,
-            batch_size=self.batch_size,
-            power_mode=self.power_mode,
-        )
+        return Setting(self.backend, self.precision, self.batch_size, self.power_mode).cell(variant)
 
     def states(self, cells: Sequence[Cell]) -> Mapping[str, CellState]:
         """Return {variant: state} of those ``cells`` that belong to this group."""

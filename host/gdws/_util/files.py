@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import tempfile
 from pathlib import Path
+
+from gdws_contract.archive_writer import require_file
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -16,8 +17,9 @@ def write_atomic(path: Path, content: bytes) -> None:
     a full disk or an interrupt leaves the former file as it was.
 
     Raises:
-        OSError: the folder cannot be made or the file cannot be written.
+        OSError: the folder cannot be made, the file cannot be written, or ``path`` is no file, e.g. a device.
     """
+    require_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = _temporary_neighbour(path)
     try:
@@ -37,8 +39,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def require_writable(path: Path) -> None:
     """Raise OSError now if a file could not be put at ``path`` later, before hours of work for it."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    require_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = _temporary_neighbour(path)
     os.close(descriptor)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gdws._util.files import require_writable
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles.variant import Variant
 from gdws.datasets import Dataset
@@ -83,6 +84,7 @@ def make_bundle(
 
     ``tell`` is given a line for each step. Raises what the steps raise.
     """
+    require_writable(path)
     test = f"{data.name}, test"
     tell(f"convert {source.name} in {settings.count} ways")
     weights = None

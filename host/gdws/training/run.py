@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from gdws._util import files
 from gdws._util.files import write_atomic
 from gdws._util.progress import SILENT, Progress
 from gdws.datasets import Split
@@ -184,9 +184,11 @@ def state_path(out: str | Path) -> Path:
 
 def require_writable(out: Path) -> None:
     """Raise :class:`GdwsError` now; to be told after the first epoch would be late."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.is_dir() or not os.access(out.parent, os.W_OK):
-        raise GdwsError(f"{out} cannot be written", hint="name a file in a folder that you may write to")
+    try:
+        files.require_writable(out)
+    except OSError as error:
+        hint = "name a file in a folder that you may write to"
+        raise GdwsError(f"{out} cannot be written: {error.strerror}", hint=hint) from error
 
 
 def _require_same(stored: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:

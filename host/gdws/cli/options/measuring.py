@@ -18,6 +18,15 @@ Threads = Annotated[
     typer.Option("--threads", help="CPU threads. Default: one for each physical core.", rich_help_panel=_MEASURING),
 ]
 
+JetsonClocks = Annotated[
+    bool | None,
+    typer.Option(
+        "--jetson-clocks/--no-jetson-clocks",
+        help="Fix the clocks at their highest, or let them vary; restored afterwards. Default: as it is.",
+        rich_help_panel=_JETSON,
+    ),
+]
+
 
 @dataclass(frozen=True)
 class CellOptions:
@@ -110,14 +119,7 @@ class MeasuringOptions:
             rich_help_panel=_JETSON,
         ),
     ] = None
-    jetson_clocks: Annotated[
-        bool | None,
-        typer.Option(
-            "--jetson-clocks/--no-jetson-clocks",
-            help="Fix the clocks at their highest, or let them vary; restored afterwards. Default: as it is.",
-            rich_help_panel=_JETSON,
-        ),
-    ] = None
+    jetson_clocks: JetsonClocks = None
     idle: Annotated[
         float | None,
         typer.Option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gdws.cli.options.agents import given, milliseconds
+from gdws.cli.options.measuring import JetsonClocks
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
@@ -124,14 +125,7 @@ class SettingOptions:
             rich_help_panel=_RUN,
         ),
     ] = None
-    jetson_clocks: Annotated[
-        bool | None,
-        typer.Option(
-            "--jetson-clocks/--no-jetson-clocks",
-            help="Fix the clocks at their highest, or let them vary; restored afterwards. Default: as it is.",
-            rich_help_panel=_RUN,
-        ),
-    ] = None
+    jetson_clocks: JetsonClocks = None
     min_duration: Annotated[
         float | None,
         typer.Option(
