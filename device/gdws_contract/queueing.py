@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, ClassVar, Dict, Optional, Tuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import Annotated
@@ -36,14 +36,16 @@ class Submission(Record):
     priority: int = Field(0, ge=-10, le=10, description="Jobs of a higher one are measured first.")
     limits: Limits = Field(default_factory=Limits)
 
+    #: Fields that older clients and agents do not know and would refuse.
+    newer_fields: ClassVar[Tuple[str, ...]] = ("priority", "limits")
+
     @model_serializer(mode="wrap")
     def _without_the_new(self, inner: SerializerFunctionWrapHandler) -> Dict[str, Any]:
-        """Leave out at their defaults what clients and agents of revision 0 do not know and would refuse."""
+        """Leave out at their defaults what is newer than the first revision of the interface."""
         fields: Dict[str, Any] = inner(self)
-        if self.priority == 0:
-            fields.pop("priority", None)
-        if self.limits == Limits():
-            fields.pop("limits", None)
+        for name in self.newer_fields:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                fields.pop(name, None)
         return fields
 
 

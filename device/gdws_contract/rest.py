@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, ClassVar, Dict, List, Optional, Tuple, Union
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated, Literal
 
-from .base import Name, NonNegative, Reading, Record, Sha256
+from .attacks import AttackOptions, AttackProgress, AttackResult
+from .base import Name, NonNegative, Reading, Record, Sha256, distinct_items
 from .engines import EngineOptions
 from .manifest import Manifest
 from .measures import Build, DeviceLatency, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp, Sustained
@@ -20,8 +21,8 @@ from .thermal import Thermal
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
 #: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
-#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts.
-API_REVISION = 4
+#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: attacks.
+API_REVISION = 5
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]
@@ -75,15 +76,27 @@ class BenchmarkRequest(Submission):
     profile: Optional[ProfileOptions] = Field(
         None, description="Take times layer by layer in place of the time of the whole."
     )
+    attack: Optional[AttackOptions] = Field(None, description="Attack each engine in place of timing it.")
     protocol: Protocol = Field(default_factory=Protocol)
     label: Optional[str] = Field(None, max_length=200, description="Free text kept with the result.")
+
+    newer_fields: ClassVar[Tuple[str, ...]] = (*Submission.newer_fields, "attack")
 
     @field_validator("variants", "backends", "precisions", "batch_sizes", "power_modes")
     @classmethod
     def _distinct(cls, values: Optional[List[Any]]) -> Optional[List[Any]]:
-        if values is not None and len(set(values)) != len(values):
-            raise ValueError("names each item once")
-        return values
+        return distinct_items(values)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> BenchmarkRequest:
+        if self.profile is not None and self.attack is not None:
+            raise ValueError("a job takes a profile or attacks, not both")
+        return self
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether whole networks are timed, in turns; otherwise something else is done to each by itself."""
+        return self.profile is None and self.attack is None
 
 
 class Availability(Reading):
@@ -192,6 +205,7 @@ class Cell(Reading):
     jetson_clocks: Optional[bool] = Field(None, description="Whether the clocks were fixed; null: not known.")
     thermal: Optional[Thermal] = None
     profile: Optional[LayerProfile] = None
+    attack: Optional[AttackResult] = None
     flags: List[Flag] = Field(default_factory=list)
     error: Optional[Problem] = None
     environment: Dict[str, Any] = Field(default_factory=dict, description="Versions, threads, settings of the worker.")
@@ -206,6 +220,7 @@ class Progress(Reading):
     cell: Optional[CellKey] = None
     round: Optional[int] = None
     rounds: Optional[int] = None
+    attack: Optional[AttackProgress] = Field(None, description="How far the attack on this cell's engine is.")
 
 
 class Job(Reading):

@@ -11,6 +11,7 @@ from gdws_agent.backends.base import DeviceTimer, DeviceTimes, Engine, LayerProf
 from gdws_agent.backends.registry import names_with
 from gdws_agent.errors import ProfileUnsupported
 
+from .attacking import Replays
 from .results import Findings
 
 _LOG = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ class Candidate:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self.ended = False
+        #: What the replay of recorded inputs brought, for attacks.
+        self.replays: Optional[Replays] = None
         self._engine: Optional[Engine] = None
         self._step: Optional[Step] = None
 

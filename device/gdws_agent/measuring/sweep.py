@@ -3,7 +3,10 @@
 The variants of a group share power mode, backend, precision and batch size. All their engines live side by side,
 and in each round every variant gets one window, in an order that balances what ran before it. So a slow change of
 the machine meets each variant alike, and cancels in their ratios. Between the windows the machine's temperatures
-and clocks are read. An order for a profile has each variant's layers timed in place of all that follows the warm-up.
+and clocks are read.
+
+An order for a profile has each variant's layers timed in place of all that follows the warm-up. One for an attack has
+each engine attacked after its parity, one engine after the other.
 
 What goes wrong with one cell ends that cell, with a typed error, and the others go on. Where the machine is at fault,
 the sweep ends without a word about the cells that have not ended.
@@ -17,13 +20,13 @@ import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 import psutil
 
 from gdws_agent.backends.base import Backend, EngineSpec
-from gdws_agent.errors import BackendError, OutOfMemory
+from gdws_agent.errors import AttackImpossible, BackendError, OutOfMemory
 from gdws_agent.machine import MachineShort, is_machine_fault
 from gdws_agent.power.base import Sensor
 from gdws_agent.power.base import Window as PowerWindow
@@ -31,18 +34,28 @@ from gdws_agent.power.recording import Recording
 from gdws_agent.power.thermal import Conditions, Gauges
 from gdws_agent.timestamps import utc_now
 from gdws_contract.archive import Bundle
+from gdws_contract.attacks import AttackOptions, AttackProgress
 from gdws_contract.errors import ContractError
 from gdws_contract.measures import Flag
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import Cell
 
 from . import device_times
+from .attacking import Labelled, Replays, attack_engine, attack_flags, attack_result
 from .candidate import Candidate
 from .environment import Activity, activity, describe_environment, snapshot, usable_cores
-from .messages import CellEvent, Event, StageEvent, WorkOrder
-from .parity import Expected, Replayed, Rule, compare, doubts, make_batch, replay
+from .messages import AttackedEvent, CellEvent, Event, StageEvent, WorkOrder
+from .parity import Expected, Replayed, Rule, compare, doubts, make_batch, replay, right_answers
 from .profiling import layer_profile
-from .results import Findings, failed_cell, measured_cell, parity_failed_cell, problem_with, profiled_cell
+from .results import (
+    Findings,
+    attacked_cell,
+    failed_cell,
+    measured_cell,
+    parity_failed_cell,
+    problem_with,
+    profiled_cell,
+)
 from .rounds import round_orders
 from .sustained import run_sustained, summarise_sustained
 from .verification import Record, VerificationSet, read_adversarial, read_natural, read_verification
@@ -89,8 +102,15 @@ class Sweep:
                 for candidate in candidates:
                     self._fail(candidate, error)
                 return
-            self._each(candidates, partial(self._build, verification.inputs))
-            self._each(candidates, partial(self._check_parity, verification))
+            build, check = partial(self._build, verification.inputs), partial(self._check_parity, verification)
+            if self._order.attack is not None:
+                attack = partial(self._attack, verification, self._order.attack)
+                for candidate in candidates:  # they take no turns, so one engine at a time is enough
+                    for stage in (build, check, attack):
+                        self._each([candidate], stage)
+                return
+            self._each(candidates, build)
+            self._each(candidates, check)
             self._each(candidates, partial(self._warm_up, batch))
             if self._order.profile is not None:
                 self._each(candidates, partial(self._profile, batch, self._order.profile))
@@ -113,7 +133,7 @@ class Sweep:
     def _rest(self) -> None:
         """Have the sensor read the machine at rest, where an idle baseline is asked for."""
         idle_ms = self._order.protocol.idle_ms
-        if idle_ms > 0 and self._order.profile is None:
+        if idle_ms > 0 and self._order.profile is None and self._order.attack is None:
             self._emit(StageEvent(stage="rest"))
             self._recording.start()
             self._recording.rest(idle_ms / 1e3)
@@ -153,8 +173,10 @@ class Sweep:
         adversarial = None if recorded is None else self._replay(candidate, recorded)
         rule = Rule.of(self._precision(candidate), self._order.protocol.parity_tolerance)
         manifest = self._bundle.manifest
-        parity = compare(Expected(manifest.task, manifest.outputs, verification.labels), natural, adversarial, rule)
+        expected = Expected(manifest.task, manifest.outputs, verification.labels)
+        parity = compare(expected, natural, adversarial, rule)
         candidate.findings.parity = parity
+        candidate.replays = _replays(expected, natural, adversarial)
         candidate.findings.flags += doubts(parity)
         if not parity.passed:
             self._end(candidate, parity_failed_cell(candidate.findings, utc_now()))
@@ -178,6 +200,29 @@ class Sweep:
         times = profiler.profile(batch, options.iterations)
         profile = layer_profile(profiler.profiler, options.iterations, times, self._source_names())
         self._end(candidate, profiled_cell(candidate.findings, profile, utc_now()))
+
+    def _attack(self, verification: VerificationSet, options: AttackOptions, candidate: Candidate) -> None:
+        """Attack the engine of one variant; its cell ends with that. Images that are done are told of at once."""
+        if verification.labels is None or candidate.replays is None:
+            raise AttackImpossible("the bundle has no labels to attack", hint="pack a classifier with labelled images")
+
+        def tell(progress: AttackProgress) -> None:
+            self._emit(StageEvent(stage="attack", variant=candidate.variant, attack=progress))
+
+        found = attack_engine(
+            candidate.engine,
+            Labelled(verification.inputs, verification.labels),
+            options,
+            self._order.batch_size,
+            self._order.attacked.get(candidate.variant, []),
+            lambda images: self._emit(AttackedEvent(variant=candidate.variant, images=images)),
+            tell,
+        )
+        candidate.findings.flags += attack_flags(found)
+        self._end(
+            candidate,
+            attacked_cell(candidate.findings, attack_result(found, options, candidate.replays), utc_now()),
+        )
 
     def _measure(self, candidates: List[Candidate]) -> Activity:
         """Run the rounds with the sensor reading; return what else the machine did meanwhile.
@@ -324,3 +369,13 @@ class Sweep:
             "garbage_collector": "off in the rounds",
             "heat_and_clocks": "read after each window",
         }
+
+
+def _replays(expected: Expected, natural: Replayed, adversarial: Optional[Replayed]) -> Optional[Replays]:
+    """Return which replayed inputs were classified correctly; None where there are no labels."""
+    device, host = (right_answers(expected, outputs) for outputs in (natural.device, natural.host))
+    if device is None or host is None:
+        return None
+    if adversarial is None:
+        return Replays(device, None, host, None)
+    return Replays(device, right_answers(expected, adversarial.device), host, right_answers(expected, adversarial.host))

@@ -13,6 +13,8 @@ from .groups import plan_groups
 #: What a cell and a group take besides the times of the protocol: build and parity; start of a worker, loading.
 _CELL_EXTRA_S = 1.0
 _GROUP_EXTRA_S = 1.0
+#: What a query of an attack takes.
+_QUERY_S = 0.001
 #: Bounds of what a pace is believed to be.
 _SLOWEST, _FASTEST = 100.0, 0.001
 
@@ -20,13 +22,16 @@ _SLOWEST, _FASTEST = 100.0, 0.001
 def planned_s(request: BenchmarkRequest) -> float:
     """Return the time that a resolved ``request`` plans to take, in seconds."""
     groups = list(plan_groups(request))
-    builds = sum(len(group.variants) for group in groups) * request.engine.builds
-    return shortest_s(request) + builds * _CELL_EXTRA_S + len(groups) * _GROUP_EXTRA_S
+    cells = sum(len(group.variants) for group in groups)
+    builds = cells * request.engine.builds
+    queries = 0 if request.attack is None else cells * (request.attack.images or 0) * request.attack.queries
+    extra_s = builds * _CELL_EXTRA_S + len(groups) * _GROUP_EXTRA_S + queries * _QUERY_S
+    return shortest_s(request) + extra_s
 
 
 def shortest_s(request: BenchmarkRequest) -> float:
     """Return the time that the protocol of a resolved ``request`` takes at least, in seconds."""
-    if request.profile is not None:
+    if not request.is_timed:
         return 0.0
     p = request.protocol
     cell_ms = p.warmup_ms + p.min_duration_ms + p.sustained_ms

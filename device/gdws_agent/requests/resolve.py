@@ -14,19 +14,21 @@ from gdws_agent.errors import (
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import Availability, BenchmarkRequest
 
+from .attack_request import resolve_attack
+
 
 def resolve(
     request: BenchmarkRequest, manifest: Manifest, backends: Sequence[Availability], check_clocks: Callable[[], None]
 ) -> BenchmarkRequest:
-    """Return ``request`` with variants and backends named.
+    """Return ``request`` with variants and backends named, and what an attack needs.
 
     Fixing both when the request comes in keeps the meaning of a job across restarts, and shows the client
     what was chosen. ``backends`` come best first. ``check_clocks`` raises ClocksUnavailable where power modes and
     clocks cannot be set; what it does not see shows itself in the cells.
 
     Raises:
-        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable: with the path
-            of the field.
+        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable, AttackImpossible:
+            with the path of the field.
     """
     _check_clocks(request, check_clocks)
     variants = _variants(request.variants, [variant.name for variant in manifest.variants])
@@ -36,7 +38,9 @@ def resolve(
         chosen = [_named(name, index, backends) for index, name in enumerate(request.backends)]
     for backend in chosen:
         _check_precisions(request.precisions, backend)
-    return request.model_copy(update={"variants": variants, "backends": [backend.name for backend in chosen]})
+    attack = None if request.attack is None else resolve_attack(request.attack, manifest)
+    names = [backend.name for backend in chosen]
+    return request.model_copy(update={"variants": variants, "backends": names, "attack": attack})
 
 
 def _check_clocks(request: BenchmarkRequest, check: Callable[[], None]) -> None:
