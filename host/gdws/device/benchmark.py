@@ -10,15 +10,15 @@ from pathlib import Path
 
 from gdws._util.files import require_writable
 from gdws._util.interrupts import held_back
-from gdws.device.client import DeviceClient
+from gdws.device.client import DeviceClient, JobRequest
 from gdws.device.live_job import watch
-from gdws.device.versions import SHARING, require_revision, require_schema
+from gdws.device.versions import ATTACKS, SHARING, require_revision, require_schema
 from gdws.errors import DeviceError, DeviceRefused, DeviceUnreachable
 from gdws.results.stored import save_result
 from gdws_contract.archive import open_bundle
-from gdws_contract.profiles import ProfileRequest
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.queueing import Limits
-from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
+from gdws_contract.rest import BenchmarkResult, Job
 
 #: How an agent refuses to measure a bundle that it does not have, or has no more.
 _GONE = (404, 410)
@@ -27,7 +27,7 @@ _GONE = (404, 410)
 def benchmark(
     device: DeviceClient,
     bundle: Path,
-    request: BenchmarkRequest | ProfileRequest,
+    request: JobRequest,
     *,
     out: Path | None = None,
     on_upload: Callable[[int], None] | None = None,
@@ -37,7 +37,7 @@ def benchmark(
     lease_id: str | None = None,
     key: str | None = None,
 ) -> BenchmarkResult:
-    """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
+    """Measure, profile or attack ``bundle`` on ``device`` and return the result when the job has ended, well or not.
 
     The bundle is sent only if the agent does not have it, or not whole. The result is stored in ``out`` as each cell
     ends, so that nothing measured is lost: if the agent stays away for ``reconnect_s`` seconds, or this process is
@@ -55,8 +55,8 @@ def benchmark(
     store = _Store(out, on_unwritable)
     store.require()
     health = device.check()
-    for what in _newer_wishes(request, lease_id):
-        require_revision(health, SHARING, what, device.url)
+    for revision, what in _newer_wishes(request, lease_id):
+        require_revision(health, revision, what, device.url)
     info = device.device()
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
@@ -132,9 +132,7 @@ class _Store:
             self._on_unwritable(error)
 
 
-def _submit(
-    device: DeviceClient, request: BenchmarkRequest | ProfileRequest, lease_id: str | None, key: str | None
-) -> Job:
+def _submit(device: DeviceClient, request: JobRequest, lease_id: str | None, key: str | None) -> Job:
     """The job that the agent made of ``request``; an interrupt meanwhile does not leave it on the device."""
     job: Job | None = None
     try:
@@ -147,14 +145,16 @@ def _submit(
     return job
 
 
-def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[str]:
-    """What is asked for that agents of revision 0 do not know."""
+def _newer_wishes(request: JobRequest, lease_id: str | None) -> Iterator[tuple[int, str]]:
+    """What is asked for that agents of revision 0 do not know, and the revision that does."""
     if request.priority != 0:
-        yield "priorities"
+        yield SHARING, "priorities"
     if request.limits != Limits():
-        yield "limits of time and memory"
+        yield SHARING, "limits of time and memory"
     if lease_id is not None:
-        yield "leases"
+        yield SHARING, "leases"
+    if isinstance(request, AttackRequest):
+        yield ATTACKS, "attacks"
 
 
 def _cancelled(device: DeviceClient, job: Job) -> Job:

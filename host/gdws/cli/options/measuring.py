@@ -18,6 +18,11 @@ Threads = Annotated[
     typer.Option("--threads", help="CPU threads. Default: one for each physical core.", rich_help_panel=_MEASURING),
 ]
 
+Tolerance = Annotated[
+    float | None,
+    typer.Option("--tolerance", help="Largest logit difference, relative. Default: 1e-3.", rich_help_panel=_MEASURING),
+]
+
 JetsonClocks = Annotated[
     bool | None,
     typer.Option(
@@ -100,12 +105,7 @@ class MeasuringOptions:
         ),
     ] = None
     threads: Threads = None
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance", help="Largest logit difference, relative. Default: 1e-3.", rich_help_panel=_MEASURING
-        ),
-    ] = None
+    tolerance: Tolerance = None
     seed: Annotated[
         int | None,
         typer.Option("--seed", help="Orders the networks in the rounds. Default: 0.", rich_help_panel=_MEASURING),

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from gdws.results.report.figures import Facts, Measurement
 from gdws.results.report.summary import Summary
+from gdws_contract.findings import text
 
 #: History of the format: 1, first version. Fields may be added within a version.
 SCHEMA_VERSION = 1
@@ -23,7 +24,7 @@ _COLUMNS = (
     "power_mode", "jetson_clocks", "power_reason", "idle_w", "energy_mj", "energy_low_mj", "energy_high_mj",
     "net_energy_mj", "fps_per_watt", "throttled", "temperature_max_c", "h2d_ms", "compute_ms", "d2h_ms", "burst_fps",
     "sustained_fps", "build_s", "engine_bytes", "builds", "builds_best_ms", "builds_worst_ms", "robust_trusted",
-    "agreement",
+    "agreement", "attack", "attack_robust", "attack_low", "attack_high", "attack_both", "attack_queries",
 )  # fmt: skip
 
 
@@ -81,6 +82,22 @@ def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
         "power_mode": m.power_mode if m.power_mode is not None else m.setting.power_mode,
         "jetson_clocks": m.jetson_clocks,
         **_device_row(m),
+        **_attack_row(m),
+    }
+
+
+def _attack_row(m: Measurement) -> dict[str, Any]:
+    """What an attack on the engine left robust at most."""
+    found = m.attack
+    interval = found.robust.interval if found else None
+    both = found.robust_to_both if found else None
+    return {
+        "attack": text.attack_settings(found.attack) if found else None,
+        "attack_robust": found.robust.value if found else None,
+        "attack_low": interval.low if interval else None,
+        "attack_high": interval.high if interval else None,
+        "attack_both": both.value if both else None,
+        "attack_queries": found.queries if found else None,
     }
 
 

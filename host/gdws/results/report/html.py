@@ -28,7 +28,7 @@ class Section:
     latency_plots: tuple[Plot, ...]
     tables: tuple[Table, ...]
     profiles: tuple[Table, ...]
-    is_profile: bool
+    is_timed: bool
 
 
 def render_html(summaries: Sequence[Summary]) -> str:
@@ -63,7 +63,7 @@ def _section(summary: Summary, index: int) -> Section:
         latency_plots=tuple(plot for plot in latency if plot is not None),
         tables=device_tables(facts),
         profiles=layer_profiles(facts),
-        is_profile=facts.findings.is_profile,
+        is_timed=facts.findings.is_timed,
     )
 
 

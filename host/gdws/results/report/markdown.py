@@ -50,7 +50,7 @@ def _result(summary: Summary) -> list[str]:
     if summary.doubts:
         lines += ["", "Before you trust the figures:", "", *(f"- {escape(doubt)}" for doubt in summary.doubts)]
     lines += ["", "## The networks", "", *_networks(facts), ""]
-    if not facts.findings.is_profile:
+    if facts.findings.is_timed:
         lines += ["## Every measurement", ""]
         for setting in facts.settings:
             lines += [*_measurements(facts, setting), ""]

@@ -1,4 +1,4 @@
-"""What a device tells besides times, as tables that every renderer shows: power, heat, engines, layers.
+"""What a device tells besides times, as tables that every renderer shows: attacks, power, heat, engines, layers.
 
 A table is there only if the result has something for it, and a column only if one of its cells is known. So the
 report of a machine without such things is as short as if they did not exist.
@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gdws.results.report.figures import Facts, Measurement
+from gdws_contract.attacks import AttackResult
 from gdws_contract.findings import text
-from gdws_contract.measures import Power, TimeSummary
+from gdws_contract.findings.attacks import Against
+from gdws_contract.measures import Power, Proportion, TimeSummary
 from gdws_contract.thermal import ClockSummary, TemperatureSummary
 
 
@@ -49,13 +51,68 @@ class _Column:
 
 def device_tables(facts: Facts) -> tuple[Table, ...]:
     """The tables that have something to show, in the order of the report."""
-    found = (power_and_energy(facts), _device_times(facts), _sustained(facts), _heat(facts), _engines(facts))
+    found = (
+        attacks(facts),
+        power_and_energy(facts),
+        _device_times(facts),
+        _sustained(facts),
+        _heat(facts),
+        _engines(facts),
+    )
     return tuple(table for table in found if table is not None)
 
 
 def layer_profiles(facts: Facts) -> tuple[Table, ...]:
     """One table for each measurement whose layers were timed, in the order in which they ran."""
     return tuple(_layers(m) for m in facts.measurements if m.profile is not None)
+
+
+def attacks(facts: Facts) -> Table | None:
+    """What engines withstood that were attacked; None if none was."""
+
+    def attack(cell: Callable[[AttackResult], str | None]) -> Callable[[Measurement], str | None]:
+        return lambda m: None if m.attack is None else cell(m.attack)
+
+    def replayed(m: Measurement) -> str | None:
+        robust, host = (m.parity.robust, m.parity.robust_host) if m.parity else (None, None)
+        if robust is None:
+            return None
+        return text.percent(robust.value) + ("" if host is None else f" (host {text.percent(host.value)})")
+
+    columns = (
+        _Column("Images", attack(lambda a: text.whole(a.robust.count))),
+        _Column("Natural", attack(lambda a: text.percent(a.natural.value))),
+        _Column("Replayed inputs", replayed),
+        _Column("Under the attack, at most", attack(lambda a: _with_interval(a.robust))),
+        _Column("Under both, at most", attack(lambda a: _with_interval(a.robust_to_both))),
+        _Column("Against fp32", _change("fp32")),
+        _Column("Against its form in fp32", _change("floating-form")),
+        _Column("Against dense", _change("baseline")),
+        _Column("Queries", attack(lambda a: text.whole(a.queries))),
+    )
+    names = _distinct(text.attack_settings(m.attack.attack) for m in facts.measurements if m.attack is not None)
+    note = (
+        f"{'; '.join(names)}: Square Attack by queries to the engines themselves; the number is the queries for each "
+        "image. Shares of images that are classified correctly, with 95 % intervals: upper bounds, since another "
+        "attack may fool what this one does not. Replayed inputs are all that the bundle has. Differences are in "
+        "points, on the same images."
+    )
+    return _table(facts, "Attacked on the device", columns, lambda m: m.attack is not None, note, lambda m: m.reason)
+
+
+def _with_interval(share: Proportion | None) -> str | None:
+    return None if share is None else f"{text.percent(share.value)} ({text.percent_interval(share)})"
+
+
+def _change(against: Against) -> Callable[[Measurement], str | None]:
+    def cell(m: Measurement) -> str | None:
+        found = m.attacked.changes if m.attacked else ()
+        change = next((each.change for each in found if each.against == against), None)
+        if change is None:
+            return None
+        return f"{text.points(change.points)} ({text.points(change.low)} to {text.points(change.high)})"
+
+    return cell
 
 
 def power_and_energy(facts: Facts) -> Table | None:
