@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, List, Optional, Tuple, Union
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from typing_extensions import Annotated, Literal
 
 from .attacks import AttackOptions, AttackProgress, AttackResult
@@ -86,12 +86,6 @@ class BenchmarkRequest(Submission):
     @classmethod
     def _distinct(cls, values: Optional[List[Any]]) -> Optional[List[Any]]:
         return distinct_items(values)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> BenchmarkRequest:
-        if self.profile is not None and self.attack is not None:
-            raise ValueError("a job takes a profile or attacks, not both")
-        return self
 
     @property
     def is_timed(self) -> bool:

@@ -360,10 +360,15 @@ class Sweep:
 
     def _environment(self) -> Dict[str, Any]:
         """Return what is the same for every cell of the group."""
-        return {
+        known = {
             **describe_environment(),
             "backend_version": self._backend.probe().version,
             "threads": self._threads,
+        }
+        if self._order.profile is not None or self._order.attack is not None:
+            return known
+        return {
+            **known,
             "order": f"balanced square, seed {self._order.protocol.seed}",
             "discarded_after_switch": SETTLE_INFERENCES,
             "garbage_collector": "off in the rounds",

@@ -8,6 +8,7 @@ from gdws_agent.errors import (
     BackendUnavailable,
     ClocksUnavailable,
     PrecisionUnsupported,
+    RequestInvalid,
     UnknownBackend,
     UnknownVariant,
 )
@@ -27,9 +28,11 @@ def resolve(
     clocks cannot be set; what it does not see shows itself in the cells.
 
     Raises:
-        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable, AttackImpossible:
-            with the path of the field.
+        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable, AttackImpossible,
+            RequestInvalid: with the path of the field.
     """
+    if request.profile is not None and request.attack is not None:
+        raise RequestInvalid("a job takes profiles or attacks, not both", field="attack", hint="send a job for each")
     _check_clocks(request, check_clocks)
     variants = _variants(request.variants, [variant.name for variant in manifest.variants])
     if request.backends is None:

@@ -80,30 +80,32 @@ def attacks_of(
     return tuple(_findings(cell, attacked, manifest, settings) for cell in attacked)
 
 
-def attack_headline(cells: Sequence[Cell], findings: Sequence[AttackFindings]) -> str:
-    """What the attacks of a result show, in a sentence or two."""
+def attack_headline(cells: Sequence[Cell], findings: Sequence[AttackFindings], settings: Sequence[Setting]) -> str:
+    """What the attacks of a result show: of the first of its ``settings``, and where an engine is less robust."""
     attacked = [cell for cell in cells if cell.attack is not None]
-    if not attacked:
-        return "No attack came to its end, so nothing is known of the robustness of these engines."
-    found = attacked[0].attack
-    assert found is not None
-    shares = [_share(cell) for cell in attacked[:3]]
-    more = f", and {text.plural(len(attacked) - 3, 'engine')} more below" if len(attacked) > 3 else ""
-    head = f"Under {text.attack_settings(found.attack)}, by queries to the engines, at most this is robust: "
-    less = [each.sentences[0] for each in findings if each.is_less_robust]
-    tail = f" {less[0]}" if less else ""
-    return f"{head}{'; '.join(shares)}{more}.{tail}"
+    where = next((each for each in settings if any(cell.key == each.cell(cell.key.variant) for cell in attacked)), None)
+    if where is None:
+        return "No attack came to its end, so nothing is known of how robust these engines are."
+    shown = [cell for cell in attacked if cell.key == where.cell(cell.key.variant)]
+    assert shown[0].attack is not None
+    found = shown[0].attack
+    words = f"Under {square_words(found)}, by queries to the engine {where.among(settings)}, at most this share of "
+    words += f"{text.plural(found.robust.count, 'image')} is robust: {'; '.join(map(_share, shown))}."
+    less = [sentence for each in findings if each.is_less_robust for sentence in each.sentences]
+    more = "" if len(less) < 2 else f" ({len(less) - 1} more such findings below.)"
+    return f"{words} {less[0]}{more}" if less else words
+
+
+def square_words(found: AttackResult) -> str:
+    """The attack with its settings, e.g. ``Square Attack (linf, eps 0.2, 1,000 queries for each image)``."""
+    attack = found.attack
+    return f"Square Attack ({attack.norm}, eps {attack.eps:g}, {text.whole(attack.iterations)} queries for each image)"
 
 
 def _share(cell: Cell) -> str:
     assert cell.attack is not None
     robust = cell.attack.robust
-    interval = text.percent_interval(robust)
-    return f"{_name(cell.key)} {text.percent(robust.value)} ({interval}, {text.plural(robust.count, 'image')})"
-
-
-def _name(key: CellKey) -> str:
-    return f"{key.variant} in {key.precision}" if key.precision != _REFERENCE else key.variant
+    return f"{cell.key.variant} {text.percent(robust.value)} ({text.percent_interval(robust)})"
 
 
 def _findings(
@@ -122,15 +124,15 @@ def _findings(
     return AttackFindings(
         key=cell.key,
         changes=tuple(changes),
-        sentences=tuple(_sentence(cell.key.variant, where, found, each) for each in changes if each.is_less),
+        sentences=tuple(_sentence(cell.key.variant, where, each) for each in changes if each.is_less),
     )
 
 
-def _sentence(variant: str, where: str, found: AttackResult, less: AttackChange) -> str:
+def _sentence(variant: str, where: str, less: AttackChange) -> str:
     change = less.change
     sentence = (
         f"{variant} {where} is less robust than {less.name}: {text.points(change.points)} points under "
-        f"{text.attack_name(found.attack)} (95 % interval {text.points(change.low)} to {text.points(change.high)}), on "
+        f"Square Attack (95 % interval {text.points(change.low)} to {text.points(change.high)}), on "
         f"the same {text.plural(less.count, 'image')}."
     )
     if less.against != "record":

@@ -55,10 +55,10 @@ def findings_of(job: Job, manifest: Optional[Manifest], *, is_simulated: bool, p
     read = _Reader(job, manifest, partial)
     simulated = is_simulated or any(cell.simulated for cell in job.cells)
     is_profile = any(cell.profile for cell in job.cells) and all(cell.latency is None for cell in job.cells)
-    is_attack = job.request.attack is not None
+    is_attack = job.request.attack is not None or any(cell.attack for cell in job.cells)
     verdicts = () if is_profile or is_attack else tuple(map(read.verdict, read.settings))
     attacks = attacks_of(job.cells, manifest, read.settings)
-    attacked = attack_headline(job.cells, attacks) if is_attack else None
+    attacked = attack_headline(job.cells, attacks, read.settings) if is_attack else None
     return Findings(
         headline=_headline(verdicts, is_simulated=simulated, is_profile=is_profile, attacked=attacked),
         verdicts=verdicts,

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from gdws.results.report.figures import Facts, Measurement
 from gdws.results.report.summary import Summary
-from gdws_contract.findings import text
+from gdws_contract.findings.attacks import square_words
 
 #: History of the format: 1, first version. Fields may be added within a version.
 SCHEMA_VERSION = 1
@@ -92,7 +92,7 @@ def _attack_row(m: Measurement) -> dict[str, Any]:
     interval = found.robust.interval if found else None
     both = found.robust_to_both if found else None
     return {
-        "attack": text.attack_settings(found.attack) if found else None,
+        "attack": square_words(found) if found else None,
         "attack_robust": found.robust.value if found else None,
         "attack_low": interval.low if interval else None,
         "attack_high": interval.high if interval else None,

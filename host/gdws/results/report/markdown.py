@@ -178,16 +178,17 @@ def _circumstances(facts: Facts) -> list[str]:
     d, p = c.device, c.protocol
     simulated = " (simulated)" if d.simulated else ""
     attack = f"; adversarial: {text.attack_settings(c.verification.attack)}" if c.verification.attack else ""
+    protocol = (
+        f"warm-up of at least {p.warmup_ms:g} ms, then until steady; {p.rounds} rounds with the networks in turn; "
+        f"at least {p.min_duration_ms:g} ms and {text.whole(p.min_iterations)} inferences per cell"
+    )
     entries = {
         "Device": f"{d.hostname}{simulated}: {d.board or d.cpu_model or d.machine}, {d.os}, kernel {d.kernel}",
         "Cores": f"{text.whole(d.physical_cores)} physical, {text.whole(d.logical_cores)} logical",
         "Software": ", ".join([f"gdws-agent {d.agent_version}", f"Python {d.python}", *c.runtimes]),
         "Engine": ", ".join(c.engine_options) or text.UNKNOWN,
-        "Protocol": (
-            f"warm-up of at least {p.warmup_ms:g} ms, then until steady; {p.rounds} rounds with the networks in turn; "
-            f"at least {p.min_duration_ms:g} ms and {text.whole(p.min_iterations)} inferences per cell"
-        ),
-        "A time covers": "; ".join(c.scopes) or text.UNKNOWN,
+        **({"Protocol": protocol} if facts.findings.is_timed else {}),
+        **({"A time covers": "; ".join(c.scopes)} if c.scopes else {}),
         "Power": c.power or text.UNKNOWN,
         "Verification": f"{text.whole(c.verification.count)} inputs: {c.verification.data}{attack}",
         "Bundle": f"{facts.name}, {c.bundle_id}, written by {c.bundle_tool.name} {c.bundle_tool.version}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gdws.results.report.figures import Facts, Measurement
 from gdws_contract.attacks import AttackResult
 from gdws_contract.findings import text
-from gdws_contract.findings.attacks import Against
+from gdws_contract.findings.attacks import Against, square_words
 from gdws_contract.measures import Power, Proportion, TimeSummary
 from gdws_contract.thermal import ClockSummary, TemperatureSummary
 
@@ -90,12 +90,11 @@ def attacks(facts: Facts) -> Table | None:
         _Column("Against dense", _change("baseline")),
         _Column("Queries", attack(lambda a: text.whole(a.queries))),
     )
-    names = _distinct(text.attack_settings(m.attack.attack) for m in facts.measurements if m.attack is not None)
+    names = _distinct(square_words(m.attack) for m in facts.measurements if m.attack is not None)
     note = (
-        f"{'; '.join(names)}: Square Attack by queries to the engines themselves; the number is the queries for each "
-        "image. Shares of images that are classified correctly, with 95 % intervals: upper bounds, since another "
-        "attack may fool what this one does not. Replayed inputs are all that the bundle has. Differences are in "
-        "points, on the same images."
+        f"{'; '.join(names)}, by queries to the engines themselves. Shares of images that are classified correctly, "
+        "with 95 % intervals: upper bounds, since another attack may fool what this one does not. Replayed inputs are "
+        "all that the bundle has. Differences are in points, on the same images."
     )
     return _table(facts, "Attacked on the device", columns, lambda m: m.attack is not None, note, lambda m: m.reason)
 
