@@ -40,8 +40,8 @@ class FakeAgent:
     """Answers as an agent would; each look at the job shows the next of ``stands``, and the last one for ever.
 
     ``stands`` are (state, cells). After them, ``then`` is what happens: ``"stay"``, ``"vanish"`` or ``"garbage"``.
-    ``uploads``, ``requests``, ``profiles``, ``attacks`` and ``cancelled`` hold what clients asked for. ``refusal`` is the
-    answer to jobs, if there is one, and with ``refuses_once`` to the first alone.
+    ``uploads``, ``requests``, ``profiles``, ``attacks`` and ``cancelled`` hold what clients asked for. ``refusal`` is
+    the answer to jobs, if there is one, and with ``refuses_once`` to the first alone.
     """
 
     def __init__(self, stands: list[tuple[str, list[Any]]], *, then: str = "stay", api_version: int = 1) -> None:

@@ -35,7 +35,6 @@ def test_the_bars_show_how_far_an_attack_is(terminal: io.StringIO) -> None:
     job = result([DENSE], state="running").job.model_copy(update={"progress": progress})
     with LiveBenchmark(quiet=False) as shown:
         shown.show(job)
-        shown.show(job.model_copy(update={"progress": progress.model_copy(update={"attack": None})}))
     text = terminal.getvalue()
     assert "attack dense, batch 1, 9 of 12 images correct, 12,345 queries" in text
     assert "12/100" in text
