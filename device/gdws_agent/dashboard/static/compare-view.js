@@ -1,7 +1,7 @@
 // The view of two jobs side by side: it shows what the agent answers to GET /compare, and decides nothing.
 
 import { h } from "./dom.js";
-import { isProfile, settingOf, settingWords, title } from "./jobs.js";
+import { isTimed, settingOf, settingWords, title } from "./jobs.js";
 import { modelNames } from "./model-names.js";
 import { ratioBar } from "./ratio-bar.js";
 import { jobLink } from "./router.js";
@@ -25,7 +25,7 @@ export async function showCompare(page, query) {
     ids.a && ids.b ? agent.get(`compare?${new URLSearchParams(ids)}`, { signal }) : null,
   ]);
   const offered = [
-    ...list.jobs.filter((job) => !isProfile(job)),
+    ...list.jobs.filter(isTimed),
     ...[a, b].filter((job) => job && !list.jobs.some((each) => each.id === job.id)),
   ];
   page.root.replaceChildren(

@@ -3,7 +3,7 @@
 import { distinct, keyOf, settingOf } from "./jobs.js";
 
 /**
- * Return `{settings, variants, verdicts, tolerancePoints, at}` of a job, its bundle's manifest or null where that is no
+ * Return `{settings, variants, verdicts, headline, attacks, tolerancePoints, at}` of a job, its bundle's manifest or null where that is no
  * longer stored, and what the agent finds (`GET /jobs/{id}/findings`). `at(setting)` are the measurements of one
  * setting, variants in the bundle's order.
  */
@@ -26,6 +26,8 @@ export function factsOf(job, manifest, findings) {
     settings,
     variants: new Map(names.map((name) => [name, variantFacts(name, about.get(name), beside.get(name))])),
     verdicts: findings.verdicts,
+    headline: findings.headline,
+    attacks: findings.attacks,
     tolerancePoints: findings.tolerance_points,
     at: (setting) => names.map((variant) => measurement({ ...setting, variant })),
   };

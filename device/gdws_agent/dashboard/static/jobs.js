@@ -21,6 +21,7 @@ const STAGE_WORDS = {
   measure: "measuring",
   sustain: "running without a pause",
   profile: "timing its layers",
+  attack: "attacking",
 };
 
 export function isFinal(job) {
@@ -43,6 +44,16 @@ export function title(job, modelName = null) {
 /** Whether layers are timed in place of whole networks. */
 export function isProfile(job) {
   return Boolean(job.request.profile);
+}
+
+/** Whether engines are attacked in place of being timed. */
+export function isAttack(job) {
+  return Boolean(job.request.attack);
+}
+
+/** Whether whole networks are timed. */
+export function isTimed(job) {
+  return !isProfile(job) && !isAttack(job);
 }
 
 /** What tells two cells apart, as one text; a missing power mode and null are the same. */
