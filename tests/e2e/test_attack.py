@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("onnxruntime")
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gdws import datasets, pipeline
 from gdws.bundles.packing import VerificationSet, pack
@@ -19,6 +20,7 @@ from gdws.bundles.variant import Variant
 from gdws.evaluation.attacks import AttackSpec
 from gdws.pipeline.demo import DATA, NETWORK
 from gdws.results.stored import load_result
+from gdws_agent.measuring.attacking import Labelled, attack_engine
 from gdws_contract.attacks import AttackOptions, AttackRequest, AttackResult
 from gdws_contract.findings.accuracy import accuracy_change
 from gdws_contract.findings.intervals import proportion
@@ -131,7 +133,7 @@ def test_gradients_that_are_hidden_hide_nothing_from_it(tmp_path: Path) -> None:
 def test_it_fools_as_many_as_torchattacks_does(tmp_path: Path, norm: str) -> None:
     """On the shipped network: the two success rates differ by no more than chance, by a 95 % interval."""
     torchattacks = pytest.importorskip("torchattacks")
-    count, queries, eps = 32, 100, {"linf": 0.3, "l2": 3.0}[norm]
+    count, queries, eps = 32, 100, {"linf": 0.28, "l2": 3.5}[norm]
     split = datasets.load(DATA).test
     source = pipeline.load(NETWORK)
     images, labels = split.images[:count], split.labels[:count]
@@ -144,8 +146,42 @@ def test_it_fools_as_many_as_torchattacks_does(tmp_path: Path, norm: str) -> Non
     with torch.random.fork_rng():
         other = torchattacks.Square(source.module, norm=kind, eps=eps, n_queries=queries, p_init=0.8, seed=0)
         adversarial = other(images, labels)
-    with torch.no_grad():
-        theirs = int((source.module(adversarial).argmax(dim=1) == labels).sum())
+    theirs = int((answers(source.module, adversarial) == labels).sum())
     assert 4 <= theirs <= count - 4, "a rate near 0 or 1 would compare nothing"
     change = accuracy_change(proportion(theirs, count), ours)
     assert change.low <= 0 <= change.high, (theirs, ours.successes)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_on_a_small_network_as_many_of_many_images(norm: str) -> None:
+    """More images than the shipped network allows in a test: the searches alone, on the same torch module."""
+    torchattacks = pytest.importorskip("torchattacks")
+    clear, count, eps = problem()[0], 200, {"linf": 0.03, "l2": 0.4}[norm]
+    model = Masked(clear, lambda network, x: network(functional.interpolate(x, size=(12, 12)))).eval()
+    images = torch.rand(count, 1, 15, 15, generator=torch.Generator().manual_seed(2))  # torchattacks' tiles must fit
+    labels = answers(model, images)
+
+    class Engine:
+        def bind(self, inputs: Any) -> Any:
+            return lambda: [logits(model, torch.from_numpy(inputs)).numpy()]
+
+    data = Labelled(images.numpy(), labels.numpy())
+    options = AttackOptions(norm=norm, eps=eps, queries=100, images=count)
+    found = attack_engine(Engine(), data, options, 50, [], lambda images: None, lambda progress: None)
+    with torch.random.fork_rng():
+        kind = {"linf": "Linf", "l2": "L2"}[norm]
+        other = torchattacks.Square(model, norm=kind, eps=eps, n_queries=100, p_init=0.8, seed=0)
+        theirs = int((answers(model, other(images, labels)) == labels).sum())
+    assert 50 <= theirs <= 150
+    change = accuracy_change(proportion(theirs, count), proportion(sum(image.is_right for image in found), count))
+    assert change.low <= 0 <= change.high, (theirs, change)
+
+
+def logits(model: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        found: Tensor = model(images)
+        return found
+
+
+def answers(model: nn.Module, images: Tensor) -> Tensor:
+    return logits(model, images).argmax(dim=1)

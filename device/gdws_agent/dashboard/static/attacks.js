@@ -31,9 +31,9 @@ function settingTable(facts, setting, found) {
   return h(
     "section",
     { "data-key": JSON.stringify(setting) },
-    h("h2", {}, words),
+    h("h2", {}, `Attacks at ${words}`),
     table({
-      caption: `Attacks at ${words}`,
+      caption: `What engines withstand at ${words}`,
       heads: ["Network", "Natural", "Replayed inputs", "Under the attack", "Under both", "Against", "Queries"],
       rows: facts.at(setting).map((each) => row(each, found)),
     }),
