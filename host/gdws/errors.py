@@ -45,7 +45,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
     """The device or its agent could not serve."""
     UNFORESEEN = 70
-    """An unforeseen error, of this program or of its environment: ``EX_SOFTWARE`` of ``sysexits.h``."""
+    """An unexpected error of this program or its environment: ``EX_SOFTWARE`` of ``sysexits.h``."""
     INTERRUPTED = 130
     """Interrupted, as shells say it of SIGINT."""
 

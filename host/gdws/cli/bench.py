@@ -1,8 +1,8 @@
 """Measure the networks of a bundle side by side on a device.
 
-Each network first replays the verification set; one whose answers are not the host's is not timed. Then
-the networks take turns, so that drift of the machine does not favour one. Ctrl-C cancels the job on the
-device and keeps what was measured.
+Each network first replays the verification set; one whose outputs differ from the host's is not timed. Then the
+networks are measured in turns, so that drift of the machine favours none. Ctrl-C cancels the job on the device
+and keeps what was measured.
 
 \b
 Examples:
@@ -16,7 +16,7 @@ On a Jetson, TensorRT in half precision, with energy, in two power modes with fi
     --power-mode MAXN --power-mode MODE_15W --jetson-clocks --idle 10 --min-duration 20
 
 \b
-What heat leaves of the speed after five minutes, and how much engines of one network differ:
+The speed under thermal limits after five minutes, and the spread between engines of one network:
   gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
 """
 
@@ -47,7 +47,7 @@ def bench(
     building: BuildOptions,
     cells: CellOptions,
     label: options.Label = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; kept up to date meanwhile.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the result; updated during the job.")] = Path(
         "result.json"
     ),
     quiet: options.Quiet = False,

@@ -84,7 +84,7 @@ def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
 
 def test_bench_shows_what_everybody_needs_before_what_few_do() -> None:
     shown = gdws("bench", "--help").stdout
-    sections = ["\nOptions:", "\nHow long and how exactly", "\nPower modes, energy and heat", "\nHow engines are built"]
+    sections = ["\nOptions:", "\nMeasurement:", "\nPower modes, energy and temperature", "\nEngine options"]
     places = [shown.index(section) for section in sections]
     assert places == sorted(places)
     for option, section in [("--batch", 0), ("--rounds", 1), ("--power-mode", 2), ("--builds", 3)]:
@@ -390,7 +390,7 @@ def test_profile_prints_layers_with_sources_and_bars(bundle: Path, tmp_path: Pat
     assert (asked.variant, asked.backend, asked.precision, asked.batch_size) == ("dense", "onnxruntime", "fp16", 4)
     assert (asked.options.iterations, asked.threads, asked.engine.dla_core) == (9, 2, 1)
     assert found.exit_code == 0, found.output
-    assert "2 layers, 4.00 ms together" in found.stdout
+    assert "2 layers, 4.00 ms in total" in found.stdout
     (line,) = [line for line in found.stdout.splitlines() if line.startswith("conv1/Conv + Relu")]
     assert line.split()[3:7] == ["conv1", "Conv", "3.00", "75.0"]
     assert line.rstrip().endswith("█" * 20)

@@ -36,7 +36,7 @@ def test_what_is_no_data(tmp_path):
     with pytest.raises(DataError, match="takes signals of 3x8, not images"):
         ImageOptions(str(tmp_path)).open(Source("it", seeded(SmallResNet), (3, 8), {}))
     for data in ("random", "mnist-sample"):
-        with pytest.raises(DataError, match="--labels and --resize is for images of your own"):
+        with pytest.raises(DataError, match="--labels and --resize applies to your own images"):
             ImageOptions(data, labels=tmp_path, resize="crop").open(source())
 
 

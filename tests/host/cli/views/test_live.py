@@ -17,7 +17,7 @@ def test_a_profile_in_a_line() -> None:
     layer = LayerTime(name="a", mean_ms=1.5, share=1.0)
     profile = LayerProfile(tool="x", iterations=1, total_ms=1.5, layers=[layer])
     profiled = cell(DENSE, DENSE, 1).model_copy(update={"latency": None, "profile": profile})
-    assert summary(profiled) == "dense, onnxruntime, fp32, batch 1: 1 layer, 1.50 ms together"
+    assert summary(profiled) == "dense, onnxruntime, fp32, batch 1: 1 layer, 1.50 ms in total"
 
 
 def test_a_power_mode_is_told_where_there_is_one() -> None:
