@@ -62,7 +62,7 @@ class AttackCheck(Reading):
         """What a reader of the robust accuracy must know, in whole sentences, weightiest first."""
         found = self._untrusted()
         if found:
-            found.append("The attack is not to be trusted here: the robust accuracy is no more than an upper bound.")
+            found.append("The attack cannot be trusted here: the robust accuracy is no more than an upper bound.")
         resisting = self.alone.successes
         if self.vanishing and not self.random:
             found.append(

@@ -104,7 +104,7 @@ def test_what_an_attack_did_not_find_is_printed(checkpoint: Path, monkeypatch: p
     options = ["--images", 60, "--eps", 0.001, "--iterations", 1]
     found = run(checkpoint, *options)
     assert found.exit_code == 0, found.output
-    assert "- The attack is not to be trusted here" in found.stdout
+    assert "- The attack cannot be trusted here" in found.stdout
     checked = json.loads(run(checkpoint, *options, "--json").stdout)
     assert checked["attack_check"]["trusted"] is False
     assert checked["attack_check"]["blind"] > 0

@@ -176,7 +176,7 @@ def test_no_run_without_some_of_its_cells(room: Path, baseline: str, numbers: se
 def test_no_file_of_a_baseline_in_other_circumstances(room: Path, name: str) -> None:
     report = judged(room, room / "main.gdws", "main.json", lambda _, result: DEVICE_CHANGES[name](result))
     assert report.outcome == "INCONCLUSIVE"
-    assert "the baseline was measured in other circumstances" in report.devices[0].verdicts[0].sentence
+    assert "the baseline was measured under other conditions" in report.devices[0].verdicts[0].sentence
 
 
 def with_cells(result: BenchmarkResult, cells: list[Cell]) -> BenchmarkResult:

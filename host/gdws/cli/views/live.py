@@ -11,6 +11,7 @@ from rich.text import Text
 from gdws._util.visible_text import visible
 from gdws.cli.views.output import errors
 from gdws_contract.findings import text
+from gdws_contract.findings.cells import why_untimed
 from gdws_contract.rest import FINAL_STATES, Cell, Job
 
 
@@ -128,8 +129,5 @@ def summary(cell: Cell) -> str:
     if cell.profile is not None:
         layers = text.plural(len(cell.profile.layers), "layer")
         return f"{what}: {layers}, {text.milliseconds(cell.profile.total_ms)} in total"
-    if cell.parity is not None and not cell.parity.passed:
-        return f"{what}: failed parity ({'; '.join(cell.parity.reasons)})"
-    if cell.error is not None:
-        return f"{what}: {cell.error.detail or cell.error.title}"
-    return f"{what}: {cell.state}"
+    failed_parity = cell.error is None and cell.parity is not None and not cell.parity.passed
+    return f"{what}: {'failed parity, ' if failed_parity else ''}{why_untimed(cell)}"
