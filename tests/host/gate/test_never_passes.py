@@ -269,7 +269,7 @@ def test_a_file_of_an_earlier_release_tells_times_but_no_accuracies(room: Path) 
     outcomes = {v.limit: v.outcome for v in report.devices[0].verdicts}
     assert outcomes["max_slowdown_percent"] == "PASS"
     assert outcomes["max_robust_drop_points"] == outcomes["max_natural_drop_points"] == "INCONCLUSIVE"
-    assert any("record it anew: gdws baseline" in v.sentence for v in report.devices[0].verdicts)
+    assert any("record it again: gdws baseline" in v.sentence for v in report.devices[0].verdicts)
 
 
 def test_a_setting_of_the_file_that_is_not_measured_is_missed(room: Path) -> None:
