@@ -221,7 +221,7 @@ def test_nothing_that_cannot_be_written_changes_the_code(
         options = ["--device", device.url, "--baseline", bundle, "--max-slowdown", 3, "--out", tmp_path / "out", "-q"]
         found = run("gate", bundle, *options, **environment)
     assert found.exit_code == code, found.output
-    assert "run 1 is not kept as a file: " in found.stderr
+    assert "run 1 could not be stored: " in found.stderr
     assert "gate.json could not be written" in found.stderr
     assert "warning: /gone/summary could not be written" in found.stderr
 

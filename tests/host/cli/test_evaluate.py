@@ -42,7 +42,7 @@ def test_a_protocol_sets_what_is_not_given(checkpoint: Path) -> None:
 def test_a_budget_of_zero_gets_a_clear_answer(checkpoint: Path) -> None:
     found = run(checkpoint, "--images", 4, "--eps", 0)
     assert found.exit_code == 0, found.output
-    assert "the budget is 0, so no image changes" in found.stdout
+    assert "the radius is 0, so no image changes" in found.stdout
     natural, robust = (line.split(maxsplit=2)[2] for line in found.stdout.splitlines()[1:3])
     assert natural == robust
 

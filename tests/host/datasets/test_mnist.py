@@ -132,9 +132,9 @@ def test_unknown_names_list_the_known():
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (torch.zeros(2, 28, 28), torch.zeros(2), "do not go together"),
-        (torch.zeros(2, 1, 28, 28), torch.zeros(3), "do not go together"),
-        (torch.zeros(2, 1, 28, 28), torch.zeros(2, 1), "do not go together"),
+        (torch.zeros(2, 28, 28), torch.zeros(2), "do not match"),
+        (torch.zeros(2, 1, 28, 28), torch.zeros(3), "do not match"),
+        (torch.zeros(2, 1, 28, 28), torch.zeros(2, 1), "do not match"),
         (torch.zeros(0, 1, 28, 28), torch.zeros(0), "no images"),
         (torch.full((2, 1, 4, 4), 255.0), torch.zeros(2), "from 255 to 255"),
         (torch.full((2, 1, 4, 4), -0.1), torch.zeros(2), "from -0.1"),

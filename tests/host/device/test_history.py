@@ -89,5 +89,5 @@ def test_a_job_that_is_not_there_is_refused_by_the_agent() -> None:
 
 
 def test_a_bundle_that_was_let_go_is_told() -> None:
-    with pytest.raises(ResultError, match="does not have the bundle abababababab"):
+    with pytest.raises(ResultError, match="no longer has the bundle abababababab"):
         fetch_result(served(has_model=False), "job-1")

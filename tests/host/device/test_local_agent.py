@@ -107,7 +107,9 @@ def test_one_that_does_not_start_is_quoted(tmp_path: Path, body: str, message: s
 
 def test_one_that_stays_silent_is_given_up(tmp_path: Path) -> None:
     silent = command(tmp_path, "sys.stdin.read()")
-    with pytest.raises(DeviceUnreachable, match="did not say"), local_agent(command=silent, start_timeout_s=0.3):
+    with pytest.raises(DeviceUnreachable, match="was not ready within"), local_agent(
+        command=silent, start_timeout_s=0.3
+    ):
         pytest.fail("it did not start")
 
 

@@ -78,8 +78,8 @@ def test_options():
     for options, message in (
         (PixelOptions(mean="a,b"), "not a list of numbers"),
         (PixelOptions(std="0"), "std of the preprocessing"),
-        (PixelOptions(mean="1", normalisation="svhn"), "and so does --mean"),
-        (PixelOptions(normalisation="blue"), "no normalisation is called 'blue'"),
+        (PixelOptions(mean="1", normalisation="svhn"), "and --mean exclude each other"),
+        (PixelOptions(normalisation="blue"), "there is no normalisation 'blue'"),
     ):
         with pytest.raises(GdwsError, match=message):
             options.preprocessing()

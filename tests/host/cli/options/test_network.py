@@ -81,7 +81,7 @@ def test_an_onnx_file_becomes_a_bundle(onnx: Path, tmp_path: Path) -> None:
     assert manifest.variants[1].layers[1].mean_rank == 2
     again = gdws("finetune", out, "--out", tmp_path / "tuned.safetensors")
     assert again.exit_code == 2
-    assert "does not name a network" in again.stderr
+    assert "was not made from a network" in again.stderr
 
 
 def test_python_code_with_weights_from_a_file(tmp_path: Path) -> None:
