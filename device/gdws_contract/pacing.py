@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
 from .base import Fraction, NonNegative, Reading, Record
+from .layer_plan import inconsistent
 from .measures import LatencySummary, Proportion, TimeSummary
 
 #: Of one variant. What is recorded of each arrival takes some 40 bytes while it is measured.
@@ -57,16 +58,16 @@ class Pacing(Record):
     @model_validator(mode="after")
     def _fits(self) -> Pacing:
         if self.rate_hz is not None and self.arrivals_ms is not None:
-            raise ValueError("give rate_hz or arrivals_ms, not both")
+            raise inconsistent("arrivals_ms", "give rate_hz or arrivals_ms, not both")
         if self.rate_hz is None and self.arrivals_ms is None and not self.search:
-            raise ValueError("give rate_hz, arrivals_ms or search")
+            raise inconsistent("rate_hz", "give rate_hz, arrivals_ms or search")
         if self.arrivals_ms is not None:
             if self.deadline_ms is None:
-                raise ValueError("arrivals_ms have no period: give deadline_ms")
+                raise inconsistent("deadline_ms", "arrivals_ms have no period: give deadline_ms")
             if any(later < earlier for earlier, later in zip(self.arrivals_ms, self.arrivals_ms[1:])):
-                raise ValueError("arrivals_ms are not in ascending order")
+                raise inconsistent("arrivals_ms", "the instants are not in ascending order")
         if self.rate_hz is not None and self.rate_hz * self.duration_ms / 1e3 > MAX_ARRIVALS:
-            raise ValueError(f"rate_hz for duration_ms makes more than {MAX_ARRIVALS:,} arrivals")
+            raise inconsistent("duration_ms", f"rate_hz for so long makes more than {MAX_ARRIVALS:,} arrivals")
         return self
 
     @property

@@ -2,8 +2,10 @@
 
 The engines of a group live side by side, so what the process holds is that of all. The kernel keeps the highest
 resident memory of a process and lets it be set back to what it is now; this is done around each stage of a network,
-and what others hold by then is taken off. Memory that a build before it gave back is returned to the system first,
-as far as the C library does that; what a runtime keeps in pools of its own makes later networks look smaller.
+and what others hold by then is taken off. Pages of files, which are the code of libraries, are needed whichever
+network runs, and are first touched by the first: all of them count for each. Memory that a build gave back is returned
+to the system before the next, as far as the C library does that; what a runtime sets up once, and keeps in pools of
+its own, counts for the network that came first.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _RESET_PEAK = b"5"
 
 METHOD = (
     "highest resident memory (VmHWM) from the build to the end of the warm-up, less what the other networks of the "
-    "group held; pools that a runtime keeps from an earlier build are not counted again"
+    "group held; code of libraries counts for each of them, what a runtime sets up once for the first of them"
 )
 _NO_RESET = "the kernel does not let the peak of resident memory be set back (/proc/self/clear_refs)"
 _ON_CPU = "the backend runs on the CPU"
@@ -31,10 +33,16 @@ _NOT_TOLD = "the runtime does not tell"
 
 
 class Resident(NamedTuple):
-    """Resident memory now and at its highest, in bytes."""
+    """Resident memory now and at its highest, and what of it now is pages of files, in bytes."""
 
     now: int
     peak: int
+    files: int = 0
+
+    @property
+    def own(self) -> int:
+        """What is not pages of files."""
+        return self.now - self.files
 
 
 class PeakGauge:
@@ -64,9 +72,10 @@ class PeakGauge:
         try:
             lines = dict(line.split(":", 1) for line in self._status.read_text().splitlines() if ":" in line)
             now, peak = (int(lines[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+            files = int(lines["RssFile"].split()[0]) * 1024
         except (OSError, KeyError, ValueError, IndexError):
             return None
-        return Resident(now, peak)
+        return Resident(now, peak, files)
 
 
 class Tally:
@@ -76,7 +85,7 @@ class Tally:
         self._gauge = gauge
         self._base = base
         self._held = 0
-        self._peak: Optional[int] = None
+        self._peak = 0
         self._is_known = base is not None and gauge.can_reset
 
     @contextlib.contextmanager
@@ -91,13 +100,17 @@ class Tally:
             if before is None or after is None or self._base is None or not self._gauge.can_reset:
                 self._is_known = False
             else:
-                growth = max(0, after.peak - before.now)
-                self._peak = max(self._peak or 0, self._base.now + self._held + growth)
-                self._held = max(0, self._held + after.now - before.now)
+                growth = max(0, after.peak - before.now - max(0, after.files - before.files))
+                self._peak = max(self._peak, self._base.own + self._held + growth)
+                self._held = max(0, self._held + after.own - before.own)
 
     def memory(self, on_device: bool, device: Optional[DeviceMemory]) -> Memory:
-        """Return the peaks; ``device`` is what the engine tells, ``on_device`` whether it holds any memory there."""
-        host = self._peak if self._is_known else None
+        """Return the peaks, once all networks of the group have been run.
+
+        ``device`` is what the engine tells, ``on_device`` whether it holds any memory there.
+        """
+        now = self._gauge.read()
+        host = self._peak + now.files if self._is_known and now is not None else None
         if not on_device:
             total, reason = host, _ON_CPU
         else:

@@ -16,16 +16,18 @@ class FakeGauge:
 
     def __init__(self, now_mib):
         self.now = self.peak = now_mib * MIB
+        self.files = 0
 
-    def grow(self, mib):
-        self.now += mib * MIB
+    def grow(self, mib, files=0):
+        self.now += (mib + files) * MIB
+        self.files += files * MIB
         self.peak = max(self.peak, self.now)
 
     def reset(self):
         self.peak = self.now
 
     def read(self):
-        return Resident(self.now, self.peak)
+        return Resident(self.now, self.peak, self.files)
 
 
 def test_the_peak_is_that_of_a_process_with_this_network_alone():
@@ -57,6 +59,16 @@ def test_memory_that_is_given_back_is_not_held():
     assert tally.memory(False, None).host_peak_bytes == 130 * MIB
 
 
+def test_code_of_libraries_counts_for_each_network_whichever_touched_it_first():
+    gauge = FakeGauge(100)
+    first, second = Tally(gauge, gauge.read()), Tally(gauge, gauge.read())
+    for tally, files in ((first, 25), (second, 0)):
+        with tally.stage():
+            gauge.grow(10, files=files)
+    assert first.memory(False, None).host_peak_bytes == 135 * MIB
+    assert second.memory(False, None).host_peak_bytes == 135 * MIB
+
+
 @pytest.mark.parametrize(
     ("on_device", "device", "peak", "total", "reason"),
     [
@@ -77,9 +89,9 @@ def test_device_memory_is_added_where_it_is_known(on_device, device, peak, total
 
 
 def test_a_kernel_that_does_not_set_peaks_back_leaves_the_host_unknown(tmp_path):
-    (tmp_path / "status").write_text("Name:\tworker\nVmHWM:\t  200 kB\nVmRSS:\t  100 kB\n")
+    (tmp_path / "status").write_text("Name:\tworker\nVmHWM:\t  200 kB\nVmRSS:\t  100 kB\nRssFile:\t   30 kB\n")
     gauge = PeakGauge(tmp_path)
-    assert gauge.read() == Resident(100 * 1024, 200 * 1024)
+    assert gauge.read() == Resident(100 * 1024, 200 * 1024, 30 * 1024)
     tally = Tally(gauge, gauge.read())
     with tally.stage():
         pass
@@ -88,7 +100,9 @@ def test_a_kernel_that_does_not_set_peaks_back_leaves_the_host_unknown(tmp_path)
     assert "clear_refs" in found.host_reason
 
 
-@pytest.mark.parametrize("status", [None, "", "VmRSS: many kB\nVmHWM: 1 kB\n", "VmRSS:\nVmHWM:\n"])
+@pytest.mark.parametrize(
+    "status", [None, "", "VmRSS: many kB\nVmHWM: 1 kB\n", "VmRSS:\nVmHWM:\n", "VmRSS: 2 kB\nVmHWM: 2 kB\n"]
+)
 def test_a_status_that_cannot_be_read_is_unknown(tmp_path, status):
     if status is not None:
         (tmp_path / "status").write_text(status)
