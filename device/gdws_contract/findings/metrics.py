@@ -91,13 +91,13 @@ class MetricFinding(Reading):
 
 
 def metrics_of(own: HostEvaluation, baseline: Optional[HostEvaluation]) -> Tuple[MetricFinding, ...]:
-    """What ``own`` tells beside accuracies, in its order; ``baseline`` is None for the baseline itself.
+    """What ``own`` tells beside accuracies: the user's own metrics, then those with labels, then agreement.
 
-    Of several outputs the worst leads.
+    ``baseline`` is None for the baseline itself. Of several outputs the worst leads.
     """
     leading = _leading(own.metrics)
     found = []
-    for name, value in own.metrics.items():
+    for name, value in sorted(own.metrics.items(), key=lambda item: _rank(item[0])):
         if name in (NATURAL_ACCURACY, ROBUST_ACCURACY):
             continue
         measure, words = _measure(name)
@@ -116,6 +116,17 @@ def metrics_of(own: HostEvaluation, baseline: Optional[HostEvaluation]) -> Tuple
             )
         )
     return tuple(found)
+
+
+def summary(evaluation: HostEvaluation) -> List[str]:
+    """What ``evaluation`` found, in words: accuracies of a classifier, of others the metrics that lead."""
+    kind = "accuracy" if evaluation.origin == "labelled" else "agreement"
+    found = [
+        f"{word} {kind} {shown(value)}"
+        for word, value in (("natural", evaluation.natural), ("robust", evaluation.robust))
+        if value is not None
+    ]
+    return [*found, *(f"{each.words} {each.shown}" for each in metrics_of(evaluation, None) if each.leads)]
 
 
 def in_words(name: str) -> str:
@@ -168,6 +179,12 @@ def _measure(name: str) -> Tuple[_Measure, str]:
         return _Measure(own, "a measure of the user's own", None), own
     measure = MEASURES[kind]
     return measure, f"{measure.words} of {output}" if output else measure.words
+
+
+def _rank(name: str) -> int:
+    """Where the metric ``name`` stands among others; manifests hold them by name."""
+    kind = name.partition(".")[0]
+    return list(MEASURES).index(kind) if kind in MEASURES else -1
 
 
 def _leading(metrics: Mapping[str, Metric]) -> List[str]:

@@ -98,7 +98,7 @@ def remark_of(own: Judged, baseline: Judged) -> Optional[Remark]:
         return None
     told = [_told(each, before) for each in metrics if each.leads or each.kept is False]
     is_agreement = all(each.is_agreement for each in metrics)
-    words = f"{text.listed(told)} ({after.data})"
+    words = f"on {after.data}: {text.listed(told)}"
     if is_agreement:
         words += "; without true labels its accuracy is not known"
     judged = [each.kept for each in metrics if each.kept is not None]
