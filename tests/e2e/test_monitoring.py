@@ -41,10 +41,9 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     put_ina3221(room, "1-0040", {"VDD_IN": (5000, 2000)})
     bundle = room / "tiny.gdws"
     tiny_bundle(bundle)
-    with (
-        agent(room / "data", FakeWorker(room / "worker")) as service,
-        TestClient(create_app(service, board=LiveBoard(room))) as client,
-    ):
+    with agent(room / "data", FakeWorker(room / "worker")) as service, TestClient(
+        create_app(service, board=LiveBoard(room))
+    ) as client:
         client.post("/benchmark", files={"bundle": bundle.read_bytes()}, params={"wait": PATIENCE_S})
         text = client.get("/metrics").text
     found: dict[str, set[str]] = {}

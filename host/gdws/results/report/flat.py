@@ -24,8 +24,9 @@ _COLUMNS = (
     "power_mode", "jetson_clocks", "power_reason", "idle_w", "energy_mj", "energy_low_mj", "energy_high_mj",
     "net_energy_mj", "fps_per_watt", "throttled", "temperature_max_c", "h2d_ms", "compute_ms", "d2h_ms", "burst_fps",
     "sustained_fps", "build_s", "engine_bytes", "builds", "builds_best_ms", "builds_worst_ms", "robust_trusted",
-    "agreement", "paced_hz", "deadline_ms", "miss_rate", "longest_miss_burst", "paced_median_ms", "paced_p99_ms",
-    "paced_p999_ms", "generator_p99_ms", "highest_hz", "host_peak_bytes", "device_peak_bytes", "total_peak_bytes",
+    "agreement", "metrics", "paced_hz", "deadline_ms", "miss_rate", "longest_miss_burst", "paced_median_ms",
+    "paced_p99_ms", "paced_p999_ms", "generator_p99_ms", "highest_hz", "host_peak_bytes", "device_peak_bytes",
+    "total_peak_bytes",
 )  # fmt: skip
 
 
@@ -79,6 +80,7 @@ def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
         "power_w": m.power.mean_w if m.power else None,
         "flags": " ".join(flag.code for flag in m.flags),
         "agreement": variant.agreement.value if variant.agreement else None,
+        "metrics": " ".join(f"{each.name}={each.value.value:.6g}" for each in variant.metrics),
         "robust_trusted": None if variant.attack_check is None else variant.attack_check.trusted,
         "power_mode": m.power_mode if m.power_mode is not None else m.setting.power_mode,
         "jetson_clocks": m.jetson_clocks,
