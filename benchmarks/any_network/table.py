@@ -59,15 +59,17 @@ def _rows(name: str, found: Mapping[str, Any]) -> Iterator[str]:
         graph = ", in the graph" if made["kept_as_graph"] else ""
         layers = f"{each['converted']} of {made['convolutions']}{graph}"
         saved = f"{dense[1]['macs'] / each['macs']:.2f} times fewer" if each["macs"] else "not counted"
-        metrics = [_metrics(network["metrics"]) for network in (dense[1], each)]
+        metrics = [_metrics(network["metrics"], made["origin"]) for network in (dense[1], each)]
         yield f"| {' | '.join([*head, layers, saved, *metrics, _speed(variant, made, found.get('measure'))])} |"
         head = ["", "", ""]
 
 
-def _metrics(metrics: Mapping[str, float | None]) -> str:
+def _metrics(metrics: Mapping[str, float | None], origin: str) -> str:
     known = {name: value for name, value in metrics.items() if value is not None}
     shown = {name: value for name, value in known.items() if name in _FIRST} or known
-    return "<br>".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in shown.items()) or "not compared"
+    said = "accuracy" if origin == "labelled" else "agreement"
+    words = {name: said if name == "natural_accuracy" else name.replace("_", " ") for name in shown}
+    return "<br>".join(f"{words[name]} {value:.3g}" for name, value in shown.items()) or "not compared"
 
 
 def _speed(variant: str, made: Mapping[str, Any], measured: Mapping[str, Any] | None) -> str:

@@ -99,6 +99,7 @@ def _described(path: Path) -> dict[str, Any]:
     return {
         "bundle": bundle_id,
         "kind": manifest.task.kind,
+        "origin": manifest.verification.origin,
         "convolutions": len({layer.name for layer in layers if len(layer.shape) > 2}),
         "kept_as_graph": manifest.provenance.get("kept_as_graph"),
         "variants": {variant.name: _of_variant(variant) for variant in manifest.variants},
