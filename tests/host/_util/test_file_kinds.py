@@ -13,6 +13,14 @@ from gdws.networks.checkpoints.files import read_file
 from gdws.onnx_io.load import load_onnx
 
 
+HEADS = {
+    "tflite": b"\x1c\0\0\0TFL3",
+    "hdf5": b"\x89HDF\r\n\x1a\n",
+    "cut off": b"PK\x03\x04",
+    "any": b"\x08\x08",
+}
+
+
 def write(path, kind):
     if kind == "torch":
         torch.save(nn.Linear(2, 2).state_dict(), path)
@@ -24,11 +32,7 @@ def write(path, kind):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("model.weights.h5", b"\x89HDF")
     else:
-        path.write_bytes(
-            {"tflite": b"\x1c\0\0\0TFL3", "hdf5": b"\x89HDF\r\n\x1a\n", "cut off": b"PK\x03\x04", "any": b"\x08\x08"}[
-                kind
-            ]
-        )
+        path.write_bytes(HEADS[kind])
     return path
 
 
