@@ -26,7 +26,7 @@ class Network:
     shape: str | None = None
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    budgets: tuple[str, ...] = ("--mac-saving", "1.5", "--mac-saving", "2.5")
+    budgets: tuple[str, ...] = ("--mac-saving", "2")
     fitted: int | None = None
     compared: int | None = None
 
@@ -70,7 +70,7 @@ NETWORKS = (
     ),
     Network(
         "NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "people", shape="3,320,320",
-        fitted=200, compared=80,
+        budgets=("--mac-saving", "1.5", "--mac-saving", "2"), fitted=200, compared=80,
     ),
     Network(
         "captcha characters (YOLOX)", "detection", "ddddocr==1.6.1", "ddddocr/common_det.onnx", "captchas",
@@ -79,6 +79,7 @@ NETWORKS = (
     Network(
         "text detection (PP-OCRv4)", "segmentation", "rapidocr-onnxruntime==1.4.4",
         f"{RAPID}ch_PP-OCRv4_det_infer.onnx", "text", shape="3,320,320",
+        options=("--task", "segmentation"),
     ),
     Network(
         "text recognition (PP-OCRv4)", "text recognition", "rapidocr-onnxruntime==1.4.4",

@@ -10,7 +10,7 @@ from benchmarks.any_network.networks import Network
 _HEAD = """# Networks that others ship
 
 From PyPI packages, by `gdws convert`, `gdws bench` and `gdws report`, with nothing prepared by hand. Converted
-data-aware for a share of the MACs, in the layout `stacked`, from some dozen images: crops of photographs that
+data-aware for half of the MACs, in the layout `stacked`, from some dozen images: crops of photographs that
 scikit-image, scikit-learn, foolbox, ultralytics and insightface ship, drawn text, drawn spectrograms and plucked
 strings. Compared on images that nothing was fitted to. So metrics tell how a converted network compares with the dense
 one, not how good either is; agreement is that of the two. Where the images have labels, the accuracy of both is told.

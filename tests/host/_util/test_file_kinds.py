@@ -12,7 +12,6 @@ from gdws.errors import CheckpointUnreadable, ModelError
 from gdws.networks.checkpoints.files import read_file
 from gdws.onnx_io.load import load_onnx
 
-
 HEADS = {
     "tflite": b"\x1c\0\0\0TFL3",
     "hdf5": b"\x89HDF\r\n\x1a\n",
