@@ -101,7 +101,7 @@ def test_signals_with_labels(tmp_path, agent, monkeypatch, kind):
     images = ("--data", tmp_path / "beats.npz", "--std", "1000")
     said = gdws("evaluate", *source, *images, "--json")
     assert said.exit_code == 0, said.output
-    assert json.loads(said.stdout)["natural"]["count"] == 18
+    assert 16 <= json.loads(said.stdout)["natural"]["count"] <= 20
     out = tmp_path / "beats.gdws"
     said = run("convert", *source, *images, *FITTED, "--out", out)
     assert "60 signals, 4 classes" in said
