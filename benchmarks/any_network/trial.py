@@ -19,7 +19,7 @@ from gdws_contract.manifest import HostEvaluation, Variant
 
 #: One thread, so that networks are compared and not schedulers; on the local agent.
 _MEASURED = ("--backends", "onnxruntime", "--batch", "1", "--threads", "1", "--rounds", "10", "--min-duration", "2")
-_FITTED, _COMPARED, _REPLAYED = 64, 48, 4
+_FITTED, _COMPARED, _REPLAYED = 48, 48, 4
 
 
 class Refused(Exception):
