@@ -32,10 +32,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A network to convert. ``provenance`` records its origin, ``input_shape`` is (C, H, W).
+    """A network to convert. ``provenance`` records its origin.
 
-    ``plan`` is the plan of a network that is already converted, see :mod:`gdws.networks.converted`. ``notes`` describe
-    changes to the checkpoint before it was loaded. ``choice`` is the user's choice of a task.
+    ``input_shape`` is that of one sample, (C, H, W) of an image. ``plan`` is the plan of a network that is already
+    converted, see :mod:`gdws.networks.converted`. ``notes`` describe changes to the checkpoint before it was loaded.
+    ``choice`` is the user's choice of a task.
     """
 
     name: str
@@ -170,7 +171,7 @@ def load_module(
         module = choose_output(module, output)
         provenance["output"] = output
     if preprocessing is not None and not preprocessing.is_identity:
-        module = Preprocessed(layer_of(preprocessing, input_shape[0]), module).eval()
+        module = Preprocessed(layer_of(preprocessing, input_shape), module).eval()
     told, note = _told(preprocessing, input_shape)
     source = Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance | told, notes=note)
     if weights is not None:
@@ -206,6 +207,8 @@ def _told(preprocessing: Preprocessing | None, shape: Shape) -> tuple[dict[str, 
     if len(shape) != 3 and preprocessing is None:
         return {}, ()
     found = preprocessing or Preprocessing()
+    if len(shape) != 3:
+        return {"preprocessing": found.to_dict()}, (f"values x of signals are passed to it as {found.formula}",)
     asked = "" if preprocessing is not None else "; change this with --mean, --std, --scale and --channels"
     return {"preprocessing": found.to_dict()}, (f"assumed to expect {found}{asked}",)
 

@@ -53,7 +53,7 @@ class ImageOptions:
             metavar="NAME|PATH",
             help="A data set by name (mnist-sample, mnist, fashion-mnist, cifar10, svhn or imagenet), or your own "
             "images: a folder with a subfolder for each class, a folder of images without labels, a text file that "
-            "lists paths, .npy or .npz. random: noise, for measuring speed only.",
+            "lists paths, .npy or .npz (also with signals). random: noise, for measuring speed only.",
         ),
     ] = "mnist-sample"
     data_root: DataRoot = None
@@ -95,9 +95,6 @@ class ImageOptions:
         if self.data == RANDOM:
             self._refuse_own_options()
             return datasets.random_images(source.module, source.input_shape)
-        if len(source.input_shape) != 3:
-            shape = "x".join(map(str, source.input_shape))
-            raise DataError(f"the network takes signals of {shape}, not images", hint=f"give --data {RANDOM}")
         data = datasets.for_network(self._load(source.input_shape, seed), source.module, source.input_shape)
         for note in data.notes:
             errors().print(f"note: {note}", markup=False)

@@ -109,7 +109,8 @@ class NetworkOptions(TaskOptions, PixelOptions):
         _model(
             "--input-shape",
             metavar="C,H,W",
-            help="Shape of an image, e.g. 3,224,224. Required with --module and for ONNX files with dynamic sizes.",
+            help="Shape of an image, e.g. 3,224,224, or of a signal (C,L), e.g. 1,16000. Required with --module and "
+            "for ONNX files with dynamic sizes.",
         ),
     ] = None
     output: Annotated[
@@ -223,12 +224,12 @@ def _shape(text: str | None) -> Shape | None:
     if text is None:
         return None
     sizes = numbers(text, "--input-shape")
-    if len(sizes) != 3 or min(sizes) < 1:
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise GdwsError(
-            f"--input-shape {text!r} is not the shape of an image", hint="e.g. --input-shape 3,224,224 for C,H,W"
+            f"--input-shape {text!r} is not the shape of an image or a signal",
+            hint="e.g. --input-shape 3,224,224 for C,H,W, or 1,16000 for the C,L of a signal",
         )
-    channels, height, width = sizes
-    return channels, height, width
+    return tuple(sizes)
 
 
 def _refuse(what: str, given: Mapping[str, object]) -> None:
