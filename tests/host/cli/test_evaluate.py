@@ -87,7 +87,7 @@ def test_interrupted_work_is_kept_and_gone_on_with(
         (["--protocol", "cifar"], "no protocol 'cifar'"),
         (["--attack", "pgd-l1", "--protocol", "imagenet"], "no attack in l1"),
         (["--attack", "union", "--eps", 0.1], "own radius"),
-        (["--attack", "apgd", "--step", 0.1], "adapts its steps"),
+        (["--attack", "apgd", "--step", 0.1], "adapts its step size"),
         (["--eps", -1], "eps is -1"),
     ],
     ids=str,
