@@ -41,7 +41,7 @@ class AttackCheck(Reading):
     )
     queried: int = Field(0, ge=0, description="Images that resist both, and that it was tried on.")
     query_fooled: int = Field(0, ge=0, description="Images of these that it fooled.")
-    probabilities: bool = Field(False, description="Whether the network gives probabilities in place of logits.")
+    probabilities: bool = Field(False, description="Whether the network returns probabilities in place of logits.")
     random: bool = Field(False, description="Whether the same image twice gives different outputs.")
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@
 
     GdwsError
     ├── ModelError               the network cannot be handled as asked
-    │   ├── NonFiniteWeights     a weight holds NaN or infinity
+    │   ├── NonFiniteWeights     a weight contains NaN or infinity
     │   └── UnknownNetwork       no network of that name is registered
     ├── PlanError                a plan is malformed or does not fit the network
     ├── CheckpointError          a checkpoint cannot be used
@@ -74,7 +74,7 @@ class ModelError(GdwsError):
 
 
 class NonFiniteWeights(ModelError):
-    """A weight holds NaN or infinity."""
+    """A weight contains NaN or infinity."""
 
 
 class UnknownNetwork(ModelError):

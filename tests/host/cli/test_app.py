@@ -167,10 +167,10 @@ def test_fine_tuning_from_a_checkpoint_to_a_bundle(
         assert [variant.name for variant in opened.manifest.variants] == ["dense", "tuned"]
     assert gdws("finetune", bundle, "--out", again, *quick).exit_code == 0
     assert_failed(gdws("finetune", bundle, "--variant", "dense", "--out", again, *quick), 2, "tuned")
-    assert_failed(gdws("finetune", tuned, "--mean-rank", 1, "--out", again, *quick), 2, "converted already")
+    assert_failed(gdws("finetune", tuned, "--mean-rank", 1, "--out", again, *quick), 2, "already converted")
     assert_failed(gdws("finetune", checkpoint, "--variant", "x", "--out", again, *quick), 2, "not a bundle")
     assert_failed(gdws("finetune", checkpoint, "--out", again, *quick), 2, "dense network", "--mean-rank")
-    assert_failed(gdws("convert", tuned, "--mean-rank", 1, *packing), 2, "converted already")
+    assert_failed(gdws("convert", tuned, "--mean-rank", 1, *packing), 2, "already converted")
 
 
 @pytest.mark.parametrize("kind", ["module", "onnx"])
@@ -558,7 +558,7 @@ def test_convert_by_both_methods(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_convert_wants_something_to_do(checkpoint: Path, tmp_path: Path) -> None:
-    assert_failed(gdws("convert", checkpoint, "--out", tmp_path / "m.gdws", "-q"), 2, "no GDWS network is asked for")
+    assert_failed(gdws("convert", checkpoint, "--out", tmp_path / "m.gdws", "-q"), 2, "no GDWS network was requested")
 
 
 def test_convert_refuses_two_of_one_name(checkpoint: Path, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def save(path: str | Path, weights: Mapping[str, torch.Tensor], metadata: Mappin
 
 
 def require_finite(weights: Mapping[str, torch.Tensor]) -> None:
-    """Raise :class:`NonFiniteWeights` naming the first tensor that holds NaN or infinity."""
+    """Raise :class:`NonFiniteWeights` naming the first tensor that contains NaN or infinity."""
     for key, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             count = int((~torch.isfinite(tensor)).sum())

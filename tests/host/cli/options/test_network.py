@@ -109,7 +109,7 @@ def test_options_of_the_factory() -> None:
         ((*MODULE, "--net", "vgg16"), "--net cannot be combined with --module"),
         (("weights.pth", *SHAPE), "--input-shape cannot be combined with a checkpoint"),
         (MODULE, "does not define the shape of its images"),
-        ((*MODULE, "--input-shape", "3,12"), "not the shape of an image"),
+        ((*MODULE, "--input-shape", "3,12"), "does not run on images"),
         ((*MODULE, "--input-shape", "3,12,0"), "not the shape of an image"),
         ((*MODULE, "--input-shape", "3x12x12"), "not a list of whole numbers"),
         ((*MODULE, "--input-shape", "1,12,12"), "does not run on images of shape"),
