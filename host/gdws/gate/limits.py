@@ -50,6 +50,12 @@ class Limits(Record):
     )
     max_size_mib: _Positive | None = Field(None, description="Size of the ONNX file.")
     max_size_increase_percent: _Percent | None = Field(None, description="Its growth against the baseline.")
+    max_miss_rate_percent: _Share | None = Field(
+        None, description="Deadlines missed, of inferences that arrive at measure.rate_hz; every run counts."
+    )
+    max_memory_mib: _Positive | None = Field(
+        None, description="Peak memory of host and device together; every run counts."
+    )
     max_build_s: _Positive | None = Field(None, description="Time to build the engine; the slowest of the runs counts.")
 
     @property

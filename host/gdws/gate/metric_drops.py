@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gdws.gate.verdicts import Outcome, Verdict
+from gdws.gate.verdicts import Outcome, Verdict, unknown
 from gdws_contract.findings import text
 from gdws_contract.findings.metrics import change_of, higher_is_better, in_words, shown
 from gdws_contract.manifest import HostEvaluation
@@ -34,8 +34,7 @@ def _drop(name: str, allowed: float, subject: str, found: Evaluations) -> Verdic
     limit = f"max_drop_points.{name}"
     doubt = _doubt(name, found)
     if doubt is not None:
-        sentence = f"{subject}: {doubt}, limit {allowed:g} points: INCONCLUSIVE."
-        return Verdict(limit, subject, "INCONCLUSIVE", sentence, allowed=allowed, unit="points")
+        return unknown(limit, subject, doubt, allowed, "points")
     own, reference = found.own, found.reference
     assert own is not None  # else there would be a doubt
     assert reference is not None

@@ -132,6 +132,15 @@ class RunOptions:
     min_iterations: Annotated[
         int | None, measuring("--min-iterations", "N", "Measured inferences of each network in a run. Default: 100.")
     ] = None
+    rate: Annotated[
+        float | None, measuring("--rate", "HZ", "Then inferences arrive so often, as from a camera. Default: not.")
+    ] = None
+    deadline: Annotated[
+        float | None, measuring("--deadline", "MS", "From arrival to outputs. Default: the period of the rate.")
+    ] = None
+    paced_duration: Annotated[
+        float | None, measuring("--paced-duration", "SECONDS", "How long they arrive in a run. Default: 10.")
+    ] = None
 
     def settings(self, limits: dict[str, Any] | None = None, plan: dict[str, Any] | None = None) -> GateSettings:
         """The settings of the file, with what options give in their place.
@@ -149,6 +158,9 @@ class RunOptions:
             "rounds": self.rounds,
             "min_duration_s": self.min_duration,
             "min_iterations": self.min_iterations,
+            "rate_hz": self.rate,
+            "deadline_ms": self.deadline,
+            "paced_s": self.paced_duration,
         }
         return load_settings(self.config).with_options(limits or {}, plan or {}, measured)
 
@@ -190,6 +202,8 @@ class LimitOptions:
     max_size_increase: Annotated[
         float | None, limit("--max-size-increase", "ONNX file, percent above the baseline's.")
     ] = None
+    max_miss_rate: Annotated[float | None, limit("--max-miss-rate", "Deadlines missed at --rate, percent.")] = None
+    max_memory: Annotated[float | None, limit("--max-memory-mib", "Peak memory of host and device, MiB.")] = None
     max_build: Annotated[float | None, limit("--max-build", "Build of the engine, seconds.")] = None
 
     def limits(self) -> dict[str, Any]:
@@ -211,5 +225,7 @@ class LimitOptions:
             "max_drop_points": dict(map(_named_points, self.max_drop)) if self.max_drop else None,
             "max_size_mib": self.max_size,
             "max_size_increase_percent": self.max_size_increase,
+            "max_miss_rate_percent": self.max_miss_rate,
+            "max_memory_mib": self.max_memory,
             "max_build_s": self.max_build,
         }
