@@ -77,7 +77,8 @@ def _print(comparison: Comparison) -> None:
         for line in rendering.shown(side):
             console.print(f"   {line}", markup=False)
     console.print()
-    print_table(rendering.COLUMNS, map(rendering.row, comparison.cells), words=rendering.WORDS)
+    rows = [rendering.row(comparison, cell) for cell in comparison.cells]
+    print_table(rendering.columns(comparison), rows, words=rendering.WORDS)
     console.print()
     for line in rendering.untold(comparison):
         console.print(f"- {line}", markup=False)

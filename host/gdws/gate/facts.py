@@ -13,6 +13,7 @@ from typing import Literal
 
 from gdws.gate.figures import Run, Subject
 from gdws.gate.limits import Limits
+from gdws.gate.metric_drops import Evaluations, drop_verdicts
 from gdws.gate.run_figures import run_verdicts
 from gdws.gate.verdicts import Outcome, Verdict, unknown
 from gdws_contract.findings import text
@@ -47,6 +48,7 @@ class NetworkFacts:
     natural: Flips | None = None
     robust: Flips | None = None
     untrusted: str | None = None  # why its robust accuracy cannot be trusted
+    evaluations: Evaluations = field(default_factory=Evaluations)
 
 
 #: Accuracies of a baseline that is not measured in this gate, by subject and kind.
@@ -80,6 +82,7 @@ def fact_verdicts(
         found.append(_serves(subject, cells, beside))
         for kind in _KINDS:
             found += _accuracy(limits, subject, kind, cells, beside, facts, accuracies, doubts)
+        found += drop_verdicts(limits.max_drop_points, str(subject), facts.evaluations)
         found += _sizes(limits, subject, facts)
         found += _build(limits, subject, cells)
         found += run_verdicts(limits, subject, cells)

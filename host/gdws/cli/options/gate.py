@@ -103,6 +103,15 @@ def measuring(name: str, metavar: str, text: str) -> Any:
     return _measuring(name, metavar=metavar, help=text)
 
 
+def _named_points(text: str) -> tuple[str, float]:
+    """``detections_kept=5`` as a name and a number."""
+    name, _, points = text.rpartition("=")
+    try:
+        return name, float(points)
+    except ValueError:
+        raise GdwsError(f"--max-drop {text!r} is not METRIC=POINTS", hint="e.g. --max-drop detections_kept=5") from None
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What each run of a gate measures."""
@@ -180,6 +189,16 @@ class LimitOptions:
     ] = None
     min_natural: Annotated[float | None, limit("--min-natural", "Natural accuracy on the device, percent.")] = None
     min_robust: Annotated[float | None, limit("--min-robust", "Accuracy on adversarial inputs, percent.")] = None
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max-drop",
+            metavar="METRIC=POINTS",
+            help="A metric that the host measured, points below the baseline's, or below that of the dense network "
+            "without --baseline. A point is 0.01 of it. E.g. detections_kept=5. Repeatable.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None
     max_size: Annotated[float | None, limit("--max-size", "ONNX file, MiB.")] = None
     max_size_increase: Annotated[
         float | None, limit("--max-size-increase", "ONNX file, percent above the baseline's.")
@@ -188,8 +207,8 @@ class LimitOptions:
     max_memory: Annotated[float | None, limit("--max-memory-mib", "Peak memory of host and device, MiB.")] = None
     max_build: Annotated[float | None, limit("--max-build", "Build of the engine, seconds.")] = None
 
-    def limits(self) -> dict[str, float | None]:
-        """The section ``limits`` of the settings."""
+    def limits(self) -> dict[str, Any]:
+        """The section ``limits`` of the settings. Raises :class:`GdwsError` for a limit that cannot be read."""
         return {
             "max_slowdown_percent": self.max_slowdown,
             "max_p95_slowdown_percent": self.max_p95_slowdown,
@@ -204,6 +223,7 @@ class LimitOptions:
             "max_robust_drop_points": self.max_robust_drop,
             "min_natural_percent": self.min_natural,
             "min_robust_percent": self.min_robust,
+            "max_drop_points": dict(map(_named_points, self.max_drop)) if self.max_drop else None,
             "max_size_mib": self.max_size,
             "max_size_increase_percent": self.max_size_increase,
             "max_miss_rate_percent": self.max_miss_rate,
