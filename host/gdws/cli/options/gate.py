@@ -191,12 +191,11 @@ class LimitOptions:
     min_robust: Annotated[float | None, limit("--min-robust", "Accuracy on adversarial inputs, percent.")] = None
     max_drop: Annotated[
         list[str] | None,
-        typer.Option(
+        _limit(
             "--max-drop",
             metavar="METRIC=POINTS",
-            help="A metric that the host measured, points below the baseline's, or below that of the dense network "
-            "without --baseline. A point is 0.01 of it. E.g. detections_kept=5. Repeatable.",
-            rich_help_panel=_LIMITS,
+            help="Maximum drop of a metric measured on the host, in points of 0.01, from the baseline or, without "
+            "--baseline, from the dense network. E.g. detections_kept=5. Repeatable.",
         ),
     ] = None
     max_size: Annotated[float | None, limit("--max-size", "ONNX file, MiB.")] = None
