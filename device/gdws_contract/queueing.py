@@ -33,17 +33,17 @@ class Limits(Record):
 class Submission(Record):
     """What every request for a job may say about its place among the others."""
 
+    #: Fields that later revisions added: clients and agents of earlier ones do not know them and would refuse them.
+    ADDED: ClassVar[Tuple[str, ...]] = ("priority", "limits")
+
     priority: int = Field(0, ge=-10, le=10, description="Jobs of a higher one are measured first.")
     limits: Limits = Field(default_factory=Limits)
 
-    #: Fields that older clients and agents do not know and would refuse.
-    newer_fields: ClassVar[Tuple[str, ...]] = ("priority", "limits")
-
     @model_serializer(mode="wrap")
     def _without_the_new(self, inner: SerializerFunctionWrapHandler) -> Dict[str, Any]:
-        """Leave out at their defaults what is newer than the first revision of the interface."""
+        """Leave out what was added, at its default."""
         fields: Dict[str, Any] = inner(self)
-        for name in self.newer_fields:
+        for name in self.ADDED:
             if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
                 fields.pop(name, None)
         return fields

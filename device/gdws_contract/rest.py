@@ -12,17 +12,21 @@ from .base import Name, NonNegative, Reading, Record, Sha256, distinct_items
 from .engines import EngineOptions
 from .manifest import Manifest
 from .measures import Build, DeviceLatency, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp, Sustained
+from .memory import Memory
+from .pacing import PacedResult, Pacing
 from .problems import Problem
 from .profiles import LayerProfile, ProfileOptions
 from .queueing import Estimate, LeaseInfo, Notice, Submission
+from .series import Series, SeriesOptions
 from .thermal import Thermal
 
 #: Client and agent must have this in common.
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
 #: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
-#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: attacks.
-API_REVISION = 5
+#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: paced arrivals, memory, time series;
+#: 6: attacks.
+API_REVISION = 6
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]
@@ -61,6 +65,8 @@ class Protocol(Record):
 class BenchmarkRequest(Submission):
     """Which cells to measure: power modes x variants x backends x precisions x batch sizes."""
 
+    ADDED: ClassVar[Tuple[str, ...]] = (*Submission.ADDED, "pacing", "series", "attack")
+
     model_id: Sha256
     variants: Optional[List[Name]] = Field(None, min_length=1, max_length=64, description="null: all.")
     backends: Optional[List[Name]] = Field(None, min_length=1, max_length=16, description="null: the best available.")
@@ -78,9 +84,11 @@ class BenchmarkRequest(Submission):
     )
     attack: Optional[AttackOptions] = Field(None, description="Attack each engine in place of timing it.")
     protocol: Protocol = Field(default_factory=Protocol)
+    pacing: Optional[Pacing] = Field(
+        None, description="After the rounds, inferences that arrive by a clock, and their deadlines."
+    )
+    series: Optional[SeriesOptions] = Field(None, description="Keep readings over time in each cell.")
     label: Optional[str] = Field(None, max_length=200, description="Free text kept with the result.")
-
-    newer_fields: ClassVar[Tuple[str, ...]] = (*Submission.newer_fields, "attack")
 
     @field_validator("variants", "backends", "precisions", "batch_sizes", "power_modes")
     @classmethod
@@ -194,6 +202,9 @@ class Cell(Reading):
     speedup: Optional[SpeedUp] = Field(None, description="null for the baseline and where it was not measured.")
     device_latency: Optional[DeviceLatency] = Field(None, description="Where the runtime has events on the device.")
     sustained: Optional[Sustained] = None
+    paced: Optional[PacedResult] = Field(None, description="Where the request has `pacing`.")
+    memory: Optional[Memory] = Field(None, description="null in results of agents before revision 5.")
+    series: Optional[Series] = Field(None, description="Where the request has `series`.")
     power: Optional[Power] = None
     power_mode: Optional[str] = Field(None, description="Name of the nvpmodel mode in force; null: not known.")
     jetson_clocks: Optional[bool] = Field(None, description="Whether the clocks were fixed; null: not known.")

@@ -24,6 +24,7 @@ from gdws_contract.measures import (
     Sustained,
     TimeSummary,
 )
+from gdws_contract.pacing import Bursts, Jitter, Paced
 from gdws_contract.problems import Problem, problem_type
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import (
@@ -293,6 +294,26 @@ def times(median_ms: float) -> TimeSummary:
     return TimeSummary(min_ms=median_ms * 0.95, mean_ms=median_ms, median_ms=median_ms, max_ms=median_ms * 1.2)
 
 
+def paced(*, arrivals: int = 300, missed: int = 0, rate_hz: float = 30.0, **fields: object) -> Paced:
+    """Arrivals at a rate, of which the last ones missed their deadlines in a row."""
+    share = Proportion(value=missed / arrivals, successes=missed, count=arrivals)
+    known = {
+        "rate_hz": rate_hz,
+        "deadline_ms": 1e3 / rate_hz,
+        "arrivals": arrivals,
+        "served": arrivals,
+        "missed": share,
+        "bursts": Bursts(count=min(missed, 1), longest=missed),
+        "latency": LatencySummary(scope="all", count=arrivals, min_ms=2, mean_ms=3, median_ms=2.5, p99_ms=8, max_ms=9),
+        "withheld": f"p99.9 needs 1000 samples; there are {arrivals}",
+        "waiting": times(0.1),
+        "service": times(2.4),
+        "utilisation": 0.07,
+        "jitter": Jitter(count=arrivals, median_ms=0.01, p99_ms=0.05, max_ms=0.2),
+    }
+    return Paced.model_validate({**known, **fields})
+
+
 def thermal(*, end_c: float = 52.0, throttling: tuple[str, ...] = ()) -> Thermal:
     """A GPU that grows warm at its highest clock."""
     return Thermal(
@@ -427,3 +448,29 @@ def jetson_result(
     )
     cells = [jetson_cell(net, nets[0], mode=mode, simulated=simulated) for mode in modes for net in nets]
     return result(nets, cells=cells, simulated=simulated, hostname="xavier", request=request)
+
+
+def task_result(nets: list[Net], evaluations: list[HostEvaluation], task: dict[str, object]) -> BenchmarkResult:
+    """A result on networks for ``task`` with what the host found, and replays without labels or decisions."""
+    made = result(nets)
+    variants = [
+        variant.model_copy(update={"evaluation": evaluation})
+        for variant, evaluation in zip(made.manifest.variants, evaluations, strict=True)
+    ]
+    bare = {"agreement": None, "natural": None, "natural_host": None, "robust": None, "robust_host": None}
+    cells = [
+        each.model_copy(update={"parity": each.parity and each.parity.model_copy(update=bare)})
+        for each in made.job.cells
+    ]
+    fields = {
+        **made.manifest.model_dump(),
+        "task": task,
+        "outputs": [{"name": "boxes", "shape": [7, 84]}],
+        "variants": variants,
+    }
+    return made.model_copy(
+        update={
+            "manifest": Manifest.model_validate(fields),
+            "job": made.job.model_copy(update={"cells": cells}),
+        }
+    )

@@ -23,8 +23,10 @@ from gdws_contract.attacks import AttackedImage, AttackOptions, AttackProgress
 from gdws_contract.base import Name, Record
 from gdws_contract.engines import EngineOptions
 from gdws_contract.findings.setting import Setting
+from gdws_contract.pacing import Pacing
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BatchSize, Cell, CellKey, PowerMode, Protocol
+from gdws_contract.series import SeriesOptions
 
 
 class WorkOrder(Record):
@@ -50,6 +52,8 @@ class WorkOrder(Record):
     profile: Optional[ProfileOptions] = None
     attack: Optional[AttackOptions] = None
     attacked: Dict[Name, List[AttackedImage]] = Field(default_factory=dict)
+    pacing: Optional[Pacing] = None
+    series: Optional[SeriesOptions] = None
     power_sensor: Name = "none"
     power_mode: Optional[PowerMode] = None
     power_mode_name: Optional[str] = None
@@ -72,6 +76,7 @@ Stage = Literal[
     "parity",
     "warm-up",
     "measure",
+    "pace",
     "sustain",
     "profile",
     "attack",

@@ -1,12 +1,10 @@
-"""One group of cells, from bundle to results: load, rest, build, parity, warm-up, interleaved rounds, endurance.
+"""One group of cells, from bundle to results: load, rest, build, parity, warm-up, rounds, pacing, endurance.
 
 The variants of a group share power mode, backend, precision and batch size. All their engines live side by side,
 and in each round every variant gets one window, in an order that balances what ran before it. So a slow change of
 the machine meets each variant alike, and cancels in their ratios. Between the windows the machine's temperatures
-and clocks are read.
-
-An order for a profile has each variant's layers timed in place of all that follows the warm-up. One for an attack has
-each engine attacked after its parity, one engine after the other.
+and clocks are read. An order for a profile has each variant's layers timed in place of all that follows the warm-up, one
+for an attack has the engines attacked after their parity, one by one.
 
 What goes wrong with one cell ends that cell, with a typed error, and the others go on. Where the machine is at fault,
 the sweep ends without a word about the cells that have not ended.
@@ -16,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
+import statistics
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -26,7 +25,7 @@ import numpy as np
 import psutil
 
 from gdws_agent.backends.base import Backend, EngineSpec
-from gdws_agent.errors import AttackImpossible, BackendError, OutOfMemory
+from gdws_agent.errors import BackendError, OutOfMemory
 from gdws_agent.machine import MachineShort, is_machine_fault
 from gdws_agent.power.base import Sensor
 from gdws_agent.power.base import Window as PowerWindow
@@ -34,32 +33,29 @@ from gdws_agent.power.recording import Recording
 from gdws_agent.power.thermal import Conditions, Gauges
 from gdws_agent.timestamps import utc_now
 from gdws_contract.archive import Bundle
-from gdws_contract.attacks import AttackOptions, AttackProgress
+from gdws_contract.attacks import AttackOptions
 from gdws_contract.errors import ContractError
 from gdws_contract.measures import Flag
+from gdws_contract.pacing import Pacing
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import Cell
 
 from . import device_times
-from .attacking import Labelled, Replays, attack_engine, attack_flags, attack_result
+from .attack_stage import attack_candidate, replays_of
 from .candidate import Candidate
-from .environment import Activity, activity, describe_environment, snapshot, usable_cores
-from .messages import AttackedEvent, CellEvent, Event, StageEvent, WorkOrder
-from .parity import Expected, Replayed, Rule, compare, doubts, make_batch, replay, right_answers
+from .environment import Activity, activity, describe_environment, describe_rounds, snapshot, usable_cores
+from .memory import PeakGauge, Tally, return_freed_memory
+from .messages import CellEvent, Event, StageEvent, WorkOrder
+from .paced import paced_flags
+from .pacing import run_pacing
+from .parity import Expected, Replayed, Rule, compare, doubts, make_batch, replay
 from .profiling import layer_profile
-from .results import (
-    Findings,
-    attacked_cell,
-    failed_cell,
-    measured_cell,
-    parity_failed_cell,
-    problem_with,
-    profiled_cell,
-)
+from .results import Findings, failed_cell, measured_cell, parity_failed_cell, problem_with, profiled_cell
 from .rounds import round_orders
+from .series import series_of
 from .sustained import run_sustained, summarise_sustained
 from .verification import Record, VerificationSet, read_adversarial, read_natural, read_verification
-from .windows import SETTLE_INFERENCES, Window, no_garbage_collection, run_window, settle, warm_up
+from .windows import Window, no_garbage_collection, run_window, settle, warm_up
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,7 +69,13 @@ class Sweep:
     """Measures one group. ``emit`` is told each stage as it begins and each cell as it ends."""
 
     def __init__(
-        self, order: WorkOrder, bundle: Bundle, backend: Backend, sensor: Sensor, emit: Callable[[Event], None]
+        self,
+        order: WorkOrder,
+        bundle: Bundle,
+        backend: Backend,
+        sensor: Sensor,
+        emit: Callable[[Event], None],
+        gauge: Optional[PeakGauge] = None,
     ) -> None:
         self._order = order
         self._bundle = bundle
@@ -81,6 +83,8 @@ class Sweep:
         self._emit = emit
         self._recording = Recording(sensor)
         self._gauges = Gauges(also=sensor.conditions)
+        self._memory = gauge or PeakGauge()
+        self._zero_s = time.time() - time.monotonic()
         self._threads = order.protocol.threads or usable_cores()
 
     def run(self) -> None:
@@ -90,7 +94,11 @@ class Sweep:
             MachineShort: the machine lacks something; the cells that have not ended are not to blame.
         """
         environment = self._environment()
-        candidates = [Candidate(Findings.begin(self._order, name, environment)) for name in self._order.variants]
+        base = self._memory.read()
+        candidates = [
+            Candidate(Findings.begin(self._order, name, environment), Tally(self._memory, base))
+            for name in self._order.variants
+        ]
         with ExitStack() as stack:
             stack.callback(self._recording.stop)
             for candidate in candidates:
@@ -109,14 +117,17 @@ class Sweep:
                     for stage in (build, check, attack):
                         self._each([candidate], stage)
                 return
-            self._each(candidates, build)
-            self._each(candidates, check)
-            self._each(candidates, partial(self._warm_up, batch))
+            self._each(candidates, self._counted(build))
+            self._each(candidates, self._counted(check))
+            self._each(candidates, self._counted(partial(self._warm_up, batch)))
+            self._each(candidates, self._tell_memory)
             if self._order.profile is not None:
                 self._each(candidates, partial(self._profile, batch, self._order.profile))
             candidates = [candidate for candidate in candidates if not candidate.ended]
             if candidates:
                 meanwhile = self._measure(candidates)
+                if self._order.pacing is not None:
+                    self._each(candidates, partial(self._pace, self._order.pacing))
                 if self._order.protocol.sustained_ms > 0:
                     self._each(candidates, self._sustain)
                 self._report(candidates, meanwhile)
@@ -176,7 +187,7 @@ class Sweep:
         expected = Expected(manifest.task, manifest.outputs, verification.labels)
         parity = compare(expected, natural, adversarial, rule)
         candidate.findings.parity = parity
-        candidate.replays = _replays(expected, natural, adversarial)
+        candidate.replays = replays_of(expected, natural, adversarial)
         candidate.findings.flags += doubts(parity)
         if not parity.passed:
             self._end(candidate, parity_failed_cell(candidate.findings, utc_now()))
@@ -193,6 +204,20 @@ class Sweep:
             candidate.step, min_ms=protocol.warmup_ms, max_ms=protocol.warmup_max_ms, on_window=tell
         )
 
+    def _counted(self, stage: Callable[[Candidate], None]) -> Callable[[Candidate], None]:
+        """Return ``stage`` with the memory that it takes counted as the candidate's."""
+
+        def counted(candidate: Candidate) -> None:
+            return_freed_memory()
+            with candidate.tally.stage():
+                stage(candidate)
+
+        return counted
+
+    def _tell_memory(self, candidate: Candidate) -> None:
+        on_device = candidate.engine.capabilities.on_device
+        candidate.findings.memory = candidate.tally.memory(on_device, candidate.device_memory())
+
     def _profile(self, batch: np.ndarray, options: ProfileOptions, candidate: Candidate) -> None:
         """Time the layers of one variant; its cell ends with that."""
         self._emit(StageEvent(stage="profile", variant=candidate.variant))
@@ -202,27 +227,8 @@ class Sweep:
         self._end(candidate, profiled_cell(candidate.findings, profile, utc_now()))
 
     def _attack(self, verification: VerificationSet, options: AttackOptions, candidate: Candidate) -> None:
-        """Attack the engine of one variant; its cell ends with that. Images that are done are told of at once."""
-        if verification.labels is None or candidate.replays is None:
-            raise AttackImpossible("the bundle has no labels to attack", hint="pack a classifier with labelled images")
-
-        def tell(progress: AttackProgress) -> None:
-            self._emit(StageEvent(stage="attack", variant=candidate.variant, attack=progress))
-
-        found = attack_engine(
-            candidate.engine,
-            Labelled(verification.inputs, verification.labels),
-            options,
-            self._order.batch_size,
-            self._order.attacked.get(candidate.variant, []),
-            lambda images: self._emit(AttackedEvent(variant=candidate.variant, images=images)),
-            tell,
-        )
-        candidate.findings.flags += attack_flags(found)
-        self._end(
-            candidate,
-            attacked_cell(candidate.findings, attack_result(found, options, candidate.replays), utc_now()),
-        )
+        """Attack the engine of one variant; its cell ends with that."""
+        self._end(candidate, attack_candidate(candidate, verification, options, self._order, self._emit))
 
     def _measure(self, candidates: List[Candidate]) -> Activity:
         """Run the rounds with the sensor reading; return what else the machine did meanwhile.
@@ -267,6 +273,25 @@ class Sweep:
             findings.device_times += device_times.time_on_device(candidate.step, read)
         findings.conditions.append(self._gauges.read())
 
+    def _pace(self, pacing: Pacing, candidate: Candidate) -> None:
+        """Run one variant open loop. What goes wrong here does not cost what was measured before."""
+        findings = candidate.findings
+
+        def tell(rate_hz: Optional[float]) -> None:
+            figures = {} if rate_hz is None else {"rate_hz": rate_hz}
+            self._emit(StageEvent(stage="pace", variant=candidate.variant, figures=figures))
+            settle(candidate.step)
+
+        try:
+            with no_garbage_collection():
+                typical_ms = statistics.median(findings.medians_ms)
+                outcome = run_pacing(candidate.step, pacing, typical_ms, findings.scope, tell)
+        except Exception as error:
+            findings.flags.append(Flag(code="paced-failed", detail=problem_with(error).detail or ""))
+        else:
+            findings.paced, findings.paced_log = outcome
+            findings.flags += paced_flags(outcome.result.run)
+
     def _sustain(self, candidate: Candidate) -> None:
         """Run one variant without a pause. What goes wrong here does not cost what was measured before."""
         seen: List[Conditions] = [self._gauges.read()]
@@ -297,6 +322,8 @@ class Sweep:
                 inferences=sum(len(window.samples_ns) for window in findings.windows),
                 batch_size=self._order.batch_size,
             )
+            if self._order.series is not None:
+                findings.series = series_of(findings, self._recording.readings(), self._order.series, self._zero_s)
             self._end(candidate, measured_cell(findings, baseline, name, account, meanwhile, utc_now()))
 
         self._each(candidates, report)
@@ -360,27 +387,10 @@ class Sweep:
 
     def _environment(self) -> Dict[str, Any]:
         """Return what is the same for every cell of the group."""
-        known = {
+        is_timed = self._order.profile is None and self._order.attack is None
+        return {
             **describe_environment(),
             "backend_version": self._backend.probe().version,
             "threads": self._threads,
+            **(describe_rounds(self._order.protocol.seed) if is_timed else {}),
         }
-        if self._order.profile is not None or self._order.attack is not None:
-            return known
-        return {
-            **known,
-            "order": f"balanced square, seed {self._order.protocol.seed}",
-            "discarded_after_switch": SETTLE_INFERENCES,
-            "garbage_collector": "off in the rounds",
-            "heat_and_clocks": "read after each window",
-        }
-
-
-def _replays(expected: Expected, natural: Replayed, adversarial: Optional[Replayed]) -> Optional[Replays]:
-    """Return which replayed inputs were classified correctly; None where there are no labels."""
-    device, host = (right_answers(expected, outputs) for outputs in (natural.device, natural.host))
-    if device is None or host is None:
-        return None
-    if adversarial is None:
-        return Replays(device, None, host, None)
-    return Replays(device, right_answers(expected, adversarial.device), host, right_answers(expected, adversarial.host))

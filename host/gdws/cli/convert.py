@@ -1,7 +1,7 @@
-"""Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle.
+"""Convert a network in one or more ways, evaluate each, and pack them with the dense one into a bundle.
 
-Each network gets its natural accuracy and its accuracy under an attack made for it (white-box). The
-bundle is what gdws bench sends to a device.
+Each network is evaluated for natural accuracy and for accuracy under a white-box attack. gdws bench sends the bundle
+to a device.
 
 \b
 Examples:
@@ -22,6 +22,7 @@ Examples:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,7 @@ from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
 from gdws.cli.options.recipes import AlphaOptions, Methods, PlanFiles, PlanOptions, read_plans
-from gdws.cli.views.output import errors, print_json, progress_bar
+from gdws.cli.views.output import errors, print_json, print_line, progress_bar
 
 if TYPE_CHECKING:
     from gdws.pipeline import MadeBundle, Source
@@ -50,21 +51,25 @@ def convert(
     plan: PlanFiles = None,
     tuned: Annotated[
         list[Path] | None,
-        typer.Option("--tuned", metavar="FILE", help="A file that gdws finetune wrote, under its name. Repeatable."),
+        typer.Option(
+            "--tuned", metavar="FILE", help="A file written by gdws finetune, added under its name. Repeatable."
+        ),
     ] = None,
     method: Methods = None,
     calibration: options.Calibration = 1024,
     test_images: Annotated[
-        int, typer.Option("--images", metavar="N", min=0, help="Evaluate on the first N test images; 0: not at all.")
+        int, typer.Option("--images", metavar="N", min=0, help="Evaluate on the first N test images; 0: no evaluation.")
     ] = 1000,
     verification: Annotated[
         int, typer.Option("--verification", metavar="N", min=1, help="Test images that the device replays.")
     ] = 128,
-    description: Annotated[str | None, typer.Option("--description", help="A line of text to keep with it.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", help="A line of text to store in the bundle.")
+    ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle."""
+    """Convert a network in one or more ways, evaluate each, and pack them with the dense one into a bundle."""
     from gdws import pipeline
 
     source = network.open()
@@ -89,14 +94,31 @@ def convert(
     for note in made.notes:
         errors().print(f"note: {note}", markup=False)
     if as_json:
-        print_json({"path": str(out), "id": made.id, "variants": [variant.name for variant in made.variants]})
+        print_json(_as_json(out, made))
     else:
         _print_sizes(source, made)
+        for line in _found(made):
+            print_line(line)
         typer.echo(f"{out}: {len(made.variants)} networks, id {made.id}")
 
 
+def _as_json(out: Path, made: MadeBundle) -> dict[str, object]:
+    evaluated = {each.name: each.evaluation.metrics for each in made.variants if each.evaluation is not None}
+    metrics = {name: {key: value.model_dump() for key, value in found.items()} for name, found in evaluated.items()}
+    return {"path": str(out), "id": made.id, "variants": [each.name for each in made.variants], "metrics": metrics}
+
+
+def _found(made: MadeBundle) -> Iterator[str]:
+    """A line on each network that was evaluated, in the words of its task."""
+    from gdws_contract.findings.metrics import summary
+
+    for variant in made.variants:
+        if variant.evaluation is not None:
+            yield f"{variant.name}: {', '.join(summary(variant.evaluation))}"
+
+
 def _print_sizes(source: Source, made: MadeBundle) -> None:
-    """Of a pruned network, what its zeros would save."""
+    """Print the sizes of a pruned network's variants with and without zeros."""
     from gdws.networks.sparsity import sizes
 
     if sizes(source.module).pruned:

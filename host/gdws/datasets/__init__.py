@@ -1,4 +1,4 @@
-"""Images and labels, split once and for all into training, validation and test."""
+"""Images and labels with fixed training, validation and test splits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gdws.datasets.registry import (
     random_images,
     svhn,
 )
-from gdws.datasets.splits import check_pixels
+from gdws.datasets.splits import check_pixels, require_images
 
 __all__ = [
     "Dataset",
@@ -45,6 +45,7 @@ __all__ = [
     "names",
     "open_images",
     "random_images",
+    "require_images",
     "require_shape",
     "svhn",
 ]

@@ -92,7 +92,7 @@ def test_the_headline_tells_upper_bounds_and_no_verdict():
         "Under Square Attack (linf, eps 0.2, 1,000 queries for each image), by queries to the engine at batch 1, at "
         "most this share of 100 images is robust: dense 80.0 % (71.1–86.7 %); mean-rank-4 78.0 % (68.9–85.0 %)."
     )
-    assert all("attacked in place of being timed" in cell.reason for cell in found.cells)
+    assert all("attacked instead of being timed" in cell.reason for cell in found.cells)
 
 
 @pytest.mark.parametrize("cells", [[], [parity_failed_cell(DENSE, 1)]])

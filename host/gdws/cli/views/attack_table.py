@@ -7,7 +7,7 @@ from rich.markup import escape
 from gdws.cli.views.grid import print_grid
 from gdws.cli.views.output import results
 from gdws.results.report import Summary
-from gdws.results.report.tables import attacks
+from gdws.results.report.attacks import attacks
 
 
 def print_attacks(summary: Summary) -> None:

@@ -1,4 +1,4 @@
-"""A benchmark's result as a table on the terminal: the figures of the report."""
+"""Prints a benchmark's result as tables, with the figures of the report."""
 
 from __future__ import annotations
 
@@ -16,18 +16,34 @@ _COLUMNS = ("network", "median", "p95", "p99", "FPS", "speed-up", "interval", "p
 
 
 def print_summary(summary: Summary) -> None:
-    """Print a table for each setting, one of power where it was measured, then the verdict and the doubts."""
+    """Print a table for each setting, one of power if it was measured, then the verdict and reservations."""
     facts = summary.facts
     for setting in facts.settings:
         title = f"{', '.join(setting.words)}; times in ms, 95 % intervals"
         print_table(_COLUMNS, [_row(m) for m in facts.at(setting)], title=title, words=["parity"])
         results().print()
+    _print_metrics(summary)
     power = power_and_energy(facts)
     if power is not None:
         print_grid(power, "power")
     results().print(f"[bold]{escape(summary.headline)}[/]")
     for doubt in summary.doubts:
         results().print(f"- {escape(doubt)}")
+
+
+def _print_metrics(summary: Summary) -> None:
+    """Those of the task that lead, in place of accuracies; none of classifiers."""
+    facts = summary.facts
+    if not facts.leading:
+        return
+    rows = []
+    for variant in facts.variants:
+        found = [variant.metric(each.name) for each in facts.leading]
+        rows.append([variant.name, *(text.UNKNOWN if each is None else each.shown for each in found)])
+    data = {variant.evaluated_on for variant in facts.variants} - {None}
+    title = f"on the host: {', '.join(sorted(filter(None, data)))}"
+    print_table(("network", *(each.words for each in facts.leading)), rows, title=title)
+    results().print()
 
 
 def _row(m: Measurement) -> list[str]:

@@ -17,6 +17,7 @@ from gdws_contract.attacks import AttackResult
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.attacks import AttackFindings
 from gdws_contract.findings.cells import CellFindings, Speed
+from gdws_contract.findings.metrics import MetricFinding
 from gdws_contract.findings.networks import NetworkFindings
 from gdws_contract.findings.result import Findings, findings_of
 from gdws_contract.findings.setting import Setting, distinct, settings_of, variants_of
@@ -32,9 +33,12 @@ from gdws_contract.measures import (
     SpeedUp,
     Sustained,
 )
+from gdws_contract.memory import Memory
+from gdws_contract.pacing import PacedResult
 from gdws_contract.profiles import LayerProfile
 from gdws_contract.rest import BenchmarkResult, Cell, DeviceInfo, Protocol
 from gdws_contract.steps import LayerSummary
+from gdws_contract.task import Task
 from gdws_contract.thermal import Thermal
 
 
@@ -43,7 +47,8 @@ class VariantFacts:
     """What the host knows of one network.
 
     Ratios are dense over this one, so more is better; they and the changes are None for the dense one itself.
-    ``agreement`` is with the dense network's answers, where these are the labels.
+    ``agreement`` is with the dense network's answers, where these are the labels. What is no classifier has ``metrics``
+    in place of accuracies.
     """
 
     name: str
@@ -63,12 +68,17 @@ class VariantFacts:
     robust_change: AccuracyChange | None
     attack_check: AttackCheck | None
     classes: int | None
+    metrics: tuple[MetricFinding, ...]
     layers: tuple[LayerSummary, ...]
 
     @property
     def is_untrusted(self) -> bool:
         """Whether the attack that its robust accuracy was measured under is known to fail."""
         return self.attack_check is not None and not self.attack_check.trusted
+
+    def metric(self, name: str) -> MetricFinding | None:
+        """The metric called ``name``; None if it was not measured."""
+        return next((each for each in self.metrics if each.name == name), None)
 
     @property
     def converted_layers(self) -> int:
@@ -102,6 +112,8 @@ class Measurement:
     build: Build | None
     device_latency: DeviceLatency | None
     sustained: Sustained | None
+    paced: PacedResult | None
+    memory: Memory | None
     power_mode: str | None
     jetson_clocks: bool | None
     thermal: Thermal | None
@@ -142,6 +154,7 @@ class Facts:
 
     name: str
     description: str | None
+    task: Task
     baseline: str
     variants: tuple[VariantFacts, ...]
     settings: tuple[Setting, ...]
@@ -153,6 +166,11 @@ class Facts:
     def variant(self, name: str) -> VariantFacts:
         """The network called ``name``; raises :class:`KeyError`."""
         return {variant.name: variant for variant in self.variants}[name]
+
+    @property
+    def leading(self) -> tuple[MetricFinding, ...]:
+        """The metrics that stand in place of accuracies, each as one of the networks has it; none of classifiers."""
+        return tuple({each.name: each for variant in self.variants for each in variant.metrics if each.leads}.values())
 
     def at(self, setting: Setting) -> list[Measurement]:
         """The measurements of one setting, variants in the bundle's order."""
@@ -171,6 +189,7 @@ def facts(result: BenchmarkResult) -> Facts:
     return Facts(
         name=manifest.name,
         description=manifest.description,
+        task=manifest.task,
         baseline=manifest.baseline,
         variants=tuple(_variant(variant, networks[variant.name], manifest) for variant in manifest.variants),
         settings=settings,
@@ -205,6 +224,7 @@ def _variant(variant: Variant, network: NetworkFindings, manifest: Manifest) -> 
         robust_change=network.robust_change,
         attack_check=own.attack_check if own else None,
         classes=manifest.classes,
+        metrics=network.metrics,
         layers=tuple(variant.layers),
     )
 
@@ -229,6 +249,8 @@ def _measurement(
         build=cell.build if cell else None,
         device_latency=cell.device_latency if cell else None,
         sustained=cell.sustained if cell else None,
+        paced=cell.paced if cell else None,
+        memory=cell.memory if cell else None,
         power_mode=cell.power_mode if cell else None,
         jetson_clocks=cell.jetson_clocks if cell else None,
         thermal=cell.thermal if cell else None,

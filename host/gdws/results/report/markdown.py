@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from gdws._util.visible_text import visible
 from gdws.results.report.figures import Circumstances, Facts, Measurement, VariantFacts
+from gdws.results.report.order import report_tables
 from gdws.results.report.summary import Summary
-from gdws.results.report.tables import Table, device_tables, layer_profiles
+from gdws.results.report.tables import Table, layer_profiles
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.setting import Setting
@@ -17,7 +18,7 @@ from gdws_contract.measures import Parity, Proportion
 #: What Markdown or the HTML inside it would take for markup.
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~$&@])")
 
-_NOT_TRUSTED = ", **the attack is not to be trusted**"
+_NOT_TRUSTED = ", **the attack cannot be trusted**"
 
 
 def render_markdown(summaries: Sequence[Summary]) -> str:
@@ -54,7 +55,7 @@ def _result(summary: Summary) -> list[str]:
         lines += ["## Every measurement", ""]
         for setting in facts.settings:
             lines += [*_measurements(facts, setting), ""]
-    for each in device_tables(facts):
+    for each in report_tables(facts):
         lines += [f"## {escape(each.title)}", "", *_grid(each), escape(each.note), ""]
     profiles = layer_profiles(facts)
     if profiles:
@@ -77,9 +78,7 @@ def _networks(facts: Facts) -> list[str]:
         f"Speed-up{where}",
         "FPS",
         "Median latency",
-        "Robust accuracy",
-        "Natural accuracy",
-        "On the device: robust, natural",
+        *_quality_heads(facts),
         "Parity",
         "MACs",
         "Parameters",
@@ -95,9 +94,7 @@ def _networks(facts: Facts) -> list[str]:
                 _speedup(m),
                 text.significant(m.fps if m else None),
                 text.milliseconds(m.latency.median_ms if m and m.latency else None),
-                _accuracy(variant.robust, variant.robust_change) + (_NOT_TRUSTED if variant.is_untrusted else ""),
-                _natural(variant),
-                f"{_share(parity.robust if parity else None)}, {_share(parity.natural if parity else None)}",
+                *_quality(facts, variant, parity),
                 _parity(parity),
                 " ".join([text.scaled(variant.macs), _in_brackets(text.fewer(variant.macs_ratio))]).strip(),
                 " ".join([text.scaled(variant.parameters), _in_brackets(text.fewer(variant.parameters_ratio))]).strip(),
@@ -105,6 +102,25 @@ def _networks(facts: Facts) -> list[str]:
             ]
         )
     return table(header, rows)
+
+
+def _quality_heads(facts: Facts) -> list[str]:
+    """What the networks are judged by: the metrics of their task, or accuracies."""
+    if facts.leading:
+        return [escape(each.words[:1].upper() + each.words[1:]) for each in facts.leading]
+    return ["Robust accuracy", "Natural accuracy", "On the device: robust, natural"]
+
+
+def _quality(facts: Facts, variant: VariantFacts, parity: Parity | None) -> list[str]:
+    """The cells below :func:`_quality_heads`."""
+    if facts.leading:
+        found = [variant.metric(each.name) for each in facts.leading]
+        return [text.UNKNOWN if each is None else escape(each.shown) for each in found]
+    return [
+        _accuracy(variant.robust, variant.robust_change) + (_NOT_TRUSTED if variant.is_untrusted else ""),
+        _natural(variant),
+        f"{_share(parity.robust if parity else None)}, {_share(parity.natural if parity else None)}",
+    ]
 
 
 def _measurements(facts: Facts, setting: Setting) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a device tells besides times, as tables that every renderer shows: attacks, power, heat, engines, layers.
+"""What is told besides times, as tables that every renderer shows: the task's metrics, power, heat, engines, layers.
 
 A table is there only if the result has something for it, and a column only if one of its cells is known. So the
 report of a machine without such things is as short as if they did not exist.
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gdws.results.report.figures import Facts, Measurement
-from gdws_contract.attacks import AttackResult
 from gdws_contract.findings import text
-from gdws_contract.findings.attacks import Against, square_words
-from gdws_contract.measures import Power, Proportion, TimeSummary
+from gdws_contract.findings.metrics import MetricFinding, definition
+from gdws_contract.measures import Power, TimeSummary
+from gdws_contract.task import Detection
 from gdws_contract.thermal import ClockSummary, TemperatureSummary
 
 
@@ -42,7 +42,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """``cell`` gives the text, or None where nothing is known."""
 
     title: str
@@ -52,7 +52,7 @@ class _Column:
 def device_tables(facts: Facts) -> tuple[Table, ...]:
     """The tables that have something to show, in the order of the report."""
     found = (
-        attacks(facts),
+        task_metrics(facts),
         power_and_energy(facts),
         _device_times(facts),
         _sustained(facts),
@@ -62,56 +62,37 @@ def device_tables(facts: Facts) -> tuple[Table, ...]:
     return tuple(table for table in found if table is not None)
 
 
+def task_metrics(facts: Facts) -> Table | None:
+    """Every metric of every network; None of classifiers, whose accuracies stand beside their times.
+
+    A network that a metric compares with itself is left out.
+    """
+    shown = [
+        variant
+        for variant in facts.variants
+        if any(not (variant.is_baseline and each.is_agreement) for each in variant.metrics)
+    ]
+    metrics = {each.name: each for variant in shown for each in variant.metrics}
+    if not metrics:
+        return None
+    rows = [
+        Row(_capitalised(each.words), tuple(_metric(variant.metric(name), variant.is_baseline) for variant in shown))
+        for name, each in metrics.items()
+    ]
+    data = ", ".join(_distinct(variant.evaluated_on for variant in shown))
+    note = f"On the host: {data}; with 95 % intervals. {_sentence(_distinct(map(definition, metrics)))}"
+    return Table(
+        title="Metrics of the task",
+        first="Metric",
+        columns=tuple(variant.name for variant in shown),
+        groups=(("", tuple(rows)),),
+        note=f"{note}{_thresholds(facts)}".rstrip(),
+    )
+
+
 def layer_profiles(facts: Facts) -> tuple[Table, ...]:
     """One table for each measurement whose layers were timed, in the order in which they ran."""
     return tuple(_layers(m) for m in facts.measurements if m.profile is not None)
-
-
-def attacks(facts: Facts) -> Table | None:
-    """What engines withstood that were attacked; None if none was."""
-
-    def attack(cell: Callable[[AttackResult], str | None]) -> Callable[[Measurement], str | None]:
-        return lambda m: None if m.attack is None else cell(m.attack)
-
-    def replayed(m: Measurement) -> str | None:
-        robust, host = (m.parity.robust, m.parity.robust_host) if m.parity else (None, None)
-        if robust is None:
-            return None
-        return text.percent(robust.value) + ("" if host is None else f" (host {text.percent(host.value)})")
-
-    columns = (
-        _Column("Images", attack(lambda a: text.whole(a.robust.count))),
-        _Column("Natural", attack(lambda a: text.percent(a.natural.value))),
-        _Column("Replayed inputs", replayed),
-        _Column("Under the attack, at most", attack(lambda a: _with_interval(a.robust))),
-        _Column("Under both, at most", attack(lambda a: _with_interval(a.robust_to_both))),
-        _Column("Against fp32", _change("fp32")),
-        _Column("Against its form in fp32", _change("floating-form")),
-        _Column("Against dense", _change("baseline")),
-        _Column("Queries", attack(lambda a: text.whole(a.queries))),
-    )
-    names = _distinct(square_words(m.attack) for m in facts.measurements if m.attack is not None)
-    note = (
-        f"{'; '.join(names)}, by queries to the engines themselves. Shares of images that are classified correctly, "
-        "with 95 % intervals: upper bounds, since another attack may fool what this one does not. Replayed inputs are "
-        "all that the bundle has. Differences are in points, on the same images."
-    )
-    return _table(facts, "Attacked on the device", columns, lambda m: m.attack is not None, note, lambda m: m.reason)
-
-
-def _with_interval(share: Proportion | None) -> str | None:
-    return None if share is None else f"{text.percent(share.value)} ({text.percent_interval(share)})"
-
-
-def _change(against: Against) -> Callable[[Measurement], str | None]:
-    def cell(m: Measurement) -> str | None:
-        found = m.attacked.changes if m.attacked else ()
-        change = next((each.change for each in found if each.against == against), None)
-        if change is None:
-            return None
-        return f"{text.points(change.points)} ({text.points(change.low)} to {text.points(change.high)})"
-
-    return cell
 
 
 def power_and_energy(facts: Facts) -> Table | None:
@@ -124,13 +105,13 @@ def power_and_energy(facts: Facts) -> Table | None:
         return m.power.reason if m.power is not None and m.power.mean_w is None else None
 
     columns = (
-        _Column("Mean power", _of_power(lambda p: _unit(p.mean_w, "W"))),
-        _Column("Peak", _of_power(lambda p: _unit(p.peak_w, "W"))),
-        _Column("Idle", _of_power(lambda p: _unit(p.idle_w, "W"))),
-        _Column("Energy per inference", _of_power(_energy)),
-        _Column("Above idle", _of_power(lambda p: _unit(p.net_energy_per_inference_mj, "mJ"))),
-        _Column("FPS per watt", _of_power(lambda p: _known(p.fps_per_watt))),
-        _Column("Readings", _of_power(_readings)),
+        Column("Mean power", _of_power(lambda p: _unit(p.mean_w, "W"))),
+        Column("Peak", _of_power(lambda p: _unit(p.peak_w, "W"))),
+        Column("Idle", _of_power(lambda p: _unit(p.idle_w, "W"))),
+        Column("Energy per inference", _of_power(_energy)),
+        Column("Above idle", _of_power(lambda p: _unit(p.net_energy_per_inference_mj, "mJ"))),
+        Column("FPS per watt", _of_power(lambda p: _known(p.fps_per_watt))),
+        Column("Readings", _of_power(_readings)),
     )
     scopes = _distinct(m.power.scope for m in facts.measurements if m.power is not None)
     sensors = _distinct(m.power.sensor for m in facts.measurements if shown(m) and m.power is not None)
@@ -139,7 +120,7 @@ def power_and_energy(facts: Facts) -> Table | None:
         "is given with the 95 % interval of sampling and timing, without the calibration of the sensor. FPS per watt "
         "is images per joule."
     )
-    return _table(facts, "Power and energy", columns, shown, note, reason)
+    return measured_table(facts, "Power and energy", columns, shown, note, reason)
 
 
 def _device_times(facts: Facts) -> Table | None:
@@ -151,18 +132,18 @@ def _device_times(facts: Facts) -> Table | None:
         return cell
 
     columns = (
-        _Column("n", lambda m: text.whole(m.device_latency.count) if m.device_latency else None),
-        _Column("H2D ms", part(lambda m: m.device_latency.h2d if m.device_latency else None)),
-        _Column("Compute ms", part(lambda m: m.device_latency.compute if m.device_latency else None)),
-        _Column("D2H ms", part(lambda m: m.device_latency.d2h if m.device_latency else None)),
-        _Column("By the host's clock", lambda m: text.milliseconds(m.latency.median_ms) if m.latency else None),
+        Column("n", lambda m: text.whole(m.device_latency.count) if m.device_latency else None),
+        Column("H2D ms", part(lambda m: m.device_latency.h2d if m.device_latency else None)),
+        Column("Compute ms", part(lambda m: m.device_latency.compute if m.device_latency else None)),
+        Column("D2H ms", part(lambda m: m.device_latency.d2h if m.device_latency else None)),
+        Column("By the host's clock", lambda m: text.milliseconds(m.latency.median_ms) if m.latency else None),
     )
     note = (
         "Medians, with the longest in brackets. H2D and D2H are the copies of inputs and outputs between host and "
         "device. These inferences were run right after each measured window and are not among those that the host "
         "timed."
     )
-    return _table(facts, "By the device's clock", columns, lambda m: m.device_latency is not None, note)
+    return measured_table(facts, "By the device's clock", columns, lambda m: m.device_latency is not None, note)
 
 
 def _sustained(facts: Facts) -> Table | None:
@@ -170,10 +151,10 @@ def _sustained(facts: Facts) -> Table | None:
         return _temperature(_hottest(m.sustained.thermal.temperatures)) if m.sustained and m.sustained.thermal else None
 
     columns = (
-        _Column("Duration", lambda m: _unit(m.sustained.duration_s, "s") if m.sustained else None),
-        _Column("Burst FPS", lambda m: _known(m.sustained.burst_fps) if m.sustained else None),
-        _Column("Sustained FPS", lambda m: _known(m.sustained.sustained_fps) if m.sustained else None),
-        _Column(
+        Column("Duration", lambda m: _unit(m.sustained.duration_s, "s") if m.sustained else None),
+        Column("Burst FPS", lambda m: _known(m.sustained.burst_fps) if m.sustained else None),
+        Column("Sustained FPS", lambda m: _known(m.sustained.sustained_fps) if m.sustained else None),
+        Column(
             "Sustained / burst",
             lambda m: (
                 text.percent(m.sustained.sustained_fps / m.sustained.burst_fps)
@@ -181,24 +162,24 @@ def _sustained(facts: Facts) -> Table | None:
                 else None
             ),
         ),
-        _Column("Hottest zone", hottest),
+        Column("Hottest zone", hottest),
     )
     note = (
         "Each network run without a pause after the rounds. Burst: the first tenth of the time; sustained: the last "
         "fifth. Not part of latency, speed-up or energy."
     )
-    return _table(facts, "Burst against sustained", columns, lambda m: m.sustained is not None, note)
+    return measured_table(facts, "Burst against sustained", columns, lambda m: m.sustained is not None, note)
 
 
 def _heat(facts: Facts) -> Table | None:
     measured = [m for m in facts.measurements if m.thermal is not None]
     clocks = _distinct(clock.name for m in measured if m.thermal for clock in m.thermal.clocks)
     columns = (
-        _Column("Power mode", lambda m: m.power_mode),
-        _Column("jetson_clocks", lambda m: None if m.jetson_clocks is None else ("on" if m.jetson_clocks else "off")),
-        _Column("Hottest zone", lambda m: _temperature(_hottest(m.thermal.temperatures)) if m.thermal else None),
-        *(_Column(f"{name} MHz", _clock_cell(name)) for name in clocks),
-        _Column("Throttled", _throttled),
+        Column("Power mode", lambda m: m.power_mode),
+        Column("jetson_clocks", lambda m: None if m.jetson_clocks is None else ("on" if m.jetson_clocks else "off")),
+        Column("Hottest zone", lambda m: _temperature(_hottest(m.thermal.temperatures)) if m.thermal else None),
+        *(Column(f"{name} MHz", _clock_cell(name)) for name in clocks),
+        Column("Throttled", _throttled),
     )
     note = (
         "Read after each measured window. Temperatures: first to last reading, and the highest where that was between "
@@ -208,7 +189,7 @@ def _heat(facts: Facts) -> Table | None:
     def shown(m: Measurement) -> bool:
         return m.thermal is not None or (m.power_mode is not None and m.latency is not None)
 
-    return _table(facts, "Heat and clocks", columns, shown, note)
+    return measured_table(facts, "Heat and clocks", columns, shown, note)
 
 
 def _engines(facts: Facts) -> Table | None:
@@ -220,11 +201,11 @@ def _engines(facts: Facts) -> Table | None:
         return f"{found.count} built: {best} · {median} · {worst} ms"
 
     columns = (
-        _Column("Build time", lambda m: _unit(m.build.time_s, "s") if m.build else None),
-        _Column("From cache", lambda m: ("yes" if m.build.from_cache else "no") if m.build else None),
-        _Column("Size", lambda m: text.mebibytes(m.build.size_bytes) if m.build and m.build.size_bytes else None),
-        _Column("Precision in force", lambda m: m.build.precision if m.build else None),
-        _Column("Best · median · worst", spread),
+        Column("Build time", lambda m: _unit(m.build.time_s, "s") if m.build else None),
+        Column("From cache", lambda m: ("yes" if m.build.from_cache else "no") if m.build else None),
+        Column("Size", lambda m: text.mebibytes(m.build.size_bytes) if m.build and m.build.size_bytes else None),
+        Column("Precision in force", lambda m: m.build.precision if m.build else None),
+        Column("Best · median · worst", spread),
     )
     note = (
         "A builder chooses by timing, so that its engines differ: where several were asked for, the one of median "
@@ -234,7 +215,23 @@ def _engines(facts: Facts) -> Table | None:
     def shown(m: Measurement) -> bool:
         return m.build is not None and (m.build.size_bytes is not None or m.build.spread is not None)
 
-    return _table(facts, "Engines", columns, shown, note)
+    return measured_table(facts, "Engines", columns, shown, note)
+
+
+def _metric(found: MetricFinding | None, is_baseline: bool) -> str:
+    if found is None or (is_baseline and found.is_agreement):
+        return text.UNKNOWN
+    interval = "" if found.interval is None else f", {found.interval}"
+    change = "" if found.change is None else f", {text.points(found.change.points)} points"
+    return f"{found.shown}{interval}{change}"
+
+
+def _thresholds(facts: Facts) -> str:
+    """From where on a box counts, where boxes are what is compared."""
+    if not isinstance(facts.task, Detection):
+        return ""
+    score, iou = facts.task.score_threshold, facts.task.iou_threshold
+    return f"Objects count from a score of {score:g}, and are the same from an IoU of {iou:g}."
 
 
 def _layers(m: Measurement) -> Table:
@@ -261,10 +258,10 @@ def _layers(m: Measurement) -> Table:
     )
 
 
-def _table(
+def measured_table(
     facts: Facts,
     title: str,
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
     shown: Callable[[Measurement], bool],
     note: str,
     reason: Callable[[Measurement], str | None] = lambda m: None,
@@ -350,4 +347,8 @@ def _distinct(values: Iterable[str | None]) -> list[str]:
 def _sentence(words: Sequence[str]) -> str:
     """``words`` as a sentence with a space behind it, if there are any."""
     joined = "; ".join(words)
-    return f"{joined[:1].upper()}{joined[1:]}. " if joined else ""
+    return f"{_capitalised(joined)}. " if joined else ""
+
+
+def _capitalised(words: str) -> str:
+    return words[:1].upper() + words[1:]

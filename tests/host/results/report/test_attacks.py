@@ -7,7 +7,7 @@ import json
 from gdws.results.report import render
 from gdws.results.report.doubts import doubts
 from gdws.results.report.figures import facts
-from gdws.results.report.tables import device_tables
+from gdws.results.report.order import report_tables
 from gdws_contract.measures import Flag
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell
 from support.benchmark_results import DENSE, KEPT, MODEL_ID, attacked_cell, cell, parity_failed_cell, result
@@ -27,7 +27,7 @@ ALL = attacked(
 
 
 def test_the_table_has_bounds_beside_the_replay_and_other_engines() -> None:
-    (table,) = (each for each in device_tables(facts(ALL)) if each.title == "Attacked on the device")
+    (table,) = (each for each in report_tables(facts(ALL)) if each.title == "Attacked on the device")
     assert [heading for heading, _ in table.groups] == ["batch 1 · onnxruntime · fp32", "batch 1 · onnxruntime · int8"]
     rows = {
         (heading[-4:], row.name): dict(zip(table.columns, row.cells, strict=True))
@@ -83,4 +83,4 @@ def test_beside_a_benchmark_it_has_a_section_of_its_own() -> None:
 
 def test_a_benchmark_has_no_such_table() -> None:
     timed = result([DENSE, KEPT], cells=[cell(DENSE, DENSE, 1), cell(KEPT, DENSE, 1)])
-    assert all(table.title != "Attacked on the device" for table in device_tables(facts(timed)))
+    assert all(table.title != "Attacked on the device" for table in report_tables(facts(timed)))
