@@ -3,8 +3,8 @@
 The variants of a group share power mode, backend, precision and batch size. All their engines live side by side,
 and in each round every variant gets one window, in an order that balances what ran before it. So a slow change of
 the machine meets each variant alike, and cancels in their ratios. Between the windows the machine's temperatures
-and clocks are read. An order for a profile has each variant's layers timed in place of all that follows the warm-up, one
-for an attack has the engines attacked after their parity, one by one.
+and clocks are read. An order for a profile has each variant's layers timed instead of all that follows the warm-up,
+one for an attack has each engine attacked after its parity, one by one.
 
 What goes wrong with one cell ends that cell, with a typed error, and the others go on. Where the machine is at fault,
 the sweep ends without a word about the cells that have not ended.
