@@ -203,7 +203,7 @@ def test_an_agent_that_knows_no_attacks_is_not_sent_any(tmp_path: Path, monkeypa
     bundle = tmp_path / "model.gdws"
     asked = AttackRequest(model_id=make_bundle(bundle))
     monkeypatch.setattr("support.fake_agent.API_REVISION", 4)
-    refused = pytest.raises(DeviceProtocolError, match="does not know attacks")
+    refused = pytest.raises(DeviceProtocolError, match="does not support attacks")
     with FakeAgent([("done", [FIRST])]) as agent, DeviceClient(agent.url) as device, refused:
         benchmark(device, bundle, asked)
     assert agent.uploads == agent.attacks == []
