@@ -1,4 +1,4 @@
-"""The whole pipeline once, on a network and images that ship with the package: what ``gdws demo`` does."""
+"""The whole pipeline on the shipped network and images, as ``gdws demo`` runs it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ATTACK = AttackSpec(eps=0.2, step=0.02, iterations=40, random_start=True)
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What is packed, and how it is measured."""
+    """Settings of the demo."""
 
     bundle: BundleSettings
     batch_sizes: tuple[int, ...] = (1, 8)
@@ -55,7 +55,7 @@ QUICK = DemoSettings(
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """What the demo leaves."""
+    """The output files of the demo."""
 
     bundle: Path
     plans: Path
