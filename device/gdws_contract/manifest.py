@@ -263,6 +263,9 @@ class Manifest(Record):
     variants: Annotated[List[Variant], FailFast()] = Field(min_length=1, max_length=MAX_VARIANTS)
     verification: Verification
     provenance: Dict[str, Any] = Field(default_factory=dict, description="Free-form: checkpoint hash, versions, seeds.")
+    threads: Optional[int] = Field(
+        None, ge=1, le=1_024, description="CPU threads that its networks were planned for; null: not planned."
+    )
     members: Dict[str, Member]
 
     @model_validator(mode="before")

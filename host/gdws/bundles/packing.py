@@ -77,6 +77,7 @@ def pack(
     task: Task | None = None,
     description: str | None = None,
     provenance: Mapping[str, Any] | None = None,
+    threads: int | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write a bundle to ``path`` and return its id.
@@ -85,7 +86,7 @@ def pack(
     those of the torch module in float32, on the CPU. ``task`` says what they mean, by default classification.
     Adversarial inputs are made on the device where the weights are. ``provenance`` holds JSON values that tell where
     the networks come from, e.g. the checkpoint's SHA-256; the version of torch is added. The same arguments give the
-    same id.
+    same id. ``threads`` is how many on a CPU its networks were planned for: a device uses as many unless told otherwise.
 
     Raises:
         ExportError: a variant cannot be exported, its outputs are not finite, or the variants' outputs differ.
@@ -134,6 +135,7 @@ def pack(
             "attack": _attack(verification.attack),
         },
         "provenance": {"torch": torch.__version__, **(provenance or {})},
+        "threads": threads,
     }
     return write_bundle(path, manifest, members)
 

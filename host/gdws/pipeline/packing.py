@@ -25,6 +25,7 @@ def pack(
     attack: Spec | None,
     *,
     description: str | None = None,
+    threads: int | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
@@ -50,5 +51,6 @@ def pack(
         task=source.task.contract,
         description=description,
         provenance=provenance,
+        threads=threads,
         progress=progress,
     )

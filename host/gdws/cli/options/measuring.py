@@ -15,7 +15,11 @@ _JETSON = "Power modes, energy and heat (Jetson)"
 
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", help="CPU threads. Default: one for each physical core.", rich_help_panel=_MEASURING),
+    typer.Option(
+        "--threads",
+        help="CPU threads. Default: as many as the bundle was planned for, else one for each physical core.",
+        rich_help_panel=_MEASURING,
+    ),
 ]
 
 JetsonClocks = Annotated[
