@@ -29,6 +29,7 @@ class SimulatedAgent:
     """``measured`` has the variants of each job that was run, in order; ``on_job`` may interrupt before a job is kept.
 
     ``disturbed`` jobs come back as throttled. ``energy_per_ms`` gives the cells of timed networks energy.
+    Networks in INT8 take ``int8_pace`` of their time, converted and dense, and ten times that if a layer is grouped.
     ``threads_pace`` has factors of the times of converted networks and of the dense one by number of threads.
     """
 
@@ -40,12 +41,14 @@ class SimulatedAgent:
         has_profiles: bool = True,
         disturbed: int = 0,
         energy_per_ms: float | None = None,
+        int8_pace: tuple[float, float] = (1.0, 1.0),
         threads_pace: Mapping[int | None, tuple[float, float]] | None = None,
     ) -> None:
         self.measured: list[tuple[str, ...]] = []
         self.on_job: Callable[[], None] = lambda: None
         self._jobs: dict[str, BenchmarkResult] = {}
         self._has_profiles, self._disturbed, self._energy = has_profiles, disturbed, energy_per_ms
+        self._int8_pace = int8_pace
         self._paces = threads_pace or {}
 
     def device(self) -> DeviceInfo:
@@ -74,7 +77,7 @@ class SimulatedAgent:
             self._disturbed -= 1
             converted, dense = self._paces.get(request.protocol.threads, (1.0, 1.0))
             nets = [
-                Net(each.name, median_ms=_latency_ms(each, shapes) * (converted if each.layers else dense))
+                Net(each.name, median_ms=self._latency_ms(each, shapes) * (converted if each.layers else dense))
                 for each in manifest.variants
             ]
             cells = [self._timed(net, nets[0], flags) for net in nets]
@@ -87,6 +90,14 @@ class SimulatedAgent:
             cells=cells,
         )
         return BenchmarkResult(job=job, device=self.device(), manifest=manifest, saved_at="2026-01-02T03:05:00Z")
+
+    def _latency_ms(self, variant: Variant, macs: dict[str, int]) -> float:
+        found = _latency_ms(variant, macs)
+        if not variant.is_quantised:
+            return found
+        is_slow = any(layer.layout == "grouped" for layer in variant.layers)
+        converted, dense = self._int8_pace
+        return found * (converted if variant.layers else dense) * (10 if is_slow else 1)
 
     def _timed(self, net: Net, dense: Net, flags: tuple[Flag, ...]) -> Cell:
         cell = benchmark_results.cell(net, dense, 1, flags=flags)

@@ -27,8 +27,8 @@ def resolve(
 
     Fixing both when the request comes in keeps the meaning of a job across restarts, and shows the client
     what was chosen. ``backends`` come best first. ``check_clocks`` raises ClocksUnavailable where power modes and
-    clocks cannot be set; what it does not see shows itself in the cells. A bundle that was planned for more threads than
-    there are ``cores`` gets one for each.
+    clocks cannot be set; what it does not see shows itself in the cells. A bundle that was planned for more threads
+    than there are ``cores`` gets one for each.
 
     Raises:
         UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable: with the path

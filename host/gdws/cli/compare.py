@@ -1,9 +1,11 @@
 """Compare two results cell by cell: how many times as fast B is, with intervals, and what else was not the same.
 
-Nothing is measured. Cells are matched by network, backend, precision, batch size and power mode.
+Nothing is measured. Cells are matched by network, backend, precision, batch size and power mode. Two results of gdws
+profile are set side by side at the level of the layers of the source network, e.g. those of dense and optimised.
 
 \b
 Examples:
+  gdws compare dense-layers.json optimised-layers.json
   gdws compare before.json after.json
   gdws compare 5f2b9c0a7d41 0c81e2d97a65 --device http://jetson.local:8000 --out comparison.md
 """
@@ -77,10 +79,15 @@ def _print(comparison: Comparison) -> None:
         for line in rendering.shown(side):
             console.print(f"   {line}", markup=False)
     console.print()
-    print_table(rendering.COLUMNS, map(rendering.row, comparison.cells), words=rendering.WORDS)
+    for profiles in comparison.profiles:
+        print_table(rendering.LAYER_COLUMNS, rendering.layer_rows(profiles), title=rendering.layer_title(profiles))
+        console.print(rendering.LAYER_CAVEAT, markup=False)
+    if comparison.cells:
+        print_table(rendering.COLUMNS, map(rendering.row, comparison.cells), words=rendering.WORDS)
     console.print()
     for line in rendering.untold(comparison):
         console.print(f"- {line}", markup=False)
     for difference in comparison.differences:
         console.print(f"- not the same: {difference}", markup=False)
-    console.print(rendering.CAVEAT, markup=False)
+    if comparison.cells:
+        console.print(rendering.CAVEAT, markup=False)

@@ -7,6 +7,7 @@ interruption. Exit code 1: no network meets the goal; the bundle holds the dense
 \b
 Examples:
   gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
+  gdws optimize mnist-preact-resnet --fastest --threads auto --int8 --distill 80 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
     --backend tensorrt --precision fp16 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
@@ -24,7 +25,7 @@ from gdws.cli.options.agents import AgentOptions
 from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
-from gdws.cli.options.optimising import GoalOptions, KnownCosts, SettingOptions
+from gdws.cli.options.optimising import GoalOptions, KnownCosts, MakingOptions, SettingOptions
 from gdws.cli.options.sharing import LeaseId
 from gdws.cli.views.optimisation import print_optimisation
 from gdws.cli.views.output import errors, print_json, progress_bar
@@ -35,6 +36,7 @@ def optimize(
     network: NetworkOptions,
     goal: GoalOptions,
     running: SettingOptions,
+    making: MakingOptions,
     agent: AgentOptions,
     images: ImageOptions,
     attack: AttackOptions,
@@ -62,16 +64,18 @@ def optimize(
     from gdws.results.report.optimisation import write
 
     wanted, limits, spec = goal.goal(), goal.limits(), attack.spec(images.data)
+    tuning = making.tuning(spec, seed=attack.seed)
     source = network.open()
     folder = state or out.with_name(f"{out.name}.state")
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
     watch_lines = None if quiet else lambda line: errors().print(line, markup=False)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
+        setting = running.setting(device.device(), device.url)
         task = pipeline.Task(
             source,
             chosen,
             spec,
-            running.setting(device.device(), device.url),
+            setting,
             wanted,
             limits,
             out,
@@ -79,6 +83,8 @@ def optimize(
             known_costs=known_costs or pipeline.default_folder(),
             conversion=pipeline.Conversion(tuple(skip or ())),
             effort=running.effort(attack.seed),
+            tuning=tuning,
+            int8=making.quantisation(setting.backend),
         )
         watch = pipeline.Watch(progress=progress, **({} if watch_lines is None else {"tell": watch_lines}))
         found = pipeline.optimize(task, device, lease_id=lease, watch=watch)

@@ -13,12 +13,15 @@ from gdws.cli.options.measuring import JetsonClocks
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
-    from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, Setting
+    from gdws.evaluation.attacks import Spec
+    from gdws.onnx_io.int8 import Int8Settings
+    from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, Setting, Tuning
     from gdws_contract.rest import DeviceInfo
 
 _GOAL = "The goal: exactly one"
 _LIMITS = "What may be lost, in percentage points"
 _RUN = "How the network is to run"
+_MAKING = "How networks are made"
 _EFFORT = "How much is spent on it"
 
 
@@ -182,6 +185,66 @@ class SettingOptions:
         from gdws.pipeline.optimize import Effort
 
         return Effort(rounds=self.corrections, judgements=self.judgements, seed=seed)
+
+
+@dataclass(frozen=True)
+class MakingOptions:
+    """What is done to networks beside their conversion."""
+
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8",
+            help="Run the best networks and the dense one in INT8, too: the fastest within the limits is delivered.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = False
+    distill: Annotated[
+        int,
+        typer.Option(
+            "--distill",
+            metavar="STEPS",
+            min=0,
+            help="Bring each network that is judged nearer to the dense one by so many gradient steps without labels.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = 0
+    finetune: Annotated[
+        int,
+        typer.Option(
+            "--finetune",
+            metavar="EPOCHS",
+            min=0,
+            help="Fine-tune each network that is judged for so many epochs, so that bolder plans keep the limits.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = 0
+
+    def tuning(self, attack: Spec | None, *, seed: int) -> Tuning | None:
+        """How networks that are to resist ``attack`` are tuned; None for not at all.
+
+        Raises :class:`~gdws.errors.GdwsError` for an attack that fine-tuning does not train against.
+        """
+        from gdws.evaluation.attacks.protocols import one_step
+        from gdws.pipeline.optimize import Tuning, finetuning_against
+        from gdws.training import DistillSettings
+
+        if not self.distill and not self.finetune:
+            return None
+        return Tuning(
+            distill=DistillSettings(steps=self.distill, attack=None if attack is None else one_step(attack), seed=seed)
+            if self.distill
+            else None,
+            finetune=finetuning_against(attack, self.finetune, seed=seed) if self.finetune else None,
+        )
+
+    def quantisation(self, backend: str) -> Int8Settings | None:
+        """How networks are quantised for ``backend``; None for not at all."""
+        from gdws.onnx_io.int8 import Int8Settings
+
+        if not self.int8:
+            return None
+        return Int8Settings(scheme="asymmetric" if backend.startswith("onnxruntime") else "symmetric")
 
 
 KnownCosts = Annotated[

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gdws.planning.search.choose import Limits, best_choice, greedy_choice
@@ -92,6 +92,26 @@ class Search:
             found = self._fastest() if bound is None else self._within(bound)
         return found if isinstance(found, Answer) else self._confirm(found, bound)
 
+    def kept(self) -> list[Choice]:
+        """The networks that were judged and keep the limits, fastest first."""
+        return sorted((choice for choice in self._judged if self._excess(choice) <= 1), key=self._cost)
+
+    def like(self, choice: Choice, *, without: Sequence[str]) -> Choice | None:
+        """The cheapest network within the error of ``choice`` whose options are none of the kinds ``without``.
+
+        That is ``choice`` itself if it has none of them; None if only the dense network is left.
+        """
+        if not any(option.kind in without for option in self._space.taken(choice)):
+            return choice
+        costs = self.explorer.model.costs
+        far = 10 * self.explorer.dense
+        layers = tuple(
+            tuple(far if option.kind in without else price for option, price in zip(layer.options, prices, strict=True))
+            for layer, prices in zip(self._space.layers, costs.layers, strict=True)
+        )
+        found = best_choice(replace(costs, layers=layers), "cost", Limits(error=self._space.error(choice)))
+        return None if found == self._space.dense else found
+
     # -- the three ways to look -----------------------------------------------------------------------------
 
     def _within(self, bound: float) -> list[Choice] | Answer:
@@ -134,11 +154,11 @@ class Search:
             choice = self._fastest_measured(error)
             # Where nothing is faster within this error, or the same network as before, a larger error may tell more.
             points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
-        kept = [choice for choice in self._judged if self._excess(choice) <= 1]
+        kept = self.kept()
         if not kept:
             lost = "; ".join(self._words(loss) for loss in self._judged.values())
             return self._declined(f"no network keeps the accuracy limits and saves time ({lost or 'none is faster'})")
-        return sorted(kept, key=self._cost)
+        return kept
 
     def _front(self, count: int) -> list[Choice] | Answer:
         """Networks from dense to fastest, none of which another beats in both measured cost and error."""
