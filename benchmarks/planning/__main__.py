@@ -9,8 +9,8 @@ turns with the dense network; the ratio to the dense network is compared, so a s
 error of the decisions each, on the network whose weights ship.
 
 Results are kept job by job and cell by cell in ``--state``, so that it goes on where it was interrupted, and are
-written to ``results.json`` and ``results.md`` beside this file after each cell. With ``--within`` no cell is begun that would
-not be done in that time, if it takes as long as the longest before it. The parts that tell most, in about ten minutes::
+written to ``results.json`` and ``results.md`` beside this file after each cell. With ``--within`` no cell is begun that
+would not be done in that time, if it takes as long as the longest before it. What tells most, in about ten minutes::
 
     python -m benchmarks.planning --networks mnist-preact-resnet --backends onnxruntime --batch 1 --threads 2 1 \\
         --better --min-duration 1.5 --within 12

@@ -265,7 +265,7 @@ def test_of_all_precisions_the_fastest_is_delivered_and_told_against_the_best_de
 
 def test_a_grouped_plan_is_not_tried_in_int8(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     agent = SimulatedAgent(int8_pace=(0.5, 0.9))
-    monkeypatch.setattr("support.simulated_agent._PACE", {None: 1.0, "stacked": 0.9, "grouped": 0.1, "gather": 2.0})
+    monkeypatch.setattr("support.latency_law.PACE", {None: 1.0, "stacked": 0.9, "grouped": 0.1, "gather": 2.0})
     found = _optimize(_task(source, tmp_path, int8=INT8), agent, monkeypatch)
     with open_bundle(tmp_path / "best.gdws") as bundle:
         quantised = [each for each in bundle.manifest.variants if each.is_quantised]
