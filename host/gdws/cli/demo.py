@@ -13,6 +13,7 @@ Examples:
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ def demo(
             found = make(files, settings, device, data=data, watcher=Watcher(_tell, progress))
         with LiveBenchmark(quiet=quiet) as live:
             result = measure(files, settings, device, watcher=Watcher(_tell, on_job=live.show))
+    shutil.rmtree(files.state, ignore_errors=True)  # it is for going on after an interruption
     print_summary(summarise(result))
     print_line(f"optimise, {headline(found)}")
     typer.echo()

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from gdws.pipeline.optimize.forms import Form, Outcome, as_planned
 from gdws.pipeline.optimize.judge import EvaluationJudge
-from gdws.pipeline.optimize.meter import AgentMeter
+from gdws.pipeline.optimize.meter import AgentMeter, FormTimes
 from gdws.planning.search.evidence import Loss, Timing
 from gdws.planning.search.explorer import Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.search import Answer, Search
+from gdws.planning.search.space import Choice
 
 #: So many plans are tried in INT8.
 _PLANS = 2
@@ -38,10 +39,12 @@ def with_precisions(
     planned = as_planned(answer)
     if answer.status == "dense suffices":
         return planned
+    if not search.explorer.is_open:  # no layer has an option, but INT8 may gain
+        search.explorer.open()
     return _Contest(search, planned, meter, judge, goal, limits, batch_size, tell).outcome(_plans(search, answer))
 
 
-def _plans(search: Search, answer: Answer) -> tuple[Sequence[tuple[int, ...]], Sequence[tuple[int, ...]]]:
+def _plans(search: Search, answer: Answer) -> tuple[Sequence[Choice], Sequence[Choice]]:
     """Choices to measure as they are, and choices to measure in INT8."""
     plans = [*answer.choices, *(choice for choice in search.kept() if choice not in answer.choices)][:_PLANS]
     fitting = [search.like(choice, without=_SLOW_IN_INT8) for choice in plans]
@@ -64,81 +67,63 @@ class _Contest:
     ) -> None:
         self._search, self._planned, self._meter, self._judge = search, planned, meter, judge
         self._goal, self._limits, self._batch_size, self._tell = goal, limits, batch_size, tell
-        self._dense = Form(judge.offer.space.dense)
+        self._dense, self._dense_int8 = (Form(judge.offer.space.dense, int8=int8) for int8 in (False, True))
         self._losses: dict[Form, Loss] = dict(planned.losses)
         self._final: dict[Form, Loss] = dict(planned.final)
 
-    def outcome(self, plans: tuple[Sequence[tuple[int, ...]], Sequence[tuple[int, ...]]]) -> Outcome:
+    def outcome(self, plans: tuple[Sequence[Choice], Sequence[Choice]]) -> Outcome:
         """Measure, judge, and choose."""
         as_they_are, quantised = plans
-        dense_int8 = Form(self._dense.choice, int8=True)
-        forms = [*map(Form, as_they_are), dense_int8, *(Form(choice, int8=True) for choice in quantised)]
+        forms = [*map(Form, as_they_are), self._dense_int8, *(Form(choice, int8=True) for choice in quantised)]
         self._tell(f"{len(forms)} networks in turns with dense, {1 + len(quantised)} of them in INT8")
         found = self._meter.time_forms(forms, self._judge, energy=self._goal.is_of_energy)
-        bound = self._goal.bound(found.dense, self._batch_size)
-        timings = found.timings
-        rival = dense_int8 if dense_int8 in timings and self._beats(timings[dense_int8], None) else self._dense
-        if rival is dense_int8 and not self._keeps(rival):
-            rival = self._dense
-        rival_timing = timings.get(rival)
-        for form in sorted(timings, key=lambda form: timings[form].ratio):
-            timing = timings[form]
-            if (
-                form == dense_int8
-                or not self._beats(timing, rival_timing)
-                or not self._is_within(timing, bound, found.dense)
-            ):
-                continue
-            if self._keeps(form):
-                return self._ended(form, found.timings, rival, found.doubts, dense_int8)
-        if rival == dense_int8 and self._is_within(timings[rival], bound, found.dense):
-            return self._ended(rival, found.timings, rival, found.doubts, dense_int8)
+        rival = self._best_dense(found)
+        best = self._best(found, rival)
+        is_over = best is not None and best != rival
         return dataclasses.replace(
             self._planned,
-            status="declined",
-            reason=self._declined(bound, bool(self._planned.delivered)),
-            delivered=(),
-            beside=(dense_int8,) if dense_int8 in self._final else (),
-            timings={**self._planned.timings, **timings},
+            status="delivered" if best is not None else "declined",
+            reason=self._reason(best),
+            delivered=() if best is None else (best,),
+            beside=(self._dense_int8,) if self._dense_int8 in self._final and best != self._dense_int8 else (),
+            timings={**self._planned.timings, **found.timings},
             losses=self._losses,
             final=self._final,
             rival=rival,
+            gain=_gain(found.timings[best], found.timings.get(rival)) if is_over and best is not None else None,
             doubts=found.doubts,
         )
 
-    def _declined(self, bound: float | None, had_plan: bool) -> str:
-        if not had_plan:
-            return f"{self._planned.reason}; nor does any network in INT8"
-        what = "is faster than the best dense form" if bound is None else f"takes {self._goal}"
-        return f"in turns with the dense network in INT8 no network that keeps the limits {what}"
+    def _best_dense(self, found: FormTimes) -> Form:
+        """The dense network in INT8 if it is faster and keeps the limits, else in floating point."""
+        timing = found.timings.get(self._dense_int8)
+        is_faster = timing is not None and _gain(timing, None)[1] > 1
+        return self._dense_int8 if is_faster and self._keeps(self._dense_int8) else self._dense
 
-    def _ended(
-        self, best: Form, timings: dict[Form, Timing], rival: Form, doubts: tuple[str, ...], dense_int8: Form
-    ) -> Outcome:
-        gain = None if best == rival else _gain(timings[best], timings.get(rival))
-        reason = (
-            "the dense network in INT8 is the fastest that keeps the limits"
-            if best == dense_int8
-            else f"it takes {self._goal}"
-        )
-        return Outcome(
-            "delivered",
-            reason,
-            (best,),
-            (dense_int8,) if dense_int8 in self._final and best != dense_int8 else (),
-            {**self._planned.timings, **timings},
-            self._losses,
-            self._final,
-            rival,
-            gain,
-            doubts,
-        )
+    def _best(self, found: FormTimes, rival: Form) -> Form | None:
+        """The fastest network that beats the best dense form and keeps goal and limits; else that form in INT8."""
+        bound = self._goal.bound(found.dense, self._batch_size)
+        for form, timing in sorted(found.timings.items(), key=lambda item: item[1].ratio):
+            beats = form != rival and _gain(timing, found.timings.get(rival))[1] > 1
+            if beats and self._is_within(timing, bound, found.dense) and self._keeps(form):
+                return form
+        if rival == self._dense_int8 and self._is_within(found.timings[rival], bound, found.dense):
+            return rival
+        return None
 
-    def _beats(self, timing: Timing, rival: Timing | None) -> bool:
-        """Whether the whole interval is faster than a rival, by default the dense network in floating point."""
-        return _gain(timing, rival)[1] > 1
+    def _reason(self, best: Form | None) -> str:
+        if best == self._dense_int8:
+            return "the dense network in INT8 is the fastest that keeps the limits"
+        if best is not None:
+            return f"it takes {self._goal}"
+        if self._planned.delivered:
+            return "in turns with the dense network in INT8 no network that keeps the limits meets the goal"
+        return f"{self._planned.reason}; nor does any network in INT8"
 
     def _is_within(self, timing: Timing, bound: float | None, dense: float) -> bool:
+        """Whether it keeps the goal, and beats what the dense network takes in another setting, where there is one."""
+        if timing.ratio * (1 + _Z * timing.relative_sd) * dense >= self._search.rival:
+            return False
         return bound is None or timing.ratio * dense <= bound
 
     def _keeps(self, form: Form) -> bool:

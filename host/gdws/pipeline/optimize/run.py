@@ -130,7 +130,7 @@ def optimize(
     info = device.device()
     offered = _offer(task, state, watch)
     time_left = TimeLeft()
-    time_left.plan(offered.space, task.effort)
+    time_left.plan(offered.space, task.effort, int8=task.int8 is not None)
     watch = replace(watch, tell=_with_time(watch.tell, time_left))
     watch.tell(f"{len(offered.space.layers)} layers to choose for, {task.setting.words()} on {info.hostname}")
     replayed = task.images.data.test.first(_REPLAYED)
@@ -264,7 +264,7 @@ def _told(
     """The outcome as it is stored."""
     explorer = search.explorer
     best = outcome.delivered[0].choice if outcome.delivered else offered.space.dense
-    has_figures = bool(explorer.timings)
+    has_figures = explorer.is_open
     profiles = account.by_choice(meter.profile([offered.space.dense, best])) if has_figures else {}
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
     loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None

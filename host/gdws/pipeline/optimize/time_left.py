@@ -19,6 +19,8 @@ Kind = Literal["job", "judgement"]
 #: on the final images, each of both.
 _CONFIRMING_JOBS = 3
 _OTHER_JUDGEMENTS = 3
+#: INT8 takes another long measurement, and judgements of three networks on both kinds of images.
+_JUDGEMENTS_IN_INT8 = 6
 
 
 class TimeLeft:
@@ -30,12 +32,12 @@ class TimeLeft:
         self._done: dict[Kind, int] = {"job": 0, "judgement": 0}
         self._took: dict[Kind, list[float]] = {"job": [], "judgement": []}
 
-    def plan(self, space: Space, effort: Effort) -> None:
-        """Say what is to come."""
+    def plan(self, space: Space, effort: Effort, *, int8: bool = False) -> None:
+        """Say what is to come; with ``int8`` networks run in two precisions."""
         groups = math.ceil(max((len(layer.options) - 1 for layer in space.layers), default=0) / GROUP)
         self._most = {
-            "job": 2 * groups + effort.rounds * effort.judgements + _CONFIRMING_JOBS,
-            "judgement": effort.judgements + _OTHER_JUDGEMENTS,
+            "job": 2 * groups + effort.rounds * effort.judgements + (1 + int8) * _CONFIRMING_JOBS,
+            "judgement": effort.judgements + _OTHER_JUDGEMENTS + int8 * _JUDGEMENTS_IN_INT8,
         }
 
     def known(self, kind: Kind) -> None:

@@ -83,6 +83,11 @@ class Explorer:
         return self._median("dense_ms")
 
     @property
+    def is_open(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._measurements)
+
+    @property
     def timings(self) -> dict[Choice, Timing]:
         """The newest timing of each network, its ratio in the unit of the model."""
         return {

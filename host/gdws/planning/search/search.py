@@ -54,7 +54,7 @@ class Search:
     """One search; :attr:`explorer` holds what the device said.
 
     ``rival_ms`` is what the dense network takes in another setting of the device, e.g. on another number of threads:
-    what is delivered must beat that, too.
+    what is delivered must beat that, too. :attr:`rival` is that, infinity without one.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Search:
     ) -> None:
         self._space, self._meter, self._judge, self._goal, self._limits = space, meter, judge, goal, limits
         self._batch_size, self._effort, self._tell = batch_size, effort, tell
-        self._rival = math.inf if rival_ms is None else rival_ms
+        self.rival = math.inf if rival_ms is None else rival_ms
         self._judged: dict[Choice, Loss] = {}
         self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=effort.seed, tell=tell)
 
@@ -82,7 +82,7 @@ class Search:
         if not any(len(layer.options) > 1 for layer in self._space.layers):
             return Answer("declined", "no layer has an option with fewer MACs than the dense one")
         self.explorer.open()
-        dense = min(self.explorer.dense, self._rival)
+        dense = min(self.explorer.dense, self.rival)
         bound = self._goal.bound(dense, self._batch_size)
         if bound is not None and dense <= bound:
             return Answer("dense suffices", f"the dense network takes {self._figure(dense)} as it is")
@@ -210,7 +210,7 @@ class Search:
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
         """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
         upper_ms = timing.ratio * (1 + 1.96 * timing.relative_sd) * confirmed.dense_ms
-        if timing.speedup().low <= 1 or upper_ms >= self._rival:
+        if timing.speedup().low <= 1 or upper_ms >= self.rival:
             return False
         if bound is None:
             return True
@@ -252,7 +252,7 @@ class Search:
         faster = [
             choice
             for choice, timing in self.explorer.timings.items()
-            if timing.speedup().low > 1 and self._cost(choice) < self._rival
+            if timing.speedup().low > 1 and self._cost(choice) < self.rival
         ]
         within = [choice for choice in faster if self._space.error(choice) <= error * (1 + 1e-9)]
         return min([self._space.dense, *within], key=self._cost)

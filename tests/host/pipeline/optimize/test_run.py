@@ -296,3 +296,12 @@ def test_networks_are_tuned_before_they_are_judged_and_only_once(
 def test_a_front_is_of_one_precision(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(GdwsError, match="one precision"):
         _optimize(_task(source, tmp_path, Goal("pareto", 2), int8=INT8), SimulatedAgent(), monkeypatch)
+
+
+def test_a_network_without_an_eligible_layer_may_still_gain_by_int8(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    agent = SimulatedAgent(int8_pace=(1.0, 0.5))
+    found = _optimize(_task(source, tmp_path, conversion=Conversion(skip=("*",)), int8=INT8), agent, monkeypatch)
+    assert found.status == "delivered"
+    assert [network.name for network in found.delivered] == ["dense-int8"]
