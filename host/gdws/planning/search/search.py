@@ -223,10 +223,11 @@ class Search:
             return "it could not be measured thoroughly: " + (
                 "; ".join(confirmed.doubts.values()) or "its engine failed"
             )
-        interval = timing.speedup()
+        interval, longer = timing.speedup(), timing.times_longer()
+        would_tell = "" if longer is None else f"; about {longer} times as long a measurement would tell"
         return (
             f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
-            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f})"
+            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
         )
 
     # -- figures --------------------------------------------------------------------------------------------
