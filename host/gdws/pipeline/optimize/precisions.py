@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gdws.pipeline.optimize.forms import Form, Outcome, as_planned
 from gdws.pipeline.optimize.judge import EvaluationJudge
 from gdws.pipeline.optimize.meter import AgentMeter, FormTimes
+from gdws.pipeline.quantisation import SLOW_LAYOUTS
 from gdws.planning.search.evidence import Loss, Timing
 from gdws.planning.search.explorer import Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
@@ -16,8 +17,6 @@ from gdws.planning.search.space import Choice
 
 #: So many plans are tried in INT8.
 _PLANS = 2
-#: Runtimes on a CPU have no fast integer kernel for several filters a channel: 0.17 times dense was measured.
-_SLOW_IN_INT8 = ("grouped",)
 _Z = 1.96
 
 
@@ -47,7 +46,7 @@ def with_precisions(
 def _plans(search: Search, answer: Answer) -> tuple[Sequence[Choice], Sequence[Choice]]:
     """Choices to measure as they are, and choices to measure in INT8."""
     plans = [*answer.choices, *(choice for choice in search.kept() if choice not in answer.choices)][:_PLANS]
-    fitting = [search.like(choice, without=_SLOW_IN_INT8) for choice in plans]
+    fitting = [search.like(choice, without=SLOW_LAYOUTS) for choice in plans]
     return plans, list(dict.fromkeys(choice for choice in fitting if choice is not None))
 
 
