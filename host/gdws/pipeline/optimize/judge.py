@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -58,6 +58,7 @@ class EvaluationJudge:
     state: State
     progress: Progress = SILENT
     time_left: TimeLeft = field(default_factory=TimeLeft)
+    _made: dict[Form, Variant] = field(default_factory=dict, init=False)
 
     def loss(self, choice: Choice, *, final: bool = False) -> Loss:
         """What a network loses; see :class:`gdws.planning.search.evidence.Judge`."""
@@ -73,22 +74,25 @@ class EvaluationJudge:
 
     def variant(self, form: Form, name: str) -> Variant:
         """The network of a form: factors fitted layer by layer to the calibration images, tuned, in INT8 if it is."""
-        made = self._in_floating_point(form.choice, name.removesuffix("-int8") if form.int8 else name)
-        if not form.int8:
-            return made
+        if form not in self._made:
+            self._made[form] = self._quantised(form) if form.int8 else self._in_floating_point(form)
+        return replace(self._made[form], name=name)
+
+    def _quantised(self, form: Form) -> Variant:
+        made = self.variant(Form(form.choice), form.name(self.offer.space).removesuffix("-int8"))
         settings = self.making.int8 or Int8Settings()
         [_, quantised] = with_int8([made], self.source, self._range_images(), settings, progress=self.progress)
-        return Variant(name, quantised.module, quantised.steps)
+        return quantised
 
-    def _in_floating_point(self, choice: Choice, name: str) -> Variant:
-        if choice == self.offer.space.dense:
+    def _in_floating_point(self, form: Form) -> Variant:
+        name = form.name(self.offer.space)
+        if form.choice == self.offer.space.dense:
             return Variant(name, self.source.module)
-        plan = self.offer.plan(choice, fitted=True)
+        plan = self.offer.plan(form.choice, fitted=True)
         module, _ = convert(self.source.module, plan=plan, data=self.offer.calibration, progress=self.progress)
         variant = Variant(name, module, (GdwsStep(plan),))
         if self.making.tuning is None:
             return variant
-        path = self.state.path("tuned", [*self.identity(), choice], ".safetensors")
         return tuned(
             variant,
             plan,
@@ -96,7 +100,7 @@ class EvaluationJudge:
             self.source,
             self.data,
             self.making.calibration,
-            path,
+            self.state.path("tuned", [*self.identity(), form.choice], ".safetensors"),
             progress=self.progress,
         )
 

@@ -115,12 +115,12 @@ class AgentMeter:
         dense = self._dense(result)
         assert dense.latency is not None  # or it would have been an error
         timings = {named[name]: timing for name, timing in found.items()}
+        cost = _energy_mj(dense) if energy else dense.latency.median_ms
+        if cost is None:
+            raise DeviceError("the device measured no energy of the dense network", url=self.device.url)
         if energy:
-            mj = _energy_mj(dense)
-            return FormTimes(
-                {form: of_energy(each, mj) for form, each in timings.items()}, mj or math.nan, (*doubts.values(),)
-            )
-        return FormTimes(timings, dense.latency.median_ms, tuple(doubts.values()))
+            timings = {form: of_energy(each, cost) for form, each in timings.items()}
+        return FormTimes(timings, cost, tuple(doubts.values()))
 
     def _timed(self, what: Any, make: _Make, *, thorough: bool) -> BenchmarkResult:
         """The times of networks, from a device that did not change meanwhile."""
