@@ -68,7 +68,6 @@ def optimize(
     source = network.open()
     folder = state or out.with_name(f"{out.name}.state")
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
-    watch_lines = None if quiet else lambda line: errors().print(line, markup=False)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
         setting = running.setting(device.device(), device.url)
         task = pipeline.Task(
@@ -86,10 +85,18 @@ def optimize(
             tuning=tuning,
             int8=making.quantisation(setting.backend),
         )
-        watch = pipeline.Watch(progress=progress, **({} if watch_lines is None else {"tell": watch_lines}))
+        watch = pipeline.Watch(_silent if quiet else _tell, progress)
         found = pipeline.optimize(task, device, lease_id=lease, watch=watch)
     if report is not None:
         write(found, report)
     print_json(found.model_dump(mode="json")) if as_json else print_optimisation(found, out)
     if found.status == "declined":
         raise typer.Exit(1)
+
+
+def _tell(line: str) -> None:
+    errors().print(line, markup=False)
+
+
+def _silent(line: str) -> None:
+    """Leave ``line`` out."""

@@ -244,7 +244,7 @@ def test_of_all_precisions_the_fastest_is_delivered_and_told_against_the_best_de
     rival: str,
 ):
     agent = SimulatedAgent(int8_pace=pace)
-    found = _optimize(_task(source, tmp_path, int8=INT8), agent, monkeypatch)
+    found = _optimize(_task(source, tmp_path, int8=INT8, known_costs=None), agent, monkeypatch)
     assert found.status == "delivered"
     assert found.rival is not None
     assert found.rival.name == rival
@@ -259,14 +259,16 @@ def test_of_all_precisions_the_fastest_is_delivered_and_told_against_the_best_de
         assert found.rival.gain_low is not None
         assert found.rival.gain_low > 1
     jobs = len(agent.measured)
-    assert _figures(_optimize(_task(source, tmp_path, int8=INT8), agent, monkeypatch)) == _figures(found)
+    assert _figures(_optimize(_task(source, tmp_path, int8=INT8, known_costs=None), agent, monkeypatch)) == _figures(
+        found
+    )
     assert len(agent.measured) == jobs
 
 
 def test_a_grouped_plan_is_not_tried_in_int8(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     agent = SimulatedAgent(int8_pace=(0.5, 0.9))
     monkeypatch.setattr("support.latency_law.PACE", {None: 1.0, "stacked": 0.9, "grouped": 0.1, "gather": 2.0})
-    found = _optimize(_task(source, tmp_path, int8=INT8), agent, monkeypatch)
+    found = _optimize(_task(source, tmp_path, int8=INT8, known_costs=None), agent, monkeypatch)
     with open_bundle(tmp_path / "best.gdws") as bundle:
         quantised = [each for each in bundle.manifest.variants if each.is_quantised]
         assert all(layer.layout != "grouped" for variant in quantised for layer in variant.layers)
