@@ -15,6 +15,7 @@ Examples:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -85,8 +86,7 @@ def optimize(
             tuning=tuning,
             int8=making.quantisation(setting.backend),
         )
-        watch = pipeline.Watch(_silent if quiet else _tell, progress)
-        found = pipeline.optimize(task, device, lease_id=lease, watch=watch)
+        found = pipeline.optimize(task, device, lease_id=lease, watch=pipeline.Watch(_tell_of(quiet), progress))
     if report is not None:
         write(found, report)
     print_json(found.model_dump(mode="json")) if as_json else print_optimisation(found, out)
@@ -94,9 +94,6 @@ def optimize(
         raise typer.Exit(1)
 
 
-def _tell(line: str) -> None:
-    errors().print(line, markup=False)
-
-
-def _silent(line: str) -> None:
-    """Leave ``line`` out."""
+def _tell_of(quiet: bool) -> Callable[[str], None]:
+    """What says how it goes."""
+    return (lambda line: None) if quiet else lambda line: errors().print(line, markup=False)
