@@ -398,3 +398,29 @@ def jetson_result(
     )
     cells = [jetson_cell(net, nets[0], mode=mode, simulated=simulated) for mode in modes for net in nets]
     return result(nets, cells=cells, simulated=simulated, hostname="xavier", request=request)
+
+
+def task_result(nets: list[Net], evaluations: list[HostEvaluation], task: dict[str, object]) -> BenchmarkResult:
+    """A result on networks for ``task`` with what the host found, and replays without labels or decisions."""
+    made = result(nets)
+    variants = [
+        variant.model_copy(update={"evaluation": evaluation})
+        for variant, evaluation in zip(made.manifest.variants, evaluations, strict=True)
+    ]
+    bare = {"agreement": None, "natural": None, "natural_host": None, "robust": None, "robust_host": None}
+    cells = [
+        each.model_copy(update={"parity": each.parity and each.parity.model_copy(update=bare)})
+        for each in made.job.cells
+    ]
+    fields = {
+        **made.manifest.model_dump(),
+        "task": task,
+        "outputs": [{"name": "boxes", "shape": [7, 84]}],
+        "variants": variants,
+    }
+    return made.model_copy(
+        update={
+            "manifest": Manifest.model_validate(fields),
+            "job": made.job.model_copy(update={"cells": cells}),
+        }
+    )

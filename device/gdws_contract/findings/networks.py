@@ -8,10 +8,11 @@ from pydantic import Field
 from typing_extensions import Literal
 
 from gdws_contract.base import Name, NonNegative, Reading
-from gdws_contract.manifest import HostEvaluation, Manifest, Variant
+from gdws_contract.manifest import NATURAL_ACCURACY, ROBUST_ACCURACY, HostEvaluation, Manifest, Variant
 from gdws_contract.measures import Proportion
 
-from .accuracy import AccuracyChange, accuracy_change
+from .accuracy import AccuracyChange
+from .metrics import MetricFinding, change_of, metrics_of
 
 AccuracyKind = Literal["robust", "natural"]
 
@@ -20,6 +21,7 @@ class NetworkFindings(Reading):
     """One network beside the baseline, as far as it is known. Ratios are the baseline's over this one's.
 
     Accuracies are on labelled images alone. Where the baseline's own answers are the labels, there is ``agreement``.
+    What is no classifier has ``metrics`` in their place.
     """
 
     name: Name
@@ -31,6 +33,7 @@ class NetworkFindings(Reading):
     natural_change: Optional[AccuracyChange]
     robust_change: Optional[AccuracyChange]
     is_untrusted: bool = Field(description="The attack that its robust accuracy was measured under is known to fail.")
+    metrics: Tuple[MetricFinding, ...] = Field((), description="Of networks that are not classifiers; by task.")
     is_dense: bool = Field(False, description="Its convolutions are those of the baseline, e.g. the dense one in INT8.")
 
 
@@ -53,6 +56,7 @@ def _network(variant: Variant, baseline: Variant) -> NetworkFindings:
         natural_change=_change(before, after, "natural"),
         robust_change=_change(before, after, "robust"),
         is_untrusted=after is not None and _attack_fails(after),
+        metrics=() if after is None else metrics_of(after, before),
         is_dense=not any(step.kind in ("gdws", "prune") for step in variant.steps),
     )
 
@@ -68,7 +72,7 @@ def _change(
         return None
     if kind == "robust" and (before.attack != after.attack or _attack_fails(before) or _attack_fails(after)):
         return None
-    return accuracy_change(was, is_now)
+    return change_of(NATURAL_ACCURACY if kind == "natural" else ROBUST_ACCURACY, after, before)
 
 
 def is_labelled(*evaluations: HostEvaluation) -> bool:

@@ -3,8 +3,9 @@
 Speed counts as gained only if the whole 95 % interval of the speed-up lies above 1; accuracy counts as
 kept if neither the natural nor the robust one falls by more than :data:`TOLERANCE_POINTS` on the images
 that were judged; where these are too few to rule out a greater fall, the sentence says so. Without true
-labels, or on noise, there is no verdict on accuracy: the sentence tells how far the answers agree. The
-settings are judged one by one, each by itself.
+labels, or on noise, there is no verdict on accuracy: the sentence tells how far the answers agree; where they do not
+agree well enough to be the baseline's answers, the outcome says so. What is no classifier is judged by the metrics of
+its task in the same way. The settings are judged one by one, each by itself.
 
 This is the one place that decides: the report, ``gdws compare``, the agent and its dashboard show what it says.
 """
@@ -17,26 +18,21 @@ from pydantic import Field
 from typing_extensions import Literal
 
 from gdws_contract.base import Name, Reading
-from gdws_contract.manifest import HostEvaluation
-from gdws_contract.measures import Interval, LatencySummary, Proportion, SpeedUp
-from gdws_contract.rest import Cell
+from gdws_contract.measures import Interval, SpeedUp
 
 from . import text
-from .accuracy import AccuracyChange
 from .cells import Speed, direction, speed_of
 from .intervals import paired_ratio
-from .networks import AccuracyKind, NetworkFindings, accuracy_of, is_labelled
+from .price import TOLERANCE_POINTS, Judged, Price, Remark, price_of, remark_of, why_no_price
 from .setting import Setting
 
-#: The fall in accuracy, in percentage points, up to which a network counts as keeping it.
-TOLERANCE_POINTS = 1.0
-
-Kind = Literal["gain", "trade", "faster", "no-gain", "unknown"]
+Kind = Literal["gain", "trade", "faster", "changed", "no-gain", "unknown"]
 #: What an outcome is called at a glance; the sentence beside it says more.
 TITLES: Dict[Kind, str] = {
     "gain": "Faster, accuracy kept",
     "trade": "Faster, at a price",
     "faster": "Faster, accuracy not judged",
+    "changed": "Faster, but other answers",
     "no-gain": "No gain",
     "unknown": "Not decided",
 }
@@ -49,7 +45,8 @@ class Verdict(Reading):
     setting: Setting
     kind: Kind = Field(
         description="gain: faster and within the tolerance of accuracy; trade: faster, but not within it; "
-        "faster: faster, and evaluated without true labels or by other metrics than accuracy; "
+        "faster: faster, and evaluated without true labels or by metrics without a tolerance; "
+        "changed: faster, and agrees with the baseline too little to give its answers; "
         "no-gain: none is faster; unknown: not enough was measured to tell."
     )
     variant: Optional[Name] = Field(description="The network that the sentence is about; null: none was timed.")
@@ -57,25 +54,6 @@ class Verdict(Reading):
     accuracy: Accuracy = Field(description="Of that network against the baseline, on the host's test images.")
     title: str = Field(description="The kind in words.")
     sentence: str
-
-
-class Judged(NamedTuple):
-    """One network in one setting, as far as it is known.
-
-    ``reason`` says why its ``cell`` has no times; ``evaluation`` is the host's, and ``network`` what this says of it
-    beside the baseline.
-    """
-
-    variant: str
-    cell: Optional[Cell]
-    reason: Optional[str]
-    evaluation: Optional[HostEvaluation]
-    network: Optional[NetworkFindings]
-
-    @property
-    def latency(self) -> Optional[LatencySummary]:
-        """Its times; None if there are none."""
-        return self.cell.latency if self.cell else None
 
 
 def judge(
@@ -94,37 +72,6 @@ def judge(
     return found.model_copy(update={"sentence": found.sentence + flagged})
 
 
-class _Price(NamedTuple):
-    """What a network gave up of one kind of accuracy."""
-
-    kind: AccuracyKind
-    change: AccuracyChange
-    after: Proportion
-    before: Proportion
-    attack: Optional[str]
-
-    def __str__(self) -> str:
-        """``robust accuracy 93.1 % against 93.9 % (PGD-40, 1,000 images)``."""
-        under = "" if self.attack is None else f"{self.attack}, "
-        return (
-            f"{self.kind} accuracy {text.percent(self.after.value)} against {text.percent(self.before.value)} "
-            f"({under}{text.plural(self.after.count, 'image')})"
-        )
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the fall is within the tolerance."""
-        # Rounded, since 93.0 % less 92.0 % is one point only up to the last bit.
-        return round(self.change.points, 6) >= -TOLERANCE_POINTS
-
-
-class _Remark(NamedTuple):
-    """What is known of a network's quality where no accuracy is: agreement with the baseline, or other metrics."""
-
-    words: str
-    is_agreement: bool
-
-
 class _Candidate(NamedTuple):
     """A network that was timed beside the baseline; ``price`` and ``remark`` are None if they are not known.
 
@@ -137,8 +84,8 @@ class _Candidate(NamedTuple):
     rounds_ms: Tuple[float, ...]
     speedup: SpeedUp
     speed: Speed
-    price: Optional[_Price]
-    remark: Optional[_Remark]
+    price: Optional[Price]
+    remark: Optional[Remark]
 
     @property
     def accuracy(self) -> Accuracy:
@@ -177,12 +124,15 @@ def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Seq
     priced = [each for each in faster if each.price is not None]
     if priced:
         return _trade(setting, where, priced)
+    remarked = [each for each in faster if each.remark is not None]
+    if remarked:
+        return _unjudged(setting, where, remarked)
     best = _fastest(faster)
-    sentence = f"{best.name} {best.runs} as the baseline {where} ({best.interval}); "
-    if best.remark is not None:
-        return _about(best, setting, "faster", f"{sentence}{best.remark.words}.")
     own = next(each for each in others if each.variant == best.name)
-    sentence += f"{_why_no_price(baseline, own)}, so what the speed costs is not known."
+    sentence = (
+        f"{best.name} {best.runs} as the baseline {where} ({best.interval}); "
+        f"{why_no_price(baseline, own)}, so what the speed costs is not known."
+    )
     return _about(best, setting, "unknown", sentence)
 
 
@@ -218,12 +168,12 @@ def _gain(setting: Setting, where: str, kept: Sequence[_Candidate], baseline_ms:
     sentence = (
         f"{best.name} {best.runs} as the baseline {where} "
         f"({best.interval}; median {text.milliseconds(best.median_ms)} against {text.milliseconds(baseline_ms)}) "
-        f"and keeps its accuracy within {TOLERANCE_POINTS:g} point: {best.price}, "
+        f"and keeps its {best.price.quality} within {TOLERANCE_POINTS:g} point: {best.price}, "
         f"a difference of {text.points(change.points)} points with a 95 % interval from "
         f"{text.points(change.low)} to {text.points(change.high)}"
     )
     if change.low < -TOLERANCE_POINTS:
-        sentence += f"; {text.plural(best.price.after.count, 'image')} do not rule out a greater fall"
+        sentence += f"; {best.price.images} do not rule out a greater fall"
     dense = [each for each in kept if each.is_dense]
     if dense and not best.is_dense:
         sentence += f". {_beside(best, _fastest(dense))}"
@@ -258,14 +208,27 @@ def _no_gain(setting: Setting, where: str, best: _Candidate) -> Verdict:
 def _trade(setting: Setting, where: str, faster: List[_Candidate]) -> Verdict:
     gentlest = max(faster, key=lambda each: (_points(each), each.speedup.ratio))
     fastest = _fastest(faster)
+    assert gentlest.price is not None
+    quality = gentlest.price.quality
     sentence = (
-        f"No network is both faster than the baseline and within {TOLERANCE_POINTS:g} point of its accuracy "
+        f"No network is both faster than the baseline and within {TOLERANCE_POINTS:g} point of its {quality} "
         f"{where}: of the faster ones, {gentlest.name} loses least, with {gentlest.price}, and "
         f"{gentlest.runs} ({gentlest.interval})"
     )
     if fastest is not gentlest:
         sentence += f"; the fastest, {fastest.name}, {fastest.runs} at {text.points(_points(fastest))} points"
     return _about(gentlest, setting, "trade", f"{sentence}.")
+
+
+def _unjudged(setting: Setting, where: str, faster: Sequence[_Candidate]) -> Verdict:
+    """The verdict where no accuracy is known: the fastest that still gives the baseline's answers, if one does."""
+    same = [each for each in faster if each.remark is not None and each.remark.kept is not False]
+    best = _fastest(same or faster)
+    assert best.remark is not None
+    sentence = f"{best.name} {best.runs} as the baseline {where} ({best.interval}); {best.remark.words}"
+    if same:
+        return _about(best, setting, "faster", f"{sentence}.")
+    return _about(best, setting, "changed", f"{sentence}. These are other answers than the baseline's.")
 
 
 def _points(candidate: _Candidate) -> float:
@@ -287,69 +250,11 @@ def _candidates(baseline: Judged, others: Sequence[Judged]) -> List[_Candidate]:
                     rounds_ms=tuple(window.median_ms for window in each.cell.rounds),
                     speedup=each.cell.speedup,
                     speed=speed,
-                    price=_price(each, baseline),
-                    remark=_remark(each, baseline),
+                    price=price_of(each, baseline),
+                    remark=remark_of(each, baseline),
                 )
             )
     return found
-
-
-def _remark(own: Judged, baseline: Judged) -> Optional[_Remark]:
-    """What is known of ``own`` beside ``baseline`` where there is no accuracy on labelled images."""
-    before, after = baseline.evaluation, own.evaluation
-    if before is None or after is None or own.network is None or before.data != after.data:
-        return None
-    if own.network.agreement is not None:
-        agreement = own.network.agreement
-        images = text.plural(agreement.count, "image") + (" of noise" if after.origin == "noise" else "")
-        words = f"it gives the baseline's answer on {text.percent(agreement.value)} of {images}"
-        return _Remark(f"{words}, and without true labels its accuracy is not known", is_agreement=True)
-    if before.natural is not None or before.robust is not None:
-        return None
-    pairs = [
-        f"{name.replace('_', ' ')} {text.metric(value)} against {text.metric(before.metrics[name])}"
-        for name, value in after.metrics.items()
-        if name in before.metrics
-    ]
-    if not pairs:
-        return None
-    return _Remark(f"{text.listed(pairs)} ({after.data})", is_agreement=not is_labelled(after))
-
-
-def _price(own: Judged, baseline: Judged) -> Optional[_Price]:
-    """The greater of the falls in robust and natural accuracy.
-
-    None if nothing can be compared. Where either network was attacked, natural accuracy alone does not do.
-    """
-    if own.evaluation is None or own.network is None or baseline.evaluation is None:
-        return None
-    prices = []
-    after, before = own.evaluation, baseline.evaluation
-    if own.network.robust_change is not None:
-        prices.append(_priced("robust", own.network.robust_change, after, before, text.attack_name(after.attack)))
-    elif after.robust is not None or before.robust is not None:
-        return None
-    if own.network.natural_change is not None:
-        prices.append(_priced("natural", own.network.natural_change, after, before, None))
-    return min(prices, key=lambda price: price.change.points, default=None)
-
-
-def _priced(
-    kind: AccuracyKind, change: AccuracyChange, after: HostEvaluation, before: HostEvaluation, attack: Optional[str]
-) -> _Price:
-    found, was = accuracy_of(after, kind), accuracy_of(before, kind)
-    assert found is not None  # without both there is no change
-    assert was is not None
-    return _Price(kind, change, found, was, attack)
-
-
-def _why_no_price(baseline: Judged, own: Judged) -> str:
-    if own.network is None:
-        return "the bundle is no longer stored, and with it what the host knew of its accuracy"
-    untrusted = [each.variant for each in (own, baseline) if each.network is not None and each.network.is_untrusted]
-    if untrusted:
-        return f"the attack on {text.listed(untrusted)} is not to be trusted"
-    return "its accuracy was not evaluated beside the baseline's"
 
 
 def _fastest(candidates: Sequence[_Candidate]) -> _Candidate:

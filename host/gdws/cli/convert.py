@@ -22,6 +22,7 @@ Examples:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,7 @@ from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
 from gdws.cli.options.recipes import AlphaOptions, Methods, PlanFiles, PlanOptions, read_plans
-from gdws.cli.views.output import errors, print_json, progress_bar
+from gdws.cli.views.output import errors, print_json, print_line, progress_bar
 
 if TYPE_CHECKING:
     from gdws.pipeline import MadeBundle, Source
@@ -89,10 +90,27 @@ def convert(
     for note in made.notes:
         errors().print(f"note: {note}", markup=False)
     if as_json:
-        print_json({"path": str(out), "id": made.id, "variants": [variant.name for variant in made.variants]})
+        print_json(_as_json(out, made))
     else:
         _print_sizes(source, made)
+        for line in _found(made):
+            print_line(line)
         typer.echo(f"{out}: {len(made.variants)} networks, id {made.id}")
+
+
+def _as_json(out: Path, made: MadeBundle) -> dict[str, object]:
+    evaluated = {each.name: each.evaluation.metrics for each in made.variants if each.evaluation is not None}
+    metrics = {name: {key: value.model_dump() for key, value in found.items()} for name, found in evaluated.items()}
+    return {"path": str(out), "id": made.id, "variants": [each.name for each in made.variants], "metrics": metrics}
+
+
+def _found(made: MadeBundle) -> Iterator[str]:
+    """A line on each network that was evaluated, in the words of its task."""
+    from gdws_contract.findings.metrics import summary
+
+    for variant in made.variants:
+        if variant.evaluation is not None:
+            yield f"{variant.name}: {', '.join(summary(variant.evaluation))}"
 
 
 def _print_sizes(source: Source, made: MadeBundle) -> None:

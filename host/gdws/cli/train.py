@@ -27,6 +27,7 @@ Examples:
   gdws train --preset fashion-mnist-fast --precision bf16 --out resnet18.safetensors
   gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
   torchrun --nproc-per-node 4 -m gdws train --preset cifar10-rice --device cuda --out resnet18.safetensors
+  gdws train net.safetensors --prune filters:0.5 --epochs 4 --learning-rate 0.02 --out pruned.safetensors
   gdws train --out net.safetensors --resume
 """
 

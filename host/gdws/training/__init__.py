@@ -9,6 +9,7 @@ from gdws.training.augmentation import flip_images, shift_images
 from gdws.training.balancing import balance
 from gdws.training.distillation import DistillSettings, distill
 from gdws.training.fresh import TrainResult, fresh, train
+from gdws.training.pruning import Pruning
 from gdws.training.run import EpochRecord, state_path
 from gdws.training.schedule import learning_rate
 from gdws.training.settings import PRESETS, FinetuneSettings, Preset, TrainSettings
@@ -21,6 +22,7 @@ __all__ = [
     "FinetuneResult",
     "FinetuneSettings",
     "Preset",
+    "Pruning",
     "TrainResult",
     "TrainSettings",
     "balance",

@@ -1,4 +1,4 @@
-"""Adversarial training from fresh weights (Madry et al., 2018; Rice et al., 2020)."""
+"""Adversarial training from fresh weights or a trained network's (Madry et al., 2018; Rice et al., 2020)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from gdws._util.modes import evaluation_mode
 from gdws._util.progress import SILENT, Progress
 from gdws._util.seeds import derive_seed
 from gdws.datasets import Dataset, check_images
-from gdws.errors import DataError
+from gdws.errors import DataError, GdwsError
 from gdws.evaluation import tally
 from gdws.evaluation.evaluate import predict
 from gdws.networks import checkpoints, converted
 from gdws.networks import zoo as nets
 from gdws.networks.sources import Source
 from gdws.training.descent import Descent
+from gdws.training.pruning import prune
 from gdws.training.run import EpochRecord, Run, follow, require_writable
 from gdws.training.settings import TrainSettings
 
@@ -53,7 +54,8 @@ def train(
 ) -> TrainResult:
     """Train a network and write the weights of its best epoch to ``out`` as safetensors.
 
-    The network is ``settings.net`` of the zoo with fresh weights, or a copy of ``source``, from its weights on.
+    The network is ``settings.net`` of the zoo with fresh weights, or a copy of ``source``, from its weights on, pruned
+    first if ``settings.pruning`` says so.
     The best epoch has the highest robust, then natural accuracy on the validation split; of equals the
     latest. The test split is not looked at. ``out`` is written whenever an epoch is the best so far, and
     the state of the run (:func:`gdws.training.state_path`) after every epoch; the state is removed at the end. After
@@ -70,13 +72,16 @@ def train(
     """
     out = Path(out)
     require_writable(out)
+    if settings.pruning is not None and source is None:
+        raise GdwsError("fresh weights cannot be pruned", hint="name the file of a trained network")
     workers = workers or Workers(device=torch.device(device))
     identity: dict[str, Any] = {} if source is None else {"start": tally.digest_of_network(source.module)}
     source = source or fresh(settings)
     model = copy.deepcopy(source.module).requires_grad_(True).to(workers.device)
     model = model.to(memory_format=torch.channels_last)  # convolves faster on every device
     _require_suitable(source, model, data)
-    descent = Descent(model, settings, data.train, workers)
+    after_step = _nothing if settings.pruning is None else prune(model, settings.pruning)
+    descent = Descent(model, settings, data.train, workers, after_step=after_step)
     identity |= {**settings.to_dict(), "precision": descent.precision, "data": data.name}
     run = Run(descent, data.validation, {**identity, "what": f"training {settings.net}"})
 
@@ -96,6 +101,10 @@ def fresh(settings: TrainSettings) -> Source:
     shape = nets.input_shape(settings.net, **settings.net_options)
     provenance = {"net": settings.net, "net_options": dict(settings.net_options)}
     return Source(settings.net, model, shape, provenance)
+
+
+def _nothing(model: nn.Module) -> None:
+    """What is done after a step of a network without constraints."""
 
 
 def _require_suitable(source: Source, model: nn.Module, data: Dataset) -> None:

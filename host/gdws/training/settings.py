@@ -10,6 +10,7 @@ from typing import Any
 
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import AttackSpec
+from gdws.training.pruning import Pruning
 
 SCHEDULES = ("one-cycle", "piecewise")
 OPTIMIZERS = ("sgd", "adam")
@@ -92,7 +93,8 @@ class DescentSettings:
 class TrainSettings(DescentSettings):
     """Training of the registered network ``net``, built with ``net_options``, from fresh weights.
 
-    The defaults are the recipe of the MNIST sample; :data:`PRESETS` has others.
+    ``pruning`` first sets the smallest filters or weights of a trained network to zero, where they stay. The defaults
+    are the recipe of the MNIST sample; :data:`PRESETS` has others.
     """
 
     net: str
@@ -101,10 +103,12 @@ class TrainSettings(DescentSettings):
     optimizer: str = "sgd"
     learning_rate: float = 0.1
     weight_decay: float = 5e-4
+    pruning: Pruning | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON."""
-        return {**super().to_dict(), "net_options": dict(self.net_options)}
+        pruning = None if self.pruning is None else str(self.pruning)
+        return {**super().to_dict(), "net_options": dict(self.net_options), "pruning": pruning}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -222,7 +222,7 @@ def test_other_metrics_than_accuracy_are_told_and_not_judged() -> None:
     metrics = {"map_50": Figure(value=0.512, higher_is_better=True)}
     (verdict,) = found(evaluated(result([DENSE, KEPT]), metrics=metrics, attack=None)).verdicts
     assert (verdict.kind, verdict.accuracy, verdict.title) == ("faster", "not shown", "Faster, accuracy not judged")
-    assert "map 50 0.512 against 0.512 (mnist-sample, test)" in verdict.sentence
+    assert "on mnist-sample, test: mAP at IoU 0.5 0.512 against 0.512" in verdict.sentence
 
 
 def test_without_the_bundle_the_speed_is_known_and_the_price_is_not() -> None:

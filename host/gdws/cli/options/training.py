@@ -103,6 +103,15 @@ class TrainOptions:
         Literal["auto", "fp32", "bf16"] | None,
         typer.Option("--precision", help="bf16: mixed precision; auto: that, on GPUs that have it."),
     ] = None
+    prune: Annotated[
+        str | None,
+        typer.Option(
+            "--prune",
+            metavar="filters|weights:SHARE",
+            help="First set that share of the filters or weights of each convolution of CHECKPOINT, but of the first, "
+            "to zero, the smallest of each, and keep them there, e.g. filters:0.5 or weights:0.95.",
+        ),
+    ] = None
     seed: Seed = 0
 
     def settings(self, preset: Preset, net: str | None, net_options: dict[str, Any]) -> TrainSettings:
@@ -110,7 +119,11 @@ class TrainOptions:
 
         Raises :class:`~gdws.errors.GdwsError`.
         """
+        from gdws.training import Pruning
+
         given = {**dataclasses.asdict(self), "net": net, "net_options": net_options or None}
+        pruning = given.pop("prune")
+        given["pruning"] = None if pruning is None else Pruning.parse(pruning)
         base = preset.settings
         if self.step is None and (self.eps is not None or self.iterations is not None):
             base = dataclasses.replace(base, step=None)

@@ -21,10 +21,26 @@ def print_summary(summary: Summary) -> None:
         title = f"{', '.join(setting.words)}; times in ms, 95 % intervals"
         print_table(_COLUMNS, [_row(m) for m in facts.at(setting)], title=title, words=["parity"])
         results().print()
+    _print_metrics(summary)
     _print_power(summary)
     results().print(f"[bold]{escape(summary.headline)}[/]")
     for doubt in summary.doubts:
         results().print(f"- {escape(doubt)}")
+
+
+def _print_metrics(summary: Summary) -> None:
+    """Those of the task that lead, in place of accuracies; none of classifiers."""
+    facts = summary.facts
+    if not facts.leading:
+        return
+    rows = []
+    for variant in facts.variants:
+        found = [variant.metric(each.name) for each in facts.leading]
+        rows.append([variant.name, *(text.UNKNOWN if each is None else each.shown for each in found)])
+    data = {variant.evaluated_on for variant in facts.variants} - {None}
+    title = f"on the host: {', '.join(sorted(filter(None, data)))}"
+    print_table(("network", *(each.words for each in facts.leading)), rows, title=title)
+    results().print()
 
 
 def _print_power(summary: Summary) -> None:

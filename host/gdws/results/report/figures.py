@@ -15,6 +15,7 @@ from pydantic import Field
 from gdws_contract.attack_check import AttackCheck
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.cells import CellFindings, Speed
+from gdws_contract.findings.metrics import MetricFinding
 from gdws_contract.findings.networks import NetworkFindings
 from gdws_contract.findings.result import Findings, findings_of
 from gdws_contract.findings.setting import Setting, distinct, settings_of, variants_of
@@ -33,6 +34,7 @@ from gdws_contract.measures import (
 from gdws_contract.profiles import LayerProfile
 from gdws_contract.rest import BenchmarkResult, Cell, DeviceInfo, Protocol
 from gdws_contract.steps import LayerSummary
+from gdws_contract.task import Task
 from gdws_contract.thermal import Thermal
 
 
@@ -41,7 +43,8 @@ class VariantFacts:
     """What the host knows of one network.
 
     Ratios are dense over this one, so more is better; they and the changes are None for the dense one itself.
-    ``agreement`` is with the dense network's answers, where these are the labels.
+    ``agreement`` is with the dense network's answers, where these are the labels. What is no classifier has ``metrics``
+    in place of accuracies.
     """
 
     name: str
@@ -61,12 +64,17 @@ class VariantFacts:
     robust_change: AccuracyChange | None
     attack_check: AttackCheck | None
     classes: int | None
+    metrics: tuple[MetricFinding, ...]
     layers: tuple[LayerSummary, ...]
 
     @property
     def is_untrusted(self) -> bool:
         """Whether the attack that its robust accuracy was measured under is known to fail."""
         return self.attack_check is not None and not self.attack_check.trusted
+
+    def metric(self, name: str) -> MetricFinding | None:
+        """The metric called ``name``; None if it was not measured."""
+        return next((each for each in self.metrics if each.name == name), None)
 
     @property
     def converted_layers(self) -> int:
@@ -137,6 +145,7 @@ class Facts:
 
     name: str
     description: str | None
+    task: Task
     baseline: str
     variants: tuple[VariantFacts, ...]
     settings: tuple[Setting, ...]
@@ -148,6 +157,11 @@ class Facts:
     def variant(self, name: str) -> VariantFacts:
         """The network called ``name``; raises :class:`KeyError`."""
         return {variant.name: variant for variant in self.variants}[name]
+
+    @property
+    def leading(self) -> tuple[MetricFinding, ...]:
+        """The metrics that stand in place of accuracies, each as one of the networks has it; none of classifiers."""
+        return tuple({each.name: each for variant in self.variants for each in variant.metrics if each.leads}.values())
 
     def at(self, setting: Setting) -> list[Measurement]:
         """The measurements of one setting, variants in the bundle's order."""
@@ -165,6 +179,7 @@ def facts(result: BenchmarkResult) -> Facts:
     return Facts(
         name=manifest.name,
         description=manifest.description,
+        task=manifest.task,
         baseline=manifest.baseline,
         variants=tuple(_variant(variant, networks[variant.name], manifest) for variant in manifest.variants),
         settings=settings,
@@ -199,6 +214,7 @@ def _variant(variant: Variant, network: NetworkFindings, manifest: Manifest) -> 
         robust_change=network.robust_change,
         attack_check=own.attack_check if own else None,
         classes=manifest.classes,
+        metrics=network.metrics,
         layers=tuple(variant.layers),
     )
 

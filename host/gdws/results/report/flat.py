@@ -23,7 +23,7 @@ _COLUMNS = (
     "power_mode", "jetson_clocks", "power_reason", "idle_w", "energy_mj", "energy_low_mj", "energy_high_mj",
     "net_energy_mj", "fps_per_watt", "throttled", "temperature_max_c", "h2d_ms", "compute_ms", "d2h_ms", "burst_fps",
     "sustained_fps", "build_s", "engine_bytes", "builds", "builds_best_ms", "builds_worst_ms", "robust_trusted",
-    "agreement",
+    "agreement", "metrics",
 )  # fmt: skip
 
 
@@ -77,6 +77,7 @@ def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
         "power_w": m.power.mean_w if m.power else None,
         "flags": " ".join(flag.code for flag in m.flags),
         "agreement": variant.agreement.value if variant.agreement else None,
+        "metrics": " ".join(f"{each.name}={each.value.value:.6g}" for each in variant.metrics),
         "robust_trusted": None if variant.attack_check is None else variant.attack_check.trusted,
         "power_mode": m.power_mode if m.power_mode is not None else m.setting.power_mode,
         "jetson_clocks": m.jetson_clocks,

@@ -77,9 +77,7 @@ def _networks(facts: Facts) -> list[str]:
         f"Speed-up{where}",
         "FPS",
         "Median latency",
-        "Robust accuracy",
-        "Natural accuracy",
-        "On the device: robust, natural",
+        *_quality_heads(facts),
         "Parity",
         "MACs",
         "Parameters",
@@ -95,9 +93,7 @@ def _networks(facts: Facts) -> list[str]:
                 _speedup(m),
                 text.significant(m.fps if m else None),
                 text.milliseconds(m.latency.median_ms if m and m.latency else None),
-                _accuracy(variant.robust, variant.robust_change) + (_NOT_TRUSTED if variant.is_untrusted else ""),
-                _natural(variant),
-                f"{_share(parity.robust if parity else None)}, {_share(parity.natural if parity else None)}",
+                *_quality(facts, variant, parity),
                 _parity(parity),
                 " ".join([text.scaled(variant.macs), _in_brackets(text.fewer(variant.macs_ratio))]).strip(),
                 " ".join([text.scaled(variant.parameters), _in_brackets(text.fewer(variant.parameters_ratio))]).strip(),
@@ -105,6 +101,25 @@ def _networks(facts: Facts) -> list[str]:
             ]
         )
     return table(header, rows)
+
+
+def _quality_heads(facts: Facts) -> list[str]:
+    """What the networks are judged by: the metrics of their task, or accuracies."""
+    if facts.leading:
+        return [escape(each.words[:1].upper() + each.words[1:]) for each in facts.leading]
+    return ["Robust accuracy", "Natural accuracy", "On the device: robust, natural"]
+
+
+def _quality(facts: Facts, variant: VariantFacts, parity: Parity | None) -> list[str]:
+    """The cells below :func:`_quality_heads`."""
+    if facts.leading:
+        found = [variant.metric(each.name) for each in facts.leading]
+        return [text.UNKNOWN if each is None else escape(each.shown) for each in found]
+    return [
+        _accuracy(variant.robust, variant.robust_change) + (_NOT_TRUSTED if variant.is_untrusted else ""),
+        _natural(variant),
+        f"{_share(parity.robust if parity else None)}, {_share(parity.natural if parity else None)}",
+    ]
 
 
 def _measurements(facts: Facts, setting: Setting) -> list[str]:

@@ -6,7 +6,7 @@ light or dark setting; text stays text, so that it can be searched and scaled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -18,62 +18,111 @@ from gdws.results.report.svg import ACCENT, FONT_PT, GOOD, INK, LINE, MUTED, new
 from gdws_contract.findings import text
 from gdws_contract.findings.setting import Setting
 from gdws_contract.findings.verdict import TOLERANCE_POINTS
-from gdws_contract.measures import LatencySummary, Proportion
+from gdws_contract.measures import LatencySummary, Metric, Proportion
 
 
 @dataclass(frozen=True)
 class Plot:
-    """``svg`` is one element; ``alt`` tells what it shows to those who cannot see it."""
+    """``svg`` is one element; ``alt`` tells what it shows to those who cannot see it.
+
+    ``has_goal`` says that the corner is shaded where a network is faster and keeps its quality.
+    """
 
     svg: str
     alt: str
+    has_goal: bool = False
 
 
 @dataclass(frozen=True)
 class _Point:
-    """One network: images per second with the range over rounds, accuracy in percent with its interval."""
+    """One network: images per second with the range over rounds, and its quality with its interval."""
 
     name: str
     is_baseline: bool
     fps: float
     fps_low: float
     fps_high: float
-    share: float
-    share_low: float
-    share_high: float
+    quality: float
+    quality_low: float
+    quality_high: float
+
+
+@dataclass(frozen=True)
+class _Quality:
+    """What networks are judged by, and what each has of it by name; shares are told in percent.
+
+    ``tolerance`` is the fall up to which it counts as kept, None where that is not judged.
+    """
+
+    words: str
+    values: Mapping[str, Metric]
+    tolerance: float | None
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by to be told."""
+        return 100 if any(isinstance(value, Proportion) for value in self.values.values()) else 1
+
+    @property
+    def unit(self) -> str:
+        """With a space before it."""
+        return " %" if self.scale == 100 else ""
 
 
 def accuracy_against_speed(facts: Facts, setting: Setting, *, key: str) -> Plot | None:
-    """Robust accuracy over images per second, one point a network; natural accuracy if no attack was run.
+    """Quality over images per second, one point a network: see :func:`_quality`.
 
     ``key`` must differ between the plots of one page. None if there is nothing to show.
     """
-    attacked = any(variant.robust is not None for variant in facts.variants)
-    kind = "robust accuracy" if attacked else "natural accuracy"
-    points = []
-    for measurement in facts.at(setting):
-        variant = facts.variant(measurement.variant)
-        accuracy = variant.robust if attacked else variant.natural
-        if accuracy is not None and measurement.fps is not None:
-            points.append(_point(measurement, measurement.fps, accuracy))
+    quality = _quality(facts)
+    points = [
+        _point(m, m.fps, quality.values[m.variant], quality.scale)
+        for m in facts.at(setting)
+        if m.fps is not None and m.variant in quality.values
+    ]
     if not points:
         return None
     figure, (axes,) = new_figure(height_in=3.5)
     axes.set_xlim(*_padded([limit for p in points for limit in (p.fps_low, p.fps_high)], 0.16))
-    axes.set_ylim(*_padded([limit for p in points for limit in (p.share_low, p.share_high)], 0.10))
-    for p in points:
-        if p.is_baseline:
-            _mark_goal(axes, p)
+    axes.set_ylim(*_padded([limit for p in points for limit in (p.quality_low, p.quality_high)], 0.10))
+    if quality.tolerance is not None:
+        for p in points:
+            if p.is_baseline:
+                _mark_goal(axes, p, quality.scale * quality.tolerance)
     for p in points:
         _draw_point(axes, p)
     axes.set_xlabel("images per second (FPS)")
-    axes.set_ylabel(f"{kind} (%)")
+    axes.set_ylabel(f"{quality.words} (%)" if quality.unit else quality.words, parse_math=False)
     figure.draw_without_rendering()  # the layout must be final before labels are placed in it
-    named = [(p.name, p.fps, p.share) for p in points]
+    named = [(p.name, p.fps, p.quality) for p in points]
     place_labels(axes, named, colour=INK, line_colour=MUTED, size_pt=FONT_PT - 0.5)
-    shown = "; ".join(f"{p.name} {text.significant(p.fps)} FPS and {p.share:.1f} %" for p in points)
-    alt = f"Plot of {kind} against images per second at batch {setting.batch_size}: {shown}."
-    return Plot(to_svg(figure, alt=alt, key=key), alt)
+    shown = "; ".join(
+        f"{p.name} {text.significant(p.fps)} FPS and {_told(p.quality, quality.unit)}{quality.unit}" for p in points
+    )
+    alt = f"Plot of {quality.words} against images per second at batch {setting.batch_size}: {shown}."
+    return Plot(to_svg(figure, alt=alt, key=key), alt, has_goal=quality.tolerance is not None)
+
+
+def _quality(facts: Facts) -> _Quality:
+    """Robust accuracy, or natural accuracy if no attack was run; of other networks than classifiers, the metric that
+    leads.
+    """
+    if facts.leading:
+        first = facts.leading[0]
+        found = {variant.name: variant.metric(first.name) for variant in facts.variants}
+        values: dict[str, Metric] = {name: each.value for name, each in found.items() if each is not None}
+        return _Quality(first.words, values, None if first.is_agreement else TOLERANCE_POINTS / 100)
+    attacked = any(variant.robust is not None for variant in facts.variants)
+    accuracies = {
+        variant.name: accuracy
+        for variant in facts.variants
+        if (accuracy := variant.robust if attacked else variant.natural) is not None
+    }
+    return _Quality("robust accuracy" if attacked else "natural accuracy", accuracies, TOLERANCE_POINTS / 100)
+
+
+def _told(value: float, unit: str) -> str:
+    return f"{value:.1f}" if unit else text.significant(value)
 
 
 def latency_by_batch(facts: Facts, settings: Sequence[Setting], *, key: str) -> Plot | None:
@@ -106,17 +155,17 @@ def latency_by_batch(facts: Facts, settings: Sequence[Setting], *, key: str) -> 
     return Plot(to_svg(figure, alt=alt, key=key), alt)
 
 
-def _point(measurement: Measurement, fps: float, accuracy: Proportion) -> _Point:
-    interval = accuracy.interval
+def _point(measurement: Measurement, fps: float, quality: Metric, scale: float) -> _Point:
+    interval = quality.interval
     return _Point(
         name=measurement.variant,
         is_baseline=measurement.is_baseline,
         fps=fps,
         fps_low=fps if measurement.fps_low is None else min(measurement.fps_low, fps),
         fps_high=fps if measurement.fps_high is None else max(measurement.fps_high, fps),
-        share=100 * accuracy.value,
-        share_low=100 * (accuracy.value if interval is None else interval.low),
-        share_high=100 * (accuracy.value if interval is None else interval.high),
+        quality=scale * quality.value,
+        quality_low=scale * (quality.value if interval is None else interval.low),
+        quality_high=scale * (quality.value if interval is None else interval.high),
     )
 
 
@@ -127,9 +176,9 @@ def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _mark_goal(axes: Axes, dense: _Point) -> None:
-    """Shade where a network is faster than the dense one and within the tolerance of its accuracy."""
-    floor = dense.share - TOLERANCE_POINTS
+def _mark_goal(axes: Axes, dense: _Point, tolerance: float) -> None:
+    """Shade where a network is faster than the dense one and within the tolerance of its quality."""
+    floor = dense.quality - tolerance
     right, top = axes.get_xlim()[1], axes.get_ylim()[1]
     goal = Rectangle((dense.fps, floor), right - dense.fps, top - floor, color=GOOD, alpha=0.13, linewidth=0)
     axes.add_patch(goal)
@@ -137,9 +186,9 @@ def _mark_goal(axes: Axes, dense: _Point) -> None:
 
 def _draw_point(axes: Axes, p: _Point) -> None:
     colour = INK if p.is_baseline else ACCENT
-    axes.plot([p.fps, p.fps], [p.share_low, p.share_high], color=colour, linewidth=1.3, alpha=0.5)
-    axes.plot([p.fps_low, p.fps_high], [p.share, p.share], color=colour, linewidth=1.3, alpha=0.5)
-    axes.plot([p.fps], [p.share], marker="D" if p.is_baseline else "o", markersize=7, color=colour)
+    axes.plot([p.fps, p.fps], [p.quality_low, p.quality_high], color=colour, linewidth=1.3, alpha=0.5)
+    axes.plot([p.fps_low, p.fps_high], [p.quality, p.quality], color=colour, linewidth=1.3, alpha=0.5)
+    axes.plot([p.fps], [p.quality], marker="D" if p.is_baseline else "o", markersize=7, color=colour)
 
 
 def _draw_bars(axes: Axes, timed: Sequence[tuple[Measurement, LatencySummary]]) -> None:

@@ -1,4 +1,4 @@
-"""What a device tells besides times, as tables that every renderer shows: power, heat, engines, layers.
+"""What is told besides times, as tables that every renderer shows: the task's metrics, power, heat, engines, layers.
 
 A table is there only if the result has something for it, and a column only if one of its cells is known. So the
 report of a machine without such things is as short as if they did not exist.
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from gdws.results.report.figures import Facts, Measurement
 from gdws_contract.findings import text
+from gdws_contract.findings.metrics import MetricFinding, definition
 from gdws_contract.measures import Power, TimeSummary
+from gdws_contract.task import Detection
 from gdws_contract.thermal import ClockSummary, TemperatureSummary
 
 
@@ -49,8 +51,43 @@ class _Column:
 
 def device_tables(facts: Facts) -> tuple[Table, ...]:
     """The tables that have something to show, in the order of the report."""
-    found = (power_and_energy(facts), _device_times(facts), _sustained(facts), _heat(facts), _engines(facts))
+    found = (
+        task_metrics(facts),
+        power_and_energy(facts),
+        _device_times(facts),
+        _sustained(facts),
+        _heat(facts),
+        _engines(facts),
+    )
     return tuple(table for table in found if table is not None)
+
+
+def task_metrics(facts: Facts) -> Table | None:
+    """Every metric of every network; None of classifiers, whose accuracies stand beside their times.
+
+    A network that a metric compares with itself is left out.
+    """
+    shown = [
+        variant
+        for variant in facts.variants
+        if any(not (variant.is_baseline and each.is_agreement) for each in variant.metrics)
+    ]
+    metrics = {each.name: each for variant in shown for each in variant.metrics}
+    if not metrics:
+        return None
+    rows = [
+        Row(_capitalised(each.words), tuple(_metric(variant.metric(name), variant.is_baseline) for variant in shown))
+        for name, each in metrics.items()
+    ]
+    data = ", ".join(_distinct(variant.evaluated_on for variant in shown))
+    note = f"On the host: {data}; with 95 % intervals. {_sentence(_distinct(map(definition, metrics)))}"
+    return Table(
+        title="Metrics of the task",
+        first="Metric",
+        columns=tuple(variant.name for variant in shown),
+        groups=(("", tuple(rows)),),
+        note=f"{note}{_thresholds(facts)}".rstrip(),
+    )
 
 
 def layer_profiles(facts: Facts) -> tuple[Table, ...]:
@@ -181,6 +218,22 @@ def _engines(facts: Facts) -> Table | None:
     return _table(facts, "Engines", columns, shown, note)
 
 
+def _metric(found: MetricFinding | None, is_baseline: bool) -> str:
+    if found is None or (is_baseline and found.is_agreement):
+        return text.UNKNOWN
+    interval = "" if found.interval is None else f", {found.interval}"
+    change = "" if found.change is None else f", {text.points(found.change.points)} points"
+    return f"{found.shown}{interval}{change}"
+
+
+def _thresholds(facts: Facts) -> str:
+    """From where on a box counts, where boxes are what is compared."""
+    if not isinstance(facts.task, Detection):
+        return ""
+    score, iou = facts.task.score_threshold, facts.task.iou_threshold
+    return f"Objects count from a score of {score:g}, and are the same from an IoU of {iou:g}."
+
+
 def _layers(m: Measurement) -> Table:
     profile = m.profile
     assert profile is not None
@@ -294,4 +347,8 @@ def _distinct(values: Iterable[str | None]) -> list[str]:
 def _sentence(words: Sequence[str]) -> str:
     """``words`` as a sentence with a space behind it, if there are any."""
     joined = "; ".join(words)
-    return f"{joined[:1].upper()}{joined[1:]}. " if joined else ""
+    return f"{_capitalised(joined)}. " if joined else ""
+
+
+def _capitalised(words: str) -> str:
+    return words[:1].upper() + words[1:]
