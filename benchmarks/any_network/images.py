@@ -1,5 +1,5 @@
-"""Images to fit to and to compare on: crops of photographs that scikit-image, scikit-learn and foolbox ship, and drawn
-text where a network reads text. Folders of PNG files in the cache, made once, the same each time.
+"""Images to fit to and to compare on: crops of photographs that packages ship, and drawn text where a network reads
+text. Folders of PNG files in the cache, and an array of sounds; made once, the same each time.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from benchmarks.any_network.packages import cache, unpacked
 
 COUNT = 160
+#: The one kind that is no images.
+SOUNDS = "sounds"
+_SOUNDS = 80
 _SIDE = 384
 _FILES: Mapping[str, tuple[str, ...]] = {
     "scikit-image": tuple(
@@ -23,12 +26,24 @@ _FILES: Mapping[str, tuple[str, ...]] = {
     "scikit-learn": ("sklearn/datasets/images/china.jpg", "sklearn/datasets/images/flower.jpg"),
     "foolbox": ("foolbox/data/imagenet_*",),
 }  # fmt: skip
+#: Photographs of people: none of those that a network is fitted to is among those that it is tried on.
+_PEOPLE: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "train": (
+        ("ultralytics", "ultralytics/assets/bus.jpg"),
+        ("ultralytics", "ultralytics/assets/zidane.jpg"),
+        ("insightface", "insightface/data/images/Tom_Hanks_54745.png"),
+    ),
+    "test": (("insightface", "insightface/data/images/t1.jpg"), ("scikit-image", "skimage/data/astronaut.png")),
+}
+_FITTED_TO = 200
 _PAGES = ("skimage/data/page.png", "skimage/data/text.png")
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
-def folder(kind: str) -> Path:
-    """The folder of images of that ``kind``; made if it is not there."""
+def location(kind: str) -> Path:
+    """The folder of images, or the file of sounds, of that ``kind``; made if it is not there."""
+    if kind == SOUNDS:
+        return _sounds()
     made = cache() / "images" / kind
     if made.is_dir():
         return made
@@ -43,8 +58,8 @@ def folder(kind: str) -> Path:
 
 
 def kinds() -> frozenset[str]:
-    """The names of folders that can be made."""
-    return frozenset(_KINDS)
+    """The names of what can be made."""
+    return frozenset({*_KINDS, SOUNDS})
 
 
 def photographs(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
@@ -52,6 +67,20 @@ def photographs(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
     originals = [Image.open(path).convert("RGB") for path in _photographs()]
     for index in range(COUNT):
         yield "", _crop(originals[index % len(originals)], rng)
+
+
+def people(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Crops of photographs of people, mirrored or not, and to fit to some of others, too; in folders by what for."""
+    faces = {
+        split: [Image.open(unpacked(package) / name).convert("RGB") for package, name in names]
+        for split, names in _PEOPLE.items()
+    }
+    others = [Image.open(path).convert("RGB") for path in _photographs() if "astronaut" not in path.name]
+    for index in range(_FITTED_TO + COUNT // 2):
+        split = "train" if index < _FITTED_TO else "test"
+        originals = others if split == "train" and index % 4 == 0 else faces[split]
+        crop = _crop(originals[index // 4 % len(originals)], rng)
+        yield split, ImageOps.mirror(crop) if rng.random() < 0.5 else crop
 
 
 def pages(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
@@ -66,6 +95,13 @@ def text(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
     scans = [Image.open(unpacked("scikit-image") / name).convert("RGB") for name in _PAGES]
     for index in range(COUNT):
         yield "", _crop(scans[index % 2], rng) if index % 4 == 0 else _line(rng, 320, 48)
+
+
+def directions(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+    """Drawn lines of text, every other one upside down, which is the label."""
+    for index in range(COUNT):
+        line = _line(rng, 192, 48)
+        yield f"{180 * (index % 2):03}", line.rotate(180 * (index % 2))
 
 
 def captchas(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
@@ -98,6 +134,29 @@ def spectrograms(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
                 envelope = np.exp(-np.maximum(times - start, 0) / 20) * (times >= start)
                 level += envelope * np.exp(-((bands - centre) ** 2) / 2) / overtone
         yield "", Image.fromarray((255 * np.clip(level, 0, 1)).astype(np.uint8))
+
+
+def _sounds() -> Path:
+    """Chords of plucked strings, (N, 43844, 1), as Basic Pitch takes them: 2 s at 22,050 Hz."""
+    made = cache() / "images" / f"{SOUNDS}.npy"
+    if made.is_file():
+        return made
+    rng = np.random.default_rng(0)
+    seconds = np.arange(43_844) / 22_050
+    sounds = np.zeros((_SOUNDS, len(seconds)), np.float32)
+    for sound in sounds:
+        for _ in range(int(rng.integers(2, 7))):
+            pitch, start = 440 * 2 ** (rng.integers(-24, 25) / 12), rng.uniform(0, 1.5)
+            loudness = rng.uniform(0.05, 0.2)
+            after = np.maximum(seconds - start, 0)
+            for overtone in range(1, 7):
+                decay = np.exp(-after * (1 + overtone)) * (seconds >= start) / overtone
+                sound += (loudness * decay * np.sin(2 * np.pi * overtone * pitch * after)).astype(np.float32)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    partial = made.with_suffix(".partial.npy")
+    np.save(partial, np.clip(sounds, -1, 1)[:, :, None])
+    partial.rename(made)
+    return made
 
 
 def _photographs() -> list[Path]:
@@ -142,8 +201,10 @@ def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
 
 _KINDS: Mapping[str, Callable[[np.random.Generator], Iterator[tuple[str, Image.Image]]]] = {
     "photographs": photographs,
+    "people": people,
     "pages": pages,
     "text": text,
+    "directions": directions,
     "captchas": captchas,
     "digits": digits,
     "spectrograms": spectrograms,

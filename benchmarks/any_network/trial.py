@@ -1,4 +1,4 @@
-"""One network through the commands that a user runs: convert, bench, report."""
+"""One network through the commands that a user runs: convert; then bench and report."""
 
 from __future__ import annotations
 
@@ -6,51 +6,61 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.any_network import images
 from benchmarks.any_network.networks import Network
-from benchmarks.any_network.packages import unpacked
+from benchmarks.any_network.packages import cache, unpacked
 from gdws_contract.archive import open_bundle
 from gdws_contract.manifest import HostEvaluation, Variant
 
-#: Of each channel; in the layout ``stacked``, which runs fastest on most machines.
-RANK = 2
-_FITTED, _COMPARED, _REPLAYED = 48, 32, 4
+#: One thread, so that networks are compared and not schedulers; on the local agent.
+_MEASURED = ("--backends", "onnxruntime", "--batch", "1", "--threads", "1", "--rounds", "10", "--min-duration", "2")
+_FITTED, _COMPARED, _REPLAYED = 48, 48, 4
 
 
 class Refused(Exception):
     """A command ended with an error; the message is its own."""
 
 
-def trial(network: Network, folder: Path) -> dict[str, Any]:
-    """What became of ``network``; ``refused`` has the words of the command that went no further.
+def bundle_of(network: Network) -> Path:
+    """Where the networks of the first step are kept for the second."""
+    return cache() / "bundles" / f"{network.slug}.gdws"
 
-    ``folder`` keeps the bundle, the result and the report.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"name": network.name, "task": network.task, "package": network.package}
+
+def convert(network: Network) -> dict[str, Any]:
+    """What ``gdws convert`` made of ``network``; ``refused`` has its words where it made nothing."""
+    found: dict[str, Any] = {"task": network.task, "package": network.package}
+    path = bundle_of(network)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        notes = _gdws(
-            "convert", *_source(network), *_recipes(network), "--out", str(folder / "bundle.gdws"), by=network
-        )
-        found["notes"] = [
-            line.removeprefix("note: ").replace(str(Path.home()), "~")
-            for line in notes.splitlines()
-            if line.startswith("note: ")
-        ]
-        found |= _described(folder / "bundle.gdws")
-        _gdws("bench", str(folder / "bundle.gdws"), *_MEASURED, "--out", str(folder / "result.json"), by=network)
-        _gdws("report", str(folder / "result.json"), "--out", str(folder / "report.json"), by=network)
-        found["speed"] = _speeds(json.loads((folder / "report.json").read_text()))
+        said = _gdws("convert", *_source(network), *_recipes(network), "--out", str(path), by=network)
     except Refused as error:
-        found["refused"] = str(error)
-    return found
+        path.unlink(missing_ok=True)
+        return {**found, "refused": str(error)}
+    notes = [line.removeprefix("note: ") for line in said.splitlines() if line.startswith("note: ")]
+    return {**found, "notes": [note.replace(str(Path.home()), "~") for note in notes], **_described(path)}
 
 
-#: One thread, so that networks are compared and not schedulers; on the local agent.
-_MEASURED = ("--batch", "1", "--threads", "1", "--rounds", "10", "--min-duration", "1", "--quiet")
+def measure(network: Network) -> dict[str, Any]:
+    """How fast the networks in the bundle are, in one run of the local agent, and how busy the machine was before.
+
+    ``bundle`` is the id of what was measured; ``refused`` has the words of the command that went no further.
+    """
+    path = bundle_of(network)
+    with open_bundle(path) as bundle:
+        found: dict[str, Any] = {"bundle": bundle.id, "load_before": round(os.getloadavg()[0], 2)}
+    with TemporaryDirectory(prefix="any-network-") as folder:
+        result, report = Path(folder, "result.json"), Path(folder, "report.json")
+        try:
+            _gdws("bench", str(path), *_MEASURED, "--quiet", "--out", str(result), by=network)
+            _gdws("report", str(result), "--out", str(report), by=network)
+        except Refused as error:
+            return {**found, "refused": str(error)}
+        return {**found, "variants": _speeds(json.loads(report.read_text()))}
 
 
 def _source(network: Network) -> list[str]:
@@ -62,13 +72,11 @@ def _source(network: Network) -> list[str]:
 
 def _recipes(network: Network) -> list[str]:
     own = network.images in images.kinds()
-    data = str(images.folder(network.images)) if own else network.images
-    noise = network.images == "random"
+    data = str(images.location(network.images)) if own else network.images
     return [
         *("--data", data, "--attack", "none", "--alphas", "0", "--layout", "stacked", "--quiet"),
-        *("--method", "weights" if noise else "data-aware", "--calibration", str(_FITTED)),
-        *("--images", "0" if noise else str(_COMPARED), "--verification", str(_REPLAYED)),
-        *("--mean-rank", str(RANK)),
+        *("--method", "data-aware", "--calibration", str(network.fitted or _FITTED)),
+        *("--images", str(network.compared or _COMPARED), "--verification", str(_REPLAYED), *network.budgets),
     ]
 
 
@@ -86,19 +94,25 @@ def _gdws(*arguments: str, by: Network) -> str:
 
 def _described(path: Path) -> dict[str, Any]:
     with open_bundle(path) as bundle:
-        manifest = bundle.manifest
+        manifest, bundle_id = bundle.manifest, bundle.id
     layers = [layer for variant in manifest.variants for layer in variant.layers]
     return {
+        "bundle": bundle_id,
         "kind": manifest.task.kind,
+        "origin": manifest.verification.origin,
         "convolutions": len({layer.name for layer in layers if len(layer.shape) > 2}),
-        "converted": len({layer.name for layer in layers if layer.converted}),
         "kept_as_graph": manifest.provenance.get("kept_as_graph"),
         "variants": {variant.name: _of_variant(variant) for variant in manifest.variants},
     }
 
 
 def _of_variant(variant: Variant) -> dict[str, Any]:
-    return {"macs": variant.macs, "parameters": variant.parameters, "metrics": _metrics(variant.evaluation)}
+    return {
+        "macs": variant.macs,
+        "parameters": variant.parameters,
+        "converted": sum(layer.converted for layer in variant.layers),
+        "metrics": _metrics(variant.evaluation),
+    }
 
 
 def _metrics(evaluation: HostEvaluation | None) -> dict[str, float | None]:
@@ -107,7 +121,7 @@ def _metrics(evaluation: HostEvaluation | None) -> dict[str, float | None]:
     return {name: getattr(metric, "value", None) for name, metric in evaluation.metrics.items()}
 
 
-def _speeds(report: dict[str, Any]) -> dict[str, Any]:
+def _speeds(report: Mapping[str, Any]) -> dict[str, Any]:
     """By variant: its state, its median, how many times faster than the dense network it is, and what is doubtful."""
     [result] = report["results"]
     return {

@@ -202,6 +202,8 @@ class JobRun:
             batch_sizes=self._job.request.batch_sizes,
             engine=self._job.request.engine,
             profile=self._job.request.profile,
+            pacing=self._job.request.pacing,
+            series=self._job.request.series,
             power_sensor=self._setup.power_sensor(),
             power_mode=group.power_mode,
             power_mode_name=in_force.power_mode,

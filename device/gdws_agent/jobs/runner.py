@@ -22,6 +22,7 @@ from typing_extensions import Literal
 
 from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
 from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
+from gdws_agent.requests.estimate import longest_run_ms
 from gdws_agent.settings import Settings, variable_name
 
 from .interrupt import Interrupt
@@ -255,7 +256,8 @@ class _Conversation:
             builds = engine.builds * (2 if engine.batch_profile == "measured" else 1)
             return min(self._settings.build_timeout_s, engine.build_timeout_s) * builds * _BUILD_GRACE
         p = self._order.protocol
-        longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, p.sustained_ms)
+        paced_ms = longest_run_ms(self._order.pacing)
+        longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, paced_ms, p.sustained_ms)
         return self._settings.silence_timeout_s + longest_ms / 1_000
 
     def _poll_s(self) -> float:

@@ -55,7 +55,7 @@ _BATCH_SIZE = 64
 
 @dataclass(frozen=True, eq=False)
 class VerificationSet:
-    """Images (N, C, H, W) in [0, 1] that each device replays before it times a variant.
+    """Images (N, C, H, W) in [0, 1], or signals (N, C, L), that each device replays before it times a variant.
 
     ``labels`` (N,) are classes, None where there are none. ``data`` says where they come from, ``origin`` what that is
     worth. ``attack`` makes the adversarial inputs; None leaves them out.
@@ -122,7 +122,7 @@ def pack(
         "name": name,
         "description": description,
         "task": Classification() if task is None else task,
-        "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), "low": 0.0, "high": 1.0},
+        "input": {"name": INPUT_NAME, "shape": list(images.shape[1:]), **_range(images)},
         "outputs": given,
         "baseline": baseline,
         "variants": [
@@ -160,6 +160,11 @@ def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
         attack=_attack(evaluation.attack),
         attack_check=evaluation.attack_check,
     )
+
+
+def _range(images: torch.Tensor) -> dict[str, float | None]:
+    """The legal values of pixels; those of signals (N, C, L) are not known."""
+    return {"low": 0.0, "high": 1.0} if images.ndim == 4 else {"low": None, "high": None}
 
 
 def _check_names(name: str, variants: Sequence[Variant]) -> None:

@@ -16,6 +16,11 @@ On a Jetson, TensorRT in half precision, with energy, in two power modes with fi
     --power-mode MAXN --power-mode MODE_15W --jetson-clocks --idle 10 --min-duration 20
 
 \b
+Frames of a camera at 30 Hz, which must be done before the next one; and the highest rate of which none misses 20 ms:
+  gdws bench model.gdws --rate 30 --paced-duration 60
+  gdws bench model.gdws --highest-rate --deadline 20
+
+\b
 What heat leaves of the speed after five minutes, and how much engines of one network differ:
   gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
 """
@@ -31,6 +36,7 @@ from gdws.cli.options import common as options
 from gdws.cli.options.agents import AgentOptions, make_request
 from gdws.cli.options.engine import BuildOptions
 from gdws.cli.options.measuring import CellOptions, MeasuringOptions
+from gdws.cli.options.pacing import PacingOptions
 from gdws.cli.options.sharing import SharingOptions
 from gdws.cli.views.live import LiveBenchmark
 from gdws.cli.views.output import errors, print_json
@@ -46,6 +52,7 @@ def bench(
     measuring: MeasuringOptions,
     building: BuildOptions,
     cells: CellOptions,
+    pacing: PacingOptions,
     label: options.Label = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; kept up to date meanwhile.")] = Path(
         "result.json"
@@ -70,6 +77,8 @@ def bench(
         jetson_clocks=measuring.jetson_clocks,
         engine=building.engine(),
         protocol=measuring.protocol(),
+        pacing=pacing.pacing(),
+        series=pacing.series(),
         label=label,
         priority=sharing.priority,
         limits=sharing.limits(),

@@ -83,7 +83,8 @@ def _print(comparison: Comparison) -> None:
         print_table(rendering.LAYER_COLUMNS, rendering.layer_rows(profiles), title=rendering.layer_title(profiles))
         console.print(rendering.LAYER_CAVEAT, markup=False)
     if comparison.cells:
-        print_table(rendering.COLUMNS, map(rendering.row, comparison.cells), words=rendering.WORDS)
+        rows = [rendering.row(comparison, cell) for cell in comparison.cells]
+        print_table(rendering.columns(comparison), rows, words=rendering.WORDS)
     console.print()
     for line in rendering.untold(comparison):
         console.print(f"- {line}", markup=False)

@@ -22,7 +22,7 @@ from gdws.datasets.registry import (
     random_images,
     svhn,
 )
-from gdws.datasets.splits import check_pixels
+from gdws.datasets.splits import check_pixels, require_images
 
 __all__ = [
     "Dataset",
@@ -45,6 +45,7 @@ __all__ = [
     "names",
     "open_images",
     "random_images",
+    "require_images",
     "require_shape",
     "svhn",
 ]

@@ -47,10 +47,18 @@ def require_shape(name: str, images: Split, shape: tuple[int, ...]) -> None:
     given, wanted = ("x".join(map(str, sizes)) for sizes in (theirs, shape))
     raise DataError(
         f"the images of {name} are {given}, the network takes {wanted}",
-        hint=f"give --input-shape {','.join(map(str, theirs))} if the network takes that size too, or images of your "
-        "own with --data DIR, which are resized"
-        if theirs[0] == shape[0]
-        else "choose another data set with --data, or --data random",
+        hint=_advice(theirs, shape),
+    )
+
+
+def _advice(theirs: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    if len(shape) != 3:
+        return "give signals of your own as --data FILE.npy or .npz, or --data random"
+    if theirs[0] != shape[0]:
+        return "choose another data set with --data, or --data random"
+    return (
+        f"give --input-shape {','.join(map(str, theirs))} if the network takes that size too, or images of your own "
+        "with --data DIR, which are resized"
     )
 
 

@@ -58,8 +58,12 @@ class Preprocessing:
     def __str__(self) -> str:
         if self.is_identity:
             return "pixels from 0 to 1, RGB, as they are"
-        steps = [f"({self.scale:g} * x - {_listed(self.mean)}) / {_listed(self.std)}", self.channels.upper()]
-        return f"pixels x from 0 to 1 as {', '.join(steps)}"
+        return f"pixels x from 0 to 1 as {self.formula}, {self.channels.upper()}"
+
+    @property
+    def formula(self) -> str:
+        """What becomes of a value x."""
+        return f"({self.scale:g} * x - {_listed(self.mean)}) / {_listed(self.std)}"
 
     def by_channel(self, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation of ``count`` channels for pixels from 0 to 1: the scale is in them.

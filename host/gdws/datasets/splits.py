@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -160,26 +161,41 @@ def divide(contents: Sequence[bytes], labels: np.ndarray, shares: Sequence[float
 
 
 def check_images(images: Images, labels: Tensor) -> None:
-    """Raise :class:`DataError` unless these are images (N, C, H, W) in [0, 1] with labels (N,), N >= 1.
-
-    Files are not read for it: what reads them gives pixels in [0, 1].
-    """
-    if len(images.shape) != 4 or labels.ndim != 1 or len(images) != len(labels):
+    """Raise :class:`DataError` unless these are samples as :func:`check_pixels` asks, with labels (N,)."""
+    if not _are_samples(images) or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(
             f"images {tuple(images.shape)} and labels {tuple(labels.shape)} do not go together",
-            hint="images are (N, C, H, W), labels (N,)",
+            hint="images are (N, C, H, W), signals (N, C, L), labels (N,)",
         )
     check_pixels(images)
 
 
 def check_pixels(images: Images) -> None:
-    """Raise :class:`DataError` unless these are images (N, C, H, W) in [0, 1], N >= 1; files as above."""
-    if len(images.shape) != 4:
-        raise DataError(f"images have the shape {tuple(images.shape)}", hint="images are (N, C, H, W)")
+    """Raise :class:`DataError` unless these are images (N, C, H, W) in [0, 1] or finite signals (N, C, L), N >= 1.
+
+    Signals without channels are (N, L). Files are not read for it: what reads them gives nothing else.
+    """
+    if not _are_samples(images):
+        raise DataError(
+            f"images have the shape {tuple(images.shape)}", hint="images are (N, C, H, W), signals (N, C, L)"
+        )
     if len(images) == 0:
         raise DataError("there are no images")
     if not isinstance(images, Tensor):
         return
     low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):  # holds for NaN as well
+    if images.ndim != 4:
+        if not math.isfinite(low + high):
+            raise DataError("the signals hold NaN or infinity", hint="leave such signals out")
+    elif not (low >= 0 and high <= 1):  # holds for NaN as well
         raise DataError(f"pixels run from {low:g} to {high:g}", hint="scale the images to [0, 1]")
+
+
+def require_images(images: Images, what: str) -> None:
+    """Raise :class:`DataError` for signals: ``what`` needs images (N, C, H, W)."""
+    if len(images.shape) != 4:
+        raise DataError(f"{what} is for images, and these are signals of {tuple(images.shape[1:])}")
+
+
+def _are_samples(images: Images) -> bool:
+    return len(images.shape) in (2, 3, 4)

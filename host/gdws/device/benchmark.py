@@ -12,7 +12,7 @@ from gdws._util.files import require_writable
 from gdws._util.interrupts import held_back
 from gdws.device.client import DeviceClient
 from gdws.device.live_job import watch
-from gdws.device.versions import SHARING, require_revision, require_schema
+from gdws.device.versions import PACING, SHARING, require_revision, require_schema
 from gdws.errors import DeviceError, DeviceRefused, DeviceUnreachable
 from gdws.results.stored import save_result
 from gdws_contract.archive import open_bundle
@@ -55,8 +55,8 @@ def benchmark(
     store = _Store(out, on_unwritable)
     store.require()
     health = device.check()
-    for what in _newer_wishes(request, lease_id):
-        require_revision(health, SHARING, what, device.url)
+    for revision, what in _newer_wishes(request, lease_id):
+        require_revision(health, revision, what, device.url)
     info = device.device()
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
@@ -147,14 +147,19 @@ def _submit(
     return job
 
 
-def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[str]:
-    """What is asked for that agents of revision 0 do not know."""
+def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[tuple[int, str]]:
+    """What is asked for that agents of revision 0 do not know, each with the revision that brought it."""
     if request.priority != 0:
-        yield "priorities"
+        yield SHARING, "priorities"
     if request.limits != Limits():
-        yield "limits of time and memory"
+        yield SHARING, "limits of time and memory"
     if lease_id is not None:
-        yield "leases"
+        yield SHARING, "leases"
+    if isinstance(request, BenchmarkRequest):
+        if request.pacing is not None:
+            yield PACING, "inferences that arrive by a clock"
+        if request.series is not None:
+            yield PACING, "time series"
 
 
 def _cancelled(device: DeviceClient, job: Job) -> Job:

@@ -10,6 +10,8 @@ from gdws_contract.rest import API_VERSION, Health
 SHARING = 1
 #: The revision since which agents read bundles of schema 2.
 SCHEMA_2 = 4
+#: The revision since which agents know paced arrivals and keep time series.
+PACING = 5
 
 
 def require_version(health: Health, url: str) -> None:

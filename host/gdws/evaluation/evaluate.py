@@ -14,7 +14,7 @@ from torch import nn
 from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
 from gdws.compression.eligibility import require_weights
-from gdws.datasets import Images, check_images
+from gdws.datasets import Images, check_images, require_images
 from gdws.errors import GdwsError
 from gdws.evaluation import tally
 from gdws.evaluation.attacks import AttackSpec, Spec
@@ -121,6 +121,8 @@ def evaluate(
     """
     require_weights(model)
     check_images(images, labels)
+    if attack is not None:
+        require_images(images, "an attack")
     if batch_size < 1:
         raise GdwsError(f"the batch size is {batch_size}", hint="it must be at least 1")
     if attack_on not in get_args(AttackOn):

@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from gdws.gate.documents import load
 from gdws.gate.evidence import Evidence
-from gdws.gate.facts import Kind, accuracy_of
+from gdws.gate.facts import Kind, NetworkFacts, accuracy_of
 from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.gatekeeper import Reference
 from gdws.gate.limits import MEASURES, Measure
@@ -24,6 +26,7 @@ from gdws.gate.noise import changes, circumstances
 from gdws_contract.base import Finite, Record
 from gdws_contract.findings.environment import Difference
 from gdws_contract.findings.setting import Setting
+from gdws_contract.manifest import HostEvaluation
 from gdws_contract.measures import Proportion
 from gdws_contract.rest import BenchmarkResult, PowerMode
 
@@ -56,6 +59,7 @@ class Baseline(Record):
     circumstances: dict[str, dict[str, str | None]]
     entries: list[Entry]
     sizes: dict[str, int]
+    evaluations: dict[str, HostEvaluation] = Field(default_factory=dict, description="The host's, by network.")
     evidence: Evidence | None = None
 
     def reference(self) -> Reference:
@@ -82,17 +86,19 @@ def make_baseline(
     measured_at: str,
     runs: Sequence[Run],
     results: Sequence[BenchmarkResult],
-    sizes: Mapping[str, int],
+    networks: Mapping[str, NetworkFacts],
     evidence: Evidence,
 ) -> Baseline:
     """The baseline that at least one run of a bundle alone gives, all in the same circumstances."""
+    evaluations = {name: facts.evaluations.own for name, facts in networks.items()}
     backends = dict.fromkeys(cell.key.backend for cell in results[0].job.cells)
     return Baseline(
         bundle=bundle,
         measured_at=measured_at,
         circumstances={backend: circumstances(results[0], backend) for backend in backends},
         entries=[_entry(subject, runs) for subject in runs[0].candidate],
-        sizes=dict(sizes),
+        sizes={name: facts.size_bytes for name, facts in networks.items()},
+        evaluations={name: each for name, each in evaluations.items() if each is not None},
         evidence=evidence,
     )
 

@@ -13,7 +13,9 @@ from typing import Literal
 
 from gdws.gate.figures import Run, Subject
 from gdws.gate.limits import Limits
-from gdws.gate.verdicts import Outcome, Verdict
+from gdws.gate.metric_drops import Evaluations, drop_verdicts
+from gdws.gate.run_figures import run_verdicts
+from gdws.gate.verdicts import Outcome, Verdict, unknown
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import accuracy_change
 from gdws_contract.findings.intervals import wilson
@@ -45,6 +47,7 @@ class NetworkFacts:
     natural: Flips | None = None
     robust: Flips | None = None
     untrusted: str | None = None  # why the attack says nothing of its robust accuracy
+    evaluations: Evaluations = field(default_factory=Evaluations)
 
 
 #: Accuracies of the baseline by subject and kind, where it is not measured now.
@@ -78,8 +81,10 @@ def fact_verdicts(
         found.append(_serves(subject, cells, beside))
         for kind in _KINDS:
             found += _accuracy(limits, subject, kind, cells, beside, facts, accuracies, doubts)
+        found += drop_verdicts(limits.max_drop_points, str(subject), facts.evaluations)
         found += _sizes(limits, subject, facts)
         found += _build(limits, subject, cells)
+        found += run_verdicts(limits, subject, cells)
     return found
 
 
@@ -149,7 +154,7 @@ def _accuracy(
     if kind == "robust" and facts.untrusted is not None:
         asked = ((f"min_{kind}_percent", least, "%"), (f"max_{kind}_drop_points", drop, "points"))
         return [
-            _unknown(name, subject, facts.untrusted, allowed, unit)
+            unknown(name, subject, facts.untrusted, allowed, unit)
             for name, allowed, unit in asked
             if allowed is not None
         ]
@@ -165,9 +170,9 @@ def _accuracy(
 def _least(subject: Subject, kind: Kind, own: Proportion | None, least: float, doubt: str | None) -> Verdict:
     limit = f"min_{kind}_percent"
     if own is None:
-        return _unknown(limit, subject, f"{kind} accuracy was not measured in every run", least, "%")
+        return unknown(limit, subject, f"{kind} accuracy was not measured in every run", least, "%")
     if doubt is not None:
-        return _unknown(limit, subject, f"{kind} accuracy cannot be judged: {doubt}", least, "%")
+        return unknown(limit, subject, f"{kind} accuracy cannot be judged: {doubt}", least, "%")
     low, high = (100 * end for end in wilson(own.successes, own.count, level=_LEVEL))
     figure = 100 * own.value
     outcome: Outcome = "PASS" if figure >= least else "FAIL" if high < least else "INCONCLUSIVE"
@@ -189,9 +194,9 @@ def _drop(
 ) -> Verdict:
     limit = f"max_{kind}_drop_points"
     if doubt is not None:
-        return _unknown(limit, subject, f"{kind} accuracy cannot be compared: {doubt}", drop, "points")
+        return unknown(limit, subject, f"{kind} accuracy cannot be compared: {doubt}", drop, "points")
     if own is None or before is None or own.count != before.count:
-        return _unknown(limit, subject, f"{kind} accuracy was not measured on the same images of both", drop, "points")
+        return unknown(limit, subject, f"{kind} accuracy was not measured on the same images of both", drop, "points")
     change = accuracy_change(before, own)
     fall = -change.points
     # Rounded, since 93.0 % less 92.0 % is one point only up to the last bit.
@@ -215,7 +220,7 @@ def _sizes(limits: Limits, subject: Subject, facts: NetworkFacts) -> list[Verdic
     if limits.max_size_increase_percent is not None:
         limit, allowed = "max_size_increase_percent", limits.max_size_increase_percent
         if facts.baseline_size_bytes is None:
-            found.append(_unknown(limit, subject, "the size of the baseline is not known", allowed, "%"))
+            found.append(unknown(limit, subject, "the size of the baseline is not known", allowed, "%"))
         else:
             growth = 100 * (facts.size_bytes / facts.baseline_size_bytes - 1)
             found.append(_exact(limit, subject, "ONNX file grew by", growth, allowed, "%"))
@@ -227,7 +232,7 @@ def _build(limits: Limits, subject: Subject, cells: Sequence[Cell]) -> list[Verd
         return []
     times = [cell.build.time_s for cell in cells if cell.build is not None and not cell.build.from_cache]
     if not times:
-        return [_unknown("max_build_s", subject, "no build of the engine was timed", limits.max_build_s, "s")]
+        return [unknown("max_build_s", subject, "no build of the engine was timed", limits.max_build_s, "s")]
     return [_exact("max_build_s", subject, "slowest build", max(times), limits.max_build_s, "s")]
 
 
@@ -235,11 +240,6 @@ def _exact(limit: str, subject: Subject, words: str, figure: float, allowed: flo
     outcome: Outcome = "PASS" if figure <= allowed else "FAIL"
     sentence = f"{subject}: {words} {text.significant(figure)} {unit}, limit {allowed:g} {unit}: {outcome}."
     return Verdict(limit, str(subject), outcome, sentence, figure, None, None, allowed, unit)
-
-
-def _unknown(limit: str, subject: Subject, reason: str, allowed: float, unit: str) -> Verdict:
-    sentence = f"{subject}: {reason}, limit {allowed:g} {unit}: INCONCLUSIVE."
-    return Verdict(limit, str(subject), "INCONCLUSIVE", sentence, allowed=allowed, unit=unit)
 
 
 def accuracy_of(cells: Sequence[Cell], kind: Kind, choose: Callable[..., Proportion]) -> Proportion | None:

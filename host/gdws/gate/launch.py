@@ -18,6 +18,7 @@ from gdws.gate.evidence import Evidence, doubts, evidence_of, task_differences
 from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run, Subject
 from gdws.gate.fleet import run_all
+from gdws.gate.metric_drops import Evaluations
 from gdws.gate.noise import Noise, circumstances, default_path, spreads
 from gdws.gate.outputs import remove_outputs, write_outputs
 from gdws.gate.pairing import SAME_TASK, Pairing, plan_pairing
@@ -71,7 +72,7 @@ def run_gate(
     if needed and baseline is None:
         raise GdwsError(f"{needed[0]} is against a baseline, and there is none", hint="give --baseline FILE")
     pairing = plan_pairing(bundle, beside, settings.measure.networks)
-    networks = _with_sizes(network_facts(pairing), kept)
+    networks = _with_kept(network_facts(pairing), kept)
     evidence, known = _read_evidence(bundle), _evidence_of_baseline(kept, beside)
     if known is not None and task_differences(known, evidence):
         raise GdwsError(f"{baseline} and {bundle} have different inputs or outputs", hint=SAME_TASK)
@@ -174,8 +175,8 @@ def measure_baseline(
     """
     pairing = plan_pairing(bundle, None, settings.measure.networks)
     measured = _measure(device, pairing, settings, runs, folder, access, say)
-    sizes = {name: facts.size_bytes for name, facts in network_facts(pairing).items()}
-    return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes, _read_evidence(bundle))
+    evidence = _read_evidence(bundle)
+    return make_baseline(bundle.name, _now(), measured.runs, measured.results, network_facts(pairing), evidence)
 
 
 def _measure(
@@ -240,11 +241,18 @@ def _read_baseline(path: Path | None) -> tuple[Baseline | None, Path | None]:
     return (None, path) if is_bundle else (load_baseline(path), None)
 
 
-def _with_sizes(networks: Mapping[str, NetworkFacts], kept: Baseline | None) -> dict[str, NetworkFacts]:
-    """The facts with the sizes that a baseline's file tells."""
+def _with_kept(networks: Mapping[str, NetworkFacts], kept: Baseline | None) -> dict[str, NetworkFacts]:
+    """The facts with the sizes and evaluations that a baseline's file tells."""
     if kept is None:
         return dict(networks)
-    return {name: replace(facts, baseline_size_bytes=kept.sizes.get(name)) for name, facts in networks.items()}
+    return {
+        name: replace(
+            facts,
+            baseline_size_bytes=kept.sizes.get(name),
+            evaluations=Evaluations(facts.evaluations.own, kept.evaluations.get(name)),
+        )
+        for name, facts in networks.items()
+    }
 
 
 def _session(

@@ -13,6 +13,9 @@ _Percent = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+#: Of a metric, as the manifest of a bundle has it.
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]
+
 #: What one run tells of one network in one setting, as a positive figure; see :mod:`gdws.gate.figures`.
 Measure = Literal["latency", "p95", "p99", "fps", "energy"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -40,8 +43,19 @@ class Limits(Record):
     )
     min_natural_percent: _Share | None = Field(None, description="Natural accuracy on the device.")
     min_robust_percent: _Share | None = Field(None, description="Accuracy on the replayed adversarial inputs.")
+    max_drop_points: dict[MetricName, _Share] = Field(
+        default_factory=dict,
+        description="Fall of a metric that the host measured, by its name, e.g. detections_kept: against the "
+        "baseline's, or the bundle's own baseline network where no baseline is given. A point is 0.01 of it.",
+    )
     max_size_mib: _Positive | None = Field(None, description="Size of the ONNX file.")
     max_size_increase_percent: _Percent | None = Field(None, description="Its growth against the baseline.")
+    max_miss_rate_percent: _Share | None = Field(
+        None, description="Deadlines missed, of inferences that arrive at measure.rate_hz; every run counts."
+    )
+    max_memory_mib: _Positive | None = Field(
+        None, description="Peak memory of host and device together; every run counts."
+    )
     max_build_s: _Positive | None = Field(None, description="Time to build the engine; the slowest of the runs counts.")
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdws.gate.facts import Flips, NetworkFacts
+from gdws.gate.metric_drops import Evaluations
 from gdws.gate.pairing import Pairing
 from gdws_contract.archive import Bundle, open_bundle
 from gdws_contract.manifest import Variant
@@ -22,16 +23,16 @@ def network_facts(pairing: Pairing) -> dict[str, NetworkFacts]:
     with ExitStack() as stack:
         candidate = stack.enter_context(open_bundle(pairing.candidate))
         baseline = None if pairing.baseline is None else stack.enter_context(open_bundle(pairing.baseline))
-        return {
-            name: _facts(candidate, baseline if name in pairing.paired else None, name) for name in pairing.networks
-        }
+        return {name: _facts(candidate, baseline, name, is_paired=name in pairing.paired) for name in pairing.networks}
 
 
-def _facts(candidate: Bundle, baseline: Bundle | None, name: str) -> NetworkFacts:
+def _facts(candidate: Bundle, baseline: Bundle | None, name: str, *, is_paired: bool) -> NetworkFacts:
     own = candidate.manifest.variant(name)
     size = candidate.manifest.members[own.onnx].size
     if baseline is None:
-        return NetworkFacts(size, untrusted=untrusted(own))
+        return NetworkFacts(size, untrusted=untrusted(own), evaluations=_within(candidate, own))
+    if not is_paired:
+        return NetworkFacts(size, untrusted=untrusted(own), evaluations=Evaluations(own.evaluation))
     theirs = baseline.manifest.variant(name)
     return NetworkFacts(
         size_bytes=size,
@@ -39,7 +40,14 @@ def _facts(candidate: Bundle, baseline: Bundle | None, name: str) -> NetworkFact
         natural=_flips(_correct(baseline, theirs.outputs), _correct(candidate, own.outputs)),
         robust=_robust_flips(baseline, theirs, candidate, own),
         untrusted=untrusted(own) or untrusted(theirs),
+        evaluations=Evaluations(own.evaluation, theirs.evaluation),
     )
+
+
+def _within(bundle: Bundle, own: Variant) -> Evaluations:
+    """What the host found for ``own``, and for the network of the same bundle that the others are compared with."""
+    manifest = bundle.manifest
+    return Evaluations(own.evaluation, manifest.variant(manifest.baseline).evaluation, manifest.baseline)
 
 
 def untrusted(variant: Variant) -> str | None:

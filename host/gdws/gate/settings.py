@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from gdws._util.toml_file import load_toml
 from gdws.errors import SettingsError
 from gdws.gate.limits import Limits, Sequencing
 from gdws_contract.base import Name, NonNegative, Record
+from gdws_contract.layer_plan import inconsistent
+from gdws_contract.pacing import Rate
 from gdws_contract.parsing import first_fault
 from gdws_contract.rest import BatchSize, PowerMode
 
@@ -33,6 +35,9 @@ class Measurement(Record):
     warmup_s: NonNegative = Field(0.2, le=600)
     idle_s: NonNegative = Field(0.0, le=600, description="Rest before each run, for the idle baseline of power.")
     threads: int | None = Field(None, ge=1)
+    rate_hz: Rate | None = Field(None, description="After the rounds, inferences arrive so often; null: they do not.")
+    deadline_ms: float | None = Field(None, gt=0, le=3_600_000, description="Of these; null: the period of the rate.")
+    paced_s: float = Field(10.0, ge=0.1, le=3_600, description="How long they arrive.")
     time_limit_s: float | None = Field(None, gt=0, description="For one run; past it the run is given up.")
 
     def request(self) -> dict[str, Any]:
@@ -52,8 +57,14 @@ class Measurement(Record):
             "power_modes": self.power_modes,
             "jetson_clocks": self.jetson_clocks,
             "protocol": protocol,
+            "pacing": self._pacing(),
             "limits": {"time_s": self.time_limit_s},
         }
+
+    def _pacing(self) -> dict[str, Any] | None:
+        if self.rate_hz is None:
+            return None
+        return {"rate_hz": self.rate_hz, "deadline_ms": self.deadline_ms, "duration_ms": 1e3 * self.paced_s}
 
 
 class GateSettings(Record):
@@ -62,6 +73,17 @@ class GateSettings(Record):
     limits: Limits = Field(default_factory=Limits)
     measure: Measurement = Field(default_factory=Measurement)
     gate: Sequencing = Field(default_factory=Sequencing)
+
+    @model_validator(mode="after")
+    def _arrivals_for_deadlines(self) -> GateSettings:
+        asked = {
+            "limits.max_miss_rate_percent": self.limits.max_miss_rate_percent,
+            "measure.deadline_ms": self.measure.deadline_ms,
+        }
+        for name, value in asked.items():
+            if value is not None and self.measure.rate_hz is None:
+                raise inconsistent(name, "it is for inferences that arrive by a clock: give measure.rate_hz (--rate)")
+        return self
 
     def with_options(self, limits: dict[str, Any], gate: dict[str, Any], measure: dict[str, Any]) -> GateSettings:
         """These settings with the fields given, those that are not None, in place of the file's.

@@ -36,6 +36,12 @@ class Verdict:
     unit: str | None = None
 
 
+def unknown(limit: str, subject: object, reason: str, allowed: float, unit: str) -> Verdict:
+    """INCONCLUSIVE, for ``reason``."""
+    sentence = f"{subject}: {reason}, limit {allowed:g} {unit}: INCONCLUSIVE."
+    return Verdict(limit, str(subject), "INCONCLUSIVE", sentence, allowed=allowed, unit=unit)
+
+
 def overall(outcomes: Iterable[Outcome]) -> Outcome:
     """FAIL if any is, else INCONCLUSIVE if any is or there are none, else PASS."""
     found = set(outcomes)

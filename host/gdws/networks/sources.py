@@ -32,8 +32,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A network to convert. ``provenance`` tells where it comes from, ``input_shape`` is (C, H, W).
+    """A network to convert. ``provenance`` tells where it comes from.
 
+    ``input_shape`` is that of one sample, (C, H, W) of an image.
     ``plan`` is that of a network which is converted already, as :mod:`gdws.networks.converted` stores them. ``notes``
     say what was done to the checkpoint before it was loaded. ``choice`` is what its user says of the outputs.
     """
@@ -170,7 +171,7 @@ def load_module(
         module = choose_output(module, output)
         provenance["output"] = output
     if preprocessing is not None and not preprocessing.is_identity:
-        module = Preprocessed(layer_of(preprocessing, input_shape[0]), module).eval()
+        module = Preprocessed(layer_of(preprocessing, input_shape), module).eval()
     told, note = _told(preprocessing, input_shape)
     source = Source(_as_name(target.rpartition(":")[2]), module, input_shape, provenance | told, notes=note)
     if weights is not None:
@@ -206,6 +207,8 @@ def _told(preprocessing: Preprocessing | None, shape: Shape) -> tuple[dict[str, 
     if len(shape) != 3 and preprocessing is None:
         return {}, ()
     found = preprocessing or Preprocessing()
+    if len(shape) != 3:
+        return {"preprocessing": found.to_dict()}, (f"it is given values x of signals as {found.formula}",)
     asked = "" if preprocessing is not None else "; --mean, --std, --scale and --channels say what it expects otherwise"
     return {"preprocessing": found.to_dict()}, (f"it is taken to expect {found}{asked}",)
 

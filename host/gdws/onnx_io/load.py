@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 from torch import nn
 
+from gdws._util.file_kinds import ONNX, kind_of
 from gdws.datasets.preprocessing import Preprocessing
 from gdws.errors import ModelError, first_line
 from gdws.onnx_io.batch import declare_any_batch, unfix_batch
@@ -140,6 +141,9 @@ def _read(path: Path) -> onnx.ModelProto:
     except (OSError, ModelError):
         raise
     except Exception as error:  # the parser of protocol buffers and the checker share no base
+        kind = kind_of(path)
+        if kind is not None and kind is not ONNX:
+            raise ModelError(f"{path} is {kind.name}, no ONNX file", hint=kind.advice) from error
         raise ModelError(
             f"{path} is no valid ONNX file: {first_line(error)}", hint="export the network again"
         ) from error

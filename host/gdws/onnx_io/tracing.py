@@ -78,16 +78,19 @@ def trace(model: nn.Module, images: torch.Tensor, names: Sequence[str] = (OUTPUT
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Close standard output to native code: a failing export prints its whole graph there, asked or not."""
+    """Close standard output and error to native code: exports print whole graphs and warnings there, asked or not."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    sys.stderr.flush()
+    kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
     with open(os.devnull, "wb") as nothing:
-        os.dup2(nothing.fileno(), 1)
+        for descriptor, _ in kept:
+            os.dup2(nothing.fileno(), descriptor)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        for descriptor, copy in kept:
+            os.dup2(copy, descriptor)
+            os.close(copy)
 
 
 class _Named(nn.Module):

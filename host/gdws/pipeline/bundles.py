@@ -9,7 +9,7 @@ from pathlib import Path
 from gdws._util.files import require_writable
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles.variant import Variant
-from gdws.datasets import Dataset
+from gdws.datasets import Dataset, require_images
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.networks.sources import Source
@@ -85,6 +85,8 @@ def make_bundle(
     ``tell`` is given a line for each step. Raises what the steps raise.
     """
     require_writable(path)
+    if settings.attack is not None:
+        require_images(data.test.by_row, "an attack")
     test = f"{data.name}, test"
     tell(f"convert {source.name} in {settings.count} ways")
     weights = None

@@ -17,7 +17,7 @@ from gdws._util.distributed import Workers
 from gdws._util.modes import evaluation_mode
 from gdws._util.progress import SILENT, Progress
 from gdws._util.seeds import derive_seed
-from gdws.datasets import Dataset, check_images
+from gdws.datasets import Dataset, check_images, require_images
 from gdws.errors import DataError, GdwsError
 from gdws.evaluation import tally
 from gdws.evaluation.evaluate import predict
@@ -109,6 +109,7 @@ def _nothing(model: nn.Module) -> None:
 
 def _require_suitable(source: Source, model: nn.Module, data: Dataset) -> None:
     for split in (data.train, data.validation):
+        require_images(split.by_row, "training")
         check_images(split.images, split.labels)
     channels = source.input_shape[0]
     if data.train.images.shape[1] != channels:

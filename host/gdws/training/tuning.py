@@ -17,7 +17,7 @@ from torch import nn
 from gdws._util.distributed import Workers
 from gdws._util.progress import SILENT, Progress
 from gdws.compression.layers import GDWSConv2d, to_dense
-from gdws.datasets import Dataset, check_images
+from gdws.datasets import Dataset, check_images, require_images
 from gdws.errors import ModelError
 from gdws.networks import converted
 from gdws.training.balancing import balance
@@ -84,6 +84,7 @@ def finetune(
     settings = settings or FinetuneSettings()
     workers = workers or Workers(device=torch.device(device))
     for split in (data.train, data.validation):
+        require_images(split.by_row, "training")
         check_images(split.images, split.labels)
     if not any(isinstance(module, GDWSConv2d) for module in network.modules()):
         raise ModelError("the network has no GDWS layer", hint="convert it first, or train it with gdws train")

@@ -132,15 +132,25 @@ def test_unknown_names_list_the_known():
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (torch.zeros(2, 28, 28), torch.zeros(2), "do not go together"),
+        (torch.zeros(2, 1, 1, 28, 28), torch.zeros(2), "do not go together"),
         (torch.zeros(2, 1, 28, 28), torch.zeros(3), "do not go together"),
         (torch.zeros(2, 1, 28, 28), torch.zeros(2, 1), "do not go together"),
         (torch.zeros(0, 1, 28, 28), torch.zeros(0), "no images"),
         (torch.full((2, 1, 4, 4), 255.0), torch.zeros(2), "from 255 to 255"),
         (torch.full((2, 1, 4, 4), -0.1), torch.zeros(2), "from -0.1"),
         (torch.full((2, 1, 4, 4), float("nan")), torch.zeros(2), "nan"),
+        (torch.full((2, 1, 4), float("nan")), torch.zeros(2), "signals hold NaN"),
+        (torch.full((2, 4), float("-inf")), torch.zeros(2), "signals hold NaN or infinity"),
     ],
 )
 def test_malformed_images(images, labels, message):
     with pytest.raises(DataError, match=message):
         datasets.check_images(images, labels)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 8), (3, 8)])
+def test_signals_may_have_any_finite_value(shape):
+    signals = torch.full(shape, -1000.0)
+    datasets.check_images(signals, torch.zeros(3))
+    with pytest.raises(DataError, match="an attack is for images, and these are signals"):
+        datasets.require_images(signals, "an attack")

@@ -237,9 +237,10 @@ def test_a_cached_engine_has_no_build_to_judge() -> None:
 
 
 def test_every_limit_is_judged() -> None:
-    everything = Limits(**dict.fromkeys(Limits.model_fields, 1.0))
+    plain = [name for name in Limits.model_fields if name != "max_drop_points"]
+    everything = Limits(**dict.fromkeys(plain, 1.0), max_drop_points={"cosine": 1.0})
     _, found = judged(everything, [run(2.0)])
-    assert set(found) == {*Limits.model_fields, "parity"}
+    assert set(found) == {*plain, "max_drop_points.cosine", "parity"}
     assert SETTING.words == ("batch 1", "onnxruntime", "fp32")
 
 

@@ -69,6 +69,35 @@ def test_it_becomes_the_first_layer(tmp_path, load):
         np.testing.assert_allclose(found, source.module(X).numpy(), rtol=1e-3, atol=1e-3)
 
 
+class Filter(nn.Module):
+    """A network of signals (N, 2, L)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(2, 3, 5, padding=2)
+
+    def forward(self, x):
+        return self.conv(x).mean(dim=2)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "module"])
+def test_signals_are_normalised_by_channel(tmp_path, kind):
+    expects = Preprocessing(scale=2, mean=(1.0, -1.0), std=(4.0, 8.0))
+    torch.manual_seed(0)
+    network = Filter().eval()
+    if kind == "onnx":
+        (tmp_path / "net.onnx").write_bytes(export(network, (2, 16)))
+        source = sources.load_onnx(tmp_path / "net.onnx", preprocessing=expects)
+    else:
+        source = sources.load_module(f"{__name__}:Filter", (2, 16), preprocessing=expects)
+        source.module.network.load_state_dict(network.state_dict())
+    x = 10 * torch.randn(4, 2, 16)
+    given = (2 * x - torch.tensor([[1.0], [-1.0]])) / torch.tensor([[4.0], [8.0]])
+    with torch.no_grad():
+        torch.testing.assert_close(source.module(x), network(given), rtol=1e-4, atol=1e-4)
+    assert source.notes[-1] == "it is given values x of signals as (2 * x - [1, -1]) / [4, 8]"
+
+
 def test_options():
     assert PixelOptions().preprocessing() is None
     assert PixelOptions(normalisation="none").preprocessing() == Preprocessing()

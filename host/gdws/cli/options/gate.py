@@ -102,6 +102,15 @@ def measuring(name: str, metavar: str, text: str) -> Any:
     return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_MEASURING)
 
 
+def _named_points(text: str) -> tuple[str, float]:
+    """``detections_kept=5`` as a name and a number."""
+    name, _, points = text.rpartition("=")
+    try:
+        return name, float(points)
+    except ValueError:
+        raise GdwsError(f"--max-drop {text!r} is not METRIC=POINTS", hint="e.g. --max-drop detections_kept=5") from None
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What each run of a gate measures."""
@@ -123,6 +132,15 @@ class RunOptions:
     min_iterations: Annotated[
         int | None, measuring("--min-iterations", "N", "Measured inferences of each network in a run. Default: 100.")
     ] = None
+    rate: Annotated[
+        float | None, measuring("--rate", "HZ", "Then inferences arrive so often, as from a camera. Default: not.")
+    ] = None
+    deadline: Annotated[
+        float | None, measuring("--deadline", "MS", "From arrival to outputs. Default: the period of the rate.")
+    ] = None
+    paced_duration: Annotated[
+        float | None, measuring("--paced-duration", "SECONDS", "How long they arrive in a run. Default: 10.")
+    ] = None
 
     def settings(self, limits: dict[str, Any] | None = None, plan: dict[str, Any] | None = None) -> GateSettings:
         """The settings of the file, with what options give in their place.
@@ -140,6 +158,9 @@ class RunOptions:
             "rounds": self.rounds,
             "min_duration_s": self.min_duration,
             "min_iterations": self.min_iterations,
+            "rate_hz": self.rate,
+            "deadline_ms": self.deadline,
+            "paced_s": self.paced_duration,
         }
         return load_settings(self.config).with_options(limits or {}, plan or {}, measured)
 
@@ -167,14 +188,26 @@ class LimitOptions:
     ] = None
     min_natural: Annotated[float | None, limit("--min-natural", "Natural accuracy on the device, percent.")] = None
     min_robust: Annotated[float | None, limit("--min-robust", "Accuracy on adversarial inputs, percent.")] = None
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max-drop",
+            metavar="METRIC=POINTS",
+            help="A metric that the host measured, points below the baseline's, or below that of the dense network "
+            "without --baseline. A point is 0.01 of it. E.g. detections_kept=5. Repeatable.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None
     max_size: Annotated[float | None, limit("--max-size", "ONNX file, MiB.")] = None
     max_size_increase: Annotated[
         float | None, limit("--max-size-increase", "ONNX file, percent above the baseline's.")
     ] = None
+    max_miss_rate: Annotated[float | None, limit("--max-miss-rate", "Deadlines missed at --rate, percent.")] = None
+    max_memory: Annotated[float | None, limit("--max-memory-mib", "Peak memory of host and device, MiB.")] = None
     max_build: Annotated[float | None, limit("--max-build", "Build of the engine, seconds.")] = None
 
-    def limits(self) -> dict[str, float | None]:
-        """The section ``limits`` of the settings."""
+    def limits(self) -> dict[str, Any]:
+        """The section ``limits`` of the settings. Raises :class:`GdwsError` for a limit that cannot be read."""
         return {
             "max_slowdown_percent": self.max_slowdown,
             "max_p95_slowdown_percent": self.max_p95_slowdown,
@@ -189,7 +222,10 @@ class LimitOptions:
             "max_robust_drop_points": self.max_robust_drop,
             "min_natural_percent": self.min_natural,
             "min_robust_percent": self.min_robust,
+            "max_drop_points": dict(map(_named_points, self.max_drop)) if self.max_drop else None,
             "max_size_mib": self.max_size,
             "max_size_increase_percent": self.max_size_increase,
+            "max_miss_rate_percent": self.max_miss_rate,
+            "max_memory_mib": self.max_memory,
             "max_build_s": self.max_build,
         }

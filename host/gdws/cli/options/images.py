@@ -52,7 +52,8 @@ class ImageOptions:
             metavar="NAME|PATH",
             help="Images: a data set by name (mnist-sample, mnist, fashion-mnist, cifar10, svhn or imagenet), or your "
             "own: a folder with a folder for each class, a folder of images without labels, a text file that lists "
-            "paths, .npy or .npz. random: noise, where no images are at hand, for speed alone.",
+            "paths, .npy or .npz, which may hold signals, too. random: noise, where no images are at hand, for speed "
+            "alone.",
         ),
     ] = "mnist-sample"
     data_root: DataRoot = None
@@ -97,9 +98,6 @@ class ImageOptions:
         if self.data == RANDOM:
             self._refuse_own_options()
             return datasets.random_images(source.module, source.input_shape)
-        if len(source.input_shape) != 3:
-            shape = "x".join(map(str, source.input_shape))
-            raise DataError(f"the network takes signals of {shape}, not images", hint=f"give --data {RANDOM}")
         data = datasets.for_network(self._load(source.input_shape, seed), source.module, source.input_shape)
         for note in data.notes:
             errors().print(f"note: {note}", markup=False)

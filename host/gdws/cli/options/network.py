@@ -117,7 +117,8 @@ class NetworkOptions(TaskOptions, PixelOptions):
         typer.Option(
             "--input-shape",
             metavar="C,H,W",
-            help="Of an image, e.g. 3,224,224. Needed with --module, and where an ONNX file leaves it open.",
+            help="Of an image, e.g. 3,224,224, or of a signal, e.g. 1,16000 for C,L. Needed with --module, and where "
+            "an ONNX file leaves it open.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -235,12 +236,12 @@ def _shape(text: str | None) -> Shape | None:
     if text is None:
         return None
     sizes = numbers(text, "--input-shape")
-    if len(sizes) != 3 or min(sizes) < 1:
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise GdwsError(
-            f"--input-shape {text!r} is not the shape of an image", hint="e.g. --input-shape 3,224,224 for C,H,W"
+            f"--input-shape {text!r} is not the shape of an image or a signal",
+            hint="e.g. --input-shape 3,224,224 for C,H,W, or 1,16000 for the C,L of a signal",
         )
-    channels, height, width = sizes
-    return channels, height, width
+    return tuple(sizes)
 
 
 def _refuse(what: str, given: Mapping[str, object]) -> None:

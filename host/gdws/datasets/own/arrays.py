@@ -1,24 +1,27 @@
-"""Images in NumPy files: ``.npy`` without labels, ``.npz`` with labels or without, in splits or in one piece."""
+"""Images and signals in NumPy files: ``.npy`` without labels, ``.npz`` with or without, in splits or one piece."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from gdws.datasets.own.pool import Labels, Pool
+from gdws.datasets.own.signals import Signals
 from gdws.datasets.preparation import Preparation
 from gdws.errors import DataError, first_line
 
 Array = npt.NDArray[Any]
 
-#: What images and their labels are called in a ``.npz``: as MedMNIST calls them, as Keras does, and short forms.
+#: What images and their labels are called in a ``.npz``, in small letters: as MedMNIST calls them, as Keras does, and
+#: short forms.
 _NAMES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "": (("images", "labels"), ("x", "y")),
+    "": (("images", "labels"), ("signals", "labels"), ("x", "y")),
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),
     "validation": (("val_images", "val_labels"), ("x_val", "y_val")),
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
@@ -26,15 +29,17 @@ _NAMES: Mapping[str, tuple[tuple[str, str], ...]] = {
 _CHANNELS = (1, 3, 4)
 
 
-def in_arrays(path: Path, preparation: Preparation) -> dict[str, Pool]:
+def in_arrays(path: Path, preparation: Preparation | Signals) -> dict[str, Pool]:
     """The images in a ``.npy`` or ``.npz`` file, by split; the only key is "" where the file does not tell splits.
 
-    Images are (N, C, H, W), (N, H, W, C) or (N, H, W); uint8, uint16, or floats in [0, 1]. A ``.npy`` stays on disk.
+    Images are (N, C, H, W), (N, H, W, C) or (N, H, W); uint8, uint16, or floats in [0, 1]. Signals are as
+    :meth:`~gdws.datasets.own.signals.Signals.reader` takes them. A ``.npy`` stays on disk.
     Raises :class:`DataError` for a file that is damaged, or holds something else.
     """
     try:
         content: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-        arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
+        is_one = isinstance(content, np.ndarray)
+        arrays = {"images": content} if is_one else {name.lower(): array for name, array in content.items()}
     except Exception as error:  # damaged files fail in many ways
         raise DataError(
             f"{path} cannot be read: {first_line(error)}", hint="write it with numpy.save or numpy.savez"
@@ -53,15 +58,22 @@ def in_arrays(path: Path, preparation: Preparation) -> dict[str, Pool]:
     }
 
 
-def _pool(what: str, images: Array, labels: Array | None, preparation: Preparation) -> Pool:
-    by_pixels = _channels_last(what, images, preparation.shape[0])
-    as_pixels = _scale(what, images)
+def _pool(what: str, images: Array, labels: Array | None, preparation: Preparation | Signals) -> Pool:
+    if images.ndim == 0:
+        raise DataError(f"{what} are a single value", hint="give one row for each image")
+    of_signals = isinstance(preparation, Signals)
     return Pool(
         count=len(images),
-        read=lambda place: preparation.of_pixels(as_pixels(by_pixels[place])),
+        read=preparation.reader(what, images) if of_signals else _reader(what, images, preparation),
         contents=lambda place: hashlib.sha256(np.ascontiguousarray(images[place]).tobytes()).digest(),
         labels=None if labels is None else _labels(what, labels, len(images)),
     )
+
+
+def _reader(what: str, images: Array, preparation: Preparation) -> Callable[[int], Tensor]:
+    by_pixels = _channels_last(what, images, preparation.shape[0])
+    as_pixels = _scale(what, images)
+    return lambda place: preparation.of_pixels(as_pixels(by_pixels[place]))
 
 
 def _channels_last(what: str, images: Array, channels: int) -> Array:

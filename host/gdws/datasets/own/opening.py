@@ -1,4 +1,4 @@
-"""A data set of images of the user's own."""
+"""A data set of images or signals of the user's own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gdws.datasets.images import LazyImages
 from gdws.datasets.own.arrays import in_arrays
 from gdws.datasets.own.files import Files, Unreadable, in_folder, in_list, readable
 from gdws.datasets.own.pool import Labels, Pool, numbered
+from gdws.datasets.own.signals import Signals
 from gdws.datasets.preparation import Preparation, Resize
 from gdws.datasets.splits import Dataset, Split, divide
 from gdws.errors import DataError
@@ -38,6 +39,8 @@ def open_images(
     seed: int = 0,
 ) -> Dataset:
     """Images of your own, as a network that takes ``shape`` (C, H, W) needs them; they are read when they are used.
+
+    Or signals (C, L) or (L,), which are in arrays and stay as they are.
 
     ``path`` is one of:
 
@@ -62,34 +65,40 @@ def open_images(
     Raises :class:`DataError` that says what is wrong with which file, and how to fix it.
     """
     path = Path(path)
-    if len(shape) != 3:
-        raise DataError(
-            f"the network takes samples of shape {shape}, which are no images (C, H, W)", hint="give --data random"
-        )
-    preparation = Preparation(shape, Resize.parse(resize) if isinstance(resize, str) else resize)
+    how = Resize.parse(resize) if isinstance(resize, str) else resize
+    preparation = _preparation(shape, how)
+    things = "images" if isinstance(preparation, Preparation) else "signals"
     pools, names, notes = _pools(path, preparation, None if labels is None else _lines(Path(labels)), unreadable)
     total = sum(pool.count for pool in pools.values())
     if not total:
-        raise DataError(f"{path} has no images", hint=f"give {_KINDS}")
+        raise DataError(f"{path} has no {things}", hint=f"give {_KINDS}")
     known = [pool.labels for pool in pools.values() if pool.labels is not None]
     if known and len(known) < len(pools):
         raise DataError(f"{path} has labels for some of its splits, and none for others")
     train, validation, test, repeated = _divided(pools, seed)
     if repeated:
-        notes += (f"{repeated:,} test images are training images, too: what is measured on them is too good",)
+        notes += (f"{repeated:,} test {things} are training {things}, too: what is measured on them is too good",)
     classes = len(names) or max((int(each.max(initial=-1)) + 1 for each in known), default=0)
     kind = f"{classes} classes" if known else "no labels"
     counts = f"{len(train):,} to fit to, {len(validation):,} to choose on, {len(test):,} to test with"
     return Dataset(
         path.resolve().name,
         classes,
-        train.split(shape, f"{path} leaves no images to fit to"),
-        validation.split(shape, f"{path} leaves no images to choose on"),
-        test.split(shape, f"{path} leaves no images to test with"),
+        train.split(shape, f"{path} leaves no {things} to fit to"),
+        validation.split(shape, f"{path} leaves no {things} to choose on"),
+        test.split(shape, f"{path} leaves no {things} to test with"),
         preparation=preparation.to_dict(),
         class_names=names,
-        notes=(f"{path}: {total:,} images, {kind}: {counts}; made {preparation}", *notes),
+        notes=(f"{path}: {total:,} {things}, {kind}: {counts}; made {preparation}", *notes),
     )
+
+
+def _preparation(shape: tuple[int, ...], resize: Resize) -> Preparation | Signals:
+    if len(shape) == 3:
+        return Preparation(shape, resize)
+    if resize != Resize():
+        raise DataError(f"the network takes signals, which are not resized ({resize})", hint="leave it out")
+    return Signals(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +117,18 @@ class _Part:
 
 
 def _pools(
-    path: Path, preparation: Preparation, order: tuple[str, ...] | None, unreadable: Unreadable
+    path: Path, preparation: Preparation | Signals, order: tuple[str, ...] | None, unreadable: Unreadable
 ) -> tuple[dict[str, Pool], tuple[str, ...], tuple[str, ...]]:
     """The images by split, the names of their classes where they have names, and what to say of them."""
     if path.suffix.lower() in _ARRAYS:
         if order is not None:
             raise DataError(f"the labels in {path} are numbers, which have an order", hint="leave --labels out")
         return in_arrays(path, preparation), (), ()
+    if isinstance(preparation, Signals):
+        raise DataError(
+            f"the network takes signals of {preparation.shape}, and {path} is no file of arrays",
+            hint="give .npy or .npz, with the signals in the rows of one array",
+        )
     if path.is_dir():
         found = in_folder(path)
     elif path.suffix.lower() in _LISTS:

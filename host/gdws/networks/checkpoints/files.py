@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
+from gdws._util.file_kinds import TORCH, kind_of
 from gdws._util.files import write_atomic
 from gdws.errors import CheckpointUnreadable, CheckpointUnsafe, NonFiniteWeights
 from gdws.networks.checkpoints.pickles import foreign_globals
@@ -105,8 +106,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
 
 
 def _unreadable(path: Path) -> CheckpointUnreadable:
+    kind = kind_of(path)
+    other = kind if kind is not TORCH else None
     return CheckpointUnreadable(
-        f"{path} is not a checkpoint, or is damaged",
+        f"{path} is {'not a checkpoint, or is damaged' if other is None else f'{other.name}, not a checkpoint'}",
         path=str(path),
-        hint="safetensors and torch state dicts are read",
+        hint="safetensors and torch state dicts are read" if other is None else other.advice,
     )

@@ -20,17 +20,22 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 class Normalise(nn.Module):
-    """``(x - mean) / std`` by channel, of channels in another ``order`` if there is one. Not in the state dict."""
+    """``(x - mean) / std`` by channel, of channels in another ``order`` if there is one. Not in the state dict.
+
+    A channel has two ``axes`` in an image, one in a signal.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], order: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], order: Sequence[int] | None = None, axes: int = 2
+    ) -> None:
         super().__init__()
         if not mean or len(mean) != len(std) or not all(0 < value < float("inf") for value in std):
             raise ValueError(f"mean {mean} and std {std} must be as long, and std positive")
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, *[1] * axes), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, *[1] * axes), persistent=False)
         self.order = None if order is None else list(order)
 
     def extra_repr(self) -> str:
@@ -39,7 +44,7 @@ class Normalise(nn.Module):
         return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}{order}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) -> (N, C, H, W). Raises :class:`ModelError` for another number of channels."""
+        """(N, C, ...) -> (N, C, ...). Raises :class:`ModelError` for another number of channels."""
         if x.shape[1] != len(self.mean):  # one channel would be spread over all in silence
             raise ModelError(f"the network takes images of {len(self.mean)} channels, not of {x.shape[1]}")
         if self.order is not None:
@@ -56,15 +61,15 @@ def normalisation(spec: str | Mapping[str, Any] | None, in_channels: int) -> nn.
     if spec is None or spec == "none":
         return nn.Identity()
     try:
-        return layer_of(preprocessing_of(spec), in_channels)
+        return layer_of(preprocessing_of(spec), (in_channels, 1, 1))
     except ModelError as error:
         raise ValueError(error.message) from error
 
 
-def layer_of(preprocessing: Preprocessing, in_channels: int) -> Normalise:
-    """The layer that does ``preprocessing`` to images of so many channels. Raises :class:`ModelError`."""
-    mean, std = preprocessing.by_channel(in_channels)
-    return Normalise(mean, std, preprocessing.order(in_channels))
+def layer_of(preprocessing: Preprocessing, shape: Sequence[int]) -> Normalise:
+    """The layer that does ``preprocessing`` to images or signals of ``shape`` (C, ...). Raises :class:`ModelError`."""
+    mean, std = preprocessing.by_channel(shape[0])
+    return Normalise(mean, std, preprocessing.order(shape[0]), axes=len(shape) - 1)
 
 
 def preprocessing_of(spec: str | Mapping[str, Any]) -> Preprocessing:

@@ -1,0 +1,1 @@
+"""How much memory folders of many images take."""
