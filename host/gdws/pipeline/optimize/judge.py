@@ -100,7 +100,7 @@ class EvaluationJudge:
             self.source,
             self.data,
             self.making.calibration,
-            self.state.path("tuned", [*self.identity(), form.choice], ".safetensors"),
+            self.state.path("tuned", [*self._weights(), form.choice], ".safetensors"),
             progress=self.progress,
         )
 
@@ -138,7 +138,7 @@ class EvaluationJudge:
                 natural, robust = self.evaluate(variant, form, final=final).right
             return {"natural": _digits(natural), "robust": _digits(robust)}
 
-        made_by = self.identity() if form.choice != self.offer.space.dense else []
+        made_by = self._weights() if form.choice != self.offer.space.dense else []
         int8 = [vars(self.making.int8)] if form.int8 and self.making.int8 is not None else []
         key = [*self._key(final), form.choice, form.int8, made_by, int8]
         found: dict[str, str] = self.state.recall("right", key, make)
@@ -147,7 +147,11 @@ class EvaluationJudge:
         return found
 
     def identity(self) -> list[Any]:
-        """What the weights of a choice depend on, as JSON values."""
+        """What the networks of all forms depend on, as JSON values."""
+        return [*self._weights(), None if self.making.int8 is None else vars(self.making.int8)]
+
+    def _weights(self) -> list[Any]:
+        """What the weights of a choice depend on."""
         tuning = self.making.tuning
         tuned_by = [] if tuning is None else [tuning.key(), self.data.name, self.making.calibration]
         source = [digest_of_network(self.source.module), self.offer.space.digest]

@@ -48,6 +48,7 @@ from gdws_contract.rest import DeviceInfo, Job
 
 #: Images that engines replay before a network is timed; parity needs no more.
 _REPLAYED = 4
+_LAYERS_IN_INT8 = "the network that is delivered runs in INT8; times of layers are those of its form in floating point"
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,6 +269,7 @@ def _told(
     profiles = account.by_choice(meter.profile([offered.space.dense, best])) if has_figures else {}
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
     loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None
+    notes = [_LAYERS_IN_INT8] if outcome.delivered and outcome.delivered[0].int8 else []
     found = Optimisation(
         network=task.source.name,
         goal=str(task.goal),
@@ -287,7 +289,7 @@ def _told(
         residual_p90=p90,
         has_pair_terms=has_figures and explorer.model.has_pair_terms,
         is_profiled=explorer.is_profiled,
-        doubts=list(dict.fromkeys([*explorer.doubts, *outcome.doubts])),
+        doubts=list(dict.fromkeys([*explorer.doubts, *outcome.doubts, *notes])),
         host_s=host_s,
     )
     return found.model_copy(update={"summary": sentences(found)})
