@@ -17,7 +17,7 @@ NO_SOURCE = "(none)"
 class SourceTime(NamedTuple):
     """What the layers of a runtime that came from one source layer take together."""
 
-    count: int
+    nodes: int
     ms: float
     share: float
 
@@ -47,8 +47,8 @@ def by_source(layers: Sequence[LayerTime]) -> Dict[str, SourceTime]:
     found: Dict[str, SourceTime] = {}
     for layer in layers:
         source = layer.source or NO_SOURCE
-        count, ms, share = found.get(source, SourceTime(0, 0.0, 0.0))
-        found[source] = SourceTime(count + 1, ms + layer.mean_ms, share + layer.share)
+        nodes, ms, share = found.get(source, SourceTime(0, 0.0, 0.0))
+        found[source] = SourceTime(nodes + 1, ms + layer.mean_ms, share + layer.share)
     return found
 
 
