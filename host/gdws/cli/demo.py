@@ -1,8 +1,8 @@
 """Run the whole pipeline once, on this machine: convert, optimise, evaluate, measure, report.
 
-An adversarially trained network that ships is converted as published, and optimised for this machine with its times in
-the loop; both are measured beside the dense one. It ends with report.html in the folder, and optimisation.html, which
-says layer by layer what became of the network and why. Interrupted, the same command goes on.
+An adversarially trained network is converted as published, and optimised for this machine by measured times; both are
+measured beside the dense one. The folder then has report.html; optimisation.html, which says for each layer what was
+chosen and why; and result.json and model.gdws. If it is interrupted, the same command resumes.
 
 \b
 Examples:
@@ -28,14 +28,14 @@ from gdws.cli.views.result_table import print_summary
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what it leaves.")] = Path("demo-output"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer images, rounds and judgements.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("demo-output"),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer images, rounds and evaluated networks.")] = False,
     data: Annotated[
         str, typer.Option("--data", metavar="NAME", help="mnist-sample, or fashion-mnist in a checkout.")
     ] = "mnist-sample",
     images: Annotated[
         int | None,
-        typer.Option("--images", metavar="N", min=1, help="How many test images to evaluate on, up to 1000."),
+        typer.Option("--images", metavar="N", min=1, help="Number of test images, up to 1000."),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""A layer profile as a table on the terminal, with bars for the shares."""
+"""Prints a layer profile as a table, with bars for the shares."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def print_profile(key: CellKey, profile: LayerProfile, *, summed: bool) -> None:
-    """Print the layers in the order in which they ran, or what each source layer took in all, the longest first."""
+    """Print the layers in order of execution, or the total time of each source layer, longest first."""
     results().print(
         f"{key.variant}, {key.backend}, {key.precision}, batch {key.batch_size}: "
-        f"{text.plural(len(profile.layers), 'layer')}, {text.milliseconds(profile.total_ms)} together",
+        f"{text.plural(len(profile.layers), 'layer')}, {text.milliseconds(profile.total_ms)} in total",
         markup=False,
     )
     results().print(f"mean of {text.plural(profile.iterations, 'inference')}, by {profile.tool}", markup=False)
@@ -38,12 +38,12 @@ def print_profile(key: CellKey, profile: LayerProfile, *, summed: bool) -> None:
 
 
 def sum_by_source(layers: Sequence[LayerTime]) -> list[tuple[str, int, float, float]]:
-    """Return (source, layers of the runtime, ms, share) of each source, the longest first."""
+    """Return (source, number of runtime layers, ms, share) of each source, longest first."""
     return sorted(((name, *figures) for name, figures in by_source(layers).items()), key=lambda each: -each[2])
 
 
 def bar(share: float, longest: float, *, blocks: bool) -> str:
-    """Return a bar whose length is ``share`` over the ``longest``, in eighths of a block, or in whole number signs."""
+    """Return a bar of length ``share`` relative to the ``longest``, in eighths of a block, or in whole number signs."""
     length = 0.0 if longest <= 0 else _BAR_WIDTH * min(share / longest, 1.0)
     if not blocks:
         return "#" * round(length)

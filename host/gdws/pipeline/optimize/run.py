@@ -190,7 +190,7 @@ def optimize(
 def _require_sense(task: Task) -> None:
     """Raise :class:`~gdws.errors.GdwsError` for what contradicts itself."""
     if task.source.plan is not None:
-        raise GdwsError(f"{task.source.name} is converted already", hint="give the network it was made from")
+        raise GdwsError(f"{task.source.name} is already converted", hint="give the original network")
     if task.goal.kind == "fastest" and task.limits == AccuracyLimits(None, None):
         raise GdwsError("the fastest network without accuracy limits is of no use", hint="give --max-natural-drop")
     if task.goal.kind == "pareto" and task.int8 is not None:
