@@ -150,9 +150,7 @@ class MakingOptions:
 
     int8: Annotated[
         bool,
-        _making(
-            "--int8", help="Also run the best networks and the dense one in INT8; the fastest within the limits wins."
-        ),
+        _making("--int8", help="Also run the best networks and the dense one in INT8; the fastest within limits wins."),
     ] = False
     distill: Annotated[
         int,
