@@ -67,6 +67,16 @@ class ImageOptions:
             rich_help_panel=_OWN,
         ),
     ] = None
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotations",
+            metavar="PATH",
+            help="What is in images of your own, for detectors and segmentation: a .json file of boxes as COCO has it, "
+            "a folder of .txt files of boxes as YOLO has them, or a folder of .png masks. mAP or mean IoU follow.",
+            rich_help_panel=_OWN,
+        ),
+    ] = None
     resize: Annotated[
         str,
         typer.Option(
@@ -118,13 +128,18 @@ class ImageOptions:
             self.data,
             shape,
             labels=self.labels,
+            annotations=self.annotations,
             resize=self.resize,
             unreadable="skip" if self.unreadable is UnreadableName.skip else "refuse",
             seed=seed,
         )
 
     def _refuse_own_options(self) -> None:
-        given = {"--labels": self.labels is not None, "--resize": self.resize != "stretch"}
+        given = {
+            "--labels": self.labels is not None,
+            "--annotations": self.annotations is not None,
+            "--resize": self.resize != "stretch",
+        }
         names = [name for name, is_given in given.items() if is_given]
         if names:
             raise DataError(
