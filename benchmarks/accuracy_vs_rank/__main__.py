@@ -1,11 +1,12 @@
-"""Accuracy against ranks, MACs and speed, by method, on three networks of the MNIST sample.
+"""Accuracy against ranks, MACs and speed, by method, on networks of the MNIST sample and one of Fashion-MNIST.
 
     python -m benchmarks.accuracy_vs_rank                           # all that is not in results.json yet
     python -m benchmarks.accuracy_vs_rank --network mnist-vgg16     # one of the networks; repeatable
     python -m benchmarks.accuracy_vs_rank --only accuracy           # or speed, which wants a machine at rest
 
 Each network is converted by the paper's method and by the data-aware one, evaluated on held-out images (natural, and
-PGD-40 white-box on that network), and all are measured side by side on an agent on this machine. Some are fine-tuned.
+PGD-40 white-box on that network), and all are measured side by side on an agent on this machine. Some are distilled or
+fine-tuned. Without ``--network`` a network whose data set is not installed is left out.
 An evaluation, or the times of a network, that are in ``results.json`` for the same settings are not made again, so an
 interrupted run goes on where it was; the converted networks are kept in ``runs/`` beside this file.
 
@@ -29,6 +30,7 @@ import torch
 
 from benchmarks.accuracy_vs_rank.accuracy import accuracies
 from benchmarks.accuracy_vs_rank.figures import BATCHES, THREADS, plot, reached, setting, table
+from benchmarks.accuracy_vs_rank.subjects import SUBJECTS, Subject
 from benchmarks.measured import machine, write_results
 from gdws import datasets, pipeline
 from gdws._util.files import write_atomic
@@ -36,40 +38,17 @@ from gdws.bundles.variant import GdwsStep, Variant
 from gdws.datasets import Dataset
 from gdws.device.client import DeviceClient
 from gdws.device.local_agent import local_agent
-from gdws.evaluation.attacks import AttackSpec
+from gdws.errors import DataError
 from gdws.networks import converted
-from gdws.pipeline import Recipe, Source
-from gdws.planning.budget import MacSaving, MeanRank
-from gdws.training import FinetuneSettings, finetune
+from gdws.pipeline import Source
+from gdws.training import distill, finetune
 from gdws.training.tuning import fingerprint
 from gdws_contract.rest import BenchmarkRequest, Protocol
 
 HERE = Path(__file__).resolve().parent
 
-#: By name, what :func:`gdws.pipeline.load` finds each under.
-NETWORKS = {
-    "mnist-preact-resnet": "mnist-preact-resnet",
-    "mnist-vgg16": str(HERE.parent / "networks" / "mnist-vgg16.safetensors"),
-    "mnist-wrn": str(HERE.parent / "networks" / "mnist-wrn.safetensors"),
-}
-ATTACK = AttackSpec(eps=0.2, step=0.02, iterations=40, random_start=True)
 ALPHA_IMAGES = 128
 PROTOCOL = Protocol(min_duration_ms=500, warmup_max_ms=500)
-
-#: The forms that are fine-tuned, and how: two epochs.
-TUNED = (
-    *(Recipe(MacSaving(saving), method="data-aware", layout="stacked") for saving in (5.2, 5.7)),
-    Recipe(MacSaving(4.85), method="data-aware"),
-)
-TUNING = FinetuneSettings(precision="bf16", learning_rate=5e-4)
-RECIPES = (
-    *(Recipe(MeanRank(rank), method="data-aware", layout="stacked") for rank in (2, 3)),
-    Recipe(MeanRank(5)),
-    Recipe(MacSaving(4.4), method="data-aware", layout="stacked"),
-    *TUNED,
-    *(Recipe(MacSaving(3), method="data-aware", layout=layout) for layout in ("stacked", "gather")),
-    Recipe(MeanRank(7)),
-)
 
 
 @dataclass(frozen=True)
@@ -77,6 +56,7 @@ class Bench:
     """One network with its data, and where its converted forms are kept."""
 
     name: str
+    subject: Subject
     source: Source
     data: Dataset
     calibration: int
@@ -84,15 +64,18 @@ class Bench:
 
     @classmethod
     def of(cls, name: str, calibration: int) -> Bench:
-        """The network called ``name`` in :data:`NETWORKS`."""
-        return cls(name, pipeline.load(NETWORKS[name]), datasets.load("mnist-sample"), calibration, HERE / "runs")
+        """The network called ``name`` in :data:`SUBJECTS`. Raises :class:`~gdws.errors.DataError` without its data."""
+        subject = SUBJECTS[name]
+        return cls(name, subject, pipeline.load(subject.path), datasets.load(subject.data), calibration, HERE / "runs")
 
     @property
     def names(self) -> list[str]:
-        """Of all its forms: dense, converted, fine-tuned."""
+        """Of all its forms: dense, converted, distilled, fine-tuned."""
         names = [pipeline.BASELINE]
-        for recipe in RECIPES:
-            names += [recipe.name, *([f"{recipe.name}-tuned"] if recipe in TUNED else [])]
+        for recipe in self.subject.recipes:
+            names.append(recipe.name)
+            names += [f"{recipe.name}-distilled"] if recipe in self.subject.distilled else []
+            names += [f"{recipe.name}-tuned"] if recipe in self.subject.tuned else []
         return names
 
     def variant(self, name: str) -> Variant:
@@ -102,7 +85,7 @@ class Bench:
         path = self.folder / f"{self.name}-{name}-{self.calibration}.safetensors"
         if not path.exists():
             began = time.perf_counter()
-            variant = self._tuned(name) if name.endswith("-tuned") else self._converted(name)
+            variant = self._made(name)
             assert variant.plan is not None
             path.parent.mkdir(exist_ok=True)
             seconds = {"seconds": f"{time.perf_counter() - began:.1f}"}
@@ -110,8 +93,13 @@ class Bench:
         found = converted.load(path)
         return Variant(name, found.module, (GdwsStep(found.plan),))
 
+    def _made(self, name: str) -> Variant:
+        if name.endswith("-tuned"):
+            return self._tuned(name)
+        return self._distilled(name) if name.endswith("-distilled") else self._converted(name)
+
     def _converted(self, name: str) -> Variant:
-        [recipe] = [recipe for recipe in RECIPES if recipe.name == name]
+        [recipe] = [recipe for recipe in self.subject.recipes if recipe.name == name]
         weights = fitted_to = None
         if recipe.method == "weights":
             weights = pipeline.calibrate_alphas(self.source, self.data.train.first(ALPHA_IMAGES))
@@ -119,9 +107,16 @@ class Bench:
             fitted_to = self.calibration_images()
         return pipeline.convert_all(self.source, [recipe], weights=weights, data=fitted_to)[1]
 
+    def _distilled(self, name: str) -> Variant:
+        start, subject = self.variant(name.removesuffix("-distilled")), self.subject
+        assert subject.distillation is not None
+        images = self.data.train.first(subject.distillation_images).images
+        network = distill(start.module, self.source.module, images, subject.distillation)
+        return Variant(name, network, (GdwsStep(start.plan),))
+
     def _tuned(self, name: str) -> Variant:
         start = self.variant(name.removesuffix("-tuned"))
-        result = finetune(start.module, self.data, TUNING)
+        result = finetune(start.module, self.data, self.subject.tuning)
         return Variant(name, result.network, (GdwsStep(start.plan),))
 
     def calibration_images(self) -> torch.Tensor:
@@ -130,18 +125,22 @@ class Bench:
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             images = self.data.train.first(self.calibration)
-            torch.save(pipeline.calibration_images(self.source, images, ATTACK), path)
+            torch.save(pipeline.calibration_images(self.source, images, self.subject.attack), path)
         return torch.load(path, weights_only=True)
 
 
 def judge_all(bench: Bench, names: Sequence[str], images: int, rows: dict[str, Any]) -> None:
     """Evaluate the forms of a network that are not in ``rows`` with the same settings."""
+    natural_images = bench.subject.natural_images
+    plain = None if natural_images is None else bench.data.test.first(natural_images)
     for name in names:
         variant = bench.variant(name)
         of = {"images": images, "calibration": bench.calibration, "weights": fingerprint(variant.module)}
+        of |= {} if natural_images is None else {"natural_images": natural_images}
         if rows.get(name, {}).get("of") == of:
             continue
-        found = accuracies(variant.module, bench.data.test.first(images), ATTACK)
+        judged = bench.data.test.first(images)
+        found = accuracies(variant.module, judged, bench.subject.attack, natural_images=plain)
         rows[name] = {"of": of, **_size(variant), **{kind: share.model_dump() for kind, share in found.items()}}
         store(bench.name, rows)
         natural, robust = found["natural"].value, found["robust"].value
@@ -187,20 +186,26 @@ def _size(variant: Variant) -> dict[str, Any]:
 def main() -> int:
     """Measure what is not known, write the results, and return 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", action="append", choices=NETWORKS, help="repeatable; default: all")
+    parser.add_argument("--network", action="append", choices=SUBJECTS, help="repeatable; default: all")
     parser.add_argument("--form", action="append", metavar="NAME", help="of each network, e.g. dense; repeatable")
     parser.add_argument("--only", choices=("accuracy", "speed"))
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--calibration", type=int, default=1024)
     options = parser.parse_args()
-    for name in options.network or NETWORKS:
-        bench = Bench.of(name, options.calibration)
+    for name in options.network or SUBJECTS:
+        try:
+            bench = Bench.of(name, options.calibration)
+        except DataError as error:
+            if options.network:
+                raise
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
         rows = stored()["networks"].get(name, {})
         if options.only != "speed":
             judge_all(bench, options.form or bench.names, options.images, rows)
         if options.only != "accuracy" and not all("speed" in row for row in rows.values()):
             time_all(bench, rows)
-            store(name, rows, machine={**machine(), "torch": torch.__version__})
+            store(name, rows, {**machine(), "torch": torch.__version__})
     results = {
         "what": "accuracy against ranks, MACs and speed, by method",
         "calibration": options.calibration,
@@ -208,22 +213,25 @@ def main() -> int:
         **stored(),
     }
     plot(results["networks"], HERE / "accuracy.svg")
-    write_results(HERE, results, table(results))
-    return 0 if all(met for rows in results["networks"].values() for _, met in reached(rows)) else 1
+    targets = {name: subject.targets for name, subject in SUBJECTS.items()}
+    write_results(HERE, results, table(results, targets))
+    met = [met for name, rows in results["networks"].items() for _, met in reached(rows, targets[name])]
+    return 0 if all(met) else 1
 
 
 def stored() -> dict[str, Any]:
-    """What was found so far."""
+    """What was found so far: rows by network, and the machine that each network's speeds are from."""
     path = HERE / "results.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"machine": {}, "networks": {}}
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"machines": {}, "networks": {}}
     return found
 
 
-def store(name: str, rows: Mapping[str, Any], **more: Any) -> None:
+def store(name: str, rows: Mapping[str, Any], timed_on: Mapping[str, Any] | None = None) -> None:
     """Keep the rows of one network; those of others may have been found meanwhile, by another process."""
     results = stored()
     networks = {**results["networks"], name: rows}
-    results |= {**more, "networks": {each: networks[each] for each in NETWORKS if each in networks}}
+    machines = results["machines"] if timed_on is None else {**results["machines"], name: timed_on}
+    results |= {"machines": machines, "networks": {each: networks[each] for each in SUBJECTS if each in networks}}
     write_atomic(HERE / "results.json", (json.dumps(results, indent=2) + "\n").encode())
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.accuracy_vs_rank.__main__ import ATTACK, NETWORKS
 from benchmarks.accuracy_vs_rank.accuracy import accuracies
 from benchmarks.accuracy_vs_rank.fitting import fit_plan
+from benchmarks.accuracy_vs_rank.subjects import SUBJECTS
 from gdws import convert, datasets, pipeline
 from gdws._util.files import write_atomic
 from gdws.compression.layers import to_dense
@@ -32,13 +32,14 @@ from gdws_contract.plan import Plan
 HERE = Path(__file__).resolve().parent
 
 NETWORK, RANK, IMAGES, JUDGED = "mnist-vgg16", 2, 1024, 500
-SOURCE, DATA = pipeline.load(NETWORKS[NETWORK]), datasets.load("mnist-sample")
+SUBJECT = SUBJECTS[NETWORK]
+SOURCE, DATA = pipeline.load(SUBJECT.path), datasets.load(SUBJECT.data)
 MODEL = SOURCE.module
 
 
 def attacked(count: int, network: nn.Module = MODEL, seed: int = 0) -> Tensor:
     """The first training images under the attack on ``network``."""
-    images, spec = DATA.train.first(count), gentle(ATTACK, iterations=8)
+    images, spec = DATA.train.first(count), gentle(SUBJECT.attack, iterations=8)
     parts = torch.split(torch.arange(count), 128)
     dense = to_dense(network).eval()
     return torch.cat(
@@ -105,7 +106,7 @@ def main() -> None:
         spent = time.process_time()
         network = make()
         seconds = time.process_time() - spent
-        shares = accuracies(network, DATA.test.first(JUDGED), ATTACK)
+        shares = accuracies(network, DATA.test.first(JUDGED), SUBJECT.attack)
         found[name] = {"cpu_seconds": seconds, **{kind: share.model_dump() for kind, share in shares.items()}}
         write_atomic(path, (json.dumps(found, indent=2) + "\n").encode())
         print(name, *(f"{kind} {share.value:.1%}" for kind, share in shares.items()), flush=True)

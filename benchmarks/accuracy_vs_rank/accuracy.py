@@ -32,13 +32,26 @@ class _Bfloat16(nn.Module):
         return logits.float()
 
 
-def accuracies(network: nn.Module, images: Split, attack: AttackSpec, *, fast: bool = True) -> dict[str, Proportion]:
-    """Natural and robust accuracy with their 95 % intervals; ``fast``: gradients in bfloat16, else in float32."""
+def accuracies(
+    network: nn.Module, images: Split, attack: AttackSpec, *, natural_images: Split | None = None, fast: bool = True
+) -> dict[str, Proportion]:
+    """Natural and robust accuracy with their 95 % intervals; ``fast``: gradients in bfloat16, else in float32.
+
+    ``natural_images``, where they are given, are those that natural accuracy is counted on.
+    """
     attacked = _Bfloat16(network, images.images) if fast else dense_equivalent(network, images.images)
+    found = {"robust": _count(network, images, attack, attacked)[1]}
+    plain = images if natural_images is None else natural_images
+    return {"natural": _count(network, plain, None, None)[0], **found}
+
+
+def _count(
+    network: nn.Module, images: Split, attack: AttackSpec | None, attacked: nn.Module | None
+) -> tuple[Proportion, Proportion]:
+    """Shares of the images that are classified correctly: as they are, and under the attack."""
     natural = robust = 0
     for indices in torch.split(torch.arange(len(images)), BATCH):
         outcome = judge(network, images.images, images.labels, attack, indices=indices, attacked=attacked)
-        assert outcome.robust is not None
         natural += int(outcome.natural.sum())
-        robust += int(outcome.robust.sum())
-    return {"natural": proportion(natural, len(images)), "robust": proportion(robust, len(images))}
+        robust += int((outcome.natural if outcome.robust is None else outcome.robust).sum())
+    return proportion(natural, len(images)), proportion(robust, len(images))

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
-from benchmarks.accuracy_vs_rank.__main__ import ALPHA_IMAGES, ATTACK, NETWORKS, Bench
+from benchmarks.accuracy_vs_rank.__main__ import ALPHA_IMAGES, Bench
 from benchmarks.accuracy_vs_rank.accuracy import accuracies
 from benchmarks.accuracy_vs_rank.fitting import fit_plan
+from benchmarks.accuracy_vs_rank.subjects import SUBJECTS
 from gdws import convert, pipeline
 from gdws._util.files import write_atomic
 from gdws.algorithms.spectrum import Ints
@@ -144,11 +145,11 @@ RULES: dict[str, Callable[[Bench, float], Plan]] = {
 def main() -> None:
     """Make the cells that are not there, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", action="append", choices=list(NETWORKS))
+    parser.add_argument("--network", action="append", choices=list(SUBJECTS))
     parser.add_argument("--saving", action="append", type=float, help="times fewer MACs than dense; repeatable")
     parser.add_argument("--images", type=int, default=500, help="held-out images to judge by")
     options = parser.parse_args()
-    for network in options.network or NETWORKS:
+    for network in options.network or SUBJECTS:
         bench = Bench.of(network, CALIBRATION)
         for saving in options.saving or (4.0, 5.5):
             for rule, choose in RULES.items():
@@ -162,7 +163,7 @@ def judge_cell(cell: str, bench: Bench, choose: Callable[[], Plan], images: int)
     """Choose, fit, judge, and store."""
     plan = choose()
     network = fit_plan(bench.source.module, Plan(plan.layers), bench.calibration_images())
-    shares = accuracies(network, bench.data.test.first(images), ATTACK)
+    shares = accuracies(network, bench.data.test.first(images), bench.subject.attack)
     means = [layer.mean_rank for layer in plan.converted if layer.mean_rank is not None]
     row = {
         "images": images,

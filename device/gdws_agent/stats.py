@@ -21,17 +21,18 @@ STEADY_WINDOWS = 3
 STEADY_TOLERANCE = 0.10
 
 
-def percentile(ordered: Sequence[float], percent: int) -> float:
+def percentile(ordered: Sequence[float], percent: int, of: int = 100) -> float:
     """Return the ``percent``-th percentile of samples in ascending order, by trtexec's rule.
 
-    That is the element at n - 1 - floor((100 - percent) n / 100): always a time that was measured.
+    That is the element at n - 1 - floor((100 - percent) n / 100): always a time that was measured. For p99.9 give 999
+    of 1000.
 
     Raises:
-        ValueError: there are no samples, or ``percent`` is not between 0 and 100.
+        ValueError: there are no samples, or ``percent`` is not between 0 and ``of``.
     """
-    if not ordered or not 0 <= percent <= 100:
+    if not ordered or not 0 <= percent <= of:
         raise ValueError(f"no {percent}th percentile of {len(ordered)} samples")
-    excluded = (100 - percent) * len(ordered) // 100
+    excluded = (of - percent) * len(ordered) // of
     return ordered[max(len(ordered) - 1 - excluded, 0)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, ClassVar, Dict, Optional, Tuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import Annotated
@@ -33,17 +33,19 @@ class Limits(Record):
 class Submission(Record):
     """What every request for a job may say about its place among the others."""
 
+    #: Fields that later revisions added: clients and agents of earlier ones do not know them and would refuse them.
+    ADDED: ClassVar[Tuple[str, ...]] = ("priority", "limits")
+
     priority: int = Field(0, ge=-10, le=10, description="Jobs of a higher one are measured first.")
     limits: Limits = Field(default_factory=Limits)
 
     @model_serializer(mode="wrap")
     def _without_the_new(self, inner: SerializerFunctionWrapHandler) -> Dict[str, Any]:
-        """Leave out at their defaults what clients and agents of revision 0 do not know and would refuse."""
+        """Leave out what was added, at its default."""
         fields: Dict[str, Any] = inner(self)
-        if self.priority == 0:
-            fields.pop("priority", None)
-        if self.limits == Limits():
-            fields.pop("limits", None)
+        for name in self.ADDED:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                fields.pop(name, None)
         return fields
 
 

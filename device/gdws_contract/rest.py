@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, ClassVar, Dict, List, Optional, Tuple, Union
 
 from pydantic import Field, field_validator
 from typing_extensions import Annotated, Literal
@@ -11,17 +11,20 @@ from .base import Name, NonNegative, Reading, Record, Sha256
 from .engines import EngineOptions
 from .manifest import Manifest
 from .measures import Build, DeviceLatency, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp, Sustained
+from .memory import Memory
+from .pacing import PacedResult, Pacing
 from .problems import Problem
 from .profiles import LayerProfile, ProfileOptions
 from .queueing import Estimate, LeaseInfo, Notice, Submission
+from .series import Series, SeriesOptions
 from .thermal import Thermal
 
 #: Client and agent must have this in common.
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
 #: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
-#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts.
-API_REVISION = 4
+#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: paced arrivals, memory, time series.
+API_REVISION = 5
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]
@@ -60,6 +63,8 @@ class Protocol(Record):
 class BenchmarkRequest(Submission):
     """Which cells to measure: power modes x variants x backends x precisions x batch sizes."""
 
+    ADDED: ClassVar[Tuple[str, ...]] = (*Submission.ADDED, "pacing", "series")
+
     model_id: Sha256
     variants: Optional[List[Name]] = Field(None, min_length=1, max_length=64, description="null: all.")
     backends: Optional[List[Name]] = Field(None, min_length=1, max_length=16, description="null: the best available.")
@@ -76,6 +81,10 @@ class BenchmarkRequest(Submission):
         None, description="Take times layer by layer in place of the time of the whole."
     )
     protocol: Protocol = Field(default_factory=Protocol)
+    pacing: Optional[Pacing] = Field(
+        None, description="After the rounds, inferences that arrive by a clock, and their deadlines."
+    )
+    series: Optional[SeriesOptions] = Field(None, description="Keep readings over time in each cell.")
     label: Optional[str] = Field(None, max_length=200, description="Free text kept with the result.")
 
     @field_validator("variants", "backends", "precisions", "batch_sizes", "power_modes")
@@ -187,6 +196,9 @@ class Cell(Reading):
     speedup: Optional[SpeedUp] = Field(None, description="null for the baseline and where it was not measured.")
     device_latency: Optional[DeviceLatency] = Field(None, description="Where the runtime has events on the device.")
     sustained: Optional[Sustained] = None
+    paced: Optional[PacedResult] = Field(None, description="Where the request has `pacing`.")
+    memory: Optional[Memory] = Field(None, description="null in results of agents before revision 5.")
+    series: Optional[Series] = Field(None, description="Where the request has `series`.")
     power: Optional[Power] = None
     power_mode: Optional[str] = Field(None, description="Name of the nvpmodel mode in force; null: not known.")
     jetson_clocks: Optional[bool] = Field(None, description="Whether the clocks were fixed; null: not known.")

@@ -34,6 +34,7 @@ def row(method: str, mean_rank: float | None, natural: float, robust: float, *sp
     }
 
 
+TARGETS = figures.Targets()
 ROWS = {
     "dense": row("dense", None, 0.98, 0.94, 1.0, 1.0),
     "data-rank-2-stacked": row("data-aware", 2.0, 0.975, 0.932, 2.6, 2.2),
@@ -45,7 +46,7 @@ ROWS = {
 
 
 def test_all_targets_reached() -> None:
-    found = figures.reached(ROWS)
+    found = figures.reached(ROWS, TARGETS)
     assert [met for _, met in found] == [True] * 7
     assert "data-rank-2-stacked, 2.20 times" in found[0][0]
     assert "data-rank-1-stacked-tuned, 4.00 times" in found[3][0]
@@ -54,38 +55,45 @@ def test_all_targets_reached() -> None:
 
 def test_what_loses_more_than_a_point_does_not_count() -> None:
     rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.0, 0.969, 0.94, 2.6, 2.2)}
-    assert [met for _, met in figures.reached(rows)] == [False, True, True, True, False]
+    assert [met for _, met in figures.reached(rows, TARGETS)] == [False, True, True, True, False]
     assert figures.lost(rows["dense"], rows["data-rank-2-stacked"]) == pytest.approx(1.1)
 
 
 def test_the_slower_batch_size_counts() -> None:
     rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.0, 0.98, 0.94, 2.6, 1.9)}
-    assert not figures.reached(rows)[0][1]
+    assert not figures.reached(rows, TARGETS)[0][1]
 
 
 def test_each_network_may_run_on_the_threads_that_suit_it_best() -> None:
     rows = {name: {**each, "speed": dict(each["speed"])} for name, each in ROWS.items()}
     rows["dense"]["speed"]["threads 2, batch 1"] = {"fps": 130.0, "speedup": None}
-    words, met = figures.reached(rows)[2]
+    words, met = figures.reached(rows, TARGETS)[2]
     assert met
     assert "each on the threads that suit it best: data-rank-2-stacked, 2.00 times" in words
     rows["dense"]["speed"]["threads 2, batch 1"] = {"fps": 131.0, "speedup": None}
-    assert not figures.reached(rows)[2][1]
+    assert not figures.reached(rows, TARGETS)[2][1]
 
 
 def test_a_larger_mean_rank_does_not_count() -> None:
     rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 2.6, 0.98, 0.94, 2.6, 2.2)}
-    assert not figures.reached(rows)[0][1]
+    assert not figures.reached(rows, TARGETS)[0][1]
+
+
+def test_targets_differ_by_network_and_threads() -> None:
+    targets = figures.Targets(most_mean_rank=None, speedup={1: 2.0, 2: 2.5}, speedup_tuned={1: 4.0, 2: 4.5})
+    assert [met for _, met in figures.reached(ROWS, targets)] == [True, False, True, True, False, True, True]
+    rows = {**ROWS, "data-rank-2-stacked": row("data-aware", 4.0, 0.98, 0.94, 2.6, 2.2)}
+    assert figures.reached(rows, targets)[0][1]
 
 
 def test_without_times_nothing_is_reached() -> None:
     rows = {name: {key: value for key, value in each.items() if key != "speed"} for name, each in ROWS.items()}
-    assert figures.reached(rows) == [("its speed is not measured yet", False)]
+    assert figures.reached(rows, TARGETS) == [("its speed is not measured yet", False)]
 
 
 def test_table_and_plot_show_every_network(tmp_path: Path) -> None:
-    results = {"calibration": 8, "alpha_images": 4, "machine": {}, "networks": {"net": ROWS}}
-    text = figures.table(results)
+    results = {"calibration": 8, "alpha_images": 4, "machines": {}, "networks": {"net": ROWS}}
+    text = figures.table(results, {"net": TARGETS})
     assert all(f"| {name} |" in text for name in ROWS)
     figures.plot(results["networks"], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 10_000

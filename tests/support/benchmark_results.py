@@ -22,6 +22,7 @@ from gdws_contract.measures import (
     Sustained,
     TimeSummary,
 )
+from gdws_contract.pacing import Bursts, Jitter, Paced
 from gdws_contract.problems import Problem, problem_type
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import (
@@ -289,6 +290,26 @@ def jetson_cell(
 def times(median_ms: float) -> TimeSummary:
     """Times around ``median_ms``."""
     return TimeSummary(min_ms=median_ms * 0.95, mean_ms=median_ms, median_ms=median_ms, max_ms=median_ms * 1.2)
+
+
+def paced(*, arrivals: int = 300, missed: int = 0, rate_hz: float = 30.0, **fields: object) -> Paced:
+    """Arrivals at a rate, of which the last ones missed their deadlines in a row."""
+    share = Proportion(value=missed / arrivals, successes=missed, count=arrivals)
+    known = {
+        "rate_hz": rate_hz,
+        "deadline_ms": 1e3 / rate_hz,
+        "arrivals": arrivals,
+        "served": arrivals,
+        "missed": share,
+        "bursts": Bursts(count=min(missed, 1), longest=missed),
+        "latency": LatencySummary(scope="all", count=arrivals, min_ms=2, mean_ms=3, median_ms=2.5, p99_ms=8, max_ms=9),
+        "withheld": f"p99.9 needs 1000 samples; there are {arrivals}",
+        "waiting": times(0.1),
+        "service": times(2.4),
+        "utilisation": 0.07,
+        "jitter": Jitter(count=arrivals, median_ms=0.01, p99_ms=0.05, max_ms=0.2),
+    }
+    return Paced.model_validate({**known, **fields})
 
 
 def thermal(*, end_c: float = 52.0, throttling: tuple[str, ...] = ()) -> Thermal:

@@ -11,6 +11,7 @@ from typing_extensions import Annotated, Literal, get_args, get_origin
 from gdws_contract.attack_check import AttackCheck
 from gdws_contract.manifest import Attack, Manifest, Member, Variant, Verification
 from gdws_contract.measures import Proportion
+from gdws_contract.pacing import Pacing
 from gdws_contract.problems import Problem, problem_type
 from gdws_contract.rest import Job
 from gdws_contract.steps import GdwsStep
@@ -21,6 +22,7 @@ _LEAVES = {str: (ID,), int: (1, 17, 404), float: (0.5, 60.0), bool: (True,), Any
 #: Of models whose fields must fit each other, those that do not by themselves.
 _FITTING = {
     Attack: {"parts": []},  # which are in place of eps
+    Pacing: {"arrivals_ms": None, "duration_ms": 500.0},
     AttackCheck: {"blind": 0, "queried": 0, "query_fooled": 0},
     Problem: {"type": problem_type("model-not-found")},
 }

@@ -57,6 +57,10 @@ class Capabilities:
     layer_profiles: bool = False
     #: The engine is a :class:`DeviceTimer`.
     device_times: bool = False
+    #: The engine holds memory of a GPU or an accelerator.
+    on_device: bool = False
+    #: The engine is a :class:`MemoryTeller`.
+    device_memory: bool = False
     #: The build tells the precision of each layer.
     layer_precisions: bool = False
     #: trtexec runs the same engines, so that its times can be compared.
@@ -108,6 +112,24 @@ class DeviceTimer(Engine, Protocol):
 
         Raises:
             RunFailed: no step has run, or the engine was freed.
+        """
+
+
+class DeviceMemory(NamedTuple):
+    """Memory of a GPU or an accelerator; ``method`` says in words what the figure covers."""
+
+    peak_bytes: int
+    method: str
+
+
+class MemoryTeller(Engine, Protocol):
+    """An engine whose runtime tells the device memory that it takes."""
+
+    def device_memory(self) -> Optional[DeviceMemory]:
+        """Return the most that the engine takes; None where this release of the runtime does not tell.
+
+        Raises:
+            RunFailed: the engine was freed.
         """
 
 

@@ -22,6 +22,7 @@ from typing_extensions import Literal
 
 from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
 from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
+from gdws_agent.requests.estimate import longest_run_ms
 from gdws_agent.settings import Settings, variable_name
 
 from .interrupt import Interrupt
@@ -255,7 +256,8 @@ class _Conversation:
             builds = engine.builds * (2 if engine.batch_profile == "measured" else 1)
             return min(self._settings.build_timeout_s, engine.build_timeout_s) * builds * _BUILD_GRACE
         p = self._order.protocol
-        longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, p.sustained_ms)
+        paced_ms = longest_run_ms(self._order.pacing)
+        longest_ms = max(p.warmup_max_ms, p.min_duration_ms, p.idle_ms, paced_ms, p.sustained_ms)
         return self._settings.silence_timeout_s + longest_ms / 1_000
 
     def _poll_s(self) -> float:
@@ -269,7 +271,7 @@ class _Conversation:
         self._worker.kill()
         return Ending(
             "oversized",
-            f"the worker was ended because it took more than {self._order.memory_limit_mib} MiB of private memory "
+            f"the worker was killed because it used more than {self._order.memory_limit_mib} MiB of private memory "
             f"during stage '{self._stage}'",
             "use a smaller batch, or allow more: limits.memory_mib of the request, --max-memory-mib of the agent",
         )
@@ -307,7 +309,7 @@ class _Conversation:
                 detail + "; most likely the system ran out of memory",
                 "use a smaller batch or fewer variants, or free memory",
             )
-        return Ending("crashed", detail, "measure this variant by itself to see whether it is at fault")
+        return Ending("crashed", detail, "measure this variant alone to see whether it is the cause")
 
     def _hung(self) -> Ending:
         limit_s = self._silence_limit_s()
@@ -335,7 +337,7 @@ def _parse(line: bytes) -> Event:
 
 def _status_in_words(status: Optional[int]) -> str:
     if status is None:
-        return "did not end by itself"
+        return "did not exit"
     if status >= 0:
         return f"exited with status {status}"
     try:

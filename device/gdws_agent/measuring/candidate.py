@@ -7,10 +7,19 @@ from typing import Callable, Optional, cast
 
 import numpy as np
 
-from gdws_agent.backends.base import DeviceTimer, DeviceTimes, Engine, LayerProfiler, Step
+from gdws_agent.backends.base import (
+    DeviceMemory,
+    DeviceTimer,
+    DeviceTimes,
+    Engine,
+    LayerProfiler,
+    MemoryTeller,
+    Step,
+)
 from gdws_agent.backends.registry import names_with
 from gdws_agent.errors import ProfileUnsupported
 
+from .memory import Tally
 from .results import Findings
 
 _LOG = logging.getLogger(__name__)
@@ -19,8 +28,9 @@ _LOG = logging.getLogger(__name__)
 class Candidate:
     """Owns an engine from :meth:`take` to :meth:`free`; ``ended`` once its cell was told."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, tally: Tally) -> None:
         self.findings = findings
+        self.tally = tally
         self.ended = False
         self._engine: Optional[Engine] = None
         self._step: Optional[Step] = None
@@ -48,6 +58,12 @@ class Candidate:
         if not self.engine.capabilities.device_times:
             return None
         return cast(DeviceTimer, self.engine).device_times
+
+    def device_memory(self) -> Optional[DeviceMemory]:
+        """Return the device memory that the runtime tells of; None where it does not."""
+        if not self.engine.capabilities.device_memory:
+            return None
+        return cast(MemoryTeller, self.engine).device_memory()
 
     def profiler(self, backend: str) -> LayerProfiler:
         """What times single layers; ``backend`` is named in the error.

@@ -22,8 +22,10 @@ from typing_extensions import Annotated, Literal
 from gdws_contract.base import Name, Record
 from gdws_contract.engines import EngineOptions
 from gdws_contract.findings.setting import Setting
+from gdws_contract.pacing import Pacing
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BatchSize, Cell, CellKey, PowerMode, Protocol
+from gdws_contract.series import SeriesOptions
 
 
 class WorkOrder(Record):
@@ -46,6 +48,8 @@ class WorkOrder(Record):
     batch_sizes: List[BatchSize] = Field(default_factory=list)
     engine: EngineOptions = Field(default_factory=EngineOptions)
     profile: Optional[ProfileOptions] = None
+    pacing: Optional[Pacing] = None
+    series: Optional[SeriesOptions] = None
     power_sensor: Name = "none"
     power_mode: Optional[PowerMode] = None
     power_mode_name: Optional[str] = None
@@ -68,6 +72,7 @@ Stage = Literal[
     "parity",
     "warm-up",
     "measure",
+    "pace",
     "sustain",
     "profile",
 ]

@@ -13,11 +13,15 @@ from gdws_agent.stats import paired_speedup, summarise
 from gdws_agent.timestamps import utc_now
 from gdws_contract.errors import ContractError
 from gdws_contract.measures import Build, Flag, Parity, SpeedUp, Sustained
+from gdws_contract.memory import Memory
+from gdws_contract.pacing import PacedResult
 from gdws_contract.problems import Problem
 from gdws_contract.profiles import LayerProfile
 from gdws_contract.rest import Cell, CellKey, CellState
+from gdws_contract.series import Series
 
 from . import device_times
+from .arrivals import Log
 from .environment import Activity
 from .flags import latency_flags, machine_flags
 from .messages import WorkOrder
@@ -43,7 +47,11 @@ class Findings:
     windows: List[Window] = field(default_factory=list)
     conditions: List[thermal.Conditions] = field(default_factory=list)
     device_times: List[DeviceTimes] = field(default_factory=list)
+    memory: Optional[Memory] = None
+    paced: Optional[PacedResult] = None
+    paced_log: Optional[Log] = None
     sustained: Optional[Sustained] = None
+    series: Optional[Series] = None
     flags: List[Flag] = field(default_factory=list)
 
     @classmethod
@@ -108,7 +116,9 @@ def measured_cell(
         rounds=[window.summary(index) for index, window in enumerate(findings.windows)],
         speedup=speedup,
         device_latency=device_times.summarise(findings.device_times),
+        paced=findings.paced,
         sustained=findings.sustained,
+        series=findings.series,
         power=account.power,
         thermal=thermal.summarise(findings.conditions),
         flags=[*flags, *account.flags],
@@ -145,6 +155,7 @@ def _cell(findings: Findings, state: CellState, finished_at: str, **measured: An
         "started_at": findings.started_at,
         "build": findings.build,
         "parity": findings.parity,
+        "memory": findings.memory,
         "power_mode": findings.power_mode,
         "jetson_clocks": findings.jetson_clocks,
         "environment": findings.environment,

@@ -1,4 +1,4 @@
-"""One group of cells, from bundle to results: load, rest, build, parity, warm-up, interleaved rounds, endurance.
+"""One group of cells, from bundle to results: load, rest, build, parity, warm-up, rounds, pacing, endurance.
 
 The variants of a group share power mode, backend, precision and batch size. All their engines live side by side,
 and in each round every variant gets one window, in an order that balances what ran before it. So a slow change of
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import logging
 import math
+import statistics
 import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 import psutil
@@ -33,17 +34,22 @@ from gdws_agent.timestamps import utc_now
 from gdws_contract.archive import Bundle
 from gdws_contract.errors import ContractError
 from gdws_contract.measures import Flag
+from gdws_contract.pacing import Pacing
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import Cell
 
 from . import device_times
 from .candidate import Candidate
 from .environment import Activity, activity, describe_environment, snapshot, usable_cores
+from .memory import PeakGauge, Tally, return_freed_memory
 from .messages import CellEvent, Event, StageEvent, WorkOrder
+from .paced import paced_flags
+from .pacing import run_pacing
 from .parity import Expected, Replayed, Rule, compare, doubts, make_batch, replay
 from .profiling import layer_profile
 from .results import Findings, failed_cell, measured_cell, parity_failed_cell, problem_with, profiled_cell
 from .rounds import round_orders
+from .series import series_of
 from .sustained import run_sustained, summarise_sustained
 from .verification import Record, VerificationSet, read_adversarial, read_natural, read_verification
 from .windows import SETTLE_INFERENCES, Window, no_garbage_collection, run_window, settle, warm_up
@@ -60,7 +66,13 @@ class Sweep:
     """Measures one group. ``emit`` is told each stage as it begins and each cell as it ends."""
 
     def __init__(
-        self, order: WorkOrder, bundle: Bundle, backend: Backend, sensor: Sensor, emit: Callable[[Event], None]
+        self,
+        order: WorkOrder,
+        bundle: Bundle,
+        backend: Backend,
+        sensor: Sensor,
+        emit: Callable[[Event], None],
+        gauge: Optional[PeakGauge] = None,
     ) -> None:
         self._order = order
         self._bundle = bundle
@@ -68,6 +80,8 @@ class Sweep:
         self._emit = emit
         self._recording = Recording(sensor)
         self._gauges = Gauges(also=sensor.conditions)
+        self._memory = gauge or PeakGauge()
+        self._zero_s = time.time() - time.monotonic()
         self._threads = order.protocol.threads or usable_cores()
 
     def run(self) -> None:
@@ -77,7 +91,11 @@ class Sweep:
             MachineShort: the machine lacks something; the cells that have not ended are not to blame.
         """
         environment = self._environment()
-        candidates = [Candidate(Findings.begin(self._order, name, environment)) for name in self._order.variants]
+        base = self._memory.read()
+        candidates = [
+            Candidate(Findings.begin(self._order, name, environment), Tally(self._memory, base))
+            for name in self._order.variants
+        ]
         with ExitStack() as stack:
             stack.callback(self._recording.stop)
             for candidate in candidates:
@@ -89,14 +107,17 @@ class Sweep:
                 for candidate in candidates:
                     self._fail(candidate, error)
                 return
-            self._each(candidates, partial(self._build, verification.inputs))
-            self._each(candidates, partial(self._check_parity, verification))
-            self._each(candidates, partial(self._warm_up, batch))
+            self._each(candidates, self._counted(partial(self._build, verification.inputs)))
+            self._each(candidates, self._counted(partial(self._check_parity, verification)))
+            self._each(candidates, self._counted(partial(self._warm_up, batch)))
+            self._each(candidates, self._tell_memory)
             if self._order.profile is not None:
                 self._each(candidates, partial(self._profile, batch, self._order.profile))
             candidates = [candidate for candidate in candidates if not candidate.ended]
             if candidates:
                 meanwhile = self._measure(candidates)
+                if self._order.pacing is not None:
+                    self._each(candidates, partial(self._pace, self._order.pacing))
                 if self._order.protocol.sustained_ms > 0:
                     self._each(candidates, self._sustain)
                 self._report(candidates, meanwhile)
@@ -171,6 +192,20 @@ class Sweep:
             candidate.step, min_ms=protocol.warmup_ms, max_ms=protocol.warmup_max_ms, on_window=tell
         )
 
+    def _counted(self, stage: Callable[[Candidate], None]) -> Callable[[Candidate], None]:
+        """Return ``stage`` with the memory that it takes counted as the candidate's."""
+
+        def counted(candidate: Candidate) -> None:
+            return_freed_memory()
+            with candidate.tally.stage():
+                stage(candidate)
+
+        return counted
+
+    def _tell_memory(self, candidate: Candidate) -> None:
+        on_device = candidate.engine.capabilities.on_device
+        candidate.findings.memory = candidate.tally.memory(on_device, candidate.device_memory())
+
     def _profile(self, batch: np.ndarray, options: ProfileOptions, candidate: Candidate) -> None:
         """Time the layers of one variant; its cell ends with that."""
         self._emit(StageEvent(stage="profile", variant=candidate.variant))
@@ -222,6 +257,25 @@ class Sweep:
             findings.device_times += device_times.time_on_device(candidate.step, read)
         findings.conditions.append(self._gauges.read())
 
+    def _pace(self, pacing: Pacing, candidate: Candidate) -> None:
+        """Run one variant open loop. What goes wrong here does not cost what was measured before."""
+        findings = candidate.findings
+
+        def tell(rate_hz: Optional[float]) -> None:
+            figures = {} if rate_hz is None else {"rate_hz": rate_hz}
+            self._emit(StageEvent(stage="pace", variant=candidate.variant, figures=figures))
+            settle(candidate.step)
+
+        try:
+            with no_garbage_collection():
+                typical_ms = statistics.median(findings.medians_ms)
+                outcome = run_pacing(candidate.step, pacing, typical_ms, findings.scope, tell)
+        except Exception as error:
+            findings.flags.append(Flag(code="paced-failed", detail=problem_with(error).detail or ""))
+        else:
+            findings.paced, findings.paced_log = outcome
+            findings.flags += paced_flags(outcome.result.run)
+
     def _sustain(self, candidate: Candidate) -> None:
         """Run one variant without a pause. What goes wrong here does not cost what was measured before."""
         seen: List[Conditions] = [self._gauges.read()]
@@ -252,6 +306,8 @@ class Sweep:
                 inferences=sum(len(window.samples_ns) for window in findings.windows),
                 batch_size=self._order.batch_size,
             )
+            if self._order.series is not None:
+                findings.series = series_of(findings, self._recording.readings(), self._order.series, self._zero_s)
             self._end(candidate, measured_cell(findings, baseline, name, account, meanwhile, utc_now()))
 
         self._each(candidates, report)

@@ -36,6 +36,7 @@ from gdws_agent.timestamps import utc_now
 from gdws_contract.archive import open_bundle
 
 from .confinement import confine
+from .memory import PeakGauge
 from .messages import CellEvent, Event, WorkOrder
 
 EXIT_UNREADABLE = 2
@@ -61,11 +62,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except ValidationError as error:
         print(f"the order cannot be read: {error}", file=sys.stderr)
         return EXIT_UNREADABLE
+    gauge = PeakGauge()
     confine(order)
     threading.Thread(target=_exit_with_agent, name="agent-monitor", daemon=True).start()
     _limit_memory()
     try:
-        measure(order, lambda event: _write_all(events_fd, event.model_dump_json().encode() + b"\n"))
+        measure(order, lambda event: _write_all(events_fd, event.model_dump_json().encode() + b"\n"), gauge)
     except BrokenPipeError:
         return EXIT_AGENT_GONE
     except MachineShort as error:
@@ -74,8 +76,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
     return 0
 
 
-def measure(order: WorkOrder, emit: Callable[[Event], None]) -> None:
+def measure(order: WorkOrder, emit: Callable[[Event], None], gauge: Optional[PeakGauge] = None) -> None:
     """Measure ``order``; when it cannot even begin, every cell of it fails with the reason.
+
+    ``gauge`` reads the memory of this process; it must have been made before the process was confined.
 
     Raises:
         MachineShort: the machine lacks something; cells that were not told of are not to blame.
@@ -95,7 +99,7 @@ def measure(order: WorkOrder, emit: Callable[[Event], None]) -> None:
                 findings = Findings.begin(order, variant, environment={})
                 emit(CellEvent(cell=failed_cell(findings, error, utc_now())))
             return
-        Sweep(order, bundle, backend, sensor, emit).run()
+        Sweep(order, bundle, backend, sensor, emit, gauge).run()
 
 
 def _take_over_descriptors(events_fd: int, refuse: Callable[[str], NoReturn]) -> None:

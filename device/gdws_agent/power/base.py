@@ -11,7 +11,7 @@ from typing import List, NamedTuple, Optional, Protocol, Sequence
 from gdws_contract.measures import Flag, Power
 from gdws_contract.rest import Availability
 
-from .energy import Window
+from .energy import Sample, Window
 from .thermal import Conditions
 
 __all__ = ["Account", "Sensor", "SensorFailed", "Trace", "UnknownSensor", "Unmeasured", "Window"]
@@ -34,6 +34,9 @@ class Account(NamedTuple):
 
 class Trace(Protocol):
     """What a sensor read between its start and its stop."""
+
+    def readings(self) -> Sequence[Sample]:
+        """Return the total and the rails over time, in order; none where no total is known."""
 
     def account(
         self, windows: Sequence[Window], *, inferences: int, batch_size: int, idle: Sequence[Window] = ()
@@ -77,6 +80,10 @@ class Unmeasured:
 
     def __init__(self, sensor: str, reason: str) -> None:
         self._power = Power(sensor=sensor, reason=reason)
+
+    def readings(self) -> Sequence[Sample]:
+        """Return nothing."""
+        return ()
 
     def account(
         self, windows: Sequence[Window], *, inferences: int, batch_size: int, idle: Sequence[Window] = ()

@@ -7,7 +7,7 @@ import time
 from typing import Callable, List, Optional, Sequence
 
 from .base import Account, Sensor, SensorFailed, Trace, Unmeasured, Window
-from .energy import needed_duration_s
+from .energy import Sample, needed_duration_s
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +64,11 @@ class Recording:
             return self._trace.account(windows, inferences=inferences, batch_size=batch_size, idle=self._idle)
         except Exception as error:
             return self._failed(error).account(windows, inferences=inferences, batch_size=batch_size)
+
+    def readings(self) -> Sequence[Sample]:
+        """Return what was read, in order of time; see :class:`~gdws_agent.power.base.Trace`."""
+        assert self._trace is not None, "the recording has not ended"
+        return self._trace.readings()
 
     def _failed(self, error: Exception) -> Trace:
         if isinstance(error, SensorFailed):

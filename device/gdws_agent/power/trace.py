@@ -41,6 +41,10 @@ class SampledTrace:
         self._rule = _rule_of(readings, missed)
         self.samples = [] if self._rule is None else _samples_of(readings, self._rule)
 
+    def readings(self) -> Sequence[Sample]:
+        """Return the readings that have every rail of the total."""
+        return self.samples
+
     def account(
         self, windows: Sequence[Window], *, inferences: int, batch_size: int, idle: Sequence[Window] = ()
     ) -> Account:

@@ -6,6 +6,9 @@ to be: ``pace`` is the time that was needed over the time that was planned.
 
 from __future__ import annotations
 
+from typing import Optional
+
+from gdws_contract.pacing import Pacing
 from gdws_contract.rest import BenchmarkRequest
 
 from .groups import plan_groups
@@ -13,6 +16,8 @@ from .groups import plan_groups
 #: What a cell and a group take besides the times of the protocol: build and parity; start of a worker, loading.
 _CELL_EXTRA_S = 1.0
 _GROUP_EXTRA_S = 1.0
+#: Runs that a search for the highest rate usually makes; those that fail end early.
+_SEARCH_RUNS = 8
 #: Bounds of what a pace is believed to be.
 _SLOWEST, _FASTEST = 100.0, 0.001
 
@@ -20,8 +25,9 @@ _SLOWEST, _FASTEST = 100.0, 0.001
 def planned_s(request: BenchmarkRequest) -> float:
     """Return the time that a resolved ``request`` plans to take, in seconds."""
     groups = list(plan_groups(request))
-    builds = sum(len(group.variants) for group in groups) * request.engine.builds
-    return shortest_s(request) + builds * _CELL_EXTRA_S + len(groups) * _GROUP_EXTRA_S
+    cells = sum(len(group.variants) for group in groups)
+    extra_s = cells * request.engine.builds * _CELL_EXTRA_S + len(groups) * _GROUP_EXTRA_S
+    return shortest_s(request) + extra_s + cells * _search_s(request)
 
 
 def shortest_s(request: BenchmarkRequest) -> float:
@@ -29,8 +35,22 @@ def shortest_s(request: BenchmarkRequest) -> float:
     if request.profile is not None:
         return 0.0
     p = request.protocol
-    cell_ms = p.warmup_ms + p.min_duration_ms + p.sustained_ms
+    paced_ms = 0.0 if request.pacing is None else request.pacing.paced_ms
+    cell_ms = p.warmup_ms + p.min_duration_ms + paced_ms + p.sustained_ms
     return sum(p.idle_ms + len(group.variants) * cell_ms for group in plan_groups(request)) / 1_000
+
+
+def longest_run_ms(pacing: Optional[Pacing]) -> float:
+    """Return how long a worker may be at one run of paced arrivals, in milliseconds, with the last one's deadline."""
+    if pacing is None:
+        return 0.0
+    return max(pacing.paced_ms, pacing.duration_ms if pacing.search else 0.0) + (pacing.deadline_ms or 0.0)
+
+
+def _search_s(request: BenchmarkRequest) -> float:
+    if request.profile is not None or request.pacing is None or not request.pacing.search:
+        return 0.0
+    return _SEARCH_RUNS * request.pacing.duration_ms / 1e3
 
 
 def bounded_pace(run_s: float, planned_for_it_s: float) -> float:

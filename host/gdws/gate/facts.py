@@ -1,8 +1,8 @@
-"""Limits on what is the same in every run: parity, accuracy on the bundle's images, sizes, and the build. Pure.
+"""Limits on what does not vary between runs: parity, accuracy on the bundle's images, sizes, and the build. Pure.
 
-Accuracy is judged on the very images that the bundle holds: PASS means that the figure on them is within the limit. A
-figure beyond it is FAIL only if chance would hardly make so many images change sides (exact McNemar test at
-:data:`CHANCE`), else INCONCLUSIVE: more images would tell.
+Accuracy is judged on the images in the bundle: PASS means that the figure on them is within the limit. A figure beyond
+it is FAIL only if it is significant (exact McNemar test at :data:`CHANCE`), otherwise INCONCLUSIVE: more images are
+needed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from typing import Literal
 
 from gdws.gate.figures import Run, Subject
 from gdws.gate.limits import Limits
-from gdws.gate.verdicts import Outcome, Verdict
+from gdws.gate.metric_drops import Evaluations, drop_verdicts
+from gdws.gate.run_figures import run_verdicts
+from gdws.gate.verdicts import Outcome, Verdict, unknown
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import accuracy_change
+from gdws_contract.findings.cells import why_untimed
 from gdws_contract.findings.intervals import wilson
 from gdws_contract.measures import Proportion
 from gdws_contract.rest import Cell
 
-#: Above this one-sided probability a change of accuracy is put down to chance.
+#: Above this one-sided probability a change of accuracy is attributed to chance.
 CHANCE = 0.01
-#: Of the intervals on accuracies, in line with :data:`CHANCE`.
+#: Level of the intervals of accuracies, consistent with :data:`CHANCE`.
 _LEVEL = 0.98
 
 Kind = Literal["natural", "robust"]
@@ -30,7 +33,7 @@ Kind = Literal["natural", "robust"]
 
 @dataclass(frozen=True)
 class Flips:
-    """Images that the baseline classifies correctly and the candidate does not, and the reverse."""
+    """Numbers of images that only the baseline, or only the candidate, classifies correctly."""
 
     lost: int
     gained: int
@@ -38,22 +41,23 @@ class Flips:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What the bundles tell of one network; None where the baseline is unknown or recorded other images."""
+    """Facts on one network from the bundles; None if the baseline is unknown or was recorded on other images."""
 
     size_bytes: int
     baseline_size_bytes: int | None = None
     natural: Flips | None = None
     robust: Flips | None = None
-    untrusted: str | None = None  # why the attack says nothing of its robust accuracy
+    untrusted: str | None = None  # why its robust accuracy cannot be trusted
+    evaluations: Evaluations = field(default_factory=Evaluations)
 
 
-#: Accuracies of the baseline by subject and kind, where it is not measured now.
+#: Accuracies of a baseline that is not measured in this gate, by subject and kind.
 Accuracies = Mapping[tuple[Subject, Kind], Proportion]
 
 
 @dataclass(frozen=True)
 class Doubts:
-    """Why accuracies do not say what a limit asks, by kind: the candidate's ``alone``, or ``against`` the baseline's.
+    """Why accuracies cannot be judged, by kind: the candidate's ``alone``, or ``against`` the baseline's.
 
     See :mod:`gdws.gate.evidence`.
     """
@@ -69,7 +73,7 @@ def fact_verdicts(
     accuracies: Accuracies | None,
     doubts: Doubts,
 ) -> list[Verdict]:
-    """The verdicts on every subject that some run has of the candidate."""
+    """The verdicts on every subject of the candidate in any run."""
     found: list[Verdict] = []
     for subject in dict.fromkeys(subject for run in runs for subject in run.candidate):
         cells = [run.candidate[subject] for run in runs if subject in run.candidate]
@@ -78,18 +82,20 @@ def fact_verdicts(
         found.append(_serves(subject, cells, beside))
         for kind in _KINDS:
             found += _accuracy(limits, subject, kind, cells, beside, facts, accuracies, doubts)
+        found += drop_verdicts(limits.max_drop_points, str(subject), facts.evaluations)
         found += _sizes(limits, subject, facts)
         found += _build(limits, subject, cells)
+        found += run_verdicts(limits, subject, cells)
     return found
 
 
 def is_settled_failure(verdicts: Sequence[Verdict], runs: int) -> bool:
-    """Whether something failed that no further run can mend, and that a second run has shown again."""
+    """Whether there is a failure that further runs cannot change, confirmed by a second run."""
     return runs >= 2 and any(verdict.outcome == "FAIL" for verdict in verdicts)
 
 
 def chance(flips: Flips) -> float:
-    """The probability of so many losses among the flips, if each were as likely a gain (McNemar, 1947; exact)."""
+    """The probability of at least this many losses if losses and gains were equally likely (McNemar, 1947; exact)."""
     from scipy.special import bdtrc
 
     return 1.0 if flips.lost == 0 else float(bdtrc(flips.lost - 1, flips.lost + flips.gained, 0.5))
@@ -99,7 +105,7 @@ _KINDS: tuple[Kind, ...] = ("natural", "robust")
 
 
 def _serves(subject: Subject, cells: Sequence[Cell], beside: Sequence[Cell]) -> Verdict:
-    """Whether the engine is built, and computes what the host computed, in every run."""
+    """Whether the engine was built and passed parity in every run."""
     bad = [cell for cell in cells if not _is_measured(cell)]
     if not bad:
         parities = [cell.parity for cell in cells if cell.parity is not None]
@@ -124,10 +130,8 @@ def _serves(subject: Subject, cells: Sequence[Cell], beside: Sequence[Cell]) -> 
 
 
 def _reason(cell: Cell) -> str:
-    if cell.error is not None:
-        return f"it cannot be measured ({(cell.error.detail or cell.error.title).rstrip('.')})"
-    reasons = "; ".join(cell.parity.reasons) if cell.parity is not None else ""
-    return f"it fails parity ({reasons})" if reasons else "it fails parity"
+    what = "it cannot be measured" if cell.error is not None else "it fails parity"
+    return f"{what} ({(why_untimed(cell) or '').rstrip('.')})"
 
 
 def _accuracy(
@@ -149,7 +153,7 @@ def _accuracy(
     if kind == "robust" and facts.untrusted is not None:
         asked = ((f"min_{kind}_percent", least, "%"), (f"max_{kind}_drop_points", drop, "points"))
         return [
-            _unknown(name, subject, facts.untrusted, allowed, unit)
+            unknown(name, subject, facts.untrusted, allowed, unit)
             for name, allowed, unit in asked
             if allowed is not None
         ]
@@ -165,9 +169,9 @@ def _accuracy(
 def _least(subject: Subject, kind: Kind, own: Proportion | None, least: float, doubt: str | None) -> Verdict:
     limit = f"min_{kind}_percent"
     if own is None:
-        return _unknown(limit, subject, f"{kind} accuracy was not measured in every run", least, "%")
+        return unknown(limit, subject, f"{kind} accuracy was not measured in every run", least, "%")
     if doubt is not None:
-        return _unknown(limit, subject, f"{kind} accuracy cannot be judged: {doubt}", least, "%")
+        return unknown(limit, subject, f"{kind} accuracy cannot be judged: {doubt}", least, "%")
     low, high = (100 * end for end in wilson(own.successes, own.count, level=_LEVEL))
     figure = 100 * own.value
     outcome: Outcome = "PASS" if figure >= least else "FAIL" if high < least else "INCONCLUSIVE"
@@ -189,9 +193,9 @@ def _drop(
 ) -> Verdict:
     limit = f"max_{kind}_drop_points"
     if doubt is not None:
-        return _unknown(limit, subject, f"{kind} accuracy cannot be compared: {doubt}", drop, "points")
+        return unknown(limit, subject, f"{kind} accuracy cannot be compared: {doubt}", drop, "points")
     if own is None or before is None or own.count != before.count:
-        return _unknown(limit, subject, f"{kind} accuracy was not measured on the same images of both", drop, "points")
+        return unknown(limit, subject, f"{kind} accuracy was not measured on the same images of both", drop, "points")
     change = accuracy_change(before, own)
     fall = -change.points
     # Rounded, since 93.0 % less 92.0 % is one point only up to the last bit.
@@ -200,7 +204,7 @@ def _drop(
     outcome: Outcome = "PASS" if within else "FAIL" if shown else "INCONCLUSIVE"
     moved = "" if flips is None else f"; {flips.lost} lost, {flips.gained} gained"
     sentence = (
-        f"{subject}: {kind} accuracy {100 * own.value:.1f} % against {100 * before.value:.1f} %, a fall of "
+        f"{subject}: {kind} accuracy {100 * own.value:.1f} % against {100 * before.value:.1f} %, a drop of "
         f"{text.points(fall)} points (interval {text.points(-change.high)} to {text.points(-change.low)}, "
         f"{text.plural(own.count, 'image')}{moved}), limit {drop:g}: {outcome}."
     )
@@ -215,7 +219,7 @@ def _sizes(limits: Limits, subject: Subject, facts: NetworkFacts) -> list[Verdic
     if limits.max_size_increase_percent is not None:
         limit, allowed = "max_size_increase_percent", limits.max_size_increase_percent
         if facts.baseline_size_bytes is None:
-            found.append(_unknown(limit, subject, "the size of the baseline is not known", allowed, "%"))
+            found.append(unknown(limit, subject, "the size of the baseline is not known", allowed, "%"))
         else:
             growth = 100 * (facts.size_bytes / facts.baseline_size_bytes - 1)
             found.append(_exact(limit, subject, "ONNX file grew by", growth, allowed, "%"))
@@ -227,7 +231,7 @@ def _build(limits: Limits, subject: Subject, cells: Sequence[Cell]) -> list[Verd
         return []
     times = [cell.build.time_s for cell in cells if cell.build is not None and not cell.build.from_cache]
     if not times:
-        return [_unknown("max_build_s", subject, "no build of the engine was timed", limits.max_build_s, "s")]
+        return [unknown("max_build_s", subject, "no build of the engine was timed", limits.max_build_s, "s")]
     return [_exact("max_build_s", subject, "slowest build", max(times), limits.max_build_s, "s")]
 
 
@@ -237,15 +241,10 @@ def _exact(limit: str, subject: Subject, words: str, figure: float, allowed: flo
     return Verdict(limit, str(subject), outcome, sentence, figure, None, None, allowed, unit)
 
 
-def _unknown(limit: str, subject: Subject, reason: str, allowed: float, unit: str) -> Verdict:
-    sentence = f"{subject}: {reason}, limit {allowed:g} {unit}: INCONCLUSIVE."
-    return Verdict(limit, str(subject), "INCONCLUSIVE", sentence, allowed=allowed, unit=unit)
-
-
 def accuracy_of(cells: Sequence[Cell], kind: Kind, choose: Callable[..., Proportion]) -> Proportion | None:
-    """The accuracy on the device over all runs, ``min`` or ``max``; None if one did not tell it, or did not serve.
+    """The ``min`` or ``max`` of the accuracy on the device over all runs; None if any run lacks it.
 
-    The engines of the runs are not the same, and may give images at the border to another class.
+    The engines of the runs differ, and may classify borderline images differently.
     """
     found: list[Proportion | None] = [getattr(cell.parity, kind) if _is_measured(cell) else None for cell in cells]
     known = [each for each in found if each is not None]
@@ -253,5 +252,5 @@ def accuracy_of(cells: Sequence[Cell], kind: Kind, choose: Callable[..., Proport
 
 
 def _is_measured(cell: Cell) -> bool:
-    """Whether an engine served, and was seen to compute what the host computed."""
+    """Whether the engine ran and passed parity."""
     return cell.state == "done" and cell.parity is not None and cell.parity.passed

@@ -10,7 +10,7 @@ from gdws.errors import ExitCode
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
-#: What the command returns; see :class:`~gdws.errors.ExitCode` for what else it may.
+#: Exit codes of the outcomes; see :class:`~gdws.errors.ExitCode` for the others.
 EXIT_CODES: dict[Outcome, int] = {
     "PASS": ExitCode.DONE,
     "FAIL": ExitCode.NEGATIVE,
@@ -22,7 +22,7 @@ EXIT_CODES: dict[Outcome, int] = {
 class Verdict:
     """One limit of one network in one setting.
 
-    ``figure``, ``low``, ``high`` and ``allowed`` are in ``unit``; what does not apply is None. ``sentence`` says all.
+    ``figure``, ``low``, ``high`` and ``allowed`` are in ``unit``, or None if not applicable. ``sentence`` sums it up.
     """
 
     limit: str
@@ -34,6 +34,12 @@ class Verdict:
     high: float | None = None
     allowed: float | None = None
     unit: str | None = None
+
+
+def unknown(limit: str, subject: object, reason: str, allowed: float, unit: str) -> Verdict:
+    """INCONCLUSIVE, for ``reason``."""
+    sentence = f"{subject}: {reason}, limit {allowed:g} {unit}: INCONCLUSIVE."
+    return Verdict(limit, str(subject), "INCONCLUSIVE", sentence, allowed=allowed, unit=unit)
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:

@@ -76,7 +76,7 @@ def interface_of(model: onnx.ModelProto, path: Path, wanted: Shape | None, numbe
     shape: tuple[int | None, ...] = wanted or tuple(axes[1:])
     if None in shape:
         raise ModelError(
-            f"{path} leaves the size of its images open", hint="say it, e.g. --input-shape 3,224,224 for C,H,W"
+            f"{path} does not define the size of its images", hint="give it, e.g. --input-shape 3,224,224 for C,H,W"
         )
     known = tuple(axis for axis in shape if axis is not None)
     taken = tuple(known[axis - 1] for axis in TO_LAST[1:]) if last else known
@@ -96,9 +96,9 @@ def _has_channels_last(model: onnx.ModelProto, path: Path, axes: Sequence[int | 
     if looks_channels_last(axes[1:]):
         first, last = (",".join(map(str, order)) for order in _orders(axes))
         raise ModelError(
-            f"{path} takes images of {_shown(axes[1:])}, and does not tell whether the channels are the first or the "
+            f"{path} takes images of {_shown(axes[1:])}, and does not say whether the channels are the first or the "
             "last of these axes",
-            hint=f"say it as C,H,W: --input-shape {last} if they are last, --input-shape {first} if they are first",
+            hint=f"give it as C,H,W: --input-shape {last} if they are last, --input-shape {first} if they are first",
         )
     return False
 

@@ -22,7 +22,7 @@ from gdws_contract.manifest import HostEvaluation
 
 
 def require_classifier(source: Source) -> None:
-    """Raise :class:`~gdws.errors.ModelError` unless the network gives logits, without which there is no accuracy.
+    """Raise :class:`~gdws.errors.ModelError` unless the network returns logits, without which there is no accuracy.
 
     The error names the outputs that could be chosen.
     """

@@ -262,7 +262,10 @@ class TestFreeing:
 def test_an_engine_states_what_it_has_and_no_more_than_its_backend(backend, spec):
     with backend.build(model(), spec()) as engine:
         stated = engine.capabilities
-    assert (stated.layer_profiles, stated.device_times) == (hasattr(engine, "profile"), hasattr(engine, "device_times"))
+    assert (stated.layer_profiles, stated.device_times, stated.device_memory) == tuple(
+        hasattr(engine, name) for name in ("profile", "device_times", "device_memory")
+    )
+    assert stated.on_device or not stated.device_memory
     for name, has in vars(stated).items():
         assert not has or getattr(backend.capabilities, name)
 
@@ -324,3 +327,14 @@ class TestDeviceTimes:
             assert all(time >= 0 for time in engine.device_times())
         with pytest.raises(RunFailed, match="freed"):
             engine.device_times()
+
+
+def test_device_memory_is_told_in_bytes_with_its_method_while_the_engine_lives(backend, spec):
+    with backend.build(model(), spec()) as engine:
+        if not engine.capabilities.device_memory:
+            pytest.skip("the runtime does not tell")
+        told = engine.device_memory()
+        assert told.peak_bytes > inputs().nbytes
+        assert told.method
+    with pytest.raises(RunFailed, match="freed"):
+        engine.device_memory()

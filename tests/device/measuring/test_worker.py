@@ -321,8 +321,8 @@ class TestTheProcess:
         prelude = (
             "import os\nfrom gdws_agent.measuring import worker\n"
             "measure = worker.measure\n"
-            "def noisy(order, emit):\n"
-            "    print('from python', flush=True)\n    os.write(1, b'from an SDK')\n    measure(order, emit)\n"
+            "def noisy(order, emit, gauge):\n"
+            "    print('from python', flush=True)\n    os.write(1, b'from an SDK')\n    measure(order, emit, gauge)\n"
             "worker.measure = noisy"
         )
         events, status, printed, said = run(order(path, backend="warp"), prelude)
@@ -334,7 +334,7 @@ class TestTheProcess:
     def test_its_children_do_not_hold_the_events_open(self, path):
         prelude = (
             "import os, sys\nfrom gdws_agent.measuring import worker\n"
-            "def check(order, emit):\n    print(os.get_inheritable(int(sys.argv[-1])), flush=True)\n"
+            "def check(order, emit, gauge):\n    print(os.get_inheritable(int(sys.argv[-1])), flush=True)\n"
             "worker.measure = check"
         )
         assert run(order(path), prelude)[3] == b"False\n"

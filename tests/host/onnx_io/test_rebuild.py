@@ -112,7 +112,7 @@ def test_an_operator_without_a_converter_is_named(path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "no valid ONNX"), (b"no model at all", "no valid ONNX"), (b"\x08\x07", "no valid ONNX")],
+    [(b"", "not a valid ONNX"), (b"no model at all", "not a valid ONNX"), (b"\x08\x07", "not a valid ONNX")],
 )
 def test_other_bytes(path, content, words):
     path.write_bytes(content)

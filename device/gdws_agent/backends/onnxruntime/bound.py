@@ -26,7 +26,7 @@ class OnnxRuntimeGpuEngine:
     kernels begin, not end.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(on_device=True)
     scope = SCOPE
 
     def __init__(self, runtime: Any, session: Any, build: Build, spec: EngineSpec) -> None:

@@ -56,7 +56,7 @@ class OnnxRuntimeCudaBackend:
     """Runs models as they are, in float32, by CUDA and cuDNN."""
 
     name = "onnxruntime-cuda"
-    capabilities = Capabilities()
+    capabilities = Capabilities(on_device=True)
     provider = CUDA
     precisions: Sequence[str] = ("fp32",)
     choices: Sequence[str] = ()

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence, Tuple, Type
 
-from gdws_agent.backends.base import Capabilities, DeviceTimes, EngineSpec, Step, check_inputs
+from gdws_agent.backends.base import Capabilities, DeviceMemory, DeviceTimes, EngineSpec, Step, check_inputs
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
 from gdws_agent.backends.cuda.driver import DriverFailed
 from gdws_agent.backends.errors import typed
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _SCOPE = (
     "host time from a page-locked array on the host to one on the host: copy to the GPU, computing, copy back, "
     "synchronised; no pre- or post-processing"
+)
+_MEMORY_METHOD = (
+    "what TensorRT tells that the engine needs for activations, its size, and its buffers for inputs and outputs; "
+    "without CUDA's own, and without what the builder took"
 )
 #: TensorRT's own table of types fails with NumPy 1.24 in releases before 8.6.
 _NUMPY_TYPES = {
@@ -119,6 +123,17 @@ class LoadedEngine:
             raise BuildFailed(f"the engine's tensor {name!r} is of the type {kind}, which NumPy does not have")
         return _NUMPY_TYPES[kind]
 
+    def activation_bytes(self) -> Optional[int]:
+        """Return what the engine needs for activations in each execution context; None where it does not tell.
+
+        TensorRT 10 tells of more than 2 GiB by another name, and of less by both.
+        """
+        for name in ("device_memory_size_v2", "device_memory_size"):
+            size = getattr(self._engine, name, None)
+            if size is not None:
+                return int(size)
+        return None
+
     def free(self) -> None:
         """Free the execution context, then the engine, then the runtime."""
         self._context = None
@@ -139,7 +154,14 @@ class TensorRtEngine:
     """An engine with its device buffers, for one batch size."""
 
     scope = _SCOPE
-    capabilities = Capabilities(layer_profiles=True, device_times=True, layer_precisions=True, matches_trtexec=True)
+    capabilities = Capabilities(
+        layer_profiles=True,
+        device_times=True,
+        on_device=True,
+        device_memory=True,
+        layer_precisions=True,
+        matches_trtexec=True,
+    )
     profiler = "TensorRT IProfiler"
 
     def __init__(
@@ -161,6 +183,7 @@ class TensorRtEngine:
         self._loaded = loaded
         self._layers = layers
         self._ran = False
+        self._buffer_bytes = 0
         self._graph: Optional[Graph] = None
         with ExitStack() as stack:
             primary.retain()
@@ -217,6 +240,14 @@ class TensorRtEngine:
             raise RunFailed("no step has run")
         start, arrived, computed, end = self._events
         return DeviceTimes(start.time_till(arrived), arrived.time_till(computed), computed.time_till(end))
+
+    def device_memory(self) -> Optional[DeviceMemory]:
+        """Return what the engine takes while it runs; what its builder took is not known."""
+        self._check_alive()
+        activations = self._loaded.activation_bytes()
+        if activations is None or self.build.size_bytes is None:
+            return None
+        return DeviceMemory(activations + self.build.size_bytes + self._buffer_bytes, _MEMORY_METHOD)
 
     def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
         """Return the layers as TensorRT's profiler times them, in an execution context that is used for nothing else.
@@ -348,7 +379,9 @@ class TensorRtEngine:
         """Allocate a tensor on the GPU."""
         import numpy as np
 
-        memory = self._cuda.mem_alloc(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize)
+        size_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        memory = self._cuda.mem_alloc(size_bytes)
+        self._buffer_bytes += size_bytes
         stack.callback(memory.free)
         return memory
 

@@ -122,7 +122,7 @@ class TorchEngine:
 class CudaTorchEngine(TorchEngine):
     """The same on a GPU: what goes there and back lies in page-locked memory, and every step is synchronised."""
 
-    capabilities = Capabilities(layer_profiles=True, device_times=True)
+    capabilities = Capabilities(layer_profiles=True, device_times=True, on_device=True)
     profiler = "torch forward hooks, CUDA events"
 
     def __init__(

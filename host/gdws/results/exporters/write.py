@@ -8,12 +8,13 @@ from typing import Literal
 from gdws._util.files import write_atomic
 from gdws.results.exporters.bencher import render_bencher
 from gdws.results.exporters.github_action_benchmark import Direction, render_github_action_benchmark
+from gdws.results.exporters.perfetto import render_perfetto
 from gdws.results.report import render
 from gdws_contract.rest import BenchmarkResult
 
 __all__ = ["Direction", "Format", "export"]
 
-Format = Literal["csv", "github-action-benchmark", "bencher"]
+Format = Literal["csv", "github-action-benchmark", "bencher", "perfetto"]
 
 
 def export(result: BenchmarkResult, path: Path, form: Format, *, direction: Direction = "smaller") -> None:
@@ -25,6 +26,8 @@ def export(result: BenchmarkResult, path: Path, form: Format, *, direction: Dire
         content = render([result], ".csv")
     elif form == "bencher":
         content = render_bencher(result)
+    elif form == "perfetto":
+        content = render_perfetto(result)
     else:
         content = render_github_action_benchmark(result, direction)
     write_atomic(path, content.encode())

@@ -31,6 +31,8 @@ from gdws_contract.measures import (
     SpeedUp,
     Sustained,
 )
+from gdws_contract.memory import Memory
+from gdws_contract.pacing import PacedResult
 from gdws_contract.profiles import LayerProfile
 from gdws_contract.rest import BenchmarkResult, Cell, DeviceInfo, Protocol
 from gdws_contract.steps import LayerSummary
@@ -106,6 +108,8 @@ class Measurement:
     build: Build | None
     device_latency: DeviceLatency | None
     sustained: Sustained | None
+    paced: PacedResult | None
+    memory: Memory | None
     power_mode: str | None
     jetson_clocks: bool | None
     thermal: Thermal | None
@@ -236,6 +240,8 @@ def _measurement(cell: Cell | None, found: CellFindings, setting: Setting, resul
         build=cell.build if cell else None,
         device_latency=cell.device_latency if cell else None,
         sustained=cell.sustained if cell else None,
+        paced=cell.paced if cell else None,
+        memory=cell.memory if cell else None,
         power_mode=cell.power_mode if cell else None,
         jetson_clocks=cell.jetson_clocks if cell else None,
         thermal=cell.thermal if cell else None,

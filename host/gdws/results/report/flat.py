@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from gdws.results.report.figures import Facts, Measurement
+from gdws.results.report.open_loop import highest_rate, paced_run
 from gdws.results.report.summary import Summary
 
 #: History of the format: 1, first version. Fields may be added within a version.
@@ -23,7 +24,9 @@ _COLUMNS = (
     "power_mode", "jetson_clocks", "power_reason", "idle_w", "energy_mj", "energy_low_mj", "energy_high_mj",
     "net_energy_mj", "fps_per_watt", "throttled", "temperature_max_c", "h2d_ms", "compute_ms", "d2h_ms", "burst_fps",
     "sustained_fps", "build_s", "engine_bytes", "builds", "builds_best_ms", "builds_worst_ms", "robust_trusted",
-    "agreement", "metrics",
+    "agreement", "metrics", "paced_hz", "deadline_ms", "miss_rate", "longest_miss_burst", "paced_median_ms",
+    "paced_p99_ms", "paced_p999_ms", "generator_p99_ms", "highest_hz", "host_peak_bytes", "device_peak_bytes",
+    "total_peak_bytes",
 )  # fmt: skip
 
 
@@ -82,6 +85,7 @@ def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
         "power_mode": m.power_mode if m.power_mode is not None else m.setting.power_mode,
         "jetson_clocks": m.jetson_clocks,
         **_device_row(m),
+        **_open_loop_row(m),
     }
 
 
@@ -111,6 +115,26 @@ def _device_row(m: Measurement) -> dict[str, Any]:
         "builds": spread.count if spread else None,
         "builds_best_ms": spread.best_ms if spread else None,
         "builds_worst_ms": spread.worst_ms if spread else None,
+    }
+
+
+def _open_loop_row(m: Measurement) -> dict[str, Any]:
+    """Deadlines and memory."""
+    run, highest, memory = paced_run(m), highest_rate(m), m.memory
+    latency = run.latency if run else None
+    return {
+        "paced_hz": run.rate_hz if run else None,
+        "deadline_ms": run.deadline_ms if run else None,
+        "miss_rate": run.missed.value if run else None,
+        "longest_miss_burst": run.bursts.longest if run else None,
+        "paced_median_ms": latency.median_ms if latency else None,
+        "paced_p99_ms": latency.p99_ms if latency else None,
+        "paced_p999_ms": run.p999_ms if run else None,
+        "generator_p99_ms": run.jitter.p99_ms if run and run.jitter else None,
+        "highest_hz": highest.rate_hz if highest else None,
+        "host_peak_bytes": memory.host_peak_bytes if memory else None,
+        "device_peak_bytes": memory.device_peak_bytes if memory else None,
+        "total_peak_bytes": memory.total_peak_bytes if memory else None,
     }
 
 

@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from gdws._util.visible_text import visible_value
+from gdws.results.report.open_loop import open_loop_tables
 from gdws.results.report.plots import Plot, accuracy_against_speed, latency_by_batch
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, device_tables, layer_profiles
@@ -61,7 +62,7 @@ def _section(summary: Summary, index: int) -> Section:
         anchor=f"result-{index + 1}",
         accuracy_plot=accuracy_against_speed(facts, first, key=f"{key}-accuracy") if first else None,
         latency_plots=tuple(plot for plot in latency if plot is not None),
-        tables=device_tables(facts),
+        tables=(*device_tables(facts), *open_loop_tables(facts)),
         profiles=layer_profiles(facts),
         is_profile=facts.findings.is_profile,
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gdws._util.visible_text import visible
 from gdws.results.report.figures import Circumstances, Facts, Measurement, VariantFacts
+from gdws.results.report.open_loop import open_loop_tables
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, device_tables, layer_profiles
 from gdws_contract.findings import text
@@ -17,7 +18,7 @@ from gdws_contract.measures import Parity, Proportion
 #: What Markdown or the HTML inside it would take for markup.
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~$&@])")
 
-_NOT_TRUSTED = ", **the attack is not to be trusted**"
+_NOT_TRUSTED = ", **the attack cannot be trusted**"
 
 
 def render_markdown(summaries: Sequence[Summary]) -> str:
@@ -54,7 +55,7 @@ def _result(summary: Summary) -> list[str]:
         lines += ["## Every measurement", ""]
         for setting in facts.settings:
             lines += [*_measurements(facts, setting), ""]
-    for each in device_tables(facts):
+    for each in (*device_tables(facts), *open_loop_tables(facts)):
         lines += [f"## {escape(each.title)}", "", *_grid(each), escape(each.note), ""]
     profiles = layer_profiles(facts)
     if profiles:

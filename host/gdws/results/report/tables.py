@@ -42,7 +42,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """``cell`` gives the text, or None where nothing is known."""
 
     title: str
@@ -105,13 +105,13 @@ def power_and_energy(facts: Facts) -> Table | None:
         return m.power.reason if m.power is not None and m.power.mean_w is None else None
 
     columns = (
-        _Column("Mean power", _of_power(lambda p: _unit(p.mean_w, "W"))),
-        _Column("Peak", _of_power(lambda p: _unit(p.peak_w, "W"))),
-        _Column("Idle", _of_power(lambda p: _unit(p.idle_w, "W"))),
-        _Column("Energy per inference", _of_power(_energy)),
-        _Column("Above idle", _of_power(lambda p: _unit(p.net_energy_per_inference_mj, "mJ"))),
-        _Column("FPS per watt", _of_power(lambda p: _known(p.fps_per_watt))),
-        _Column("Readings", _of_power(_readings)),
+        Column("Mean power", _of_power(lambda p: _unit(p.mean_w, "W"))),
+        Column("Peak", _of_power(lambda p: _unit(p.peak_w, "W"))),
+        Column("Idle", _of_power(lambda p: _unit(p.idle_w, "W"))),
+        Column("Energy per inference", _of_power(_energy)),
+        Column("Above idle", _of_power(lambda p: _unit(p.net_energy_per_inference_mj, "mJ"))),
+        Column("FPS per watt", _of_power(lambda p: _known(p.fps_per_watt))),
+        Column("Readings", _of_power(_readings)),
     )
     scopes = _distinct(m.power.scope for m in facts.measurements if m.power is not None)
     sensors = _distinct(m.power.sensor for m in facts.measurements if shown(m) and m.power is not None)
@@ -120,7 +120,7 @@ def power_and_energy(facts: Facts) -> Table | None:
         "is given with the 95 % interval of sampling and timing, without the calibration of the sensor. FPS per watt "
         "is images per joule."
     )
-    return _table(facts, "Power and energy", columns, shown, note, reason)
+    return measured_table(facts, "Power and energy", columns, shown, note, reason)
 
 
 def _device_times(facts: Facts) -> Table | None:
@@ -132,18 +132,18 @@ def _device_times(facts: Facts) -> Table | None:
         return cell
 
     columns = (
-        _Column("n", lambda m: text.whole(m.device_latency.count) if m.device_latency else None),
-        _Column("H2D ms", part(lambda m: m.device_latency.h2d if m.device_latency else None)),
-        _Column("Compute ms", part(lambda m: m.device_latency.compute if m.device_latency else None)),
-        _Column("D2H ms", part(lambda m: m.device_latency.d2h if m.device_latency else None)),
-        _Column("By the host's clock", lambda m: text.milliseconds(m.latency.median_ms) if m.latency else None),
+        Column("n", lambda m: text.whole(m.device_latency.count) if m.device_latency else None),
+        Column("H2D ms", part(lambda m: m.device_latency.h2d if m.device_latency else None)),
+        Column("Compute ms", part(lambda m: m.device_latency.compute if m.device_latency else None)),
+        Column("D2H ms", part(lambda m: m.device_latency.d2h if m.device_latency else None)),
+        Column("By the host's clock", lambda m: text.milliseconds(m.latency.median_ms) if m.latency else None),
     )
     note = (
         "Medians, with the longest in brackets. H2D and D2H are the copies of inputs and outputs between host and "
         "device. These inferences were run right after each measured window and are not among those that the host "
         "timed."
     )
-    return _table(facts, "By the device's clock", columns, lambda m: m.device_latency is not None, note)
+    return measured_table(facts, "By the device's clock", columns, lambda m: m.device_latency is not None, note)
 
 
 def _sustained(facts: Facts) -> Table | None:
@@ -151,10 +151,10 @@ def _sustained(facts: Facts) -> Table | None:
         return _temperature(_hottest(m.sustained.thermal.temperatures)) if m.sustained and m.sustained.thermal else None
 
     columns = (
-        _Column("Duration", lambda m: _unit(m.sustained.duration_s, "s") if m.sustained else None),
-        _Column("Burst FPS", lambda m: _known(m.sustained.burst_fps) if m.sustained else None),
-        _Column("Sustained FPS", lambda m: _known(m.sustained.sustained_fps) if m.sustained else None),
-        _Column(
+        Column("Duration", lambda m: _unit(m.sustained.duration_s, "s") if m.sustained else None),
+        Column("Burst FPS", lambda m: _known(m.sustained.burst_fps) if m.sustained else None),
+        Column("Sustained FPS", lambda m: _known(m.sustained.sustained_fps) if m.sustained else None),
+        Column(
             "Sustained / burst",
             lambda m: (
                 text.percent(m.sustained.sustained_fps / m.sustained.burst_fps)
@@ -162,24 +162,24 @@ def _sustained(facts: Facts) -> Table | None:
                 else None
             ),
         ),
-        _Column("Hottest zone", hottest),
+        Column("Hottest zone", hottest),
     )
     note = (
         "Each network run without a pause after the rounds. Burst: the first tenth of the time; sustained: the last "
         "fifth. Not part of latency, speed-up or energy."
     )
-    return _table(facts, "Burst against sustained", columns, lambda m: m.sustained is not None, note)
+    return measured_table(facts, "Burst against sustained", columns, lambda m: m.sustained is not None, note)
 
 
 def _heat(facts: Facts) -> Table | None:
     measured = [m for m in facts.measurements if m.thermal is not None]
     clocks = _distinct(clock.name for m in measured if m.thermal for clock in m.thermal.clocks)
     columns = (
-        _Column("Power mode", lambda m: m.power_mode),
-        _Column("jetson_clocks", lambda m: None if m.jetson_clocks is None else ("on" if m.jetson_clocks else "off")),
-        _Column("Hottest zone", lambda m: _temperature(_hottest(m.thermal.temperatures)) if m.thermal else None),
-        *(_Column(f"{name} MHz", _clock_cell(name)) for name in clocks),
-        _Column("Throttled", _throttled),
+        Column("Power mode", lambda m: m.power_mode),
+        Column("jetson_clocks", lambda m: None if m.jetson_clocks is None else ("on" if m.jetson_clocks else "off")),
+        Column("Hottest zone", lambda m: _temperature(_hottest(m.thermal.temperatures)) if m.thermal else None),
+        *(Column(f"{name} MHz", _clock_cell(name)) for name in clocks),
+        Column("Throttled", _throttled),
     )
     note = (
         "Read after each measured window. Temperatures: first to last reading, and the highest where that was between "
@@ -189,7 +189,7 @@ def _heat(facts: Facts) -> Table | None:
     def shown(m: Measurement) -> bool:
         return m.thermal is not None or (m.power_mode is not None and m.latency is not None)
 
-    return _table(facts, "Heat and clocks", columns, shown, note)
+    return measured_table(facts, "Heat and clocks", columns, shown, note)
 
 
 def _engines(facts: Facts) -> Table | None:
@@ -201,11 +201,11 @@ def _engines(facts: Facts) -> Table | None:
         return f"{found.count} built: {best} · {median} · {worst} ms"
 
     columns = (
-        _Column("Build time", lambda m: _unit(m.build.time_s, "s") if m.build else None),
-        _Column("From cache", lambda m: ("yes" if m.build.from_cache else "no") if m.build else None),
-        _Column("Size", lambda m: text.mebibytes(m.build.size_bytes) if m.build and m.build.size_bytes else None),
-        _Column("Precision in force", lambda m: m.build.precision if m.build else None),
-        _Column("Best · median · worst", spread),
+        Column("Build time", lambda m: _unit(m.build.time_s, "s") if m.build else None),
+        Column("From cache", lambda m: ("yes" if m.build.from_cache else "no") if m.build else None),
+        Column("Size", lambda m: text.mebibytes(m.build.size_bytes) if m.build and m.build.size_bytes else None),
+        Column("Precision in force", lambda m: m.build.precision if m.build else None),
+        Column("Best · median · worst", spread),
     )
     note = (
         "A builder chooses by timing, so that its engines differ: where several were asked for, the one of median "
@@ -215,7 +215,7 @@ def _engines(facts: Facts) -> Table | None:
     def shown(m: Measurement) -> bool:
         return m.build is not None and (m.build.size_bytes is not None or m.build.spread is not None)
 
-    return _table(facts, "Engines", columns, shown, note)
+    return measured_table(facts, "Engines", columns, shown, note)
 
 
 def _metric(found: MetricFinding | None, is_baseline: bool) -> str:
@@ -258,10 +258,10 @@ def _layers(m: Measurement) -> Table:
     )
 
 
-def _table(
+def measured_table(
     facts: Facts,
     title: str,
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
     shown: Callable[[Measurement], bool],
     note: str,
     reason: Callable[[Measurement], str | None] = lambda m: None,
