@@ -52,7 +52,7 @@ class Split:
 
         Raises :class:`DataError` if there are none or they cannot be read, see :class:`~gdws.datasets.LazyImages`.
         """
-        self._require_any()
+        self.require_any()
         return self.by_row if isinstance(self.by_row, Tensor) else self.by_row[:]
 
     @property
@@ -76,7 +76,7 @@ class Split:
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """The images (n, C, H, W), at most ``size`` at a time in memory. Raises as :attr:`images`."""
-        self._require_any()
+        self.require_any()
         for first in range(0, len(self), size):
             yield self.by_row[first : first + size]
 
@@ -88,7 +88,8 @@ class Split:
         """The same images without labels, for comparing networks with each other."""
         return Split(self.by_row, origin=self.origin, absent=self._absent)
 
-    def _require_any(self) -> None:
+    def require_any(self) -> None:
+        """Raise :class:`DataError` that says why, where there are no images."""
         if self._absent is not None and not len(self):
             raise DataError(self._absent)
 
