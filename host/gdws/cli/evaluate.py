@@ -1,19 +1,20 @@
 """Natural and robust accuracy of a network, each with its 95 % interval.
 
-The attack is white-box: made for the very network that is evaluated, GDWS or dense. Images that an attack has
-fooled are left out of its further runs, and of the attacks after it.
+The attack is white-box on the network that is evaluated, GDWS or dense. Images that an attack has fooled are left
+out of its further runs and of later attacks.
 
-Images that resist are attacked once more by another loss, and a sample of them without gradients; whatever is
-fooled is not robust. A warning is printed if gradients vanish, or if the attack cannot be trusted for another reason.
+Images that resist are attacked again with another loss, and a sample of them by a black-box attack; an image that
+any of these fools is not robust. A warning is printed if gradients vanish, or if the attack cannot be trusted for
+another reason.
 
-With --out the images that are done are kept in a file beside it, so that the same command goes on where it was
-interrupted. Under torchrun several processes share the images; the result is the same.
+With --out, finished images are recorded in a file next to it, and the same command resumes after an interruption.
+Under torchrun several processes share the images, with the same result.
 
 \b
 Which attack?
-  pgd         what most papers report, this one's too: compare with their tables
+  pgd         reported by most papers, including ours: compare with their tables
   apgd        stronger at the same number of steps, with no step size to choose
-  autoattack  adds attacks that find what gradients hide; hours on a whole test set
+  autoattack  adds attacks that do not need gradients; hours on a whole test set
   union       three norms at once, for networks trained against all of them
 
 \b
@@ -58,7 +59,7 @@ def evaluate(
     device: ComputeDevice = "cpu",
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Store the result as JSON; interrupted work is resumed."),
+        typer.Option("--out", "-o", metavar="FILE", help="Store the result as JSON; allows resuming."),
     ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -72,7 +73,7 @@ def evaluate(
     if out is not None:
         require_writable(out)
         state = out.with_name(f"{out.name}.state")
-    advice = "the images that are done are kept; repeat the command"
+    advice = "finished images are kept; repeat the command to resume"
     with processes(device, quiet, state, advice) as (workers, progress):
         source = network.open()
         pipeline.require_classifier(source)
@@ -104,7 +105,7 @@ def _print_result(name: str, data: str, found: Evaluation) -> None:
 
     what = "accuracy" if found.origin == "labelled" else "agreement"
     if what == "agreement":
-        typer.echo("the images have no labels: agreement is with what the dense network answers")
+        typer.echo("the images have no labels: agreement is with the predictions of the dense network")
     natural = f"{text.percent(found.natural.value)} ({text.percent_interval(found.natural)})"
     typer.echo(f"{name} on {found.natural.count} images of {data}; 95 % intervals")
     typer.echo(f"natural {what:9} {natural}")
@@ -112,6 +113,6 @@ def _print_result(name: str, data: str, found: Evaluation) -> None:
         typer.echo(f"robust {what:9}  {text.percent(found.robust.value)} ({text.percent_interval(found.robust)})")
         typer.echo(f"attack            {found.attack}, white-box, seed {found.attack.seed}")
         if is_void(found.attack):
-            typer.echo(f"the budget is 0, so no image changes: this is the natural {what} once more")
+            typer.echo(f"the radius is 0, so no image changes: this is the natural {what} again")
     for doubt in found.doubts():
         typer.echo(f"- {doubt}")

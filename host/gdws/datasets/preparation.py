@@ -1,4 +1,4 @@
-"""How an image of any size and kind becomes one that a network takes."""
+"""Converts images of any size and mode to a network's input."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Pixels = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Resize:
-    """How an image gets to another size, bilinearly with antialiasing.
+    """How to resize an image, bilinearly with antialiasing.
 
-    ``stretch`` changes the ratio of its sides. ``crop`` resizes its shorter side to ``shorter_side`` pixels, by default
-    the least that will do, and takes the middle. ``letterbox`` fits all of it in and pads with grey.
+    ``stretch`` changes the aspect ratio. ``crop`` resizes the shorter side to ``shorter_side`` pixels, by default the
+    smallest that suffices, and crops the centre. ``letterbox`` fits the whole image in and pads with grey.
     """
 
     policy: Policy = "stretch"
@@ -43,7 +43,7 @@ class Resize:
         name, _, side = text.partition(":")
         known = f"choose {', '.join(get_args(Policy))}, or crop:256 for a shorter side of 256 pixels"
         if name not in get_args(Policy) or (side and (name != "crop" or not side.isdecimal())):
-            raise DataError(f"{text!r} is not a way to resize images", hint=known)
+            raise DataError(f"{text!r} is not a valid resize policy", hint=known)
         policy: Policy = name  # type: ignore[assignment]
         return cls(policy, int(side) if side else None)
 
@@ -51,7 +51,7 @@ class Resize:
         return self.policy if self.shorter_side is None else f"{self.policy}:{self.shorter_side}"
 
     def apply(self, image: Image.Image, height: int, width: int) -> Image.Image:
-        """``image`` at this size; one that has it already stays as it is, unless its ``shorter_side`` is given."""
+        """``image`` at this size; not resampled if it already has it, unless ``shorter_side`` is given."""
         old_width, old_height = image.size
         if (old_height, old_width) == (height, width) and self.shorter_side is None:
             return image
@@ -75,8 +75,8 @@ class Resize:
 class Preparation:
     """Images to ``shape`` (C, H, W), as a network takes them.
 
-    Colour becomes grey by its luma and grey becomes colour, as C asks; transparency is left out, and a camera's
-    orientation is followed. Pixels of 8 and 16 bits become float32 in [0, 1].
+    Colour is converted to grey by its luma and grey to colour, as C requires; transparency is dropped, and the EXIF
+    orientation is applied. Pixels of 8 and 16 bits become float32 in [0, 1].
     """
 
     shape: tuple[int, int, int]
@@ -86,7 +86,7 @@ class Preparation:
         least, given = max(self.shape[1:]), self.resize.shorter_side
         if given is not None and given < least:
             raise DataError(
-                f"a shorter side of {given} pixels is smaller than the network's images of {least}",
+                f"a shorter side of {given} pixels is smaller than the network's input of {least}",
                 hint=f"use crop:{least} or more",
             )
 
@@ -106,7 +106,8 @@ class Preparation:
                 pixels = _decoded(image, self.shape[0])
         except Exception as error:  # damaged images fail in many ways
             raise DataError(
-                f"{path} cannot be read: {first_line(error)}", hint="restore it, or leave it out with --unreadable skip"
+                f"{path} cannot be read: {first_line(error)}",
+                hint="restore the file, or skip such files with --unreadable skip",
             ) from error
         return self.of_pixels(pixels)
 
@@ -148,8 +149,8 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
         grey = pixels[:, :, :3] @ _LUMA
         return grey[:, :, None].round().astype(np.uint8) if pixels.dtype == np.uint8 else grey[:, :, None]
     raise DataError(
-        f"images of {given} channels cannot become those of {channels} that the network takes",
-        hint="give arrays of as many channels, as .npy",
+        f"images with {given} channels cannot be converted to the {channels} that the network takes",
+        hint="provide arrays with as many channels, as .npy",
     )
 
 

@@ -1,4 +1,4 @@
-"""What bundles tell of their networks without a device: sizes, and which images each classifies correctly."""
+"""Facts on networks that bundles contain: sizes, and which images each network classifies correctly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Correct = npt.NDArray[np.bool_]
 
 
 def network_facts(pairing: Pairing) -> dict[str, NetworkFacts]:
-    """The facts on each network to be measured, from the records of the host in the bundles."""
+    """The facts on each network to be measured, from the host's records in the bundles."""
     with ExitStack() as stack:
         candidate = stack.enter_context(open_bundle(pairing.candidate))
         baseline = None if pairing.baseline is None else stack.enter_context(open_bundle(pairing.baseline))
@@ -51,16 +51,16 @@ def _within(bundle: Bundle, own: Variant) -> Evaluations:
 
 
 def untrusted(variant: Variant) -> str | None:
-    """Why the robust accuracy of ``variant`` is no basis for a verdict, as a clause; None if it is one, or unknown."""
+    """Why the robust accuracy of ``variant`` cannot support a verdict, as a clause; None if it can, or unknown."""
     check = None if variant.evaluation is None else variant.evaluation.attack_check
     if check is None or check.trusted:
         return None
     reason = check.doubts()[0].rstrip(".")
-    return f"the attack on {variant.name} is not to be trusted ({reason[:1].lower()}{reason[1:]})"
+    return f"the attack on {variant.name} cannot be trusted ({reason[:1].lower()}{reason[1:]})"
 
 
 def _robust_flips(baseline: Bundle, theirs: Variant, candidate: Bundle, own: Variant) -> Flips | None:
-    """Over the images; the adversarial inputs of each network are its own, made from the same images."""
+    """Flips over the images; each network has its own adversarial inputs, made from the same images."""
     return _flips(_correct(baseline, theirs.adversarial_outputs), _correct(candidate, own.adversarial_outputs))
 
 
@@ -71,7 +71,7 @@ def _flips(before: _Correct | None, after: _Correct | None) -> Flips | None:
 
 
 def _correct(bundle: Bundle, outputs: Sequence[str]) -> _Correct | None:
-    """Which images are classified correctly by the recorded ``outputs``; None where that is not known."""
+    """Which images the recorded ``outputs`` classify correctly; None if unknown."""
     manifest = bundle.manifest
     if manifest.classes is None or manifest.verification.labels is None or not outputs:
         return None

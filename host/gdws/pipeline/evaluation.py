@@ -22,7 +22,7 @@ from gdws_contract.manifest import HostEvaluation
 
 
 def require_classifier(source: Source) -> None:
-    """Raise :class:`~gdws.errors.ModelError` unless the network gives logits, without which there is no accuracy.
+    """Raise :class:`~gdws.errors.ModelError` unless the network returns logits, without which there is no accuracy.
 
     The error names the outputs that could be chosen.
     """
@@ -44,6 +44,7 @@ def evaluate_one(
     rounding and take a fraction of the time. That on a network in INT8 goes through its rounding. ``state`` and
     ``workers`` as for :func:`gdws.evaluation.evaluate.evaluate`.
     """
+    images.require_any()
     found = evaluate(
         variant.module,
         images.by_row,
@@ -72,6 +73,7 @@ def evaluate_all(
     what the images are.
     """
     if task is not None and not isinstance(task, Classification):
+        images.require_any()
         networks = {variant.name: variant.module for variant in variants}
         found = agreement(variants[0].module, networks, images.by_row, task, progress=progress)
         origin = images.without_labels().origin

@@ -258,7 +258,7 @@ def test_the_worst_counts(outcomes: list[str], expected: str) -> None:
 
 
 def test_an_attack_that_is_not_to_be_trusted_decides_nothing() -> None:
-    facts = {"dense": NetworkFacts(1, untrusted="the attack on dense is not to be trusted (it found no gradient)")}
+    facts = {"dense": NetworkFacts(1, untrusted="the attack on dense cannot be trusted (it found no gradient)")}
     limits = Limits(min_robust_percent=1, max_robust_drop_points=100, min_natural_percent=1)
     _, found = judged(limits, [run(timed_cell(2.0), timed_cell(2.0))], facts=facts)
     assert {name: verdict.outcome for name, verdict in found.items()} == {

@@ -91,7 +91,7 @@ def classes_of(output: Any) -> Tensor:
         return (first[:, 0] if first.ndim == 4 else first).long()
     if first.ndim != 4 or not first.is_floating_point():
         raise ModelError(
-            f"the network gives {described(output)}, not scores (N, classes, H, W) or classes (N, H, W)",
+            f"the network returns {described(output)}, not scores (N, classes, H, W) or classes (N, H, W)",
             hint="say what the outputs are, e.g. --task outputs",
         )
     if first.shape[1] > 1:
