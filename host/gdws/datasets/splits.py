@@ -56,7 +56,7 @@ class Split:
 
         Raises :class:`DataError` if there are none or they cannot be read, see :class:`~gdws.datasets.LazyImages`.
         """
-        self._require_any()
+        self.require_any()
         return self.by_row if isinstance(self.by_row, Tensor) else self.by_row[:]
 
     @property
@@ -80,7 +80,7 @@ class Split:
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """The images (n, C, H, W), at most ``size`` at a time in memory. Raises as :attr:`images`."""
-        self._require_any()
+        self.require_any()
         for first in range(0, len(self), size):
             yield self.by_row[first : first + size]
 
@@ -95,7 +95,8 @@ class Split:
     def _like(self, images: Images, labels: Tensor | Labeller | None, origin: Origin) -> Split:
         return Split(images, labels, origin=origin, absent=self._absent, truth=self.truth)
 
-    def _require_any(self) -> None:
+    def require_any(self) -> None:
+        """Raise :class:`DataError` that says why, where there are no images."""
         if self._absent is not None and not len(self):
             raise DataError(self._absent)
 

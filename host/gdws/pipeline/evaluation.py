@@ -68,6 +68,7 @@ def evaluate_one(
     """
     if images.truth is not None:
         raise DataError("annotations say nothing of a classifier", hint="give a folder of images for each class")
+    images.require_any()
     found = evaluate(
         variant.module,
         images.by_row,
@@ -96,6 +97,7 @@ def evaluate_all(
     against annotations where there are some. ``data`` says what the images are.
     """
     if task is not None and not isinstance(task, Classification):
+        images.require_any()
         networks = {variant.name: variant.module for variant in variants}
         found = agreement(variants[0].module, networks, images.by_row, task, truth=images.truth, progress=progress)
         origin = images.without_labels().origin if images.truth is None else "labelled"

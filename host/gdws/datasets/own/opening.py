@@ -21,6 +21,7 @@ from gdws.datasets.own.signals import Signals
 from gdws.datasets.preparation import Preparation, Resize
 from gdws.datasets.splits import Dataset, Split, divide
 from gdws.errors import DataError
+from gdws_contract.findings.text import plural
 
 #: The share of images that are for testing, where nobody divided them, and that of the others to validate with.
 TEST, VALIDATION = 0.3, 0.3
@@ -96,7 +97,7 @@ def open_images(
         test.split(shape, f"{path} leaves no {things} to test with"),
         preparation=preparation.to_dict(),
         class_names=names,
-        notes=(f"{path}: {total:,} {things}, {kind}: {counts}; made {preparation}", *notes),
+        notes=(f"{path}: {plural(total, things[:-1])}, {kind}: {counts}; made {preparation}", *notes),
     )
 
 
