@@ -27,7 +27,7 @@ from gdws.cli.options.agents import AgentOptions
 from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
-from gdws.cli.options.optimising import GoalOptions, KnownCosts, MakingOptions, SettingOptions
+from gdws.cli.options.optimising import GoalOptions, KnownCosts, MakingOptions, SettingOptions, StateFolder
 from gdws.cli.options.sharing import LeaseId
 from gdws.cli.views.optimisation import print_optimisation
 from gdws.cli.views.output import errors, print_json, progress_bar
@@ -49,12 +49,7 @@ def optimize(
     skip: Annotated[
         list[str] | None, typer.Option("--skip", metavar="PATTERN", help="Layers to keep dense. Repeatable.")
     ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state", metavar="DIR", help="Folder of intermediate results, to resume from. Default: OUT.state."
-        ),
-    ] = None,
+    state: StateFolder = None,
     known_costs: KnownCosts = None,
     lease: LeaseId = None,
     report: Annotated[

@@ -198,6 +198,11 @@ class MakingOptions:
         return Int8Settings(scheme="asymmetric" if backend.startswith("onnxruntime") else "symmetric")
 
 
+StateFolder = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="Folder of intermediate results, to resume from. Default: OUT.state."),
+]
+
 KnownCosts = Annotated[
     Path | None,
     _effort(
