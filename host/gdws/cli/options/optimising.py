@@ -200,7 +200,7 @@ class MakingOptions:
 
 StateFolder = Annotated[
     Path | None,
-    typer.Option("--state", metavar="DIR", help="Folder of intermediate results, to resume from. Default: OUT.state."),
+    _effort("--state", metavar="DIR", help="Folder of intermediate results, to resume from. Default: OUT.state."),
 ]
 
 KnownCosts = Annotated[
