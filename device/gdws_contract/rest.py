@@ -49,7 +49,9 @@ class Protocol(Record):
     rounds: int = Field(
         10, ge=2, le=1_000, description="Windows per cell; variants are measured in turn in each round."
     )
-    threads: Optional[int] = Field(None, ge=1, le=1_024, description="CPU threads; null: one per physical core.")
+    threads: Optional[int] = Field(
+        None, ge=1, le=1_024, description="CPU threads; null: as many as the bundle was planned for, or one per core."
+    )
     parity_tolerance: NonNegative = Field(1e-3, description="Largest logit difference over the largest host logit.")
     seed: int = Field(0, ge=0, description="Seed for the order of variants within the rounds.")
     idle_ms: NonNegative = Field(
