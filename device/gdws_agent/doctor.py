@@ -102,10 +102,10 @@ def check_confinement(version: Callable[[], Optional[int]] = landlock.interface)
         return Finding(
             "note",
             "confinement",
-            "landlock is not available: a hole in a runtime would give access to what this user can read",
-            "run the agent as a user of its own, or in its container; see docs/access.md",
+            "landlock is not available: a vulnerability in a runtime would give access to all that this user can read",
+            "run the agent as a dedicated user, or in its container; see docs/access.md",
         )
-    return Finding("ok", "confinement", f"what measures has its files alone, by landlock {found}")
+    return Finding("ok", "confinement", f"measuring processes are confined by landlock {found}")
 
 
 def check_tokens() -> Iterator[Finding]:
@@ -119,10 +119,12 @@ def check_access(settings: Settings, is_given: bool) -> Finding:
     """Return where the token comes from that who asks needs."""
     kept = settings.data_dir / TOKEN_FILE
     if is_given:
-        return Finding("ok", "access", "who asks needs the token that was given")
+        return Finding("ok", "access", "clients need the configured token")
     if kept.exists():
-        return Finding("ok", "access", f"on another address than loopback who asks needs the token in {kept}")
-    return Finding("ok", "access", "on another address than loopback tokens are made now, and printed below")
+        return Finding("ok", "access", f"on addresses other than loopback clients need the token in {kept}")
+    return Finding(
+        "ok", "access", "on addresses other than loopback tokens are required; they are generated now and printed below"
+    )
 
 
 def check_data_dir(data_dir: Path) -> Finding:
@@ -137,7 +139,7 @@ def check_data_dir(data_dir: Path) -> Finding:
             "fatal",
             "data folder",
             f"{data_dir} cannot be written: {error.strerror or error}",
-            f"free space there, or give the folder to this user: sudo chown -R {owner} FOLDER",
+            f"free space there, or change its owner: sudo chown -R {owner} FOLDER",
         )
     free_bytes = shutil.disk_usage(str(data_dir)).free
     if free_bytes < _LITTLE_SPACE_BYTES:
@@ -261,7 +263,9 @@ def check_backends(backends: Sequence[Availability]) -> Iterator[Finding]:
     """List what can run engines; nothing at all is fatal."""
     yield from (_describe("backend", backend) for backend in backends)
     if not any(backend.available for backend in backends):
-        yield Finding("fatal", "backends", "none can run here", "install one: pip install 'gdws-agent[onnxruntime]'")
+        yield Finding(
+            "fatal", "backends", "none can run here", "install one, e.g. pip install 'gdws-agent[onnxruntime]'"
+        )
 
 
 def check_sensors(sensors: Sequence[Availability], on_jetson: bool) -> Iterator[Finding]:

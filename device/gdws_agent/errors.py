@@ -34,7 +34,7 @@
     ├── QueueFull                as many jobs wait as may
     ├── LeaseError               the device is held, or not by who says so
     │   ├── LeaseHeld            somebody else holds it
-    │   └── LeaseNotHeld         no lease of that id is in force (any more)
+    │   └── LeaseNotHeld         no lease with this id is in force (any more)
     ├── BackendError             a backend cannot do what it should
     │   ├── UnknownBackend       there is no backend of that name
     │   ├── BackendUnavailable   its runtime is not installed, or does not start here
@@ -372,4 +372,4 @@ def problem_of(error: Exception) -> Problem:
     status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     if isinstance(error, (AgentError, ContractError)):
         return make_problem(status, code, error.message, field=error.field, hint=error.hint)
-    return make_problem(status, code, "The agent met an error of its own.")
+    return make_problem(status, code, "The agent had an internal error.")

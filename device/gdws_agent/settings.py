@@ -18,40 +18,43 @@ ENVIRONMENT_PREFIX = "GDWS_AGENT_"
 class Settings(Record):
     """The settings of one agent. The descriptions are the help of the command line."""
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 is every network.")
-    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0: all networks.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0: any free port.")
     data_dir: Path = Field(
         description="Folder for bundles, results and engines; default ~/.local/state/gdws-agent.",
     )
     token_file: Optional[Path] = Field(
-        None, description="File of the access token; else GDWS_AGENT_TOKEN, else made where one is needed."
+        None, description="File of the access token. Default: GDWS_AGENT_TOKEN, or generated if one is needed."
     )
     read_token_file: Optional[Path] = Field(
-        None, description="File of the read-only token, for dashboards; else GDWS_AGENT_READ_TOKEN, else made."
+        None, description="File of the read-only token. Default: GDWS_AGENT_READ_TOKEN, or generated if one is needed."
     )
-    max_upload_mb: int = Field(1_024, ge=1, le=1_048_576, description="Largest upload, in MiB.")
+    max_upload_mb: int = Field(1_024, ge=1, le=1_048_576, description="Maximum size of an upload, in MiB.")
     build_timeout_s: float = Field(
-        3_600.0, gt=0, le=864_000, description="Kill a worker that loads or builds for longer, in seconds."
+        3_600.0,
+        gt=0,
+        le=864_000,
+        description="Time limit of loading and building, in seconds, after which the worker is killed.",
     )
     silence_timeout_s: float = Field(
-        900.0, gt=0, le=864_000, description="Kill a worker that reports nothing for longer, in seconds."
+        900.0, gt=0, le=864_000, description="Kill a worker that reports nothing for this long, in seconds."
     )
     cancel_grace_s: float = Field(
-        1.0, ge=0, le=60, description="Time that a worker has to end by itself before it is killed, in seconds."
+        1.0, ge=0, le=60, description="Time that a worker has to exit before it is killed, in seconds."
     )
     max_interruptions: int = Field(
-        5, ge=1, le=1_000_000, description="Give up on cells during which the agent itself died this often in a row."
+        5, ge=1, le=1_000_000, description="Skip cells during which the agent itself died this many times in a row."
     )
-    max_queued_jobs: int = Field(1_000, ge=1, le=100_000, description="Jobs that may wait; more are refused.")
+    max_queued_jobs: int = Field(
+        1_000, ge=1, le=100_000, description="Maximum number of queued jobs; more are rejected."
+    )
     max_job_time_s: float = Field(
-        86_400.0, gt=0, le=8_640_000, description="Time that one job may be measured, in seconds."
+        86_400.0, gt=0, le=8_640_000, description="Maximum time that a job may be measured, in seconds."
     )
     max_memory_mib: int = Field(
-        0, ge=0, le=4_194_304, description="Private memory that a worker may take, in MiB; 0 is what there is."
+        0, ge=0, le=4_194_304, description="Maximum private memory of a worker, in MiB; 0: no limit."
     )
-    max_lease_s: float = Field(
-        86_400.0, ge=1, le=864_000, description="Longest time that a lease holds without being renewed, in seconds."
-    )
+    max_lease_s: float = Field(86_400.0, ge=1, le=864_000, description="Maximum time to live of a lease, in seconds.")
     keep_results_days: float = Field(
         0.0, ge=0, le=100_000, description="Remove results older than this, in days of running; 0: never."
     )
@@ -80,12 +83,14 @@ class Settings(Record):
         Path("/run/jtop.sock"), description="Socket of the jtop service: power, power modes and clocks of a Jetson."
     )
     simulated: bool = Field(
-        False, description="true: this machine stands in for a Jetson, and every result says that it is simulated."
+        False, description="true: this machine simulates a Jetson, and every result is marked as simulated."
     )
     confine_workers: bool = Field(
-        True, description="false: what measures keeps every right of the agent's user, should a driver need that."
+        True, description="false: do not confine measuring processes, in case a driver needs more access."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Minimum level of log messages."
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="text: a line with key=value at its end; json: one JSON object a line."
     )

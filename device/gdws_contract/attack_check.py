@@ -41,7 +41,7 @@ class AttackCheck(Reading):
     )
     queried: int = Field(0, ge=0, description="Images that resist both, and that it was tried on.")
     query_fooled: int = Field(0, ge=0, description="Images of these that it fooled.")
-    probabilities: bool = Field(False, description="Whether the network gives probabilities in place of logits.")
+    probabilities: bool = Field(False, description="Whether the network returns probabilities in place of logits.")
     random: bool = Field(False, description="Whether the same image twice gives different outputs.")
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class AttackCheck(Reading):
         """What a reader of the robust accuracy must know, in whole sentences, weightiest first."""
         found = self._untrusted()
         if found:
-            found.append("The attack is not to be trusted here: the robust accuracy is no more than an upper bound.")
+            found.append("The attack cannot be trusted here: the robust accuracy is no more than an upper bound.")
         resisting = self.alone.successes
         if self.vanishing and not self.random:
             found.append(

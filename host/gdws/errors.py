@@ -4,7 +4,7 @@
 
     GdwsError
     ├── ModelError               the network cannot be handled as asked
-    │   ├── NonFiniteWeights     a weight holds NaN or infinity
+    │   ├── NonFiniteWeights     a weight contains NaN or infinity
     │   └── UnknownNetwork       no network of that name is registered
     ├── PlanError                a plan is malformed or does not fit the network
     ├── CheckpointError          a checkpoint cannot be used
@@ -45,7 +45,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
     """The device or its agent could not serve."""
     UNFORESEEN = 70
-    """An unforeseen error, of this program or of its environment: ``EX_SOFTWARE`` of ``sysexits.h``."""
+    """An unexpected error of this program or its environment: ``EX_SOFTWARE`` of ``sysexits.h``."""
     INTERRUPTED = 130
     """Interrupted, as shells say it of SIGINT."""
 
@@ -74,7 +74,7 @@ class ModelError(GdwsError):
 
 
 class NonFiniteWeights(ModelError):
-    """A weight holds NaN or infinity."""
+    """A weight contains NaN or infinity."""
 
 
 class UnknownNetwork(ModelError):

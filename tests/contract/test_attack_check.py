@@ -12,7 +12,7 @@ from gdws_contract.attack_check import LUCKY_SHARE, AttackCheck, is_beyond
 from support.contract_examples import PROPORTION
 
 SOUND = {"alone": PROPORTION, "vanishing": 0, "second_fooled": 0, "blind": 0, "queries": 200, "queried": 8}
-NOT_TRUSTED = "The attack is not to be trusted here: the robust accuracy is no more than an upper bound."
+NOT_TRUSTED = "The attack cannot be trusted here: the robust accuracy is no more than an upper bound."
 
 
 def check(**changes) -> AttackCheck:

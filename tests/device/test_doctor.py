@@ -235,7 +235,7 @@ class TestWhatCanBeUsed:
 
 def test_it_tells_whether_a_token_is_needed_and_where_it_comes_from(tmp_path):
     settings = settings_for(tmp_path)
-    assert "made now" in doctor.check_access(settings, False).message
+    assert "generated now" in doctor.check_access(settings, False).message
     (tmp_path / "token").write_text("x")
     assert str(tmp_path / "token") in doctor.check_access(settings, False).message
     assert "was given" in doctor.check_access(settings, True).message

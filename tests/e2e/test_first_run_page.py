@@ -51,7 +51,7 @@ def test_the_commands_name_options_that_there_are() -> None:
     [
         f"more than {trtexec.TOLERANCE:.0%}".replace("%", " %"),
         f"{rails.TOLERANCE:.0%}".replace("%", " %") + f" and {rails.TOLERANCE_W} W",
-        f"looks again after {clocks._HOLD_S:.0f} s",
+        f"checks again after {clocks._HOLD_S:.0f} s",
         f"{Shape().image_size} x {Shape().image_size} pixels",
         f"rank {Shape().rank} in each channel",
     ],

@@ -61,7 +61,7 @@ def test_what_did_not_change_passes(tmp_path: Path, bundle: Path) -> None:
             assert client.models() == []
     assert found.exit_code == 0, found.output
     assert found.stdout.endswith("PASS\n")
-    assert "run 6; 1 run to the next look" in found.stderr
+    assert "run 6; 1 run until the next evaluation" in found.stderr
     assert [verdict["limit"] for verdict in report["devices"][0]["verdicts"]] == ["max_slowdown_percent", "parity"]
     assert len(list((tmp_path / "out").glob("*/run-*.json"))) == 6
 
@@ -111,7 +111,7 @@ def test_a_baseline_file_counts_where_it_was_measured(tmp_path: Path, bundle: Pa
         elsewhere = gdws(tmp_path, "gate", bundle, "--device", device.url, *arguments)
     assert (here.exit_code, "0.0 % above the baseline's" in here.stdout) == (0, True)
     assert elsewhere.exit_code == 2
-    assert "measured in other circumstances (L4T: 35.4.1, then not known): INCONCLUSIVE" in elsewhere.stdout
+    assert "measured under other conditions (L4T: 35.4.1, then not known): INCONCLUSIVE" in elsewhere.stdout
 
 
 def test_several_devices_have_a_verdict_each_and_one_over_all(tmp_path: Path, bundle: Path) -> None:
@@ -221,7 +221,7 @@ def test_nothing_that_cannot_be_written_changes_the_code(
         options = ["--device", device.url, "--baseline", bundle, "--max-slowdown", 3, "--out", tmp_path / "out", "-q"]
         found = run("gate", bundle, *options, **environment)
     assert found.exit_code == code, found.output
-    assert "run 1 is not kept as a file: " in found.stderr
+    assert "run 1 could not be stored: " in found.stderr
     assert "gate.json could not be written" in found.stderr
     assert "warning: /gone/summary could not be written" in found.stderr
 

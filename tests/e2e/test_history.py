@@ -53,7 +53,7 @@ def test_history_lists_jobs_and_chooses_among_them(device: AgentProcess) -> None
 
 def test_wrong_times_are_bad_input(device: AgentProcess) -> None:
     found = gdws("history", "--device", device.url, "--since", "soon")
-    assert (found.exit_code, "is no point in time" in found.stderr) == (2, True)
+    assert (found.exit_code, "is not a valid time" in found.stderr) == (2, True)
 
 
 def test_jobs_and_files_compare_alike(device: AgentProcess, folder: Path) -> None:

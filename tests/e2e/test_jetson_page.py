@@ -55,7 +55,7 @@ def test_no_line_is_about_a_code_that_is_gone() -> None:
 
 
 def test_power_modes_bear_the_names_that_the_board_has() -> None:
-    table = PAGE.partition("Those of AGX Xavier:")[2].partition("###")[0]
+    table = PAGE.partition("The modes of an AGX Xavier:")[2].partition("###")[0]
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", table, flags=re.MULTILINE)
     assert rows == [(mode.name, str(number), str(mode.cpus)) for number, mode in enumerate(board.POWER_MODES)]
 

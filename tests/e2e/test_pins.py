@@ -1,4 +1,4 @@
-"""The Makefile tests less under later Pythons, because most of their packages are those that all else is tested with."""
+"""The Makefile tests less under later Pythons, since most of their packages are those that all else is tested with."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def settle(model: nn.Module, images: Tensor) -> None:
 
 @torch.no_grad()
 def run(model: nn.Module, images: Tensor) -> Any:
-    """What the network gives in evaluation mode: logits, for a classifier."""
+    """What the network returns in evaluation mode: logits, for a classifier."""
     return model(images)
 
 

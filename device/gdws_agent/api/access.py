@@ -96,7 +96,7 @@ def open_access(
     if not exposed and "full" not in given:
         if given:
             raise SettingsInvalid(
-                "a read-only token without a full one", hint=f"set {TOKEN_VARIABLE} or --token-file, too"
+                "a read-only token without a full one", hint=f"set {TOKEN_VARIABLE} or --token-file as well"
             )
         return Access(), ()
     tokens: Dict[Role, str] = {}
@@ -130,7 +130,7 @@ def given_tokens(settings: Settings, environment: Mapping[str, str]) -> Dict[Rol
         elif environment.get(variable):
             found[role] = _checked(environment[variable].strip(), variable)
     if len(found) == 2 and len(set(found.values())) == 1:
-        raise SettingsInvalid("the read-only token is the full one", hint="give two different ones")
+        raise SettingsInvalid("the read-only token is the full one", hint="use two different tokens")
     return found
 
 
@@ -153,8 +153,8 @@ def _checked(token: str, source: str) -> str:
     # The value is not repeated: what was mistyped is most of a secret.
     if not _TOKEN.fullmatch(token):
         raise SettingsInvalid(
-            f"{source} holds no usable token: 20 to 512 letters, digits or ._~+/=-",
-            hint='make one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
+            f"{source} has no valid token: 20 to 512 letters, digits or ._~+/=-",
+            hint='generate one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
         )
     return token
 
@@ -176,13 +176,18 @@ def _kept_token(role: Role, path: Path) -> Tuple[str, bool]:
             _write_private(path, token)
             return token, True
         if path.stat().st_mode & 0o077:
-            _LOG.warning("%s was open to other users; it is closed now, and better made anew: delete it", path)
+            _LOG.warning(
+                "%s was readable by other users; its permissions are corrected now, but delete it to get a new one",
+                path,
+            )
             path.chmod(0o600)
         token = path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
         raise DataUnusable(f"the token's file {path} cannot be used: {error.strerror}") from error
     if not _TOKEN.fullmatch(token):
-        raise DataUnusable(f"{path} holds no usable token", hint="delete it: a new one is made at the next start")
+        raise DataUnusable(
+            f"{path} holds no usable token", hint="delete it: a new token is generated at the next start"
+        )
     return token, False
 
 

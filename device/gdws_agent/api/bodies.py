@@ -82,7 +82,7 @@ class _Body:
             with anyio.fail_after(self._max_silence_s):
                 message = await self._receive()
         except TimeoutError:
-            raise _too_slow(f"no more of the body arrived within {self._max_silence_s:g} s") from None
+            raise _too_slow(f"the body stalled for {self._max_silence_s:g} s") from None
         if message["type"] != "http.request":
             return message
         self._size += len(message.get("body", b""))
@@ -99,4 +99,4 @@ class _Body:
 
 
 def _too_slow(message: str) -> BodyTooSlow:
-    return BodyTooSlow(message, hint="send it again over a better connection")
+    return BodyTooSlow(message, hint="send the request again over a better connection")

@@ -84,18 +84,18 @@ class Guard:
         if self._access.is_open and not self._is_ours(host):
             raise HostForeign(
                 f"no agent of the name {host[:100]!r} is here",
-                hint="ask for it by its IP address or as localhost; with an access token set any name will do",
+                hint="use its IP address or localhost; with an access token set, any name works",
             )
         origin = headers.get(b"origin")
         if not is_safe and origin is not None and not _is_same(origin.decode("latin-1"), host):
-            raise OriginForeign("pages of other sites may not change anything here", field="origin")
+            raise OriginForeign("pages of other sites must not change anything here", field="origin")
         authorization = headers.get(b"authorization")
         role = self._access.role_of(authorization)
         if role is None and not (is_safe and is_open(scope["path"])):
             raise self._refusal(scope, authorization)
         if role == "read-only" and not is_safe:
             raise ReadOnlyToken(
-                f"the read-only token does not allow {scope['method']}", hint="send the token for full access"
+                f"the read-only token does not allow {scope['method']}", hint="use the token for full access"
             )
         return role
 
@@ -105,7 +105,7 @@ class Guard:
         wait_s = self._attempts.count(_address(scope))
         if wait_s > 0:
             return TooManyAttempts("too many wrong tokens came from this address", retry_after_s=wait_s)
-        return TokenUnknown("the access token is not one of this agent's", hint=_HOW)
+        return TokenUnknown("the access token is not valid for this agent", hint=_HOW)
 
     def _is_ours(self, host: str) -> bool:
         name = _name_in(host)

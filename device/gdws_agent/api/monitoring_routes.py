@@ -70,7 +70,7 @@ def describe_access(app: FastAPI) -> None:
             "token": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "The full token, or for GET the read-only one. An agent on loopback needs none.",
+                "description": "The full token, or the read-only one for GET. Not needed by an agent on loopback.",
             }
         }
         document["security"] = [{}, {"token": []}]

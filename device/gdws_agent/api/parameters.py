@@ -17,9 +17,11 @@ _LEASE_PATTERN = r"^[A-Za-z0-9._-]{1,100}$"
 
 Wait = Annotated[
     float,
-    Query(ge=0, le=MAX_WAIT_S, description="Hold the answer until the job has ended, at most this many seconds."),
+    Query(
+        ge=0, le=MAX_WAIT_S, description="Delay the response until the job has ended, for at most this many seconds."
+    ),
 ]
-Limit = Annotated[int, Query(ge=1, le=1_000, description="List at most this many.")]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="Maximum number of items.")]
 Cursor = Annotated[
     Optional[str], Query(pattern=r"^[0-9]{1,18}$", description="The `next_cursor` of the previous page.")
 ]
@@ -30,20 +32,20 @@ IdempotencyKey = Annotated[
         alias=IDEMPOTENCY_HEADER,
         min_length=1,
         max_length=MAX_IDEMPOTENCY_KEY,
-        description="Any text that is new for each request: sent again with the same one, it gives the same job.",
+        description="A text that is unique for each request: a repetition with the same key returns the same job.",
     ),
 ]
 LeaseId = Annotated[
     Optional[str],
-    Header(alias=LEASE_HEADER, pattern=_LEASE_PATTERN, description="The id that `POST /lease` answered."),
+    Header(alias=LEASE_HEADER, pattern=_LEASE_PATTERN, description="The id returned by `POST /lease`."),
 ]
 LastEventId = Annotated[
     Optional[str],
-    Header(description="Id of the last event that a lost stream brought; another one counts as none."),
+    Header(description="Id of the last event received; unknown ids are ignored."),
 ]
 #: With 96 cells of 1,000 rounds, all but a hundredth of the answer.
 Rounds = Annotated[bool, Query(description="false: leave out the rounds of each cell, which are most of the answer.")]
-Verdicts = Annotated[bool, Query(description="true: with the verdict on each setting, as in its findings.")]
+Verdicts = Annotated[bool, Query(description="true: include the verdict on each setting, as in its findings.")]
 ModelId = Annotated[str, Path(pattern=SHA256_PATTERN, description="As `gdws inspect` prints it.")]
 JobId = Annotated[str, Path(pattern=NAME_PATTERN)]
 ComparedJob = Annotated[str, Query(pattern=NAME_PATTERN, description="The id of a job.")]

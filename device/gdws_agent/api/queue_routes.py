@@ -20,7 +20,7 @@ from .request_json import parse_object, validated
 from .responses import PiecesResponse, documented_problems
 from .uploads import JSON, media_type, read_json
 
-_Force = Annotated[bool, Query(description="true: end the lease of whoever holds the device.")]
+_Force = Annotated[bool, Query(description="true: release the lease, whoever holds it.")]
 
 
 def add_queue_routes(app: FastAPI, service: Service) -> None:
@@ -85,5 +85,5 @@ def add_queue_routes(app: FastAPI, service: Service) -> None:
 
 def _required(lease_id: Optional[str]) -> str:
     if lease_id is None:
-        raise RequestInvalid("the header is missing", field=LEASE_HEADER, hint="send the id that POST /lease answered")
+        raise RequestInvalid("the header is missing", field=LEASE_HEADER, hint="send the id returned by POST /lease")
     return lease_id

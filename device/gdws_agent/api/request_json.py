@@ -60,7 +60,5 @@ def with_model_id(fields: Mapping[str, Any], model_id: str) -> Dict[str, Any]:
         RequestInvalid: they name another.
     """
     if fields.get("model_id", model_id) != model_id:
-        raise RequestInvalid(
-            "is not the id of the bundle that was sent along", field="model_id", hint="leave it out of a form"
-        )
+        raise RequestInvalid("is not the id of the uploaded bundle", field="model_id", hint="leave it out of a form")
     return {**fields, "model_id": model_id}

@@ -29,8 +29,8 @@ _LOG = logging.getLogger(__name__)
 
 #: Parameter in a path -> what an id of the wrong form leads to.
 _NOT_FOUND = {
-    "model_id": ModelNotFound("there is no bundle of such an id", field="model_id", hint="GET /models lists them"),
-    "job_id": JobNotFound("there is no job of such an id", field="job_id", hint="GET /jobs lists them"),
+    "model_id": ModelNotFound("there is no bundle with this id", field="model_id", hint="GET /models lists them"),
+    "job_id": JobNotFound("there is no job with this id", field="job_id", hint="GET /jobs lists them"),
 }
 #: Status -> what OpenAPI says of it, as FastAPI takes it.
 Responses = Dict[Union[int, str], Dict[str, Any]]

@@ -164,7 +164,7 @@ class _Form:
 
     def _check_header(self) -> None:
         if len(self._field) + len(self._value) > _MAX_HEADER_BYTES or len(self._headers) > 16:
-            raise BodyMalformed("a part of the form has too long a header")
+            raise BodyMalformed("the header of a part of the form is too long")
 
     def _on_header_end(self) -> None:
         self._headers[bytes(self._field).lower()] = bytes(self._value)
@@ -241,7 +241,9 @@ def _check_announced(request: Request, folder: Path, limit_bytes: int) -> None:
         raise _too_large(limit_bytes)
     free = shutil.disk_usage(str(folder)).free
     if int(stated) + _RESERVE_BYTES > free:
-        raise StorageFull(f"{stated} bytes are announced, {free} are free", hint="DELETE /models/{id} frees some")
+        raise StorageFull(
+            f"{stated} bytes are announced, but only {free} are free", hint="DELETE /models/{id} frees some"
+        )
 
 
 def _too_large(limit_bytes: int) -> BodyTooLarge:

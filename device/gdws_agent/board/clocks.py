@@ -189,7 +189,7 @@ class Clocks:
         sightings: List[ClockState] = []
         while True:
             if give_up():
-                raise ClocksInterrupted(f"nobody waits for {_words(wanted)} any longer")
+                raise ClocksInterrupted(f"the change to {_words(wanted)} was cancelled")
             state, busy = control.look()
             steady = not busy and _satisfies(state, wanted) and state in (sightings or [state])
             sightings = [*sightings, state] if steady else []
@@ -200,7 +200,7 @@ class Clocks:
             if self._clock() >= deadline:
                 raise ClocksNotHeld(
                     f"waited {self._timeout_s:.0f} s for {_words(wanted)}, but the board has {_words(state)}",
-                    hint="see the log of jtop.service on the host; in its first minute a board does not fix its clocks",
+                    hint="see the log of jtop.service on the host; clocks cannot be fixed during the first minute",
                 )
 
     def _load(self) -> Optional[Taken]:
@@ -210,7 +210,7 @@ class Clocks:
             return None
         except (OSError, ValidationError, ValueError) as error:
             raise ClocksUnavailable(
-                f"the record of the former power mode and clocks, {self._file}, cannot be read: {error}",
+                f"the record of the previous power mode and clocks, {self._file}, cannot be read: {error}",
                 hint="set them by hand with nvpmodel and jetson_clocks, then remove the file",
             ) from error
 
@@ -239,7 +239,7 @@ class Clocks:
                 os.close(folder)
         except OSError as error:
             raise ClocksUnavailable(
-                f"nothing was changed, because the former state cannot be recorded in {self._file}: {error.strerror}",
+                f"nothing was changed, because the previous state cannot be recorded in {self._file}: {error.strerror}",
                 hint="make room in the data folder, or make it writable",
             ) from error
 

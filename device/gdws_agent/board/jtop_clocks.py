@@ -72,7 +72,7 @@ class JtopClocks:
             return self._seen()
         except Exception as error:
             raise ClocksUnavailable(
-                f"the jtop service sent an answer that was not understood: {jtop_client.words(error)}",
+                f"the jtop service sent an invalid response: {jtop_client.words(error)}",
                 hint=jtop_client.RESTART,
             ) from error
 
@@ -105,7 +105,7 @@ class JtopClocks:
             command()
         except Exception as error:
             raise ClocksUnavailable(
-                f"the jtop service did not take the command: {jtop_client.words(error)}", hint=jtop_client.RESTART
+                f"the jtop service rejected the command: {jtop_client.words(error)}", hint=jtop_client.RESTART
             ) from error
 
 

@@ -56,7 +56,9 @@ class LeaseDesk:
         """
         if request.ttl_s > self._max_ttl_s:
             raise RequestInvalid(
-                f"a lease may last {self._max_ttl_s:g} s without being renewed", field="ttl_s", hint="renew it instead"
+                f"the time to live of a lease is limited to {self._max_ttl_s:g} s",
+                field="ttl_s",
+                hint="renew it instead",
             )
         with self._lock:
             held = self._in_force()
@@ -123,7 +125,7 @@ class LeaseDesk:
         held = self._in_force()
         if held is None or not hmac.compare_digest(held.id.encode(), lease_id.encode()):
             raise LeaseNotHeld(
-                "no lease of that id is in force", field="Lease-Id", hint="it may have ended: take a new one"
+                "no lease with this id is in force", field="Lease-Id", hint="it may have expired: take a new one"
             )
         return held
 

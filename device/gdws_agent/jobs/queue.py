@@ -213,7 +213,7 @@ class JobQueue:
         try:
             give_back(self._setup)  # what an agent that died had taken
         except Exception:
-            _LOG.exception("power mode and clocks were not looked after")
+            _LOG.exception("power mode and clocks were not restored")
         while self._work_once():
             pass
 
@@ -252,7 +252,7 @@ class JobQueue:
         try:
             self._tidy()
         except StorageFailed as error:
-            _LOG.warning("what need not be kept is not removed: %s", error)
+            _LOG.warning("retention failed: %s", error)
         except Exception:
             _LOG.exception("what need not be kept is not removed")
 

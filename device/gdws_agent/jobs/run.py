@@ -229,7 +229,7 @@ class JobRun:
 
     def _wait_for_machine(self, detail: str) -> None:
         """Say that the machine lacks something, and wait a while; the more often in a row, the longer."""
-        self._shortage = make_problem(503, MACHINE_SHORT, detail, hint="see what else takes the machine's resources")
+        self._shortage = make_problem(503, MACHINE_SHORT, detail, hint="check what else uses the machine's resources")
         delay_s = RETRY_S[min(self._waits, len(RETRY_S) - 1)]
         self._waits += 1
         _LOG.warning("job %s: waiting %g s for the machine: %s", self._job.id, delay_s, detail)
@@ -275,7 +275,7 @@ def _private_paths(settings: Settings) -> List[str]:
 
 def _died(interruptions: int, when: str) -> Problem:
     detail = f"the agent itself died {interruptions} times in a row {when}"
-    return make_problem(500, AGENT_DIED, detail, hint="memory or power may not suffice for it")
+    return make_problem(500, AGENT_DIED, detail, hint="memory or power supply may be insufficient")
 
 
 def give_back(setup: WorkerSetup) -> List[Flag]:
@@ -291,9 +291,9 @@ def give_back(setup: WorkerSetup) -> List[Flag]:
     except Exception as error:
         if not (isinstance(error, ClocksError) or is_machine_fault(error)):
             raise
-        hint = error.hint if isinstance(error, ClocksError) else "see what else takes the machine's resources"
-        _LOG.error("power mode and clocks are not given back: %s (%s)", error, hint)
-        return [Flag(code="clocks-not-restored", detail=f"after the job the board was not put back: {error}")]
+        hint = error.hint if isinstance(error, ClocksError) else "check what else uses the machine's resources"
+        _LOG.error("power mode and clocks could not be restored: %s (%s)", error, hint)
+        return [Flag(code="clocks-not-restored", detail=f"the board could not be restored after the job: {error}")]
     return [] if note is None else [Flag(code="power-mode-changed", detail=note)]
 
 

@@ -271,7 +271,7 @@ class _Conversation:
         self._worker.kill()
         return Ending(
             "oversized",
-            f"the worker was ended because it took more than {self._order.memory_limit_mib} MiB of private memory "
+            f"the worker was killed because it used more than {self._order.memory_limit_mib} MiB of private memory "
             f"during stage '{self._stage}'",
             "use a smaller batch, or allow more: limits.memory_mib of the request, --max-memory-mib of the agent",
         )
@@ -309,7 +309,7 @@ class _Conversation:
                 detail + "; most likely the system ran out of memory",
                 "use a smaller batch or fewer variants, or free memory",
             )
-        return Ending("crashed", detail, "measure this variant by itself to see whether it is at fault")
+        return Ending("crashed", detail, "measure this variant alone to see whether it is the cause")
 
     def _hung(self) -> Ending:
         limit_s = self._silence_limit_s()
@@ -337,7 +337,7 @@ def _parse(line: bytes) -> Event:
 
 def _status_in_words(status: Optional[int]) -> str:
     if status is None:
-        return "did not end by itself"
+        return "did not exit"
     if status >= 0:
         return f"exited with status {status}"
     try:

@@ -38,5 +38,5 @@ def read_array(data: bytes, *, field: str, dtype: str, shape: Sequence[int]) -> 
     if expected == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
         raise ManifestInvalid("holds booleans that are neither 0 nor 1", field=field)
     if not np.isfinite(array).all():
-        raise ManifestInvalid("holds NaN or infinity", field=field)
+        raise ManifestInvalid("contains NaN or infinity", field=field)
     return array

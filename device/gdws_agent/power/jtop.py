@@ -332,7 +332,7 @@ class _Session:
         try:
             self._take(client, time.monotonic())
         except Exception as error:
-            self.trouble = f"the jtop service sent an answer that was not understood: {jtop_client.words(error)}"
+            self.trouble = f"the jtop service sent an invalid response: {jtop_client.words(error)}"
 
     def _take(self, client: Any, received_s: float) -> None:
         uptime_s = client.uptime.total_seconds()

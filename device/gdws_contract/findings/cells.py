@@ -65,11 +65,11 @@ def why_untimed(cell: Cell) -> Optional[str]:
     if cell.latency is not None:
         return None
     if cell.profile is not None:
-        return "its layers were timed in place of the whole"
+        return "its layers were timed instead of the whole network"
     if cell.error is not None:
         return cell.error.detail or cell.error.title
     if cell.parity is not None and not cell.parity.passed:
-        return "; ".join(cell.parity.reasons) or "its outputs on the device are not the host's"
+        return "; ".join(cell.parity.reasons) or "its outputs on the device differ from the host's"
     return f"the cell is {cell.state.replace('_', ' ')}, without a reason"
 
 

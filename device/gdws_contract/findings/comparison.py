@@ -20,6 +20,7 @@ from .accuracy import AccuracyChange, accuracy_change
 from .cells import direction, why_untimed
 from .environment import Difference, differences
 from .intervals import IntervalEstimate, from_logs, unpaired_ratio
+from .networks import metrics_in
 from .result import findings_of
 from .verdict import Verdict
 
@@ -52,12 +53,22 @@ class Side(Reading):
     verdicts: Tuple[Verdict, ...] = Field((), description="What it shows by itself, one for each setting.")
 
 
+class MetricComparison(Reading):
+    """A metric of one network in both runs, as people read it; null where that run has none."""
+
+    name: str
+    words: str = Field(description="What it is called, e.g. 'detections kept'.")
+    a: Optional[str]
+    b: Optional[str]
+
+
 class CellComparison(Reading):
     """One cell of both runs. Ratios are a over b, so above 1 means that b is faster, or needs less energy.
 
     ``speedup`` is of the typical latency: the geometric mean of the medians of the windows, with Welch's interval
     over the windows. What differs from run to run as a whole is not in it: heat, the place in memory, another build
-    of the engine. ``median_a_ms`` and ``median_b_ms`` are over all inferences. Accuracies are the device's.
+    of the engine. ``median_a_ms`` and ``median_b_ms`` are over all inferences. Accuracies are the device's; ``metrics``
+    are the host's, of what is no classifier.
     """
 
     key: CellKey
@@ -69,6 +80,7 @@ class CellComparison(Reading):
     energy_saving: Optional[IntervalEstimate]
     natural_change: Optional[AccuracyChange]
     robust_change: Optional[AccuracyChange]
+    metrics: Tuple[MetricComparison, ...] = Field((), description="Those of the task that lead.")
 
 
 class Comparison(Reading):
@@ -89,7 +101,11 @@ def compare(a: Run, b: Run) -> Comparison:
     return Comparison(
         a=_side(a),
         b=_side(b),
-        cells=tuple(_compare_cells(cell, after[key]) for key, cell in before.items() if key in after),
+        cells=tuple(
+            _compare_cells(cell, after[key], _metrics(a, b, key.variant))
+            for key, cell in before.items()
+            if key in after
+        ),
         differences=differences(a, b),
         only_a=tuple(key for key in before if key not in after),
         only_b=tuple(key for key in after if key not in before),
@@ -110,7 +126,21 @@ def _side(run: Run) -> Side:
     )
 
 
-def _compare_cells(a: Cell, b: Cell) -> CellComparison:
+def _metrics(a: Run, b: Run, network: str) -> Tuple[MetricComparison, ...]:
+    """What the host found of ``network`` in the bundles of both, as far as it leads in either."""
+    found = [
+        {} if run.manifest is None else {each.name: each for each in metrics_in(run.manifest, network)}
+        for run in (a, b)
+    ]
+    words = {each.name: each.words for side in found for each in side.values() if each.leads}
+    shown = [{name: each.shown for name, each in side.items()} for side in found]
+    return tuple(
+        MetricComparison(name=name, words=called, a=shown[0].get(name), b=shown[1].get(name))
+        for name, called in words.items()
+    )
+
+
+def _compare_cells(a: Cell, b: Cell, metrics: Tuple[MetricComparison, ...]) -> CellComparison:
     reasons = [f"{name}: {reason}" for name, reason in (("A", why_untimed(a)), ("B", why_untimed(b))) if reason]
     speedup = None if reasons else unpaired_ratio(_windows_ms(a), _windows_ms(b))
     if not reasons and speedup is None:
@@ -125,6 +155,7 @@ def _compare_cells(a: Cell, b: Cell) -> CellComparison:
         energy_saving=_energy_saving(a.power, b.power),
         natural_change=_change(a.parity, b.parity, "natural"),
         robust_change=_change(a.parity, b.parity, "robust"),
+        metrics=metrics,
     )
 
 

@@ -43,6 +43,11 @@ def networks_of(manifest: Manifest) -> Tuple[NetworkFindings, ...]:
     return tuple(_network(variant, baseline) for variant in manifest.variants)
 
 
+def metrics_in(manifest: Manifest, name: str) -> Tuple[MetricFinding, ...]:
+    """What the host found of the network ``name`` beside accuracies; nothing where there is no such network."""
+    return next((each.metrics for each in networks_of(manifest) if each.name == name), ())
+
+
 def _network(variant: Variant, baseline: Variant) -> NetworkFindings:
     reference = None if variant is baseline else baseline
     before, after = (each.evaluation if each else None for each in (reference, variant))

@@ -159,5 +159,5 @@ def why_no_price(baseline: Judged, own: Judged) -> str:
         return "the bundle is no longer stored, and with it what the host knew of its accuracy"
     untrusted = [each.variant for each in (own, baseline) if each.network is not None and each.network.is_untrusted]
     if untrusted:
-        return f"the attack on {text.listed(untrusted)} is not to be trusted"
+        return f"the attack on {text.listed(untrusted)} cannot be trusted"
     return "its accuracy was not evaluated beside the baseline's"

@@ -22,7 +22,7 @@ def find(target: str, what: str, *, example: str) -> Any:
     """
     where, separator, name = target.partition(":")
     if not (where and separator and name):
-        raise ModelError(f"{target!r} names no {what}", hint=f"write package.module:name, e.g. {example}")
+        raise ModelError(f"{target!r} does not name a {what}", hint=f"write package.module:name, e.g. {example}")
     with current_folder_importable():
         return _attribute(_import(where), name, target)
 
@@ -44,7 +44,7 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise ModelError(
-                f"there is no module {error.name!r}", hint="run in the folder where it lies, or install its package"
+                f"there is no module {error.name!r}", hint="run in its folder, or install its package"
             ) from error
         raise ModelError(f"{name} cannot be imported: {error}", hint="install what it needs") from error
     except (Exception, SystemExit) as error:  # it is code of the user's, which may raise anything

@@ -20,7 +20,7 @@ def logits_in(output: Any, images: int, *, classes: int = 1) -> Tensor:
     to choose, if there is more than one output, and if there are fewer than so many ``classes``.
     """
     if not isinstance(output, Tensor):
-        raise ModelError(f"the network gives {described(output)}, not logits (N, classes)", hint=_choice(output))
+        raise ModelError(f"the network returns {described(output)}, not logits (N, classes)", hint=_choice(output))
     if output.ndim != 2 or len(output) != images or output.shape[1] < classes:
         least = f" with at least {classes} classes" if classes > 1 else ""
         raise ModelError(
@@ -30,12 +30,13 @@ def logits_in(output: Any, images: int, *, classes: int = 1) -> Tensor:
         )
     if not output.is_floating_point():
         raise ModelError(
-            f"the network gives {output.dtype}, not logits",
-            hint="let it give logits in place of classes: no argmax at its end",
+            f"the network returns {output.dtype}, not logits",
+            hint="return logits instead of classes: remove the argmax at its end",
         )
     if not bool(output.isfinite().all()):
         raise ModelError(
-            "the logits are not finite: they hold NaN or infinity", hint="check the weights and the range of the inputs"
+            "the logits are not finite: they contain NaN or infinity",
+            hint="check the weights and the range of the inputs",
         )
     return output
 
@@ -57,7 +58,7 @@ class Chosen(nn.Module):
             return found[self.output] if isinstance(self.output, int) else getattr(found, self.output)
         except (LookupError, TypeError, AttributeError) as error:
             raise ModelError(
-                f"there is no output {self.output!r}: the network gives {described(found)}", hint=_choice(found)
+                f"there is no output {self.output!r}: the network returns {described(found)}", hint=_choice(found)
             ) from error
 
 
@@ -172,6 +173,6 @@ def _choice(output: Any) -> str:
     if not names:
         return "wrap it in a module whose forward returns the logits alone"
     return (
-        f"say which output has the logits, e.g. --output {names[0]}, in Python gdws.choose_output(network, "
+        f"choose the output with the logits, e.g. --output {names[0]}, in Python gdws.choose_output(network, "
         f"{names[0]!r}); or wrap it in a module whose forward returns the logits alone"
     )

@@ -212,7 +212,7 @@ def _moments(name: str, moments: npt.ArrayLike, shape: tuple[int, ...]) -> Float
     if array.shape != shape:
         raise SpectrumError(f"{name}: expected second moments of shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():
-        raise SpectrumError(f"{name}: the second moments hold NaN or infinity")
+        raise SpectrumError(f"{name}: the second moments contain NaN or infinity")
     return array
 
 

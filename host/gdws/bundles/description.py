@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gdws_contract.archive import Bundle
 from gdws_contract.manifest import Attack, Manifest, Variant
@@ -52,7 +53,7 @@ def describe(bundle: Bundle) -> Description:
     ]
     if manifest.description:
         facts.insert(1, ("description", manifest.description))
-    facts += [(key, str(value)) for key, value in sorted(manifest.provenance.items())]
+    facts += [(key, _plain(value)) for key, value in sorted(manifest.provenance.items())]
     evaluations = {
         (
             _MEASURED[evaluation.origin],
@@ -123,3 +124,10 @@ def _accuracy(proportion: Proportion | None) -> str:
     text = f"{proportion.value:.1%}".replace("%", " %")
     interval = proportion.interval
     return text if interval is None else f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def _plain(value: Any) -> str:
+    """A JSON value in words, e.g. ``range 0, 1; resize stretch``."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {_plain(each)}" for name, each in value.items() if each is not None)
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)

@@ -243,7 +243,7 @@ def _outputs(network: nn.Module, images: torch.Tensor, name: str) -> dict[str, t
 def _check_labels(labels: torch.Tensor, logits: torch.Tensor, name: str) -> None:
     lowest, highest, classes = int(labels.min()), int(labels.max()), logits.shape[1]
     if not 0 <= lowest <= highest < classes:
-        raise DataError(f"labels run from {lowest} to {highest}, {name!r} has {classes} classes")
+        raise DataError(f"labels go from {lowest} to {highest}, but {name!r} has {classes} classes")
 
 
 def _members(stem: str, found: Mapping[str, torch.Tensor]) -> dict[str, bytes]:

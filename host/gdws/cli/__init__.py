@@ -1,4 +1,4 @@
-"""The command line: one file a command, the options they share, and what they show."""
+"""The command line: one file per command, shared options, and views."""
 
 from __future__ import annotations
 

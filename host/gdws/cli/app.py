@@ -1,4 +1,4 @@
-"""The commands of ``gdws`` and their help. They parse, call the pipeline and print; what is done is done elsewhere."""
+"""The commands of ``gdws`` and their help. Commands parse options, call the pipeline and print the result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from gdws.cli.options.groups import with_groups
 from gdws.cli.panels import PanelledCommand
 
 _HELP = """
-Make a pretrained convolutional network a GDWS network that is faster on the device you own, keep its
+Convert a pretrained convolutional network into a GDWS network that is faster on your device and keeps its
 robustness, and prove both on that device.
 
 From a checkpoint to a report:
@@ -45,7 +45,7 @@ From a checkpoint to a report:
   gdws bench model.gdws --device http://jetson.local:8000 --batch 1,8 --out result.json
   gdws report result.json --out report.html
 
-All of it at once, with what ships in the package: gdws demo
+All of it at once, with the network and images of the package: gdws demo
 """
 
 _EPILOG = """
@@ -55,7 +55,7 @@ Exit codes:
   1    measured, but a cell failed or did not pass parity, or no network meets the goal
   2    bad input or usage
   3    the device or its agent could not serve
-  70   an unforeseen error, of gdws or of its environment
+  70   an unexpected error of gdws or its environment
   130  interrupted; what was measured is kept
 """
 
@@ -72,30 +72,30 @@ app = typer.Typer(
 
 
 def _add(command: Callable[..., None], summary: str) -> None:
-    """Give the command line ``command`` under its own name; its help is the docstring of its file."""
+    """Add ``command`` under its own name; its help is the docstring of its file."""
     text = sys.modules[command.__module__].__doc__
     app.command(command.__name__, cls=PanelledCommand, short_help=summary, help=text)(with_groups(command))
 
 
 _add(demo.demo, "Run the whole pipeline once, on this machine.")
-_add(train.train, "Train a network against PGD.")
+_add(train.train, "Train a network adversarially.")
 _add(finetune.finetune, "Fine-tune a GDWS network for an epoch or two.")
 _add(plan.plan, "Show the ranks and costs of each layer.")
 _add(convert.convert, "Convert, evaluate and pack into a bundle.")
 _add(optimize.optimize, "Find the fastest network that a device and accuracy limits allow.")
 _add(evaluate.evaluate, "Natural and robust accuracy of a network.")
-_add(inspect.inspect, "Check a bundle and list what is in it.")
+_add(inspect.inspect, "Check a bundle and list its contents.")
 _add(bench.bench, "Measure a bundle on a device.")
 _add(profile.profile, "Show where a network spends its time.")
 app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
-app.add_typer(lease.app, name="lease", short_help="Reserve a device that is shared with others.")
+app.add_typer(lease.app, name="lease", short_help="Reserve a shared device.")
 _add(gate.gate, "Check in CI whether a change made a network worse.")
 _add(baseline.baseline, "Record figures for gdws gate to compare with.")
 _add(noise.noise, "Measure the noise of a device, for gdws gate.")
-_add(history.history, "List what a device measured before.")
+_add(history.history, "List the past jobs of a device.")
 _add(report.report, "Write a report from results.")
 _add(compare.compare, "Compare two results, cell by cell.")
-_add(export.export, "Write a result for Bencher, github-action-benchmark or as CSV.")
+_add(export.export, "Export a result for Bencher, github-action-benchmark or as CSV.")
 _add(nets.nets, "List the networks known by name.")
 
 

@@ -1,8 +1,8 @@
-"""Measure a bundle and keep the figures, for gdws gate --baseline to compare with later.
+"""Measure a bundle and store the figures, for later use by gdws gate --baseline.
 
-The file is small, and meant for the repository: a merge request that changes it changes what is allowed. It
-holds for the device, versions and settings that it names. A baseline bundle, measured beside the candidate,
-tells smaller differences apart.
+The file is small and meant to be committed: a merge request that changes it changes what is allowed. It is valid
+for the device, versions and settings that it names. A baseline bundle, measured in turns with the candidate,
+resolves smaller differences.
 
 \b
 Example:
@@ -27,14 +27,14 @@ def baseline(
     devices: DevicesOptions,
     settings: RunOptions,
     runs: Annotated[
-        int, typer.Option("--runs", metavar="N", min=1, max=200, help="How many runs; more give narrower limits.")
+        int, typer.Option("--runs", metavar="N", min=1, max=200, help="Number of runs; more give narrower intervals.")
     ] = 10,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")] = Path(
         "gdws-baseline.json"
     ),
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure a bundle and keep the figures, for gdws gate --baseline to compare with later."""
+    """Measure a bundle and store the figures, for later use by gdws gate --baseline."""
     from gdws.gate.documents import save
     from gdws.gate.launch import measure_baseline
 

@@ -1,8 +1,8 @@
 """Measure the networks of a bundle side by side on a device.
 
-Each network first replays the verification set; one whose answers are not the host's is not timed. Then
-the networks take turns, so that drift of the machine does not favour one. Ctrl-C cancels the job on the
-device and keeps what was measured.
+Each network first replays the verification set; one whose outputs differ from the host's is not timed. Then the
+networks are measured in turns, so that drift of the machine favours none. Ctrl-C cancels the job on the device
+and keeps what was measured.
 
 \b
 Examples:
@@ -16,12 +16,12 @@ On a Jetson, TensorRT in half precision, with energy, in two power modes with fi
     --power-mode MAXN --power-mode MODE_15W --jetson-clocks --idle 10 --min-duration 20
 
 \b
-Frames of a camera at 30 Hz, which must be done before the next one; and the highest rate of which none misses 20 ms:
+Frames of a camera at 30 Hz, each to be finished before the next; and the highest rate without a miss of 20 ms:
   gdws bench model.gdws --rate 30 --paced-duration 60
   gdws bench model.gdws --highest-rate --deadline 20
 
 \b
-What heat leaves of the speed after five minutes, and how much engines of one network differ:
+The speed under thermal limits after five minutes, and the spread between engines of one network:
   gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
 """
 
@@ -54,7 +54,7 @@ def bench(
     cells: CellOptions,
     pacing: PacingOptions,
     label: options.Label = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; kept up to date meanwhile.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the result; updated during the job.")] = Path(
         "result.json"
     ),
     quiet: options.Quiet = False,

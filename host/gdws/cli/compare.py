@@ -1,6 +1,6 @@
-"""Compare two results cell by cell: how many times as fast B is, with intervals, and what else was not the same.
+"""Compare two results cell by cell: the speed-up of B over A, with intervals, and differences in the set-up.
 
-Nothing is measured. Cells are matched by network, backend, precision, batch size and power mode.
+Cells are matched by network, backend, precision, batch size and power mode.
 
 \b
 Examples:
@@ -31,14 +31,14 @@ def compare(
     device: Annotated[
         str | None,
         typer.Option(
-            "--device", metavar="URL", envvar="GDWS_DEVICE", show_envvar=True, help="Where jobs are looked up."
+            "--device", metavar="URL", envvar="GDWS_DEVICE", show_envvar=True, help="The agent that has the jobs."
         ),
     ] = None,
     token: options.Token = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A .md or .json file.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compare two results cell by cell: how many times as fast B is, with intervals, and what else was not the same."""
+    """Compare two results cell by cell: the speed-up of B over A, with intervals, and differences in the set-up."""
     from gdws.device.client import DeviceClient
     from gdws.results.comparison import compare as compare_results
     from gdws.results.comparison.rendering import render_json, write
@@ -54,7 +54,7 @@ def compare(
                 return load_result(Path(source))
             if client is None:
                 raise ResultError(
-                    f"there is no file {source}", hint="to compare jobs of an agent, name it: --device URL"
+                    f"there is no file {source}", hint="to compare jobs of an agent, give its address: --device URL"
                 )
             return fetch_result(client, source)
 
@@ -77,7 +77,8 @@ def _print(comparison: Comparison) -> None:
         for line in rendering.shown(side):
             console.print(f"   {line}", markup=False)
     console.print()
-    print_table(rendering.COLUMNS, map(rendering.row, comparison.cells), words=rendering.WORDS)
+    rows = [rendering.row(comparison, cell) for cell in comparison.cells]
+    print_table(rendering.columns(comparison), rows, words=rendering.WORDS)
     console.print()
     for line in rendering.untold(comparison):
         console.print(f"- {line}", markup=False)

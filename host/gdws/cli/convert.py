@@ -1,7 +1,7 @@
-"""Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle.
+"""Convert a network in one or more ways, evaluate each, and pack them with the dense one into a bundle.
 
-Each network gets its natural accuracy and its accuracy under an attack made for it (white-box). The
-bundle is what gdws bench sends to a device.
+Each network is evaluated for natural accuracy and for accuracy under a white-box attack. gdws bench sends the bundle
+to a device.
 
 \b
 Examples:
@@ -51,21 +51,25 @@ def convert(
     plan: PlanFiles = None,
     tuned: Annotated[
         list[Path] | None,
-        typer.Option("--tuned", metavar="FILE", help="A file that gdws finetune wrote, under its name. Repeatable."),
+        typer.Option(
+            "--tuned", metavar="FILE", help="A file written by gdws finetune, added under its name. Repeatable."
+        ),
     ] = None,
     method: Methods = None,
     calibration: options.Calibration = 1024,
     test_images: Annotated[
-        int, typer.Option("--images", metavar="N", min=0, help="Evaluate on the first N test images; 0: not at all.")
+        int, typer.Option("--images", metavar="N", min=0, help="Evaluate on the first N test images; 0: no evaluation.")
     ] = 1000,
     verification: Annotated[
         int, typer.Option("--verification", metavar="N", min=1, help="Test images that the device replays.")
     ] = 128,
-    description: Annotated[str | None, typer.Option("--description", help="A line of text to keep with it.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", help="A line of text to store in the bundle.")
+    ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Convert a network in one or more ways, evaluate each, and pack all with the dense one into a bundle."""
+    """Convert a network in one or more ways, evaluate each, and pack them with the dense one into a bundle."""
     from gdws import pipeline
 
     source = network.open()
@@ -114,7 +118,7 @@ def _found(made: MadeBundle) -> Iterator[str]:
 
 
 def _print_sizes(source: Source, made: MadeBundle) -> None:
-    """Of a pruned network, what its zeros would save."""
+    """Print the sizes of a pruned network's variants with and without zeros."""
     from gdws.networks.sparsity import sizes
 
     if sizes(source.module).pruned:

@@ -1,7 +1,7 @@
 """Run the whole pipeline once, on this machine: convert, evaluate, pack, measure, report.
 
-The network is a pre-activation ResNet trained against PGD on MNIST, which ships with the package. It ends
-with report.html in the folder; result.json and model.gdws beside it are what it was made from.
+The network is a pre-activation ResNet, adversarially trained on MNIST, that ships with the package. The folder
+then has report.html, and result.json and model.gdws from which it was made.
 
 \b
 Examples:
@@ -26,11 +26,11 @@ from gdws.cli.views.result_table import print_summary
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what it leaves.")] = Path("demo-output"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("demo-output"),
     quick: Annotated[bool, typer.Option("--quick", help="Fewer networks, images and rounds.")] = False,
     images: Annotated[
         int | None,
-        typer.Option("--images", metavar="N", min=1, help="How many test images to evaluate on, up to 1000."),
+        typer.Option("--images", metavar="N", min=1, help="Number of test images, up to 1000."),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:

@@ -1,8 +1,8 @@
-"""Where the command ``gdws`` begins and ends.
+"""Entry point of the command ``gdws``.
 
-The exit code is a verdict to whoever runs ``gdws gate``, so nothing may end this process with a code that it did not
-mean: also not an import that fails. Hence only the standard library is imported before :func:`main` can catch what
-goes wrong, and the commands themselves are in :mod:`gdws.cli.app`.
+The exit code of ``gdws gate`` is a verdict, so nothing may end this process with an unintended code, not even an import
+that fails. Hence only the standard library is imported before :func:`main` can catch errors, and the commands
+themselves are in :mod:`gdws.cli.app`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gdws.errors import ExitCode
 
 
 def main() -> NoReturn:
-    """Run the command line and exit. What a scheduler sends to end a program counts as Ctrl-C."""
+    """Run the command line and exit. SIGTERM is handled like Ctrl-C."""
     sys.exit(_run())
 
 
@@ -31,14 +31,14 @@ def _run() -> int:
         lost = streams.lost_output()
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BaseException as error:  # what the commands do not see: above all, what their import raises
+    except BaseException as error:  # errors outside of the commands: above all, in their import
         _tell(
-            f"error: unforeseen {type(error).__name__}: {visible(str(error))}",
-            "hint:  is gdws installed whole? pip check",
+            f"error: unexpected {type(error).__name__}: {visible(str(error))}",
+            "hint:  check the installation: pip check",
         )
         return ExitCode.UNFORESEEN
     if lost is not None:
-        _tell(f"error: standard output could not be written: {lost.strerror}; what was printed is not whole")
+        _tell(f"error: could not write to standard output: {lost.strerror}; the output is incomplete")
     if code is None:
         return ExitCode.DONE if lost is None else ExitCode.BAD_INPUT
     return code
@@ -54,7 +54,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """``app``, loaded when it is asked for."""
+    """``app``, imported on demand."""
     if name == "app":
         from gdws.cli.app import app
 

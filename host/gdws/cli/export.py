@@ -23,18 +23,18 @@ from gdws.cli.views.output import errors
 
 
 def export(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A file that gdws bench wrote.")],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result, as written by gdws bench.")],
     form: Annotated[
         Literal["csv", "github-action-benchmark", "bencher", "perfetto"],
-        typer.Option("--format", help="Of which tool."),
+        typer.Option("--format", help="The format to write."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     direction: Annotated[
         Literal["smaller", "bigger"],
         typer.Option(
             "--direction",
-            help="For github-action-benchmark: the figures of which smaller is better (latency, energy; its tool is "
-            "customSmallerIsBetter), or bigger (FPS, accuracy; customBiggerIsBetter).",
+            help="For github-action-benchmark: figures for customSmallerIsBetter (latency, energy) or for "
+            "customBiggerIsBetter (FPS, accuracy).",
         ),
     ] = "smaller",
 ) -> None:

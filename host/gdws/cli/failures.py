@@ -1,4 +1,4 @@
-"""Errors -> what a person reads on the terminal, and exit codes."""
+"""Turns errors into messages on the terminal and exit codes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gdws.cli.views.output import errors
 from gdws.errors import ExitCode, GdwsError
 from gdws_contract.errors import ContractError
 
-#: Wrong usage, as typer raises it: click's class, or that of the copy of click in newer releases of typer.
+#: Usage errors of typer: click's class, or that of the copy of click in newer releases of typer.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
 _FORESEEN = (GdwsError, ContractError, OSError)
-#: Of an unforeseen error so many of the last calls are shown.
+#: How many of the last calls are shown for an unexpected error.
 _CALLS_SHOWN = 6
 
 
 class Commands(TyperGroup):
-    """Runs a command; whatever it raises becomes a message and an exit code.
+    """Runs a command and turns whatever it raises into a message and an exit code.
 
-    No error ends with 0 or 1, which are answers. A command gives these itself, by ``typer.Exit``.
+    No error ends with 0 or 1, which are results. A command sets these itself, by ``typer.Exit``.
     """
 
     def main(
@@ -39,7 +39,7 @@ class Commands(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Exit with the code; in any other mode return it, None where the command gave none."""
+        """Exit with the code; if not standalone, return it, or None if the command set none."""
         code: int | None
         try:
             with warnings_as_notes():
@@ -48,7 +48,7 @@ class Commands(TyperGroup):
         except _UsageError as error:
             error.show()
             code = ExitCode.BAD_INPUT
-        except BaseException as error:  # also SystemExit and what is no Exception: of libraries, it is no answer
+        except BaseException as error:  # also SystemExit of a library, which must not look like a result
             code = report(error)
         if standalone_mode:
             sys.exit(ExitCode.DONE if code is None else code)
@@ -64,13 +64,13 @@ class Commands(TyperGroup):
 
 
 def report(error: BaseException, *, debug: bool = False) -> int:
-    """Tell ``error`` on standard error, with its traceback for ``debug``, and return the exit code it stands for."""
+    """Print ``error`` to standard error, with its traceback if ``debug``, and return its exit code."""
     try:
         code = _report(error)
         if debug:
             traceback.print_exception(error)
     except Exception as further:  # e.g. there is no memory to format a message
-        print(f"error: unforeseen {type(error).__name__}, then {type(further).__name__}", file=sys.stderr, flush=True)
+        print(f"error: unexpected {type(error).__name__}, then {type(further).__name__}", file=sys.stderr, flush=True)
         return ExitCode.UNFORESEEN
     return code
 
@@ -81,12 +81,12 @@ def _report(error: BaseException) -> int:
         return ExitCode.INTERRUPTED
     if isinstance(error, _FORESEEN):
         return show(error)
-    show_unforeseen(error)
+    show_unexpected(error)
     return ExitCode.UNFORESEEN
 
 
 def show(error: Exception) -> int:
-    """Print ``error`` to standard error, with the field and the hint that it has, and return its exit code."""
+    """Print ``error`` to standard error, with its field and hint, and return its exit code."""
     message, hint = explain(error) if isinstance(error, OSError) else (_message(error), getattr(error, "hint", None))
     field = getattr(error, "field", None) or getattr(error, "layer", None)
     _tell("[bold red]error:[/]", message)
@@ -97,25 +97,25 @@ def show(error: Exception) -> int:
     return getattr(error, "exit_code", ExitCode.BAD_INPUT)
 
 
-def show_unforeseen(error: BaseException) -> None:
-    """Print what nobody foresaw to standard error, and the last calls that led to it."""
+def show_unexpected(error: BaseException) -> None:
+    """Print an unexpected error to standard error, with the last calls that led to it."""
     said = f": {error}" if str(error) else ""
     calls = traceback.extract_tb(error.__traceback__)[-_CALLS_SHOWN:]
     where = [f"{call.filename}:{call.lineno} in {call.name}" for call in calls]
-    _tell("[bold red]error:[/]", "\n".join([f"unforeseen {type(error).__name__}{said}", *where]))
-    hint = "this is a fault of gdws or of its environment, and says nothing about a network; gdws --debug tells more"
+    _tell("[bold red]error:[/]", "\n".join([f"unexpected {type(error).__name__}{said}", *where]))
+    hint = "this is a bug in gdws or a problem of its environment, not a result; see gdws --debug for the traceback"
     _tell("[bold]hint:[/] ", hint)
 
 
 def explain(error: OSError) -> tuple[str, str | None]:
-    """What went wrong with a file, and what to do about it."""
+    """The message and hint for an error with a file."""
     what = error.strerror or str(error)
     message = f"{error.filename}: {what}" if error.filename else what
     hints = {
-        errno.ENOSPC: "free some space and run it again; files that were there are as they were",
+        errno.ENOSPC: "free some space and run it again; existing files are unchanged",
         errno.EDQUOT: "your quota is used up; free some space and run it again",
         errno.ENOENT: "check the path",
-        errno.EACCES: "you may not use this file; choose another or change its permissions",
+        errno.EACCES: "you have no permission for this file; choose another or change its permissions",
         errno.EROFS: "choose a folder that can be written",
         errno.EISDIR: "a file is needed here, not a folder",
     }
@@ -127,7 +127,7 @@ def _message(error: Exception) -> str:
 
 
 def _tell(label: str, text: str) -> None:
-    """Print ``text`` behind ``label``; its further lines are indented, so that none of them looks like one of ours."""
+    """Print ``text`` after ``label``, with further lines indented so that none looks like a message of its own."""
     first, *others = text.splitlines() or [""]
     errors().print(f"{label} {escape(first)}")
     for line in others:

@@ -1,11 +1,11 @@
-"""Train a GDWS network on for an epoch or two, to get back accuracy that conversion lost.
+"""Fine-tune a GDWS network for an epoch or two, to recover accuracy lost in the conversion.
 
-Ranks and layouts stay; the weights descend on adversarial images, white-box on the GDWS network itself. Filters are
-held at norm 1, without which the two factors of a layer can drive each other apart. Each epoch is judged on a
-validation split, and the network at the start is kept unless an epoch is better; test images are never looked at.
+Ranks and layouts are fixed; the weights are trained on adversarial images, white-box on the GDWS network itself.
+Filters are normalised to norm 1, since the scales of a layer's two factors could otherwise diverge. Each epoch is
+evaluated on a validation split, and the initial network is kept unless an epoch is better; test images are not used.
 
-What is written holds plan and weights: gdws evaluate takes it, gdws convert --tuned packs it into a bundle, and
-gdws finetune can start from it.
+The output has plan and weights: gdws evaluate reads it, gdws convert --tuned packs it into a bundle, and gdws
+finetune can start from it.
 
 \b
 Examples:
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TunedNetworkOptions(NetworkOptions):
-    """The same, where a file may hold a GDWS network."""
+    """The same, where the file may contain a GDWS network."""
 
     checkpoint: Annotated[
         str | None,
         typer.Argument(
             metavar="NETWORK",
-            help="A GDWS network: a bundle (.gdws), or a file that this command wrote; with --onnx or --module if it "
-            "was made from such a network. Or a checkpoint as gdws convert takes it, which is converted first, by "
+            help="A GDWS network: a bundle (.gdws), or a file written by this command; with --onnx or --module if it "
+            "was made from such a network. Or a checkpoint as for gdws convert, which is converted first, by "
             "--mean-rank or --plan.",
             show_default=False,
         ),
@@ -52,15 +52,15 @@ class TunedNetworkOptions(NetworkOptions):
 def finetune(
     *,
     network: TunedNetworkOptions,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where weights and plan go, e.g. tuned.safetensors.")],
-    variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Which network of a bundle.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for weights and plan, e.g. tuned.safetensors.")],
+    variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="The network of the bundle.")] = None,
     start: StartOptions,
     training: FinetuneOptions,
     images: ImageOptions,
     run: RunOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Fine-tune a GDWS network for an epoch or two, to get back accuracy that conversion lost."""
+    """Fine-tune a GDWS network for an epoch or two, to recover accuracy lost in the conversion."""
     from gdws import pipeline
     from gdws.training import finetune as finetune_network
 
@@ -99,4 +99,4 @@ def _show(result: FinetuneResult, out: Path, as_json: bool) -> None:
         + (f", epoch {best.epoch} of {len(result.history)}" if result.improved else "")
     )
     if not result.improved:
-        errors().print("note: no epoch was better than the network at the start, which is what was written")
+        errors().print("note: no epoch improved on the initial network, which was written unchanged")

@@ -1,7 +1,7 @@
 """Check whether a network got slower, less accurate or less robust on a device: PASS, FAIL or INCONCLUSIVE.
 
-Baseline and candidate are measured now, taking turns, in run after run until the answer is clear; networks of
-the same name are compared. A FAIL is confirmed by further runs. The device is leased meanwhile.
+Baseline and candidate are measured in turns, run after run, until the result is clear; networks of the same name
+are compared. A FAIL is confirmed by further runs. The device is leased meanwhile.
 See docs/ci.md.
 
 \b
@@ -10,7 +10,7 @@ Exit codes:
   1  FAIL
   2  INCONCLUSIVE, or bad input
   3  the device or its agent could not serve
-  70 an unforeseen error, which is no verdict
+  70 an unexpected error; no verdict
 
 \b
 Examples:
@@ -43,20 +43,20 @@ def gate(
     baseline: Annotated[
         Path | None,
         typer.Option(
-            "--baseline", metavar="FILE", help="A bundle, measured beside the other; or what gdws baseline wrote."
+            "--baseline", metavar="FILE", help="A bundle to measure against, or a file written by gdws baseline."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where reports and results go.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for reports and results.")] = Path(
         "gdws-gate"
     ),
     noise: Annotated[
         Path | None,
         typer.Option(
-            "--noise", metavar="FILE", help="The device's noise. Default: where gdws noise keeps it for that device."
+            "--noise", metavar="FILE", help="The device's noise. Default: as stored by gdws noise for that device."
         ),
     ] = None,
-    max_runs: Annotated[int | None, measuring("--max-runs", "N", "Runs before it says INCONCLUSIVE.")] = None,
-    budget: Annotated[float | None, measuring("--budget", "SECONDS", "No run is begun after this time.")] = None,
+    max_runs: Annotated[int | None, measuring("--max-runs", "N", "Maximum number of runs before INCONCLUSIVE.")] = None,
+    budget: Annotated[float | None, measuring("--budget", "SECONDS", "No run is started after this time.")] = None,
     allow_missing: Annotated[
         str | None,
         measuring("--allow-missing", "NAME,...", "Networks of the baseline that the bundle need not have."),
@@ -86,7 +86,7 @@ def gate(
 
 
 def _show(ended: Ended, folder: Path) -> None:
-    """Print the verdicts, and what CI reads from elsewhere than files."""
+    """Print the verdicts, and write what CI does not read from files."""
     from gdws.gate.outputs import append_summary
     from gdws.gate.outputs.annotations import workflow_commands
 

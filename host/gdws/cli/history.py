@@ -1,6 +1,6 @@
-"""List what a device measured before, newest first.
+"""List the past jobs of a device, newest first.
 
-gdws compare takes the ids of two jobs. See docs/agent.md for what an agent keeps, and for how long.
+gdws compare takes the ids of two jobs. See docs/agent.md for how long an agent keeps them.
 
 \b
 Examples:
@@ -27,15 +27,17 @@ def history(
     device: options.RemoteDevice,
     token: options.Token = None,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="Of this bundle: its name, or how its id begins.")
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Only jobs of this bundle: its name, or a prefix of its id."),
     ] = None,
-    state: Annotated[JobState | None, typer.Option("--state", help="In this state.")] = None,
+    state: Annotated[JobState | None, typer.Option("--state", help="Only jobs in this state.")] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="WHEN", help="Sent since then: 12h, 7d, 2w, or 2026-01-31.")
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Only jobs submitted since then: 12h, 7d, 2w, or 2026-01-31."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List what a device measured before, newest first."""
+    """List the past jobs of a device, newest first."""
     from gdws.device.client import DeviceClient
     from gdws.device.history import models_called, parse_since, select
 

@@ -1,4 +1,4 @@
-"""List what is in a bundle, after checking all of it: sizes, hashes and member paths.
+"""List the contents of a bundle, after checking its sizes, hashes and member paths.
 
 \b
 Examples:
@@ -21,13 +21,13 @@ from gdws_contract.archive import Bundle, open_bundle
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A file that gdws convert wrote.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, as written by gdws convert.")],
     plan: Annotated[
         str | None, typer.Option("--plan", metavar="VARIANT", help="Print the plan of this network, layer by layer.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what is in a bundle, after checking all of it: sizes, hashes and member paths."""
+    """List the contents of a bundle, after checking its sizes, hashes and member paths."""
     with open_bundle(bundle) as opened:
         opened.verify()
         if plan is not None:
@@ -57,7 +57,7 @@ def _print_plan(bundle: Bundle, name: str, as_json: bool) -> None:
         raise GdwsError(f"the bundle has no variant {name!r}", hint=f"it has: {', '.join(variants)}")
     member = variants[name].plan
     if member is None:
-        raise GdwsError(f"{name!r} has no plan", hint="the dense network is as it was trained")
+        raise GdwsError(f"{name!r} has no plan", hint="only converted networks have a plan")
     plan = Plan.from_json(bundle.read(member))
     if as_json:
         print_json(plan.to_dict())

@@ -1,4 +1,4 @@
-"""``gdws jobs``: what a device does, what comes next, and what it did."""
+"""``gdws jobs``: the running, queued and past jobs of a device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="""
-What a device does, what comes next, and what it did.
+List and cancel the jobs of a device.
 
 \b
   gdws jobs list --device http://jetson.local:8000
@@ -26,16 +26,16 @@ What a device does, what comes next, and what it did.
 )
 
 
-@app.command("list", short_help="The running job, those that wait, and the last that ended.")
+@app.command("list", short_help="List the running job, queued jobs, and the last that ended.")
 def list_jobs(
     device: options.RemoteDevice,
     token: options.Token = None,
     ended: Annotated[
-        int, typer.Option("--ended", metavar="N", min=0, max=1000, help="How many of those that ended to show.")
+        int, typer.Option("--ended", metavar="N", min=0, max=1000, help="Number of ended jobs to show.")
     ] = 10,
     as_json: options.Json = False,
 ) -> None:
-    """The running job, those that wait in the order of their turn, and the last that ended.
+    """List the running job, queued jobs in order, and the last that ended.
 
     \b
     Example:
@@ -61,7 +61,7 @@ def list_jobs(
         ["job", "state", "cells", "priority", "when", "for", "label"], rows, words=["state", "when", "for", "label"]
     )
     if queue.queued_total > len(queue.queued):
-        errors().print(f"and {queue.queued_total - len(queue.queued)} more that wait", markup=False)
+        errors().print(f"and {queue.queued_total - len(queue.queued)} more in the queue", markup=False)
 
 
 @app.command(short_help="Cancel a job.")
@@ -70,7 +70,7 @@ def cancel(
     device: options.RemoteDevice,
     token: options.Token = None,
 ) -> None:
-    """Cancel a job; the cells that have ended are kept.
+    """Cancel a job; its finished cells are kept.
 
     \b
     Example:
@@ -100,7 +100,7 @@ def _row(job: Job) -> list[str]:
 
 
 def when(job: Job) -> str:
-    """When a job comes to its turn or to its end, or when it ended."""
+    """When a job is expected to start or end, or when it ended."""
     if job.finished_at is not None:
         return f"ended {job.finished_at[:19]}Z"
     if job.waits_for_lease:
@@ -109,13 +109,13 @@ def when(job: Job) -> str:
     if job.state == "queued":
         place = "" if job.queue_position is None else f"{job.queue_position + 1}. "
         starts = None if estimate is None else estimate.starts_in_s
-        return f"{place}in line" if starts is None else f"{place}in line, in about {_duration(starts)}"
+        return f"{place}in the queue" if starts is None else f"{place}in the queue, starts in about {_duration(starts)}"
     ends = None if estimate is None else estimate.ends_in_s
     return "now" if ends is None else f"about {_duration(ends)} left"
 
 
 def _duration(seconds: float) -> str:
-    """A time in one unit, since it is an estimate."""
+    """A duration in a single unit, since it is an estimate."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.0f} h"

@@ -1,4 +1,4 @@
-"""``gdws lease``: hold a device that others use, too."""
+"""``gdws lease``: reserve a shared device."""
 
 from __future__ import annotations
 
@@ -20,22 +20,20 @@ if TYPE_CHECKING:
 
 Holder = Annotated[
     str | None,
-    typer.Option("--holder", metavar="NAME", help="Who holds it, for others to read. Default: user@machine."),
+    typer.Option("--holder", metavar="NAME", help="Name of the holder, shown to others. Default: user@machine."),
 ]
-Time = Annotated[
-    float, typer.Option("--for", metavar="SECONDS", min=1, help="How long it lasts after it was last renewed.")
-]
-Note = Annotated[str | None, typer.Option("--note", help="What it is held for, for others to read.")]
+Time = Annotated[float, typer.Option("--for", metavar="SECONDS", min=1, help="Time to live after the last renewal.")]
+Note = Annotated[str | None, typer.Option("--note", help="Purpose of the lease, shown to others.")]
 Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the present holder.")
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the current holder.")
 ]
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="""
-Hold a device that others use, too. While you hold it, only jobs that are sent under your lease are begun; a job that
-is running already runs to its end.
+Reserve a shared device. While you hold the lease, only jobs that are sent with it are started; a job that is already
+running is not interrupted.
 
 \b
   gdws lease run --device http://jetson.local:8000 -- make regression-test
@@ -46,7 +44,7 @@ is running already runs to its end.
 )
 
 
-@app.command(short_help="Hold the device, and print the id of the lease.")
+@app.command(short_help="Take a lease and print its id.")
 def take(
     device: options.RemoteDevice,
     token: options.Token = None,
@@ -56,7 +54,7 @@ def take(
     wait: Wait = 0.0,
     as_json: options.Json = False,
 ) -> None:
-    """Hold the device, and print the id of the lease alone: gdws bench takes it from GDWS_LEASE.
+    """Take a lease of the device and print its id, which gdws bench reads from GDWS_LEASE.
 
     \b
     Example:
@@ -70,9 +68,9 @@ def take(
         typer.echo(lease.id)
 
 
-@app.command(short_help="Tell who holds the device.")
+@app.command(short_help="Show who holds the device.")
 def show(device: options.RemoteDevice, token: options.Token = None, as_json: options.Json = False) -> None:
-    """Tell who holds the device.
+    """Show who holds the device.
 
     \b
     Example:
@@ -89,9 +87,9 @@ def show(device: options.RemoteDevice, token: options.Token = None, as_json: opt
         print_plain(f"{lease.holder}{note} since {lease.since}, for {lease.expires_in_s:.0f} s more unless renewed")
 
 
-@app.command(short_help="Renew a lease: its time starts again.")
+@app.command(short_help="Renew a lease for its time to live.")
 def renew(device: options.RemoteDevice, token: options.Token = None, lease: LeaseId = None) -> None:
-    """Renew a lease: its time starts again.
+    """Renew a lease for its time to live.
 
     \b
     Example:
@@ -99,7 +97,7 @@ def renew(device: options.RemoteDevice, token: options.Token = None, lease: Leas
     """
     with _client(device, token) as client:
         renewed = client.renew_lease(_required(lease))
-    errors().print(f"yours for {renewed.expires_in_s:.0f} s more", markup=False)
+    errors().print(f"renewed for {renewed.expires_in_s:.0f} s", markup=False)
 
 
 @app.command(short_help="Release the device.")
@@ -124,9 +122,11 @@ def release(
     errors().print("the device is free", markup=False)
 
 
-@app.command(short_help="Hold the device while a command runs.")
+@app.command(short_help="Hold a lease while a command runs.")
 def run(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="It finds the lease in GDWS_LEASE.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND...", help="The command; GDWS_LEASE has the lease.")
+    ],
     device: options.RemoteDevice,
     token: options.Token = None,
     holder: Holder = None,
@@ -134,9 +134,9 @@ def run(
     note: Note = None,
     wait: Wait = 0.0,
 ) -> None:
-    """Hold the device while a command runs, and release it however that ends; its exit code is returned.
+    """Hold a lease while a command runs, and release it however the command ends; its exit code is returned.
 
-    The lease is renewed meanwhile, and ends by itself soon after this machine has died.
+    The lease is renewed meanwhile, and expires soon if this machine dies.
 
     \b
     Example:
@@ -186,7 +186,7 @@ def _required(lease: str | None) -> str:
 
 
 def _run(command: list[str], variables: dict[str, str]) -> int:
-    """The exit code of ``command``, as a shell gives it."""
+    """Run ``command`` and return its exit code as a shell would."""
     try:
         code = subprocess.run(command, env={**os.environ, **variables}).returncode
     except OSError as error:

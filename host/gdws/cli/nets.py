@@ -1,6 +1,6 @@
-"""List the networks that are known by name, and which ship with weights.
+"""List the networks known by name, and those that ship with weights.
 
-Size is that of the learnable parameters as float32. GMAC are billions of multiply-accumulates of convolutions and
+Sizes are those of the learnable parameters in float32. GMAC: billions of multiply-accumulates of convolutions and
 linear layers for one image.
 """
 
@@ -12,7 +12,7 @@ from gdws.errors import ModelError
 
 
 def nets(as_json: Json = False) -> None:
-    """List the networks that are known by name, and which ship with weights."""
+    """List the networks known by name, and those that ship with weights."""
     from gdws.networks import zoo as nets
 
     infos = [nets.info(name) for name in nets.names()]

@@ -1,8 +1,8 @@
-"""Measure how much figures of a device differ from run to run, by comparing a network with itself.
+"""Measure how much the figures of a device vary from run to run, by comparing a network with itself.
 
-gdws gate sizes its runs by it. It holds for the same settings and the same versions on the device: measure it
-again after an update. The first network of the bundle is taken, or the one that --variants names; take one
-that is about as fast as those of the gate. Without a bundle it is a small network that ships with gdws.
+gdws gate uses it to choose the number of runs. It is valid for the same settings and the same versions on the
+device: measure it again after an update. It uses the first network of the bundle, or the one that --variants names;
+choose one about as fast as those of the gate. Without a bundle it uses a small network that ships with gdws.
 
 \b
 Examples:
@@ -29,18 +29,25 @@ def noise(
     settings: RunOptions,
     bundle: Annotated[
         Path | None,
-        typer.Argument(metavar="[BUNDLE]", help="A file that gdws convert wrote. Default: the network of the package."),
+        typer.Argument(
+            metavar="[BUNDLE]", help="A bundle, as written by gdws convert. Default: the network of the package."
+        ),
     ] = None,
     runs: Annotated[
-        int, typer.Option("--runs", metavar="N", min=4, max=200, help="How many runs; more give a better estimate.")
+        int, typer.Option("--runs", metavar="N", min=4, max=200, help="Number of runs; more give a better estimate.")
     ] = 10,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Default: in the user's data folder, by device and backend."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="File for the noise. Default: in your data folder, by device and backend.",
+        ),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure how much figures of a device differ from run to run, by comparing a network with itself."""
+    """Measure how much the figures of a device vary from run to run, by comparing a network with itself."""
     from gdws.gate.documents import save
     from gdws.gate.launch import calibrate, pack_shipped
     from gdws.gate.noise import own_path
@@ -59,7 +66,7 @@ def noise(
             say=say,
         )
     if out is not None and len(found) > 1:
-        raise GdwsError("--out holds the noise of one backend", hint="name one with --backends")
+        raise GdwsError("--out can store the noise of only one backend", hint="name one with --backends")
     rows = []
     for each in found:
         path = out or own_path(each.device, each.backend)

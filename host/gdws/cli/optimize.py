@@ -1,8 +1,9 @@
-"""Find the network that meets a goal on a device and keeps its accuracy, layer by layer, by measured times.
+"""Find a network that meets a goal on a device within accuracy limits, choosing for each layer by measured times.
 
-Options of all layers are timed inside whole networks. The best plan by these times is measured, corrected and
-judged until it holds, and delivered beside the dense network. Run the same command again to go on after an
-interruption. Exit code 1: no network meets the goal; the bundle holds the dense one.
+The options of all layers are timed inside whole networks. The best plan by these times is measured, the model of
+the times corrected, and the accuracy evaluated, until goal and limits are met; the bundle has this network and the
+dense one. Run the same command again to resume after an interruption. Exit code 1: no network meets the goal; the
+bundle has only the dense one.
 
 \b
 Examples:
@@ -40,24 +41,26 @@ def optimize(
     attack: AttackOptions,
     calibration: options.Calibration = 1024,
     test_images: Annotated[
-        int, typer.Option("--images", metavar="N", min=1, help="Test images of the final figures.")
+        int, typer.Option("--images", metavar="N", min=1, help="Number of test images for the final figures.")
     ] = 1000,
     skip: Annotated[
-        list[str] | None, typer.Option("--skip", metavar="PATTERN", help="Layers to leave dense. Repeatable.")
+        list[str] | None, typer.Option("--skip", metavar="PATTERN", help="Layers to keep dense. Repeatable.")
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="DIR", help="Keeps what is done, to go on from. Default: OUT.state."),
+        typer.Option(
+            "--state", metavar="DIR", help="Folder of intermediate results, to resume from. Default: OUT.state."
+        ),
     ] = None,
     known_costs: KnownCosts = None,
     lease: LeaseId = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Also write it as .html, .md or .json.")
+        Path | None, typer.Option("--report", metavar="FILE", help="Also write a report as .html, .md or .json.")
     ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Find the network that meets a goal on a device and keeps its accuracy, by measured times."""
+    """Find a network that meets a goal on a device within accuracy limits, by measured times."""
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 

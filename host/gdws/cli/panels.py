@@ -1,4 +1,4 @@
-"""Help in sections, so that what few people need does not hide what everybody does."""
+"""Help in sections, so that advanced options do not hide the common ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typer.core import TyperCommand
 
 
 class PanelledCommand(TyperCommand):
-    """Lists options under the ``rich_help_panel`` that they name, in plain text; the others come first."""
+    """Lists options in plain text under their ``rich_help_panel``; those without one come first."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}

@@ -1,9 +1,9 @@
 """Show ranks, error, MACs and parameters of each layer, or why it stays dense.
 
-Ranks follow from one bound. --beta bounds the error e^2 of each layer by itself, as in the paper; --budget
-bounds its sum over all layers and spends it where it saves most; --mean-rank and --gamma bound the cost of each
-layer, --mac-saving that of the network; --equal-rank is the same rank everywhere, a baseline. With --compare give
-as many as you like.
+Ranks follow from one bound. --beta bounds the error e^2 of each layer separately, as in the paper; --budget bounds
+the sum over all layers and spends it where it saves most; --mean-rank and --gamma bound the cost of each layer,
+--mac-saving that of the network; --equal-rank is the same rank everywhere, for comparison. With --compare, give any
+number of bounds.
 
 \b
 Examples:
@@ -34,9 +34,9 @@ def plan(
     plans: PlanOptions,
     alphas: NoAlphaOptions,
     images: ImageOptions,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Store the plan as JSON too.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also store the plan as JSON.")] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Make every plan that is asked for, and show their totals side by side.")
+        bool, typer.Option("--compare", help="Make all requested plans and show their totals side by side.")
     ] = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -49,11 +49,11 @@ def plan(
     wanted = plans.recipes(weighted=settings.weighted)
     if not wanted or (len(wanted) > 1 and not compare):
         raise GdwsError(
-            f"{len(wanted)} plans are asked for",
+            f"the options request {len(wanted)} plans",
             hint="give one bound, such as --mean-rank or --mac-saving, once, or several with --compare",
         )
     if compare and out is not None:
-        raise GdwsError("--compare stores no plan", hint="make the plan that you choose with --out alone")
+        raise GdwsError("--compare does not store plans", hint="use --out without --compare for the plan you choose")
     source = network.open()
     with progress_bar(quiet) as progress:
         weights = pipeline.find_alphas(

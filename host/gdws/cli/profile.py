@@ -1,8 +1,8 @@
 """Show where a network of a bundle spends its time on a device, layer by layer.
 
-The runtime's own profiler takes the times: TensorRT's, ONNX Runtime's, or hooks in torch. Runtimes fuse
-layers; the source column says which layers of your network each came from. Profiling takes time itself, so
-compare shares here, and take the time of the whole from gdws bench.
+Times come from the runtime's own profiler (TensorRT, ONNX Runtime) or from hooks in torch. Runtimes fuse layers;
+the source column shows the layers of your network that each came from. Profiling has overhead, so compare shares
+here, and take the total time from gdws bench.
 
 \b
 Examples:
@@ -22,7 +22,7 @@ import typer
 from gdws.cli.options import common as options
 from gdws.cli.options.agents import AgentOptions, given, make_request
 from gdws.cli.options.engine import EngineOptions
-from gdws.cli.options.measuring import SettingOptions, Threads
+from gdws.cli.options.measuring import OneCellOptions, Threads
 from gdws.cli.options.sharing import SharingOptions
 from gdws.cli.views.live import LiveBenchmark, summary
 from gdws.cli.views.output import errors, print_json
@@ -35,16 +35,16 @@ def profile(
     agent: AgentOptions,
     sharing: SharingOptions,
     building: EngineOptions,
-    setting: SettingOptions,
+    setting: OneCellOptions,
     iterations: Annotated[
-        int | None, typer.Option("--iterations", help="Inferences that times are averaged over. Default: 50.")
+        int | None, typer.Option("--iterations", help="Number of inferences to average over. Default: 50.")
     ] = None,
     by_source: Annotated[
-        bool, typer.Option("--by-source", help="Add up what came from one layer of the source network.")
+        bool, typer.Option("--by-source", help="Sum the times of each layer of the source network.")
     ] = False,
     label: options.Label = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Keep the result, a JSON file as gdws bench writes it.")
+        Path | None, typer.Option("--out", "-o", help="Store the result as JSON, as gdws bench does.")
     ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,

@@ -1,7 +1,7 @@
-"""Write a report from stored results. Nothing is measured, and no device is needed.
+"""Write a report from stored results. No device is needed.
 
-The verdict comes first, then every network with its size, accuracy on host and device, latency and
-speed-up, then each layer, and how it was measured.
+The report has the verdict, every network with its size, accuracy on host and device, latency and speed-up, the
+layers, and how it was measured.
 
 \b
 Examples:
@@ -22,14 +22,15 @@ from gdws.cli.views.output import errors
 
 def report(
     result: Annotated[
-        list[Path], typer.Argument(metavar="RESULT...", help="Files that gdws bench wrote; several stand side by side.")
+        list[Path],
+        typer.Argument(metavar="RESULT...", help="Results written by gdws bench; several are shown side by side."),
     ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="A .html, .md, .json or .csv file. Default: Markdown, printed."),
     ] = None,
 ) -> None:
-    """Write a report from stored results. Nothing is measured, and no device is needed."""
+    """Write a report from stored results. No device is needed."""
     from gdws.results.report import render, write
     from gdws.results.stored import load_result
 

@@ -1,6 +1,6 @@
-"""Train a network against PGD and store the weights of its best epoch.
+"""Train a network adversarially with PGD and store the weights of its best epoch.
 
-A preset is a whole recipe; each option that is given takes the place of the preset's value.
+A preset is a complete recipe; options override its values.
 
 \b
   preset              data           network                epochs  attack             SGD: rate, schedule
@@ -9,16 +9,16 @@ A preset is a whole recipe; each option that is given takes the place of the pre
   cifar10-rice        cifar10        preact-resnet18           200  PGD-10, eps 8/255  0.1,  /10 at 100 and 150
   svhn-rice           svhn           preact-resnet18           200  PGD-10, eps 8/255  0.01, /10 at 100 and 150
 
-PGD-1 is fast adversarial training (Wong et al., 2020): one step of 1.25 eps from a random start. It costs one
-gradient in place of five or ten, at the risk that a network learns to resist the one step alone. Epochs are judged
-against more steps, which shows it.
+PGD-1 is fast adversarial training (Wong et al., 2020): one step of 1.25 eps from a random start. It needs one
+gradient instead of five or ten, at the risk that the network resists that single step only. Validation uses more
+steps, which reveals it.
 
-Robust accuracy falls again late in a long run (robust overfitting). So each epoch is judged on a validation split,
-and the weights of the best are stored; test images are never looked at. The state of the run is kept after each
-epoch, so that a run that is resumed with --resume ends with the weights of an unbroken one.
+Robust accuracy drops again late in a long run (robust overfitting). So each epoch is evaluated on a validation split,
+and the weights of the best are stored; test images are not used. The state of the run is saved after each epoch, and
+a run resumed with --resume ends with the same weights as an uninterrupted one.
 
-With torchrun several processes share each batch, one for each GPU with --device cuda. They give what one process
-gives, up to rounding; but on CPUs, batch normalisation is over the images of each process.
+With torchrun several processes share each batch, one for each GPU with --device cuda. The result is that of a single
+process, up to rounding; but on CPUs, batch normalisation is over the images of each process.
 
 \b
 Examples:
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
 
 PresetName = Annotated[
     Literal["mnist", "fashion-mnist-fast", "cifar10-rice", "svhn-rice"],
-    typer.Option("--preset", help="The recipe: data, network and all that follows. Options change it."),
+    typer.Option("--preset", help="The recipe: data, network and all settings. Options override it."),
 ]
 
 
 @dataclass(frozen=True)
 class PresetImageOptions(ImageOptions):
-    """The same, where the preset has images of its own."""
+    """The same, with the preset's data set as the default."""
 
     data: Annotated[
         str,
@@ -64,21 +64,21 @@ class PresetImageOptions(ImageOptions):
     ] = ""
 
     def of(self, preset: Preset) -> ImageOptions:
-        """The images that options name, or those of ``preset``."""
+        """The images of the options, or those of ``preset``."""
         return replace(self, data=self.data or preset.data)
 
 
 def train(
     *,
     network: NetworkOptions,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the weights go, e.g. net.safetensors.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the weights, e.g. net.safetensors.")],
     preset: PresetName = "mnist",
     training: TrainOptions,
     run: RunOptions,
     images: PresetImageOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Train a network against PGD and store the weights of its best epoch."""
+    """Train a network adversarially with PGD and store the weights of its best epoch."""
     from gdws.training import PRESETS, fresh
     from gdws.training import train as train_network
 

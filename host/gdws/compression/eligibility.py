@@ -1,4 +1,4 @@
-"""Which layers GDWS can replace, and why the others stay as they are."""
+"""Which layers GDWS can replace, and why not the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gdws.errors import ModelError
 #: The layers that have a weight of their own: any convolution, and linear layers.
 Weighted: TypeAlias = _ConvNd | nn.Linear
 
-#: Stands among the holders of a weight for a module that is no convolution or linear layer.
+#: Index for a module other than a convolution or linear layer among the holders of a weight.
 FOREIGN = -1
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -53,14 +53,14 @@ def _odd_reason(module: Conv) -> str | None:
     try:
         as_plain(module)
     except NotPlain as error:
-        return f"not a plain convolution but a {name}, which {error}"
-    return f"not a plain convolution but a {name}; let gdws.compression.plain make it one first"
+        return f"not a plain convolution: a {name}, which {error}"
+    return f"not a plain convolution: a {name}; apply gdws.compression.plain first"
 
 
 def require_weights(model: nn.Module) -> None:
-    """Raise :class:`~gdws.errors.ModelError` if a weight of the network is not there, or not stored as plain numbers.
+    """Raise :class:`~gdws.errors.ModelError` if a weight of the network has no values, or is sparse.
 
-    Lazy layers, which get their weights when they first run, are not looked at.
+    Lazy layers, which get their weights when they first run, are ignored.
     """
     tensors = [item for item in (*model.named_parameters(), *model.named_buffers()) if not is_lazy(item[1])]
     absent = [name for name, tensor in tensors if tensor.is_meta or isinstance(tensor, FakeTensor)]
@@ -68,17 +68,17 @@ def require_weights(model: nn.Module) -> None:
         others = f" and {len(absent) - 1} others" if len(absent) > 1 else ""
         raise ModelError(
             f"the network has no values for {absent[0]!r}{others}: they are on torch's meta device, or fake",
-            hint="load weights into it: load_state_dict(weights, assign=True), or make it outside of the meta device",
+            hint="load the weights with load_state_dict(weights, assign=True), or build it on another device",
         )
     sparse = [name for name, tensor in tensors if tensor.layout is not torch.strided]
     if sparse:
         raise ModelError(
-            f"{sparse[0]!r} is a sparse tensor", hint="make it dense: nn.Parameter(weight.detach().to_dense())"
+            f"{sparse[0]!r} is a sparse tensor", hint="convert it: nn.Parameter(weight.detach().to_dense())"
         )
 
 
 def matching(all_names: Sequence[Sequence[str]], patterns: Sequence[str]) -> set[int]:
-    """Indices of the layers that a name or shell pattern stands for, itself or as a container they are in.
+    """Indices of the layers that match a name or shell pattern, or are in a container that does.
 
     ``all_names`` has the names of each layer. Raises :class:`~gdws.errors.ModelError` if a pattern matches
     no layer.
@@ -94,9 +94,9 @@ def matching(all_names: Sequence[Sequence[str]], patterns: Sequence[str]) -> set
 
 
 def weight_holders(model: nn.Module, layers: Sequence[Weighted]) -> dict[int, list[int]]:
-    """Indices of the layers that hold each parameter as their weight, by identity of the parameter.
+    """Indices of the layers that have each parameter as their weight, by identity of the parameter.
 
-    :data:`FOREIGN` stands for any other holder.
+    :data:`FOREIGN` is the index of any other holder.
     """
     positions = {id(layer): index for index, layer in enumerate(layers)}
     holders: dict[int, list[int]] = {}
@@ -111,7 +111,7 @@ def weight_holders(model: nn.Module, layers: Sequence[Weighted]) -> dict[int, li
 def sharing_reasons(
     holders: Mapping[int, Sequence[int]], reasons: Sequence[str | None], names: Sequence[str]
 ) -> list[str | None]:
-    """Return ``reasons`` with those layers added that share their weight with one that stays as it is."""
+    """Return ``reasons``, extended to layers that share their weight with one that is not converted."""
     extended = list(reasons)
     for sharing in holders.values():
         staying = [index for index in sharing if index == FOREIGN or reasons[index] is not None]
@@ -120,7 +120,7 @@ def sharing_reasons(
         keeper = "another module" if staying[0] == FOREIGN else repr(names[staying[0]])
         for index in sharing:
             if index != FOREIGN and extended[index] is None:
-                extended[index] = f"shares its weight with {keeper}, which stays as it is"
+                extended[index] = f"shares its weight with {keeper}, which is not converted"
     return extended
 
 

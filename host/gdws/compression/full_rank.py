@@ -1,9 +1,9 @@
-"""Layers tried at full rank inside their network, where they must change nothing.
+"""Tests at full rank whether layers can be replaced inside their network.
 
-At full rank a GDWS convolution computes what the dense one did. The network may compute something else all the same:
-its code may read ``conv.weight`` or ``conv.groups``, ask for ``isinstance(module, nn.Conv2d)``, or call the layer by a
-reference that no surgery reaches. So each layer is put in place and the network is run, or traced where there is no
-input to run it on. Rounding is told from a difference by computing in float64.
+At full rank a GDWS convolution computes the same as the dense one. The network may still compute something else: its
+code may read ``conv.weight`` or ``conv.groups``, check ``isinstance(module, nn.Conv2d)``, or call the layer through a
+reference that surgery cannot replace. So each layer is replaced and the network is run, or traced if there is no input
+to run it on. Computing in float64 distinguishes differences from rounding.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from gdws.compression.layers import Conv, GDWSConv2d, replace
 from gdws.compression.surgery import Layer
 from gdws.errors import first_line
 
-#: Outputs may differ by this, over the largest of each tensor.
+#: Largest difference of outputs, relative to the largest value of each tensor.
 TOLERANCE = 1e-4
 
-#: Of images to try, where it is not known what the network takes: the smallest that will do.
+#: Image sizes to try if the input size is unknown; the smallest that works is used.
 _SIZES = (32, 64, 224)
 
-#: Names of layers that hold one weight: they are converted together or not at all.
+#: Names of layers that share a weight: they are converted together or not at all.
 _Unit: TypeAlias = tuple[str, ...]
 
 
 def differing(model: nn.Module, layers: Sequence[Layer], sample: Tensor | None) -> dict[str, str]:
     """Return which of ``layers`` cannot be replaced without changing what ``model`` computes, with the reason, by name.
 
-    ``sample`` (1, C, H, W) is run through the network in evaluation mode. Without it noise of a common size is tried on
-    a copy. Where none runs, the network's code is traced with symbols: a layer that leaves the trace as it is leaves
-    the function as it is. Code that the sample does not reach, and code that can neither be run nor traced, is not
-    known.
+    ``sample`` (1, C, H, W) is run through the network in evaluation mode. Without it, noise of a common size is tried
+    on a copy. If none runs, the network's code is traced symbolically: a layer that does not change the trace does not
+    change the function. Code that the sample does not reach, and code that can neither be run nor traced, is not
+    checked.
 
     Raises :class:`~gdws.errors.ModelError` if the network cannot be copied.
     """
@@ -81,7 +81,7 @@ def _guess(network: nn.Module) -> Tensor | None:
 
 
 def full_rank(conv: Conv) -> GDWSConv2d:
-    """The GDWS convolution of the same function whose filters pass on one pixel each, (Kh*Kw of them in each channel).
+    """An equivalent GDWS convolution whose filters each select one pixel (Kh*Kw of them in each channel).
 
     It needs no decomposition, and shares the memory of the weight.
     """
@@ -99,10 +99,9 @@ def _units(layers: Sequence[Layer]) -> list[_Unit]:
 
 
 def _culprits(attempt: _Attempt, units: Sequence[_Unit]) -> dict[str, str] | None:
-    """The layers that change something; None if the network as it is shows nothing that could change.
+    """The layers that change something; None if the network cannot be observed.
 
-    Those that do not are gathered, halves of the rest tried beside them: one attempt where all is well, and about
-    log2(n) for each culprit.
+    Found by bisection: one attempt if there are none, and about log2(n) for each culprit.
     """
     if not attempt.works:
         return None
@@ -133,27 +132,27 @@ class _Attempt:
         self.expected: Any = None
         try:
             self.expected, self.works = self.reference(), True
-        except Exception:  # whatever the network's code raises: it is told where that code must run
+        except Exception:  # whatever the network's code raises; reported where it must run
             self.works = False
 
     def reference(self) -> Any:
-        """What is to be seen when no layer is replaced."""
+        """The observation without replacements."""
         return self.observe(self.network, self.originals)
 
     def problem(self, units: Sequence[_Unit]) -> str | None:
-        """What is wrong with the network when these layers are at full rank; None if nothing is."""
+        """How the network changes when these layers are replaced at full rank; None if it does not."""
         replaced: dict[str, nn.Module] = {name: self.full[name] for unit in units for name in unit}
         network = replace(self.network, {id(self.originals[name]): module for name, module in replaced.items()})
         try:
             found = self.observe(network, self.originals | replaced)
         except Exception as error:  # whatever the network's code raises when it meets another module
-            return f"the network's code does not run with another module in its place ({first_line(error)})"
+            return f"the network's code fails when another module takes its place ({first_line(error)})"
         finally:
             replace(network, {id(module): self.originals[name] for name, module in replaced.items()})
         return self.difference(found, replaced)
 
     def observe(self, network: nn.Module, layers: Mapping[str, nn.Module]) -> Any:
-        """What can be seen of a network whose ``layers`` are these, by name."""
+        """The observation of a network with these ``layers``, by name."""
         gpus = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
         with evaluation_mode(network), torch.no_grad(), torch.random.fork_rng(devices=gpus):
             torch.manual_seed(0)  # a network that draws numbers draws the same
@@ -168,17 +167,17 @@ class _Attempt:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The network's outputs and, since they may hide a difference, how strong each layer's channels were, by call."""
+    """The network's outputs and, since they may hide a difference, the norms of each layer's channels, by call."""
 
     outputs: list[Tensor]
     strengths: list[Tensor]
     calls: Counter[str]
     bypassed: frozenset[str]
-    """Layers of which no call is seen and the weight is used: by a method that was kept, which no surgery reaches."""
+    """Layers whose weight is used without a call of the module, through a reference that surgery cannot replace."""
 
 
 class _WeightsInUse(TorchFunctionMode):
-    """Notes by identity which tensors operations are given."""
+    """Records by identity which tensors are arguments of operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,30 +212,34 @@ class _Run(_Attempt):
         return _Seen([tensor.clone() for tensor in outputs], strengths, calls, bypassed)
 
     def reference(self) -> _Seen:
-        """Of the network itself: functions that it holds may call its layers from the copy, too."""
+        """The observation of the network itself, since functions that it stores may call its layers from the copy."""
         seen: _Seen = self.observe(self.model, {name: self.model.get_submodule(name) for name in self.originals})
         return seen
 
     def difference(self, found: _Seen, replaced: Iterable[str]) -> str | None:
         if any(found.calls[name] != self.expected.calls[name] or name in self.expected.bypassed for name in replaced):
-            return "the network's code calls it in a way that reaches no other module in its place"
+            return "the network's code calls it through a reference that cannot be replaced"
         change = relative_difference(found.outputs, self.expected.outputs)
         if found.calls == self.expected.calls:
             change = max(change, relative_difference(found.strengths, self.expected.strengths))
         if change <= TOLERANCE:
             return None
-        return f"the network's features change by {change:.1%} with a layer of the same function in its place"
+        return f"the network's features change by {change:.1%} when an equivalent layer takes its place"
 
 
 class _Traced(_Attempt):
-    """Traces the network's code with symbols for tensors; what it does must stay the same."""
+    """Traces the network's code symbolically; the trace must stay the same."""
 
     def look(self, network: nn.Module, layers: Mapping[str, nn.Module]) -> list[str]:
         graph = _Tracer(tuple(layers.values())).trace(nn.Sequential(network))  # which may be a layer itself
         return [f"{node.name} = {node.op} {node.target} {node.args} {node.kwargs}" for node in graph.nodes]
 
     def difference(self, found: list[str], replaced: Iterable[str]) -> str | None:
-        return None if found == self.expected else "the network's code takes another path with another module there"
+        return (
+            None
+            if found == self.expected
+            else "the network's code takes another path when another module takes its place"
+        )
 
 
 class _Tracer(fx.Tracer):

@@ -1,6 +1,6 @@
-"""Whether a network treats each image by itself: its logits do not depend on what else is in the batch.
+"""Checks that a network processes each image independently of the other images in the batch.
 
-A device runs other batches than the host does, so a network for which that matters gives other logits there.
+A device runs other batches than the host, so other networks would give different outputs there.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from gdws._util.copies import copied
 from gdws._util.outputs import relative_difference, run, tensors_in
 from gdws.errors import ModelError
 
-#: Outputs for an image, alone and in a batch, may differ by this over the largest of each tensor.
+#: Largest difference of outputs for an image, alone and in a batch, relative to the largest value of each tensor.
 TOLERANCE = 1e-4
 _IMAGES = 3
-#: The one in the middle runs alone, too: it may depend on those before it and on those behind it.
+#: The one in the middle also runs alone: it could depend on images before and after it.
 _ALONE = slice(1, 2)
 
 
 def require_independence(model: nn.Module, input_shape: Sequence[int]) -> None:
-    """Raise :class:`~gdws.errors.ModelError` unless each image gets the same outputs alone and in any batch.
+    """Raise :class:`~gdws.errors.ModelError` unless each image has the same outputs alone and in any batch.
 
     Images (C, H, W) of ``input_shape`` are noise of different brightness. A copy of ``model`` runs in evaluation mode
-    on all, on all in another order, and on one alone. The error names the layer where the images meet, and the fix. Of
-    a network that gives other outputs at each run nothing can be told, and nothing is raised.
+    on all, on all in another order, and on one alone. The error names the layer that mixes images, and the fix. Nothing
+    is raised for a random network, which cannot be checked.
     """
     network = copied(model).eval()
     images = _images(network, input_shape)
@@ -37,9 +37,9 @@ def require_independence(model: nn.Module, input_shape: Sequence[int]) -> None:
     if change <= TOLERANCE:
         return
     if isinstance(exact := _in_float64(network, images), float) and exact <= TOLERANCE:
-        return  # rounding alone, in a network that turns last bits into the third digit
+        return  # only rounding, in a network that amplifies it
     if relative_difference(_outputs(network, images), _outputs(network, images)) > TOLERANCE:
-        return  # it is random: nothing can be told
+        return  # it is random and cannot be checked
     name, module = _culprit(network, images)
     raise ModelError(
         f"the outputs for an image depend on the other images of its batch (alone, they change by {change:.1%}): "
@@ -50,7 +50,7 @@ def require_independence(model: nn.Module, input_shape: Sequence[int]) -> None:
 
 
 def _images(network: nn.Module, shape: Sequence[int]) -> Tensor:
-    """(N, C, H, W); what all images have in common, e.g. their range, could be used without being seen."""
+    """Images (N, C, H, W) with different ranges, so that a dependence on statistics of the batch shows."""
     like = next((p for p in network.parameters() if p.is_floating_point()), torch.empty(0))
     noise = torch.rand(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
     brightness = torch.arange(1, _IMAGES + 1).view(-1, *[1] * len(shape)) / _IMAGES
@@ -66,14 +66,14 @@ def _outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 def _change(network: nn.Module, images: Tensor) -> float:
-    """How far outputs change with the company that an image is in."""
+    """The largest relative change of an image's outputs between batches."""
     together = _outputs(network, images)
     try:
         alone = _outputs(network, images[_ALONE])
     except ModelError as error:
         raise ModelError(
             f"the network runs on {len(images)} images at once, but not on a single one: {error.message}",
-            hint="a device runs single images: let the network treat each image by itself",
+            hint="a device runs single images: make the network process each image independently",
         ) from error
     in_other_order = [tensor.flip(0) for tensor in _outputs(network, images.flip(0))]
     return max(
@@ -91,7 +91,7 @@ def _in_float64(network: nn.Module, images: Tensor) -> float | None:
 
 
 def _culprit(network: nn.Module, images: Tensor) -> tuple[str, nn.Module]:
-    """The first module whose input is the same alone and in the batch, and whose output is not."""
+    """The first module whose output depends on the batch although its input does not."""
     names = {module: name for name, module in network.named_modules()}
     together, alone = (_calls(network, batch) for batch in (images, images[_ALONE]))
     for (module, x, output), (other, x_alone, output_alone) in zip(together, alone, strict=False):
@@ -103,7 +103,7 @@ def _culprit(network: nn.Module, images: Tensor) -> tuple[str, nn.Module]:
 
 
 def _calls(network: nn.Module, images: Tensor) -> list[tuple[nn.Module, list[Tensor], list[Tensor]]]:
-    """What each module took and gave for the image that runs alone, too, in the order in which the calls end."""
+    """Inputs and outputs of each module for the image that also runs alone, in the order in which calls end."""
     rows = _ALONE if len(images) > 1 else slice(None)
     calls: list[tuple[nn.Module, list[Tensor], list[Tensor]]] = []
 
@@ -129,10 +129,10 @@ def _place(name: str, module: nn.Module) -> str:
 
 def _hint(module: nn.Module) -> str:
     if isinstance(module, _BatchNorm) and module.training:
-        return "let eval() reach it: something keeps it in training mode, e.g. a train() of its parent"
+        return "make eval() take effect: something keeps it in training mode, e.g. a train() of its parent"
     if isinstance(module, _BatchNorm):
         return (
-            "give it running statistics: make it with track_running_stats=True, and run training images through it "
-            "in training mode; or normalise each image by itself, e.g. by GroupNorm"
+            "give it running statistics: create it with track_running_stats=True, and run training images through it "
+            "in training mode; or normalise each image separately, e.g. with GroupNorm"
         )
-    return "compute over the axes of one image alone, e.g. x.mean(dim=(1, 2, 3)), not over the batch or all axes"
+    return "reduce over the axes of a single image, e.g. x.mean(dim=(1, 2, 3)), not over the batch or all axes"

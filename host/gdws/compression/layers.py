@@ -1,4 +1,4 @@
-"""The GDWS convolution as a torch module, and the way back to a dense network of the same function."""
+"""The GDWS convolution as a torch module, and conversion back to an equivalent dense network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS: Mapping[int, type[Conv]] = {1: nn.Conv1d, 2: nn.Conv2d}
 class GDWSConv2d(nn.Module):
     """A generalized depthwise-separable convolution: depthwise filters, then a pointwise convolution.
 
-    Input (N, C, H, W), output (N, M, H', W'), as the convolution it stands for (Section 3.1 of the paper).
+    Input (N, C, H, W), output (N, M, H', W'), as for the convolution it replaces (Section 3.1 of the paper).
     The layouts compute the same function:
 
     - ``gather`` repeats input channel c ``ranks[c]`` times, then runs one depthwise convolution. Any ranks.
@@ -31,11 +31,11 @@ class GDWSConv2d(nn.Module):
     - ``stacked`` runs g depthwise convolutions on the same input and concatenates them. Equal ranks.
     - ``grouped`` runs one grouped convolution with channel multiplier g. Equal ranks.
 
-    With no component at all (G = 0) the output is the bias, or zero, at the output's size.
+    Without components (G = 0) the output is the bias, or zero, in the output's shape.
 
     Args:
         depthwise: the filters, (G, Kh, Kw), ordered by input channel.
-        pointwise: how the outputs mix them, (M, G).
+        pointwise: the pointwise weights, (M, G).
         ranks: the number of filters of each input channel, C integers of sum G.
         bias: (M,), or None. A parameter is used as it is, so that it can be shared.
         stride, padding, dilation, padding_mode: as for :class:`torch.nn.Conv2d`.
@@ -124,7 +124,7 @@ class GDWSConv2d(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """Return the convolution of ``input`` (N, C, H, W) as (N, M, H', W').
 
-        It bears the name that it has in torch, by which a network may pass it.
+        The parameter has the same name as in torch, since a network may pass it by keyword.
         """
         if self._pad is not None:
             input = functional.pad(input, self._pad, mode=self._pad_mode)
@@ -257,7 +257,7 @@ class _Bias(nn.Module):
 
 
 def to_dense(module: nn.Module) -> nn.Module:
-    """Return a copy of ``module`` in which each GDWS convolution is a dense one of the same function.
+    """Return a copy of ``module`` in which each GDWS convolution is replaced by an equivalent dense one.
 
     Dense convolutions run faster where many gradients are needed, as in attacks. ``module`` is not changed.
     Layers that share their factors share the dense weight.
@@ -310,7 +310,7 @@ def _check_factors(depthwise: Tensor, pointwise: Tensor, ranks: Sequence[int], l
     if depthwise.ndim != 1 + axes or pointwise.ndim != 2 or not components == pointwise.shape[1] == sum(ranks):
         raise ValueError(
             f"depthwise filters {tuple(depthwise.shape)}, pointwise weights {tuple(pointwise.shape)} and ranks "
-            f"of sum {sum(ranks)} do not belong together"
+            f"of sum {sum(ranks)} do not match"
         )
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}; layouts are: {', '.join(LAYOUTS)}")

@@ -1,9 +1,9 @@
-"""Convolutions that practitioners have, as plain ones: subclasses of ``nn.Conv2d``, and weights that are computed.
+"""Replaces subclasses of ``nn.Conv2d``, and convolutions with computed weights, by equivalent plain convolutions.
 
-What such a layer is, is not read from its code but seen when it runs. If it calls one convolution, always with the same
-weight, on its input or on that with zeros around it, and gives what that convolution gives, then it is a plain
-convolution of that weight. So weight standardisation, weight and spectral norm, pruning masks, and the padding
-"same" of other frameworks are covered, whoever wrote them; a layer that does anything else stays as it is.
+Such a layer is recognised by running it, not by its code. If it makes a single call of a convolution, always with the
+same weight, on its input or on the zero-padded input, and returns the result unchanged, it is equivalent to a plain
+convolution with that weight. This covers weight standardisation, weight and spectral norm, pruning masks, and the
+padding "same" of other frameworks, in any implementation. Other layers are left unchanged.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from gdws._util.outputs import relative_difference
 from gdws.compression.layers import Conv, Sizes
 from gdws.errors import ModelError, first_line
 
-#: A plain layer may differ from the one it stands for by this, over the largest output.
+#: Largest difference between a plain layer and the original, relative to the largest output.
 TOLERANCE = 1e-5
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-#: Positions that a layer is tried at, beyond the extent of its filter: even, odd, and other on each axis.
+#: Sizes of the inputs that a layer is run on, beyond the extent of its filter: even, odd, and different on each axis.
 _BEYOND = ((5, 8), (6, 6), (9, 4))
 
 
 class NotPlain(ValueError):
-    """The layer computes something else; the message goes on from its name."""
+    """The layer is not equivalent to a plain convolution; the message continues "a NAME, which ..."."""
 
 
 class PaddedConv(nn.Module):
-    """A plain convolution with zeros put around its input first, ``amounts`` as :func:`torch.nn.functional.pad` takes.
+    """A plain convolution of the zero-padded input; ``amounts`` are as for :func:`torch.nn.functional.pad`.
 
-    None stands for "same" as TensorFlow has it: the output has one position for each ``stride`` of the input, and what
-    is odd of the padding is behind.
+    None is TensorFlow's "same": the output has one position for each ``stride`` of the input, and an odd amount of
+    padding has the extra zero at the end.
     """
 
     def __init__(self, conv: Conv, amounts: Sizes | None) -> None:
@@ -58,7 +58,7 @@ class PaddedConv(nn.Module):
 
 
 def same_padding(sizes: Sequence[int], conv: Conv) -> Sizes:
-    """The zeros that give one output position for each stride of an input of ``sizes``, from the last axis on."""
+    """The padding for one output position per stride of an input of ``sizes``, from the last axis on."""
     amounts: list[int] = []
     for size, k, s, d in zip(sizes, conv.kernel_size, conv.stride, conv.dilation, strict=True):
         total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
@@ -67,22 +67,22 @@ def same_padding(sizes: Sequence[int], conv: Conv) -> Sizes:
 
 
 def plain(model: nn.Module) -> nn.Module:
-    """``model`` itself, or a copy in which each layer that :func:`as_plain` knows is plain, where there are such.
+    """``model``, or a copy in which the layers that :func:`as_plain` can replace are replaced, if there are any.
 
-    Names stay, but that of a convolution with padding of its own, ``NAME.conv`` in a :class:`PaddedConv`. Weights that
-    were computed become weights; training them further no longer normalises or masks them.
+    Names are kept, except that a convolution with separate padding becomes ``NAME.conv`` in a :class:`PaddedConv`.
+    Computed weights become parameters; further training no longer normalises or masks them.
     """
     found = {id(module): made for module in model.modules() if is_odd(module) and (made := _try(module)) is not None}
     if not found:
         return model
     try:
-        return copy.deepcopy(model, dict(found))  # the memo: they are taken for copies that were made already
+        return copy.deepcopy(model, dict(found))  # the memo makes deepcopy use these as the copies
     except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
         raise ModelError(f"the model cannot be copied: {first_line(error)}") from error
 
 
 def is_odd(module: nn.Module) -> bool:
-    """Whether ``module`` is a convolution with weights of its own, but perhaps not a plain one."""
+    """Whether ``module`` is a convolution with weights that may not be a plain one."""
     if not isinstance(module, nn.Conv1d | nn.Conv2d) or isinstance(module, _ConvTransposeNd):
         return False
     if any(is_lazy(parameter) for parameter in module.parameters()):
@@ -91,30 +91,30 @@ def is_odd(module: nn.Module) -> bool:
 
 
 def as_plain(module: Conv) -> nn.Module:
-    """The plain convolution, or :class:`PaddedConv`, that computes what ``module`` does in evaluation mode.
+    """The plain convolution, or :class:`PaddedConv`, that is equivalent to ``module`` in evaluation mode.
 
-    Raises :class:`NotPlain` that says what it does besides.
+    Raises :class:`NotPlain` with what else it does.
     """
     if any(_foreign_hooks(module)):
-        raise NotPlain("has hooks, which may do anything; remove them first")
+        raise NotPlain("has hooks, which may change the result; remove them first")
     calls = [_called(module, _noise(module, sizes[: len(module.kernel_size)])) for sizes in _BEYOND]
     first = calls[0]
     if any(not torch.equal(call.weight, first.weight) for call in calls):
         raise NotPlain("computes its weight from its input")
     if any(call.geometry != first.geometry for call in calls):
-        raise NotPlain("moves otherwise over other inputs")
+        raise NotPlain("changes its stride, padding or dilation with its input")
     conv = _conv(module, first)
     made = _padded(conv, calls)
     with torch.no_grad():
         found = [made(call.x) for call in calls]
     change = max(relative_difference([mine], [call.output]) for mine, call in zip(found, calls, strict=True))
     if not change <= TOLERANCE:
-        raise NotPlain(f"does more than a convolution, by which its outputs differ by {change:.2g} from one")
+        raise NotPlain(f"does more than a convolution: its outputs differ by {change:.2g}")
     return made.train(module.training)
 
 
 class _Call(NamedTuple):
-    """What a layer took and gave, and the one convolution that it called meanwhile."""
+    """Input and output of a layer, and the single convolution that it called."""
 
     x: Tensor
     output: Tensor
@@ -126,7 +126,7 @@ class _Call(NamedTuple):
 
 
 class _Convolutions(TorchFunctionMode):
-    """Notes the arguments of each convolution."""
+    """Records the arguments of each convolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,9 +152,9 @@ def _called(module: Conv, x: Tensor) -> _Call:
         with evaluation_mode(module), torch.no_grad(), torch.random.fork_rng(devices=[]), convolutions:
             output = module(x.clone())
     except Exception as error:  # whatever its code raises
-        raise NotPlain(f"does not run by itself ({first_line(error)})") from error
+        raise NotPlain(f"cannot be run on its own ({first_line(error)})") from error
     if not isinstance(output, Tensor):
-        raise NotPlain("gives no tensor")
+        raise NotPlain("does not return a tensor")
     if len(convolutions.calls) != 1:
         raise NotPlain(f"calls {len(convolutions.calls)} convolutions")
     call = convolutions.calls[0]
@@ -180,7 +180,7 @@ def _conv(module: Conv, call: _Call) -> Conv:
 
 
 def _padded(conv: Conv, calls: Sequence[_Call]) -> nn.Module:
-    """``conv`` with the zeros that were put around the inputs of ``calls`` before it was called."""
+    """``conv`` with the padding that ``calls`` applied to their inputs before it."""
     amounts = [_zeros_around(call) for call in calls]
     if len(set(amounts)) == 1:
         if not any(amounts[0]):
@@ -188,11 +188,11 @@ def _padded(conv: Conv, calls: Sequence[_Call]) -> nn.Module:
         return PaddedConv(conv, amounts[0])
     if all(found == same_padding(call.x.shape[2:], conv) for found, call in zip(amounts, calls, strict=True)):
         return PaddedConv(conv, None)
-    raise NotPlain("pads its input in a way that is not known")
+    raise NotPlain("pads its input in an unsupported way")
 
 
 def _zeros_around(call: _Call) -> Sizes:
-    """How many zeros the convolution's input has around the layer's, as :func:`torch.nn.functional.pad` takes them."""
+    """The zeros around the layer's input in the convolution's, as for :func:`torch.nn.functional.pad`."""
     totals = [theirs - mine for theirs, mine in zip(call.taken.shape[2:], call.x.shape[2:], strict=True)]
     if call.taken.shape[:2] != call.x.shape[:2] or min(totals) < 0:
         raise NotPlain("changes its input before the convolution")
@@ -205,7 +205,7 @@ def _zeros_around(call: _Call) -> Sizes:
 
 
 def _noise(module: Conv, beyond: Sequence[int]) -> Tensor:
-    """An input (2, C, ...) a little larger than the filter's extent, where the weights are."""
+    """An input (2, C, ...) slightly larger than the filter's extent, on the device of the weights."""
     like = next(module.parameters())
     sizes = [d * (k - 1) + more for k, d, more in zip(module.kernel_size, module.dilation, beyond, strict=True)]
     return torch.randn(2, module.in_channels, *sizes, generator=torch.Generator().manual_seed(0)).to(like)

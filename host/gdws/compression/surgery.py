@@ -1,6 +1,6 @@
-"""Look into a network for layers that GDWS can replace, and replace them.
+"""Finds the layers of a network that GDWS can replace, and replaces them.
 
-There is one surgery, on torch modules; networks from elsewhere are rebuilt as torch modules first.
+Surgery works on torch modules only; networks in other formats are rebuilt as torch modules first.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer with a weight, as it stands in a network.
+    """A layer with a weight in a network.
 
     ``name`` is its first dotted name; ``aliases`` are its other names, if it is registered more than once.
-    ``weight_shape`` is the shape as stored, but (M, C, 1, K) of a 1D convolution, which is one of height 1.
-    ``parameters`` counts what no earlier layer holds. ``grids`` has the (height, width) where the weight is applied for
-    each call in a forward pass of one sample, or None without an example input and for a subclass that does not give a
-    tensor (see :class:`~gdws_contract.plan.LayerPlan`). ``shares`` names the first layer that holds the same weight.
-    ``left_alone`` says why the layer stays as it is; None if it can be converted.
+    ``weight_shape`` is the shape as stored, except (M, C, 1, K) for a 1D convolution, treated as one of height 1.
+    ``parameters`` counts those that no earlier layer has. ``grids`` has the (height, width) of the output positions for
+    each call in a forward pass of one sample, or None without an example input and for a subclass that does not return
+    a tensor (see :class:`~gdws_contract.plan.LayerPlan`). ``shares`` names the first layer with the same weight.
+    ``left_alone`` says why the layer is not converted; None if it can be.
     """
 
     name: str
@@ -68,18 +68,18 @@ def inspect(
 ) -> list[Layer]:
     """Return every convolution and linear layer of ``model``, in order of declaration.
 
-    Left alone, with the reason, are: grouped, depthwise, transposed and 3D convolutions; 1x1 kernels; the
+    Not converted, with the reason, are: grouped, depthwise, transposed and 3D convolutions; 1x1 kernels; the
     first convolution unless ``convert_first``; layers with hooks, which may read the weight; layers that match
-    ``skip``; and a weight shared with a layer that is left alone.
+    ``skip``; and a weight shared with a layer that is not converted.
 
-    Subclasses of a convolution and weights that are computed (weight norm, pruning masks, parametrizations) are looked
-    at as the plain convolutions that they are, see :mod:`gdws.compression.plain`, or left alone if they are none.
+    Subclasses of a convolution and computed weights (weight norm, pruning masks, parametrizations) are treated as the
+    equivalent plain convolutions, see :mod:`gdws.compression.plain`, or not converted if there is none.
 
     Args:
         model: the network; it is not changed.
         example_input: a batch (N, C, H, W), or the shape (C, H, W) of one sample. With it one sample is run,
             in evaluation mode, to count MACs.
-        skip: names or shell patterns of layers to leave alone; a container stands for all layers in it.
+        skip: names or shell patterns of layers to keep dense; a container includes all layers in it.
         convert_first: whether the first convolution may be converted. It is the first that runs if there is
             an example input, else the first declared.
 
@@ -181,7 +181,7 @@ def _weighted_modules(model: nn.Module) -> tuple[list[list[str]], list[Weighted]
     """The names of each convolution and linear layer, and the layers, in order of declaration."""
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
-            "the model is TorchScript, which cannot be rewired", hint="give the module that it was made from"
+            "the model is TorchScript, which cannot be rewired", hint="use the module that it was compiled from"
         )
     modules: dict[int, Weighted] = {}
     names: dict[int, list[str]] = {}
@@ -197,7 +197,7 @@ def _weighted_modules(model: nn.Module) -> tuple[list[list[str]], list[Weighted]
 
 
 def _first_convolution(modules: Sequence[Weighted], calls: Mapping[int, Sequence[Grid] | None] | None) -> int | None:
-    """Index of the first convolution of any kind: the first to run if calls are known, else as declared."""
+    """Index of the first convolution of any kind: the first to run if calls are known, otherwise the first declared."""
     positions = {id(module): i for i, module in enumerate(modules) if isinstance(module, _ConvNd)}
     order = positions if calls is None else [key for key, grids in calls.items() if grids or grids is None]
     return next((positions[key] for key in order if key in positions), None)
@@ -208,7 +208,7 @@ def _trace(
 ) -> dict[int, list[Grid] | None]:
     """Run one sample; return the grids of each module's calls, by identity, in order of the first call.
 
-    They are None for a subclass whose outputs are no tensors, e.g. pairs: where its weight is applied is not known.
+    They are None, meaning unknown, for a subclass whose outputs are not tensors.
     """
     calls: dict[int, list[Grid] | None] = {}
 
@@ -228,9 +228,9 @@ def _trace(
 
 
 def sample(model: nn.Module, example_input: Tensor | Sequence[int]) -> Tensor:
-    """One sample (1, C, H, W) to run ``model`` on, where its weights are: the first of a batch, or noise of a shape.
+    """One sample (1, C, H, W) on the model's device: the first of a batch, or noise of a shape.
 
-    A batch on torch's meta device is no more than its shape.
+    Of a batch on torch's meta device only the shape is used.
     """
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     if isinstance(example_input, Tensor):
@@ -242,7 +242,7 @@ def sample(model: nn.Module, example_input: Tensor | Sequence[int]) -> Tensor:
 
 
 def _grids(module: nn.Module, x: Tensor, output: Tensor) -> list[Grid]:
-    """Where one call applies the weight; a batch other than 1 means that the model folded something into it."""
+    """The output positions of one call; a batch other than 1 means that the model folded another axis into it."""
     if isinstance(module, nn.Linear):
         return [(output.numel() // module.out_features, 1)]
     size = (x if isinstance(module, _ConvTransposeNd) else output).shape
@@ -268,7 +268,7 @@ def _kind(module: Weighted) -> str:
 
 
 def _targets(plan: Plan, model: nn.Module) -> list[tuple[LayerPlan, Layer]]:
-    """The layers to convert with what the plan says of them, checked against the network."""
+    """The layers to convert with their plans, checked against the network."""
     layers = {name: layer for layer in inspect(model, convert_first=True) for name in (layer.name, *layer.aliases)}
     targets: dict[str, tuple[int, LayerPlan, Layer]] = {}
     for index, planned in enumerate(plan.layers):
@@ -288,14 +288,14 @@ def _targets(plan: Plan, model: nn.Module) -> list[tuple[LayerPlan, Layer]]:
 
 
 def _check_sharing(layer: Layer, targets: Mapping[str, tuple[int, LayerPlan, Layer]]) -> None:
-    """Layers that hold one weight must be planned alike."""
+    """Check that layers with the same weight have the same plan."""
     if layer.shares is None:
         return
     pair = [targets.get(layer.name), targets.get(layer.shares)]
     planned = [None if target is None else (target[1].ranks, target[1].layout) for target in pair]
     if planned[0] != planned[1]:
         index = next(target[0] for target in pair if target is not None)
-        raise _misfit(index, "ranks", f"{layer.name!r} and {layer.shares!r} hold one weight but are planned apart")
+        raise _misfit(index, "ranks", f"{layer.name!r} and {layer.shares!r} share a weight but have different plans")
 
 
 def _misfit(index: int, field: str, problem: str) -> PlanError:
@@ -309,7 +309,7 @@ def _factors(planned: LayerPlan, layer: Layer, known: Mapping[str, Factors]) -> 
 
 
 def _gdws_conv(conv: Conv, planned: LayerPlan, factors: Factors) -> GDWSConv2d:
-    """The GDWS convolution that the plan makes of ``conv``."""
+    """The GDWS convolution for ``conv`` by the plan."""
     assert planned.ranks is not None
     assert planned.layout is not None
     depthwise, pointwise = (torch.from_numpy(array).to(conv.weight) for array in (factors.depthwise, factors.pointwise))

@@ -1,4 +1,4 @@
-"""Images and labels, split once and for all into training, validation and test."""
+"""Images and labels with fixed training, validation and test splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set as one network needs it."""
+"""Checks and completes a data set for a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 def for_network(data: Dataset, network: nn.Module, shape: tuple[int, ...]) -> Dataset:
-    """``data`` for a ``network`` that takes ``shape`` (C, H, W): images without labels get those that it answers.
+    """``data`` for a ``network`` that takes ``shape`` (C, H, W): unlabelled images get the network's predictions.
 
     Raises :class:`~gdws.errors.DataError` if the images have another shape, or their classes are not the network's
     outputs, and :class:`~gdws.errors.ModelError` if it does not run on images of its shape.
@@ -34,7 +34,7 @@ def for_network(data: Dataset, network: nn.Module, shape: tuple[int, ...]) -> Da
         names = f" ({_named(data.class_names)})" if data.class_names else ""
         raise DataError(
             f"{data.name} has {data.classes} classes{names}, and the network has {outputs} outputs",
-            hint="give --labels FILE with the names of the network's classes, one a line, in the order of its outputs",
+            hint="use --labels FILE with the names of the network's classes, one a line, in the order of its outputs",
         )
     return data
 
@@ -46,25 +46,25 @@ def require_shape(name: str, images: Split, shape: tuple[int, ...]) -> None:
         return
     given, wanted = ("x".join(map(str, sizes)) for sizes in (theirs, shape))
     raise DataError(
-        f"the images of {name} are {given}, the network takes {wanted}",
+        f"the images of {name} are {given}, but the network takes {wanted}",
         hint=_advice(theirs, shape),
     )
 
 
 def _advice(theirs: tuple[int, ...], shape: tuple[int, ...]) -> str:
     if len(shape) != 3:
-        return "give signals of your own as --data FILE.npy or .npz, or --data random"
+        return "provide your own signals with --data FILE.npy or .npz, or use --data random"
     if theirs[0] != shape[0]:
-        return "choose another data set with --data, or --data random"
+        return "give images of your own with --data DIR, another data set by its name, or --data random"
     return (
-        f"give --input-shape {','.join(map(str, theirs))} if the network takes that size too, or images of your own "
+        f"use --input-shape {','.join(map(str, theirs))} if the network supports that size too, or your own images "
         "with --data DIR, which are resized"
     )
 
 
 @torch.no_grad()
 def _outputs(network: nn.Module, shape: tuple[int, ...]) -> int | None:
-    """How many classes the network answers; None if it is not a classifier."""
+    """The network's number of classes; None if it is not a classifier."""
     like = next(network.parameters(), torch.empty(0))
     with evaluation_mode(network):
         output = run(network, torch.zeros(1, *shape).to(like))

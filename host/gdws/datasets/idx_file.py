@@ -26,7 +26,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     memory. Raises :class:`DataError` naming the file if it cannot be read, is not of the format, is truncated, or
     holds an array of another shape.
     """
-    hint = "restore the file from where it was published"
+    hint = "restore the published file"
     try:
         with _open(path) as stream:
             found = _read_shape(stream)
@@ -37,11 +37,11 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     if found is None:
         raise DataError(f"{path} is not an IDX file of unsigned bytes", hint=hint)
     if found != shape:
-        raise DataError(f"{path} holds an array of shape {found}, not {shape}", hint=hint)
+        raise DataError(f"{path} has an array of shape {found}, not {shape}", hint=hint)
     if len(values) < size:
         raise DataError(f"{path} is truncated: {len(values):,} of {size:,} values", hint=hint)
     if len(values) > size:
-        raise DataError(f"{path} goes on after its {size:,} values", hint=hint)
+        raise DataError(f"{path} has more data after its {size:,} values", hint=hint)
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""ImageNet from folders of images, read when they are asked for."""
+"""ImageNet from folders of images, read on demand."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ SIZE, CROP = 256, 224
 """Pixels: the shorter side of the resized image, and the sides of the square cut from its middle."""
 
 _SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-_HINT = "ImageNet is train/<class>/*.JPEG and val/<class>/*.JPEG, a folder for each class"
+_HINT = "the layout is train/<class>/*.JPEG and val/<class>/*.JPEG, with a folder for each class"
 _PREPARATION = Preparation((3, CROP, CROP), Resize("crop", SIZE))
 
 
 def imagenet(root: str | Path, *, seed: int = 0, classes: int = 1000) -> Dataset:
     """ImageNet from ``root``, a folder with ``train`` and ``val``, each with a folder for each class.
 
-    Labels are the places of the folders' names in order. An image is resized to 256 pixels at the shorter side and
-    its middle, 224 x 224, is taken. The test split is ``val``. Ten images of each class are held out of ``train`` to
-    validate; without a folder ``train`` both are empty. An image's place follows from the name of its file and
-    ``seed``; the classes are mixed, so the beginning of a split is a fair sample.
-    Raises :class:`DataError` if the folders are not like that, or hold something else; hidden files are passed over.
+    Labels are the indices of the sorted folder names. An image is resized to 256 pixels on the shorter side and
+    center-cropped to 224 x 224. The test split is ``val``. Ten images of each class are held out of ``train`` for
+    validation; without a folder ``train`` both splits are empty. An image's split and position follow from its file
+    name and ``seed``; the classes are shuffled, so the beginning of a split is a fair sample.
+    Raises :class:`DataError` if the folders have another layout, or other files; hidden files are ignored.
     """
     root = Path(root)
     test_files, test_labels, names = _listed(root / "val", classes)
@@ -68,17 +68,19 @@ def _split(files: Sequence[str], labels: np.ndarray, rows: np.ndarray, absent: s
 def _listed(folder: Path, classes: int) -> tuple[list[str], np.ndarray, list[str]]:
     """The images in the folders of a folder, their labels (N,), and the names of the classes."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder", hint=_HINT)
+        raise DataError(f"{folder} is not a folder", hint=_HINT)
     names: list[str] = []
     files: list[str] = []  # paths would take half a gigabyte
     labels: list[int] = []
     for place in _visible(folder):
         if not place.is_dir():
-            raise DataError(f"{place.path} is no folder of a class", hint=f"move it away; {_HINT}")
+            raise DataError(f"{place.path} is not a folder of a class", hint=f"move it elsewhere; {_HINT}")
         found = _visible(place)
         stray = [path for path in found if not path.name.lower().endswith(_SUFFIXES)]
         if stray:
-            raise DataError(f"{stray[0].path} is no image", hint=f"move it away; images end in {', '.join(_SUFFIXES)}")
+            raise DataError(
+                f"{stray[0].path} is not an image", hint=f"move it elsewhere; images end in {', '.join(_SUFFIXES)}"
+            )
         if not found:
             raise DataError(f"{place.path} has no images", hint="remove the folder, or restore its images")
         labels += [len(names)] * len(found)

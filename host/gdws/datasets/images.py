@@ -30,7 +30,7 @@ class Images(Protocol):
 
 
 class LazyImages:
-    """Images that are read when their rows are asked for, in threads; nothing is kept.
+    """Images that are read on demand, in threads, without caching.
 
     ``read`` returns the image (C, H, W) float32 at one of ``places`` in a source; row i is the image at ``places[i]``.
     """
@@ -72,5 +72,5 @@ def _require_memory(count: int, shape: Sequence[int]) -> None:
     if count * bytes_each > limit:
         raise DataError(
             f"{count:,} images take {count * bytes_each / 2**30:.1f} GiB, more than half of the memory",
-            hint=f"ask for {limit // bytes_each:,} at most",
+            hint=f"use at most {limit // bytes_each:,}",
         )

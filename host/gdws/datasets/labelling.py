@@ -1,4 +1,4 @@
-"""Labels that a network gives, where people gave none."""
+"""Labels images with the predictions of a network."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BATCH = 16
 
 
 def labelled_by(network: nn.Module) -> Callable[[Images], Tensor]:
-    """What labels images (N, C, H, W) with the classes (N,) that ``network`` answers, a few images at a time.
+    """A function from images (N, C, H, W) to the classes (N,) that ``network`` predicts, a few images at a time.
 
-    It raises :class:`~gdws.errors.ModelError` if the network does not run on them or gives no logits.
+    It raises :class:`~gdws.errors.ModelError` if the network does not run on them or does not return logits.
     """
 
     @torch.no_grad()

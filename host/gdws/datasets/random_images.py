@@ -1,4 +1,4 @@
-"""Images of noise, for a network whose own images are not at hand."""
+"""Noise images, for a network without a data set."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ UNLABELLED_NAME = "random images"
 
 
 def random_images(network: nn.Module, shape: Sequence[int], *, seed: int = 0) -> Dataset:
-    """Pixels drawn evenly from [0, 1], (N, \\*shape), labelled with what ``network`` answers once labels are asked for.
+    """Pixels uniform in [0, 1], (N, \\*shape), labelled on demand with the predictions of ``network``.
 
-    So its own accuracy is 1, and that of a converted form tells how often the two agree on noise: enough to check a
-    device, and nothing about accuracy. A network that is no classifier gives no labels. Raises :class:`ModelError` if
-    the network does not run on them.
+    So its own accuracy is 1, and that of a converted network is the agreement of the two on noise: enough to check a
+    device, but not to judge accuracy. There are no labels for a network that is not a classifier. Raises
+    :class:`ModelError` if the network does not run on them.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(2 * COUNT, *shape, generator=generator)

@@ -1,7 +1,7 @@
-"""Images and labels, split once and for all into training, validation and test.
+"""The data sets known by name, with fixed training, validation and test splits.
 
-The splits do not come from a random generator. An image's place follows from a SHA-256, so they are the same with
-every library version and whatever the order of the source. Nothing is downloaded.
+Splits do not come from a random generator but from SHA-256 digests of the images, so they do not depend on library
+versions or the order of the source. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FROM_DISK: dict[str, Callable[..., Dataset]] = {
     "svhn": svhn,
 }
 _SHIPPED: dict[str, Callable[..., Dataset]] = {"mnist-sample": mnist_sample}
-#: These are also looked for where a package of the system puts them.
+#: Data sets that are also searched where a system package puts them.
 _PACKAGED = ("fashion-mnist",)
 
 
@@ -52,22 +52,20 @@ def names() -> list[str]:
 def load(name: str, *, seed: int = 0, root: str | Path | None = None) -> Dataset:
     """A data set by name; ``seed`` chooses the validation split.
 
-    ``root`` is the folder where data sets lie that do not ship: the files of each, or a folder of its name with them.
-    ``fashion-mnist`` is found without it where Debian's package is installed.
+    ``root`` is the folder of the data sets that do not ship: it has the files, or a subfolder of the set's name.
+    ``fashion-mnist`` is found without it if Debian's package is installed.
     Raises :class:`DataError`.
     """
     if name in _SHIPPED:
         return _SHIPPED[name](seed=seed)
     if name not in _FROM_DISK:
-        raise DataError(f"no data set is called {name!r}", hint=f"one of: {', '.join(names())}")
+        raise DataError(f"there is no data set {name!r}", hint=f"use one of: {', '.join(names())}")
     read = _FROM_DISK[name]
     if root is None:
         if name in _PACKAGED:
             return read(seed=seed)
-        raise DataError(
-            f"where {name} lies is not said", hint="give the folder with --data-root or the variable GDWS_DATA_ROOT"
-        )
+        raise DataError(f"the location of {name} is unknown", hint="give its folder with --data-root or GDWS_DATA_ROOT")
     root = Path(root)
     if not root.is_dir():
-        raise DataError(f"{root} is no folder", hint=f"give the folder in which {name} lies")
+        raise DataError(f"{root} is not a folder", hint=f"give the folder that contains {name}")
     return read(root / name if (root / name).is_dir() else root, seed=seed)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and SVHN from their published files, held in memory whole."""
+"""CIFAR-10 and SVHN from their published files, loaded into memory."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def _dataset(
     except Exception as error:  # damaged files fail in many ways
         # torchvision knows them by their checksums, and offers to download others, which is not done here.
         reason = "their checksums are not the published ones" if isinstance(error, RuntimeError) else first_line(error)
-        raise DataError(f"{name}: the files in {files[0].parent} are damaged or others: {reason}", hint=hint) from error
+        raise DataError(
+            f"{name}: the files in {files[0].parent} are damaged or not the published ones: {reason}", hint=hint
+        ) from error
     for what in (pixels, test_pixels):
         if what.dtype != np.uint8 or what.shape[1:] != (3, 32, 32):
             raise DataError(f"{name}: images are {what.dtype} {what.shape[1:]}, not uint8 (3, 32, 32)", hint=hint)

@@ -1,4 +1,4 @@
-"""Splits, and how rows are divided among them."""
+"""Splits of a data set, and the division of rows among them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from gdws.datasets.annotations.truth import Truth
 from gdws.datasets.images import Images, first_of
 from gdws.errors import DataError
 from gdws_contract.manifest import Origin
@@ -23,10 +24,10 @@ Labeller = Callable[[Images], Tensor]
 class Split:
     """Images (N, C, H, W) float32 in [0, 1] with their labels (N,) int64.
 
-    Images may be in files, and labels may be what a network answers: neither is found before it is asked for, and
-    :meth:`first` asks for nothing. ``labels`` is None where there are none. ``origin`` says what a figure on them can
-    show: accuracy where people labelled them (``labelled``), agreement with the network that did (``network``), or
-    neither, on ``noise``.
+    Images may be in files, and labels may be a network's predictions: both are computed on demand, not by
+    :meth:`first`. ``labels`` is None if there are none. ``origin`` says what a figure on them means: accuracy on
+    ``labelled`` images, agreement with the ``network`` that labelled them, or neither, on ``noise``.
+    ``truth`` returns the annotations of the image in a row; None: there are none.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Split:
         *,
         origin: Origin = "labelled",
         absent: str | None = None,
+        truth: Callable[[int], Truth] | None = None,
     ) -> None:
+        self.truth = truth
         self.by_row: Images = images
         self.origin: Origin = "network" if labels is None and origin == "labelled" else origin
         self._labels, self._absent = labels, absent
@@ -49,11 +52,11 @@ class Split:
 
     @property
     def images(self) -> Tensor:
-        """All images, in memory. Work on many goes by :attr:`by_row`.
+        """All images, in memory. For large sets use :attr:`by_row`.
 
         Raises :class:`DataError` if there are none or they cannot be read, see :class:`~gdws.datasets.LazyImages`.
         """
-        self._require_any()
+        self.require_any()
         return self.by_row if isinstance(self.by_row, Tensor) else self.by_row[:]
 
     @property
@@ -65,7 +68,7 @@ class Split:
     def labels(self) -> Tensor:
         """The labels (N,). Raises :class:`DataError` if there are none, and what the labeller raises."""
         if self._labels is None:
-            raise DataError("these images have no labels", hint="gdws.datasets.labelled_by lets a network label them")
+            raise DataError("these images have no labels", hint="label them with gdws.datasets.labelled_by")
         if not isinstance(self._labels, Tensor):
             self._labels = self._labels(self.by_row)
         return self._labels
@@ -73,33 +76,37 @@ class Split:
     def first(self, count: int) -> Split:
         """The first ``count`` images; all of them if there are fewer."""
         labels = self._labels[:count] if isinstance(self._labels, Tensor) else self._labels
-        return Split(first_of(self.by_row, count), labels, origin=self.origin, absent=self._absent)
+        return self._like(first_of(self.by_row, count), labels, self.origin)
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """The images (n, C, H, W), at most ``size`` at a time in memory. Raises as :attr:`images`."""
-        self._require_any()
+        self.require_any()
         for first in range(0, len(self), size):
             yield self.by_row[first : first + size]
 
     def labelled_by(self, labeller: Labeller) -> Split:
         """The same images with the labels that ``labeller``, a network, gives."""
-        return Split(self.by_row, labeller, origin="network", absent=self._absent)
+        return self._like(self.by_row, labeller, "network")
 
     def without_labels(self) -> Split:
-        """The same images where labels play no part, so that a network is compared with another."""
-        return Split(self.by_row, origin=self.origin, absent=self._absent)
+        """The same images without labels, for comparing networks with each other."""
+        return self._like(self.by_row, None, self.origin)
 
-    def _require_any(self) -> None:
+    def _like(self, images: Images, labels: Tensor | Labeller | None, origin: Origin) -> Split:
+        return Split(images, labels, origin=origin, absent=self._absent, truth=self.truth)
+
+    def require_any(self) -> None:
+        """Raise :class:`DataError` that says why, where there are no images."""
         if self._absent is not None and not len(self):
             raise DataError(self._absent)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three disjoint splits. ``test`` is for the final figures alone; choices are made on ``validation``.
+    """Three disjoint splits. ``test`` is only for the final figures; choices are made on ``validation``.
 
-    ``classes`` is 0 where there are no labels, and ``class_names`` is empty where they have no names. ``preparation``
-    holds JSON values that tell how images of other sizes became these, and ``notes`` what a user should know.
+    ``classes`` is 0 without labels, and ``class_names`` is empty if they have no names. ``preparation`` has JSON values
+    that describe how images were prepared, and ``notes`` are for the user.
     """
 
     name: str
@@ -114,7 +121,7 @@ class Dataset:
 
     @property
     def origin(self) -> Origin:
-        """Where images and labels come from, see :class:`Split`."""
+        """The origin of images and labels, see :class:`Split`."""
         return self.test.origin
 
 
@@ -164,8 +171,8 @@ def check_images(images: Images, labels: Tensor) -> None:
     """Raise :class:`DataError` unless these are samples as :func:`check_pixels` asks, with labels (N,)."""
     if not _are_samples(images) or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(
-            f"images {tuple(images.shape)} and labels {tuple(labels.shape)} do not go together",
-            hint="images are (N, C, H, W), signals (N, C, L), labels (N,)",
+            f"images {tuple(images.shape)} and labels {tuple(labels.shape)} do not match",
+            hint="images must be (N, C, H, W), signals (N, C, L), labels (N,)",
         )
     check_pixels(images)
 
@@ -173,11 +180,11 @@ def check_images(images: Images, labels: Tensor) -> None:
 def check_pixels(images: Images) -> None:
     """Raise :class:`DataError` unless these are images (N, C, H, W) in [0, 1] or finite signals (N, C, L), N >= 1.
 
-    Signals without channels are (N, L). Files are not read for it: what reads them gives nothing else.
+    Signals without channels are (N, L). Files are not read for this: their readers return valid data.
     """
     if not _are_samples(images):
         raise DataError(
-            f"images have the shape {tuple(images.shape)}", hint="images are (N, C, H, W), signals (N, C, L)"
+            f"images have shape {tuple(images.shape)}", hint="images must be (N, C, H, W), signals (N, C, L)"
         )
     if len(images) == 0:
         raise DataError("there are no images")
@@ -186,15 +193,15 @@ def check_pixels(images: Images) -> None:
     low, high = float(images.min()), float(images.max())
     if images.ndim != 4:
         if not math.isfinite(low + high):
-            raise DataError("the signals hold NaN or infinity", hint="leave such signals out")
+            raise DataError("the signals contain NaN or infinity", hint="leave out such signals")
     elif not (low >= 0 and high <= 1):  # holds for NaN as well
-        raise DataError(f"pixels run from {low:g} to {high:g}", hint="scale the images to [0, 1]")
+        raise DataError(f"pixels range from {low:g} to {high:g}", hint="scale the images to [0, 1]")
 
 
 def require_images(images: Images, what: str) -> None:
     """Raise :class:`DataError` for signals: ``what`` needs images (N, C, H, W)."""
     if len(images.shape) != 4:
-        raise DataError(f"{what} is for images, and these are signals of {tuple(images.shape[1:])}")
+        raise DataError(f"{what} needs images, but these are signals {tuple(images.shape[1:])}")
 
 
 def _are_samples(images: Images) -> bool:

@@ -1,1 +1,1 @@
-"""What the host has to do with an agent: its client, jobs, leases, and an agent of its own."""
+"""Working with an agent: REST client, jobs, leases, and a local agent."""

@@ -20,7 +20,7 @@ from gdws_contract.profiles import ProfileRequest
 from gdws_contract.queueing import Limits
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
-#: How an agent refuses to measure a bundle that it does not have, or has no more.
+#: Problem codes of an agent that does not have a bundle, or no longer has it.
 _GONE = (404, 410)
 
 
@@ -37,15 +37,15 @@ def benchmark(
     lease_id: str | None = None,
     key: str | None = None,
 ) -> BenchmarkResult:
-    """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, well or not.
+    """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, successfully or not.
 
-    The bundle is sent only if the agent does not have it, or not whole. The result is stored in ``out`` as each cell
-    ends, so that nothing measured is lost: if the agent stays away for ``reconnect_s`` seconds, or this process is
-    interrupted or killed, ``out`` holds what was known, marked as partial. On an interrupt the job is cancelled
-    on the device. ``on_upload`` is told the bytes sent, ``on_progress`` how the job stands. With ``on_unwritable``, an
-    ``out`` that cannot be written is told to that, once, and ends nothing. With ``lease_id`` the job is sent under
-    that lease; :func:`gdws.device.leases.renewing` keeps one in force. ``key`` names this one request: sent again with
-    the same key, after this process was killed, it is the same job, which has gone on meanwhile.
+    The bundle is uploaded only if the agent does not have an intact copy. The result is stored in ``out`` after each
+    cell, so that nothing measured is lost: if the agent stays away for ``reconnect_s`` seconds, or this process is
+    interrupted or killed, ``out`` has what was measured, marked as partial. On an interrupt the job is cancelled on the
+    device. ``on_upload`` is called with the number of bytes sent, ``on_progress`` with the job. With ``on_unwritable``,
+    a failure to write ``out`` is reported to it once instead of being raised. With ``lease_id`` the job is submitted
+    under that lease, which :func:`gdws.device.leases.renewing` renews. ``key`` identifies the request: submitted again
+    with the same key, after this process was killed, it returns the same job.
 
     Raises:
         BundleError: the bundle cannot be used.
@@ -75,7 +75,7 @@ def benchmark(
     except DeviceRefused as error:
         if error.status not in _GONE:
             raise
-        device.upload(bundle, on_upload)  # it was there a moment ago
+        device.upload(bundle, on_upload)  # the bundle was deleted meanwhile
         latest = _submit(device, request, lease_id, key)
     stored = 0
     try:
@@ -89,9 +89,9 @@ def benchmark(
     except DeviceUnreachable as error:
         keep(latest, partial=True)
         raise DeviceUnreachable(
-            f"the agent went away during {latest.id}: {error.message}",
+            f"lost the agent during job {latest.id}: {error.message}",
             url=error.url,
-            hint=f"an agent goes on with its jobs when it is started again: GET {device.url}/benchmark/{latest.id}",
+            hint=f"the agent resumes its jobs when it is restarted: GET {device.url}/benchmark/{latest.id}",
         ) from error
     except DeviceError:
         keep(latest, partial=True)
@@ -106,18 +106,18 @@ def benchmark(
 
 
 class _Store:
-    """The file of a result, if there is to be one; ``on_unwritable`` is told once why it fails, else that raises."""
+    """The file of a result, if any; ``on_unwritable`` is called once with an error, which is raised otherwise."""
 
     def __init__(self, path: Path | None, on_unwritable: Callable[[OSError], None] | None) -> None:
         self._path = path
         self._on_unwritable = on_unwritable
 
     def require(self) -> None:
-        """Find out before hours of work whether it can be written."""
+        """Check that the file can be written, before hours of work."""
         self._with_path(require_writable)
 
     def save(self, result: BenchmarkResult) -> None:
-        """Write ``result`` in place of the former."""
+        """Replace the stored result by ``result``."""
         self._with_path(lambda path: save_result(result, path))
 
     def _with_path(self, write: Callable[[Path], None]) -> None:
@@ -135,7 +135,7 @@ class _Store:
 def _submit(
     device: DeviceClient, request: BenchmarkRequest | ProfileRequest, lease_id: str | None, key: str | None
 ) -> Job:
-    """The job that the agent made of ``request``; an interrupt meanwhile does not leave it on the device."""
+    """Submit ``request`` and return the job; after an interrupt meanwhile, no job is left on the device."""
     job: Job | None = None
     try:
         with held_back():
@@ -148,7 +148,7 @@ def _submit(
 
 
 def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[tuple[int, str]]:
-    """What is asked for that agents of revision 0 do not know, each with the revision that brought it."""
+    """Features of the request that agents of revision 0 do not support, with the revision that added each."""
     if request.priority != 0:
         yield SHARING, "priorities"
     if request.limits != Limits():
@@ -163,20 +163,20 @@ def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | No
 
 
 def _cancelled(device: DeviceClient, job: Job) -> Job:
-    """``job`` after a request to cancel it; as it was if the agent cannot be asked."""
+    """``job`` after a request to cancel it; unchanged if the agent cannot be reached."""
     with contextlib.suppress(DeviceError):
         return device.cancel(job.id)
     return job
 
 
 def is_complete(result: BenchmarkResult) -> bool:
-    """Whether every cell was measured, and passed parity where it was looked at."""
+    """Whether every cell was measured, and passed parity if it was checked."""
     cells = result.job.cells
     return result.job.state == "done" and bool(cells) and all(cell.state == "done" for cell in cells)
 
 
 def failure(result: BenchmarkResult, url: str) -> DeviceError | None:
-    """The error that a job which did not run to its end stands for; None if it did."""
+    """The error for a job that did not finish; None if it did."""
     job = result.job
     if job.state == "done":
         return None

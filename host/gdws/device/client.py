@@ -1,4 +1,4 @@
-"""The agent's REST interface as Python: requests and answers are the contract's models."""
+"""Client of the agent's REST interface; requests and responses are models of the contract."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _Answer = TypeVar("_Answer", bound=BaseModel)
 _Page = TypeVar("_Page", ModelList, JobList)
 
 CONNECT_TIMEOUT_S = 5.0
-#: The longest silence within one answer; an agent that stores a large bundle on a slow card needs some.
+#: Read timeout of a response; storing a large bundle on a slow SD card takes a while.
 ANSWER_TIMEOUT_S = 60.0
 _BLOCK_BYTES = 1 << 18
-#: Refusals that say nothing about a bundle: of access, of too many requests, and while the agent cannot serve.
+#: Statuses that do not concern the bundle: access, rate limits, and agents that cannot serve at the moment.
 _NOT_OF_THE_BUNDLE = frozenset({401, 403, 421, 429, 503})
 EVENT_STREAM = "text/event-stream"
 
@@ -60,11 +60,11 @@ class DeviceClient:
                 print(job.progress)
 
     Each method raises :class:`DeviceUnreachable` if the agent does not answer, :class:`DeviceRefused` if it
-    answers with a problem document, and :class:`DeviceProtocolError` if what answers is no agent of our kind.
+    answers with a problem document, and :class:`DeviceProtocolError` if the server is not a compatible agent.
     """
 
     def __init__(self, url: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
-        """``token`` is what an agent that other machines can reach asks for. It is sent, and never shown or stored."""
+        """``token`` is the access token that the agent requires, which is never shown or stored."""
         self.url = _normalised(url)
         headers = {"accept": "application/json, application/problem+json", **_authorization(token, self.url)}
         with network_settings_named(self.url):
@@ -73,7 +73,7 @@ class DeviceClient:
                 timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
                 headers=headers,
                 transport=transport,
-                # A proxy for the internet leads nowhere from this machine to itself.
+                # A proxy for the internet cannot reach this machine's own loopback.
                 trust_env=not _is_loopback(self.url),
             )
 
@@ -86,15 +86,16 @@ class DeviceClient:
         self.close()
 
     def close(self) -> None:
-        """Release the connections; the client is of no use afterwards."""
+        """Close the connections; the client cannot be used afterwards."""
         self._http.close()
 
     def check(self) -> Health:
-        """The agent's health, once it is known to speak this release's version of the interface."""
+        """The agent's health, after checking that it supports this release's version of the interface."""
         try:
             health = self._get("/healthz", Health)
         except DeviceProtocolError:
-            # An agent that needs a token says here only that it lives; how it refuses all else says what it wants.
+            # Without a token, an agent that requires one answers with less; another request then raises the right
+            # error.
             with suppress(DeviceProtocolError, DeviceUnreachable):
                 self.device()
             raise
@@ -102,7 +103,7 @@ class DeviceClient:
         return health
 
     def device(self) -> DeviceInfo:
-        """What the machine is and what it can measure with."""
+        """The machine, and its backends and sensors."""
         return self._get("/device", DeviceInfo)
 
     def models(self) -> list[ModelInfo]:
@@ -110,7 +111,7 @@ class DeviceClient:
         return [model for page in self._pages("/models", ModelList) for model in page.models]
 
     def model(self, model_id: str) -> ModelInfo | None:
-        """A stored bundle with its manifest; None if the agent does not have it, or not whole any more."""
+        """A stored bundle with its manifest; None if the agent does not have an intact copy."""
         try:
             return self._get(f"/models/{model_id}", ModelInfo)
         except DeviceRefused as error:
@@ -119,9 +120,9 @@ class DeviceClient:
             return None
 
     def upload(self, bundle: Path, progress: Callable[[int], None] | None = None) -> ModelInfo:
-        """Send a bundle and return what the agent stored; ``progress`` is told the bytes of each block sent.
+        """Upload a bundle; ``progress`` is called with the number of bytes of each block sent.
 
-        Sending a bundle that the agent has already stores nothing new. Raises OSError if it cannot be read.
+        A bundle that the agent has already is not stored again. Raises OSError if it cannot be read.
         """
         size = bundle.stat().st_size
         headers = {"content-type": "application/octet-stream", "content-length": str(size)}
@@ -134,10 +135,10 @@ class DeviceClient:
     def submit(
         self, request: BenchmarkRequest | ProfileRequest, *, lease_id: str | None = None, key: str | None = None
     ) -> Job:
-        """Queue a benchmark of a stored bundle, or a profile of one of its networks, which is followed like one.
+        """Queue a benchmark of a stored bundle, or a profile of one of its networks.
 
-        ``lease_id`` is that of the lease under which it is sent. With ``key``, new for each request, a connection
-        that breaks is tried once more: the agent makes one job of it. Agents of revision 0 know neither.
+        ``lease_id`` is the lease under which it is submitted. With ``key``, unique for each request, a broken
+        connection is retried once without creating a second job. Agents of revision 0 support neither.
         """
         path = "/profile" if isinstance(request, ProfileRequest) else "/benchmark"
         headers = {LEASE_HEADER: lease_id, IDEMPOTENCY_HEADER: key}
@@ -159,36 +160,36 @@ class DeviceClient:
         return self._get("/benchmark", JobList, state=state, limit=str(limit)).jobs
 
     def queue(self) -> Queue:
-        """What the device does, what comes next, and who holds it."""
+        """The running job, the queued jobs, and the current lease."""
         return self._get("/queue", Queue)
 
     def lease(self) -> LeaseInfo | None:
-        """Who holds the device, if somebody does."""
+        """The current lease, if any."""
         return self._get("/lease", LeaseState).lease
 
     def take_lease(self, holder: str, ttl_s: float, note: str | None = None) -> Lease:
-        """Hold the device; raises :class:`DeviceRefused` with status 409 while somebody does."""
+        """Take the lease; raises :class:`DeviceRefused` with status 409 while it is held."""
         fields = LeaseRequest(holder=holder, ttl_s=ttl_s, note=note).model_dump(mode="json")
         return self._send("POST", "/lease", Lease, json=fields)
 
     def renew_lease(self, lease_id: str) -> Lease:
-        """Begin the time of a lease anew; raises :class:`DeviceRefused` when it is not in force."""
+        """Renew a lease; raises :class:`DeviceRefused` if it is not in force."""
         return self._send("PUT", "/lease", Lease, headers={LEASE_HEADER: lease_id})
 
     def release_lease(self, lease_id: str) -> None:
-        """Let the device go; raises :class:`DeviceRefused` when the lease is not in force."""
+        """Release a lease; raises :class:`DeviceRefused` if it is not in force."""
         self._request("DELETE", "/lease", headers={LEASE_HEADER: lease_id})
 
     def force_release(self) -> None:
-        """Have whoever holds the device let it go."""
+        """Release the lease, whoever holds it."""
         self._request("DELETE", "/lease", params={"force": "true"})
 
     def job(self, job_id: str) -> Job:
-        """A benchmark with the cells that have ended so far."""
+        """A benchmark with the cells finished so far."""
         return self._get(f"/benchmark/{job_id}", Job)
 
     def cancel(self, job_id: str) -> Job:
-        """Ask for the end of a benchmark and return how it stands; it ends soon after, if it has not yet."""
+        """Request cancellation of a benchmark and return its current state; it ends soon after."""
         return self._send("DELETE", f"/benchmark/{job_id}", Job)
 
     def follow(
@@ -200,10 +201,10 @@ class DeviceClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> Iterator[Job]:
-        """The benchmark as it goes on, every ``interval_s`` seconds, until it has ended.
+        """Poll the benchmark every ``interval_s`` seconds until it has ended.
 
-        A connection that fails is tried again for ``reconnect_s`` seconds, since a network may drop and an agent
-        may be restarted, after which it resumes its jobs. Then :class:`DeviceUnreachable` is raised.
+        A failed connection is retried for ``reconnect_s`` seconds, since a network may drop and an agent may be
+        restarted, after which it resumes its jobs. Then :class:`DeviceUnreachable` is raised.
         """
         lost_since: float | None = None
         while True:
@@ -222,9 +223,9 @@ class DeviceClient:
             sleep(interval_s)
 
     def events(self, job_id: str, last_id: str | None = None) -> Iterator[ServerSentEvent]:
-        """What happens to a benchmark, as it happens, behind the event ``last_id``; ends when the agent ends it.
+        """Stream the events of a benchmark after the event ``last_id``, until the agent closes the stream.
 
-        See :func:`gdws.device.live_job.watch`, which makes jobs of them.
+        See :func:`gdws.device.live_job.watch`, which turns them into jobs.
         """
         path = f"/benchmark/{job_id}/events"
         headers = {"accept": EVENT_STREAM, **({} if last_id is None else {"last-event-id": last_id})}
@@ -233,7 +234,7 @@ class DeviceClient:
                 response.read()
                 raise self._refusal(response)
             if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
-                raise self._no_agent(f"GET {path}: the answer is no stream of events")
+                raise self._no_agent(f"GET {path}: the response is not a stream of events")
             yield from EventSource(response).iter_sse()
 
     def _get(self, path: str, kind: type[_Answer], **params: str) -> _Answer:
@@ -253,9 +254,9 @@ class DeviceClient:
             return kind.model_validate(response.json())
         except ValidationError as error:
             field, message = first_fault(error)
-            raise self._no_agent(f"{method} {path}: {field or 'the answer'}: {message}") from error
+            raise self._no_agent(f"{method} {path}: {field or 'the response'}: {message}") from error
         except (ValueError, RecursionError) as error:
-            raise self._no_agent(f"{method} {path}: the answer is not JSON ({_excerpt(response)})") from error
+            raise self._no_agent(f"{method} {path}: the response is not JSON ({_excerpt(response)})") from error
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         with self._faults_named(method, path):
@@ -266,18 +267,18 @@ class DeviceClient:
 
     @contextmanager
     def _faults_named(self, method: str, path: str) -> Iterator[None]:
-        """Raise what goes wrong on the way as the errors of this module."""
+        """Convert errors of the HTTP client into those of this module."""
         try:
             yield
         except httpx.TimeoutException as error:
             raise DeviceUnreachable(
-                f"{self.url} does not answer in time ({method} {path})",
+                f"{self.url} did not answer in time ({method} {path})",
                 url=self.url,
-                hint="is the machine on, and the address right?",
+                hint="check that the machine is on and the address is correct",
             ) from error
         except (httpx.DecodingError, httpx.TooManyRedirects) as error:
             raise self._no_agent(f"{method} {path}: {error}") from error
-        except (httpx.InvalidURL, UnicodeError) as error:  # of a host name that cannot be looked up
+        except (httpx.InvalidURL, UnicodeError) as error:  # for invalid host names
             raise DeviceUnreachable(
                 f"{self.url} cannot be reached: {error}", url=self.url, hint=_ADDRESS_HINT
             ) from error
@@ -291,11 +292,11 @@ class DeviceClient:
             ) from error
 
     def _refusal(self, response: httpx.Response) -> DeviceRefused | DeviceProtocolError:
-        """The error that an answer other than 2xx stands for."""
+        """The error for a response with a status other than 2xx."""
         try:
             problem = Problem.model_validate(response.json())
         except (ValueError, RecursionError):
-            return self._no_agent(f"the answer is HTTP {response.status_code} ({_excerpt(response)})")
+            return self._no_agent(f"the response is HTTP {response.status_code} ({_excerpt(response)})")
         message = problem.title if problem.detail is None else problem.detail
         if problem.field is not None and problem.field not in message:
             message = f"{problem.field}: {message}"
@@ -303,9 +304,9 @@ class DeviceClient:
 
     def _no_agent(self, message: str) -> DeviceProtocolError:
         return DeviceProtocolError(
-            f"{self.url} is not a gdws agent, or of another release: {message}",
+            f"{self.url} is not a gdws agent, or one of another release: {message}",
             url=self.url,
-            hint="open /healthz at that address: an agent answers with its version",
+            hint="open /healthz at that address: an agent responds with its version",
         )
 
 
@@ -324,19 +325,19 @@ def _normalised(url: str) -> str:
     try:
         parsed = httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
-        raise DeviceUnreachable(f"{url!r} is no address: {error}", url=url, hint=_ADDRESS_HINT) from error
+        raise DeviceUnreachable(f"{url!r} is not a valid address: {error}", url=url, hint=_ADDRESS_HINT) from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise DeviceUnreachable(f"{url!r} is no address of an agent", url=url, hint=_ADDRESS_HINT)
+        raise DeviceUnreachable(f"{url!r} is not the address of an agent", url=url, hint=_ADDRESS_HINT)
     return text.rstrip("/")
 
 
 def _authorization(token: str | None, url: str) -> dict[str, str]:
-    """The header that carries ``token``. Raises :class:`DeviceError` for what no header can carry."""
+    """The header with ``token``. Raises :class:`DeviceError` if it contains invalid characters."""
     if token is None or not token.strip():
         return {}
     text = token.strip()
     if not (text.isascii() and text.isprintable() and " " not in text):
-        raise DeviceError("the access token is not one word of plain characters", url=url, hint=TOKEN_HINT)
+        raise DeviceError("the access token contains invalid characters", url=url, hint=TOKEN_HINT)
     return {"authorization": f"Bearer {text}"}
 
 
@@ -353,11 +354,11 @@ def _is_loopback(url: str) -> bool:
 
 
 def _is_disconnect(error: httpx.RemoteProtocolError) -> bool:
-    """Whether an agent went away in the middle, rather than something else answering in its own tongue."""
+    """Whether the server disconnected, rather than speaking another protocol."""
     return "disconnected" in str(error) or "peer closed" in str(error)
 
 
 def _excerpt(response: httpx.Response) -> str:
-    """The beginning of an answer, quoted so that nothing in it reaches the terminal as it is."""
+    """The beginning of a response, quoted so that no control characters reach the terminal."""
     kind = response.headers.get("content-type", "no content type")
     return f"{kind}: {json.dumps(response.text[:80])}"

@@ -1,4 +1,4 @@
-"""What an agent measured before: its stored jobs, and each of them as a result."""
+"""The stored jobs of an agent, and their results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 
 def select(jobs: Iterable[Job], *, model_ids: frozenset[str] | None = None, since: datetime | None = None) -> list[Job]:
-    """Those of ``jobs`` that measured one of ``model_ids`` and were sent no earlier than ``since``; None: all."""
+    """Those of ``jobs`` that measured one of ``model_ids`` and were submitted since ``since``; None: all."""
     return [
         job
         for job in jobs
@@ -25,12 +25,12 @@ def select(jobs: Iterable[Job], *, model_ids: frozenset[str] | None = None, sinc
 
 
 def models_called(models: Iterable[ModelInfo], text: str) -> frozenset[str]:
-    """The ids of the bundles whose name is ``text``, or whose id begins with it."""
+    """The ids of the bundles with the name ``text``, or whose id begins with it."""
     return frozenset(model.id for model in models if model.name == text or model.id.startswith(text))
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """The point in time that ``text`` names: an age such as ``12h``, ``7d`` or ``2w``, or a date in ISO 8601.
+    """The time that ``text`` gives: an age such as ``12h``, ``7d`` or ``2w``, or a date in ISO 8601.
 
     A date without a time zone is in UTC. Raises :class:`GdwsError`.
     """
@@ -47,24 +47,24 @@ def parse_since(text: str, now: datetime) -> datetime:
 
 
 def parse_time(text: str) -> datetime:
-    """A point in time in ISO 8601; UTC where it names no zone. Raises ValueError."""
+    """A time in ISO 8601; UTC if it has no zone. Raises ValueError."""
     parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=timezone.utc)
 
 
 def fetch_result(device: DeviceClient, job_id: str) -> BenchmarkResult:
-    """A job of the agent's as ``gdws bench`` would have stored it, with the device as it is now.
+    """A job of the agent as ``gdws bench`` would have stored it, with the current state of the device.
 
     Raises:
         DeviceRefused: there is no such job.
-        ResultError: the agent does not have its bundle any more.
+        ResultError: the agent no longer has its bundle.
     """
     job = device.job(job_id)
     model = device.model(job.request.model_id)
     if model is None or model.manifest is None:
         raise ResultError(
-            f"{device.url} does not have the bundle {job.request.model_id[:12]} of job {job_id} any more",
-            hint="keep the file that gdws bench --out writes: it holds all that a comparison needs",
+            f"{device.url} no longer has the bundle {job.request.model_id[:12]} of job {job_id}",
+            hint="keep the file that gdws bench --out writes: it has everything that a comparison needs",
         )
     saved_at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
     partial = job.state in ("queued", "running")
@@ -72,4 +72,4 @@ def fetch_result(device: DeviceClient, job_id: str) -> BenchmarkResult:
 
 
 def _no_time(text: str) -> GdwsError:
-    return GdwsError(f"{text!r} is no point in time", hint="give an age such as 12h, 7d or 2w, or a date: 2026-01-31")
+    return GdwsError(f"{text!r} is not a valid time", hint="give an age such as 12h, 7d or 2w, or a date: 2026-01-31")

@@ -1,4 +1,4 @@
-"""Holding a device for as long as something goes on."""
+"""Taking and renewing leases of a device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONFLICT = 409
 
 
 def default_holder() -> str:
-    """Who asks, as others will read it: user and machine."""
+    """The default name of a lease's holder: user and machine."""
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or "somebody"
     text = "".join(letter for letter in f"{user}@{platform.node()}" if letter.isprintable())
     return text[:100]
@@ -36,9 +36,9 @@ def take_lease(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Lease:
-    """Take the lease of ``device``, waiting up to ``wait_s`` seconds for whoever holds it.
+    """Take the lease of ``device``, waiting up to ``wait_s`` seconds for the current holder.
 
-    ``on_wait`` is told once why. Raises :class:`DeviceRefused` when it is held for longer.
+    ``on_wait`` is called once with the reason. Raises :class:`DeviceRefused` if the lease is still held then.
     """
     began_s = clock()
     while True:
@@ -55,10 +55,10 @@ def take_lease(
 
 @contextlib.contextmanager
 def renewing(device: DeviceClient, lease_id: str | None) -> Iterator[None]:
-    """Keep a lease, if there is one, in force within the context.
+    """Renew a lease, if there is one, within the context.
 
-    It is renewed at once, which raises :class:`DeviceRefused` if it is not in force. Later failures are passed
-    over: the network may come back in time, and if not, what runs under the lease is told so itself.
+    It is renewed at once, which raises :class:`DeviceRefused` if it is not in force. Later failures are ignored: the
+    network may come back in time, and if not, the requests under the lease fail.
     """
     if lease_id is None:
         yield

@@ -1,4 +1,4 @@
-"""A benchmark as it goes on, from the agent's events where it has them, else by asking again and again."""
+"""Follows a benchmark by the agent's event stream, or by polling if there is none."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def watch(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Job]:
-    """The benchmark each time that something about it is new, until it has ended.
+    """The benchmark after each change, until it has ended.
 
-    A stream that is lost is taken up again for ``reconnect_s`` seconds, behind the last cell that it brought; then
-    :class:`DeviceUnreachable` is raised. An agent that has no stream, or none to spare, is asked each half second.
+    A lost stream is resumed after the last cell received, for up to ``reconnect_s`` seconds; then
+    :class:`DeviceUnreachable` is raised. An agent without a stream, or without a free one, is polled every half second.
     """
     stand = _Stand()
     lost_since: float | None = None
@@ -39,7 +39,7 @@ def watch(
                 if job is None:
                     continue
                 if job.state in FINAL_STATES:
-                    yield device.job(job_id)  # whole: doubts about cells can be added at the end
+                    yield device.job(job_id)  # the complete job: flags of cells can be added at the end
                     return
                 yield job
         except DeviceUnreachable:
@@ -48,14 +48,14 @@ def watch(
             if now - lost_since >= reconnect_s:
                 raise
         except (DeviceRefused, DeviceProtocolError):
-            # Whatever is wrong with the stream: if more than that is, asking finds out.
+            # If more than the stream is broken, polling raises the error.
             yield from device.follow(job_id, reconnect_s=reconnect_s, interval_s=retry_s, sleep=sleep, clock=clock)
             return
         sleep(retry_s)
 
 
 class _Stand:
-    """What the events of one job have told so far."""
+    """The state of one job, accumulated from its events."""
 
     def __init__(self) -> None:
         self._job: Job | None = None
@@ -66,7 +66,7 @@ class _Stand:
         return str(len(self._cells)) if self._cells else None
 
     def take(self, event: ServerSentEvent, url: str) -> Job | None:
-        """How the job stands after ``event``; None while too little is known. Raises :class:`DeviceProtocolError`."""
+        """The job after ``event``; None while it is incomplete. Raises :class:`DeviceProtocolError`."""
         try:
             if event.event in ("state", "end"):
                 self._job = Job.model_validate_json(event.data)
@@ -77,7 +77,7 @@ class _Stand:
                 progress = Progress.model_validate(told.model_dump(exclude={"ends_in_s"}))
                 estimate = None if told.ends_in_s is None else Estimate(ends_in_s=told.ends_in_s)
                 self._job = self._job.model_copy(update={"progress": progress, "estimate": estimate})
-            else:  # of a later release, or a sign of life
+            else:  # an event of a later release, or a keep-alive
                 return None
         except ValidationError as error:
             field, message = first_fault(error)

@@ -1,8 +1,7 @@
-"""An agent on this machine, for as long as it is needed.
+"""A temporary agent on this machine.
 
-The agent runs as a child process with a distribution of its own: the host never imports it. It listens on
-a free port of the loopback interface, and it ends when its standard input closes, so that it does not
-outlive this process, however that ends.
+The agent is a separate distribution and runs as a child process: the host never imports it. It listens on a free port
+of the loopback interface, and exits when its standard input closes, so that it never outlives this process.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ def local_agent(
     start_timeout_s: float = START_TIMEOUT_S,
     stop_timeout_s: float = STOP_TIMEOUT_S,
 ) -> Iterator[str]:
-    """Start an agent, and stop it on leaving. Gives its address, e.g. ``http://127.0.0.1:41234``.
+    """Start an agent, yield its address, e.g. ``http://127.0.0.1:41234``, and stop it on exit.
 
-    ``data_dir`` keeps its bundles and results; a temporary folder is used if there is none.
-    Raises :class:`DeviceUnreachable` with the agent's own words if it does not start.
+    Its bundles and results are stored in ``data_dir``, or in a temporary folder. Raises :class:`DeviceUnreachable` with
+    the agent's error output if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="gdws-agent-", ignore_cleanup_errors=True) as scratch:
         options = ["--host", "127.0.0.1", "--port", "0", "--announce", "--exit-with-parent"]
@@ -62,33 +61,33 @@ def local_agent(
 
 
 def _environment() -> dict[str, str]:
-    """This process's, but for tokens: an agent on loopback for one process alone asks for none."""
+    """The environment of this process without tokens: a private agent on loopback needs none."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_TOKEN_VARIABLES)}
 
 
 def _announced_url(child: subprocess.Popen[bytes], log: BinaryIO, timeout_s: float) -> str:
-    """The address in the line that the agent prints when it listens."""
+    """The address that the agent prints when it is ready."""
     assert child.stdout is not None  # it was asked for as a pipe
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_relay, args=(child.stdout, lines), daemon=True).start()
     try:
         line = lines.get(timeout=timeout_s)
     except queue.Empty:
-        raise _not_started(f"it did not say within {timeout_s:g} s that it listens", log) from None
+        raise _not_started(f"it was not ready within {timeout_s:g} s", log) from None
     if not line:
         child.wait()
-        raise _not_started(f"it ended with status {child.returncode}", log)
+        raise _not_started(f"it exited with status {child.returncode}", log)
     try:
         url = json.loads(line)["url"]
     except (ValueError, KeyError, TypeError):
-        raise _not_started(f"it announced {line[:100]!r}", log) from None
+        raise _not_started(f"unexpected output {line[:100]!r}", log) from None
     if not isinstance(url, str):
-        raise _not_started(f"it announced {line[:100]!r}", log)
+        raise _not_started(f"unexpected output {line[:100]!r}", log)
     return url
 
 
 def _relay(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:
-    """Pass on the first line, empty at the end of the stream, and read on lest the agent block on a full pipe."""
+    """Pass on the first line (empty at the end of the stream), and drain the rest so that the pipe cannot fill up."""
     with stream:
         lines.put(stream.readline())
         while stream.read(65536):
@@ -103,7 +102,7 @@ def _not_started(reason: str, log: BinaryIO) -> DeviceUnreachable:
 
 
 def _stop(child: subprocess.Popen[bytes], timeout_s: float) -> None:
-    """Close the agent's input, which ends it; where that does not do, end it by force."""
+    """Close the agent's input, which makes it exit; kill it if it does not."""
     assert child.stdin is not None  # it was asked for as a pipe
     with contextlib.suppress(BrokenPipeError):
         child.stdin.close()
@@ -115,7 +114,7 @@ def _stop(child: subprocess.Popen[bytes], timeout_s: float) -> None:
 
 
 def _has_ended(child: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Wait for a child; whether it ended in time."""
+    """Wait for a child and return whether it exited in time."""
     try:
         child.wait(timeout_s)
     except subprocess.TimeoutExpired:

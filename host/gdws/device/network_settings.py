@@ -1,4 +1,4 @@
-"""What the environment says of proxies and certificates, where it is wrong: told by the name of the variable."""
+"""Errors in the environment variables for proxies and certificates, reported by the name of the variable."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gdws.errors import DeviceUnreachable
 
 @contextmanager
 def network_settings_named(url: str) -> Iterator[None]:
-    """Raise what an HTTP client for ``url`` does not take of the environment as :class:`DeviceUnreachable`.
+    """Convert errors of the HTTP client with the environment's settings into :class:`DeviceUnreachable`.
 
-    Libraries raise nearly anything there: ImportError for SOCKS, ValueError and InvalidURL for what is no address,
-    OSError for certificates. Values are not told, since a proxy's address may hold a password.
+    Libraries raise nearly anything there: ImportError for SOCKS, ValueError and InvalidURL for invalid addresses,
+    OSError for certificates. Values are not shown, since a proxy's address may contain a password.
     """
     try:
         yield
@@ -26,12 +26,12 @@ def network_settings_named(url: str) -> Iterator[None]:
         raise DeviceUnreachable(
             f"{url} cannot be reached: {name} in the environment cannot be used ({reason})",
             url=url,
-            hint="correct it or unset it; a proxy is told as http://HOST:PORT",
+            hint="correct it or unset it; the format of a proxy is http://HOST:PORT",
         ) from error
 
 
 def _culprit() -> tuple[str, Exception] | None:
-    """The first variable that is wrong by itself, and what was raised."""
+    """The first variable with an invalid value, and its error."""
     for known, check in _CHECKS.items():
         for name in (known, known.lower()):
             error = _raised(check, os.environ.get(name))

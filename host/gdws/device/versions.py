@@ -1,4 +1,4 @@
-"""Which agents this release can work with, and what to say to the user of another."""
+"""Checks of an agent's version, with advice on which side to update."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from gdws.errors import DeviceProtocolError
 from gdws_contract import __version__
 from gdws_contract.rest import API_VERSION, Health
 
-#: The revision since which agents know priorities, limits, leases, idempotency keys and the queue.
+#: The first revision with priorities, limits, leases, idempotency keys and the queue.
 SHARING = 1
-#: The revision since which agents read bundles of schema 2.
+#: The first revision that reads bundles of schema 2.
 SCHEMA_2 = 4
 #: The revision since which agents know paced arrivals and keep time series.
 PACING = 5
 
 
 def require_version(health: Health, url: str) -> None:
-    """Refuse an agent of another version of the interface; raises :class:`DeviceProtocolError`."""
+    """Raise :class:`DeviceProtocolError` for an agent with another version of the interface."""
     if health.api_version == API_VERSION:
         return
     older = health.api_version < API_VERSION
     what = "gdws-agent on the device" if older else "gdws on this machine"
     raise DeviceProtocolError(
-        f"the agent ({health.agent_version}) speaks version {health.api_version} of the interface, "
+        f"the agent ({health.agent_version}) has version {health.api_version} of the interface, "
         f"this release ({__version__}) version {API_VERSION}",
         url=url,
         hint=f"update {what}: install the same release of gdws and gdws-agent on both machines",
@@ -34,15 +34,15 @@ def require_revision(
     what: str,
     url: str,
     *,
-    hint: str = "update gdws-agent on the device, or leave it out",
+    hint: str = "update gdws-agent on the device, or leave out the option",
 ) -> None:
-    """Refuse an agent that does not know ``what`` yet; raises :class:`DeviceProtocolError`."""
+    """Raise :class:`DeviceProtocolError` for an agent that does not support ``what`` yet."""
     if health.api_revision < revision:
-        raise DeviceProtocolError(f"the agent ({health.agent_version}) does not know {what}", url=url, hint=hint)
+        raise DeviceProtocolError(f"the agent ({health.agent_version}) does not support {what}", url=url, hint=hint)
 
 
 def require_schema(health: Health, schema_version: int, url: str) -> None:
-    """Refuse an agent that cannot read a bundle of that schema; raises :class:`DeviceProtocolError`."""
+    """Raise :class:`DeviceProtocolError` for an agent that cannot read a bundle of that schema."""
     if schema_version > 1:
         what = f"bundles of schema {schema_version}"
         hint = "update gdws-agent on the device: install the release that wrote the bundle"

@@ -1,4 +1,4 @@
-"""Natural and robust accuracy of a network, the attack white-box on that very network."""
+"""Natural and robust accuracy of a network, under white-box attacks."""
 
 from __future__ import annotations
 
@@ -33,21 +33,20 @@ __all__ = ["AttackOn", "Evaluation", "evaluate", "predict"]
 #: What a batch gives.
 B = TypeVar("B", Outcome, Queried)
 
-#: Where adversarial images are made: on the network itself, or on the dense network of the same function, whose
-#: gradients take a fraction of the time of those of GDWS layers. The network itself judges them in any case.
+#: Where adversarial images are made: on the network itself, or on the equivalent dense network, whose gradients take a
+#: fraction of the time of those of GDWS layers. They are always judged by the network itself.
 AttackOn = Literal["itself", "dense-equivalent"]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What :func:`evaluate` found; ``robust`` and ``attack`` are None if no attack was run.
+    """The result of :func:`evaluate`; ``robust`` and ``attack`` are None if no attack was run.
 
-    ``duration_s`` includes the time before an interruption. ``attack_check`` says whether ``robust`` is to be trusted;
-    None if no second opinion was asked for. ``classes_answered`` counts the classes that the network predicts for the
-    images; None of evaluations that began before it was counted. ``origin`` says where the labels come from: where it
-    is not ``labelled``, what stands as ``natural`` is the agreement with the network that gave them.
-    ``right`` tells of each image whether it counts as natural and as robust, to be compared with another network on the
-    same images.
+    ``duration_s`` includes the time before an interruption. ``attack_check`` says whether ``robust`` can be trusted;
+    None without a second opinion. ``classes_answered`` is the number of classes that the network predicts for the
+    images; None for evaluations started by an earlier release. ``origin`` is the origin of the labels: unless it is
+    ``labelled``, ``natural`` is the agreement with the network that labelled them. ``right`` says for each image
+    whether it is classified correctly and robustly, for a comparison with another network on the same images.
     """
 
     natural: Proportion
@@ -63,7 +62,7 @@ class Evaluation:
     right: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
 
     def doubts(self) -> list[str]:
-        """What a reader of the accuracies must know, in whole sentences."""
+        """Reservations about the accuracies, in whole sentences."""
         found = [] if self.attack_check is None else self.attack_check.doubts()
         return [*found, *answer_doubts(self.natural, self.origin, self.classes, self.classes_answered)]
 
@@ -98,21 +97,21 @@ def evaluate(
 
     Images in files are read batch by batch.
 
-    The network runs in evaluation mode and is left as it was, on the device where its weights are.
-    An image that is misclassified as it is counts as not robust and is not attacked. One that resists the attack is
-    attacked by a loss free of scale, in a few steps, and a sample of those that resist that too by queries alone;
-    where queries fool more than luck would, all are. Whatever is fooled is not robust.
-    The result is the same for the same ``attack.seed``, whatever the batch size (up to rounding), and whatever the
-    number of processes. AutoAttack alone depends on the batches in its random draws.
+    The network runs in evaluation mode on its own device and is not changed.
+    A misclassified image counts as not robust and is not attacked. One that resists the attack is attacked with a
+    scale-free loss, in a few steps, and a sample of those that still resist by queries; if queries fool more than
+    chance would, all are queried. An image that any of these fools is not robust.
+    The result depends on ``attack.seed``, but not on the batch size (up to rounding) or the number of processes. Only
+    the random numbers of AutoAttack depend on the batches.
 
     Args:
-        attack: what to run; None for natural accuracy alone. A budget of 0 gives natural accuracy again.
+        attack: the attack; None for natural accuracy only. With a radius of 0, robust is natural accuracy.
         batch_size: images in one pass.
-        attack_on: where adversarial images are made, see :data:`AttackOn`. That the dense equivalent is the same
-            function is checked on some images first.
-        check: whether to ask for a second opinion, see :class:`~gdws_contract.attack_check.AttackCheck`.
-        state: a file that keeps what is done, batch by batch. Where it exists the evaluation goes on from it, once its
-            network, images and settings are found to be the same. It is left in place.
+        attack_on: where adversarial images are made, see :data:`AttackOn`. The equivalence of the dense network is
+            first checked on some images.
+        check: whether to run a second opinion, see :class:`~gdws_contract.attack_check.AttackCheck`.
+        state: a file for the progress, updated after each batch. If it exists, the evaluation resumes from it, provided
+            that network, images and settings are the same. It is not deleted.
         workers: the processes of torchrun, which share the images; each gets the whole result.
 
     Raises :class:`DataError` for images or labels out of range, :class:`ModelError` for logits that are not
@@ -124,9 +123,9 @@ def evaluate(
     if attack is not None:
         require_images(images, "an attack")
     if batch_size < 1:
-        raise GdwsError(f"the batch size is {batch_size}", hint="it must be at least 1")
+        raise GdwsError(f"invalid batch size {batch_size}", hint="it must be at least 1")
     if attack_on not in get_args(AttackOn):
-        raise GdwsError(f"no attack can be made on {attack_on!r}", hint=f"use {' or '.join(get_args(AttackOn))}")
+        raise GdwsError(f"invalid value {attack_on!r} for attack_on", hint=f"use {' or '.join(get_args(AttackOn))}")
     workers = workers or Workers()
     check = check and attack is not None and not is_void(attack)
     attacked = dense_equivalent(model, images) if attack is not None and attack_on == "dense-equivalent" else None
@@ -158,7 +157,7 @@ def evaluate(
 
 @dataclass(eq=False)
 class _Course:
-    """An evaluation under way; the processes share its batches, and ``found`` is the same in all of them."""
+    """A running evaluation; the processes share its batches, and ``found`` is the same in all of them."""
 
     model: nn.Module
     images: Images
@@ -174,13 +173,13 @@ class _Course:
     settings: Mapping[str, Any]
 
     def judge(self) -> None:
-        """Judge what is open."""
+        """Judge the images not judged yet."""
         done, title = self.found.total, "natural accuracy" if self.attack is None else str(self.attack)
         self.progress.start(len(self.images) - done, title if not done else f"{title}, {done} done before")
         self._share(self.found.open(), self._judge, self.found.add)
 
     def query(self) -> int:
-        """Try Square Attack on a sample, and on all where it finds something; returns the queries for each image."""
+        """Run Square Attack on a sample, and on all if it succeeds there; returns the queries for each image."""
         assert self.attack is not None
         if not can_ask(self.attack):
             return 0
@@ -211,7 +210,7 @@ class _Course:
         return ask(self.model, self.images, self.labels, self.attack, indices=indices, attacked=self.attacked)
 
     def _share(self, indices: torch.Tensor, work: Callable[[torch.Tensor], B], add: Callable[[B], None]) -> None:
-        """Do ``work`` on ``indices`` batch by batch, the processes in turn, and ``add`` what each batch gives."""
+        """Do ``work`` on ``indices`` in batches, distributed over the processes, and ``add`` the result of each."""
         started = time.perf_counter() - self.found.duration_s
         batches = torch.split(indices, self.batch_size) if len(indices) > 0 else ()
         for first in range(0, len(batches), self.workers.size):
@@ -241,7 +240,7 @@ def _settings(
     check: bool,
     batch_size: int,
 ) -> dict[str, Any]:
-    """What must be the same for an evaluation to go on; keys read well in a message."""
+    """The settings that must be the same to resume an evaluation; keys appear in messages."""
     by_batch = isinstance(attack, AttackSpec) and attack.name == "autoattack"
     return {
         "weights": tally.digest_of_network(model),

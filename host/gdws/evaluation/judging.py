@@ -1,4 +1,4 @@
-"""Which images a network classifies correctly, as they are and under an attack: one batch at a time."""
+"""Judges one batch: which images a network classifies correctly, without and under an attack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gdws.evaluation.attacks.logits import Logits, are_probabilities
 from gdws.evaluation.attacks.run import perturb
 from gdws.evaluation.attacks.second_opinion import by_queries, by_scale_free_loss, vanishing
 
-#: Logits of a network and its dense equivalent may differ by this, relative to the largest.
+#: Largest difference between the logits of a network and its dense equivalent, relative to the largest logit.
 _TOLERANCE = 1e-3
 _COMPARED = 64
 
@@ -28,9 +28,9 @@ Run = Callable[[nn.Module, Tensor, Tensor, Spec, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network gives: for so many ``classes``, ``probabilities`` or logits, ``random`` or always the same.
+    """Properties of a network's outputs: the number of ``classes``, whether ``probabilities``, whether ``random``.
 
-    ``answered`` are the classes that it predicts for images as they are, ascending.
+    ``answered`` are the classes that it predicts for unperturbed images, ascending.
     """
 
     classes: int
@@ -39,18 +39,18 @@ class Outputs:
     answered: tuple[int, ...] = ()
 
     def __add__(self, other: Outputs) -> Outputs:
-        """What it gives for two batches."""
+        """The properties over two batches."""
         answered = tuple(sorted({*self.answered, *other.answered}))
         return Outputs(self.classes, self.probabilities and other.probabilities, self.random or other.random, answered)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A batch judged: ``indices``, ``natural`` and ``robust`` are (N,); the latter two tell who was right.
+    """A judged batch: ``indices``, ``natural`` and ``robust`` are (N,); the latter two say which images are correct.
 
-    ``robust`` is None if no attack was run. With a second opinion ``alone`` tells who resists the attack alone,
-    ``vanishing`` for whom of these the gradient of the cross-entropy vanishes, and ``blind`` for whom of those that
-    resist both no gradient is left; all (N,), None without.
+    ``robust`` is None if no attack was run. With a second opinion, ``alone`` marks images that resist the attack
+    itself, ``vanishing`` those of them at which the gradient of the cross-entropy vanishes, and ``blind`` images that
+    resist both losses without any gradient; all (N,), otherwise None.
     """
 
     indices: Tensor
@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Queried:
-    """A batch that Square Attack was tried on: ``indices`` and ``robust`` are (N,); the latter tells who resists."""
+    """A batch under Square Attack: ``indices`` and ``robust`` are (N,); the latter marks images that resist."""
 
     indices: Tensor
     robust: Tensor
@@ -82,10 +82,10 @@ def judge(
 ) -> Outcome:
     """Judge the images at ``indices`` (N,) of ``images`` and ``labels``.
 
-    An image that is misclassified as it is counts as not robust and is not attacked. Adversarial images are made on
-    ``attacked``, a network of the same function, or on ``model`` itself, and judged by ``model``. With
-    ``second_opinion`` those that resist the attack are attacked by another loss, see
-    :mod:`gdws.evaluation.attacks.second_opinion`, and are robust only if they resist that too.
+    A misclassified image counts as not robust and is not attacked. Adversarial images are made on ``attacked``, an
+    equivalent network, or on ``model`` itself, and judged by ``model``. With ``second_opinion``, images that resist the
+    attack are attacked with another loss, see :mod:`gdws.evaluation.attacks.second_opinion`, and are robust only if
+    they resist that too.
     """
     device = device_of(model)
     x, y = images[indices].to(device), labels[indices].to(device)
@@ -120,7 +120,7 @@ def ask(
     indices: Tensor,
     attacked: nn.Module | None = None,
 ) -> Queried:
-    """Try Square Attack in the balls of ``attack`` on the images at ``indices`` (N,), all classified correctly.
+    """Run Square Attack in the balls of ``attack`` on the images at ``indices`` (N,), all classified correctly.
 
     ``attacked`` is as for :func:`judge`.
     """
@@ -133,7 +133,7 @@ def ask(
 
 
 def strongest(model: nn.Module, images: Tensor, labels: Tensor, attack: Spec, *, indices: Tensor) -> Tensor:
-    """Adversarial images (N, C, H, W) by ``attack``, and by another loss where these do not fool ``model``."""
+    """Adversarial images (N, C, H, W) by ``attack``, or by another loss for images at which it fails on ``model``."""
     with evaluation_mode(model):
         found = _as_asked(model, images, labels, attack, indices)
         kept = (predict(model, found, labels) == labels).nonzero().flatten()
@@ -195,17 +195,17 @@ def checked_logits(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     logits = logits_of(model, images)
     if int(labels.max()) >= logits.shape[1] or int(labels.min()) < 0:
         raise DataError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}, the network has {logits.shape[1]} classes"
+            f"labels go from {int(labels.min())} to {int(labels.max())}, but there are {logits.shape[1]} classes"
         )
     return logits
 
 
 @torch.no_grad()
 def dense_equivalent(model: nn.Module, images: Images) -> nn.Module:
-    """A copy of ``model`` with each low-rank product written back into a dense convolution: the same function.
+    """An equivalent copy of ``model`` with each low-rank product multiplied out into a dense convolution.
 
-    Its gradients are the same up to rounding and take a fraction of the time. That it is the same is checked on the
-    first of ``images`` (N, C, H, W); raises :class:`~gdws.errors.ModelError` where it is not.
+    Its gradients are the same up to rounding and take a fraction of the time. The equivalence is checked on the first
+    of ``images`` (N, C, H, W); raises :class:`~gdws.errors.ModelError` if the outputs differ.
     """
     dense = to_dense(model)
     few = images[:_COMPARED].to(device_of(model))
@@ -214,13 +214,13 @@ def dense_equivalent(model: nn.Module, images: Images) -> nn.Module:
     difference = float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-12))
     if not difference <= _TOLERANCE:  # holds for NaN as well
         raise ModelError(
-            f"the dense equivalent computes something else: its logits differ by {difference:.1%}",
+            f"the logits of the dense equivalent differ by {difference:.1%}",
             hint="attack the network itself",
         )
     return dense
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the weights are."""
+    """The device of the weights."""
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device

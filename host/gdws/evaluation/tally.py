@@ -1,4 +1,4 @@
-"""Who was right so far in an evaluation, image by image, and how that is stored so that it can go on later."""
+"""The state of an evaluation, image by image, and its storage for resuming."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from gdws_contract.findings.intervals import proportion
 #: History of the format: 1, first version; 2, marks of a second opinion, and queries.
 _FORMAT, _VERSION = "gdws.evaluation-state", 2
 
-#: How an image stands, as one letter: not judged yet, wrong as it is, fooled by the attack, right.
+#: The state of an image as one letter: not judged yet, misclassified, fooled by the attack, robust.
 _OPEN, _WRONG, _FOOLED, _RIGHT = "-", "w", "f", "r"
-#: Where the gradient of the cross-entropy vanishes: right, and right where that of the second loss vanishes too.
+#: Robust where the gradient of the cross-entropy vanishes, and where that of the second loss vanishes too.
 _VANISHING, _BLIND = "v", "b"
-#: Fooled by the second loss alone, where the gradient of the cross-entropy is there, and where it vanishes.
+#: Fooled only by the second loss, where the gradient of the cross-entropy does not vanish, and where it does.
 _BY_SECOND, _BY_SECOND_VANISHING = "m", "n"
 
 _RESISTING = (_RIGHT, _VANISHING, _BLIND)
 _LETTERS = {_OPEN, _WRONG, _FOOLED, _BY_SECOND, _BY_SECOND_VANISHING, *_RESISTING}
 
-#: Images that are held at once while all are hashed.
+#: Number of images in memory at a time while hashing.
 _PIECE = 256
 
-#: The images that are asked without gradients: one of so many images, within limits.
+#: The sample for the black-box attack: one of this many images, within limits.
 _ONE_OF, _LEAST, _MOST = 32, 4, 64
 
 
 @dataclass
 class Tally:
-    """How each image stands: ``marks`` has one letter for each; ``duration_s`` is the time spent so far.
+    """The state of each image: ``marks`` has one letter for each; ``duration_s`` is the time spent so far.
 
-    ``queried`` has another for each: whether it was fooled by queries, resisted, or was not asked. ``outputs`` says
-    what the network gave so far.
+    ``queried`` has another letter for each: fooled by queries, resisted, or not queried. ``outputs`` describes the
+    network's outputs so far.
     """
 
     marks: list[str]
@@ -55,15 +55,15 @@ class Tally:
 
     @classmethod
     def empty(cls, count: int) -> Tally:
-        """Nothing judged yet of ``count`` images."""
+        """The initial state for ``count`` images."""
         return cls([_OPEN] * count, [_OPEN] * count)
 
     def open(self) -> Tensor:
-        """The indices (n,) of the images that are still to be judged, ascending."""
+        """The indices (n,) of the images not judged yet, ascending."""
         return _indices(self.marks, (_OPEN,))
 
     def add(self, outcome: Outcome) -> None:
-        """Take in a batch."""
+        """Record a batch."""
         self.outputs = outcome.outputs if self.outputs is None else self.outputs + outcome.outputs
         robust = outcome.natural if outcome.robust is None else outcome.robust
         none = torch.zeros_like(robust)
@@ -79,20 +79,20 @@ class Tally:
             self.marks[index] = _mark(*facts)
 
     def add_queries(self, batch: Queried) -> None:
-        """Take in a batch that was asked without gradients."""
+        """Record a batch of the black-box attack."""
         for index, resists in zip(batch.indices.tolist(), batch.robust.tolist(), strict=True):
             self.queried[index] = _RIGHT if resists else _FOOLED
 
     @property
     def queries_find(self) -> bool:
-        """Whether queries fool more of the sample than luck would."""
+        """Whether queries fool more of the sample than chance would."""
         sample = [self.queried[index] for index in self.sample().tolist()]
         return is_beyond(sample.count(_FOOLED), len(sample), LUCKY_SHARE)
 
     def sample(self) -> Tensor:
-        """The images to ask without gradients: evenly spaced among those that resist gradients, (n,) ascending.
+        """The sample to query: evenly spaced among the images that resist gradients, (n,) ascending.
 
-        Once all images are judged it is always the same, whatever was asked since.
+        Once all images are judged it no longer changes.
         """
         resisting = self.resisting()
         count = min(max(len(self.marks) // _ONE_OF, _LEAST), _MOST, len(resisting))
@@ -103,7 +103,7 @@ class Tally:
         return _indices(self.marks, _RESISTING)
 
     def not_queried(self, indices: Tensor) -> Tensor:
-        """Those of ``indices`` (n,) that were not asked yet."""
+        """Those of ``indices`` (n,) that were not queried yet."""
         return indices[torch.isin(indices, _indices(self.queried, (_OPEN,)))]
 
     @property
@@ -118,11 +118,11 @@ class Tally:
 
     @property
     def robust(self) -> int:
-        """Images classified correctly under every attack that was tried on them."""
+        """Images classified correctly under every attack run on them."""
         return len(self.resisting()) - self.queried.count(_FOOLED)
 
     def right(self) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-        """Of each image whether it is classified correctly as it is, and under every attack that was tried on it."""
+        """For each image whether it is classified correctly, and whether under every attack run on it."""
         natural = tuple(mark not in (_OPEN, _WRONG) for mark in self.marks)
         robust = tuple(
             mark in _RESISTING and query != _FOOLED for mark, query in zip(self.marks, self.queried, strict=True)
@@ -130,7 +130,7 @@ class Tally:
         return natural, robust
 
     def check(self, *, queries: int) -> AttackCheck:
-        """What a second opinion came to, with so many ``queries`` for an image."""
+        """The result of the second opinion, with this many ``queries`` for an image."""
         count = self.marks.count
         by_second = count(_BY_SECOND) + count(_BY_SECOND_VANISHING)
         return AttackCheck(
@@ -176,13 +176,13 @@ def write(path: Path, tally: Tally, settings: Mapping[str, Any]) -> None:
 
 
 def read(path: Path, settings: Mapping[str, Any]) -> Tally | None:
-    """What :func:`write` stored for the same settings; None if there is no file.
+    """The state stored by :func:`write` for the same settings; None if there is no file.
 
-    Raises :class:`~gdws.errors.ResultError` if the file is of another evaluation, or damaged.
+    Raises :class:`~gdws.errors.ResultError` if the file belongs to another evaluation, or is damaged.
     """
     if not path.exists():
         return None
-    hint = f"delete {path} to start anew, or write elsewhere"
+    hint = f"delete {path} to start over, or choose another file"
     try:
         content = json.loads(path.read_bytes())
         if content["format"] != _FORMAT or content["version"] != _VERSION:
@@ -191,11 +191,11 @@ def read(path: Path, settings: Mapping[str, Any]) -> Tally | None:
         outputs = None if content["outputs"] is None else _outputs(content["outputs"])
         spent, stored = float(content["duration_s"]), dict(content["settings"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ResultError(f"{path} holds no state of an evaluation: {error}", hint=hint) from error
+        raise ResultError(f"{path} is not the state of an evaluation: {error}", hint=hint) from error
     wanted = json.loads(json.dumps(dict(settings)))
     differing = [name for name in wanted if stored.get(name) != wanted[name]]
     if differing:
-        raise ResultError(f"{path} is of an evaluation with other {', '.join(differing)}", hint=hint)
+        raise ResultError(f"{path} belongs to an evaluation with different {', '.join(differing)}", hint=hint)
     for field, letters, known in (("marks", marks, _LETTERS), ("queried", queried, {_OPEN, _FOOLED, _RIGHT})):
         if len(letters) != settings["count"] or set(letters) - known:
             raise ResultError(f"{path} is damaged", field=field, hint=hint)

@@ -2,19 +2,19 @@
 
 ::
 
-    limits     what is allowed                     (pure)
-    pairing    baseline and candidate as one bundle, so that they take turns
-    sequential when to stop measuring, and what is shown by then (pure)
-    figures    a run -> the figures that limits are about       (pure)
+    limits     the limits                                  (pure)
+    pairing    baseline and candidate as one bundle, to be measured in turns
+    sequential when to stop measuring, and the finding     (pure)
+    figures    a run -> the figures that limits apply to   (pure)
     timed      limits on times and energy -> a verdict and a sentence each (pure)
-    facts      limits on parity, accuracy, sizes and the build -> likewise  (pure)
+    facts      limits on parity, accuracy, sizes and the build -> likewise (pure)
     evidence   whether accuracies of two bundles can be compared (pure)
-    consistency  whether all runs had the same circumstances    (pure)
-    coverage   what should have been seen and was not           (pure)
+    consistency  whether all runs had the same conditions  (pure)
+    coverage   whether everything was measured             (pure)
     session    the runs on one device, under a lease
-    outputs    what CI shows
+    outputs    files and annotations for CI
 
-A *run* is one job on the device, with engines of its own in a process of its own; within it the networks take turns
-in rounds. Runs are the independent observations: whatever differs from process to process, or from build to build of
-an engine, differs from run to run. So the spread over runs, and not that over rounds, tells what can be told apart.
+A *run* is one job on the device, with its own engines in its own process; within it the networks are measured in turns,
+in rounds. Runs are the independent observations: whatever differs between processes, or between builds of an engine,
+differs between runs. So the spread over runs, not over rounds, determines which differences can be detected.
 """

@@ -1,6 +1,6 @@
-"""The figures of a baseline, kept in a file to compare with later: what ``gdws baseline`` writes.
+"""The figures of a baseline in a file, as written by ``gdws baseline``.
 
-Small enough for a repository. It holds where it was measured; elsewhere it says nothing.
+Small enough to be committed. Valid only under the conditions in which it was measured.
 
 History of the schema:
     1   first version.
@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from gdws.gate.documents import load
 from gdws.gate.evidence import Evidence
-from gdws.gate.facts import Kind, accuracy_of
+from gdws.gate.facts import Kind, NetworkFacts, accuracy_of
 from gdws.gate.figures import Run, Subject, log_figure
 from gdws.gate.gatekeeper import Reference
 from gdws.gate.limits import MEASURES, Measure
@@ -24,12 +26,13 @@ from gdws.gate.noise import changes, circumstances
 from gdws_contract.base import Finite, Record
 from gdws_contract.findings.environment import Difference
 from gdws_contract.findings.setting import Setting
+from gdws_contract.manifest import HostEvaluation
 from gdws_contract.measures import Proportion
 from gdws_contract.rest import BenchmarkResult, PowerMode
 
 
 class Entry(Record):
-    """One network in one setting. ``log_figures`` hold an observation for each run, by measure."""
+    """One network in one setting. ``log_figures`` have an observation for each run, by measure."""
 
     network: str
     backend: str
@@ -42,12 +45,12 @@ class Entry(Record):
 
     @property
     def subject(self) -> Subject:
-        """What it is about."""
+        """The network and setting."""
         return Subject(self.network, Setting(self.backend, self.precision, self.batch_size, self.power_mode))
 
 
 class Baseline(Record):
-    """What was measured of a bundle, and in what circumstances, by backend."""
+    """The figures of a bundle, and the conditions of the measurement by backend."""
 
     kind: Literal["gdws-baseline"] = "gdws-baseline"
     schema_version: Literal[1, 2, 3] = 3
@@ -56,10 +59,11 @@ class Baseline(Record):
     circumstances: dict[str, dict[str, str | None]]
     entries: list[Entry]
     sizes: dict[str, int]
+    evaluations: dict[str, HostEvaluation] = Field(default_factory=dict, description="The host's, by network.")
     evidence: Evidence | None = None
 
     def reference(self) -> Reference:
-        """What a gate compares with."""
+        """The baseline in the form that a gate compares with."""
         figures: dict[tuple[Subject, Measure], tuple[float, ...]] = {}
         accuracies: dict[tuple[Subject, Kind], Proportion] = {}
         for entry in self.entries:
@@ -70,7 +74,7 @@ class Baseline(Record):
         return Reference(figures, accuracies)
 
     def mismatches(self, result: BenchmarkResult) -> tuple[Difference, ...]:
-        """What differs between its circumstances and those of ``result``."""
+        """Differences between its conditions and those of ``result``."""
         found: dict[Difference, None] = {}
         for backend in dict.fromkeys(cell.key.backend for cell in result.job.cells):
             found |= dict.fromkeys(changes(self.circumstances.get(backend, {}), result, backend))
@@ -82,17 +86,19 @@ def make_baseline(
     measured_at: str,
     runs: Sequence[Run],
     results: Sequence[BenchmarkResult],
-    sizes: Mapping[str, int],
+    networks: Mapping[str, NetworkFacts],
     evidence: Evidence,
 ) -> Baseline:
-    """The baseline that at least one run of a bundle alone gives, all in the same circumstances."""
+    """The baseline from one or more runs of a bundle alone, all under the same conditions."""
+    evaluations = {name: facts.evaluations.own for name, facts in networks.items()}
     backends = dict.fromkeys(cell.key.backend for cell in results[0].job.cells)
     return Baseline(
         bundle=bundle,
         measured_at=measured_at,
         circumstances={backend: circumstances(results[0], backend) for backend in backends},
         entries=[_entry(subject, runs) for subject in runs[0].candidate],
-        sizes=dict(sizes),
+        sizes={name: facts.size_bytes for name, facts in networks.items()},
+        evaluations={name: each for name, each in evaluations.items() if each is not None},
         evidence=evidence,
     )
 

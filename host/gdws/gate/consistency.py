@@ -1,4 +1,4 @@
-"""Whether the runs of a gate were measured in the same circumstances: each cell of each run, of either side."""
+"""Whether all cells of all runs of a gate, on both sides, were measured under the same conditions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from gdws_contract.findings.environment import Difference, differing
 from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import BenchmarkResult, Cell
 
-#: The code of the flag that an agent gives the cells of a job whose power mode somebody else changed.
+#: The flag of cells during whose job somebody else changed the power mode.
 POWER_MODE_CHANGED = "power-mode-changed"
 
 
 @dataclass
 class Consistency:
-    """Takes one result after the other, and knows the circumstances in which a setting was seen first."""
+    """Compares each result with the conditions under which a setting was first measured."""
 
     _first: dict[Setting | None, dict[str, str | None]] = field(default_factory=dict)
 
     def changes(self, result: BenchmarkResult) -> tuple[Difference, ...]:
-        """What is not as it was when the setting of a cell was measured first, be it in this result or in an earlier.
+        """Differences from the first measurement of the same setting, in this result or an earlier one.
 
-        A cell that was not measured tells nothing of its worker, and counts for its device alone.
+        For a cell that was not measured only the device is compared, since its worker is unknown.
         """
         found = dict.fromkeys(self._compare(None, circumstances(_with_cells(result, []), "")))
         for cell in result.job.cells:
@@ -38,7 +38,7 @@ class Consistency:
 
 
 def _seen_by_agent(cell: Cell) -> tuple[Difference, ...]:
-    """What the agent itself saw change while it measured."""
+    """Changes that the agent itself noticed while it measured."""
     told = (flag for flag in cell.flags if flag.code == POWER_MODE_CHANGED)
     return tuple(Difference(what="power mode", a=cell.power_mode, b=flag.detail) for flag in told)
 

@@ -1,4 +1,4 @@
-"""What a gate should have seen and did not: networks that are gone, and cells that a run does not have. Pure."""
+"""What a gate should have measured but did not: missing networks, and missing cells of a run. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gdws_contract.rest import PowerMode
 
 @dataclass(frozen=True)
 class Expected:
-    """What is to be seen in every run.
+    """What every run must contain.
 
-    ``networks`` are those of the candidate that are measured, ``paired`` those measured of the baseline beside them.
-    ``gone`` are in the baseline and not in the candidate, though nobody said that they may go. ``kept`` is what a
-    baseline's file holds of ``networks``, ``asked`` what each run is asked to measure of them. Each engine replays
-    ``images`` images, and as many adversarial inputs, if it replays any.
+    ``networks`` are the measured networks of the candidate, ``paired`` those of them that the baseline has too.
+    ``gone`` are in the baseline but not in the candidate, without being allowed to be missing. ``kept`` are the
+    settings of ``networks`` in a baseline file, ``asked`` those that each run requests. Each engine replays ``images``
+    images, and as many adversarial inputs, if any.
     """
 
     networks: Sequence[str] = ()
@@ -33,7 +33,7 @@ class Expected:
 
 
 def coverage_verdicts(expected: Expected, runs: Sequence[Run]) -> list[Verdict]:
-    """INCONCLUSIVE for each network, and for each network in a setting, that was not seen in every run."""
+    """INCONCLUSIVE for each network, and for each network in a setting, that was not measured in every run."""
     found = [_inconclusive(name, "the baseline has this network and the candidate does not") for name in expected.gone]
     seen = _settings(runs)
     settings = dict.fromkeys([*_asked(expected.asked, seen), *seen, *(subject.setting for subject in expected.kept)])
@@ -54,7 +54,7 @@ def coverage_verdicts(expected: Expected, runs: Sequence[Run]) -> list[Verdict]:
 
 
 def _replayed(run: Run, subject: Subject) -> Iterator[int]:
-    """How many images the engines of a subject replayed, natural and adversarial, on both sides."""
+    """The numbers of images that the engines of a subject replayed, natural and adversarial, on both sides."""
     for side in (run.candidate, run.baseline):
         parity = side[subject].parity if subject in side else None
         if parity is not None:
@@ -63,12 +63,12 @@ def _replayed(run: Run, subject: Subject) -> Iterator[int]:
 
 
 def _settings(runs: Iterable[Run]) -> dict[Setting, None]:
-    """Those that any run has for any network: a job measures each of its networks in each of its settings."""
+    """The settings of any network in any run: a job measures each of its networks in each of its settings."""
     return dict.fromkeys(subject.setting for run in runs for side in (run.candidate, run.baseline) for subject in side)
 
 
 def _asked(measurement: Measurement | None, seen: Iterable[Setting]) -> list[Setting]:
-    """What a request asks for. Where it leaves the choice of a backend to the device, that is what was seen."""
+    """The settings that a request asks for; if the device chooses the backend, those with the backends seen."""
     if measurement is None:
         return []
     backends = measurement.backends or dict.fromkeys(setting.backend for setting in seen)

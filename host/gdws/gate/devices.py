@@ -14,7 +14,7 @@ from gdws.errors import SettingsError
 from gdws_contract.base import Name, Record
 
 DEFAULT_FILE = Path("devices.toml")
-_HINT = "docs/ci.md shows a devices.toml"
+_HINT = "see docs/ci.md for an example of devices.toml"
 
 
 class DeviceEntry(Record):
@@ -22,7 +22,7 @@ class DeviceEntry(Record):
 
     url: str
     tags: list[Name] = Field(default_factory=list)
-    token_variable: str | None = Field(None, description="The environment variable that holds its token.")
+    token_variable: str | None = Field(None, description="The environment variable with its token.")
 
 
 class DevicesFile(Record):
@@ -33,7 +33,7 @@ class DevicesFile(Record):
 
 @dataclass(frozen=True)
 class Device:
-    """Where to measure: a name for people, the address, and the token if it needs one of its own."""
+    """Where to measure: a display name, the address, and the device's own token, if any."""
 
     name: str
     url: str
@@ -41,10 +41,10 @@ class Device:
 
 
 def choose_devices(wanted: str, path: Path | None, environment: Mapping[str, str] = os.environ) -> list[Device]:
-    """The devices that ``wanted`` names: addresses, names of the file, or ``tag:NAME``, with commas between.
+    """The devices that ``wanted`` names: comma-separated addresses, names of the file, or ``tag:NAME``.
 
-    Each is taken once, in the order of ``wanted`` and of the file. The file is ``path``, or :data:`DEFAULT_FILE`
-    if it is there; addresses need none.
+    Duplicates are dropped; the order is that of ``wanted`` and of the file. The file is ``path``, or
+    :data:`DEFAULT_FILE` if it exists; addresses need no file.
 
     Raises:
         SettingsError: the file is malformed, has no such device or tag, or the variable of a token is not set.
@@ -63,7 +63,9 @@ def choose_devices(wanted: str, path: Path | None, environment: Mapping[str, str
         elif "://" in word or ":" in word or word == "local":
             chosen.setdefault(word, Device(word, word))
         else:
-            raise SettingsError(f"there is no device {word!r}", hint=f"known are {', '.join(known) or 'none'}; {_HINT}")
+            raise SettingsError(
+                f"there is no device {word!r}", hint=f"known devices: {', '.join(known) or 'none'}; {_HINT}"
+            )
     if not chosen:
         raise SettingsError("no device is named", hint="give --device an address, a name or tag:NAME")
     return list(chosen.values())
@@ -81,6 +83,8 @@ def _device(name: str, entry: DeviceEntry, environment: Mapping[str, str]) -> De
     token = environment.get(entry.token_variable)
     if not token:
         raise SettingsError(
-            f"{entry.token_variable} is not set", field=f"devices.{name}.token_variable", hint="set it to the token"
+            f"{entry.token_variable} is not set",
+            field=f"devices.{name}.token_variable",
+            hint="set it to the device's token",
         )
     return Device(name, entry.url, token)

@@ -26,7 +26,7 @@ def load(kind: type[_Document], path: Path, *, hint: str) -> _Document:
 
     Raises:
         OSError: the file cannot be read.
-        ResultError: it is not one of ``kind``; ``hint`` says how to make one.
+        ResultError: it is not a valid ``kind``; ``hint`` says how to make one.
     """
     try:
         return kind.model_validate(json.loads(read_text(path)))

@@ -1,7 +1,7 @@
-"""On what the accuracies of a bundle were seen, and whether those of two bundles can be compared.
+"""The images and attack behind the accuracies of a bundle, and whether those of two bundles can be compared.
 
-An accuracy says something against another only if both are of the same images and labels, and a robust one only if the
-same attack made the adversarial inputs of each network. What is not known counts as different.
+Accuracies are comparable only on the same images and labels, and robust accuracies only under the same attack. Unknown
+properties count as different.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gdws_contract.manifest_v1 import upgrade_output
 
 
 class Evidence(Record):
-    """What the networks of a bundle take and give, the images that they replay, and the attack on them."""
+    """Input and outputs of a bundle's networks, the images that they replay, and the attack."""
 
     input: TensorSpec
     outputs: list[OutputSpec]
@@ -31,7 +31,7 @@ class Evidence(Record):
     @model_validator(mode="before")
     @classmethod
     def _upgraded(cls, document: Any) -> Any:
-        """As baselines of before schema 3 hold it: with one output."""
+        """Upgrade documents from before schema 3, which have a single output."""
         if not isinstance(document, dict) or "output" not in document:
             return document
         fields = dict(document)
@@ -40,7 +40,7 @@ class Evidence(Record):
 
 
 def evidence_of(manifest: Manifest) -> Evidence:
-    """The evidence that the bundle of ``manifest`` holds."""
+    """The evidence in the bundle of ``manifest``."""
     verification, members = manifest.verification, manifest.members
     return Evidence(
         input=manifest.input,
@@ -53,33 +53,33 @@ def evidence_of(manifest: Manifest) -> Evidence:
 
 
 def doubts(candidate: Evidence, baseline: Evidence | None, *, has_baseline: bool) -> Doubts:
-    """The doubts about the accuracies of a candidate; ``baseline`` is None where it does not tell its evidence."""
+    """Reasons against comparing the accuracies of a candidate; ``baseline`` is None if its evidence is unknown."""
     weak = _weakness(candidate.attack)
     alone: dict[Kind, str] = {} if weak is None else {"robust": weak}
     if not has_baseline:
         return Doubts(alone)
     if baseline is None:
-        unknown = "the baseline does not tell its images and its attack; record it anew: gdws baseline"
+        unknown = "the baseline does not record its images and attack; record it again: gdws baseline"
         return Doubts(alone, {"natural": unknown, "robust": unknown})
     data = differing(_data(baseline), _data(candidate))
     attack = _attack_differences(baseline.attack, candidate.attack)
     against: dict[Kind, str] = {}
     if data:
-        against["natural"] = f"the baseline's is of other data ({_listed(data)})"
+        against["natural"] = f"the baseline's is on other data ({_listed(data)})"
     if data or attack:
-        against["robust"] = f"the baseline's is of another attack or other data ({_listed((*data, *attack))})"
+        against["robust"] = f"the baseline's is under another attack or on other data ({_listed((*data, *attack))})"
     return Doubts(alone, {**alone, **against})
 
 
 def task_differences(baseline: Evidence, candidate: Evidence) -> tuple[Difference, ...]:
-    """In what the tasks of two bundles differ: then nothing of them can be compared."""
+    """Differences between the tasks of two bundles, which rule out any comparison."""
     return differing(_task(baseline), _task(candidate))
 
 
 def _weakness(attack: Attack | None) -> str | None:
-    """Why an accuracy under ``attack`` is no robust accuracy."""
+    """Why an accuracy under ``attack`` is not a robust accuracy; None if it is."""
     if attack is None:
-        return "the bundle does not tell the attack"
+        return "the bundle does not record the attack"
     if all(part.eps == 0 for part in attack.parts or [attack]):
         return "the attack changes nothing, since its radius is 0"
     return None
@@ -103,7 +103,7 @@ def _attack_differences(before: Attack | None, now: Attack | None) -> tuple[Diff
 
 
 def _fields(name: str, attack: Attack) -> dict[str, str | None]:
-    """Every setting of an attack and of its parts, also one that a later release adds."""
+    """Every setting of an attack and of its parts, including any added by later releases."""
     found = {f"{name}: {key}": _text(value) for key, value in attack.model_dump(exclude={"parts"}).items()}
     for number, part in enumerate(attack.parts or [], start=1):
         found |= _fields(f"{name}, part {number}", part)

@@ -1,8 +1,8 @@
-"""Limits on what is the same in every run: parity, accuracy on the bundle's images, sizes, and the build. Pure.
+"""Limits on what does not vary between runs: parity, accuracy on the bundle's images, sizes, and the build. Pure.
 
-Accuracy is judged on the very images that the bundle holds: PASS means that the figure on them is within the limit. A
-figure beyond it is FAIL only if chance would hardly make so many images change sides (exact McNemar test at
-:data:`CHANCE`), else INCONCLUSIVE: more images would tell.
+Accuracy is judged on the images in the bundle: PASS means that the figure on them is within the limit. A figure beyond
+it is FAIL only if it is significant (exact McNemar test at :data:`CHANCE`), otherwise INCONCLUSIVE: more images are
+needed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from typing import Literal
 
 from gdws.gate.figures import Run, Subject
 from gdws.gate.limits import Limits
+from gdws.gate.metric_drops import Evaluations, drop_verdicts
 from gdws.gate.run_figures import run_verdicts
 from gdws.gate.verdicts import Outcome, Verdict, unknown
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import accuracy_change
+from gdws_contract.findings.cells import why_untimed
 from gdws_contract.findings.intervals import wilson
 from gdws_contract.measures import Proportion
 from gdws_contract.rest import Cell
 
-#: Above this one-sided probability a change of accuracy is put down to chance.
+#: Above this one-sided probability a change of accuracy is attributed to chance.
 CHANCE = 0.01
-#: Of the intervals on accuracies, in line with :data:`CHANCE`.
+#: Level of the intervals of accuracies, consistent with :data:`CHANCE`.
 _LEVEL = 0.98
 
 Kind = Literal["natural", "robust"]
@@ -31,7 +33,7 @@ Kind = Literal["natural", "robust"]
 
 @dataclass(frozen=True)
 class Flips:
-    """Images that the baseline classifies correctly and the candidate does not, and the reverse."""
+    """Numbers of images that only the baseline, or only the candidate, classifies correctly."""
 
     lost: int
     gained: int
@@ -39,22 +41,23 @@ class Flips:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What the bundles tell of one network; None where the baseline is unknown or recorded other images."""
+    """Facts on one network from the bundles; None if the baseline is unknown or was recorded on other images."""
 
     size_bytes: int
     baseline_size_bytes: int | None = None
     natural: Flips | None = None
     robust: Flips | None = None
-    untrusted: str | None = None  # why the attack says nothing of its robust accuracy
+    untrusted: str | None = None  # why its robust accuracy cannot be trusted
+    evaluations: Evaluations = field(default_factory=Evaluations)
 
 
-#: Accuracies of the baseline by subject and kind, where it is not measured now.
+#: Accuracies of a baseline that is not measured in this gate, by subject and kind.
 Accuracies = Mapping[tuple[Subject, Kind], Proportion]
 
 
 @dataclass(frozen=True)
 class Doubts:
-    """Why accuracies do not say what a limit asks, by kind: the candidate's ``alone``, or ``against`` the baseline's.
+    """Why accuracies cannot be judged, by kind: the candidate's ``alone``, or ``against`` the baseline's.
 
     See :mod:`gdws.gate.evidence`.
     """
@@ -70,7 +73,7 @@ def fact_verdicts(
     accuracies: Accuracies | None,
     doubts: Doubts,
 ) -> list[Verdict]:
-    """The verdicts on every subject that some run has of the candidate."""
+    """The verdicts on every subject of the candidate in any run."""
     found: list[Verdict] = []
     for subject in dict.fromkeys(subject for run in runs for subject in run.candidate):
         cells = [run.candidate[subject] for run in runs if subject in run.candidate]
@@ -79,6 +82,7 @@ def fact_verdicts(
         found.append(_serves(subject, cells, beside))
         for kind in _KINDS:
             found += _accuracy(limits, subject, kind, cells, beside, facts, accuracies, doubts)
+        found += drop_verdicts(limits.max_drop_points, str(subject), facts.evaluations)
         found += _sizes(limits, subject, facts)
         found += _build(limits, subject, cells)
         found += run_verdicts(limits, subject, cells)
@@ -86,12 +90,12 @@ def fact_verdicts(
 
 
 def is_settled_failure(verdicts: Sequence[Verdict], runs: int) -> bool:
-    """Whether something failed that no further run can mend, and that a second run has shown again."""
+    """Whether there is a failure that further runs cannot change, confirmed by a second run."""
     return runs >= 2 and any(verdict.outcome == "FAIL" for verdict in verdicts)
 
 
 def chance(flips: Flips) -> float:
-    """The probability of so many losses among the flips, if each were as likely a gain (McNemar, 1947; exact)."""
+    """The probability of at least this many losses if losses and gains were equally likely (McNemar, 1947; exact)."""
     from scipy.special import bdtrc
 
     return 1.0 if flips.lost == 0 else float(bdtrc(flips.lost - 1, flips.lost + flips.gained, 0.5))
@@ -101,7 +105,7 @@ _KINDS: tuple[Kind, ...] = ("natural", "robust")
 
 
 def _serves(subject: Subject, cells: Sequence[Cell], beside: Sequence[Cell]) -> Verdict:
-    """Whether the engine is built, and computes what the host computed, in every run."""
+    """Whether the engine was built and passed parity in every run."""
     bad = [cell for cell in cells if not _is_measured(cell)]
     if not bad:
         parities = [cell.parity for cell in cells if cell.parity is not None]
@@ -126,10 +130,8 @@ def _serves(subject: Subject, cells: Sequence[Cell], beside: Sequence[Cell]) -> 
 
 
 def _reason(cell: Cell) -> str:
-    if cell.error is not None:
-        return f"it cannot be measured ({(cell.error.detail or cell.error.title).rstrip('.')})"
-    reasons = "; ".join(cell.parity.reasons) if cell.parity is not None else ""
-    return f"it fails parity ({reasons})" if reasons else "it fails parity"
+    what = "it cannot be measured" if cell.error is not None else "it fails parity"
+    return f"{what} ({(why_untimed(cell) or '').rstrip('.')})"
 
 
 def _accuracy(
@@ -202,7 +204,7 @@ def _drop(
     outcome: Outcome = "PASS" if within else "FAIL" if shown else "INCONCLUSIVE"
     moved = "" if flips is None else f"; {flips.lost} lost, {flips.gained} gained"
     sentence = (
-        f"{subject}: {kind} accuracy {100 * own.value:.1f} % against {100 * before.value:.1f} %, a fall of "
+        f"{subject}: {kind} accuracy {100 * own.value:.1f} % against {100 * before.value:.1f} %, a drop of "
         f"{text.points(fall)} points (interval {text.points(-change.high)} to {text.points(-change.low)}, "
         f"{text.plural(own.count, 'image')}{moved}), limit {drop:g}: {outcome}."
     )
@@ -240,9 +242,9 @@ def _exact(limit: str, subject: Subject, words: str, figure: float, allowed: flo
 
 
 def accuracy_of(cells: Sequence[Cell], kind: Kind, choose: Callable[..., Proportion]) -> Proportion | None:
-    """The accuracy on the device over all runs, ``min`` or ``max``; None if one did not tell it, or did not serve.
+    """The ``min`` or ``max`` of the accuracy on the device over all runs; None if any run lacks it.
 
-    The engines of the runs are not the same, and may give images at the border to another class.
+    The engines of the runs differ, and may classify borderline images differently.
     """
     found: list[Proportion | None] = [getattr(cell.parity, kind) if _is_measured(cell) else None for cell in cells]
     known = [each for each in found if each is not None]
@@ -250,5 +252,5 @@ def accuracy_of(cells: Sequence[Cell], kind: Kind, choose: Callable[..., Proport
 
 
 def _is_measured(cell: Cell) -> bool:
-    """Whether an engine served, and was seen to compute what the host computed."""
+    """Whether the engine ran and passed parity."""
     return cell.state == "done" and cell.parity is not None and cell.parity.passed

@@ -14,7 +14,7 @@ from gdws_contract.rest import BenchmarkResult, Cell
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged: one network in one setting."""
+    """The subject of a verdict: one network in one setting."""
 
     network: str
     setting: Setting
@@ -26,14 +26,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Run:
-    """What one job measured, by subject."""
+    """The cells of one job, by subject."""
 
     candidate: Mapping[Subject, Cell]
     baseline: Mapping[Subject, Cell]
 
 
 def read_run(result: BenchmarkResult, pairing: Pairing) -> Run:
-    """The cells of a job on a bundle that :func:`gdws.gate.pairing.write_run` wrote; others are passed over."""
+    """The cells of a job on a bundle from :func:`gdws.gate.pairing.write_run`; other cells are ignored."""
     sides: dict[SideName, dict[Subject, Cell]] = {"candidate": {}, "baseline": {}}
     known = {run_name(side, network): (side, network) for side, network in pairing.members()}
     for cell in result.job.cells:
@@ -46,10 +46,10 @@ def read_run(result: BenchmarkResult, pairing: Pairing) -> Run:
 
 
 def log_figure(cell: Cell | None, measure: Measure) -> float | None:
-    """The logarithm of what ``cell`` tells; None where it was not measured.
+    """The logarithm of a measure of ``cell``; None if it was not measured.
 
-    A latency is the geometric mean of the medians of the windows, in milliseconds. Two networks that took turns have
-    windows of the same rounds: the difference of their logarithms is the mean over the rounds of paired ratios.
+    A latency is the geometric mean of the medians of the windows, in milliseconds. Two networks that were measured in
+    turns have windows of the same rounds: the difference of their logarithms is the mean of the paired log ratios.
     """
     value = None if cell is None else _figure(cell, measure)
     return math.log(value) if value is not None and 0 < value < math.inf else None

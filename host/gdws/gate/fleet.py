@@ -1,4 +1,4 @@
-"""Several devices at the same time: one gate each, in a thread of its own."""
+"""Runs gates on several devices at the same time, each in its own thread."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _Report = TypeVar("_Report")
 def run_all(
     works: Sequence[Callable[[], _Report]], sessions: Sequence[Session]
 ) -> tuple[list[_Report], KeyboardInterrupt | None]:
-    """What each of ``works`` returns, in order, and the interrupt that ended them early, if one did.
+    """The results of ``works``, in order, and the interrupt that ended them early, if any.
 
-    An interrupt stops the sessions, which ends the jobs on the devices; what they have by then is still returned.
-    What a work raises is raised once all have ended.
+    An interrupt stops the sessions, which cancels the jobs on the devices; partial results are still returned. An
+    exception of a work is raised once all have ended.
     """
     interrupt: KeyboardInterrupt | None = None
     with ThreadPoolExecutor(max_workers=len(works), thread_name_prefix="gate") as pool:

@@ -1,4 +1,4 @@
-"""One gate without a device: takes each run, says whether it wants another, and judges. Pure."""
+"""The decisions of a gate, without a device: takes runs, says whether another is needed, gives verdicts. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gdws.gate.verdicts import Verdict
 
 @dataclass(frozen=True)
 class Reference:
-    """A baseline that is not measured now: its figures from former runs, and its accuracies."""
+    """A baseline that is not measured in this gate: its figures from earlier runs, and its accuracies."""
 
     figures: References
     accuracies: Accuracies
@@ -24,11 +24,11 @@ class Reference:
 
 @dataclass
 class Gatekeeper:
-    """Limits, and what the runs say of them so far.
+    """Limits, and the state of the findings on them.
 
-    What is asked of times is known from the first run on: its cells are the subjects. What is ``expected`` and was not
-    seen is INCONCLUSIVE. With ``reference`` the candidate is compared with that, else with the baseline beside it;
-    ``doubts`` are about their accuracies.
+    The questions on times are known after the first run, whose cells are the subjects. Anything ``expected`` that was
+    not measured is INCONCLUSIVE. The candidate is compared with ``reference`` if given, otherwise with the baseline
+    measured in turns with it; ``doubts`` are about their accuracies.
     """
 
     limits: Limits
@@ -50,16 +50,16 @@ class Gatekeeper:
 
     @property
     def runs_to_next_look(self) -> int | None:
-        """How many runs are wanted before anything can be decided; None before the first."""
+        """The number of runs until the next evaluation; None before the first run."""
         return None if self._trial is None else self._trial.runs_to_next_look
 
     @property
     def is_confirming(self) -> bool:
-        """Whether the further runs are to confirm what looks like a FAIL."""
+        """Whether further runs are to confirm a FAIL."""
         return self._trial is not None and any(f.answer == "above" for f in self._trial.findings.values())
 
     def add(self, run: Run, spread_of: SpreadOf) -> None:
-        """Take one run; ``spread_of`` tells the device's noise, and is asked with the first run."""
+        """Take one run; ``spread_of``, called at the first run, gives the device's noise."""
         if self._trial is None:
             references = None if self.reference is None else self.reference.figures
             self._questions = timed_questions(self.limits, run, spread_of, references)
@@ -69,11 +69,11 @@ class Gatekeeper:
         self._trial.add({question.key: question.observe(run) for question in self._questions})
 
     def verdicts(self) -> list[Verdict]:
-        """One verdict for each limit of each subject, by what is known now; none before the first run."""
+        """The current verdict for each limit of each subject; none before the first run."""
         if self._trial is None:
             return []
         findings = self._trial.findings
-        pending = self._trial.wants_run  # what looks like a FAIL, and was not confirmed yet, is none
+        pending = self._trial.wants_run  # an unconfirmed FAIL does not count yet
         timed = [timed_verdict(each, findings[each.key], pending=pending) for each in self._questions]
         unasked = without_baseline(self.limits, self.runs[0], self._questions)
         return [*timed, *unasked, *self._facts(), *coverage_verdicts(self.expected, self.runs)]

@@ -1,4 +1,4 @@
-"""From bundles, settings and devices to a gate, a calibration or a baseline."""
+"""Runs a gate, a noise calibration or a baseline from bundles, settings and devices."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gdws.gate.evidence import Evidence, doubts, evidence_of, task_differences
 from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run, Subject
 from gdws.gate.fleet import run_all
+from gdws.gate.metric_drops import Evaluations
 from gdws.gate.noise import Noise, circumstances, default_path, spreads
 from gdws.gate.outputs import remove_outputs, write_outputs
 from gdws.gate.pairing import SAME_TASK, Pairing, plan_pairing
@@ -33,13 +34,13 @@ from gdws_contract.rest import BenchmarkResult
 
 __all__ = ["DeviceAccess", "calibrate", "measure_baseline", "pack_shipped", "run_gate"]
 
-_STEADY = "measure it again on a device whose settings nobody changes meanwhile"
-#: Images in the bundle of the shipped network: few, since nothing but its times is asked for.
+_STEADY = "measure again, and make sure that nobody changes the device's settings meanwhile"
+#: Images in the bundle of the shipped network: few, since only its times are needed.
 _REPLAYED = 16
 
 
 class Ended(NamedTuple):
-    """A gate that has ended; ``interrupt`` is what ended it early, if something did: then the report has the rest."""
+    """A finished gate; ``interrupt`` is what ended it early, if anything; the report has what was measured by then."""
 
     report: GateReport
     interrupt: KeyboardInterrupt | None
@@ -57,21 +58,21 @@ def run_gate(
     access: DeviceAccess,
     say: Say,
 ) -> Ended:
-    """Run the gate on each device at the same time, and write what CI shows to ``folder``.
+    """Run the gate on all devices at the same time, and write the files for CI to ``folder``.
 
-    ``noise`` is the file of the device's noise in place of the one in the user's data folder. What cannot be written
-    is a warning and changes nothing else.
+    ``noise`` is a file of the device's noise to use instead of the one in the user's data folder. An output that cannot
+    be written is only a warning.
 
     Raises:
-        GdwsError: bundle, baseline or limits do not go together.
+        GdwsError: bundle, baseline or limits do not fit together.
         OSError: a file cannot be read.
     """
     kept, beside = _read_baseline(baseline)
     needed = settings.limits.needs_baseline
     if needed and baseline is None:
-        raise GdwsError(f"{needed[0]} is against a baseline, and there is none", hint="give --baseline FILE")
+        raise GdwsError(f"{needed[0]} needs a baseline", hint="give --baseline FILE")
     pairing = plan_pairing(bundle, beside, settings.measure.networks)
-    networks = _with_sizes(network_facts(pairing), kept)
+    networks = _with_kept(network_facts(pairing), kept)
     evidence, known = _read_evidence(bundle), _evidence_of_baseline(kept, beside)
     if known is not None and task_differences(known, evidence):
         raise GdwsError(f"{baseline} and {bundle} have different inputs or outputs", hint=SAME_TASK)
@@ -126,7 +127,7 @@ class Measured:
 def calibrate(
     bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, access: DeviceAccess, say: Say
 ) -> list[Noise]:
-    """Compare each network of ``bundle`` with itself in so many runs; the noise of each backend, of its first network.
+    """Compare each network of ``bundle`` with itself in ``count`` runs; returns the noise of each backend.
 
     Raises as :func:`measure_baseline`.
     """
@@ -151,8 +152,8 @@ def calibrate(
 
 
 def pack_shipped(path: Path) -> Path:
-    """Pack the network that ships with the package, alone, to calibrate with. Raises OSError."""
-    from gdws import datasets, pipeline  # torch: a gate of bundles has no need of it
+    """Pack the network that ships with the package, for a calibration. Raises OSError."""
+    from gdws import datasets, pipeline  # imports torch, which a gate of bundles does not need
     from gdws.bundles.variant import Variant
     from gdws.pipeline.demo import DATA, NETWORK
 
@@ -165,7 +166,7 @@ def pack_shipped(path: Path) -> Path:
 def measure_baseline(
     bundle: Path, device: Device, settings: GateSettings, *, runs: int, folder: Path, access: DeviceAccess, say: Say
 ) -> Baseline:
-    """Measure ``bundle`` alone in so many runs.
+    """Measure ``bundle`` alone in ``count`` runs.
 
     Raises:
         GdwsError: the bundle cannot be used.
@@ -174,8 +175,8 @@ def measure_baseline(
     """
     pairing = plan_pairing(bundle, None, settings.measure.networks)
     measured = _measure(device, pairing, settings, runs, folder, access, say)
-    sizes = {name: facts.size_bytes for name, facts in network_facts(pairing).items()}
-    return make_baseline(bundle.name, _now(), measured.runs, measured.results, sizes, _read_evidence(bundle))
+    evidence = _read_evidence(bundle)
+    return make_baseline(bundle.name, _now(), measured.runs, measured.results, network_facts(pairing), evidence)
 
 
 def _measure(
@@ -192,7 +193,9 @@ def _measure(
                 changed = consistency.changes(result)
                 if changed:
                     named = "; ".join(map(str, changed))
-                    raise DeviceError(f"run {number} had other circumstances ({named})", url=device.url, hint=_STEADY)
+                    raise DeviceError(
+                        f"run {number} was measured under other conditions ({named})", url=device.url, hint=_STEADY
+                    )
                 found.results.append(result)
                 found.runs.append(run)
         return found
@@ -204,23 +207,23 @@ def _measure(
 
 
 def _gone(pairing: Pairing, kept: Baseline | None, settings: GateSettings) -> list[str]:
-    """Networks that the baseline has and the candidate has not, unless those to judge were chosen by name."""
+    """Networks of the baseline that the candidate lacks; none if the networks were chosen by name."""
     if kept is None or settings.measure.networks is not None:
         return list(pairing.gone)
     return list(dict.fromkeys(entry.network for entry in kept.entries if entry.network not in pairing.networks))
 
 
 def _remarks(settings: GateSettings, gone: Sequence[str], evidence: Evidence) -> list[str]:
-    """What a reader should know of any verdict on these bundles."""
+    """Notes that apply to every verdict on these bundles."""
     limits, found = settings.limits, []
     if limits.max_robust_drop_points is not None or limits.min_robust_percent is not None:
         attack = text.attack_settings(evidence.attack)
-        found.append(f"robust accuracy is that on inputs which {attack} made for each network")
+        found.append(f"robust accuracy is measured on inputs that {attack} made for each network")
     return found + [f"{name} of the baseline may be missing" for name in gone if name in settings.gate.allow_missing]
 
 
 def _evidence_of_baseline(kept: Baseline | None, beside: Path | None) -> Evidence | None:
-    """None where there is no baseline, or one of an earlier release that does not tell."""
+    """The baseline's evidence; None without a baseline, or for one of an earlier release without evidence."""
     if beside is not None:
         return _read_evidence(beside)
     return None if kept is None else kept.evidence
@@ -232,7 +235,7 @@ def _read_evidence(bundle: Path) -> Evidence:
 
 
 def _read_baseline(path: Path | None) -> tuple[Baseline | None, Path | None]:
-    """A baseline's figures, or its bundle: one of them, or none where there is no baseline."""
+    """A baseline's figures, or the path of its bundle; neither if there is no baseline."""
     if path is None:
         return None, None
     with path.open("rb") as file:
@@ -240,11 +243,18 @@ def _read_baseline(path: Path | None) -> tuple[Baseline | None, Path | None]:
     return (None, path) if is_bundle else (load_baseline(path), None)
 
 
-def _with_sizes(networks: Mapping[str, NetworkFacts], kept: Baseline | None) -> dict[str, NetworkFacts]:
-    """The facts with the sizes that a baseline's file tells."""
+def _with_kept(networks: Mapping[str, NetworkFacts], kept: Baseline | None) -> dict[str, NetworkFacts]:
+    """The facts with the sizes and evaluations of a baseline file."""
     if kept is None:
         return dict(networks)
-    return {name: replace(facts, baseline_size_bytes=kept.sizes.get(name)) for name, facts in networks.items()}
+    return {
+        name: replace(
+            facts,
+            baseline_size_bytes=kept.sizes.get(name),
+            evaluations=Evaluations(facts.evaluations.own, kept.evaluations.get(name)),
+        )
+        for name, facts in networks.items()
+    }
 
 
 def _session(
@@ -263,7 +273,7 @@ def _session(
 
 
 def _named(say: Say, device: Device, devices: Sequence[Device]) -> Say:
-    """What tells whose line it is, where there are several devices."""
+    """``say`` with the device's name in front, if there are several devices."""
     if len(devices) == 1:
         return say
     return lambda text: say(f"{device.name}: {text}")

@@ -1,4 +1,4 @@
-"""What a gate allows. Plain data, from the command line or a file."""
+"""The limits of a gate as plain data, from the command line or a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _Percent = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-#: What one run tells of one network in one setting, as a positive figure; see :mod:`gdws.gate.figures`.
+#: The name of a metric in the manifest of a bundle.
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]
+
+#: A positive figure of one network in one setting and one run; see :mod:`gdws.gate.figures`.
 Measure = Literal["latency", "p95", "p99", "fps", "energy"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 
@@ -33,17 +36,22 @@ class Limits(Record):
     min_fps: _Positive | None = Field(None, description="Images per second.")
     max_energy_mj: _Positive | None = Field(None, description="Energy of an inference, in millijoules.")
     max_natural_drop_points: _Share | None = Field(
-        None, description="Fall of the natural accuracy on the device against the baseline, in percentage points."
+        None, description="Drop of the natural accuracy on the device from the baseline, in percentage points."
     )
     max_robust_drop_points: _Share | None = Field(
-        None, description="Fall of the accuracy on the replayed adversarial inputs against the baseline, in points."
+        None, description="Drop of the accuracy on the replayed adversarial inputs from the baseline, in points."
     )
     min_natural_percent: _Share | None = Field(None, description="Natural accuracy on the device.")
     min_robust_percent: _Share | None = Field(None, description="Accuracy on the replayed adversarial inputs.")
+    max_drop_points: dict[MetricName, _Share] = Field(
+        default_factory=dict,
+        description="Fall of a metric that the host measured, by its name, e.g. detections_kept: against the "
+        "baseline's, or the bundle's own baseline network where no baseline is given. A point is 0.01 of it.",
+    )
     max_size_mib: _Positive | None = Field(None, description="Size of the ONNX file.")
-    max_size_increase_percent: _Percent | None = Field(None, description="Its growth against the baseline.")
+    max_size_increase_percent: _Percent | None = Field(None, description="Growth of the ONNX file over the baseline.")
     max_miss_rate_percent: _Share | None = Field(
-        None, description="Deadlines missed, of inferences that arrive at measure.rate_hz; every run counts."
+        None, description="Missed deadlines of inferences that arrive at measure.rate_hz; every run counts."
     )
     max_memory_mib: _Positive | None = Field(
         None, description="Peak memory of host and device together; every run counts."
@@ -52,15 +60,15 @@ class Limits(Record):
 
     @property
     def needs_baseline(self) -> tuple[str, ...]:
-        """The limits that are set and are against the baseline."""
+        """The limits set that are relative to the baseline."""
         return tuple(name for name in _AGAINST_BASELINE if getattr(self, name) is not None)
 
 
 class Sequencing(Record):
-    """How long a gate may take, how sure it is, and what it may leave unseen."""
+    """The duration and error probability of a gate, and networks that may be missing."""
 
-    max_runs: int = Field(24, ge=2, le=1_000, description="Runs before a gate says INCONCLUSIVE.")
-    budget_s: _Positive = Field(1_800.0, description="No run is begun after this time, but those that confirm.")
+    max_runs: int = Field(24, ge=2, le=1_000, description="Maximum number of runs before INCONCLUSIVE.")
+    budget_s: _Positive = Field(1_800.0, description="No run is started after this time, except to confirm a FAIL.")
     error: Annotated[Fraction, Field(gt=0, le=0.25)] = Field(
         0.01, description="Probability of an error in each direction; see gdws.gate.sequential."
     )
@@ -71,9 +79,9 @@ class Sequencing(Record):
 
 @dataclass(frozen=True)
 class TimedLimit:
-    """A limit on a figure that differs from run to run.
+    """A limit on a figure that varies from run to run.
 
-    ``sign`` is -1 where less is worse. ``unit`` is ``%`` for one against the baseline.
+    ``sign`` is -1 if smaller is worse. ``unit`` is ``%`` for a limit relative to the baseline.
     """
 
     name: str
@@ -84,7 +92,7 @@ class TimedLimit:
 
     @property
     def is_relative(self) -> bool:
-        """Whether it is against the baseline."""
+        """Whether it is relative to the baseline."""
         return self.unit == "%"
 
 

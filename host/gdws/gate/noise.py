@@ -1,7 +1,7 @@
-"""How much the figures of a device differ from run to run, measured by comparing a network with itself.
+"""How much the figures of a device vary from run to run, measured by comparing a network with itself.
 
-The file is kept for a device and a backend in the user's data folder, and holds for the circumstances and the
-protocol that it was measured in.
+The file is stored for a device and a backend in the user's data folder, and is valid for the conditions and the
+protocol of its measurement.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gdws_contract.findings.environment import Difference, differing, surroundin
 from gdws_contract.findings.setting import Setting
 from gdws_contract.rest import BenchmarkResult, PowerMode
 
-#: What changes from run to run on purpose.
+#: A condition that differs between runs on purpose.
 _MEANT_TO_DIFFER = "protocol: seed"
 
 
@@ -35,25 +35,25 @@ class SpreadRecord(Record):
     batch_size: int
     power_mode: PowerMode | None = None
     measure: Measure
-    paired: bool = Field(description="Of the ratio to a network measured beside; else of the figure by itself.")
+    paired: bool = Field(description="Spread of the ratio to a paired network; otherwise of the figure itself.")
     sd: NonNegative
     runs: int = Field(ge=3)
 
 
 class Noise(Record):
-    """What ``gdws noise`` found on one device with one backend."""
+    """The noise of one device with one backend, as measured by ``gdws noise``."""
 
     kind: Literal["gdws-noise"] = "gdws-noise"
     schema_version: Literal[1] = 1
     device: str
     backend: str
-    network: str = Field(description="What was compared with itself.")
+    network: str = Field(description="The network that was compared with itself.")
     measured_at: str
     environment: dict[str, str | None]
     spreads: list[SpreadRecord]
 
     def spread(self, setting: Setting, measure: Measure, paired: bool) -> Spread | None:
-        """The spread for a question; None where it was not measured."""
+        """The spread for a question; None if it was not measured."""
         wanted = (setting.precision, setting.batch_size, setting.power_mode, measure, paired)
         for each in self.spreads:
             if (each.precision, each.batch_size, each.power_mode, each.measure, each.paired) == wanted:
@@ -92,21 +92,21 @@ def spreads(runs: Sequence[Run], subject: Subject) -> list[SpreadRecord]:
 
 
 def circumstances(result: BenchmarkResult, backend: str) -> dict[str, str | None]:
-    """The surroundings of the cells of one backend, but for what differs from run to run on purpose."""
+    """The conditions of the cells of one backend, except those that differ between runs on purpose."""
     cells = [cell for cell in result.job.cells if cell.key.backend == backend]
     found = surroundings(result.model_copy(update={"job": result.job.model_copy(update={"cells": cells})}))
     return {name: value for name, value in found.items() if name != _MEANT_TO_DIFFER}
 
 
 def changes(before: Mapping[str, str | None], result: BenchmarkResult, backend: str) -> tuple[Difference, ...]:
-    """What differs between former circumstances and those of ``result``."""
+    """Differences between the conditions ``before`` and those of ``result``."""
     return differing(before, circumstances(result, backend))
 
 
 def default_path(device: str, backend: str) -> Path | None:
-    """Where the noise of a device with a backend is kept: below the user's data folder, or ``GDWS_DATA_DIR``.
+    """The file for the noise of a device with a backend, below the user's data folder or ``GDWS_DATA_DIR``.
 
-    None for a user who has no home, such as the number that a container runs as.
+    None for a user without a home, such as a bare user id in a container.
     """
     folder = data_folder()
     if folder is None:
@@ -115,10 +115,10 @@ def default_path(device: str, backend: str) -> Path | None:
 
 
 def own_path(device: str, backend: str) -> Path:
-    """:func:`default_path` for who is to write there; raises :class:`GdwsError` where there is none."""
+    """:func:`default_path` for writing; raises :class:`GdwsError` if there is none."""
     path = default_path(device, backend)
     if path is None:
-        raise GdwsError("there is no home folder to keep the noise in", hint="give --out FILE, or set GDWS_DATA_DIR")
+        raise GdwsError("there is no home folder for the noise file", hint="give --out FILE, or set GDWS_DATA_DIR")
     return path
 
 

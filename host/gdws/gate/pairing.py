@@ -1,9 +1,8 @@
-"""Baseline and candidate as one bundle, so that on the device they take turns in the same job.
+"""Baseline and candidate as one bundle, so that the device measures them in turns in the same job.
 
-The networks of the candidate are called ``candidate.NAME`` in it and those of the baseline ``baseline.NAME``, the end
-of a name that would be too long being replaced by a hash. Each
-keeps its own record: outputs, adversarial inputs, evaluation. Both replay the same images, which must be the ones that
-both were packed with.
+Its networks have the names ``candidate.NAME`` and ``baseline.NAME``; the end of a name that would be too long is
+replaced by a hash. Each keeps its own outputs, adversarial inputs and evaluation. Both replay the same images, with
+which both must have been packed.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ SAME_TASK = "a gate compares networks for one task"
 class Pairing:
     """The networks to measure by their names in their own bundles; ``paired`` are those that the baseline has too.
 
-    ``gone`` are those that the baseline has and the candidate has not; none, if the networks were chosen by name.
+    ``gone`` are those of the baseline that the candidate lacks; empty if the networks were chosen by name.
     """
 
     candidate: Path
@@ -42,7 +41,7 @@ class Pairing:
     gone: tuple[str, ...] = ()
 
     def members(self) -> Iterator[tuple[SideName, str]]:
-        """Side and network of everything that is measured."""
+        """Side and name of each network that is measured."""
         for name in self.networks:
             yield "candidate", name
         for name in self.paired:
@@ -50,10 +49,10 @@ class Pairing:
 
 
 def plan_pairing(candidate: Path, baseline: Path | None, networks: Sequence[str] | None) -> Pairing:
-    """Which networks of ``candidate`` to measure, all if ``networks`` is None, and which beside the baseline's.
+    """Which networks of ``candidate`` to measure (all if ``networks`` is None), and which paired with the baseline's.
 
     Raises:
-        GdwsError: the candidate has no such network, or the bundles do not go together.
+        GdwsError: the candidate has no such network, or the bundles do not fit together.
         BundleError: a bundle cannot be used.
     """
     with ExitStack() as stack:
@@ -75,7 +74,7 @@ def plan_pairing(candidate: Path, baseline: Path | None, networks: Sequence[str]
 
 
 def run_name(side: SideName, network: str) -> str:
-    """What a network is called in the bundle of a run: by another name for each, of no more than 100 letters."""
+    """The name of a network in the bundle of a run: unique, and at most 100 characters long."""
     name = f"{side}.{network}"
     if len(name) <= MAX_NAME_LENGTH:
         return name
@@ -86,8 +85,8 @@ def run_name(side: SideName, network: str) -> str:
 def write_run(pairing: Pairing, path: Path, *, baseline_first: bool) -> str:
     """Write the bundle of one run and return its id.
 
-    Which of a pair comes first is built and warmed up first. Each ONNX file gets a word that no other has, so that a
-    runtime which caches engines builds them anew: what a builder chooses differs from build to build.
+    The first of a pair is built and warmed up first. Each ONNX file gets a unique mark, so that a runtime that caches
+    engines rebuilds them: a builder's choices differ from build to build.
     """
     with ExitStack() as stack:
         candidate = stack.enter_context(open_bundle(pairing.candidate))
@@ -118,8 +117,9 @@ def _require_room(pairing: Pairing) -> None:
     count = len(pairing.networks) + len(pairing.paired)
     if count > MAX_VARIANTS:
         raise GdwsError(
-            f"{count} networks take turns in a run, {len(pairing.paired)} of them of the baseline; {MAX_VARIANTS} can",
-            hint="choose fewer with --variants, and judge the others in a gate of their own",
+            f"a run would have {count} networks, {len(pairing.paired)} of them of the baseline; "
+            f"the limit is {MAX_VARIANTS}",
+            hint="choose fewer with --variants, and check the others in a separate gate",
         )
 
 
@@ -131,7 +131,7 @@ def _require_fit(baseline: Bundle, candidate: Bundle, both: str) -> None:
         members = [getattr(m.verification, what) for m in (a, b)]
         if _hash(a, members[0]) != _hash(b, members[1]):
             raise GdwsError(
-                f"{both} do not hold the same images: verification.{what} differ",
+                f"{both} contain different images: verification.{what} differ",
                 hint="pack both with the same --data, --count and --seed, or compare with a result: gdws baseline",
             )
 
@@ -141,7 +141,7 @@ def _hash(manifest: Manifest, member: str | None) -> str | None:
 
 
 def _renamed(bundle: Bundle, variant: Variant, name: str, *, first: bool) -> tuple[Variant, dict[str, bytes]]:
-    """``variant`` as ``name``, with its members below a folder of that name, called by what they are."""
+    """``variant`` as ``name``, with its members in a folder of that name."""
     moved, members = variant.relocated(f"variants/{name}")
     files = {path: bundle.read(member) for path, member in members.items()}
     files[moved.onnx] = _marked(files[moved.onnx])
@@ -150,7 +150,7 @@ def _renamed(bundle: Bundle, variant: Variant, name: str, *, first: bool) -> tup
 
 
 def _marked(content: bytes) -> bytes:
-    """An ONNX file with an entry in its metadata that no other has. Raises :class:`GdwsError`."""
+    """The ONNX file with a unique entry in its metadata. Raises :class:`GdwsError`."""
     try:
         model = onnx.load_from_string(content)
     except Exception as error:  # protobuf's errors have no public base

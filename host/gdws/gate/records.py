@@ -1,4 +1,4 @@
-"""What bundles tell of their networks without a device: sizes, and which images each classifies correctly."""
+"""Facts on networks that bundles contain: sizes, and which images each network classifies correctly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdws.gate.facts import Flips, NetworkFacts
+from gdws.gate.metric_drops import Evaluations
 from gdws.gate.pairing import Pairing
 from gdws_contract.archive import Bundle, open_bundle
 from gdws_contract.manifest import Variant
@@ -18,20 +19,20 @@ _Correct = npt.NDArray[np.bool_]
 
 
 def network_facts(pairing: Pairing) -> dict[str, NetworkFacts]:
-    """The facts on each network to be measured, from the records of the host in the bundles."""
+    """The facts on each network to be measured, from the host's records in the bundles."""
     with ExitStack() as stack:
         candidate = stack.enter_context(open_bundle(pairing.candidate))
         baseline = None if pairing.baseline is None else stack.enter_context(open_bundle(pairing.baseline))
-        return {
-            name: _facts(candidate, baseline if name in pairing.paired else None, name) for name in pairing.networks
-        }
+        return {name: _facts(candidate, baseline, name, is_paired=name in pairing.paired) for name in pairing.networks}
 
 
-def _facts(candidate: Bundle, baseline: Bundle | None, name: str) -> NetworkFacts:
+def _facts(candidate: Bundle, baseline: Bundle | None, name: str, *, is_paired: bool) -> NetworkFacts:
     own = candidate.manifest.variant(name)
     size = candidate.manifest.members[own.onnx].size
     if baseline is None:
-        return NetworkFacts(size, untrusted=untrusted(own))
+        return NetworkFacts(size, untrusted=untrusted(own), evaluations=_within(candidate, own))
+    if not is_paired:
+        return NetworkFacts(size, untrusted=untrusted(own), evaluations=Evaluations(own.evaluation))
     theirs = baseline.manifest.variant(name)
     return NetworkFacts(
         size_bytes=size,
@@ -39,20 +40,27 @@ def _facts(candidate: Bundle, baseline: Bundle | None, name: str) -> NetworkFact
         natural=_flips(_correct(baseline, theirs.outputs), _correct(candidate, own.outputs)),
         robust=_robust_flips(baseline, theirs, candidate, own),
         untrusted=untrusted(own) or untrusted(theirs),
+        evaluations=Evaluations(own.evaluation, theirs.evaluation),
     )
 
 
+def _within(bundle: Bundle, own: Variant) -> Evaluations:
+    """What the host found for ``own``, and for the network of the same bundle that the others are compared with."""
+    manifest = bundle.manifest
+    return Evaluations(own.evaluation, manifest.variant(manifest.baseline).evaluation, manifest.baseline)
+
+
 def untrusted(variant: Variant) -> str | None:
-    """Why the robust accuracy of ``variant`` is no basis for a verdict, as a clause; None if it is one, or unknown."""
+    """Why the robust accuracy of ``variant`` cannot support a verdict, as a clause; None if it can, or unknown."""
     check = None if variant.evaluation is None else variant.evaluation.attack_check
     if check is None or check.trusted:
         return None
     reason = check.doubts()[0].rstrip(".")
-    return f"the attack on {variant.name} is not to be trusted ({reason[:1].lower()}{reason[1:]})"
+    return f"the attack on {variant.name} cannot be trusted ({reason[:1].lower()}{reason[1:]})"
 
 
 def _robust_flips(baseline: Bundle, theirs: Variant, candidate: Bundle, own: Variant) -> Flips | None:
-    """Over the images; the adversarial inputs of each network are its own, made from the same images."""
+    """Flips over the images; each network has its own adversarial inputs, made from the same images."""
     return _flips(_correct(baseline, theirs.adversarial_outputs), _correct(candidate, own.adversarial_outputs))
 
 
@@ -63,7 +71,7 @@ def _flips(before: _Correct | None, after: _Correct | None) -> Flips | None:
 
 
 def _correct(bundle: Bundle, outputs: Sequence[str]) -> _Correct | None:
-    """Which images are classified correctly by the recorded ``outputs``; None where that is not known."""
+    """Which images the recorded ``outputs`` classify correctly; None if unknown."""
     manifest = bundle.manifest
     if manifest.classes is None or manifest.verification.labels is None or not outputs:
         return None

@@ -1,4 +1,4 @@
-"""What a gate says in the end, of each device and over all."""
+"""The report of a gate: results of each device and the overall outcome."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Observed:
 
 @dataclass(frozen=True)
 class DeviceReport:
-    """One device. ``error`` says why it could not serve, or not to the end; then ``outcome`` is None.
+    """One device. ``error`` says why it could not serve, or failed before the end; then ``outcome`` is None.
 
-    ``notes`` are what a reader should know of the verdicts. ``finished_runs`` are kept as ``run-N.json`` in ``folder``.
+    ``notes`` qualify the verdicts. ``finished_runs`` are stored as ``run-N.json`` in ``folder``.
     """
 
     device: str
@@ -56,7 +56,7 @@ class GateReport:
 
     @property
     def outcome(self) -> Outcome | None:
-        """Over all devices; None where nothing failed but a device could not serve."""
+        """The outcome over all devices; None if none has FAIL but a device could not serve."""
         return overall_outcome(self.devices)
 
     @property
@@ -66,12 +66,12 @@ class GateReport:
 
     @property
     def word(self) -> str:
-        """The outcome in a word."""
+        """The outcome as a single word."""
         return self.outcome or "UNAVAILABLE"
 
 
 def overall_outcome(devices: Sequence[DeviceReport]) -> Outcome | None:
-    """A FAIL is shown wherever it is; without one, a device that could not serve leaves the verdict unknown."""
+    """FAIL if any device has it; otherwise None if a device could not serve; otherwise the worst."""
     known = [device.outcome for device in devices if device.outcome is not None]
     if "FAIL" in known or len(known) == len(devices):
         return overall(known)
@@ -79,7 +79,7 @@ def overall_outcome(devices: Sequence[DeviceReport]) -> Outcome | None:
 
 
 def observe(runs: Sequence[Run]) -> tuple[Observed, ...]:
-    """What the runs, if there are any, tell of the candidate; a measure that some run lacks is left out."""
+    """The candidate's figures over all runs; a measure that some run lacks is left out."""
     found = []
     for subject in runs[0].candidate if runs else ():
         for measure in MEASURES:

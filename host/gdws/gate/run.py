@@ -1,4 +1,4 @@
-"""A gate from its first run to its report."""
+"""A gate on one device, from its first run to its report."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from gdws_contract.rest import BenchmarkResult
 class DeviceGate:
     """A gate on one device; ``noise_path`` finds the file of a device's noise by host name and backend.
 
-    With ``baseline`` the candidate is compared with that, which must have been measured in the same circumstances, as
-    must all runs. ``expected`` is what they must have, ``doubts`` are about accuracies, ``remarks`` go to the notes.
+    With ``baseline`` the candidate is compared with these figures. They and all runs must have been measured under the
+    same conditions. ``expected`` is what runs must contain, ``doubts`` are about accuracies, ``remarks`` become notes.
     """
 
     name: str
@@ -54,7 +54,7 @@ class DeviceGate:
     def run(self) -> DeviceReport:
         """Measure until the verdict is clear or the budget is used up.
 
-        A device that could not serve is an answer, not an exception.
+        A device that could not serve is reported in the result, not raised.
         """
         began_s = self.clock()
         keeper = Gatekeeper(self.limits, self.sequencing, self.networks, self._reference(), self.doubts, self.expected)
@@ -93,10 +93,12 @@ class DeviceGate:
         return None if self.baseline is None else self.baseline.reference()
 
     def _is_late(self, keeper: Gatekeeper, began_s: float) -> bool:
-        """Whether the time is used up; a confirmation that has begun is ended."""
+        """Whether the time budget is used up; a confirmation in progress is completed."""
         if keeper.is_confirming or self.clock() - began_s < self.sequencing.budget_s:
             return False
-        self._notes.append(f"the time of {self.sequencing.budget_s:g} s was used up before the verdict was clear")
+        self._notes.append(
+            f"the time budget of {self.sequencing.budget_s:g} s was used up before the verdict was clear"
+        )
         return True
 
     def _say_what_comes(self, keeper: Gatekeeper, number: int) -> None:
@@ -104,40 +106,42 @@ class DeviceGate:
         if left is None:
             self.session.say(f"run {number}")
         elif keeper.is_confirming:
-            self.session.say(f"run {number}, to confirm what looks like a FAIL; {text.plural(left, 'run')} to go")
+            self.session.say(f"run {number}, to confirm a FAIL; {text.plural(left, 'run')} to go")
         else:
-            self.session.say(f"run {number}; {text.plural(left, 'run')} to the next look")
+            self.session.say(f"run {number}; {text.plural(left, 'run')} until the next evaluation")
 
     def _learn(self, result: BenchmarkResult, run: Run) -> None:
-        """Take from the first run what the device is, and what is known of it."""
+        """Identify the device by the first run, and load its noise."""
         self._environment = surroundings(result)
         for backend in dict.fromkeys(subject.setting.backend for subject in run.candidate):
             self._learn_noise(result, backend)
 
     def _mismatch_of(self, result: BenchmarkResult, number: int) -> str | None:
-        """In what the circumstances of a run are not those of the baseline, or of the runs before; None: in nothing."""
+        """How the conditions of a run differ from those of the baseline or earlier runs; None if they do not."""
         found = self.baseline.mismatches(result) if self.baseline is not None and number == 1 else ()
         if found:
-            return f"the baseline was measured in other circumstances ({'; '.join(map(str, found))})"
+            return f"the baseline was measured under other conditions ({'; '.join(map(str, found))})"
         found = self._consistency.changes(result)
         if found:
-            return f"the circumstances changed before or within run {number} ({'; '.join(map(str, found))})"
+            return f"the conditions changed before or during run {number} ({'; '.join(map(str, found))})"
         return None
 
     def _learn_noise(self, result: BenchmarkResult, backend: str) -> None:
         device = result.device.hostname
         try:
             noise = load_noise(self.noise_path(device, backend))
-        except (OSError, ResultError) as error:  # it makes gates shorter; a gate does without it
+        except (OSError, ResultError) as error:  # the noise is optional
             self._notes.append(f"the noise of {device} with {backend} cannot be read: {error}")
             return
         if noise is None:
-            self._notes.append(f"the noise of {device} with {backend} is not known: gdws noise makes gates shorter")
+            self._notes.append(
+                f"the noise of {device} with {backend} is not known: measure it with gdws noise for shorter gates"
+            )
             return
         changed = changes(noise.environment, result, backend)
         if changed:
             named = "; ".join(map(str, changed))
-            self._notes.append(f"the noise of {device} with {backend} was measured in other circumstances: {named}")
+            self._notes.append(f"the noise of {device} with {backend} was measured under other conditions: {named}")
         else:
             self._noises[backend] = noise
 

@@ -1,23 +1,24 @@
-"""When a gate has measured enough, and what is shown by then. Pure, and known by nothing but numbers.
+"""The sequential test of a gate: when enough was measured, and the findings. Pure.
 
-A *question* is whether a figure lies above its limit; figure and limit are logarithms, turned so that more is worse.
-Each run answers every question with one observation. They are looked at after fixed numbers of runs, at most
-:data:`LOOKS` times. At each look a question is settled once the interval of its mean lies on one side of the limit.
+A *question* is whether a figure is above its limit; figure and limit are logarithms, with signs such that larger is
+worse. Each run gives one observation for every question. They are evaluated after fixed numbers of runs, at most
+:data:`LOOKS` times. A question is settled at the first look at which the interval of its mean is on one side of the
+limit.
 
-The error is controlled by Bonferroni's inequality over looks and questions: at each look either end of the interval
-has the one-sided level ``error / (looks * questions)``. Therefore, whatever the times at which it stops,
+The error is controlled by Bonferroni's inequality over looks and questions: at each look either end of the interval has
+the one-sided level ``error / (looks * questions)``. Hence, for any stopping time,
 
-- a gate in which every figure is within its limit says "above" of any with a probability of at most ``error``;
-- a figure above its limit is said to be "below" with a probability of at most ``error``.
+- a gate in which every figure is within its limit finds any "above" with a probability of at most ``error``;
+- a figure above its limit is found "below" with a probability of at most ``error``.
 
-"Above" is then confirmed before it is said, by further runs that are judged by themselves: as many as were needed to
-see it, and where these are not clear twice and four times as many. Over these looks a figure within its limit is
-confirmed with a probability of at most :data:`CONFIRMATION_LEVEL`.
+"Above" is confirmed by further runs, which are evaluated separately: as many as were needed to find it, and twice and
+four times as many if these are not clear. Over these looks a figure within its limit is confirmed with a probability of
+at most :data:`CONFIRMATION_LEVEL`.
 
-The interval is Student's t on the runs. A spread that was calibrated on the device before is pooled with that of the
-runs, unless theirs is larger than chance easily makes it (F test at :data:`NOISIER_LEVEL`): then it counts alone. So a
-device that became noisier makes a gate long or open. It can also make it err more often, since few runs cannot tell
-that they are noisier; ``tests/host/gate/test_sequential.py`` holds by how much.
+The interval is Student's t over the runs. A spread from a calibration of the device is pooled with that of the runs,
+unless theirs is significantly larger (F test at :data:`NOISIER_LEVEL`), in which case it is used alone. So a device
+that became noisier makes a gate longer or inconclusive. The error can also increase, since few runs cannot show that
+they are noisier; ``tests/host/gate/test_sequential.py`` bounds the increase.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ import numpy as np
 
 from gdws_contract.findings.student_t import t_quantile
 
-#: How often the runs are looked at, at most; each time twice as many as the time before.
+#: Maximum number of looks; the number of runs doubles from one to the next.
 LOOKS = 3
 #: One-sided probability of an error in each direction, over all looks.
 ERROR = 0.01
 CONFIRMATION_LEVEL = 0.1
-#: Runs before the first look at least, so that one odd run does not make the answer.
+#: Minimum number of runs before the first look, so that a single outlier does not decide.
 LEAST_RUNS = 4
 NOISIER_LEVEL = 0.1
-#: Runs before the first look where nothing is known of the spread.
+#: Runs before the first look if the spread is unknown.
 UNCALIBRATED_RUNS = 6
-#: Runs before the first look where the spread is known and one cannot tell how near to the limit the figure will be.
+#: Runs before the first look if the spread is known but the distance of the figure to the limit is not.
 USUAL_RUNS = 4
-#: A gate is sized so that a figure that did not change passes at the first look with about this probability.
+#: The first look is chosen such that an unchanged figure passes at it with about this probability.
 _FIRST_LOOK_POWER = 0.95
 
 Answer = Literal["below", "above", "unconfirmed", "open", "missing"]
@@ -59,11 +60,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Question:
-    """Whether a figure lies above ``limit``, the logarithm of what is allowed.
+    """Whether a figure is above ``limit``, the logarithm of what is allowed.
 
-    ``distance`` is from a figure that did not change to the limit; None where that is not known. ``spread`` is the
-    device's; None where it was not calibrated. ``reference`` holds former observations that those of the runs are
-    compared with, where the baseline is not measured beside the candidate: the figure is then the difference.
+    ``distance`` is from an unchanged figure to the limit; None if unknown. ``spread`` is the device's; None if not
+    calibrated. ``reference`` has earlier observations of a baseline that is not measured in this gate: the figure is
+    then the difference of the means.
     """
 
     limit: float
@@ -85,9 +86,9 @@ class Bound:
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer to one question. ``bound`` is that of the look that settled it, else of the last look.
+    """The answer to one question. ``bound`` is from the look that settled it, or from the last look.
 
-    ``confirmation`` is that of the further runs, where "above" had to be confirmed.
+    ``confirmation`` is from the further runs, if "above" had to be confirmed.
     """
 
     answer: Answer
@@ -96,10 +97,10 @@ class Finding:
 
 
 def look_after(questions: Mapping[str, Question], max_runs: int, error: float = ERROR) -> tuple[int, ...]:
-    """After how many runs to look: even numbers, so that each network is as often built first as second.
+    """The numbers of runs at which to look: even, so that each network is built first as often as second.
 
-    The first is the least that the questions need; see :data:`_FIRST_LOOK_POWER`. None is above ``max_runs``, but the
-    first is at least 2. Without questions it is 2, which shows again whatever is the same in every run.
+    The first is the smallest that the questions need; see :data:`_FIRST_LOOK_POWER`. None exceeds ``max_runs``, but the
+    first is at least 2. Without questions it is 2, which confirms whatever does not vary between runs.
     """
     tail = error / (LOOKS * max(len(questions), 1))
     needed = max((_runs_needed(question, tail) for question in questions.values()), default=2)
@@ -108,7 +109,7 @@ def look_after(questions: Mapping[str, Question], max_runs: int, error: float = 
 
 
 def bound(values: tuple[float, ...], question: Question, tail: float) -> Bound | None:
-    """The interval of the mean of ``values``, less that of the reference; None where no spread can be told."""
+    """The interval of the mean of ``values`` minus that of the reference; None if the spread cannot be estimated."""
     variance, freedom = _variance(values, question)
     if variance is None:
         return None
@@ -120,10 +121,10 @@ def bound(values: tuple[float, ...], question: Question, tail: float) -> Bound |
 
 @dataclass
 class Trial:
-    """One gate on its way: takes the observations of each run, and says whether it wants another.
+    """The state of one gate: takes the observations of each run, and says whether another is needed.
 
-    ``wants_run`` is false once every question is settled, or one is shown to be above and was confirmed or not, or
-    the looks are over.
+    ``wants_run`` is false once every question is settled, or one was found "above" and its confirmation is finished, or
+    there are no further looks.
     """
 
     questions: Mapping[str, Question]
@@ -140,7 +141,7 @@ class Trial:
         self._searched: dict[str, tuple[float, ...]] = {}
         self._confirmed: set[str] = set()
         self._runs = 0
-        self._confirming: tuple[int, ...] = ()  # the looks at the further runs; empty: there are none yet
+        self._confirming: tuple[int, ...] = ()  # the looks of the confirmation; empty before it starts
 
     @property
     def tail(self) -> float:
@@ -149,11 +150,11 @@ class Trial:
 
     @property
     def runs_to_next_look(self) -> int:
-        """How many runs are wanted before anything can be decided."""
+        """The number of runs until the next look."""
         return self._target() - self._runs if self.wants_run else 0
 
     def add(self, observations: Mapping[str, float | None]) -> None:
-        """Take what one run observed; a question without an observation cannot be answered any more."""
+        """Take the observations of one run; a question without an observation can no longer be answered."""
         self._runs += 1
         for name, values in self._values.items():
             value = observations.get(name)
@@ -211,7 +212,7 @@ def _side(found: Bound | None, limit: float) -> Answer:
 
 
 def _runs_needed(question: Question, tail: float) -> int:
-    """How many runs the first look needs. The answer is only a size, so the normal quantile's power term will do."""
+    """The number of runs for the first look; only a sample size, so a normal quantile suffices for the power."""
     if question.spread is None:
         return UNCALIBRATED_RUNS
     if question.distance is None or question.distance <= 0:
@@ -244,7 +245,7 @@ def _variance(values: tuple[float, ...], question: Question) -> tuple[float | No
 
 
 def _spread(values: tuple[float, ...], question: Question) -> Spread | None:
-    """What the first runs tell of the spread; independent of the mean of the further ones."""
+    """The spread of the first runs, which is independent of the mean of the further ones."""
     variance, freedom = _variance(values, question)
     return None if variance is None else Spread(math.sqrt(variance), round(freedom) + 1)
 

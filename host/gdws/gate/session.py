@@ -1,4 +1,4 @@
-"""One gate on one device: the runs, under a lease, and what came of them."""
+"""The runs of a gate on one device, under a lease."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from gdws.gate.pairing import Pairing, write_run
 from gdws_contract.findings import text
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
-#: A lease ends by itself so long after this machine has died.
+#: Time to live of the lease, after which it expires if this machine dies.
 _LEASE_S = 60.0
 
 Say = Callable[[str], None]
 
 
 class Stopped(GdwsError):
-    """Somebody asked for the end."""
+    """The session was stopped on request."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 @dataclass(frozen=True)
 class DeviceAccess:
-    """How to wait for a device: in line, for an agent that is away; ``lease_id`` is of a lease held already."""
+    """How long to wait in the queue and to reconnect; ``lease_id`` is a lease that is already held."""
 
     wait_s: float = 3_600.0
     reconnect_s: float = 20.0
@@ -42,10 +42,11 @@ class DeviceAccess:
 
 @dataclass
 class Session:
-    """Runs on one agent. ``request`` is what each run asks for; its ``model_id`` is that of the run's bundle.
+    """Runs on one agent. ``request`` is the request of each run; its ``model_id`` is set to the run's bundle.
 
-    Each result is kept in ``folder`` as ``run-N.json``. The time in line is for whoever holds the device, and again
-    for the jobs ahead. ``say`` is told in a line what goes on; ``warnings`` are of results that could not be kept.
+    Each result is stored in ``folder`` as ``run-N.json``. The waiting time applies to the current lease, and again to
+    the jobs ahead. ``say`` is called with lines about the progress; ``warnings`` are about results that could not be
+    stored.
     """
 
     url: str
@@ -63,17 +64,17 @@ class Session:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[Callable[[int], tuple[BenchmarkResult, Run]]]:
-        """Hold the device, and give what measures the ``n``-th run, from 1.
+        """Hold a lease of the device; gives a function that measures the ``n``-th run, from 1.
 
         Raises:
-            DeviceError: the agent could not serve, or the time in line was over.
+            DeviceError: the agent could not serve, or the waiting time was over.
             Stopped: :meth:`stop` was called.
         """
         with DeviceClient(self.url, token=self.token) as device, self._lease(device) as lease_id:
             yield lambda number: self._measure(device, lease_id, number)
 
     def stop(self) -> None:
-        """End what runs on the device, from another thread; what was measured is kept."""
+        """Stop from another thread: cancels the job on the device and keeps what was measured."""
         self._stop.set()
         self._cancel()
 
@@ -93,7 +94,7 @@ class Session:
                 yield self.access.lease_id
             return
         if device.check().api_revision < SHARING:
-            yield None  # the agent knows no leases: what others send takes turns with the runs
+            yield None  # an agent without leases: other clients' jobs run in between
             return
         lease = take_lease(
             device,
@@ -138,7 +139,7 @@ class Session:
                     request,
                     out=self.folder / f"run-{number}.json",
                     on_progress=follow,
-                    on_unwritable=lambda error: self.warnings.append(f"run {number} is not kept as a file: {error}"),
+                    on_unwritable=lambda error: self.warnings.append(f"run {number} could not be stored: {error}"),
                     reconnect_s=self.access.reconnect_s,
                     lease_id=lease_id,
                 )
@@ -148,11 +149,13 @@ class Session:
                 place.leave()
                 self._job_id = None
         if self._late:
-            raise DeviceError(f"still in line after {self.access.wait_s:g} s", url=self.url, hint="wait longer: --wait")
+            raise DeviceError(
+                f"still in the queue after {self.access.wait_s:g} s", url=self.url, hint="wait longer: --wait"
+            )
         if self._stop.is_set():
             raise Stopped(f"stopped during run {number}")
         with contextlib.suppress(DeviceError):
-            device.delete_model(model_id)  # each run has a bundle of its own, which nobody will ask for again
+            device.delete_model(model_id)  # each run has its own bundle, which is not needed again
         error = failure(result, self.url)
         if error is not None:
             raise error
@@ -160,7 +163,7 @@ class Session:
 
 
 class _Place:
-    """A job in line: tells its place whenever that changes. ``give_up`` is called if it is there for ``wait_s``."""
+    """A queued job: reports changes of its position. ``give_up`` is called after ``wait_s`` in the queue."""
 
     def __init__(self, say: Say, wait_s: float, give_up: Callable[[], None]) -> None:
         self._say = say
@@ -170,14 +173,14 @@ class _Place:
         self._timer.start()
 
     def show(self, job: Job) -> None:
-        """How the job stands."""
+        """Report the state of the job."""
         if job.state != "queued":
             self._timer.cancel()
         elif job.queue_position != self._place:
             self._place = job.queue_position
             if self._place:  # 0 is next
-                self._say(f"in line: {text.plural(self._place, 'job')} ahead")
+                self._say(f"in the queue: {text.plural(self._place, 'job')} ahead")
 
     def leave(self) -> None:
-        """The job has ended."""
+        """The job left the queue."""
         self._timer.cancel()

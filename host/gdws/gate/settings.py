@@ -1,4 +1,4 @@
-"""``gdws-gate.toml``: what a repository asks of its networks."""
+"""``gdws-gate.toml``: the gate's settings in a repository."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from gdws_contract.pacing import Rate
 from gdws_contract.parsing import first_fault
 from gdws_contract.rest import BatchSize, PowerMode
 
-#: The file that is read where the command runs, if there is one.
+#: The file that is read from the current folder, if it exists.
 DEFAULT_FILE = Path("gdws-gate.toml")
 
 
 class Measurement(Record):
-    """What each run measures; as the options of ``gdws bench``."""
+    """What each run measures, like the options of ``gdws bench``."""
 
     networks: list[Name] | None = Field(None, min_length=1, max_length=32, description="Of the bundle. Default: all.")
     batch_sizes: list[BatchSize] = Field([1], min_length=1, max_length=32)
-    backends: list[Name] | None = Field(None, min_length=1, description="Default: the best there is.")
+    backends: list[Name] | None = Field(None, min_length=1, description="Default: the device's best.")
     precisions: list[Name] = Field(["fp32"], min_length=1)
     power_modes: list[PowerMode] | None = Field(None, min_length=1)
     jetson_clocks: bool | None = None
-    rounds: int = Field(10, ge=2, le=1_000, description="Turns that each network takes in a run; even is best.")
+    rounds: int = Field(10, ge=2, le=1_000, description="Rounds of each run; preferably even.")
     min_duration_s: NonNegative = Field(1.0, le=3_600, description="Measured time of each network in a run.")
     min_iterations: int = Field(100, ge=1, description="Measured inferences of each network in a run.")
     warmup_s: NonNegative = Field(0.2, le=600)
-    idle_s: NonNegative = Field(0.0, le=600, description="Rest before each run, for the idle baseline of power.")
+    idle_s: NonNegative = Field(0.0, le=600, description="Idle time before each run, to measure the idle power.")
     threads: int | None = Field(None, ge=1)
-    rate_hz: Rate | None = Field(None, description="After the rounds, inferences arrive so often; null: they do not.")
-    deadline_ms: float | None = Field(None, gt=0, le=3_600_000, description="Of these; null: the period of the rate.")
+    rate_hz: Rate | None = Field(None, description="Rate of inferences that arrive after the rounds; null: none.")
+    deadline_ms: float | None = Field(None, gt=0, le=3_600_000, description="Their deadline; null: the period.")
     paced_s: float = Field(10.0, ge=0.1, le=3_600, description="How long they arrive.")
-    time_limit_s: float | None = Field(None, gt=0, description="For one run; past it the run is given up.")
+    time_limit_s: float | None = Field(None, gt=0, description="Time limit of one run.")
 
     def request(self) -> dict[str, Any]:
-        """The fields of the request for a run, but for its bundle and its seed."""
+        """The fields of the request for a run, except its bundle and seed."""
         protocol = {
             "rounds": self.rounds,
             "min_duration_ms": 1e3 * self.min_duration_s,
@@ -86,7 +86,7 @@ class GateSettings(Record):
         return self
 
     def with_options(self, limits: dict[str, Any], gate: dict[str, Any], measure: dict[str, Any]) -> GateSettings:
-        """These settings with the fields given, those that are not None, in place of the file's.
+        """These settings, overridden by the given fields that are not None.
 
         Raises :class:`SettingsError` if one is out of range.
         """
@@ -97,13 +97,11 @@ class GateSettings(Record):
             return GateSettings.model_validate(fields)
         except ValidationError as error:
             field, message = first_fault(error)
-            raise SettingsError(
-                f"{field}: {message}", field=field, hint="gdws gate --help lists the options"
-            ) from error
+            raise SettingsError(f"{field}: {message}", field=field, hint="see gdws gate --help") from error
 
 
 def load_settings(path: Path | None) -> GateSettings:
-    """The settings at ``path``; without one those of :data:`DEFAULT_FILE`, if it is there.
+    """The settings at ``path``, or without it those of :data:`DEFAULT_FILE`, if it exists.
 
     Raises:
         OSError: the file cannot be read.
@@ -111,4 +109,4 @@ def load_settings(path: Path | None) -> GateSettings:
     """
     if path is None and not DEFAULT_FILE.exists():
         return GateSettings()
-    return load_toml(GateSettings, path or DEFAULT_FILE, hint="docs/ci.md lists the fields")
+    return load_toml(GateSettings, path or DEFAULT_FILE, hint="see docs/ci.md for the fields")

@@ -1,4 +1,4 @@
-"""Limits on what differs from run to run: latency, throughput, energy. Pure."""
+"""Limits on figures that vary from run to run: latency, throughput, energy. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gdws.gate.verdicts import Outcome, Verdict
 from gdws_contract.findings import text
 from gdws_contract.findings.setting import Setting
 
-#: Looks up the calibrated spread of a measure in a setting: of the ratio to a network measured beside, or by itself.
+#: Looks up the calibrated spread of a measure in a setting: of the ratio to a paired network, or of the figure itself.
 SpreadOf = Callable[[Setting, Measure, bool], Spread | None]
-#: Former observations of the baseline by subject and measure, where it is not measured now: logarithms.
+#: Logarithms of earlier observations of a baseline that is not measured in this gate, by subject and measure.
 References = Mapping[tuple[Subject, Measure], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class TimedQuestion:
-    """One timed limit of one subject; ``paired``: the baseline is measured beside it."""
+    """One timed limit of one subject; ``paired``: the baseline is measured in turns with it."""
 
     limit: TimedLimit
     allowed: float
@@ -34,7 +34,7 @@ class TimedQuestion:
         return f"{self.limit.name}: {self.subject}"
 
     def observe(self, run: Run) -> float | None:
-        """What ``run`` says: a logarithm, turned so that more is worse; None where it was not measured."""
+        """The observation of ``run``: a logarithm with the sign such that larger is worse; None if not measured."""
         own = log_figure(run.candidate.get(self.subject), self.limit.measure)
         if own is None:
             return None
@@ -47,9 +47,9 @@ class TimedQuestion:
 def timed_questions(
     limits: Limits, first: Run, spread_of: SpreadOf, references: References | None
 ) -> list[TimedQuestion]:
-    """The questions that ``limits`` ask of each subject of the first run.
+    """One question for each of ``limits`` and each subject of the first run.
 
-    Those against a baseline that is neither beside the candidate nor in ``references`` are left out; see
+    Questions relative to a baseline that is neither measured nor in ``references`` are left out; see
     :func:`without_baseline`.
     """
     found = []
@@ -68,7 +68,7 @@ def timed_questions(
 
 
 def without_baseline(limits: Limits, first: Run, asked: list[TimedQuestion]) -> list[Verdict]:
-    """The verdicts on limits against a baseline that does not have the network."""
+    """The verdicts on limits relative to a baseline that lacks the network."""
     keys = {(question.limit.name, question.subject) for question in asked}
     return [
         Verdict(
@@ -87,7 +87,7 @@ def without_baseline(limits: Limits, first: Run, asked: list[TimedQuestion]) -> 
 
 
 def timed_verdict(asked: TimedQuestion, finding: Finding, *, pending: bool = False) -> Verdict:
-    """What the finding means, in a sentence. While runs are ``pending``, what looks like a FAIL is INCONCLUSIVE."""
+    """The verdict of a finding. While runs are ``pending``, an unconfirmed FAIL is INCONCLUSIVE."""
     limit, bound = asked.limit, finding.bound
     outcome: Outcome = "INCONCLUSIVE"
     if finding.answer == "below":
@@ -148,13 +148,13 @@ def _sentence(asked: TimedQuestion, finding: Finding) -> str:
 
 
 def _ends(limit: TimedLimit, bound: Bound) -> tuple[float, float]:
-    """The ends of the interval as people read them, the smaller first."""
+    """The ends of the interval in the limit's unit, the smaller first."""
     ends = sorted((_value(limit, bound.low), _value(limit, bound.high)))
     return ends[0], ends[1]
 
 
 def _value(limit: TimedLimit, logarithm: float) -> float:
-    """A turned logarithm as a figure in the limit's unit."""
+    """A signed logarithm as a figure in the limit's unit."""
     if limit.is_relative:
         return 100 * math.expm1(logarithm)
     return math.exp(limit.sign * logarithm)

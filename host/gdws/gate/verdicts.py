@@ -10,7 +10,7 @@ from gdws.errors import ExitCode
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
-#: What the command returns; see :class:`~gdws.errors.ExitCode` for what else it may.
+#: Exit codes of the outcomes; see :class:`~gdws.errors.ExitCode` for the others.
 EXIT_CODES: dict[Outcome, int] = {
     "PASS": ExitCode.DONE,
     "FAIL": ExitCode.NEGATIVE,
@@ -22,7 +22,7 @@ EXIT_CODES: dict[Outcome, int] = {
 class Verdict:
     """One limit of one network in one setting.
 
-    ``figure``, ``low``, ``high`` and ``allowed`` are in ``unit``; what does not apply is None. ``sentence`` says all.
+    ``figure``, ``low``, ``high`` and ``allowed`` are in ``unit``, or None if not applicable. ``sentence`` sums it up.
     """
 
     limit: str

@@ -1,1 +1,1 @@
-"""Where networks come from: the zoo, checkpoints, Python modules, ONNX files, saved GDWS networks."""
+"""Sources of networks: the zoo, checkpoints, Python modules, ONNX files, saved GDWS networks."""

@@ -1,12 +1,12 @@
-"""GDWS networks in files: the plan and the weights, which together are the network.
+"""GDWS networks in files, as a plan with weights.
 
-A file is safetensors as :func:`gdws.networks.checkpoints.save` writes it. Its metadata name the network that was
-converted (``net``, ``net_options``) and hold the plan, from which the GDWS layers are built; the tensors are the state
-dict of the GDWS network. So factors that no plan can give again, such as fine-tuned ones, are kept. A bundle has the
+A file is safetensors as written by :func:`gdws.networks.checkpoints.save`. Its metadata name the original network
+(``net``, ``net_options``) and contain the plan, from which the GDWS layers are built; the tensors are the state dict of
+the GDWS network, including factors that the plan alone cannot reproduce, such as fine-tuned ones. A bundle has the
 same: its provenance names the network, and the initialisers of a variant's ONNX file are the state dict.
 
-A network of the zoo is built from its name. Of any other the file tells only what identifies it, since no code travels:
-then the dense network must be given.
+A network of the zoo is built from its name. For any other network the file has only an identification, since it
+contains no code: the dense network must be given.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gdws_contract.steps import FineTuneStep
 
 _PLAN = "plan"
 BUNDLE_SUFFIX = ".gdws"
-#: What tells in a network's provenance which one it is, whatever its weights.
+#: The fields of a network's provenance that identify it independently of its weights.
 _IDENTITY = ("net", "net_options", "onnx_sha256", "module", "module_options", "removed_channels")
 
 
@@ -47,12 +47,12 @@ class Dense(Protocol):
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """Where it comes from."""
+        """Its provenance."""
 
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """A GDWS network on the CPU, in evaluation mode; ``metadata`` tells how it was made, text by field."""
+    """A GDWS network on the CPU, in evaluation mode; ``metadata`` describes its origin, text by field."""
 
     module: nn.Module
     plan: Plan
@@ -60,7 +60,7 @@ class Converted:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What was done to the dense network: converted, and fine-tuned if the metadata tell of it."""
+        """The steps applied to the dense network: conversion, and fine-tuning according to the metadata."""
         converted = GdwsStep(self.plan)
         if "finetuning" not in self.metadata:
             return (converted,)
@@ -69,10 +69,10 @@ class Converted:
 
 
 def save(path: str | Path, weights: Mapping[str, torch.Tensor], plan: Plan, provenance: Mapping[str, Any]) -> None:
-    """Write the state dict of a GDWS network with its ``plan``, whole or not at all.
+    """Write the state dict of a GDWS network with its ``plan``, atomically.
 
-    ``provenance`` is that of the network that was converted, and what else is worth knowing; values that are not text
-    are stored as JSON. Raises :class:`~gdws.errors.NonFiniteWeights` and :class:`OSError`.
+    ``provenance`` is that of the original network with any further fields; values that are not text are stored as JSON.
+    Raises :class:`~gdws.errors.NonFiniteWeights` and :class:`OSError`.
     """
     checkpoints.save(path, weights, {**as_text(provenance), _PLAN: json.dumps(plan.to_dict())})
 
@@ -105,7 +105,7 @@ def load(path: str | Path, *, dense: Dense | None = None) -> Converted:
     metadata = checkpoint.metadata
     if _PLAN not in metadata:
         raise CheckpointUnreadable(
-            f"{path} holds no GDWS network", path=str(path), hint="gdws finetune writes such files"
+            f"{path} is not a GDWS network", path=str(path), hint="such files are written by gdws finetune"
         )
     try:
         plan = Plan.from_json(metadata[_PLAN])
@@ -128,8 +128,10 @@ def load_variant(path: str | Path, name: str | None = None, *, dense: Dense | No
         if name is None and len(plans) == 1:
             [name] = plans
         if name not in plans:
-            problem = "it holds several GDWS networks or none" if name is None else f"there is no GDWS network {name!r}"
-            raise GdwsError(f"{path}: {problem}", hint=f"choose by --variant one of: {', '.join(plans) or 'none'}")
+            problem = (
+                "the bundle has several GDWS networks or none" if name is None else f"there is no GDWS network {name!r}"
+            )
+            raise GdwsError(f"{path}: {problem}", hint=f"choose one with --variant: {', '.join(plans) or 'none'}")
         plan = Plan.from_json(bundle.read(plans[name]))
         weights = _initialisers(bundle, name)
     metadata = as_text(provenance)
@@ -146,8 +148,8 @@ def _dense(metadata: Mapping[str, str], path: Path) -> nn.Module:
     """The network of the zoo that ``metadata`` name. Raises :class:`~gdws.errors.GdwsError` if they name none."""
     if "net" not in metadata:
         raise GdwsError(
-            f"{path} does not name a network of the zoo that it was made from",
-            hint="give the network it was made from too, by --onnx or --module",
+            f"{path} was not made from a network of the zoo",
+            hint="also give the original network, with --onnx or --module",
         )
     options = json.loads(metadata.get("net_options", "{}"))
     try:
@@ -162,7 +164,7 @@ def _checked(dense: Dense, metadata: Mapping[str, str], path: Path) -> nn.Module
     ours = as_text(dense.provenance)
     if any(ours.get(key) != metadata.get(key) for key in _IDENTITY):
         made_from = metadata.get("net") or metadata.get("onnx") or metadata.get("module") or "another network"
-        raise GdwsError(f"{path} was made from {made_from}", hint="give the network that it was made from")
+        raise GdwsError(f"{path} was made from {made_from}", hint="give the network from which it was made")
     return dense.module
 
 
@@ -172,9 +174,7 @@ def _build(dense: nn.Module, plan: Plan, weights: Mapping[str, torch.Tensor], pa
         module = frame(dense, plan)
         missing, unexpected = module.load_state_dict(weights, strict=False)
     except (GdwsError, RuntimeError, TypeError) as error:
-        raise CheckpointMismatch(
-            f"{path}: network, plan and weights do not belong together: {error}", path=str(path)
-        ) from error
+        raise CheckpointMismatch(f"{path}: network, plan and weights do not match: {error}", path=str(path)) from error
     parameters = {name for name, _ in module.named_parameters()}
     statistics = {key for key in missing if key.endswith(("running_mean", "running_var"))}
     if absent := sorted(parameters.intersection(missing) | statistics):
@@ -182,7 +182,7 @@ def _build(dense: nn.Module, plan: Plan, weights: Mapping[str, torch.Tensor], pa
     # Constants of an ONNX file's node, called <path>/<operator>.<n>, follow from network and plan.
     if unexpected := [key for key in unexpected if "/" not in key]:
         raise CheckpointMismatch(
-            f"{path} has weights of no layer: {', '.join(unexpected[:3])}", path=str(path), unexpected=unexpected
+            f"{path} has unexpected weights: {', '.join(unexpected[:3])}", path=str(path), unexpected=unexpected
         )
     return module.eval()
 

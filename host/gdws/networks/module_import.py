@@ -1,4 +1,4 @@
-"""A torch module by the name of what makes it, ``package.module:factory``."""
+"""Loads a torch module from Python code, ``package.module:factory``."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def load_module(target: str, options: Mapping[str, Any] | None = None) -> nn.Mod
     ``name.attribute``) is a network, or is called with ``options`` to make one. Its code runs, so name only what you
     trust.
 
-    Raises :class:`~gdws.errors.ModelError` if there is no such module or name, it raises, or it gives no network.
+    Raises :class:`~gdws.errors.ModelError` if there is no such module or name, it raises, or it is not a network.
     """
     found = find(target, "network", example="torchvision.models:resnet18")
     with current_folder_importable():
         made = _call(found, dict(options or {}), target)
     if not isinstance(made, nn.Module):
-        raise ModelError(f"{target} gives {_kind(made)}, not a torch.nn.Module")
+        raise ModelError(f"{target} returns {_kind(made)}, not a torch.nn.Module")
     return made.eval()
 
 
@@ -40,7 +40,7 @@ def _call(found: Any, options: dict[str, Any], target: str) -> Any:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
         raise ModelError(
             f"{target}({given}) raises {first_line(error)}",
-            hint="give what it needs by --module-option NAME=VALUE" if isinstance(error, TypeError) else None,
+            hint="give its arguments with --module-option NAME=VALUE" if isinstance(error, TypeError) else None,
         ) from error
 
 

@@ -32,11 +32,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A network to convert. ``provenance`` tells where it comes from.
+    """A network to convert. ``provenance`` records its origin.
 
-    ``input_shape`` is that of one sample, (C, H, W) of an image.
-    ``plan`` is that of a network which is converted already, as :mod:`gdws.networks.converted` stores them. ``notes``
-    say what was done to the checkpoint before it was loaded. ``choice`` is what its user says of the outputs.
+    ``input_shape`` is that of one sample, (C, H, W) of an image. ``plan`` is the plan of a network that is already
+    converted, see :mod:`gdws.networks.converted`. ``notes`` describe changes to the checkpoint before it was loaded.
+    ``choice`` is the user's choice of a task.
     """
 
     name: str
@@ -65,9 +65,9 @@ def load(
 ) -> Source:
     """The network in the file ``checkpoint``, or the one that ships under that name if there is no such file.
 
-    The file may hold a GDWS network: a bundle, of which ``variant`` is one, or what ``gdws finetune`` wrote.
-    ``net`` names the network where the file does not, ``options`` are those of :func:`gdws.networks.zoo.build`, and
-    ``family``, ``kept`` and ``prefix`` as for :func:`gdws.networks.checkpoints.read`.
+    The file may contain a GDWS network: a bundle with ``variant``, or a file of ``gdws finetune``.
+    ``net`` names the network if the file does not, ``options`` are those of :func:`gdws.networks.zoo.build`, and
+    ``family``, ``kept`` and ``prefix`` are as for :func:`gdws.networks.checkpoints.read`.
     Raises :class:`~gdws.errors.CheckpointError` and :class:`~gdws.errors.ModelError`.
     """
     path = Path(checkpoint)
@@ -90,7 +90,7 @@ def load(
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of weights for a network that comes from elsewhere, or of a GDWS network that was made from it.
+    """A file of weights for a network from another source, or of a GDWS network that was made from it.
 
     Fields as the arguments of :func:`load`.
     """
@@ -112,7 +112,7 @@ class WeightsFile:
         return replace(source, module=module, provenance=provenance, notes=(*source.notes, *notes))
 
     def _read_into(self, module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-        """The names in the file are those of the network within what was put around it here."""
+        """Read the weights into the network inside our own wrappers, whose names are not in the file."""
         if isinstance(module, Chosen | Preprocessed):
             module.network, notes = self._read_into(module.network)
             return module, notes
@@ -127,9 +127,9 @@ def load_onnx(
     preprocessing: Preprocessing | None = None,
     weights: WeightsFile | None = None,
 ) -> Source:
-    """The network in an ONNX file, rebuilt in torch or kept as a graph; a note tells which and why.
+    """The network in an ONNX file, rebuilt in torch or kept as a graph, with a note on which and why.
 
-    It begins with ``preprocessing``. With ``weights`` those of another file take the place of its own.
+    Its first layer is ``preprocessing``. ``weights`` of another file replace its own.
 
     Arguments and errors as of :func:`gdws.onnx_io.load.load_onnx`.
     """
@@ -155,10 +155,10 @@ def load_module(
     preprocessing: Preprocessing | None = None,
     weights: WeightsFile | None = None,
 ) -> Source:
-    """The network that ``package.module:factory`` gives, with the weights of a file if there is one.
+    """The network that ``package.module:factory`` returns, with the weights of a file if there is one.
 
-    Without one, what the factory draws at random is the same each time. ``output`` is the key, place or
-    field of the output that counts, where the network gives several. ``preprocessing`` becomes the first layer.
+    Without a file, the factory's random numbers are seeded. ``output`` is the key, index or field of the output to use
+    if the network has several. ``preprocessing`` becomes the first layer.
     Raises as :func:`gdws.networks.module_import.load_module` and :func:`gdws.networks.checkpoints.read_into`.
     """
     with torch.random.fork_rng(devices=[]):
@@ -180,13 +180,13 @@ def load_module(
 
 
 def slimmed(source: Source) -> Source:
-    """The network of ``source`` without the channels that it does not need, see :mod:`gdws.networks.slimming`.
+    """The network of ``source`` without unused channels, see :mod:`gdws.networks.slimming`.
 
-    If there are any it is no longer the network known by name. Raises :class:`~gdws.errors.ModelError` for one that is
-    converted already or whose code cannot be traced.
+    If channels were removed it is no longer the network of its name. Raises :class:`~gdws.errors.ModelError` if it is
+    already converted or its code cannot be traced.
     """
     if source.plan is not None:
-        raise ModelError(f"{source.name} is converted already", hint="remove channels before the conversion")
+        raise ModelError(f"{source.name} is already converted", hint="use --slim before the conversion")
     found = slim(source.module, source.input_shape)
     if not found.removed:
         return replace(source, notes=(*source.notes, "no channel can be removed"))
@@ -203,16 +203,16 @@ def slimmed(source: Source) -> Source:
 
 
 def _told(preprocessing: Preprocessing | None, shape: Shape) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What is recorded and what is said of the pixels that a network takes; nothing of one that takes no images."""
+    """The provenance and notes about a network's preprocessing; empty for one that does not take images."""
     if len(shape) != 3 and preprocessing is None:
         return {}, ()
     found = preprocessing or Preprocessing()
     if len(shape) != 3:
-        return {"preprocessing": found.to_dict()}, (f"it is given values x of signals as {found.formula}",)
-    asked = "" if preprocessing is not None else "; --mean, --std, --scale and --channels say what it expects otherwise"
-    return {"preprocessing": found.to_dict()}, (f"it is taken to expect {found}{asked}",)
+        return {"preprocessing": found.to_dict()}, (f"values x of signals are passed to it as {found.formula}",)
+    asked = "" if preprocessing is not None else "; change this with --mean, --std, --scale and --channels"
+    return {"preprocessing": found.to_dict()}, (f"assumed to expect {found}{asked}",)
 
 
 def _as_name(text: str) -> str:
-    """``text`` as a bundle may be called."""
+    """``text`` as a valid name of a bundle."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "network"

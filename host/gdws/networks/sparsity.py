@@ -1,4 +1,4 @@
-"""How large a network is, dense and without its zeros."""
+"""The size of a network, with and without its zeros."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from gdws_contract.costs import size_mib
 
-#: From this share of zeros on a network counts as pruned; trained networks have a few zeros by chance.
+#: A network with at least this fraction of zeros counts as pruned; trained networks have a few zeros by chance.
 _PRUNED = 0.02
 
 
@@ -31,7 +31,7 @@ class Sizes:
 
     @property
     def mib_non_zero(self) -> float:
-        """MiB of those that are not zero, without the places where they stand."""
+        """MiB of the non-zero parameters, without their indices."""
         return size_mib(self.non_zero)
 
 

@@ -124,7 +124,7 @@ def _free_shape(
     slope = (second - first) // (sizes[1] - sizes[0])
     intercept = first - slope * sizes[0]
     if (intercept + slope * sizes[1] != second).any():
-        raise BatchDependence(f"the tensor {tensor.name!r} is no linear function of the batch size")
+        raise BatchDependence(f"the tensor {tensor.name!r} is not a linear function of the batch size")
     users = [node for node in graph.node if tensor.name in node.input]
     if all(node.op_type == "Reshape" for node in users) and np.count_nonzero(slope) == 1 and not (first == -1).any():
         tensor.CopyFrom(numpy_helper.from_array(np.where(slope != 0, -1, first), tensor.name))

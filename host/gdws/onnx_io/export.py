@@ -81,7 +81,7 @@ def outputs(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
     except ModelError as error:
         raise ExportError(error.message, hint=error.hint) from error
     if not found:
-        raise ExportError("the network gives no tensor", hint="let it return tensors")
+        raise ExportError("the network returns no tensor", hint="let it return tensors")
     for name, tensor in found.items():
         if tensor.ndim < 1 or len(tensor) != len(images):
             raise ExportError(
@@ -90,7 +90,8 @@ def outputs(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
             )
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise ExportError(
-                f"{name} is not finite: it holds NaN or infinity", hint="check the weights and the range of the inputs"
+                f"{name} is not finite: it contains NaN or infinity",
+                hint="check the weights and the range of the inputs",
             )
     return found
 
@@ -158,7 +159,7 @@ def _run(content: bytes, batches: Sequence[Images]) -> list[list[Array]]:
 def _compare(name: str, found: Array, expected: Array, rounding_error: Callable[[], float]) -> None:
     if found.shape != expected.shape:
         raise ExportError(
-            f"exported, the network gives {name} of {found.shape} instead of {expected.shape}", hint=_BATCH_HINT
+            f"exported, the network returns {name} of {found.shape} instead of {expected.shape}", hint=_BATCH_HINT
         )
     scale = max(float(np.abs(expected).max(initial=0)), 1e-30)
     difference = float(np.abs(found.astype(np.float64) - expected).max(initial=0))

@@ -141,7 +141,7 @@ class GraphNetwork(nn.Module):
         if self.training or (torch.is_grad_enabled() and images.requires_grad):
             raise ModelError(
                 "the network is an ONNX graph, which can neither be trained nor attacked by gradients",
-                hint="do without an attack (--attack none), or give the torch module by --module",
+                hint="use --attack none, or give the torch module with --module",
             )
 
 

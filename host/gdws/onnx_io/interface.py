@@ -59,16 +59,24 @@ def interface_of(model: onnx.ModelProto, path: Path, wanted: Shape | None, numbe
             hint="it must be images (N, C, H, W) or signals (N, C, L) in float; export the network so",
         )
     if wanted is not None and len(wanted) != len(axes) - 1:
-        raise ModelError(f"{path} takes samples of {_shown(axes[1:])}, not {_shown(wanted)}")
+        raise ModelError(
+            f"{path} takes samples of {_shown(axes[1:])}, not {_shown(wanted)}",
+            hint="--input-shape says the axes of one sample without the batch, e.g. 3,224,224 for C,H,W",
+        )
     last = _has_channels_last(model, path, axes, wanted)
     axes = [axes[axis] for axis in TO_FIRST] if last else axes
     for axis, given in zip(axes[1:], wanted or (), strict=False):
         if axis is not None and axis != given:
-            raise ModelError(f"{path} takes images of {_shown(axes[1:])}, not {_shown(wanted or ())}")
+            sizes = "C,L" if len(axes) == 3 else "C,H,W"
+            raise ModelError(
+                f"{path} takes {'signals' if len(axes) == 3 else 'images'} of {_shown(axes[1:])}, not "
+                f"{_shown(wanted or ())}",
+                hint=f"--input-shape says {sizes}; it may be left out where the file leaves nothing open",
+            )
     shape: tuple[int | None, ...] = wanted or tuple(axes[1:])
     if None in shape:
         raise ModelError(
-            f"{path} leaves the size of its images open", hint="say it, e.g. --input-shape 3,224,224 for C,H,W"
+            f"{path} does not define the size of its images", hint="give it, e.g. --input-shape 3,224,224 for C,H,W"
         )
     known = tuple(axis for axis in shape if axis is not None)
     taken = tuple(known[axis - 1] for axis in TO_LAST[1:]) if last else known
@@ -88,9 +96,9 @@ def _has_channels_last(model: onnx.ModelProto, path: Path, axes: Sequence[int | 
     if looks_channels_last(axes[1:]):
         first, last = (",".join(map(str, order)) for order in _orders(axes))
         raise ModelError(
-            f"{path} takes images of {_shown(axes[1:])}, and does not tell whether the channels are the first or the "
+            f"{path} takes images of {_shown(axes[1:])}, and does not say whether the channels are the first or the "
             "last of these axes",
-            hint=f"say it as C,H,W: --input-shape {last} if they are last, --input-shape {first} if they are first",
+            hint=f"give it as C,H,W: --input-shape {last} if they are last, --input-shape {first} if they are first",
         )
     return False
 

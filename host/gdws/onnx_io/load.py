@@ -145,7 +145,7 @@ def _read(path: Path) -> onnx.ModelProto:
         if kind is not None and kind is not ONNX:
             raise ModelError(f"{path} is {kind.name}, no ONNX file", hint=kind.advice) from error
         raise ModelError(
-            f"{path} is no valid ONNX file: {first_line(error)}", hint="export the network again"
+            f"{path} is not a valid ONNX file: {first_line(error)}", hint="export the network again"
         ) from error
     return model
 
@@ -242,5 +242,5 @@ def _serialized(model: onnx.ModelProto, path: Path) -> bytes:
     try:
         content: bytes = model.SerializeToString()
     except Exception as error:  # protobuf has had several kinds of error for it
-        raise ModelError(f"{path} is too large: {first_line(error)}", hint="ONNX files end at 2 GiB") from error
+        raise ModelError(f"{path} is too large: {first_line(error)}", hint="ONNX files are limited to 2 GiB") from error
     return content

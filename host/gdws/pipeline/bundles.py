@@ -53,7 +53,7 @@ class BundleSettings:
     def __post_init__(self) -> None:
         if not self.count and self.int8 is None:
             raise GdwsError(
-                "no GDWS network is asked for", hint="give --mean-rank, --budget, --beta, --plan, --tuned or --int8"
+                "no GDWS network was requested", hint="give --mean-rank, --budget, --beta, --plan, --tuned or --int8"
             )
 
     @property

@@ -39,7 +39,7 @@ def convert_all(
     require_usable(source)
     if source.plan is not None:
         if recipes or plans:
-            raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
+            raise GdwsError(f"{source.name} is already converted", hint="give the original network")
         return [Variant(source.name, source.module, (GdwsStep(source.plan),))]
     variants = [Variant(BASELINE, source.module)]
     shared = None if data is None else Calibration(source.module, data, source.task.projection(source.module, data))
@@ -62,7 +62,7 @@ def convert_all(
     names = [variant.name for variant in variants]
     for name in names:
         if names.count(name) > 1:
-            raise GdwsError(f"two networks would be called {name!r}", hint="ask for each network once")
+            raise GdwsError(f"two networks would have the name {name!r}", hint="request each network only once")
     return variants
 
 
@@ -96,7 +96,7 @@ def with_tuned(variants: Sequence[Variant], source: Source, paths: Sequence[Path
     for path in paths:
         tuned = converted.load(path, dense=source)
         if path.stem in {variant.name for variant in found}:
-            raise GdwsError(f"two networks would be called {path.stem!r}", hint="rename the file")
+            raise GdwsError(f"two networks would have the name {path.stem!r}", hint="rename the file")
         found.append(Variant(path.stem, tuned.module, tuned.steps))
     return found
 
@@ -105,5 +105,5 @@ def _data_for(method: Method, data: Calibration | None) -> Calibration | None:
     if method == "weights":
         return None
     if data is None:
-        raise GdwsError("a data-aware network is asked for, and there are no calibration images")
+        raise GdwsError("a data-aware network was requested, but there are no calibration images")
     return data

@@ -32,8 +32,8 @@ def distilled(
     """
     if not differentiable(source.module):
         raise ModelError(
-            f"{source.name} has no gradients, which distillation descends along",
-            hint="leave --distill out, or give the network as a torch module (--module)",
+            f"{source.name} has no gradients, which distillation needs",
+            hint="leave out --distill, or give the network as a torch module (--module)",
         )
     pixels = calibration_images(source, images, None)
     step = DistillStep(steps=settings.steps, data=f"{len(pixels)} images of {data}")

@@ -30,7 +30,7 @@ def finetuning_start(
     """
     if source.plan is not None:
         if by is not None:
-            raise GdwsError(f"{source.name} is converted already", hint="leave out --mean-rank and --plan")
+            raise GdwsError(f"{source.name} is already converted", hint="leave out --mean-rank and --plan")
         return source
     if by is None:
         raise GdwsError(f"{source.name} is a dense network", hint="convert it first: give --mean-rank or --plan")

@@ -73,7 +73,7 @@ def convert(
         bound: e.g. ``mean_rank=3``, in place of ``budget``.
 
     Raises :class:`~gdws.errors.PlanError` if the arguments or the plan do not fit,
-    :class:`~gdws.errors.NonFiniteWeights` if a weight holds NaN or infinity,
+    :class:`~gdws.errors.NonFiniteWeights` if a weight contains NaN or infinity,
     :class:`~gdws.errors.ModelError` if the network cannot be handled, and
     :class:`~gdws.errors.DataError` if ``data`` are no images, too few for the ranks, or of another network.
     """
@@ -81,17 +81,19 @@ def convert(
     eligibility.require_weights(model)
     calibration = Calibration(model, data) if isinstance(data, Tensor) else data
     if calibration is not None and calibration.given is not model:
-        raise DataError("the calibration is of another network", hint="make one of this network, or give the images")
+        raise DataError(
+            "the calibration belongs to another network", hint="create one for this network, or pass the images"
+        )
     model = plain(model) if calibration is None else calibration.model
     if isinstance(chosen, Plan):
         if alphas is not None or skip or convert_first or layout != "gather" or example_input is not None:
-            raise PlanError("a plan has its own layouts and layers", hint="give the plan alone, or make a new one")
+            raise PlanError("a plan already defines layouts and layers", hint="pass only the plan, or make a new one")
         return _follow(model, chosen, calibration, progress), chosen
     if layout not in LAYOUTS:
         raise PlanError(f"unknown layout {layout!r}", hint=f"layouts are: {', '.join(LAYOUTS)}")
     if calibration is not None and alphas is not None:
         raise PlanError(
-            "data-aware conversion finds the weights of errors itself", hint="give data or alphas, not both"
+            "data-aware conversion computes the weights of errors itself", hint="give data or alphas, not both"
         )
     if calibration is not None and example_input is None:
         example_input = calibration.images[:1]
@@ -155,7 +157,7 @@ def _check_plan(model: nn.Module, plan: Plan) -> None:
             raise PlanError(
                 f"{field}: {layer.name!r} cannot be converted: {layer.left_alone}",
                 field=field,
-                hint="make a plan of this network: it leaves such layers alone",
+                hint="make a plan for this network, which keeps such layers dense",
             )
 
 
@@ -174,7 +176,7 @@ def _check_calibration(plan: Plan, given: CalibrationSet | None) -> None:
     if plan.calibration == given:
         return
     if plan.calibration is None:
-        raise PlanError("the plan was made from weights alone", hint="give it without data")
+        raise PlanError("the plan was made from weights alone", hint="use it without data")
     wanted = f"{plan.calibration.images} images of SHA-256 {plan.calibration.sha256[:12]}…"
     if given is None:
         raise PlanError(f"the plan's factors are fitted to data: {wanted}", hint="give the same calibration images")

@@ -128,8 +128,8 @@ def _(budget: MacSaving, problem: RankProblem) -> Ranks:
         found = ranks_within(candidates, dense / budget.value - (dense - ours))
     except ValueError as error:
         raise PlanError(
-            f"mac_saving: the network cannot take {budget.value:g} times fewer MACs",
-            hint="ask for less, or let more layers be converted",
+            f"mac_saving: the network cannot be reduced to {budget.value:g} times fewer MACs",
+            hint="use a smaller value, or allow more layers to be converted",
         ) from error
     return dict(zip(names, found, strict=True))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from gdws._util.progress import SILENT, Progress
 from gdws.compression.layers import GDWSConv2d, to_dense
 from gdws.datasets import Dataset, check_images, require_images
 from gdws.errors import ModelError
+from gdws.evaluation.tally import digest_of_network
 from gdws.networks import converted
 from gdws.training.balancing import balance
 from gdws.training.descent import Descent
@@ -108,7 +108,7 @@ def finetune(
         **settings.to_dict(),
         "precision": descent.precision,
         "data": data.name,
-        "network": workers.agree(fingerprint(network)),
+        "network": workers.agree(digest_of_network(network)),
         "what": "fine-tuning",
     }
     run = Run(descent, data.validation, identity)
@@ -127,15 +127,6 @@ def finetune(
     result = copy.deepcopy(network)
     result.load_state_dict(run.best_weights)
     return FinetuneResult(result.eval(), run.start, run.best, tuple(run.history), out)
-
-
-def fingerprint(network: nn.Module) -> str:
-    """The SHA-256 of the names, shapes and values of a network's parameters and buffers."""
-    digest = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
-        digest.update(repr((key, tuple(tensor.shape), str(tensor.dtype))).encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _metadata(run: Run, settings: FinetuneSettings, data: Dataset, command: str | None) -> dict[str, str]:

@@ -245,7 +245,7 @@ def test_an_attack_that_is_not_to_be_trusted_decides_nothing(own: bool, dense: b
     verdict = judge(replace(DENSE, check=failed if dense else sound), replace(KEPT, check=failed if own else sound))
     assert (verdict.kind, verdict.variant) == ("unknown", "mean-rank-4")
     names = [name for name, fails in (("mean-rank-4", own), ("dense", dense)) if fails]
-    assert f"the attack on {' and '.join(names)} is not to be trusted" in verdict.sentence
+    assert f"the attack on {' and '.join(names)} cannot be trusted" in verdict.sentence
 
 
 def test_an_attack_that_was_checked_and_found_sound_changes_nothing() -> None:

@@ -177,7 +177,7 @@ def test_a_kept_token_that_others_can_read_is_closed_and_said_so(tmp_path, caplo
     (tmp_path / "token").chmod(0o644)
     opened(tmp_path)
     assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
-    assert "open to other users" in caplog.text
+    assert "readable by other users" in caplog.text
 
 
 def test_a_kept_token_that_is_damaged_is_told_and_not_replaced(tmp_path):

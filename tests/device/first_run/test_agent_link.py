@@ -37,7 +37,7 @@ def test_an_agent_that_ended_meanwhile_does_not_matter(tmp_path):
         def _ask(self, method, path, body=None, headers=()):
             super()._ask(method, path, body, headers)
             if method == "DELETE":
-                raise AgentRefused(409, "no lease of that id is in force")
+                raise AgentRefused(409, "no lease with this id is in force")
             return LEASE
 
     link = Gone(settings_for(tmp_path))

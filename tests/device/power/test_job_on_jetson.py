@@ -134,7 +134,7 @@ def test_a_service_that_dies_costs_power_and_leaves_the_board_for_later(tmp_path
             assert cell.power.mean_w is None
             assert "jtop" in cell.power.reason
             assert "clocks-not-restored" in [flag.code for flag in cell.flags]
-        assert "not given back" in agent.log.read_text()
+        assert "could not be restored" in agent.log.read_text()
 
         jetson.start()
         after = until_ended(agent, submit(agent, bundle, protocol={**QUICK, "rounds": 2}))

@@ -258,7 +258,7 @@ class TestCollecting:
         client.beat()
         trace = sensor.stop()
         assert len(trace.samples) == 2
-        assert "not understood: 'power'" in account(trace).reason
+        assert "invalid response: 'power'" in account(trace).reason
 
     @pytest.mark.parametrize(
         "breakage", [{"error": EOFError("Lost connection with jtop server")}, {"alive": False}], ids=["error", "dead"]

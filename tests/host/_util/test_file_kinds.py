@@ -44,7 +44,7 @@ def write(path, kind):
         ("tflite", "TensorFlow Lite", "tf2onnx"),
         ("keras", "a Keras file", "tf2onnx"),
         ("hdf5", "a Keras file", "tf2onnx"),
-        ("cut off", "no valid ONNX file", "export the network again"),
+        ("cut off", "not a valid ONNX file", "export the network again"),
     ],
 )
 def test_given_as_an_onnx_file(tmp_path, kind, name, advice):

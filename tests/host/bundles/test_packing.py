@@ -260,7 +260,7 @@ class TestRefusals:
         labels = verification.labels.clone()
         labels[7] = label
         chosen = VerificationSet(verification.images, labels, "noise")
-        self.refused(tmp_path, variants, chosen, DataError, "labels run from")
+        self.refused(tmp_path, variants, chosen, DataError, "labels go from")
 
     def test_images_out_of_range(self, tmp_path, variants, verification):
         chosen = VerificationSet(verification.images * 255, verification.labels, "noise")

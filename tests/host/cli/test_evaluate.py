@@ -42,7 +42,7 @@ def test_a_protocol_sets_what_is_not_given(checkpoint: Path) -> None:
 def test_a_budget_of_zero_gets_a_clear_answer(checkpoint: Path) -> None:
     found = run(checkpoint, "--images", 4, "--eps", 0)
     assert found.exit_code == 0, found.output
-    assert "the budget is 0, so no image changes" in found.stdout
+    assert "the radius is 0, so no image changes" in found.stdout
     natural, robust = (line.split(maxsplit=2)[2] for line in found.stdout.splitlines()[1:3])
     assert natural == robust
 
@@ -87,7 +87,7 @@ def test_interrupted_work_is_kept_and_gone_on_with(
         (["--protocol", "cifar"], "no protocol 'cifar'"),
         (["--attack", "pgd-l1", "--protocol", "imagenet"], "no attack in l1"),
         (["--attack", "union", "--eps", 0.1], "own radius"),
-        (["--attack", "apgd", "--step", 0.1], "adapts its steps"),
+        (["--attack", "apgd", "--step", 0.1], "adapts its step size"),
         (["--eps", -1], "eps is -1"),
     ],
     ids=str,
@@ -104,7 +104,7 @@ def test_what_an_attack_did_not_find_is_printed(checkpoint: Path, monkeypatch: p
     options = ["--images", 60, "--eps", 0.001, "--iterations", 1]
     found = run(checkpoint, *options)
     assert found.exit_code == 0, found.output
-    assert "- The attack is not to be trusted here" in found.stdout
+    assert "- The attack cannot be trusted here" in found.stdout
     checked = json.loads(run(checkpoint, *options, "--json").stdout)
     assert checked["attack_check"]["trusted"] is False
     assert checked["attack_check"]["blind"] > 0

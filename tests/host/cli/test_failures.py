@@ -75,10 +75,10 @@ def ended_with(path: tuple[str, ...], error: BaseException) -> Any:
 @given(st.sampled_from(NAMES), st.sampled_from(UNFORESEEN))
 @example(("gate",), SystemExit(0))
 @example(("bench",), typer.Abort())
-def test_no_unforeseen_exception_is_an_answer_of_any_command(path: tuple[str, ...], error: BaseException) -> None:
+def test_no_unexpected_exception_is_an_answer_of_any_command(path: tuple[str, ...], error: BaseException) -> None:
     code, told = ended_with(path, error)
     assert code == ExitCode.UNFORESEEN
-    assert told.startswith("error: unforeseen")
+    assert told.startswith("error: unexpected")
     assert "\x1b" not in told
     assert "\nPASS" not in told
 
@@ -88,13 +88,13 @@ def test_what_is_foreseen_has_its_code(error: BaseException, code: int) -> None:
     assert ended_with(("gate",), error)[0] == code
 
 
-def test_what_is_unforeseen_says_where_and_that_it_is_no_verdict() -> None:
+def test_what_is_unexpected_says_where_and_that_it_is_no_verdict() -> None:
     code, told = ended_with(("gate",), TypeError("unsupported"))
     assert code == 70
-    assert "error: unforeseen TypeError: unsupported\n" in told
+    assert "error: unexpected TypeError: unsupported\n" in told
     assert "test_failures.py" in told
     assert "in fail" in told
-    assert "says nothing about a network" in told
+    assert "not a result" in told
 
 
 def test_an_answer_stays_one() -> None:

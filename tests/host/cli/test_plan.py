@@ -73,4 +73,4 @@ def test_what_cannot_be_is_exit_2(checkpoint: Path, options: list[object], words
 def test_a_comparison_stores_no_plan(checkpoint: Path, tmp_path: Path) -> None:
     found = run(checkpoint, "--compare", "--beta", 1, "--out", tmp_path / "plan.json")
     assert found.exit_code == 2
-    assert "stores no plan" in found.stderr
+    assert "does not store plans" in found.stderr

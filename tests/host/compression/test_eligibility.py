@@ -123,7 +123,7 @@ def test_a_weight_shared_with_one_that_stays_makes_all_stay():
         {1: [0, 1], 2: [2, 3], 3: [4, FOREIGN], 4: [5]}, [None] * 3 + ["why"] + [None] * 2, "abcdef"
     )
     assert reasons[:2] == [None, None]
-    assert reasons[2] == "shares its weight with 'd', which stays as it is"
+    assert reasons[2] == "shares its weight with 'd', which is not converted"
     assert reasons[3] == "why"
     assert "another module" in reasons[4]
     assert reasons[5] is None

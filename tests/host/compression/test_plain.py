@@ -111,7 +111,7 @@ OTHER = {
     "conditional": (lambda: Conditional(3, 6, 3), "weight from its input"),
     "twice": (lambda: Twice(3, 6, 3), "calls 2 convolutions"),
     "shifted": (lambda: Shifted(3, 6, 3), "changes its input"),
-    "pair": (lambda: Pair(3, 6, 3), "gives no tensor"),
+    "pair": (lambda: Pair(3, 6, 3), "does not return a tensor"),
 }
 
 

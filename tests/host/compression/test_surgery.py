@@ -125,7 +125,7 @@ def test_inspect_finds_sharing():
 
 def test_a_weight_shared_with_an_excluded_layer_stays():
     layers = named(surgery.inspect(seeded(Sharing), skip=["strided"]))
-    assert layers["body"].left_alone == "shares its weight with 'strided', which stays as it is"
+    assert layers["body"].left_alone == "shares its weight with 'strided', which is not converted"
 
 
 def test_a_single_layer_is_a_model():

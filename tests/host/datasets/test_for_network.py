@@ -50,12 +50,12 @@ def test_noise_is_labelled_when_it_is_needed():
 
 
 def test_another_size(tmp_path):
-    with pytest.raises(DataError, match="of mnist-sample are 1x28x28, the network takes 1x56x56") as caught:
+    with pytest.raises(DataError, match="of mnist-sample are 1x28x28, but the network takes 1x56x56") as caught:
         for_network(mnist_sample(), nn.Flatten(), (1, 56, 56))
     assert "--input-shape 1,28,28" in str(caught.value.hint)
     with pytest.raises(DataError, match="takes 3x28x28") as caught:
         for_network(mnist_sample(), nn.Flatten(), (3, 28, 28))
-    assert "choose another data set" in str(caught.value.hint)
+    assert "images of your own with --data DIR" in str(caught.value.hint)
 
 
 def test_classes_must_be_the_outputs(tmp_path):

@@ -37,8 +37,8 @@ def test_what_was_written_is_read(tmp_path, name):
         (b"\0\0\x08\xff" + WHOLE[4:], "not an IDX file"),  # 255 dimensions
         (WHOLE[:-1], "truncated: 23 of 24 values"),
         (WHOLE[:16], "truncated: 0 of 24 values"),
-        (WHOLE + b"\0", "goes on after its 24 values"),
-        (idx_bytes(VALUES[:1]), r"holds an array of shape \(1, 3, 4\), not \(2, 3, 4\)"),
+        (WHOLE + b"\0", "has more data after its 24 values"),
+        (idx_bytes(VALUES[:1]), r"has an array of shape \(1, 3, 4\), not \(2, 3, 4\)"),
         (idx_bytes(VALUES.reshape(6, 4)), r"shape \(6, 4\)"),
         (b"\0\0\x08\x03" + struct.pack(">III", *[2**32 - 1] * 3), r"shape \(4294967295, "),
     ],

@@ -132,15 +132,15 @@ def test_unknown_names_list_the_known():
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (torch.zeros(2, 1, 1, 28, 28), torch.zeros(2), "do not go together"),
-        (torch.zeros(2, 1, 28, 28), torch.zeros(3), "do not go together"),
-        (torch.zeros(2, 1, 28, 28), torch.zeros(2, 1), "do not go together"),
+        (torch.zeros(2, 1, 1, 28, 28), torch.zeros(2), "do not match"),
+        (torch.zeros(2, 1, 28, 28), torch.zeros(3), "do not match"),
+        (torch.zeros(2, 1, 28, 28), torch.zeros(2, 1), "do not match"),
         (torch.zeros(0, 1, 28, 28), torch.zeros(0), "no images"),
         (torch.full((2, 1, 4, 4), 255.0), torch.zeros(2), "from 255 to 255"),
         (torch.full((2, 1, 4, 4), -0.1), torch.zeros(2), "from -0.1"),
         (torch.full((2, 1, 4, 4), float("nan")), torch.zeros(2), "nan"),
-        (torch.full((2, 1, 4), float("nan")), torch.zeros(2), "signals hold NaN"),
-        (torch.full((2, 4), float("-inf")), torch.zeros(2), "signals hold NaN or infinity"),
+        (torch.full((2, 1, 4), float("nan")), torch.zeros(2), "signals contain NaN"),
+        (torch.full((2, 4), float("-inf")), torch.zeros(2), "signals contain NaN or infinity"),
     ],
 )
 def test_malformed_images(images, labels, message):
@@ -152,5 +152,5 @@ def test_malformed_images(images, labels, message):
 def test_signals_may_have_any_finite_value(shape):
     signals = torch.full(shape, -1000.0)
     datasets.check_images(signals, torch.zeros(3))
-    with pytest.raises(DataError, match="an attack is for images, and these are signals"):
+    with pytest.raises(DataError, match="an attack needs images, but these are signals"):
         datasets.require_images(signals, "an attack")

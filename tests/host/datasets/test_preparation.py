@@ -83,11 +83,11 @@ def test_what_cannot_be_prepared(tmp_path):
     Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "float.tiff")
     with pytest.raises(DataError, match=r"float\.tiff cannot be read: .*range is not known"):
         Preparation((1, 4, 4)).of_file(tmp_path / "float.tiff")
-    with pytest.raises(DataError, match="images of 2 channels cannot become those of 3"):
+    with pytest.raises(DataError, match="images with 2 channels cannot be converted to the 3"):
         Preparation((3, 4, 4)).of_pixels(np.zeros((4, 4, 2), dtype=np.uint8))
     with pytest.raises(DataError, match="a shorter side of 100 pixels is smaller"):
         Preparation((3, 224, 224), Resize("crop", 100))
     for text in ("squash", "crop:x", "stretch:256", ""):
-        with pytest.raises(DataError, match="not a way to resize"):
+        with pytest.raises(DataError, match="not a valid resize policy"):
             Resize.parse(text)
     assert [str(Resize.parse(text)) for text in ("crop:256", "letterbox")] == ["crop:256", "letterbox"]

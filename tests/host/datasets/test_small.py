@@ -125,11 +125,11 @@ def test_files_that_are_damaged(tmp_path, monkeypatch):
     cifar10_files(tmp_path, monkeypatch)
     batch = tmp_path / "cifar-10-batches-py" / "data_batch_3"
     batch.write_bytes(batch.read_bytes()[:-100])
-    with pytest.raises(DataError, match="damaged or others"):
+    with pytest.raises(DataError, match="damaged or not the published ones"):
         datasets.load("cifar10", root=tmp_path)
     svhn_files(tmp_path, monkeypatch)
     (tmp_path / "test_32x32.mat").write_bytes(b"text")
-    with pytest.raises(DataError, match="damaged or others"):
+    with pytest.raises(DataError, match="damaged or not the published ones"):
         datasets.load("svhn", root=tmp_path)
 
 

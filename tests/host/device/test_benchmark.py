@@ -98,7 +98,7 @@ def test_cells_are_stored_as_they_end(tmp_path: Path) -> None:
 def test_an_agent_that_goes_away_leaves_what_is_known(tmp_path: Path, then: str, error: type[Exception]) -> None:
     with FakeAgent(GOES_WELL[:2], then=then) as agent, pytest.raises(error) as caught:
         run(agent, tmp_path)
-    assert then == "garbage" or "the agent went away during job-1" in str(caught.value)
+    assert then == "garbage" or "lost the agent during job job-1" in str(caught.value)
     kept = load_result(tmp_path / "result.json")
     assert kept.partial
     assert kept.job.cells == [FIRST]

@@ -96,7 +96,9 @@ def test_a_lease_that_is_not_in_force_is_told_before_anything_begins() -> None:
 
 
 def test_an_agent_without_leases_is_named() -> None:
-    with pytest.raises(DeviceProtocolError, match="does not know leases"), renewing(Device(revision=0).client(), "l1"):
+    with pytest.raises(DeviceProtocolError, match="does not support leases"), renewing(
+        Device(revision=0).client(), "l1"
+    ):
         pytest.fail("it began")
 
 

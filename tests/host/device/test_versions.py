@@ -31,7 +31,7 @@ def test_another_version_is_refused_with_what_to_update(version: int, words: str
 
 def test_what_an_older_agent_does_not_know_is_named() -> None:
     require_revision(health(), SHARING, "leases", URL)
-    with pytest.raises(DeviceProtocolError, match="does not know leases") as caught:
+    with pytest.raises(DeviceProtocolError, match="does not support leases") as caught:
         require_revision(health(revision=0), SHARING, "leases", URL)
     assert "update gdws-agent" in (caught.value.hint or "")
 
@@ -39,7 +39,7 @@ def test_what_an_older_agent_does_not_know_is_named() -> None:
 def test_a_bundle_that_an_older_agent_cannot_read_is_not_sent() -> None:
     require_schema(health(revision=0), 1, URL)
     require_schema(health(), 2, URL)
-    with pytest.raises(DeviceProtocolError, match="does not know bundles of schema 2") as caught:
+    with pytest.raises(DeviceProtocolError, match="does not support bundles of schema 2") as caught:
         require_schema(health(revision=3), 2, URL)
     assert "update gdws-agent" in (caught.value.hint or "")
 

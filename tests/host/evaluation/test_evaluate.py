@@ -253,7 +253,7 @@ def test_a_state_of_another_evaluation_is_refused(tmp_path, change, message):
 def test_a_damaged_state_is_refused(tmp_path, content):
     state = tmp_path / "state"
     state.write_bytes(content)
-    with pytest.raises(ResultError, match="no state of an evaluation"):
+    with pytest.raises(ResultError, match="not the state of an evaluation"):
         evaluate(Brightness(), IMAGES, LABELS, state=state)
 
 

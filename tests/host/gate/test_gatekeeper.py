@@ -237,9 +237,10 @@ def test_a_cached_engine_has_no_build_to_judge() -> None:
 
 
 def test_every_limit_is_judged() -> None:
-    everything = Limits(**dict.fromkeys(Limits.model_fields, 1.0))
+    plain = [name for name in Limits.model_fields if name != "max_drop_points"]
+    everything = Limits(**dict.fromkeys(plain, 1.0), max_drop_points={"cosine": 1.0})
     _, found = judged(everything, [run(2.0)])
-    assert set(found) == {*Limits.model_fields, "parity"}
+    assert set(found) == {*plain, "max_drop_points.cosine", "parity"}
     assert SETTING.words == ("batch 1", "onnxruntime", "fp32")
 
 
@@ -257,7 +258,7 @@ def test_the_worst_counts(outcomes: list[str], expected: str) -> None:
 
 
 def test_an_attack_that_is_not_to_be_trusted_decides_nothing() -> None:
-    facts = {"dense": NetworkFacts(1, untrusted="the attack on dense is not to be trusted (it found no gradient)")}
+    facts = {"dense": NetworkFacts(1, untrusted="the attack on dense cannot be trusted (it found no gradient)")}
     limits = Limits(min_robust_percent=1, max_robust_drop_points=100, min_natural_percent=1)
     _, found = judged(limits, [run(timed_cell(2.0), timed_cell(2.0))], facts=facts)
     assert {name: verdict.outcome for name, verdict in found.items()} == {

@@ -176,7 +176,7 @@ def test_no_run_without_some_of_its_cells(room: Path, baseline: str, numbers: se
 def test_no_file_of_a_baseline_in_other_circumstances(room: Path, name: str) -> None:
     report = judged(room, room / "main.gdws", "main.json", lambda _, result: DEVICE_CHANGES[name](result))
     assert report.outcome == "INCONCLUSIVE"
-    assert "the baseline was measured in other circumstances" in report.devices[0].verdicts[0].sentence
+    assert "the baseline was measured under other conditions" in report.devices[0].verdicts[0].sentence
 
 
 def with_cells(result: BenchmarkResult, cells: list[Cell]) -> BenchmarkResult:
@@ -269,7 +269,7 @@ def test_a_file_of_an_earlier_release_tells_times_but_no_accuracies(room: Path) 
     outcomes = {v.limit: v.outcome for v in report.devices[0].verdicts}
     assert outcomes["max_slowdown_percent"] == "PASS"
     assert outcomes["max_robust_drop_points"] == outcomes["max_natural_drop_points"] == "INCONCLUSIVE"
-    assert any("record it anew: gdws baseline" in v.sentence for v in report.devices[0].verdicts)
+    assert any("record it again: gdws baseline" in v.sentence for v in report.devices[0].verdicts)
 
 
 def test_a_setting_of_the_file_that_is_not_measured_is_missed(room: Path) -> None:

@@ -13,6 +13,7 @@ from gdws.errors import GdwsError, ResultError
 from gdws.gate.baseline import load_baseline, make_baseline
 from gdws.gate.documents import save
 from gdws.gate.evidence import evidence_of
+from gdws.gate.facts import NetworkFacts
 from gdws.gate.noise import Noise, changes, circumstances, default_path, load_noise, own_path, spreads
 from gdws.gate.sequential import Spread
 from gdws_contract.archive import open_bundle
@@ -95,7 +96,9 @@ def test_who_has_no_home_has_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_baseline_survives_its_file_and_becomes_a_reference(tmp_path: Path) -> None:
-    kept = make_baseline("model.gdws", "2026-01-02T03:04:05Z", RUNS, [result([DENSE])], {"dense": 7}, EVIDENCE)
+    kept = make_baseline(
+        "model.gdws", "2026-01-02T03:04:05Z", RUNS, [result([DENSE])], {"dense": NetworkFacts(7)}, EVIDENCE
+    )
     save(kept, tmp_path / "baseline.json")
     loaded = load_baseline(tmp_path / "baseline.json")
     assert loaded == kept

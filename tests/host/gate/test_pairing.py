@@ -117,7 +117,7 @@ def test_more_networks_than_a_bundle_holds_are_refused_with_the_way_out(tmp_path
     many = tiny_bundle(tmp_path / "many.gdws", variants=[f"net-{index}" for index in range(33)], net="linear", count=2)
     assert len(plan_pairing(many, None, None).networks) == 33
     with pytest.raises(
-        GdwsError, match="66 networks take turns in a run, 33 of them of the baseline; 64 can"
+        GdwsError, match="a run would have 66 networks, 33 of them of the baseline; the limit is 64"
     ) as caught:
         plan_pairing(many, many, None)
     assert "--variants" in str(caught.value.hint)
@@ -132,7 +132,7 @@ def test_an_unknown_network_is_refused_with_the_known(candidate: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"seed": 1}, {"count": 8}])
 def test_other_images_are_refused(candidate: Path, tmp_path: Path, options: dict[str, int]) -> None:
-    with pytest.raises(GdwsError, match="do not hold the same images: verification"):
+    with pytest.raises(GdwsError, match="contain different images: verification"):
         plan_pairing(candidate, tiny_bundle(tmp_path / "other.gdws", **options), None)
 
 
@@ -212,4 +212,4 @@ def test_an_attack_on_either_side_that_fails_is_known(candidate: Path, tmp_path:
         "new": True,
     }
     assert found["gdws"].untrusted is not None
-    assert "the attack on gdws is not to be trusted (the network is random" in found["gdws"].untrusted
+    assert "the attack on gdws cannot be trusted (the network is random" in found["gdws"].untrusted

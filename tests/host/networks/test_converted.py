@@ -91,7 +91,7 @@ def test_the_pipeline_takes_such_a_file(source, tmp_path):
     loaded = pipeline.load(str(path))
     [variant] = pipeline.convert_all(loaded, [])
     assert (variant.name, variant.plan) == ("tuned", plan)
-    with pytest.raises(GdwsError, match="converted already"):
+    with pytest.raises(GdwsError, match="already converted"):
         pipeline.convert_all(loaded, [pipeline.Recipe(MeanRank(1))])
     dense = Variant("dense", source.module)
     [_, tuned] = pipeline.with_tuned([dense], source, [path])

@@ -95,7 +95,7 @@ def test_signals_are_normalised_by_channel(tmp_path, kind):
     given = (2 * x - torch.tensor([[1.0], [-1.0]])) / torch.tensor([[4.0], [8.0]])
     with torch.no_grad():
         torch.testing.assert_close(source.module(x), network(given), rtol=1e-4, atol=1e-4)
-    assert source.notes[-1] == "it is given values x of signals as (2 * x - [1, -1]) / [4, 8]"
+    assert source.notes[-1] == "values x of signals are passed to it as (2 * x - [1, -1]) / [4, 8]"
 
 
 def test_options():
@@ -107,8 +107,8 @@ def test_options():
     for options, message in (
         (PixelOptions(mean="a,b"), "not a list of numbers"),
         (PixelOptions(std="0"), "std of the preprocessing"),
-        (PixelOptions(mean="1", normalisation="svhn"), "and so does --mean"),
-        (PixelOptions(normalisation="blue"), "no normalisation is called 'blue'"),
+        (PixelOptions(mean="1", normalisation="svhn"), "and --mean exclude each other"),
+        (PixelOptions(normalisation="blue"), "there is no normalisation 'blue'"),
     ):
         with pytest.raises(GdwsError, match=message):
             options.preprocessing()

@@ -74,5 +74,5 @@ def test_a_bundle_is_not_packed_for_another_size(tmp_path):
     network = source()
     variants = pipeline.convert_all(network, [])
     other = datasets.Split(torch.rand(4, 3, 16, 16), torch.zeros(4, dtype=torch.int64))
-    with pytest.raises(DataError, match="images of noise are 3x16x16, the network takes 3x8x8"):
+    with pytest.raises(DataError, match="images of noise are 3x16x16, but the network takes 3x8x8"):
         pipeline.pack(tmp_path / "a.gdws", network, variants, other, "noise", None)

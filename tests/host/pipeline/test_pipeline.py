@@ -146,7 +146,7 @@ def test_a_stored_plan_gives_the_same_network(source: Source) -> None:
 
 
 def test_two_networks_of_one_name_are_refused(source: Source) -> None:
-    with pytest.raises(GdwsError, match="two networks would be called 'mean-rank-1'"):
+    with pytest.raises(GdwsError, match="two networks would have the name 'mean-rank-1'"):
         pipeline.convert_all(source, [Recipe(MeanRank(1)), Recipe(MeanRank(1.0))])
 
 

@@ -175,7 +175,7 @@ def _check_precision(torch: Any, spec: EngineSpec, device: str) -> None:
     if precision not in ("fp32", "tf32", "fp16"):
         raise PrecisionUnsupported(f"pytorch does not run in {precision}", hint="it runs in fp32, tf32 and fp16")
     if precision == "tf32" and device == "cpu":
-        raise PrecisionUnsupported("torch finds no GPU, and tf32 needs one", hint=GPU_HINT)
+        raise PrecisionUnsupported("torch finds no GPU, which tf32 needs", hint=GPU_HINT)
     if precision == "tf32" and not has_tf32(torch):
         raise PrecisionUnsupported("this GPU has no TF32", hint="it came with Ampere (Orin); ask for fp32 or fp16")
     if precision == "fp16" and device == "cpu" and precision not in _precisions_on_cpu(torch.__version__):

@@ -105,12 +105,13 @@ function comparison({ a, b, cells, only_a, only_b, differences }, jobs, nameOf) 
 }
 
 function comparedCells(cells) {
+  const metrics = new Map(cells.flatMap((each) => each.metrics).map(({ name, words }) => [name, words]));
   return [
     table({
       kind: "figures stacks",
       caption: "Median latency of the same cells in A and B",
-      heads: ["Network", "A", "B", "B against A", ""],
-      rows: cells.map(compared),
+      heads: ["Network", "A", "B", "B against A", "", ...metrics.values()],
+      rows: cells.map((each) => compared(each, metrics)),
     }),
     h(
       "p",
@@ -122,7 +123,7 @@ function comparedCells(cells) {
   ];
 }
 
-function compared({ key, median_a_ms, median_b_ms, speedup, verdict, reason }) {
+function compared({ key, median_a_ms, median_b_ms, speedup, verdict, reason, metrics: own }, metrics) {
   const kind = SPEED_CLASS[verdict] ?? "";
   return h(
     "tr",
@@ -137,7 +138,12 @@ function compared({ key, median_a_ms, median_b_ms, speedup, verdict, reason }) {
       sub(reason === null ? verdict : `${verdict}: ${reason}`),
     ),
     h("td", { class: "bar-cell" }, speedup === null ? null : ratioBar(speedup.value, kind)),
+    [...metrics].map(([name, words]) => cell(words, pair(own.find((each) => each.name === name)))),
   );
+}
+
+function pair(metric) {
+  return metric ? `${metric.a ?? text.UNKNOWN} → ${metric.b ?? text.UNKNOWN}` : text.UNKNOWN;
 }
 
 function missing(words, keys) {

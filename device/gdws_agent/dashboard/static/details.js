@@ -91,7 +91,13 @@ function engineWords(build) {
 function parityWords(parity) {
   if (!parity) return null;
   const [largest, tolerance] = [parity.max_rel_diff, parity.tolerance_rel].map((value) => text.significant(value));
-  return `largest logit difference ${largest} of the largest logit, tolerance ${tolerance}`;
+  const each = parity.outputs.map(outputWords);
+  return [`largest difference ${largest} of the largest output, tolerance ${tolerance}`, ...each].join("; ");
+}
+
+function outputWords({ name, max_rel_diff, agreement }) {
+  if (agreement !== null) return `${name}: ${agreement.successes}/${agreement.count} equal`;
+  return `${name}: ${text.significant(max_rel_diff)}`;
 }
 
 function powerWords(power) {

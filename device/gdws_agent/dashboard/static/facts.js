@@ -3,9 +3,10 @@
 import { distinct, keyOf, settingOf } from "./jobs.js";
 
 /**
- * Return `{settings, variants, verdicts, tolerancePoints, at}` of a job, its bundle's manifest or null where that is no
+ * Return `{settings, variants, leading, verdicts, tolerancePoints, at}` of a job, its bundle's manifest or null where that is no
  * longer stored, and what the agent finds (`GET /jobs/{id}/findings`). `at(setting)` are the measurements of one
- * setting, variants in the bundle's order.
+ * setting, variants in the bundle's order. `leading` are the metrics that stand in place of accuracies; none of
+ * classifiers.
  */
 export function factsOf(job, manifest, findings) {
   const cells = new Map(job.cells.map((cell) => [keyOf(cell.key), cell]));
@@ -22,9 +23,11 @@ export function factsOf(job, manifest, findings) {
     cell: cells.get(keyOf(key)) ?? null,
     found: found.get(keyOf(key)),
   });
+  const variants = names.map((name) => variantFacts(name, about.get(name), beside.get(name)));
   return {
     settings,
-    variants: new Map(names.map((name) => [name, variantFacts(name, about.get(name), beside.get(name))])),
+    variants: new Map(variants.map((variant) => [variant.name, variant])),
+    leading: leadingMetrics(variants),
     verdicts: findings.verdicts,
     tolerancePoints: findings.tolerance_points,
     at: (setting) => names.map((variant) => measurement({ ...setting, variant })),
@@ -34,6 +37,11 @@ export function factsOf(job, manifest, findings) {
 /** Whether any figure comes from a simulated device. */
 export function isSimulated(job, device = null) {
   return Boolean(device?.simulated) || job.cells.some((cell) => cell.simulated);
+}
+
+function leadingMetrics(variants) {
+  const leading = variants.flatMap(({ metrics }) => [...metrics.values()].filter((metric) => metric.leads));
+  return [...new Map(leading.map((metric) => [metric.name, metric])).values()];
 }
 
 function variantFacts(name, variant, network) {
@@ -50,5 +58,6 @@ function variantFacts(name, variant, network) {
     untrusted: network?.is_untrusted ?? false,
     naturalChange: network?.natural_change ?? null,
     robustChange: network?.robust_change ?? null,
+    metrics: new Map((network?.metrics ?? []).map((metric) => [metric.name, metric])),
   };
 }

@@ -15,7 +15,7 @@ export function firstSteps(page, words) {
     h(
       "p",
       { class: "note" },
-      "or ",
+      "Or use ",
       h("code", {}, `gdws bench model.gdws --device ${address.href.replace(/\/benchmark$/, "")}`),
     ),
   );

@@ -6,19 +6,9 @@ import { cell, sub, table } from "./table.js";
 import { SPEED_CLASS } from "./speed.js";
 import * as text from "./text.js";
 
-const HEADS = [
-  "Network",
-  "MACs",
-  "Parameters",
-  "Natural",
-  "Robust",
-  "On the device",
-  "Median",
-  "p95",
-  "p99",
-  "FPS",
-  "Speed-up",
-];
+const SIZES = ["Network", "MACs", "Parameters"];
+const ACCURACIES = ["Natural", "Robust"];
+const TIMES = ["On the device", "Median", "p95", "p99", "FPS", "Speed-up"];
 
 /** Return the tables of all settings of `job`. */
 export function verdictTables(job, facts) {
@@ -36,15 +26,42 @@ function settingTable(facts, setting) {
     h("h2", {}, words[0].toUpperCase() + words.slice(1)),
     table({
       kind: "figures stacks",
-      caption: `Size, accuracy and speed of each network at ${words}`,
-      heads: [...HEADS, ...(hasEnergy ? ["Energy"] : [])],
-      rows: measured.map((each) => row(each, facts.variants.get(each.variant), hasEnergy)),
+      caption: `Size, ${facts.leading.length > 0 ? "quality" : "accuracy"} and speed of each network at ${words}`,
+      heads: [...SIZES, ...qualityHeads(facts), ...TIMES, ...(hasEnergy ? ["Energy"] : [])],
+      rows: measured.map((each) => row(each, facts, hasEnergy)),
     }),
     sensorNote(measured),
   );
 }
 
-function row({ variant, isBaseline, cell: measured, found }, about, hasEnergy) {
+/** The metrics of the task, or accuracies of a classifier. */
+function qualityHeads({ leading }) {
+  return leading.length > 0 ? leading.map(({ words }) => words[0].toUpperCase() + words.slice(1)) : ACCURACIES;
+}
+
+function qualityCells(facts, about) {
+  if (facts.leading.length > 0) {
+    const heads = qualityHeads(facts);
+    return facts.leading.map(({ name }, index) => cell(heads[index], ...metric(about.metrics.get(name))));
+  }
+  return [
+    cell("Natural", ...natural(about)),
+    cell(
+      "Robust",
+      ...accuracy(about.robust, about.robustChange, about.attack),
+      sub(about.untrusted ? "not to be trusted" : null),
+    ),
+  ];
+}
+
+function metric(found) {
+  if (!found) return [text.UNKNOWN];
+  const change = found.change === null ? null : `${text.points(found.change.points)} points`;
+  return [found.shown, sub([change, found.interval].filter(Boolean).join(", ") || null)];
+}
+
+function row({ variant, isBaseline, cell: measured, found }, facts, hasEnergy) {
+  const about = facts.variants.get(variant);
   return h(
     "tr",
     { class: isBaseline ? "baseline" : null, "data-key": variant },
@@ -60,12 +77,7 @@ function row({ variant, isBaseline, cell: measured, found }, about, hasEnergy) {
     ),
     cell("MACs", text.scaled(about.macs), sub(fewer(about.macsRatio))),
     cell("Parameters", text.scaled(about.parameters)),
-    cell("Natural", ...natural(about)),
-    cell(
-      "Robust",
-      ...accuracy(about.robust, about.robustChange, about.attack),
-      sub(about.untrusted ? "not to be trusted" : null),
-    ),
+    ...qualityCells(facts, about),
     cell("On the device", ...replay(measured?.parity ?? null)),
     ...(measured?.latency
       ? times(measured, found, hasEnergy)

@@ -1,4 +1,4 @@
-"""What is done to networks once they are converted."""
+"""Options for what follows the conversion: distillation and quantisation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Int8Reader(str, Enum):
-    """Who reads a file in INT8; see ``gdws.onnx_io.int8.points``."""
+    """The runtime that an INT8 file is for; see ``gdws.onnx_io.int8.points``."""
 
     tensorrt = "tensorrt"
     onnxruntime = "onnxruntime"
@@ -26,7 +26,7 @@ _SCHEMES: dict[Int8Reader, Any] = {Int8Reader.tensorrt: "symmetric", Int8Reader.
 
 @dataclass(frozen=True)
 class AfterOptions:
-    """Distillation, and forms in INT8."""
+    """Distillation, and INT8 variants."""
 
     distill: Annotated[
         int,
@@ -34,16 +34,16 @@ class AfterOptions:
             "--distill",
             metavar="STEPS",
             min=0,
-            help="Bring each GDWS network nearer to the dense one by so many gradient steps on calibration images, "
-            "half of them attacked; no label is used. 80 take minutes on a CPU.",
+            help="Distil the dense network into each GDWS network by this many gradient steps on calibration images, "
+            "half of them attacked; no labels are used. 80 steps take minutes on a CPU.",
         ),
     ] = 0
     int8: Annotated[
         Int8Reader | None,
         typer.Option(
             "--int8",
-            help="Add to each network, the dense one too, its form in INT8, as this runtime reads it best: with zero "
-            "points of 0 for tensorrt, or free ones for onnxruntime.",
+            help="Add an INT8 version of each network, including the dense one, for this runtime: symmetric "
+            "(tensorrt) or with free zero points (onnxruntime).",
         ),
     ] = None
     int8_skip: Annotated[
@@ -51,12 +51,12 @@ class AfterOptions:
         typer.Option(
             "--int8-skip",
             metavar="PATTERN",
-            help="Leave layers of this name or shell pattern in floating point, as ONNX has them. Repeatable.",
+            help="Keep layers with this ONNX name or shell pattern in floating point. Repeatable.",
         ),
     ] = None
 
     def distillation(self, attack: Spec | None, *, seed: int) -> DistillSettings | None:
-        """How to distil a network that is to resist ``attack``; None for not at all."""
+        """Settings of the distillation for a network that should resist ``attack``; None without distillation."""
         from gdws.evaluation.attacks.protocols import one_step
         from gdws.training import DistillSettings
 
@@ -65,7 +65,7 @@ class AfterOptions:
         return DistillSettings(steps=self.distill, attack=None if attack is None else one_step(attack), seed=seed)
 
     def quantisation(self) -> Int8Settings | None:
-        """How to quantise; None for not at all."""
+        """Settings of the quantisation; None without quantisation."""
         from gdws.onnx_io.int8 import Int8Settings
 
         return None if self.int8 is None else Int8Settings(scheme=_SCHEMES[self.int8], skip=tuple(self.int8_skip or ()))

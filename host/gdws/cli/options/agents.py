@@ -1,4 +1,4 @@
-"""What the commands share that ask an agent for something: its address, and a request from options."""
+"""Options of commands that use an agent: its address, and requests built from options."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class AgentOptions:
     """The agent that measures."""
 
     device: Annotated[
-        str, typer.Option("--device", metavar="local|URL", help="An agent's address, or this machine.")
+        str, typer.Option("--device", metavar="local|URL", help="The agent's address, or local for this machine.")
     ] = LOCAL
     token: Token = None
     reconnect: Reconnect = 20.0
 
     @contextlib.contextmanager
     def client(self, *, lease: str | None = None, data_dir: Path | None = None) -> Iterator[DeviceClient]:
-        """A client of the agent, which is started here if it is the local one; ``lease`` is kept alive meanwhile.
+        """A client of the agent, which is started if it is the local one; ``lease`` is renewed meanwhile.
 
-        With ``data_dir`` an agent that is started here keeps its jobs there, and goes on with them.
+        A local agent stores its jobs in ``data_dir``, if given, and resumes those it finds there.
         """
         from gdws.device.client import DeviceClient
         from gdws.device.leases import renewing
@@ -60,7 +60,7 @@ class AgentOptions:
         live: LiveBenchmark,
         out: Path | None,
     ) -> BenchmarkResult:
-        """What the agent found for ``request``; ``live`` shows how far it is, ``out`` keeps what is measured."""
+        """The result of ``request``; ``live`` shows the progress, ``out`` is updated with what is measured so far."""
         from gdws.device.benchmark import benchmark
 
         with live, self.client(lease=sharing.lease) as client:
@@ -79,7 +79,7 @@ class AgentOptions:
 
 @contextlib.contextmanager
 def agent_at(device: str, data_dir: Path | None = None) -> Iterator[str]:
-    """The address of the agent, started here if ``device`` is ``local``; it then keeps its jobs in ``data_dir``."""
+    """The address of the agent. ``local`` starts one on this machine, which stores its jobs in ``data_dir``."""
     from gdws.device.local_agent import local_agent
 
     if device == LOCAL:
@@ -90,21 +90,21 @@ def agent_at(device: str, data_dir: Path | None = None) -> Iterator[str]:
 
 
 def make_request(kind: type[_Request], command: str, **fields: Any) -> _Request:
-    """A request of the contract; raises :class:`GdwsError` naming the field that is wrong."""
+    """A request of the contract; raises :class:`GdwsError` naming an invalid field."""
     from gdws_contract.parsing import first_fault
 
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
         field, message = first_fault(error)
-        raise GdwsError(f"{field}: {message}", hint=f"gdws {command} --help tells what each option takes") from error
+        raise GdwsError(f"{field}: {message}", hint=f"see gdws {command} --help") from error
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """Those ``fields`` that an option gave a value, so that the contract's defaults stand for the others."""
+    """The ``fields`` that are not None; the contract's defaults apply to the others."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def milliseconds(seconds: float | None) -> float | None:
-    """An option in seconds as the contract has it; None stays None."""
+    """Seconds of an option as milliseconds of the contract; None stays None."""
     return None if seconds is None else 1000 * seconds

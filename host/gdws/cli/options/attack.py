@@ -1,12 +1,12 @@
-"""The attack that robust accuracy is measured under."""
+"""Options for the attack under which robust accuracy is measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gdws.cli.options.common import Seed
+from gdws.cli.options.groups import panel
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
@@ -14,70 +14,56 @@ if TYPE_CHECKING:
     from gdws.evaluation.tasks import Task
 
 
-_ATTACK = "The attack"
+_attack = panel("Attack")
 
 
 @dataclass(frozen=True)
 class AttackOptions:
-    """An attack by name, with what differs from its protocol."""
+    """An attack by name, with deviations from its protocol."""
 
     attack: Annotated[
         str | None,
-        typer.Option(
+        _attack(
             "--attack",
             metavar="NAME",
             help="none, or: pgd, pgd-l2, pgd-l1 (steps of fixed size); apgd, apgd-l2 (adaptive steps, stronger); "
-            "autoattack, autoattack-l2 (four attacks, the usual yardstick); union (an image must resist all norms). "
-            "Default: pgd for a data set that has a protocol, none for your own images.",
+            "autoattack, autoattack-l2 (four attacks, the usual benchmark); union (an image must resist all norms). "
+            "Default: pgd for a data set with a protocol, none for your own images.",
             show_default=False,
-            rich_help_panel=_ATTACK,
         ),
     ] = None
     protocol: Annotated[
         str | None,
-        typer.Option(
+        _attack(
             "--protocol",
             metavar="NAME",
-            help="Radii, steps and restarts as in the literature: mnist, fashion-mnist, cifar10, imagenet or msd. The "
-            "options below change single settings. Default: what goes with the data set.",
-            rich_help_panel=_ATTACK,
+            help="Radius, steps and restarts as in the literature: mnist, fashion-mnist, cifar10, imagenet or msd. The "
+            "options below override single settings. Default: the data set's protocol.",
         ),
     ] = None
     eps: Annotated[
         float | None,
-        typer.Option(
-            "--eps",
-            help="Radius of the ball, in pixel units of [0, 1]; 0 leaves the images as they are.",
-            rich_help_panel=_ATTACK,
-        ),
+        _attack("--eps", help="Radius of the ball, in pixel units of [0, 1]; 0: no perturbation."),
     ] = None
-    step: Annotated[
-        float | None, typer.Option("--step", help="Step size of pgd, in pixel units.", rich_help_panel=_ATTACK)
-    ] = None
-    iterations: Annotated[
-        int | None, typer.Option("--iterations", help="Steps of each run of the attack.", rich_help_panel=_ATTACK)
-    ] = None
+    step: Annotated[float | None, _attack("--step", help="Step size of pgd, in pixel units.")] = None
+    iterations: Annotated[int | None, _attack("--iterations", help="Steps of each run of the attack.")] = None
     restarts: Annotated[
-        int | None,
-        typer.Option(
-            "--restarts", help="Runs on each image, the first included, until one fools it.", rich_help_panel=_ATTACK
-        ),
+        int | None, _attack("--restarts", help="Number of runs on each image, stopping at the first that succeeds.")
     ] = None
     random_start: Annotated[
         bool | None,
-        typer.Option(
+        _attack(
             "--random-start/--no-random-start",
-            help="Start the first run at a random point of the ball, or at the image.",
-            rich_help_panel=_ATTACK,
+            help="Start the first run at a random point of the ball, or at the image itself.",
         ),
     ] = None
-    seed: Annotated[int, typer.Option("--seed", help="Seed of every random draw.")] = 0
+    seed: Seed = 0
 
     def spec(self, data: str, task: Task | None = None) -> Spec | None:
-        """The attack, by default as the literature runs it on ``data``; None for none.
+        """The attack, by default the protocol of ``data``; None for no attack.
 
-        Where nothing is usual on ``data``, and for a ``task`` that has no attack, there is none unless an option asks
-        for one. Raises :class:`~gdws.errors.GdwsError` for a value that cannot be, and for an attack on such a task.
+        If ``data`` has no protocol, or the ``task`` no attack, there is none unless an option requests one. Raises
+        :class:`~gdws.errors.GdwsError` for an invalid value, and for an attack on a task without one.
         """
         from gdws.evaluation.attacks import protocols
 
@@ -106,6 +92,6 @@ class AttackOptions:
         return spec
 
     def _asks(self) -> bool:
-        """Whether an option changes an attack, so that one is wanted."""
+        """Whether an option sets a property of an attack, which requests one."""
         changes = (self.protocol, self.eps, self.step, self.iterations, self.restarts, self.random_start)
         return any(each is not None for each in changes)

@@ -1,4 +1,4 @@
-"""Options that stand alone in several commands, and texts as lists."""
+"""Single options that several commands share, and parsing of comma-separated lists."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 
 from gdws.errors import GdwsError
 
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random draw.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed for all random numbers.")]
 RemoteDevice = Annotated[
-    str, typer.Option("--device", metavar="URL", envvar="GDWS_DEVICE", show_envvar=True, help="An agent's address.")
+    str, typer.Option("--device", metavar="URL", envvar="GDWS_DEVICE", show_envvar=True, help="The agent's address.")
 ]
 Token = Annotated[
     str | None,
@@ -21,18 +21,18 @@ Token = Annotated[
         envvar="GDWS_TOKEN",
         show_envvar=True,
         show_default=False,
-        help="What the agent asks for; others on this machine can read an option, so better set the variable.",
+        help="The agent's access token. Other users of this machine can see options: prefer the variable.",
     ),
 ]
-Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A file that gdws convert wrote.")]
-Label = Annotated[str | None, typer.Option("--label", help="A line of text to keep with the result.")]
+Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, as written by gdws convert.")]
+Label = Annotated[str | None, typer.Option("--label", help="A line of text to store with the result.")]
 Reconnect = Annotated[
     float,
     typer.Option(
         "--reconnect",
         "--patience",
         metavar="SECONDS",
-        help="How long to try to reconnect to an agent that went away.",
+        help="How long to keep trying to reconnect to the agent.",
     ),
 ]
 Calibration = Annotated[
@@ -41,7 +41,7 @@ Calibration = Annotated[
         "--calibration",
         metavar="N",
         min=1,
-        help="Training images that data-aware networks are fitted to; under the attack, if there is one.",
+        help="Number of training images for data-aware fitting; attacked, if there is an attack.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]

@@ -1,54 +1,39 @@
-"""How engines are built and run."""
+"""Options for building and running engines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
 from gdws.cli.options.agents import given
+from gdws.cli.options.groups import panel
 
-_ENGINE = "How engines are built and run (TensorRT)"
+_engine = panel("Engine options (TensorRT)")
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Options of the engine's builder; the contract has a default for what is not given."""
+    """Options of the engine's builder; the contract's defaults apply to those not given."""
 
     optimization_level: Annotated[
         int | None,
-        typer.Option(
+        _engine(
             "--optimization-level",
             metavar="0-5",
-            help="How hard the builder looks for fast kernels (8.6 and newer). Default: TensorRT's, 3.",
-            rich_help_panel=_ENGINE,
+            help="The builder's search effort (TensorRT 8.6 and newer). Default: TensorRT's, 3.",
         ),
     ] = None
     workspace: Annotated[
-        int | None,
-        typer.Option(
-            "--workspace",
-            metavar="MIB",
-            help="Scratch memory of a build. Default: the backend's.",
-            rich_help_panel=_ENGINE,
-        ),
+        int | None, _engine("--workspace", metavar="MIB", help="Scratch memory of a build. Default: the backend's.")
     ] = None
     dla_core: Annotated[
         int | None,
-        typer.Option(
-            "--dla-core",
-            metavar="N",
-            help="Run on this deep learning accelerator (fp16, int8). Default: the GPU.",
-            rich_help_panel=_ENGINE,
-        ),
+        _engine("--dla-core", metavar="N", help="Run on this DLA core (fp16, int8). Default: the GPU."),
     ] = None
     gpu_fallback: Annotated[
         bool,
-        typer.Option(
-            "--gpu-fallback/--no-gpu-fallback",
-            help="Whether layers that the accelerator cannot run may go to the GPU.",
-            rich_help_panel=_ENGINE,
+        _engine(
+            "--gpu-fallback/--no-gpu-fallback", help="Whether layers that the DLA does not support may run on the GPU."
         ),
     ] = True
 
@@ -64,46 +49,33 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class BuildOptions(EngineOptions):
-    """What matters besides where engines are compared with each other."""
+    """Further options for comparing engines."""
 
     builds: Annotated[
         int | None,
-        typer.Option(
+        _engine(
             "--builds",
             metavar="K",
-            help="Build K engines, keep that of median latency, tell the spread. Default: 1.",
-            rich_help_panel=_ENGINE,
+            help="Build K engines, keep the one with the median latency, report the spread. Default: 1.",
         ),
     ] = None
     build_timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--build-timeout",
-            metavar="SECONDS",
-            help="Give up one build after this. Default: 1800.",
-            rich_help_panel=_ENGINE,
-        ),
+        float | None, _engine("--build-timeout", metavar="SECONDS", help="Time limit of a build. Default: 1800.")
     ] = None
     batch_profile: Annotated[
         str | None,
-        typer.Option(
+        _engine(
             "--batch-profile",
             metavar="each|all|measured",
-            help="An engine for each batch size, one for all, or the faster of both at each batch size.",
-            rich_help_panel=_ENGINE,
+            help="One engine for each batch size, one for all, or the faster of both at each batch size.",
         ),
     ] = None
     cuda_graph: Annotated[
-        bool,
-        typer.Option(
-            "--cuda-graph",
-            help="Capture an inference once and replay it: less work for the CPU at each.",
-            rich_help_panel=_ENGINE,
-        ),
+        bool, _engine("--cuda-graph", help="Capture an inference once and replay it, which reduces CPU overhead.")
     ] = False
 
     def engine(self) -> dict[str, Any]:
-        """As for the base, with what only a benchmark takes."""
+        """As for the base class, with the options of a benchmark."""
         return super().engine() | given(
             builds=self.builds,
             build_timeout_s=self.build_timeout,

@@ -1,4 +1,4 @@
-"""The options that the commands of the gate share."""
+"""Options that the commands of the gate share."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from gdws.cli.options.agents import agent_at
 from gdws.cli.options.common import Reconnect, Token, numbers, words
+from gdws.cli.options.groups import panel
 from gdws.cli.options.sharing import LeaseId
 from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from gdws.gate.launch import DeviceAccess
     from gdws.gate.settings import GateSettings
 
-_LIMITS = "Limits (of each network in each setting)"
-_MEASURING = "What is measured, and for how long"
+_limit = panel("Limits (for each network in each setting)")
+_measuring = panel("Measurement")
 
 
 @dataclass(frozen=True)
 class DevicesOptions:
-    """The devices that measure, and how long is waited for them."""
+    """The devices that measure, and how long to wait for them."""
 
     device: Annotated[
         str,
@@ -37,32 +38,32 @@ class DevicesOptions:
             metavar="URL|NAME|tag:NAME,...",
             envvar="GDWS_DEVICE",
             show_envvar=True,
-            help="Addresses of agents, or names and tags of the devices file; several are measured at the same time.",
+            help="Addresses of agents, or names and tags of the devices file; several measure at the same time.",
         ),
     ] = "local"
     devices: Annotated[
         Path | None,
-        typer.Option("--devices", metavar="FILE", help="Devices by name. Default: devices.toml, if it is there."),
+        typer.Option("--devices", metavar="FILE", help="File of named devices. Default: devices.toml, if it exists."),
     ] = None
     token: Token = None
     wait: Annotated[
         float,
         typer.Option(
-            "--wait", metavar="SECONDS", min=0, help="How long to wait in the queue and for a lease of others."
+            "--wait", metavar="SECONDS", min=0, help="How long to wait in the queue and for another client's lease."
         ),
     ] = 3_600.0
     reconnect: Reconnect = 20.0
     lease: LeaseId = None
 
     def access(self) -> DeviceAccess:
-        """How a gate waits for its turn."""
+        """How a gate waits for a device."""
         from gdws.gate.launch import DeviceAccess
 
         return DeviceAccess(self.wait, self.reconnect, self.lease)
 
     @contextlib.contextmanager
     def agents(self) -> Iterator[list[Device]]:
-        """The devices; for ``local`` an agent is started here. ``token`` is for those without one."""
+        """The devices; ``local`` starts an agent on this machine. ``token`` is for devices without their own."""
         from gdws.gate.devices import choose_devices
 
         with contextlib.ExitStack() as stack:
@@ -74,7 +75,7 @@ class DevicesOptions:
 
     @contextlib.contextmanager
     def only_agent(self, message: str) -> Iterator[Device]:
-        """The one device; raises :class:`GdwsError` with ``message`` if there are several."""
+        """The only device; raises :class:`GdwsError` with ``message`` if there are several."""
         with self.agents() as agents:
             if len(agents) > 1:
                 raise GdwsError(message, hint="name one with --device")
@@ -82,7 +83,7 @@ class DevicesOptions:
 
 
 def say_on_stderr(quiet: bool) -> Callable[[str], None]:
-    """What tells in lines what goes on: a log of CI has no place for bars."""
+    """A function that prints progress as lines, since CI logs cannot show bars."""
     console = errors()
 
     def say(line: str) -> None:
@@ -94,12 +95,21 @@ def say_on_stderr(quiet: bool) -> Callable[[str], None]:
 
 def limit(name: str, text: str) -> Any:
     """The option of a limit; ``text`` is its help."""
-    return typer.Option(name, metavar="NUMBER", min=0, help=text, rich_help_panel=_LIMITS)
+    return _limit(name, metavar="NUMBER", min=0, help=text)
 
 
 def measuring(name: str, metavar: str, text: str) -> Any:
-    """An option on what is measured."""
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_MEASURING)
+    """An option of the measurement; ``text`` is its help."""
+    return _measuring(name, metavar=metavar, help=text)
+
+
+def _named_points(text: str) -> tuple[str, float]:
+    """``detections_kept=5`` as a name and a number."""
+    name, _, points = text.rpartition("=")
+    try:
+        return name, float(points)
+    except ValueError:
+        raise GdwsError(f"--max-drop {text!r} is not METRIC=POINTS", hint="e.g. --max-drop detections_kept=5") from None
 
 
 @dataclass(frozen=True)
@@ -108,14 +118,15 @@ class RunOptions:
 
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Limits and more. Default: gdws-gate.toml, if it is there."),
+        typer.Option("--config", metavar="FILE", help="Settings file. Default: gdws-gate.toml, if it exists."),
     ] = None
     variants: Annotated[str | None, measuring("--variants", "NAME,...", "Networks of the bundle. Default: all.")] = None
     batch: Annotated[str | None, measuring("--batch", "N,...", "Batch sizes. Default: 1.")] = None
-    backends: Annotated[str | None, measuring("--backends", "NAME,...", "Runtimes. Default: the best there is.")] = None
+    backends: Annotated[str | None, measuring("--backends", "NAME,...", "Runtimes. Default: the device's best.")] = None
     precision: Annotated[str | None, measuring("--precision", "NAME,...", "E.g. fp32,fp16. Default: fp32.")] = None
     rounds: Annotated[
-        int | None, measuring("--rounds", "N", "Turns that each network takes in a run. Default: 10.")
+        int | None,
+        measuring("--rounds", "N", "Rounds of each run, in which every network is measured in turn. Default: 10."),
     ] = None
     min_duration: Annotated[
         float | None, measuring("--min-duration", "SECONDS", "Measured time of each network in a run. Default: 1.")
@@ -134,10 +145,9 @@ class RunOptions:
     ] = None
 
     def settings(self, limits: dict[str, Any] | None = None, plan: dict[str, Any] | None = None) -> GateSettings:
-        """The settings of the file, with what options give in their place.
+        """The settings of the file, overridden by options.
 
-        ``limits`` and ``plan`` are the file's sections of that kind as options give them. Raises
-        :class:`~gdws.errors.SettingsError`.
+        ``limits`` and ``plan`` override those sections of the file. Raises :class:`~gdws.errors.SettingsError`.
         """
         from gdws.gate.settings import load_settings
 
@@ -158,7 +168,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class LimitOptions:
-    """The limits of a gate, of which those that are given apply."""
+    """The limits of a gate; those that are given apply."""
 
     max_slowdown: Annotated[float | None, limit("--max-slowdown", "Latency, percent above the baseline's.")] = None
     max_p95_slowdown: Annotated[float | None, limit("--max-p95-slowdown", "95th percentile, likewise.")] = None
@@ -179,6 +189,15 @@ class LimitOptions:
     ] = None
     min_natural: Annotated[float | None, limit("--min-natural", "Natural accuracy on the device, percent.")] = None
     min_robust: Annotated[float | None, limit("--min-robust", "Accuracy on adversarial inputs, percent.")] = None
+    max_drop: Annotated[
+        list[str] | None,
+        _limit(
+            "--max-drop",
+            metavar="METRIC=POINTS",
+            help="Maximum drop of a metric measured on the host, in points of 0.01, from the baseline or, without "
+            "--baseline, from the dense network. E.g. detections_kept=5. Repeatable.",
+        ),
+    ] = None
     max_size: Annotated[float | None, limit("--max-size", "ONNX file, MiB.")] = None
     max_size_increase: Annotated[
         float | None, limit("--max-size-increase", "ONNX file, percent above the baseline's.")
@@ -187,8 +206,8 @@ class LimitOptions:
     max_memory: Annotated[float | None, limit("--max-memory-mib", "Peak memory of host and device, MiB.")] = None
     max_build: Annotated[float | None, limit("--max-build", "Build of the engine, seconds.")] = None
 
-    def limits(self) -> dict[str, float | None]:
-        """The section ``limits`` of the settings."""
+    def limits(self) -> dict[str, Any]:
+        """The section ``limits`` of the settings. Raises :class:`GdwsError` for a limit that cannot be read."""
         return {
             "max_slowdown_percent": self.max_slowdown,
             "max_p95_slowdown_percent": self.max_p95_slowdown,
@@ -203,6 +222,7 @@ class LimitOptions:
             "max_robust_drop_points": self.max_robust_drop,
             "min_natural_percent": self.min_natural,
             "min_robust_percent": self.min_robust,
+            "max_drop_points": dict(map(_named_points, self.max_drop)) if self.max_drop else None,
             "max_size_mib": self.max_size,
             "max_size_increase_percent": self.max_size_increase,
             "max_miss_rate_percent": self.max_miss_rate,

@@ -1,24 +1,32 @@
-"""Options that belong together as one dataclass, spelled once for all commands that take them.
+"""Groups of related options as dataclasses, each defined once for all commands that take them.
 
 A command takes a group like any other argument::
 
     def convert(out: Out, network: NetworkOptions, attack: AttackOptions) -> None: ...
 
-and :func:`with_groups` makes of it what typer reads: a function of the groups' fields.
+and :func:`with_groups` turns it into a function of the groups' fields, which typer can read.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
+import typer
+
+
+def panel(title: str) -> Callable[..., Any]:
+    """``typer.Option`` for options that the help lists under ``title``."""
+    return functools.partial(typer.Option, rich_help_panel=title)
+
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with each dataclass among its parameters replaced by the fields of it, in their order.
+    """``command`` with each parameter that is a dataclass replaced by its fields, in order.
 
-    A field's annotation and default are those of the option. Raises ``ValueError`` if two options share a name.
+    An option has the annotation and default of its field. Raises ``ValueError`` if two options share a name.
     """
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}
@@ -32,7 +40,7 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     names = [parameter.name for parameter in parameters]
     if len(set(names)) != len(names):
-        raise ValueError(f"{command.__name__} has an option twice: {sorted(names)}")
+        raise ValueError(f"{command.__name__} defines an option twice: {sorted(names)}")
 
     def run(**values: Any) -> None:
         given = {

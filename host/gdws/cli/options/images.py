@@ -1,4 +1,4 @@
-"""Which images a command works on."""
+"""Options for the images that a command works on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gdws.cli.options.groups import panel
 from gdws.cli.views.output import errors
 from gdws.errors import DataError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gdws.networks.sources import Shape
     from gdws.pipeline import Source
 
-#: In place of a data set, where there is none: see :func:`gdws.datasets.random_images`.
+#: Noise instead of a data set: see :func:`gdws.datasets.random_images`.
 RANDOM = "random"
 
 DataRoot = Annotated[
@@ -26,12 +27,12 @@ DataRoot = Annotated[
         "--data-root",
         metavar="DIR",
         envvar="GDWS_DATA_ROOT",
-        help="The folder where the data sets lie; nothing is downloaded.",
+        help="Folder of the data sets; nothing is downloaded.",
     ),
 ]
 
 
-_OWN = "Images of your own"
+_own = panel("Your own images")
 
 
 class UnreadableName(str, Enum):
@@ -43,55 +44,60 @@ class UnreadableName(str, Enum):
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """A data set by name, or images of the user's own."""
+    """A data set by name, or the user's own images."""
 
     data: Annotated[
         str,
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="Images: a data set by name (mnist-sample, mnist, fashion-mnist, cifar10, svhn or imagenet), or your "
-            "own: a folder with a folder for each class, a folder of images without labels, a text file that lists "
-            "paths, .npy or .npz, which may hold signals, too. random: noise, where no images are at hand, for speed "
-            "alone.",
+            help="A data set by name (mnist-sample, mnist, fashion-mnist, cifar10, svhn or imagenet), or your own "
+            "images: a folder with a subfolder for each class, a folder of images without labels, a text file that "
+            "lists paths, .npy or .npz (also with signals). random: noise, for measuring speed only.",
         ),
     ] = "mnist-sample"
     data_root: DataRoot = None
     labels: Annotated[
         Path | None,
-        typer.Option(
+        _own(
             "--labels",
             metavar="FILE",
-            help="The names of the classes, one a line, in the order of the network's outputs. Default: the names of "
-            "the folders, in order.",
-            rich_help_panel=_OWN,
+            help="File with the class names, one a line, in the order of the network's outputs. Default: the names "
+            "of the folders, sorted.",
+        ),
+    ] = None
+    annotations: Annotated[
+        Path | None,
+        _own(
+            "--annotations",
+            metavar="PATH",
+            help="Ground truth for detection and segmentation, which gives mAP or mean IoU: a COCO .json file of "
+            "boxes, a folder of YOLO .txt files, or a folder of .png masks.",
         ),
     ] = None
     resize: Annotated[
         str,
-        typer.Option(
+        _own(
             "--resize",
             metavar="HOW",
-            help="How images get to the size that the network takes: stretch, crop (the shorter side fits, the middle "
-            "is taken; crop:256 resizes the shorter side to 256 pixels first) or letterbox (all of the image, padded "
+            help="How to resize images to the network's input: stretch, crop (resize the shorter side, then crop the "
+            "centre; crop:256 resizes the shorter side to 256 pixels first) or letterbox (the whole image, padded "
             "with grey).",
-            rich_help_panel=_OWN,
         ),
     ] = "stretch"
     unreadable: Annotated[
         UnreadableName,
-        typer.Option(
+        _own(
             "--unreadable",
-            help="What to do with files that cannot be read as images: refuse, or skip, for which every file is read "
-            "once at the start.",
-            rich_help_panel=_OWN,
+            help="Files that cannot be read as images are an error (refuse) or left out (skip), for which every file "
+            "is read once at the start.",
         ),
     ] = UnreadableName.refuse
 
     def open(self, source: Source, *, seed: int = 0) -> Dataset:
-        """The data set as the network of ``source`` needs it; what is known of it is told on standard error.
+        """The data set as the network of ``source`` needs it; notes on it go to standard error.
 
-        Raises :class:`DataError`, also if its images or classes are not the network's.
+        Raises :class:`DataError`, also if its images or classes do not fit the network.
         """
         from gdws import datasets
 
@@ -112,22 +118,27 @@ class ImageOptions:
         if not Path(self.data).exists():
             raise DataError(
                 f"--data {self.data!r} is neither a data set nor a file or folder",
-                hint=f"the data sets are: {', '.join(datasets.names())}; {RANDOM} is noise",
+                hint=f"use one of {', '.join(datasets.names())}, {RANDOM} for noise, or an existing path",
             )
         return datasets.open_images(
             self.data,
             shape,
             labels=self.labels,
+            annotations=self.annotations,
             resize=self.resize,
             unreadable="skip" if self.unreadable is UnreadableName.skip else "refuse",
             seed=seed,
         )
 
     def _refuse_own_options(self) -> None:
-        given = {"--labels": self.labels is not None, "--resize": self.resize != "stretch"}
+        given = {
+            "--labels": self.labels is not None,
+            "--annotations": self.annotations is not None,
+            "--resize": self.resize != "stretch",
+        }
         names = [name for name, is_given in given.items() if is_given]
         if names:
             raise DataError(
-                f"{' and '.join(names)} is for images of your own, and --data {self.data} is a data set",
+                f"{' and '.join(names)} applies to your own images, but --data {self.data} is a data set",
                 hint=f"leave it out, or give a path, e.g. --data ./{self.data}",
             )

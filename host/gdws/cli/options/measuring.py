@@ -1,4 +1,4 @@
-"""How long and how exactly is measured, and in which state a Jetson is for it."""
+"""Options for the measuring protocol, and for power mode and clocks of a Jetson."""
 
 from __future__ import annotations
 
@@ -9,35 +9,32 @@ import typer
 
 from gdws.cli.options.agents import given, milliseconds
 from gdws.cli.options.common import numbers, words
+from gdws.cli.options.groups import panel
 
-_MEASURING = "How long and how exactly is measured"
-_JETSON = "Power modes, energy and heat (Jetson)"
+_measuring = panel("Measurement")
+_jetson = panel("Power modes, energy and temperature (Jetson)")
 
-Threads = Annotated[
-    int | None,
-    typer.Option("--threads", help="CPU threads. Default: one for each physical core.", rich_help_panel=_MEASURING),
-]
+Threads = Annotated[int | None, _measuring("--threads", help="CPU threads. Default: one for each physical core.")]
 
 JetsonClocks = Annotated[
     bool | None,
-    typer.Option(
+    _jetson(
         "--jetson-clocks/--no-jetson-clocks",
-        help="Fix the clocks at their highest, or let them vary; restored afterwards. Default: as it is.",
-        rich_help_panel=_JETSON,
+        help="Fix the clocks at their maximum, or let them vary; restored afterwards. Default: unchanged.",
     ),
 ]
 
 
 @dataclass(frozen=True)
 class CellOptions:
-    """What is measured: each network in each setting."""
+    """The cells to measure: each network in each setting."""
 
     batch: Annotated[str, typer.Option("--batch", metavar="N,...", help="Batch sizes.")] = "1"
     variants: Annotated[
         str | None, typer.Option("--variants", metavar="NAME,...", help="Networks of the bundle. Default: all.")
     ] = None
     backends: Annotated[
-        str | None, typer.Option("--backends", metavar="NAME,...", help="Runtimes. Default: the best there is.")
+        str | None, typer.Option("--backends", metavar="NAME,...", help="Runtimes. Default: the device's best.")
     ] = None
     precision: Annotated[str, typer.Option("--precision", metavar="NAME,...", help="E.g. fp32,fp16.")] = "fp32"
 
@@ -52,17 +49,23 @@ class CellOptions:
 
 
 @dataclass(frozen=True)
-class SettingOptions:
+class BackendOptions:
+    """A backend, with precision and batch size."""
+
+    backend: Annotated[
+        str | None, typer.Option("--backend", metavar="NAME", help="Runtime. Default: the device's best.")
+    ] = None
+    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="E.g. fp16.")] = "fp32"
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Batch size.")] = 1
+
+
+@dataclass(frozen=True)
+class OneCellOptions(BackendOptions):
     """One network in one setting."""
 
     variant: Annotated[
         str | None, typer.Option("--variant", metavar="NAME", help="Network of the bundle. Default: the dense one.")
     ] = None
-    backend: Annotated[
-        str | None, typer.Option("--backend", metavar="NAME", help="Runtime. Default: the best there is.")
-    ] = None
-    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="E.g. fp16.")] = "fp32"
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Batch size.")] = 1
 
 
 @dataclass(frozen=True)
@@ -71,71 +74,57 @@ class MeasuringOptions:
 
     rounds: Annotated[
         int | None,
-        typer.Option(
-            "--rounds", help="Windows of each cell; the networks take turns. Default: 10.", rich_help_panel=_MEASURING
-        ),
+        _measuring("--rounds", help="Rounds, in each of which every network is measured in turn. Default: 10."),
     ] = None
     min_duration: Annotated[
         float | None,
-        typer.Option(
+        _measuring(
             "--min-duration",
             metavar="SECONDS",
-            help="Measured time of a cell. Energy needs 10 or more. Default: 3.",
-            rich_help_panel=_MEASURING,
+            help="Measured time of each cell. Energy needs at least 10. Default: 3.",
         ),
     ] = None
     min_iterations: Annotated[
         int | None,
-        typer.Option(
-            "--min-iterations", help="Measured inferences of a cell. Default: 100.", rich_help_panel=_MEASURING
-        ),
+        _measuring("--min-iterations", help="Minimum number of measured inferences of each cell. Default: 100."),
     ] = None
     warmup: Annotated[
         float | None,
-        typer.Option(
-            "--warmup",
-            metavar="SECONDS",
-            help="Warm-up, then until steady. Default: 0.2.",
-            rich_help_panel=_MEASURING,
+        _measuring(
+            "--warmup", metavar="SECONDS", help="Minimum warm-up, continued until times are steady. Default: 0.2."
         ),
     ] = None
     threads: Threads = None
     tolerance: Annotated[
         float | None,
-        typer.Option(
-            "--tolerance", help="Largest logit difference, relative. Default: 1e-3.", rich_help_panel=_MEASURING
-        ),
+        _measuring("--tolerance", help="Parity tolerance: largest relative difference of logits. Default: 1e-3."),
     ] = None
     seed: Annotated[
-        int | None,
-        typer.Option("--seed", help="Orders the networks in the rounds. Default: 0.", rich_help_panel=_MEASURING),
+        int | None, _measuring("--seed", help="Seed for the order of networks in the rounds. Default: 0.")
     ] = None
     power_mode: Annotated[
         list[str] | None,
-        typer.Option(
+        _jetson(
             "--power-mode",
             metavar="NAME|NUMBER",
-            help="Measure in this mode of nvpmodel; the former is restored. Repeatable. Default: as it is.",
-            rich_help_panel=_JETSON,
+            help="Measure in this mode of nvpmodel; restored afterwards. Repeatable. Default: the current mode.",
         ),
     ] = None
     jetson_clocks: JetsonClocks = None
     idle: Annotated[
         float | None,
-        typer.Option(
+        _jetson(
             "--idle",
             metavar="SECONDS",
-            help="Idle before measuring, to report energy net of the idle power too. Default: 0.",
-            rich_help_panel=_JETSON,
+            help="Measure the idle power first, to report net energy as well. Default: 0.",
         ),
     ] = None
     sustained: Annotated[
         float | None,
-        typer.Option(
+        _jetson(
             "--sustained",
             metavar="SECONDS",
-            help="Then run each network this long without a pause: the FPS that heat allows. Default: not.",
-            rich_help_panel=_JETSON,
+            help="Then run each network this long without a pause, for the FPS under thermal limits. Default: off.",
         ),
     ] = None
 
@@ -154,7 +143,10 @@ class MeasuringOptions:
         )
 
     def power_modes(self) -> list[str | int] | None:
-        """Modes of nvpmodel as the contract has them: a number is a mode's number, all else its name."""
-        if not self.power_mode:
-            return None
-        return [int(name) if name.isascii() and name.isdigit() else name for name in self.power_mode]
+        """Modes of nvpmodel for the contract."""
+        return [power_mode(name) for name in self.power_mode] if self.power_mode else None
+
+
+def power_mode(text: str) -> str | int:
+    """A mode of nvpmodel for the contract: its number if ``text`` is one, otherwise its name."""
+    return int(text) if text.isascii() and text.isdigit() else text

@@ -1,4 +1,4 @@
-"""Which network a command works on."""
+"""Options for the network that a command works on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gdws.cli.options.common import numbers
+from gdws.cli.options.groups import panel
 from gdws.cli.options.pixels import PixelOptions
 from gdws.cli.options.task import TaskOptions
 from gdws.cli.views.output import errors
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from gdws.networks.sources import Shape
     from gdws.pipeline import Source
 
-_CHECKPOINT = "Checkpoints of other projects"
-_MODEL = "Networks of your own, and pruned ones"
+_checkpoint = panel("Checkpoints of other projects")
+_model = panel("Your own networks, pruned networks")
 
 
 Checkpoint = Annotated[
@@ -42,115 +43,102 @@ class NetworkOptions(TaskOptions, PixelOptions):
     checkpoint: Checkpoint = None
     net: Annotated[
         str | None,
-        typer.Option("--net", metavar="NAME", help="The network, where the file does not name it: see gdws nets."),
+        typer.Option("--net", metavar="NAME", help="The network, if the file does not name it: see gdws nets."),
     ] = None
     net_option: Annotated[
         list[str] | None,
-        typer.Option(
-            "--net-option",
-            metavar="NAME=VALUE",
-            help="An option of the network, e.g. classes=100. Repeatable.",
-            rich_help_panel=_CHECKPOINT,
+        _checkpoint(
+            "--net-option", metavar="NAME=VALUE", help="An option of the network, e.g. classes=100. Repeatable."
         ),
     ] = None
     family: Annotated[
         str | None,
-        typer.Option(
+        _checkpoint(
             "--family",
             metavar="NAME",
             help="Whose file it is: authors, svhn (Rice et al.), hydra, admm, msd, robnet, madrylab or plain. Default: "
             "recognised by its structure, except svhn, which looks like plain.",
-            rich_help_panel=_CHECKPOINT,
         ),
     ] = None
     kept: Annotated[
         float | None,
-        typer.Option(
+        _checkpoint(
             "--kept",
             metavar="SHARE",
-            help="Of a file with popup scores (HYDRA): the share of its weights that each layer keeps, as it was "
+            help="For a file with popup scores (HYDRA): the fraction of weights that each layer keeps, as it was "
             "trained, "
             "e.g. 0.1.",
-            rich_help_panel=_CHECKPOINT,
         ),
     ] = None
     prefix: Annotated[
         str | None,
-        typer.Option(
+        _checkpoint(
             "--prefix",
             metavar="NAME",
-            help="Where in the file the network is, if it holds several, e.g. state_dict_ema or ema_model. What "
-            "wrappers put before the names of one network is found without it.",
-            rich_help_panel=_CHECKPOINT,
+            help="Prefix of the network in the file, if it contains several, e.g. state_dict_ema or ema_model. The "
+            "prefixes of wrappers around a single network are detected.",
         ),
     ] = None
     onnx: Annotated[
         Path | None,
-        typer.Option(
+        _model(
             "--onnx",
             metavar="FILE",
-            help="The network in an ONNX file, in place of a checkpoint: images (N, C, H, W) to outputs (N, ...).",
-            rich_help_panel=_MODEL,
+            help="A network in an ONNX file instead of a checkpoint: images (N, C, H, W) to outputs (N, ...).",
         ),
     ] = None
     module: Annotated[
         str | None,
-        typer.Option(
+        _model(
             "--module",
             metavar="PACKAGE.MODULE:FACTORY",
-            help="A network that Python code makes, e.g. torchvision.models:resnet18, with the weights of CHECKPOINT "
-            "if one is given. The code runs; the current folder is looked in, too.",
-            rich_help_panel=_MODEL,
+            help="A network from Python code, e.g. torchvision.models:resnet18, with the weights of CHECKPOINT if one "
+            "is given. The code is executed; it may be in the current folder.",
         ),
     ] = None
     module_option: Annotated[
         list[str] | None,
-        typer.Option(
+        _model(
             "--module-option",
             metavar="NAME=VALUE",
-            help="What the factory is called with, e.g. num_classes=10. Repeatable.",
-            rich_help_panel=_MODEL,
+            help="An argument of the factory, e.g. num_classes=10. Repeatable.",
         ),
     ] = None
     input_shape: Annotated[
         str | None,
-        typer.Option(
+        _model(
             "--input-shape",
             metavar="C,H,W",
-            help="Of an image, e.g. 3,224,224, or of a signal, e.g. 1,16000 for C,L. Needed with --module, and where "
-            "an ONNX file leaves it open.",
-            rich_help_panel=_MODEL,
+            help="Shape of an image, e.g. 3,224,224, or of a signal (C,L), e.g. 1,16000. Required with --module and "
+            "for ONNX files with dynamic sizes.",
         ),
     ] = None
     output: Annotated[
         str | None,
-        typer.Option(
+        _model(
             "--output",
             metavar="NAME",
-            help="The one output that counts, where the network gives several: its name, key or place, "
-            "counted from 0. Without it all are kept.",
-            rich_help_panel=_MODEL,
+            help="Use only this one of several outputs: its name, key or index (from 0). Default: all outputs.",
         ),
     ] = None
     slim: Annotated[
         bool,
-        typer.Option(
+        _model(
             "--slim",
-            help="Of a pruned network: first remove channels that are zero, constant or not read, where that leaves "
-            "the function as it is.",
-            rich_help_panel=_MODEL,
+            help="For a pruned network: first remove channels that are zero, constant or unused, where that does not "
+            "change the function.",
         ),
     ] = False
 
     @property
     def names_one(self) -> bool:
-        """Whether any option says which network it is."""
+        """Whether any option names the network."""
         return any(each is not None for each in (self.checkpoint, self.onnx, self.module))
 
     def open(self, *, variant: str | None = None) -> Source:
-        """The network that the options name, of a bundle the ``variant``; notes on it go to standard error.
+        """The network that the options name (of a bundle, the ``variant``); notes on it go to standard error.
 
-        Raises :class:`~gdws.errors.GdwsError` if they name none, or name it in two ways, and what
+        Raises :class:`~gdws.errors.GdwsError` if they name none, or name it in two ways, and everything that
         :mod:`gdws.networks.sources` raises.
         """
         return replace(self._opened(variant), choice=self.choice())
@@ -183,7 +171,7 @@ class NetworkOptions(TaskOptions, PixelOptions):
         if self.module is not None:
             _refuse("--module", of_zoo)
             if (shape := _shape(self.input_shape)) is None:
-                raise GdwsError("--module does not tell how large its images are", hint="give --input-shape C,H,W")
+                raise GdwsError("--module does not define the shape of its images", hint="give --input-shape C,H,W")
             options = named_values(self.module_option, "--module-option")
             return pipeline.load_module(
                 self.module,
@@ -213,7 +201,7 @@ class NetworkOptions(TaskOptions, PixelOptions):
 
 
 def named_values(texts: list[str] | None, option: str) -> dict[str, Any]:
-    """``["width=16"]`` as names and values, which are JSON or else text. Raises :class:`GdwsError`."""
+    """``["width=16"]`` as names and values, which are parsed as JSON if possible. Raises :class:`GdwsError`."""
     return dict(_named_value(text, option) for text in texts or [])
 
 
@@ -228,7 +216,7 @@ def _named_value(text: str, option: str) -> tuple[str, Any]:
 
 
 def _output(text: str | None) -> str | int | None:
-    """A number is the place of an output, anything else its name."""
+    """The index of an output if ``text`` is a number, otherwise its name."""
     return int(text) if text is not None and text.isascii() and text.isdigit() else text
 
 

@@ -1,4 +1,4 @@
-"""What a network is optimised for, what it may lose, and how it is to run."""
+"""Options for the goal, accuracy limits, runtime settings and search effort of an optimisation."""
 
 from __future__ import annotations
 
@@ -6,68 +6,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from gdws.cli.options.agents import given, milliseconds
-from gdws.cli.options.measuring import JetsonClocks
+from gdws.cli.options.groups import panel
+from gdws.cli.options.measuring import BackendOptions, JetsonClocks, power_mode
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, Setting
     from gdws_contract.rest import DeviceInfo
 
-_GOAL = "The goal: exactly one"
-_LIMITS = "What may be lost, in percentage points"
-_RUN = "How the network is to run"
-_EFFORT = "How much is spent on it"
+_goal = panel("Goal (exactly one)")
+_limits = panel("Accuracy limits (percentage points)")
+_run = panel("Runtime settings")
+_effort = panel("Search effort")
 
 
 @dataclass(frozen=True)
 class GoalOptions:
-    """One goal, and the accuracy that may be lost for it."""
+    """One goal, and limits on the loss of accuracy."""
 
-    max_latency_ms: Annotated[
-        float | None, typer.Option("--max-latency-ms", help="One inference takes at most this.", rich_help_panel=_GOAL)
-    ] = None
-    min_fps: Annotated[
-        float | None, typer.Option("--min-fps", help="Images per second, at least.", rich_help_panel=_GOAL)
-    ] = None
-    min_speedup: Annotated[
-        float | None, typer.Option("--min-speedup", help="Times as fast as dense, at least.", rich_help_panel=_GOAL)
-    ] = None
+    max_latency_ms: Annotated[float | None, _goal("--max-latency-ms", help="Maximum time of one inference.")] = None
+    min_fps: Annotated[float | None, _goal("--min-fps", help="Minimum number of images per second.")] = None
+    min_speedup: Annotated[float | None, _goal("--min-speedup", help="Minimum speed-up over the dense network.")] = None
     max_energy_mj: Annotated[
         float | None,
-        typer.Option(
-            "--max-energy-mj",
-            help="Energy of one inference, at most. Needs a board that measures power.",
-            rich_help_panel=_GOAL,
-        ),
+        _goal("--max-energy-mj", help="Maximum energy of one inference. Needs a board that measures power."),
     ] = None
-    fastest: Annotated[
-        bool, typer.Option("--fastest", help="As fast as the accuracy limits allow.", rich_help_panel=_GOAL)
-    ] = False
+    fastest: Annotated[bool, _goal("--fastest", help="As fast as the accuracy limits allow.")] = False
     pareto: Annotated[
         int | None,
-        typer.Option(
-            "--pareto", metavar="N", min=1, max=32, help="N networks from dense to fastest.", rich_help_panel=_GOAL
-        ),
+        _goal("--pareto", metavar="N", min=1, max=32, help="N networks on the Pareto front from dense to fastest."),
     ] = None
     max_natural_drop: Annotated[
-        float,
-        typer.Option(
-            "--max-natural-drop",
-            metavar="POINTS",
-            help="Percentage points of natural accuracy.",
-            rich_help_panel=_LIMITS,
-        ),
+        float, _limits("--max-natural-drop", metavar="POINTS", help="Maximum loss of natural accuracy.")
     ] = 1.0
     max_robust_drop: Annotated[
-        float,
-        typer.Option("--max-robust-drop", metavar="POINTS", help="Points of robust accuracy.", rich_help_panel=_LIMITS),
+        float, _limits("--max-robust-drop", metavar="POINTS", help="Maximum loss of robust accuracy.")
     ] = 1.0
 
     def goal(self) -> Goal:
-        """The goal. Raises :class:`GdwsError` unless exactly one is given."""
+        """The goal. Raises :class:`GdwsError` unless exactly one option is given."""
         from gdws.pipeline.optimize import Goal
 
         values = {
@@ -81,7 +59,7 @@ class GoalOptions:
         chosen = given(**values)
         if len(chosen) != 1:
             names = [f"--{name.replace('_', '-')}" for name in chosen or values]
-            what = "no goal is given" if not chosen else f"{' and '.join(names)} contradict each other"
+            what = "no goal is given" if not chosen else f"{' and '.join(names)} exclude each other"
             raise GdwsError(what, hint="give exactly one, e.g. --fastest or --max-latency-ms 33")
         [(kind, value)] = chosen.items()
         return Goal(kind, None if kind == "fastest" else value)  # type: ignore[arg-type]
@@ -94,76 +72,55 @@ class GoalOptions:
 
 
 @dataclass(frozen=True)
-class SettingOptions:
-    """Runtime, precision, batch and power mode, and how exactly networks are timed."""
+class SettingOptions(BackendOptions):
+    """Runtime, precision, batch size, threads and power mode, and the precision of the measurement."""
 
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            "--backend", metavar="NAME", help="Runtime. Default: the best of the device.", rich_help_panel=_RUN
-        ),
-    ] = None
-    precision: Annotated[str, typer.Option("--precision", metavar="NAME", help="E.g. fp16.", rich_help_panel=_RUN)] = (
-        "fp32"
-    )
-    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Batch size.", rich_help_panel=_RUN)] = 1
     threads: Annotated[
         str | None,
-        typer.Option(
+        _run(
             "--threads",
             metavar="N|auto",
-            help="CPU threads, or as many as suit the network best. Default: one for each physical core.",
-            rich_help_panel=_RUN,
+            help="CPU threads; auto: the number that suits the network best. Default: one for each physical core.",
         ),
     ] = None
     power_mode: Annotated[
         str | None,
-        typer.Option(
+        _run(
             "--power-mode",
             metavar="NAME|NUMBER",
-            help="Measure in this mode of nvpmodel; the former is restored. Default: as it is.",
-            rich_help_panel=_RUN,
+            help="Measure in this mode of nvpmodel; restored afterwards. Default: the current mode.",
         ),
     ] = None
     jetson_clocks: JetsonClocks = None
     min_duration: Annotated[
-        float | None,
-        typer.Option(
-            "--min-duration", metavar="SECONDS", help="Measured time of a network. Default: 3.", rich_help_panel=_EFFORT
-        ),
+        float | None, _effort("--min-duration", metavar="SECONDS", help="Measured time of each network. Default: 3.")
     ] = None
     corrections: Annotated[
         int,
-        typer.Option(
+        _effort(
             "--corrections",
             metavar="N",
             min=1,
-            help="Rounds of choosing, measuring and correcting the model, at most.",
-            rich_help_panel=_EFFORT,
+            help="Maximum number of rounds of choosing, measuring and correcting the model.",
         ),
     ] = 4
     judgements: Annotated[
         int,
-        typer.Option(
-            "--judgements",
-            metavar="N",
-            min=1,
-            help="Networks that are fitted and evaluated on the way, at most.",
-            rich_help_panel=_EFFORT,
+        _effort(
+            "--judgements", metavar="N", min=1, help="Maximum number of networks to fit and evaluate during the search."
         ),
     ] = 6
 
     def setting(self, device: DeviceInfo, url: str) -> Setting:
-        """How networks run on ``device``. Raises :class:`~gdws.errors.DeviceError` if it cannot."""
+        """The setting on ``device``. Raises :class:`~gdws.errors.DeviceError` if it does not support it."""
         from gdws.pipeline.optimize import Setting, choose_backend
 
-        mode = self.power_mode
         return Setting(
             backend=choose_backend(device, self.backend, self.precision, url),
             precision=self.precision,
             batch_size=self.batch,
             threads=self._threads(),
-            power_mode=int(mode) if mode is not None and mode.isascii() and mode.isdigit() else mode,
+            power_mode=None if self.power_mode is None else power_mode(self.power_mode),
             jetson_clocks=self.jetson_clocks,
             protocol=tuple(given(min_duration_ms=milliseconds(self.min_duration)).items()),
         )
@@ -174,11 +131,11 @@ class SettingOptions:
         if self.threads == "auto":
             return "auto"
         if not (self.threads.isascii() and self.threads.isdigit() and int(self.threads) > 0):
-            raise GdwsError(f"--threads {self.threads!r} is no number of threads", hint="e.g. --threads 2, or auto")
+            raise GdwsError(f"--threads {self.threads!r} is not a number of threads", hint="e.g. --threads 2, or auto")
         return int(self.threads)
 
     def effort(self, seed: int) -> Effort:
-        """How much is spent."""
+        """The effort of the search."""
         from gdws.pipeline.optimize import Effort
 
         return Effort(rounds=self.corrections, judgements=self.judgements, seed=seed)
@@ -186,10 +143,9 @@ class SettingOptions:
 
 KnownCosts = Annotated[
     Path | None,
-    typer.Option(
+    _effort(
         "--known-costs",
         metavar="DIR",
-        help="Where costs of layers are kept for the next network on the same device. Default: your data folder.",
-        rich_help_panel=_EFFORT,
+        help="Folder of layer costs, reused for other networks on the same device. Default: in your data folder.",
     ),
 ]

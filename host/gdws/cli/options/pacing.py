@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from gdws.cli.options.agents import given, milliseconds
+from gdws.cli.options.groups import panel
 from gdws.errors import GdwsError
 
-_PACED = "Inferences that arrive by a clock (after the rounds)"
+_paced = panel("Paced inferences (after the rounds)")
 
 
 def paced(name: str, metavar: str | None, text: str) -> Any:
-    """An option on arrivals by a clock; ``text`` is its help."""
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_PACED)
+    """An option of paced inferences; ``text`` is its help."""
+    return _paced(name, metavar=metavar, help=text)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a network expects of pixels."""
+"""Options for a network's preprocessing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gdws.cli.options.groups import panel
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.datasets import Preprocessing
 
-_PIXELS = "What the network expects of pixels"
+_pixels = panel("Preprocessing")
 
 
 class ChannelOrderName(str, Enum):
@@ -25,59 +24,52 @@ class ChannelOrderName(str, Enum):
 
 @dataclass(frozen=True)
 class PixelOptions:
-    """What is done to pixels, RGB from 0 to 1, before a network sees them: it becomes the network's first layer."""
+    """The preprocessing of RGB pixels in [0, 1], which becomes the network's first layer."""
 
     normalisation: Annotated[
         str | None,
-        typer.Option(
+        _pixels(
             "--normalisation",
             metavar="NAME",
-            help="Mean and deviation by name: cifar10, svhn, imagenet or none. Default: what the family of a "
-            "checkpoint does; none for --onnx and --module.",
-            rich_help_panel=_PIXELS,
+            help="Mean and deviation by name: cifar10, svhn, imagenet or none. Default: that of the checkpoint's "
+            "family; none for --onnx and --module.",
         ),
     ] = None
     mean: Annotated[
         str | None,
-        typer.Option(
+        _pixels(
             "--mean",
             metavar="X,...",
-            help="What is subtracted from pixels, for each channel or one for all, in the network's order of channels "
-            "and after --scale: e.g. 0.485,0.456,0.406.",
-            rich_help_panel=_PIXELS,
+            help="Mean that is subtracted from pixels after --scale, per channel in the network's channel order or "
+            "one for all, e.g. 0.485,0.456,0.406.",
         ),
     ] = None
     std: Annotated[
         str | None,
-        typer.Option(
-            "--std",
-            metavar="X,...",
-            help="What pixels are divided by after that, e.g. 0.229,0.224,0.225.",
-            rich_help_panel=_PIXELS,
+        _pixels(
+            "--std", metavar="X,...", help="Standard deviation that pixels are then divided by, e.g. 0.229,0.224,0.225."
         ),
     ] = None
     scale: Annotated[
         float | None,
-        typer.Option(
+        _pixels(
             "--scale",
             metavar="X",
-            help="What pixels from 0 to 1 are multiplied by first: 255 for a network that takes bytes.",
-            rich_help_panel=_PIXELS,
+            help="Factor that pixels in [0, 1] are multiplied by first: 255 for a network that takes bytes.",
         ),
     ] = None
     channels: Annotated[
         ChannelOrderName | None,
-        typer.Option(
+        _pixels(
             "--channels",
-            help="The order of channels that the network takes: bgr where it was trained on what OpenCV reads.",
-            rich_help_panel=_PIXELS,
+            help="The network's channel order: bgr if it was trained on images read by OpenCV.",
         ),
     ] = None
 
     def preprocessing(self) -> Preprocessing | None:
-        """What the options say; None where they say nothing.
+        """The preprocessing, or None if no option is given.
 
-        Raises :class:`~gdws.errors.GdwsError` for values that cannot be.
+        Raises :class:`~gdws.errors.GdwsError` for invalid values.
         """
         from gdws.datasets import Preprocessing
         from gdws.networks.zoo.normalise import preprocessing_of
@@ -93,8 +85,8 @@ class PixelOptions:
             return Preprocessing.from_dict(chosen) if chosen else None
         if chosen:
             raise GdwsError(
-                f"--normalisation names mean and deviation, and so does --{next(iter(chosen))}",
-                hint="give them by name or as numbers",
+                f"--normalisation and --{next(iter(chosen))} exclude each other",
+                hint="give mean and deviation by name or as numbers",
             )
         return Preprocessing() if self.normalisation == "none" else preprocessing_of(self.normalisation)
 

@@ -1,4 +1,4 @@
-"""Which GDWS networks are made of a network, and what weighs the errors on the way."""
+"""Options for the GDWS networks to make, and for the weighting of errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LayoutName(str, Enum):
-    """How a GDWS layer runs; see ``gdws.compression.layers``."""
+    """Layout of a GDWS layer; see ``gdws.compression.layers``."""
 
     gather = "gather"
     stacked = "stacked"
@@ -37,14 +37,14 @@ Methods = Annotated[
     list[MethodName] | None,
     typer.Option(
         "--method",
-        help="How factors are found: from weights alone, as published (the default), or data-aware, fitted to what "
-        "the network computes on training images, which keeps far more accuracy at small ranks. Repeatable.",
+        help="How to compute factors: from weights alone, as published (the default), or data-aware, fitted to the "
+        "activations on training images, which keeps far more accuracy at small ranks. Repeatable.",
     ),
 ]
 
 
 def _budget_options() -> Any:
-    """A group with an option for each kind of budget, by its name."""
+    """A group with an option for each kind of budget."""
     options = [
         (
             name,
@@ -61,7 +61,7 @@ def _budget_options() -> Any:
 
 PlanFiles = Annotated[
     list[Path] | None,
-    typer.Option("--plan", metavar="FILE", help="A network by a stored plan, under the file's name. Repeatable."),
+    typer.Option("--plan", metavar="FILE", help="A network by a stored plan, named after the file. Repeatable."),
 ]
 
 
@@ -73,17 +73,19 @@ class PlanOptions(_budget_options()):  # type: ignore[misc]
         list[LayoutName] | None,
         typer.Option(
             "--layout",
-            help="How layers run: gather (any ranks), stacked or grouped (equal ranks). Repeatable. Default: gather.",
+            help="Layout of layers: gather (any ranks), stacked or grouped (equal ranks). Repeatable. Default: gather.",
         ),
     ] = None
     skip: Annotated[
         list[str] | None,
-        typer.Option("--skip", metavar="PATTERN", help="Leave layers of this name or shell pattern alone. Repeatable."),
+        typer.Option(
+            "--skip", metavar="PATTERN", help="Keep layers with this name or shell pattern dense. Repeatable."
+        ),
     ] = None
     convert_first: Annotated[bool, typer.Option("--convert-first", help="Convert the first convolution too.")] = False
 
     def recipes(self, *, weighted: bool, methods: list[MethodName] | None = None) -> list[Recipe]:
-        """One recipe for each budget in each layout by each method; by weights alone unless told otherwise."""
+        """One recipe for each combination of budget, layout and method (by default the one from weights alone)."""
         budgets = [kind(value) for name, kind in KINDS.items() for value in getattr(self, name) or []]
         return [
             Recipe(budget, layout.value, method.value, weighted=weighted, skip=tuple(self.skip or ()))
@@ -106,20 +108,20 @@ AlphasFrom = Annotated[
 
 @dataclass(frozen=True)
 class AlphaOptions:
-    """What errors are weighed by."""
+    """How errors are weighted."""
 
     alphas: AlphasFrom = "64"
     alphas_by: Annotated[
         Literal["exact", "random-signs"] | None,
         typer.Option(
             "--alphas-by",
-            help="exact: a backward pass for each class but one. random-signs: an unbiased estimate by one pass, for "
-            "many images or many classes (ImageNet). Default: exact for up to 100 classes.",
+            help="exact: K - 1 backward passes for K classes. random-signs: an unbiased estimate by one pass, for "
+            "many images or classes (ImageNet). Default: exact for up to 100 classes.",
         ),
     ] = None
 
     def settings(self, *, seed: int = 0) -> AlphaSettings:
-        """Where alphas come from. Raises :class:`~gdws.errors.GdwsError` for neither a number of images nor a file."""
+        """The source of alphas. Raises :class:`~gdws.errors.GdwsError` for neither a number of images nor a file."""
         from gdws.pipeline import AlphaSettings
 
         if self.alphas.isascii() and self.alphas.isdigit():
@@ -131,7 +133,7 @@ class AlphaOptions:
 
 @dataclass(frozen=True)
 class NoAlphaOptions(AlphaOptions):
-    """The same where alphas are only computed if they are asked for."""
+    """The same, with alphas computed only on request."""
 
     alphas: AlphasFrom = "0"
 
@@ -143,6 +145,6 @@ def read_plans(paths: list[Path] | None) -> dict[str, Plan]:
     plans: dict[str, Plan] = {}
     for path in paths or []:
         if path.stem in plans:
-            raise GdwsError(f"two plans are called {path.stem!r}", hint="rename one of the files")
+            raise GdwsError(f"two plans have the name {path.stem!r}", hint="rename one of the files")
         plans[path.stem] = Plan.from_json(path.read_bytes())
     return plans

@@ -1,60 +1,45 @@
-"""What a job asks for on a device that others use, too."""
+"""Options for a job on a shared device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
 from gdws.cli.options.agents import given
+from gdws.cli.options.groups import panel
 
-_SHARING = "On a device that others use, too"
+_sharing = panel("Sharing the device")
 LeaseId = Annotated[
     str | None,
-    typer.Option(
+    _sharing(
         "--lease",
         metavar="ID",
         envvar="GDWS_LEASE",
         show_envvar=True,
         show_default=False,
-        help="The lease to use, as gdws lease take printed it.",
-        rich_help_panel=_SHARING,
+        help="The lease to use, as printed by gdws lease take.",
     ),
 ]
 
 
 @dataclass(frozen=True)
 class SharingOptions:
-    """The place of a job in the queue, its lease, and its limits."""
+    """Priority, lease and limits of a job."""
 
     priority: Annotated[
-        int,
-        typer.Option(
-            "--priority",
-            min=-10,
-            max=10,
-            help="Jobs of a higher one are measured first.",
-            rich_help_panel=_SHARING,
-        ),
+        int, _sharing("--priority", min=-10, max=10, help="Jobs with a higher priority are measured first.")
     ] = 0
     lease: LeaseId = None
     time_limit: Annotated[
         float | None,
-        typer.Option(
-            "--time-limit",
-            metavar="SECONDS",
-            help="Give up what is not measured after this time. Default: the agent's limit.",
-            rich_help_panel=_SHARING,
-        ),
+        _sharing("--time-limit", metavar="SECONDS", help="Stop the job after this time. Default: the agent's limit."),
     ] = None
     memory_limit: Annotated[
         int | None,
-        typer.Option(
+        _sharing(
             "--memory-limit",
             metavar="MIB",
-            help="Give up a network whose measurement takes more memory. Default: the agent's limit.",
-            rich_help_panel=_SHARING,
+            help="Skip a network whose measurement needs more memory. Default: the agent's limit.",
         ),
     ] = None
 

@@ -1,4 +1,4 @@
-"""What the outputs of a network mean."""
+"""Options for the task: what the outputs of a network mean."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gdws.cli.options.groups import panel
 from gdws.errors import ModelError
 
 if TYPE_CHECKING:
     from gdws.evaluation.tasks import Choice, Kind
 
-_TASK = "What the outputs mean"
+_task = panel("Task")
 
 
 class TaskName(str, Enum):
@@ -28,41 +27,38 @@ class TaskName(str, Enum):
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """A task, and what belongs to it."""
+    """A task and its settings."""
 
     task: Annotated[
         TaskName,
-        typer.Option(
+        _task(
             "--task",
-            help="classification: logits (N, K). detection: a YOLO head (v5 to v9, v11, X), compared by the objects "
-            "that it finds. segmentation: scores (N, K, H, W), compared by pixels and regions. outputs: anything, "
-            "compared by errors. auto tells it from the outputs.",
-            rich_help_panel=_TASK,
+            help="classification: logits (N, K). detection: a YOLO head (v5 to v9, v11, X), compared by its "
+            "detections. segmentation: scores (N, K, H, W), compared by pixels and regions. outputs: anything else, "
+            "compared by error. auto: infer the task from the outputs.",
         ),
     ] = TaskName.auto
     metric: Annotated[
         str | None,
-        typer.Option(
+        _task(
             "--metric",
             metavar="PACKAGE.MODULE:FUNCTION",
-            help="A measure of your own: it is given the outputs of a network and those of the network before "
-            "conversion for the same images, and returns a number for each image, more being better. Its code runs.",
-            rich_help_panel=_TASK,
+            help="Your own metric: called with the outputs of a network and those of the network before conversion "
+            "for the same images, it returns one number per image, larger being better. Its code is executed.",
         ),
     ] = None
     score_threshold: Annotated[
         float | None,
-        typer.Option(
+        _task(
             "--score-threshold",
             metavar="SCORE",
-            help="Objects count from this score; of detection. Default: 0.25.",
+            help="Minimum score of a detection. Default: 0.25.",
             show_default=False,
-            rich_help_panel=_TASK,
         ),
     ] = None
 
     def choice(self) -> Choice:
-        """What is said of the outputs. Raises :class:`~gdws.errors.GdwsError` if that makes no sense."""
+        """The choice of a task. Raises :class:`~gdws.errors.GdwsError` for invalid combinations."""
         from gdws._util.named_import import find
         from gdws.evaluation.tasks import Choice
 
@@ -71,5 +67,5 @@ class TaskOptions:
             return Choice(kind, score_threshold=self.score_threshold)
         metric = find(self.metric, "metric", example="my_metrics:keypoints_within_3_pixels")
         if not callable(metric):
-            raise ModelError(f"{self.metric} is not a function", hint="name a function of outputs and reference")
+            raise ModelError(f"{self.metric} is not a function", hint="give a function of (outputs, reference)")
         return Choice(kind, metric, self.metric.rpartition(":")[2].replace(".", "_"), self.score_threshold)

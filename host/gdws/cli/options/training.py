@@ -1,4 +1,4 @@
-"""How networks are trained, from fresh weights or after conversion."""
+"""Options for training networks, from scratch or after conversion."""
 
 from __future__ import annotations
 
@@ -29,17 +29,15 @@ if TYPE_CHECKING:
 
 ComputeDevice = Annotated[
     str,
-    typer.Option(
-        "--device", metavar="cpu|cuda", help="Where to compute, as torch names it; cuda is one GPU for each process."
-    ),
+    typer.Option("--device", metavar="cpu|cuda", help="The torch device; cuda: one GPU for each process."),
 ]
 
 
 @contextlib.contextmanager
 def processes(device: str, quiet: bool, state: Path | None, advice: str) -> Iterator[tuple[Workers, Progress]]:
-    """The processes that torchrun started, or this one, and a bar in the leading one.
+    """The processes that torchrun started, or this one alone, and a progress bar in the leading one.
 
-    After an interrupt the user is given ``advice``, if there is a ``state`` to resume from.
+    After an interrupt ``advice`` is printed if there is a ``state`` to resume from.
     """
     from gdws._util.distributed import launched
 
@@ -71,29 +69,33 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What takes the place of the preset's values."""
+    """Options that override the preset."""
 
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images in a step, over all processes.")] = None
-    eps: Annotated[float | None, typer.Option("--eps", help="Radius of the attack trained against; 0: none.")] = None
+    eps: Annotated[float | None, typer.Option("--eps", help="Radius of the attack in training; 0: no attack.")] = None
     step: Annotated[
-        float | None, typer.Option("--step", help="Step size of that attack. Default: 2.5 * eps / iterations.")
+        float | None,
+        typer.Option("--step", help="Step size of the attack in training. Default: 2.5 * eps / iterations."),
     ] = None
-    iterations: Annotated[int | None, typer.Option("--iterations", help="Steps of that attack.")] = None
+    iterations: Annotated[int | None, typer.Option("--iterations", help="Steps of the attack in training.")] = None
     validation_iterations: Annotated[
         int | None,
-        typer.Option("--validation-iterations", help="Steps of the attack that chooses the best epoch."),
+        typer.Option(
+            "--validation-iterations", help="Steps of the attack in validation, which selects the best epoch."
+        ),
     ] = None
     validation_images: Annotated[
-        int | None,
-        typer.Option("--validation-images", help="Validation images that judge an epoch."),
+        int | None, typer.Option("--validation-images", help="Number of validation images.")
     ] = None
-    optimizer: Annotated[Literal["sgd", "adam"] | None, typer.Option("--optimizer", help="What descends.")] = None
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="The highest of the schedule.")] = None
+    optimizer: Annotated[Literal["sgd", "adam"] | None, typer.Option("--optimizer", help="The optimizer.")] = None
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Peak learning rate of the schedule.")
+    ] = None
     momentum: Annotated[float | None, typer.Option("--momentum", help="Of SGD.")] = None
-    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="On all weights.")] = None
+    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="Applied to all weights.")] = None
     schedule: Annotated[
-        Literal["one-cycle", "piecewise"] | None, typer.Option("--schedule", help="Of the learning rate.")
+        Literal["one-cycle", "piecewise"] | None, typer.Option("--schedule", help="Learning rate schedule.")
     ] = None
     shift: Annotated[
         int | None, typer.Option("--shift", help="Largest random shift of an image, in pixels (random crop).")
@@ -101,7 +103,7 @@ class TrainOptions:
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None,
-        typer.Option("--precision", help="bf16: mixed precision; auto: that, on GPUs that have it."),
+        typer.Option("--precision", help="bf16: mixed precision; auto: bf16 on GPUs that support it."),
     ] = None
     prune: Annotated[
         str | None,
@@ -115,7 +117,7 @@ class TrainOptions:
     seed: Seed = 0
 
     def settings(self, preset: Preset, net: str | None, net_options: dict[str, Any]) -> TrainSettings:
-        """The settings of ``preset`` with what options give, for the network ``net`` if one is named.
+        """The settings of ``preset``, overridden by the options, for the network ``net`` if one is named.
 
         Raises :class:`~gdws.errors.GdwsError`.
         """
@@ -132,26 +134,26 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """How a converted network is trained on."""
+    """Settings of fine-tuning."""
 
-    epochs: Annotated[int, typer.Option("--epochs", help="At most so many passes over the training images.")] = 2
+    epochs: Annotated[int, typer.Option("--epochs", help="Maximum passes over the training images.")] = 2
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images in a step, over all processes.")] = 64
-    eps: Annotated[float, typer.Option("--eps", help="Radius of the attack trained against; 0: none.")] = 0.2
-    iterations: Annotated[int, typer.Option("--iterations", help="Steps of that attack, of 2.5 * eps / steps.")] = 5
+    eps: Annotated[float, typer.Option("--eps", help="Radius of the attack in training; 0: no attack.")] = 0.2
+    iterations: Annotated[int, typer.Option("--iterations", help="Steps of that attack, of size 2.5 * eps / N.")] = 5
     validation_iterations: Annotated[
-        int, typer.Option("--validation-iterations", help="Steps of the attack that chooses the epoch.")
+        int, typer.Option("--validation-iterations", help="Steps of the attack in validation, which selects the epoch.")
     ] = 20
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="The highest, of Adam.")] = 3e-4
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak learning rate of Adam.")] = 3e-4
     shift: Annotated[int, typer.Option("--shift", help="Largest random shift of an image, in pixels.")] = 2
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = False
     batch_norm: Annotated[
         Literal["batch", "fixed"],
-        typer.Option("--batch-norm", help="Normalise by each batch, as in training, or by fixed statistics."),
+        typer.Option("--batch-norm", help="Batch normalisation with batch statistics, or with fixed ones."),
     ] = "batch"
     seed: Seed = 0
 
     def settings(self) -> FinetuneSettings:
-        """The settings as training takes them. Raises :class:`~gdws.errors.GdwsError`."""
+        """The settings for ``gdws.training``. Raises :class:`~gdws.errors.GdwsError`."""
         from gdws.training import FinetuneSettings
 
         return FinetuneSettings(**dataclasses.asdict(self))
@@ -159,29 +161,29 @@ class FinetuneOptions:
 
 @dataclass(frozen=True)
 class StartOptions:
-    """The GDWS network that a dense one becomes before it is fine-tuned."""
+    """How a dense network is converted before it is fine-tuned."""
 
     mean_rank: Annotated[
         float | None,
         typer.Option("--mean-rank", metavar="G/C", help="Convert to this mean rank in each layer first, data-aware."),
     ] = None
     layout: Annotated[
-        Literal["gather", "stacked", "grouped"], typer.Option("--layout", help="How the layers of --mean-rank run.")
+        Literal["gather", "stacked", "grouped"], typer.Option("--layout", help="Layout of the layers of --mean-rank.")
     ] = "gather"
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="Convert by this plan first.")] = None
     calibration: Calibration = 1024
 
     def recipe(self) -> Recipe | Plan | None:
-        """How the network is converted, if it is. Raises :class:`~gdws.errors.GdwsError` for two ways."""
+        """How to convert the network, if at all. Raises :class:`~gdws.errors.GdwsError` if both options are given."""
         if self.mean_rank is None:
             return next(iter(read_plans([self.plan]).values())) if self.plan is not None else None
         if self.plan is not None:
-            raise GdwsError("--mean-rank and --plan are two networks", hint="leave out one of them")
+            raise GdwsError("--mean-rank and --plan exclude each other", hint="leave out one of them")
         return Recipe(MeanRank(self.mean_rank), self.layout, method="data-aware")
 
 
 def tell(record: EpochRecord) -> None:
-    """Print one line on an epoch, to standard error."""
+    """Print a line about an epoch to standard error."""
     loss = "" if record.loss is None else f"loss {record.loss:.4f}, "
     errors().print(
         f"epoch {record.epoch}: {loss}validation natural {record.natural:.2%}, robust {record.robust:.2%}", style="dim"
@@ -189,5 +191,5 @@ def tell(record: EpochRecord) -> None:
 
 
 def command_line() -> str:
-    """What was typed, for the record."""
+    """The command line, for the record."""
     return shlex.join(["gdws", *sys.argv[1:]])

@@ -1,1 +1,1 @@
-"""What commands show on the terminal."""
+"""Views: how commands show results on the terminal."""

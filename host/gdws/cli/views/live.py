@@ -1,4 +1,4 @@
-"""A benchmark as it goes on, on standard error."""
+"""Shows the progress of a benchmark on standard error."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from rich.text import Text
 from gdws._util.visible_text import visible
 from gdws.cli.views.output import errors
 from gdws_contract.findings import text
+from gdws_contract.findings.cells import why_untimed
 from gdws_contract.rest import FINAL_STATES, Cell, Job
 
 
 class LiveBenchmark:
-    """A bar of the job's cells with the time left, one of the rounds of what is measured, and a line for each cell.
+    """A progress bar of the job's cells with the time left, one of the current rounds, and a line for each cell.
 
-    ``quiet`` shows nothing. ``cells`` counts those that have ended.
+    ``quiet`` shows nothing. ``cells`` counts the finished cells.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -44,15 +45,15 @@ class LiveBenchmark:
         self._bar.stop()
 
     def uploading(self, size_bytes: int) -> None:
-        """The bundle of ``size_bytes`` may be sent next."""
-        self._bar.update(self._task, description="sending the bundle", total=size_bytes)
+        """Announce the upload of a bundle of ``size_bytes``."""
+        self._bar.update(self._task, description="uploading the bundle", total=size_bytes)
 
     def sent(self, count_bytes: int) -> None:
-        """So many bytes more are sent."""
+        """Count bytes as uploaded."""
         self._bar.advance(self._task, count_bytes)
 
     def show(self, job: Job) -> None:
-        """How the job stands now."""
+        """Show the current state of the job."""
         ended = job.cells[self.cells :]
         self.cells = len(job.cells)
         for cell in ended:
@@ -72,7 +73,7 @@ class LiveBenchmark:
 
 
 class _TimeLeft(ProgressColumn):
-    """The time left by the agent's estimate, counted down between two of its words."""
+    """The time left by the agent's estimate, counted down between two updates."""
 
     def render(self, task: Task) -> Text:
         ends_at_s: float | None = task.fields["ends_at_s"]
@@ -82,14 +83,14 @@ class _TimeLeft(ProgressColumn):
 
 
 def _end(job: Job) -> float | None:
-    """When the job ends by ``time.monotonic``; None where nobody knows."""
+    """When the job is expected to end, by ``time.monotonic``; None if unknown."""
     if job.state in FINAL_STATES or job.estimate is None or job.estimate.ends_in_s is None:
         return None
     return time.monotonic() + job.estimate.ends_in_s
 
 
 def _round(job: Job) -> int:
-    """How many rounds are over; the agent counts them from 1 as they begin."""
+    """The number of finished rounds; the agent counts from 1 as they begin."""
     return max(0, (job.progress.round or 1) - 1)
 
 
@@ -100,7 +101,7 @@ def _clock_time(seconds: float) -> str:
 
 
 def stage(job: Job) -> str:
-    """What the agent does just now, e.g. ``measure mean-rank-3, batch 8, round 4 of 10``."""
+    """What the agent is doing, e.g. ``measure mean-rank-3, batch 8, round 4 of 10``."""
     if job.state == "queued":
         ahead = "" if not job.queue_position else f", {text.plural(job.queue_position, 'job')} ahead"
         held = ", another client holds the device" if job.waits_for_lease else ""
@@ -119,7 +120,7 @@ def stage(job: Job) -> str:
 
 
 def summary(cell: Cell) -> str:
-    """A cell that has ended, in a line."""
+    """A finished cell in one line."""
     key = cell.key
     mode = "" if key.power_mode is None else f", power mode {key.power_mode}"
     what = f"{key.variant}, {key.backend}, {key.precision}, batch {key.batch_size}{mode}"
@@ -127,9 +128,6 @@ def summary(cell: Cell) -> str:
         return f"{what}: {text.milliseconds(cell.latency.median_ms)} median, {text.significant(cell.fps)} FPS"
     if cell.profile is not None:
         layers = text.plural(len(cell.profile.layers), "layer")
-        return f"{what}: {layers}, {text.milliseconds(cell.profile.total_ms)} together"
-    if cell.parity is not None and not cell.parity.passed:
-        return f"{what}: failed parity ({'; '.join(cell.parity.reasons)})"
-    if cell.error is not None:
-        return f"{what}: {cell.error.detail or cell.error.title}"
-    return f"{what}: {cell.state}"
+        return f"{what}: {layers}, {text.milliseconds(cell.profile.total_ms)} in total"
+    failed_parity = cell.error is None and cell.parity is not None and not cell.parity.passed
+    return f"{what}: {'failed parity, ' if failed_parity else ''}{why_untimed(cell)}"

@@ -1,4 +1,4 @@
-"""Warnings on the terminal: ours as notes, those of libraries not at all."""
+"""Shows our warnings as notes, and hides those of libraries."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gdws.errors import GdwsWarning
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Print each :class:`~gdws.errors.GdwsWarning` as a note on standard error, and nothing that libraries warn of.
+    """Print each :class:`~gdws.errors.GdwsWarning` as a note on standard error, and hide warnings of libraries.
 
-    Whoever asks Python for warnings (``-W``, ``PYTHONWARNINGS``) gets all of them.
+    Warnings requested from Python (``-W``, ``PYTHONWARNINGS``) are all shown.
     """
-    silent = logging.NullHandler()  # with a handler at the root, Python prints no records by itself
+    silent = logging.NullHandler()  # with a handler at the root, Python does not print records itself
     logging.getLogger().addHandler(silent)
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""An optimisation on the terminal."""
+"""Prints the result of an optimisation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdws.results.report.optimisation import headline, layer_table, network_tabl
 
 
 def print_optimisation(found: Optimisation, out: Path) -> None:
-    """The verdict, layer by layer, the networks that were judged or delivered, and what to know about them."""
+    """Print the layers, the networks that were evaluated or delivered, the verdict and notes."""
     print_table(*layer_table(found), title=f"{found.network}, {found.setting}", words=("option", "why"))
     print_table(*network_table(found), title=f"networks, losses against dense ({found.goal})")
     print_line(headline(found))

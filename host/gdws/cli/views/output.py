@@ -1,6 +1,6 @@
-"""What commands print: results to standard output, everything else to standard error.
+"""Output of commands: results to standard output, everything else to standard error.
 
-Whatever is printed may quote a bundle or a device, so all of it goes through :func:`gdws._util.visible_text.visible`.
+Any text may come from a bundle or a device, so all of it is sanitised by :func:`gdws._util.visible_text.visible`.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from rich.text import Text
 from gdws._util.progress import SILENT, Progress, RichProgress
 from gdws._util.visible_text import visible
 
-#: Of text that goes to a file or another program, which has no terminal to fit.
+#: Width of text for files and other programs, which has no terminal to fit.
 _PLAIN_WIDTH = 200
 
 
 class _Terminal(Console):
-    """A console whose every string is one line, without control characters, and without emoji for ``:words:``."""
+    """A console that prints each string as one line, without control characters or emoji for ``:words:``."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **{**options, "emoji": False})
 
 
 def results() -> Console:
-    """Standard output. Its text is wrapped to the terminal, if there is one."""
+    """Standard output. Text is wrapped to the terminal, if there is one."""
     return _Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
 
 
 def errors() -> Console:
-    """Standard error, for messages, bars and all that is not the result."""
+    """Standard error, for messages, progress bars and everything else that is not the result."""
     return _Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_line(text: str) -> None:
-    """Print one line to standard output without wrapping it: to what reads logs, a new line may be a command."""
+    """Print one line to standard output without wrapping: CI log readers take some lines as commands."""
     typer.echo(visible(text))
 
 
@@ -52,7 +52,7 @@ def print_plain(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON and nothing else, in ASCII: every encoding of a terminal or a file has that."""
+    """Print a value as JSON and nothing else, in ASCII, which every encoding contains."""
     json.dump(value, sys.stdout, indent=1)
     sys.stdout.write("\n")
 
@@ -60,7 +60,7 @@ def print_json(value: Any) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, words: Sequence[str] = ()
 ) -> None:
-    """Print a table; the first column and those called in ``words`` are set to the left, figures to the right."""
+    """Print a table; the first column and those in ``words`` are left-aligned, figures right-aligned."""
     table = Table(
         title=None if title is None else Text(visible(title)),
         title_justify="left",
@@ -71,7 +71,7 @@ def print_table(
     )
     for index, column in enumerate(columns):
         is_text = index == 0 or column in words
-        # No column is cut, since a figure without its end is another figure; a narrow terminal wraps it.
+        # Columns are never truncated, since a truncated figure is wrong; a narrow terminal wraps them.
         table.add_column(Text(visible(column)), justify="left" if is_text else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
@@ -80,7 +80,7 @@ def print_table(
 
 @contextlib.contextmanager
 def progress_bar(quiet: bool) -> Iterator[Progress]:
-    """Bars on standard error, or silence."""
+    """Progress bars on standard error, or nothing if ``quiet``."""
     if quiet:
         yield SILENT
         return

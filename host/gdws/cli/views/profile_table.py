@@ -1,4 +1,4 @@
-"""A layer profile as a table on the terminal, with bars for the shares."""
+"""Prints a layer profile as a table, with bars for the shares."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from gdws_contract.rest import CellKey
 
 _BAR_WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-#: What is not of one layer of the source network: layout changes, pooling, and what a runtime adds.
+#: Layers that do not belong to one source layer: layout changes, pooling, and what a runtime adds.
 _NO_SOURCE = "(none)"
 
 
 def print_profile(key: CellKey, profile: LayerProfile, *, by_source: bool) -> None:
-    """Print the layers in the order in which they ran, or what each source layer took in all, the longest first."""
+    """Print the layers in order of execution, or the total time of each source layer, longest first."""
     results().print(
         f"{key.variant}, {key.backend}, {key.precision}, batch {key.batch_size}: "
-        f"{text.plural(len(profile.layers), 'layer')}, {text.milliseconds(profile.total_ms)} together",
+        f"{text.plural(len(profile.layers), 'layer')}, {text.milliseconds(profile.total_ms)} in total",
         markup=False,
     )
     results().print(f"mean of {text.plural(profile.iterations, 'inference')}, by {profile.tool}", markup=False)
@@ -39,7 +39,7 @@ def print_profile(key: CellKey, profile: LayerProfile, *, by_source: bool) -> No
 
 
 def sum_by_source(layers: Sequence[LayerTime]) -> list[tuple[str, int, float, float]]:
-    """Return (source, layers of the runtime, ms, share) of each source, the longest first."""
+    """Return (source, number of runtime layers, ms, share) of each source, longest first."""
     sums: dict[str, tuple[int, float, float]] = {}
     for layer in layers:
         count, ms, share = sums.get(layer.source or _NO_SOURCE, (0, 0.0, 0.0))
@@ -48,7 +48,7 @@ def sum_by_source(layers: Sequence[LayerTime]) -> list[tuple[str, int, float, fl
 
 
 def bar(share: float, longest: float, *, blocks: bool) -> str:
-    """Return a bar whose length is ``share`` over the ``longest``, in eighths of a block, or in whole number signs."""
+    """Return a bar of length ``share`` relative to the ``longest``, in eighths of a block, or in whole number signs."""
     length = 0.0 if longest <= 0 else _BAR_WIDTH * min(share / longest, 1.0)
     if not blocks:
         return "#" * round(length)

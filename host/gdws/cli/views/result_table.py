@@ -1,4 +1,4 @@
-"""A benchmark's result as a table on the terminal: the figures of the report."""
+"""Prints a benchmark's result as tables, with the figures of the report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = ("network", "median", "p95", "p99", "FPS", "speed-up", "interval", "p
 
 
 def print_summary(summary: Summary) -> None:
-    """Print a table for each setting, one of power where it was measured, then the verdict and the doubts."""
+    """Print a table for each setting, one of power if it was measured, then the verdict and reservations."""
     facts = summary.facts
     for setting in facts.settings:
         title = f"{', '.join(setting.words)}; times in ms, 95 % intervals"
@@ -54,7 +54,7 @@ def _print_power(summary: Summary) -> None:
 
 
 def _filled(rows: list[list[str]], count: int) -> list[list[str]]:
-    """``rows`` of ``count`` columns each."""
+    """``rows``, padded to ``count`` columns."""
     return [[*row, *[""] * (count - len(row))] for row in rows]
 
 

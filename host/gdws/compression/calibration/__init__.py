@@ -1,1 +1,1 @@
-"""What calibration images tell of a network: alphas, margins, norms of gradients."""
+"""Statistics of a network on calibration images: alphas, margins, gradient norms."""

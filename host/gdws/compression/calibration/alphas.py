@@ -110,7 +110,7 @@ def alphas(
         chunk: samples in one forward pass; memory grows with it.
         progress: called with the number of samples that were done since the last call.
 
-    Raises :class:`~gdws.errors.ModelError` if the model is no such classifier, if samples of a batch influence
+    Raises :class:`~gdws.errors.ModelError` if the model is not such a classifier, if samples of a batch influence
     each other, or if a layer cannot be calibrated, :class:`~gdws.errors.DataError` if there is no sample, and
     ``ValueError`` if ``method`` is unknown, ``draws`` is less than 1, or ``tie`` is not between 0 and 1.
     """
@@ -119,7 +119,7 @@ def alphas(
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     if projection is not None and method != "random-signs":
-        raise ValueError("a projection is a random one: use the method random-signs")
+        raise ValueError("a projection requires the method random-signs")
     if draws < 1:
         raise ValueError(f"draws: expected at least 1, got {draws}")
     require_weights(model)
@@ -276,14 +276,14 @@ def _forward(model: nn.Module, x: Tensor, targets: Mapping[str, list[Layer]]) ->
             raise ModelError(
                 f"layer {name!r} runs where gradients are switched off",
                 layer=name,
-                hint="leave out torch.no_grad and re-entrant checkpointing in the model's forward",
+                hint="remove torch.no_grad and re-entrant checkpointing from the model's forward",
             )
         return uses.setdefault(name, _Uses()).record(cast(Conv, conv), x_in, output)
 
     with observed((layer.module, partial(record, name)) for name, group in targets.items() for layer in group):
         output = run(model, x)
     if not any(tensor.requires_grad for tensor in tensors_in(output)):
-        raise ModelError("the outputs do not depend on any layer to calibrate in a way that gradients can follow")
+        raise ModelError("no gradient of the outputs reaches any layer to calibrate")
     return output, uses
 
 
@@ -297,7 +297,7 @@ def _targets(model: nn.Module, names: Iterable[str] | None) -> dict[str, list[La
         for name in names:
             layer = by_name.get(name)
             if layer is None or not isinstance(layer.module, nn.Conv1d | nn.Conv2d) or layer.module.groups != 1:
-                raise ModelError(f"{name!r} is no convolution with groups = 1", layer=name)
+                raise ModelError(f"{name!r} is not a convolution with groups = 1", layer=name)
             chosen.append(layer)
     if not chosen:
         raise ModelError("no layer to calibrate", hint="see gdws.compression.surgery.inspect for the reasons")

@@ -1,8 +1,8 @@
-"""Random projections of a network's outputs, by whose gradients errors are weighed.
+"""Random projections of a network's outputs, whose gradients weight errors.
 
-A projection is a number for each image, linear in the outputs up to first order, with independent random signs. Since
+A projection is a number for each image, linear in the outputs to first order, with independent random signs. Since
 E[(sum_k r_k v_k)^2] = sum_k v_k^2 for such signs r, the expected square of its change is the sum of the squared changes
-of everything that it adds up: one backward pass stands for one pass for each of the outputs' entries.
+of its terms: one backward pass replaces one pass for each entry of the outputs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Projection = Callable[[Any, int, torch.Generator], Tensor]
 #: decision boundary, where the weight 1/delta^2 of a few samples would outweigh all others.
 TIE = 0.1
 
-#: So many images tell how large outputs are.
+#: Number of images for estimating the scale of outputs.
 SCALE_IMAGES = 64
 
 
@@ -94,8 +94,7 @@ def _followed(output: Any) -> list[tuple[int, Tensor]]:
     found = [(place, tensor) for place, tensor in enumerate(tensors_in(output)) if tensor.requires_grad]
     if not found:
         raise ModelError(
-            "no output depends on the layers in a way that gradients can follow",
-            hint="convert by weights alone (--method weights), or let the network give what it computes before it is "
-            "rounded or chosen from",
+            "no gradient of the outputs reaches the layers",
+            hint="convert by weights alone (--method weights), or return values before rounding or selection",
         )
     return found

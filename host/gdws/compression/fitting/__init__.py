@@ -1,4 +1,4 @@
-"""GDWS from what a network computes on data, in place of its weights alone."""
+"""Data-aware GDWS: factors fitted to a network's activations instead of its weights alone."""
 
 from gdws.compression.fitting.calibration import Calibration
 from gdws.compression.fitting.fit import Fitted, fit

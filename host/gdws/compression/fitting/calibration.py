@@ -1,4 +1,4 @@
-"""Calibration images of a network, with what they tell about it whatever it is converted to."""
+"""Calibration images of a network, with statistics that all its conversions share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gdws.compression.plain import plain
 from gdws.compression.surgery import Layer
 from gdws_contract.plan import CalibrationSet
 
-#: So many images tell how much errors matter; factors are fitted to all.
+#: Number of images for the weighting of errors; factors are fitted to all images.
 OBSERVED = 512
 
 
@@ -27,10 +27,10 @@ class Calibration:
 
     ``model`` is that network with plain convolutions, see :func:`gdws.compression.plain.plain`.
 
-    ``projection`` says what matters of the outputs, by default a classifier's decision and any other network's squared
-    error, see :func:`~gdws.compression.calibration.projections.of_outputs`; where no gradients can be had, errors are
-    weighed by the energy of each layer's output instead. What was found for one plan is kept for the next: several
-    conversions of one network, given the same object, observe each layer once. Raises
+    ``projection`` defines which changes of the outputs matter, by default those of a classifier's decision and any
+    other network's squared error, see :func:`~gdws.compression.calibration.projections.of_outputs`; without gradients,
+    errors are weighted by the energy of each layer's output instead. Statistics are cached: several conversions of a
+    network with the same object observe each layer once. Raises
     :class:`~gdws.errors.DataError` as :func:`gdws.compression.fitting.identify`.
     """
 

@@ -1,4 +1,4 @@
-"""Second moments of each layer's patches where there are no gradients to tell how much its output errors matter."""
+"""Second moments of each layer's patches for networks without gradients to weight its output errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from gdws.compression.surgery import Layer
 def observe_energies(
     model: nn.Module, layers: Sequence[Layer], images: Tensor, *, batch_size: int = 16
 ) -> dict[str, Observation]:
-    """Return the observation of each weight of ``layers``, its output errors weighed by the energy of its outputs.
+    """Return the observation of each weight of ``layers``, with output errors weighted by the energy of its outputs.
 
-    ``outputs`` is the identity over the variance of the layer's outputs, summed over channels: E[e^T ``outputs`` e] is
-    the share of that variance which an error e takes. It says nothing of what the network makes of the layer, so it
-    stands in for :func:`gdws.compression.fitting.observe` where no gradients can be had. ``images`` (N, ...) run in
-    evaluation mode.
+    ``outputs`` is the identity divided by the variance of the layer's outputs, summed over channels:
+    E[e^T ``outputs`` e] is the energy of an error e relative to that variance. It ignores the effect on the network's
+    outputs, so it is only a substitute for :func:`gdws.compression.fitting.observe` if there are no gradients.
+    ``images`` (N, ...) are run in evaluation mode.
     """
     sums: dict[str, _Sums] = {}
 

@@ -1,4 +1,4 @@
-"""Factors fitted layer by layer, each to what the network before conversion computes there."""
+"""Fits factors layer by layer, each to the outputs of that layer in the original network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from gdws_contract.plan import Plan
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """``model`` is a copy of the network whose convolutions to convert have biases, the best for ``factors``.
+    """``model`` is a copy of the network whose convolutions to convert have the optimal biases for ``factors``.
 
-    ``factors`` are by the name of the layer that holds the weight. ``errors`` tell by that name how much of the
-    variance of the layer's output the fit leaves, errors of earlier layers included.
+    ``factors`` are by the name of the layer that has the weight. ``errors``, by the same names, are the unexplained
+    fractions of the variance of the layer's output, including errors of earlier layers.
     """
 
     model: nn.Module
@@ -44,14 +44,14 @@ def fit(
 ) -> Fitted:
     """Fit ``layers``, which ``plan`` converts, in the order in which they run.
 
-    Each layer is fitted to its output in ``model``, from its input in the network as converted so far: so it makes up
-    for what the layers before it lost. ``layers`` are layers of ``model`` that run; ``images`` (N, C, H, W) are what
-    they are fitted on, and ``seen`` has what :func:`gdws.compression.fitting.observe` saw. ``sweeps`` says how often
-    filters and pointwise weights are refitted in turn after the first fit, at most.
+    Each layer is fitted to its output in ``model``, given its input in the network as converted so far, so that it
+    compensates errors of earlier layers. ``layers`` are layers of ``model`` that run; they are fitted on ``images``
+    (N, C, H, W), and ``seen`` has the results of :func:`gdws.compression.fitting.observe`. ``sweeps`` is the maximum
+    number of alternating refits of filters and pointwise weights after the first fit.
 
-    Each image runs through both networks once, see :mod:`gdws.compression.fitting.passes`; stopped passes take
-    ``memory_bytes`` at most, by default a quarter of the memory. Raises :class:`~gdws.errors.DataError` if there are
-    too few images, before any is run.
+    Each image runs through both networks once, see :mod:`gdws.compression.fitting.passes`; paused passes take at most
+    ``memory_bytes``, by default a quarter of the memory. Raises :class:`~gdws.errors.DataError` if there are too few
+    images, before any is run.
     """
     check_images(plan, layers, len(images))
     running = with_biases(model, layers)

@@ -1,4 +1,4 @@
-"""How much memory a stopped forward pass holds."""
+"""Estimates the memory of a paused forward pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Storages = dict[int, int]
 
 
 class _Tracker(TorchFunctionMode):
-    """Knows the bytes of the results of operations that are alive."""
+    """Tracks the bytes of live results of operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class _Tracker(TorchFunctionMode):
 
 
 def stopped_bytes(network: nn.Module, convolutions: Sequence[Conv], sample: Tensor) -> int:
-    """The most that a pass of ``sample`` (1, C, H, W) holds when one of the ``convolutions`` has run.
+    """The peak memory of a pass of ``sample`` (1, C, H, W) after any of the ``convolutions``.
 
-    Activations that later layers still need are counted, the weights and the sample are not.
+    Counts activations that later layers still need, but not the weights and the sample.
     """
     tracker, most = _Tracker(), 0
     sample = sample.to(next(network.parameters()).device)

@@ -1,4 +1,4 @@
-"""Second moments of each layer's patches, and how much its output errors matter."""
+"""Second moments of each layer's patches, and weights of its output errors."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gdws.compression.surgery import Layer
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What one weight meets.
+    """Statistics at one weight.
 
     ``inputs`` (C, Kh*Kw, Kh*Kw) is the mean second moment of the patches of each input channel. ``outputs`` (M, M)
     is the expected second moment, summed over positions, of the gradients of a random projection of the network's
-    outputs: independent errors e at the positions change what it projects by E[e^T ``outputs`` e], in squares. For a
-    classifier that is how far they move the decision.
+    outputs: independent errors e at the positions change the projection by E[e^T ``outputs`` e], in squares. For a
+    classifier that is the change of the decision.
     """
 
     inputs: Floats

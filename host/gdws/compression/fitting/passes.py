@@ -1,11 +1,11 @@
-"""Forward passes that wait at the layers of a network, so that one pass serves all of them.
+"""Forward passes that pause at the layers of a network, so that a single pass serves all of them.
 
-To fit a layer, it must be known what it meets in the network whose earlier layers are converted already. Running every
-image from the start for each layer takes time quadratic in depth. Here the pass of each batch stops at the layer, in a
-thread of its own, and goes on from there once the layer was replaced. At any time one thread runs.
+Fitting a layer needs its inputs in the network whose earlier layers are already converted. Running every image from the
+start for each layer takes time quadratic in depth. Instead, the pass of each batch runs in its own thread, pauses at
+the layer, and continues once the layer is replaced. Only one thread runs at any time.
 
-What a stopped pass holds is the activations that are alive there. Where those of all batches would not fit into the
-memory that is granted, the remaining batches run from the start for each layer: slower, with the same result.
+A paused pass keeps the live activations in memory. If those of all batches exceed the memory limit, the remaining
+batches run from the start for each layer: slower, with the same result.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Stop(NamedTuple):
 
 
 class _Abandoned(BaseException):
-    """Unwinds a pass that nobody waits for any more; no handler in the network's code should catch it."""
+    """Unwinds an abandoned pass; not an Exception, so that handlers in the network's code do not catch it."""
 
 
 _here = threading.local()
 
 
 class Pass:
-    """One batch on its way through a network whose convolutions have the hooks of :class:`Passes`."""
+    """The pass of one batch through a network whose convolutions have the hooks of :class:`Passes`."""
 
     def __init__(self, network: nn.Module, batch: Tensor) -> None:
         self._orders: SimpleQueue[Conv | None] = SimpleQueue()
@@ -48,9 +48,9 @@ class Pass:
         self._thread = threading.Thread(target=self._run, args=(network, batch), daemon=True)
 
     def advance(self, convolution: Conv) -> Stop:
-        """Run on to the next call of ``convolution``.
+        """Continue to the next call of ``convolution``.
 
-        Raises :class:`~gdws.errors.ModelError` if there is none, and what the network raises.
+        Raises :class:`~gdws.errors.ModelError` if there is none, and whatever the network raises.
         """
         self._orders.put(convolution)
         if self._thread.ident is None:
@@ -61,13 +61,13 @@ class Pass:
         raise report
 
     def close(self) -> None:
-        """Give the pass up where it is, and free what it holds."""
+        """Abandon the pass and free its memory."""
         self._orders.put(None)
         if self._thread.ident is not None:
             self._thread.join()
 
     def stop(self, stop: Stop) -> None:
-        """Called by the hooks, in the thread of the pass: report the call if it is awaited, and wait for orders."""
+        """Called by the hooks, in the thread of the pass: report the call if it is awaited, and pause."""
         if stop.convolution is self._awaited:
             self._reports.put(stop)
             self._wait()
@@ -85,7 +85,7 @@ class Pass:
                 network(batch.to(next(network.parameters()).device))
             raise ModelError(
                 "a layer was called less often than on the first image",
-                hint="the network must take the same way for every input",
+                hint="the network must take the same path for every input",
             )
         except _Abandoned:
             pass
@@ -94,10 +94,10 @@ class Pass:
 
 
 class Passes:
-    """The passes of all ``batches`` (B, C, H, W) through ``network``, to be used as a context.
+    """The passes of all ``batches`` (B, C, H, W) through ``network``; a context manager.
 
-    They stop at calls of ``convolutions``: before they run, or ``after``. At most ``held`` passes wait between two
-    layers; the other batches run from the start each time.
+    They pause at calls of ``convolutions``: before these run, or ``after``. At most ``held`` passes are paused between
+    two layers; the other batches run from the start each time.
     """
 
     def __init__(
@@ -133,8 +133,8 @@ class Passes:
     def at(self, calls: Sequence[Conv]) -> Generator[list[Stop], None, None]:
         """For each batch, stops at ``calls`` in the order in which the network makes them.
 
-        What a stop has is to be used before the next one is asked for. A weight that is called several times is met by
-        passes of their own, since the first call must not be left behind before the weight is replaced.
+        A stop is only valid until the next one is requested. A weight that is called several times has separate passes,
+        since the weight must be replaced before the first call is completed.
         """
         for index, batch in enumerate(self._batches):
             if len(calls) == 1 and index < len(self._held):
@@ -142,7 +142,7 @@ class Passes:
                 continue
             fresh = Pass(self._network, batch)
             try:
-                # An operation in place on what an earlier call took or gave must not change it.
+                # In-place operations must not change inputs and outputs of earlier calls.
                 yield [_copied(fresh.advance(call)) if len(calls) > 1 else fresh.advance(call) for call in calls]
             finally:
                 fresh.close()

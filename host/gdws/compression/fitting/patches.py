@@ -1,4 +1,4 @@
-"""Whether there are enough calibration images for the ranks that are asked for: known before anything is fitted."""
+"""Checks before fitting that there are enough calibration images for the requested ranks."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from gdws.compression.surgery import Layer
 from gdws.errors import DataError, GdwsWarning
 from gdws_contract.plan import Plan
 
-#: One image in so many is kept to choose the ridge by.
+#: One image in this many is held out to choose the ridge.
 HELD_OUT = 5
-#: Fewer patches for each component than this, and the factors follow the images at hand rather than those to come.
-#: Patches of one image are alike, so this is more than independent samples would need.
+#: With fewer patches per component than this, the factors overfit. Patches of one image are correlated, so this is more
+#: than independent samples would need.
 _ENOUGH = 10
 
 
 @dataclass(frozen=True)
 class Demand:
-    """The components that are fitted to the output of a layer, and the patches that an image has there."""
+    """The number of components fitted to the output of a layer, and of patches per image there."""
 
     layer: str
     components: int
     patches_per_image: int
 
     def images(self, patches_per_component: int) -> int:
-        """The fewest calibration images with so many patches for each component, held-out images not counted."""
+        """The number of calibration images needed for this many patches per component, excluding held-out images."""
         fitted = -(-self.components * patches_per_component // self.patches_per_image)
         return -(-fitted * HELD_OUT // (HELD_OUT - 1))
 
 
 def demands(plan: Plan, layers: Sequence[Layer]) -> list[Demand]:
-    """What each weight that ``plan`` converts asks for; ``layers`` are those that run."""
+    """The demand of each weight that ``plan`` converts; ``layers`` are those that run."""
     patches: dict[str, int] = {}
     for layer in layers:
         holder = layer.shares or layer.name
@@ -43,9 +43,9 @@ def demands(plan: Plan, layers: Sequence[Layer]) -> list[Demand]:
 
 
 def check_images(plan: Plan, layers: Sequence[Layer], images: int) -> None:
-    """Raise :class:`~gdws.errors.DataError` where so many ``images`` have fewer patches than a layer has components.
+    """Raise :class:`~gdws.errors.DataError` if ``images`` images have fewer patches than a layer has components.
 
-    Warns with :class:`~gdws.errors.GdwsWarning` where they have hardly more.
+    Warns with :class:`~gdws.errors.GdwsWarning` if they have few more.
     """
     asked = demands(plan, layers)
     if not asked:
@@ -54,17 +54,16 @@ def check_images(plan: Plan, layers: Sequence[Layer], images: int) -> None:
     if images < most.images(1):
         raise DataError(
             f"{images} calibration images are too few: layer {most.layer!r} has {most.components:,} components, and an "
-            f"image gives it {most.patches_per_image:,} patches",
-            hint=f"calibrate on at least {most.images(1):,} images, better on {most.images(_ENOUGH):,}, or ask for a "
+            f"image has only {most.patches_per_image:,} patches for it",
+            hint=f"use at least {most.images(1):,} calibration images, preferably {most.images(_ENOUGH):,}, or a "
             "smaller rank",
         )
     scarce = [demand.layer for demand in asked if images < demand.images(_ENOUGH)]
     if scarce:
         warnings.warn(
-            f"{images} calibration images are few for {len(scarce)} of {len(asked)} layers, most of all for "
-            f"{most.layer!r}: {most.components:,} components are fitted to {most.patches_per_image:,} patches of each "
-            f"image; what they compute on other images may be worse than it looks. Better are "
-            f"{most.images(_ENOUGH):,} images or more",
+            f"{images} calibration images are few for {len(scarce)} of {len(asked)} layers, especially for "
+            f"{most.layer!r}, where {most.components:,} components are fitted to {most.patches_per_image:,} patches "
+            f"per image: the factors may overfit. Use {most.images(_ENOUGH):,} images or more",
             GdwsWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""The network that is being converted: a dense copy whose weights become those of GDWS layers, one after the other."""
+"""The running network: a dense copy whose weights are replaced by those of GDWS layers, one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gdws.compression.surgery import Layer
 
 
 def with_biases(model: nn.Module, layers: Iterable[Layer]) -> nn.Module:
-    """A copy of ``model`` in which each of ``layers`` has a bias of its own."""
+    """A copy of ``model`` in which each of ``layers`` has its own bias."""
     running = copy.deepcopy(model)
     for layer in layers:
         conv = cast(Conv, running.get_submodule(layer.name))
@@ -26,7 +26,7 @@ def with_biases(model: nn.Module, layers: Iterable[Layer]) -> nn.Module:
 
 @torch.no_grad()
 def replace_weight(running: nn.Module, layers: Sequence[Layer], factors: Factors, bias: Floats) -> None:
-    """Let ``layers`` of ``running``, which hold one weight, compute what the factors amount to.
+    """Replace the weight that ``layers`` of ``running`` share by the dense equivalent of the factors.
 
     ``bias`` (M,) is added to each layer's own.
     """

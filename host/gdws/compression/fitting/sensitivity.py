@@ -1,4 +1,4 @@
-"""What it would cost the outputs to give one layer fewer components, all others being as they are."""
+"""The effect on the outputs of giving one layer fewer components while all others are unchanged."""
 
 from __future__ import annotations
 
@@ -27,19 +27,18 @@ def sensitivities(
     batch_size: int = 128,
     progress: Progress = SILENT,
 ) -> dict[str, list[float]]:
-    """Return for each candidate of each weight how far it would move what matters, by the name of the weight's holder.
+    """Return the change of the outputs for each candidate of each weight, by the name of the layer that has the weight.
 
-    ``candidates`` has channel distribution vectors (C,). Each is fitted to the layer as it is in ``model``, by a few
-    sweeps, and the error e of the output that remains is weighed by the gradients of the logit differences that decide:
-    E[e^T H e] with H the ``outputs`` of ``seen``. That is the expected square of the first-order change of the scaled
-    differences of Equation 8, for errors that are independent from position to position; it adds up over layers as
-    far as their errors are independent too.
+    ``candidates`` has channel distribution vectors (C,). Each is fitted to the layer in ``model`` by a few sweeps, and
+    the remaining error e of the output is weighted by the gradients of the logit differences: E[e^T H e] with H the
+    ``outputs`` of ``seen``. That is the expected square of the first-order change of the scaled differences of
+    Equation 8 if errors are independent between positions; it adds up over layers if their errors are independent too.
 
-    ``layers`` are layers of ``model`` that run; the first :data:`IMAGES` of ``images`` (N, C, H, W) are looked at.
+    ``layers`` are layers of ``model`` that run; the first :data:`IMAGES` of ``images`` (N, C, H, W) are used.
     """
     found: dict[str, list[float]] = {}
     used = [layer for layer in layers if (layer.shares or layer.name) in candidates]
-    progress.start(len(candidates), f"what ranks cost in {len(candidates)} layers")
+    progress.start(len(candidates), f"effect of ranks in {len(candidates)} layers")
     with Walk(model, used, images[:IMAGES], batch_size=batch_size) as walk:
         for name in walk.calls:
             wanted = walk.problem(name, seen[name].outputs)

@@ -1,4 +1,4 @@
-"""All calibration images on their way through the network, layer by layer."""
+"""Runs all calibration images through the network, layer by layer."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from gdws.compression.fitting.patches import HELD_OUT
 from gdws.compression.layers import Conv
 from gdws.compression.surgery import Layer
 
-#: Stopped passes may take one part in so many of the memory.
+#: Paused passes may take one part in this many of the memory.
 _SHARE = 4
 
 
 class Walk:
-    """Passes of ``images`` (N, C, H, W) through ``model``, and beside it through ``running``; to be used as a context.
+    """Passes of ``images`` (N, C, H, W) through ``model``, and in parallel through ``running``; a context manager.
 
-    ``layers`` are layers of ``model``. ``running`` is a copy of it that is being converted: a weight is to be replaced
-    before the next one is asked for, in the order of :attr:`calls`. Without it ``model`` is looked at as it is.
+    ``layers`` are layers of ``model``. ``running`` is a copy that is being converted: each weight must be replaced
+    before the next problem is requested, in the order of :attr:`calls`. Without it, ``model`` takes its place.
 
-    Stopped passes take a quarter of the memory of the device at most, or ``memory_bytes``.
+    Paused passes take at most ``memory_bytes``, by default a quarter of the device's memory.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Walk:
         self._open.close()
 
     def problem(self, name: str, outputs: Floats) -> LayerProblem:
-        """What the weight that the layer ``name`` holds is to be fitted to.
+        """The problem of fitting the weight of the layer ``name``.
 
-        That is its outputs without bias in the network before conversion, from its inputs in the running network. One
-        image in :data:`HELD_OUT` judges the ridge. ``outputs`` (M, M) weighs errors, see
+        The targets are its outputs without bias in the original network, given its inputs in the running network. One
+        image in :data:`HELD_OUT` is held out to choose the ridge. ``outputs`` (M, M) weights errors, see
         :class:`~gdws.compression.fitting.observe.Observation`.
         """
         layers = self.calls[name]
@@ -106,7 +106,7 @@ class Walk:
         return [_convolution(network, layer) for layer in _distinct(self.calls)]
 
     def _affordable(self, sample: Tensor, batch_size: int, memory_bytes: int | None) -> int:
-        """How many batches may wait between two layers."""
+        """How many batches may be paused between two layers."""
         model = self._networks[0]
         if memory_bytes is None:
             memory_bytes = memory.total_bytes(next(model.parameters()).device) // _SHARE
@@ -115,7 +115,7 @@ class Walk:
 
 
 def _calls(model: nn.Module, layers: Sequence[Layer], sample: Tensor) -> dict[str, list[Layer]]:
-    """The layers by the name of the one that holds their weight, once for each call; what does not run is left out."""
+    """The layers by the name of the one that has their weight, once for each call; without those that do not run."""
     found: dict[str, list[Layer]] = {}
 
     def note(layer: Layer, *_: object) -> None:

@@ -68,6 +68,6 @@ def _require_finite(what: str, values: Array) -> None:
         fine = np.isfinite(values[first : first + _PIECE]).reshape(-1, int(np.prod(values.shape[1:]))).all(axis=1)
         if not fine.all():
             raise DataError(
-                f"{what} hold NaN or infinity, first in row {first + int(np.argmin(fine))}",
+                f"{what} contain NaN or infinity, first in row {first + int(np.argmin(fine))}",
                 hint="leave such signals out",
             )

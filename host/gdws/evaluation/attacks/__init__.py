@@ -1,4 +1,4 @@
-"""Attacks on a network, white-box on the very module they are given."""
+"""White-box attacks on a network."""
 
 from gdws.evaluation.attacks.spec import AttackSpec, Spec, UnionSpec
 

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the customary name)
 
-#: Logits are brought to this spread. On the networks of the tests, and on the one that ships, 10 found as much as the
-#: margin or more, and as the cross-entropy where that is sound; 3 and 30 found less.
+#: Logits are normalised to this spread. On the networks of the tests, and on the shipped one, 10 found at least as many
+#: adversarial images as the margin, and as many as the cross-entropy where that works; 3 and 30 found fewer.
 _SPREAD = 10.0
 #: A spread below this is that of equal logits.
 _EQUAL = 1e-30
 
-#: Logits (N, classes) -> what the attack raises, (N,).
+#: Logits (N, classes) -> the loss that the attack maximises, (N,).
 Objective = Callable[[Tensor], Tensor]
 
 
 class Slope(NamedTuple):
-    """Where an attack stands: ``logits`` (N, classes), ``losses`` (N,), and their ``gradient`` by the images."""
+    """The state of an attack: ``logits`` (N, classes), ``losses`` (N,), and their ``gradient`` by the images."""
 
     logits: Tensor
     losses: Tensor
@@ -49,8 +49,8 @@ def cross_entropy(labels: Tensor) -> Objective:
 def scale_free_cross_entropy(labels: Tensor) -> Objective:
     """The cross-entropy of the logits at a fixed spread, which does not depend on their scale.
 
-    Its gradient neither vanishes where large logits saturate the softmax, nor heeds all classes alike where they are
-    small. The spread, of the highest logit over their mean, is taken as a constant.
+    Its gradient neither vanishes where large logits saturate the softmax, nor weights all classes equally where they
+    are small. The spread, of the highest logit over their mean, is treated as a constant.
     """
 
     def loss(logits: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""What attacks raise losses of: logits, whatever a network makes of them at its end.
+"""Logits for attacks, also of networks that end in a softmax, sigmoid or tanh.
 
-A softmax, sigmoid or tanh at the end of a network keeps the order of the classes and so each prediction, but takes the
-gradient away: where it saturates in float32 the derivative is 0. Attacks therefore see what went into it.
+These functions preserve the order of the classes and hence each prediction, but their derivative is 0 where they
+saturate in float32. Attacks therefore use their inputs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ORDER_PRESERVING = frozenset(
     }
 )  # fmt: skip
 
-#: Steps have no gradient. Within a straight-through pass they let it through as if they were not there.
+#: Step functions, which have no gradient. In a straight-through pass gradients pass through them unchanged.
 _STEPS = frozenset(
     {
         torch.round, Tensor.round, torch.floor, Tensor.floor, torch.ceil, Tensor.ceil, torch.trunc, Tensor.trunc,
@@ -40,17 +40,17 @@ _CLIPS = frozenset(
     }
 )  # fmt: skip
 
-#: How far the sum of a row may be from 1 for its entries to be probabilities.
+#: Tolerance of the sum of a row that counts as probabilities.
 _SUM_TOLERANCE = 1e-3
 
 
 class Logits(nn.Module):
-    """``network`` without what squashes its logits (N, classes) at the very end; its weights are the same tensors.
+    """``network`` without a squashing function of its logits (N, classes) at the very end; the weights are shared.
 
-    Probabilities that come about in another way are given as their logarithms, whose softmax they are. With
-    ``straight_through`` rounding and signs anywhere in the network pass gradients on unchanged (the backward pass
-    differentiable approximation of Athalye et al., 2018, arXiv:1802.00420), and clips do wherever they change nothing;
-    what is computed stays the same.
+    Other probabilities are replaced by their logarithms, which have the same softmax. With ``straight_through``,
+    gradients pass unchanged through rounding and signs anywhere in the network (the backward pass differentiable
+    approximation of Athalye et al., 2018, arXiv:1802.00420), and through clips wherever these change nothing; the
+    outputs are not affected.
     """
 
     def __init__(self, network: nn.Module, *, straight_through: bool = False) -> None:
@@ -85,7 +85,7 @@ def as_logits(outputs: Tensor) -> Tensor:
 
 
 class _Watch(TorchFunctionMode):
-    """Remembers what order-preserving functions were given; lets gradients through steps and ends of clips if told."""
+    """Records inputs of order-preserving functions; optionally passes gradients through steps and the ends of clips."""
 
     def __init__(self, straight_through: bool) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class _Watch(TorchFunctionMode):
         return result
 
     def before(self, outputs: Tensor) -> Tensor:
-        """What ``outputs`` was computed from by order-preserving functions alone, or itself."""
+        """The tensor from which order-preserving functions computed ``outputs``, or ``outputs`` itself."""
         for given, result in reversed(self._squashed):
             if result is outputs:
                 outputs = given

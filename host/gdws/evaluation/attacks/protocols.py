@@ -46,7 +46,7 @@ PROTOCOLS: Mapping[str, Sequence[AttackSpec]] = {
     ),
 }
 
-#: Of data sets by name; others have none that could be guessed.
+#: The protocol of each data set by name; others have none.
 _BY_DATA = {
     "mnist-sample": "mnist",
     "mnist": "mnist",
@@ -61,20 +61,22 @@ _ADAPTIVE_ITERATIONS = 100
 
 
 def is_known(data: str) -> bool:
-    """Whether a protocol goes with a data set."""
+    """Whether a data set has a protocol."""
     return data in _BY_DATA
 
 
 def for_data(data: str) -> str:
-    """The protocol that goes with a data set. Raises :class:`GdwsError` if there is none."""
+    """The protocol of a data set. Raises :class:`GdwsError` if there is none."""
     if data not in _BY_DATA:
         known = ", ".join(PROTOCOLS)
-        raise GdwsError(f"no protocol is known for {data!r}", hint=f"use --attack none, or --protocol: one of {known}")
+        raise GdwsError(
+            f"there is no protocol for {data!r}", hint=f"use --attack none, or --protocol with one of {known}"
+        )
     return _BY_DATA[data]
 
 
 def names() -> list[str]:
-    """What an attack can be called: ``apgd`` and the like stand for the l_inf norm."""
+    """The names of attacks; without a suffix, as in ``apgd``, the norm is l_inf."""
     return ["pgd", "pgd-l2", "pgd-l1", "apgd", "apgd-l2", "autoattack", "autoattack-l2", UNION]
 
 
@@ -89,9 +91,9 @@ def attack(
     restarts: int | None = None,
     seed: int = 0,
 ) -> Spec:
-    """The attack ``name`` with the settings of ``protocol``, but for those that are given.
+    """The attack ``name`` with the settings of ``protocol``, overridden by those given.
 
-    Raises :class:`GdwsError` for a name, a protocol or a setting that cannot be.
+    Raises :class:`GdwsError` for an invalid name, protocol or setting.
     """
     if protocol not in PROTOCOLS:
         raise GdwsError(f"there is no protocol {protocol!r}", hint=f"use one of {', '.join(PROTOCOLS)}")

@@ -1,4 +1,4 @@
-"""Run whatever attack a specification asks for."""
+"""Runs the attack of a specification."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Attacks that do not fail where one by the cross-entropy does: by a loss free of scale, and by queries alone.
+"""Attacks that still work when the cross-entropy has no gradient: with a scale-free loss, and by queries.
 
-They are for images that resist the attack that was asked for, in its own balls; what they cost is bounded:
-:data:`ITERATIONS` steps for each of these images, and :data:`QUERIES` forward passes for each of a sample.
+They run on images that resist the requested attack, in the same balls; their cost is bounded by :data:`ITERATIONS`
+steps for each of these images, and :data:`QUERIES` forward passes for each of a sample.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gdws.evaluation.attacks.spec import AttackSpec, Spec, UnionSpec
 from gdws.evaluation.attacks.square import NORMS, square
 from gdws.evaluation.attacks.union import union
 
-#: Steps by the loss free of scale. Eight times as many found one image more of 256 in the tests' networks.
+#: Steps with the scale-free loss. Eight times as many found one more image of 256 on the tests' networks.
 ITERATIONS = 5
-#: Together they are so many radii long, as is common.
+#: Total length of the steps in units of the radius, as is common.
 _REACH = 2.5
-#: Queries of Square Attack: enough to show that there is something to find, not to find it all.
+#: Queries of Square Attack: enough to detect that the gradients mislead, not to find every adversarial image.
 QUERIES = 200
-#: Below this a gradient is lost in float32 on its way to the image, or soon will be.
+#: Gradients below this underflow in float32 on the way to the image, or nearly so.
 _VANISHING = 1e-12
 
 
@@ -62,7 +62,7 @@ def by_queries(model: nn.Module, images: Tensor, labels: Tensor, spec: Spec, ind
 
 
 def can_ask(spec: Spec) -> bool:
-    """Whether :func:`by_queries` is made for a norm of ``spec``; not so for l_1 alone."""
+    """Whether :func:`by_queries` supports a norm of ``spec``; not if it is only l_1."""
     return bool(_askable(spec))
 
 

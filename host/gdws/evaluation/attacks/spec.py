@@ -1,4 +1,4 @@
-"""What an attack was: plain data that goes into every result."""
+"""Specifications of attacks as plain data, which go into every result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AttackSpec:
     def __post_init__(self) -> None:
         if self.norm not in NORMS.get(self.name, ()):
             known = "; ".join(f"{name} in {', '.join(norms)}" for name, norms in NORMS.items())
-            raise GdwsError(f"there is no attack {self.name!r} in the norm {self.norm!r}", hint=f"use {known}")
+            raise GdwsError(f"there is no attack {self.name!r} in the norm {self.norm!r}", hint=f"use one of: {known}")
         bounded = math.isfinite(self.eps) and self.eps >= 0
         if self.norm == "linf":
             _require(bounded and self.eps <= 1, "eps", self.eps, "in [0, 1]")
@@ -58,7 +58,7 @@ class AttackSpec:
                 "greater than 0",
             )
         elif self.step is not None:
-            raise GdwsError(f"{self.name} adapts its steps, so there is no step of {self.step:g}", hint="leave it out")
+            raise GdwsError(f"{self.name} adapts its step size, so step cannot be {self.step:g}", hint="leave out step")
         _require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
         _require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
 
@@ -82,9 +82,9 @@ class UnionSpec:
 
     def __post_init__(self) -> None:
         if len(self.parts) < 2:
-            raise GdwsError(f"a union of {len(self.parts)} attacks", hint="give two attacks or more")
+            raise GdwsError(f"a union cannot have {len(self.parts)} attacks", hint="give at least two")
         if len({part.seed for part in self.parts}) > 1:
-            raise GdwsError("the attacks of a union have different seeds", hint="give all the same")
+            raise GdwsError("the attacks of a union have different seeds", hint="use the same seed for all")
 
     @property
     def seed(self) -> int:
@@ -110,13 +110,13 @@ Spec = AttackSpec | UnionSpec
 
 
 def is_void(spec: Spec) -> bool:
-    """Whether the budget is zero, so that no image can change."""
+    """Whether the radius is zero, so that no image can change."""
     parts = spec.parts if isinstance(spec, UnionSpec) else (spec,)
     return all(part.eps == 0 for part in parts)
 
 
 def from_dict(content: Mapping[str, Any]) -> Spec:
-    """The attack that ``to_dict`` stored. Raises :class:`GdwsError` for values that cannot be."""
+    """The attack from the fields of ``to_dict``. Raises :class:`GdwsError` for invalid values."""
     if content.get("name") == UNION:
         return UnionSpec(tuple(AttackSpec(**part) for part in content["parts"]))
     return AttackSpec(**content)

@@ -1,4 +1,4 @@
-"""Square Attack: random search that asks for outputs alone (Andriushchenko et al., 2020, arXiv:1912.00049).
+"""Square Attack: black-box random search (Andriushchenko et al., 2020, arXiv:1912.00049).
 
 Each query changes a square window of the perturbation, and is kept if it lowers the margin of the right class. Windows
 shrink as queries are spent. In l_inf a window gets a corner of the ball in each channel (Algorithm 2), in l_2 a bump

@@ -51,6 +51,14 @@ class Outputs:
         """A new comparison."""
         return OutputsMeter(self.metric, self.metric_name)
 
+    def grader(self) -> None:
+        """There are no annotations for it."""
+        return
+
+    def classes_of(self, output: Any) -> None:
+        """Not known."""
+        return
+
 
 @dataclass
 class OutputsMeter:
@@ -68,7 +76,7 @@ class OutputsMeter:
         """Take in the outputs of both networks. Raises :class:`~gdws.errors.ModelError` if their shapes differ."""
         mine, wanted = named_tensors(found), named_tensors(reference)
         if {name: each.shape for name, each in mine.items()} != {name: each.shape for name, each in wanted.items()}:
-            raise ModelError(f"the network gives {described(found)}, and before conversion {described(reference)}")
+            raise ModelError(f"the network returns {described(found)}, and before conversion {described(reference)}")
         for name, tensor in wanted.items():
             self._outputs.setdefault(name, _OneOutput()).update(mine[name], tensor)
         if self.metric is not None:
@@ -147,7 +155,7 @@ def check_rows(output: Any, images: int) -> None:
     tensors = named_tensors(output)
     if not tensors:
         raise ModelError(
-            f"the network gives {described(output)}, in which there is no tensor", hint="let it return tensors"
+            f"the network returns {described(output)}, in which there is no tensor", hint="let it return tensors"
         )
     for name, tensor in tensors.items():
         if tensor.ndim < 1 or len(tensor) != images:
@@ -157,5 +165,5 @@ def check_rows(output: Any, images: int) -> None:
             )
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise ModelError(
-                f"the output {name!r} holds NaN or infinity", hint="check the weights and the range of the inputs"
+                f"the output {name!r} contains NaN or infinity", hint="check the weights and the range of the inputs"
             )

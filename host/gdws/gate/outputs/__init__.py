@@ -1,4 +1,4 @@
-"""What CI shows of a gate: files in one folder, the summary of a GitHub step, and annotations."""
+"""Outputs of a gate for CI: files in one folder, the summary of a GitHub step, and annotations."""
 
 from __future__ import annotations
 

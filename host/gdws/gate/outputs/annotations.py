@@ -13,7 +13,7 @@ def workflow_commands(report: GateReport) -> list[str]:
     lines = []
     for device in report.devices:
         if device.outcome is None:
-            lines.append(_command("error", f"gdws gate: {device.device}", device.error or "it could not serve"))
+            lines.append(_command("error", f"gdws gate: {device.device}", device.error or "the device could not serve"))
         lines += [
             _command(_LEVELS[verdict.outcome], f"gdws gate: {verdict.limit} on {device.device}", verdict.sentence)
             for verdict in device.verdicts

@@ -1,4 +1,4 @@
-"""A badge: the JSON that shields.io's endpoint reads, and a small SVG that needs nobody."""
+"""A badge: the JSON for shields.io's endpoint, and a self-contained SVG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def badge_endpoint(report: GateReport) -> str:
 
 
 def badge_svg(report: GateReport) -> str:
-    """Label and outcome side by side; both are words of ours, so nothing needs escaping."""
+    """Label and outcome side by side; both are our own words, so nothing needs escaping."""
     word = report.word.lower()
     left, right = (_CHARACTER * len(part) + 2 * _PADDING for part in (_LABEL, word))
     size = f'width="{left + right}" height="20"'

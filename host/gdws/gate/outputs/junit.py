@@ -38,7 +38,9 @@ def _suite(device: DeviceReport, report: GateReport) -> ElementTree.Element:
         suite.append(_case(device, verdict))
     if device.outcome is None:
         case = ElementTree.SubElement(suite, "testcase", classname=_text(device.device), name="device", time="0")
-        ElementTree.SubElement(case, "error", type="unavailable", message=_text(device.error or "it could not serve"))
+        ElementTree.SubElement(
+            case, "error", type="unavailable", message=_text(device.error or "the device could not serve")
+        )
     return suite
 
 

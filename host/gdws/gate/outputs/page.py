@@ -1,4 +1,4 @@
-"""The report as a page that needs nothing else."""
+"""The report as a self-contained HTML page."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ from gdws.gate.reports import DeviceReport, GateReport
 from gdws.results.report.markdown import escape, table
 from gdws_contract.findings import text
 
-_COLUMNS = ("verdict", "limit", "what was seen")
+_COLUMNS = ("verdict", "limit", "finding")
 
 
 def render_summary(report: GateReport) -> str:
-    """The outcome, each verdict, and what one should know. Every string of a result is escaped."""
+    """The outcome, the verdicts and the notes. Every string of a result is escaped."""
     against = "" if report.baseline is None else f" against {escape(report.baseline)}"
     lines = [f"## gdws gate: {report.word}", "", f"{escape(report.candidate)}{against}, {report.started_at}", ""]
     for device in report.devices:
@@ -22,8 +22,8 @@ def _device(device: DeviceReport) -> list[str]:
     runs = f"{text.plural(device.finished_runs, 'run')} in {device.duration_s:.0f} s"
     lines = [f"### {escape(device.device)}: {device.outcome or 'UNAVAILABLE'}", "", runs, ""]
     if device.error is not None:
-        lines += [f"The device could not serve to the end: {escape(device.error)}.", ""]
-    # What needs a look comes first.
+        lines += [f"The device failed: {escape(device.error)}.", ""]
+    # Verdicts that need attention come first.
     order = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
     verdicts = sorted(device.verdicts, key=lambda verdict: order[verdict.outcome])
     rows = [[v.outcome, escape(v.limit), escape(v.sentence)] for v in verdicts]

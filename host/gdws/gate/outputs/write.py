@@ -1,6 +1,6 @@
-"""What CI shows of a gate: files in one folder, the summary of a GitHub step, and annotations.
+"""Writes the outputs of a gate for CI: files in one folder, the summary of a GitHub step, and annotations.
 
-The verdict does not depend on them: one that cannot be written is a warning.
+An output that cannot be written is a warning and does not affect the verdict.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 
 
 def remove_outputs(folder: Path) -> list[str]:
-    """Remove what a former gate wrote, lest it be taken for the outcome of one that breaks off; returns warnings."""
+    """Remove the outputs of an earlier gate, which could be mistaken for those of an aborted one; returns warnings."""
     warnings: list[str] = []
     for name in _renderers():
         with _warned(folder / name, warnings, "removed"):
@@ -35,7 +35,7 @@ def remove_outputs(folder: Path) -> list[str]:
 
 
 def write_outputs(report: GateReport, folder: Path) -> list[str]:
-    """Write every form of ``report`` to ``folder``; returns warnings of those that could not be written."""
+    """Write ``report`` to ``folder`` in every format; returns warnings for those that could not be written."""
     warnings: list[str] = []
     for name, render in _renderers().items():
         with _warned(folder / name, warnings, "written"):
@@ -67,7 +67,7 @@ def _renderers() -> dict[str, Callable[[GateReport], str]]:
 
 @contextlib.contextmanager
 def _warned(path: Path, warnings: list[str], done: str) -> Iterator[None]:
-    """Make a warning of whatever goes wrong within: a fault of our own in a page is no reason to lose a verdict."""
+    """Turn any error within into a warning: even a bug in a report must not lose the verdict."""
     try:
         yield
     except Exception as error:

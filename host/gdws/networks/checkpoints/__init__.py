@@ -1,10 +1,10 @@
-"""Weights in files: reading them without running code, writing them whole.
+"""Weights in files: reading them without executing code, writing them atomically.
 
-Two forms are read, told apart by their first bytes: safetensors, and what ``torch.save`` writes.
-The latter is a pickle and is opened with ``weights_only=True``, always: a file that needs more than
-tensors and plain containers is refused. Our own files are safetensors whose metadata name the network.
+Two formats are read, distinguished by their first bytes: safetensors, and that of ``torch.save``. The latter is a
+pickle and always opened with ``weights_only=True``: a file that needs more than tensors and plain containers is
+rejected. Our own files are safetensors whose metadata name the network.
 
-Files of other projects are put in order first, by the family they belong to: see
+Files of other projects are normalised first, according to their family: see
 :mod:`gdws.networks.checkpoints.families`.
 """
 

@@ -43,7 +43,7 @@ def read_alphas(path: str | Path) -> AlphaFile:
         raise CheckpointUnreadable(
             f"{path} is not a file of alphas",
             path=str(path),
-            hint="it must hold noise_gains: a vector for each weight, module.<layer>.weight",
+            hint="it must contain noise_gains: a vector for each weight, module.<layer>.weight",
         )
     about = {str(key): value for key, value in content.items() if isinstance(value, (str, int, float))}
     return AlphaFile({_layer(key): _vector(key, value, path) for key, value in gains.items()}, about)
@@ -59,5 +59,5 @@ def _vector(key: object, value: object, path: Path) -> npt.NDArray[np.float64]:
         raise CheckpointUnreadable(f"{path}: {key} is {shape}, not a vector (C,)", path=str(path))
     vector = value.detach().double().numpy()
     if not (np.isfinite(vector).all() and (vector >= 0).all()):
-        raise CheckpointUnreadable(f"{path}: {key} holds values that are negative or not finite", path=str(path))
+        raise CheckpointUnreadable(f"{path}: {key} has negative or non-finite values", path=str(path))
     return vector

@@ -1,7 +1,7 @@
-"""The families of released checkpoints: how each wraps and names its weights, and what pixels it was trained on.
+"""The families of released checkpoints: how each wraps and names its weights, and its preprocessing.
 
-A family is recognised by its structure where that is possible; :data:`FAMILIES` says how. Where it is not, the caller
-names it: bare state dicts with and without normalisation look the same.
+A family is recognised by its structure if possible; :data:`FAMILIES` says how. Otherwise the caller names it: bare
+state dicts with and without normalisation look the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Normalisation = str | Mapping[str, Sequence[float]] | None
 
 @dataclass
 class Contents:
-    """Weights on the way from a file's names to a network's, with what was found and done.
+    """Weights while their names are changed from the file's to the network's, with notes.
 
     ``normalisation`` is that of :func:`gdws.networks.zoo.build`; ``notes`` are sentences for the user. ``loose`` allows
     entries that the network does not have; they are dropped with a note.
@@ -59,7 +59,7 @@ class Family:
 
 
 def _nothing(contents: Contents) -> None:
-    """Names and pixels are as the network has them."""
+    """Names and preprocessing are those of the network."""
 
 
 def _normalise(name: str) -> Callable[[Contents], None]:
@@ -148,6 +148,6 @@ FAMILIES: dict[str, Family] = {
 
 
 def sniff(content: Mapping[str, Any], weights: Weights) -> Family:
-    """The family of a file, told by its structure; ``plain`` if there is no sign of another."""
+    """The family of a file, recognised by its structure; ``plain`` if no other matches."""
     found = (family for family in FAMILIES.values() if family.told_by is not None)
     return next(family for family in found if family.told_by is not None and family.told_by(content, weights))

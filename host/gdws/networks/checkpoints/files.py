@@ -1,4 +1,4 @@
-"""Files of weights as bytes: reading them without running code, writing them whole."""
+"""Files of weights: reading them without executing code, writing them atomically."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMAT = "gdws-weights/1"
 
 
 def read_file(path: Path) -> tuple[Any, dict[str, str]]:
-    """What a file holds, as stored, on the CPU, and its metadata, which are empty unless it is safetensors.
+    """The contents of a file, on the CPU, and its metadata, which are empty unless it is safetensors.
 
     Raises :class:`CheckpointUnreadable` and :class:`CheckpointUnsafe`.
     """
@@ -43,7 +43,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_torch(path: Path) -> Any:
-    """What ``torch.save`` wrote, if it consists of tensors and plain containers alone.
+    """The contents of a file of ``torch.save``, if it has only tensors and plain containers.
 
     Raises :class:`CheckpointUnreadable` and :class:`CheckpointUnsafe`.
     """
@@ -54,32 +54,32 @@ def read_torch(path: Path) -> Any:
     except Exception as error:  # damaged bytes fail in many ways
         if isinstance(error, pickle.UnpicklingError) and (calls := foreign_globals(path)):
             raise CheckpointUnsafe(
-                f"{path} is refused: to load it is to run {shortened(calls)}",
+                f"{path} is rejected: loading it would execute {shortened(calls)}",
                 path=str(path),
-                hint="where you trust its source, load it there and store the state_dict alone",
+                hint="if you trust its source, load it yourself and save only the state_dict",
             ) from error
         raise _unreadable(path) from error
 
 
 def save(path: str | Path, weights: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a state dict as safetensors with ``metadata``, whole or not at all.
+    """Write a state dict as safetensors with ``metadata``, atomically.
 
     Equal weights and metadata give equal bytes.
     Raises :class:`NonFiniteWeights` and :class:`OSError`.
     """
     require_finite(weights)
-    # Clones, for safetensors refuses tensors that share memory.
+    # Clones, because safetensors rejects tensors that share memory.
     plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in weights.items()}
     content = safetensors.torch.save(plain, metadata={"format": FORMAT, **metadata})
     write_atomic(Path(path), _with_sorted_header(content))
 
 
 def require_finite(weights: Mapping[str, torch.Tensor]) -> None:
-    """Raise :class:`NonFiniteWeights` naming the first tensor that holds NaN or infinity."""
+    """Raise :class:`NonFiniteWeights` naming the first tensor that contains NaN or infinity."""
     for key, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             count = int((~torch.isfinite(tensor)).sum())
-            raise NonFiniteWeights(f"{key} holds {count} values that are NaN or infinite", layer=key)
+            raise NonFiniteWeights(f"{key} has {count} values that are NaN or infinite", layer=key)
 
 
 def shortened(keys: Sequence[str], limit: int = 3) -> str:
@@ -89,7 +89,7 @@ def shortened(keys: Sequence[str], limit: int = 3) -> str:
 
 
 def _with_sorted_header(content: bytes) -> bytes:
-    """Put the JSON header of a safetensors file in order; the library writes metadata in a random one."""
+    """Sort the JSON header of a safetensors file; the library writes metadata in random order."""
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # the tensors stay aligned
@@ -111,5 +111,5 @@ def _unreadable(path: Path) -> CheckpointUnreadable:
     return CheckpointUnreadable(
         f"{path} is {'not a checkpoint, or is damaged' if other is None else f'{other.name}, not a checkpoint'}",
         path=str(path),
-        hint="safetensors and torch state dicts are read" if other is None else other.advice,
+        hint="supported formats: safetensors and torch state dicts" if other is None else other.advice,
     )

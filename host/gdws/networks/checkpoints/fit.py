@@ -1,4 +1,4 @@
-"""Whether weights are a network's, and what is wrong if they are not."""
+"""Checks that weights fit a network, with a description of the differences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def unexpected(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> list[st
 
 
 def require_fit(model: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Every tensor of the network must be in the file with its shape, and no others.
+    """Check that the file has every tensor of the network with its shape, and no others.
 
     BN counts its batches since torch 0.4.1; older files lack the counter, which evaluation does not use.
     Raises :class:`CheckpointMismatch`.
@@ -55,7 +55,7 @@ def require_fit(model: nn.Module, weights: Mapping[str, torch.Tensor], path: Pat
 def _classes(
     expected: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], wrong_shape: list[str]
 ) -> tuple[int, int] | None:
-    """The classes of the file and of the network, if the number of logits is all in which they differ."""
+    """The numbers of classes of the file and of the network, if they differ in nothing else."""
     last = [key for key, tensor in expected.items() if tensor.ndim == 2][-1:]
     if not last or set(wrong_shape) - {last[0], f"{last[0].removesuffix('weight')}bias"}:
         return None

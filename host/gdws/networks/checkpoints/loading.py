@@ -1,4 +1,4 @@
-"""From a file of weights to a network."""
+"""Loads a network with weights from a file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from gdws.networks.checkpoints.files import FORMAT, read_file, require_finite, s
 from gdws.networks.checkpoints.fit import require_fit, unexpected
 from gdws.networks.checkpoints.prefixes import under_one_prefix
 
-#: Where files keep the weights, by custom. Any other name will do if there is one only.
+#: The usual names of the state dict in a file. Any other name is accepted if there is only one state dict.
 _USUAL = ("state_dict", "model", "model_state_dict", "net")
 _DEPTH = 4
 
 
 class CheckpointWarning(GdwsWarning):
-    """What was done to a checkpoint before it was loaded, and a user should know."""
+    """A change to a checkpoint before it was loaded that the user should know about."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def read_into(
     require_weights(network)
     checkpoint = read(path, family=family, kept=kept, prefix=prefix)
     module, notes = deepcopy(network).cpu().eval(), list(checkpoint.notes)
-    inner = module.network if isinstance(module, Chosen) else module  # the file knows nothing of the choice
+    inner = module.network if isinstance(module, Chosen) else module  # the file does not know the choice of an output
     _fill(inner, _fitting(inner, checkpoint, Path(path), notes))
     if checkpoint.normalisation is not None:
         notes.append(f"the weights are for pixels normalised as {_named(checkpoint.normalisation)}")
@@ -125,7 +125,7 @@ def load_named(
     if "normalisation" not in options and checkpoint.normalisation is not None:
         options["normalisation"] = checkpoint.normalisation
         notes.append(f"pixels are normalised as {_named(checkpoint.normalisation)}; another normalisation may be given")
-    with torch.device("meta"):  # settles the question before memory is spent on it
+    with torch.device("meta"):  # checks the names before allocating memory
         weights = _fitting(nets.build(name, **options), checkpoint, path, notes)
     with torch.random.fork_rng(devices=[]):
         module = nets.build(name, **options)
@@ -149,7 +149,7 @@ def read(
     path = Path(path)
     if family is not None and family not in FAMILIES:
         raise CheckpointError(
-            f"no family of checkpoints is called {family!r}", path=str(path), hint=f"one of: {', '.join(FAMILIES)}"
+            f"there is no family of checkpoints {family!r}", path=str(path), hint=f"use one of: {', '.join(FAMILIES)}"
         )
     content, metadata = read_file(path)
     notes: list[str] = []
@@ -171,17 +171,17 @@ def read(
 def _apply_scores(contents: Contents, kept: Any, path: Path) -> None:
     if not isinstance(kept, (int, float)):
         raise CheckpointError(
-            f"{path} has popup scores, and does not say which share of the weights they keep",
+            f"{path} has popup scores, but does not say which fraction of the weights to keep",
             path=str(path),
-            hint="give the share that it was trained for, e.g. --kept 0.1; --kept 1 for a dense network",
+            hint="give the fraction that it was trained for, e.g. --kept 0.1; --kept 1 for a dense network",
         )
     count = sum(key.endswith(masks.SCORES) for key in contents.weights)
     try:
         contents.weights = masks.apply_scores(contents.weights, kept)
     except ValueError as error:
-        raise CheckpointError(f"{path}: {error}", path=str(path), hint="a share is a number like 0.1") from error
+        raise CheckpointError(f"{path}: {error}", path=str(path), hint="give a fraction such as 0.1") from error
     contents.notes.append(
-        f"popup scores of {count} layers: {kept:.4g} of the weights of each are kept, the others are 0"
+        f"popup scores of {count} layers: {kept:.4g} of the weights of each are kept, the others set to 0"
     )
 
 
@@ -192,18 +192,18 @@ def _state_dict(content: Any, path: Path, notes: list[str]) -> dict[str, torch.T
     if len(usual) == 1:
         [taken] = usual
         others = [place for place in found if found[place].keys() == found[taken].keys() and place != taken]
-        notes += [f"{taken} is taken; {place} has entries of the same names: --prefix {place}" for place in others]
+        notes += [f"using {taken}; {place} has the same names, use --prefix {place} for that" for place in others]
         return found[taken]
     if len(found) > 1:
         raise _several(path, list(found))
     if found:
         return next(iter(found.values()))
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointUnreadable(f"{path} holds no state dict", path=str(path))
+        raise CheckpointUnreadable(f"{path} contains no state dict", path=str(path))
     content = next((content[name] for name in _USUAL if isinstance(content.get(name), Mapping)), content)
     key, value = next(((key, value) for key, value in content.items() if not _is_entry(key, value)), ("", None))
     raise CheckpointUnreadable(
-        f"{path} holds no state dict: {key!r} is a {type(value).__name__}, not a tensor", path=str(path)
+        f"{path} contains no state dict: {key!r} is a {type(value).__name__}, not a tensor", path=str(path)
     )
 
 
@@ -238,7 +238,7 @@ def _under(content: Any, prefix: str, path: Path) -> dict[str, torch.Tensor]:
         raise _several(path, [f"{place}.{prefix}" for place in by_place])
     tops = dict.fromkeys(".".join(name.split(".")[: 2 if "" not in known else 1]) for name in full)
     raise CheckpointMismatch(
-        f"{path} has nothing under {prefix!r}", path=str(path), hint=f"there is: {', '.join(list(tops)[:10])}"
+        f"{path} has nothing under {prefix!r}", path=str(path), hint=f"it has: {', '.join(list(tops)[:10])}"
     )
 
 
@@ -248,9 +248,9 @@ def _cut(weights: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Ten
 
 def _several(path: Path, places: list[str]) -> CheckpointMismatch:
     return CheckpointMismatch(
-        f"{path} holds {len(places)} state dicts: {', '.join(places)}",
+        f"{path} contains {len(places)} state dicts: {', '.join(places)}",
         path=str(path),
-        hint=f"say which, e.g. --prefix {places[0]}",
+        hint=f"choose one, e.g. --prefix {places[0]}",
     )
 
 
@@ -264,7 +264,7 @@ def _named_network(
     if name is None:
         fitting = _fitting_networks(checkpoint)
         raise CheckpointMismatch(
-            f"{path} does not say which network it belongs to",
+            f"{path} does not name its network",
             path=str(path),
             hint=f"its weights fit {' and '.join(fitting)}: give --net {fitting[0]}"
             if fitting

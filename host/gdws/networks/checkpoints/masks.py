@@ -31,12 +31,12 @@ def apply_scores(weights: Mapping[str, torch.Tensor], kept: float) -> dict[str, 
     Raises :class:`ValueError` if ``kept`` is not in (0, 1], or the scores of a layer are not shaped like its weight.
     """
     if not 0 < kept <= 1:
-        raise ValueError(f"the share of weights kept is {kept:g}; it must be greater than 0 and at most 1")
+        raise ValueError(f"the fraction of weights to keep is {kept:g}, but must be greater than 0 and at most 1")
     masked = {key: tensor for key, tensor in weights.items() if not key.endswith(f".{SCORES}")}
     for key, scores in weights.items():
         if key not in masked:
             name = f"{key.removesuffix(SCORES)}weight"
             if name not in masked or masked[name].shape != scores.shape:
-                raise ValueError(f"{key} has no weight of its shape, {tuple(scores.shape)}")
+                raise ValueError(f"there is no weight with the shape of {key}, {tuple(scores.shape)}")
             masked[name] = keep_best(masked[name], scores, kept)
     return masked

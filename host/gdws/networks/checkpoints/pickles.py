@@ -1,4 +1,4 @@
-"""What a pickle would call when loaded, found without loading it."""
+"""Finds what a pickle would call when loaded, without loading it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PLAIN_MODULES = ("torch", "torch._utils", "torch.storage", "torch.nn.parameter"
 def foreign_globals(path: Path) -> list[str]:
     """The names, other than those of tensors and plain containers, that the file's pickles refer to, sorted.
 
-    Both forms of ``torch.save`` are searched, and any other file of pickles, as far as it can be parsed.
-    This explains a refusal; it does not decide one, for a hostile file can hide its names.
+    Both formats of ``torch.save`` are searched, and any other file of pickles, as far as it can be parsed.
+    Only for error messages, not for decisions: a hostile file can hide its names.
     """
     found = set()
     with contextlib.suppress(Exception):  # hostile bytes fail in many ways, and each ends the search

@@ -1,8 +1,8 @@
-"""The names that wrappers of a network put before, or between, its own.
+"""Prefixes and infixes that wrappers add to the parameter names of a network.
 
-A network that was trained inside of something is stored with its names: ``module.`` by DistributedDataParallel,
-``_orig_mod.`` by torch.compile, ``model.`` or any other by a Lightning module, all of them in any order. So what comes
-before the network's own names is found by looking for these, not in a list of prefixes.
+A network that was trained inside a wrapper is stored under the wrapper's names: ``module.`` of DistributedDataParallel,
+``_orig_mod.`` of torch.compile, ``model.`` or any other of a Lightning module, in any order. So the prefix is found by
+searching for the network's own names, not from a list of prefixes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from gdws.networks.checkpoints.files import shortened
 
 Weights = Mapping[str, torch.Tensor]
 
-#: Parts of a name that stand for a wrapper wherever they are, also around a part of a network.
+#: Parts of a name that belong to a wrapper wherever they occur, also around a part of a network.
 _WRAPPERS = frozenset(("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
 
 
 def under_one_prefix(
     expected: Weights, weights: Weights, path: Path, *, as_they_are: bool = False
 ) -> tuple[Weights, tuple[str, ...]]:
-    """``weights`` by the names that the network has in its state dict ``expected``, and notes on what was left out.
+    """``weights`` by the names in the network's state dict ``expected``, and notes on entries that were left out.
 
-    They are looked for under each prefix there is. Where they are found nowhere, the names are those that come
-    closest, which is for the caller to refuse. ``as_they_are`` takes those without a prefix if several are found.
+    They are searched under every prefix. If none fits, the closest names are returned, which the caller will reject.
+    ``as_they_are`` prefers those without a prefix if several are found.
 
     Raises :class:`~gdws.errors.CheckpointMismatch` if several prefixes have the network, with different weights.
     """
@@ -54,7 +54,7 @@ def _without_wrappers(key: str) -> str:
 
 
 def _renamed(weights: Weights, name: Callable[[str], str]) -> dict[str, torch.Tensor] | None:
-    """The tensors by other names; None if two would have one."""
+    """The tensors under new names; None if two would have the same name."""
     renamed = {name(key): tensor for key, tensor in weights.items()}
     return renamed if len(renamed) == len(weights) else None
 
@@ -64,7 +64,7 @@ def _required(expected: Weights) -> list[str]:
 
 
 def _prefixes(expected: Weights, weights: Collection[str]) -> list[str]:
-    """What stands before the longest name of the network, wherever it is found."""
+    """The prefixes of all occurrences of the network's longest name."""
     longest = max(_required(expected), key=len, default=None)
     ends = [key for key in weights if longest is not None and f".{key}".endswith(f".{longest}")]
     return [key[: len(key) - len(longest or "")] for key in ends]
@@ -82,7 +82,7 @@ def _present(expected: Weights, weights: Weights, prefix: str) -> int:
 
 
 def _under(weights: Weights, prefix: str, others: Collection[str]) -> dict[str, torch.Tensor]:
-    """The weights under ``prefix``, but for those under another one of ``others`` that begins with it."""
+    """The weights under ``prefix``, except those under a longer one in ``others``."""
     longer = tuple(other for other in others if other != prefix and other.startswith(prefix))
     return {
         key.removeprefix(prefix): tensor
@@ -102,13 +102,13 @@ def _require_one(prefixes: Collection[str], expected: Weights, weights: Weights,
         names = [prefix.removesuffix(".") for prefix in prefixes]
         shown = ", ".join(repr(name) if name else "no prefix" for name in names)
         raise CheckpointMismatch(
-            f"{path} holds the network {len(names)} times, with different weights: under {shown}",
+            f"{path} contains the network {len(names)} times, with different weights: under {shown}",
             path=str(path),
-            hint="say which, e.g. --prefix " + (repr("") if not names[0] else names[0]),
+            hint="choose one, e.g. --prefix " + (repr("") if not names[0] else names[0]),
         )
 
 
 def _note(left_out: list[str]) -> tuple[str, ...]:
     if not left_out:
         return ()
-    return (f"left out {len(left_out)} entries beside the network: {shortened(left_out)}",)
+    return (f"left out {len(left_out)} entries outside the network: {shortened(left_out)}",)

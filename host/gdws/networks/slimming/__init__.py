@@ -1,15 +1,15 @@
-"""Channels that a pruned network no longer needs, taken out for real.
+"""Removes the channels that a pruned network no longer needs.
 
-Pruning sets weights to zero. Where that leaves whole channels that are always the same or that nothing reads, the
-network can be narrower and compute the same: convolutions, normalisation and the layers that follow lose the channels,
-through activations, pooling, concatenation and residual sums. A channel of a sum goes only if it goes in all its parts.
+Pruning sets weights to zero. If whole channels are then constant or unused, the network can be made narrower without
+changing its function: the channels are removed from convolutions, normalisation and later layers, through activations,
+pooling, concatenation and residual sums. A channel of a sum is removed only if all its terms allow it.
 
-- A channel is **dead** if nothing that the output depends on reads it, by a weight other than zero.
-- A channel that is **constant**, whatever the image, like the zero filter of a pruned convolution after normalisation,
-  need not be computed. Zero it is left out. Another constant goes into the bias of who reads it; but a convolution that
-  pads with zeros sees an edge in it, so there one such channel stays and stands for all.
+- A channel is **dead** if no layer that the output depends on reads it with a non-zero weight.
+- A channel that is **constant** for all images, like the zero filter of a pruned convolution after normalisation, need
+  not be computed. If it is zero it is removed. Another constant is folded into the biases of its readers; but for a
+  convolution with zero padding it has an edge, so one such channel is kept to represent all of them.
 
-Nothing else is changed, so the function is the same up to rounding. That is checked on random images.
+Nothing else is changed, so the function is the same up to rounding, which is checked on random images.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a network does to the channels of its tensors, by tracing it with torch.fx and running it once.
+"""Analyses what a network does to the channels of its tensors, by tracing it with torch.fx and running it once.
 
-What is not known here keeps all channels that go into it and come out of it, so it only costs some narrowing.
+Unknown operations keep all their input and output channels, which is safe.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gdws.networks.slimming.channels import Channels, Groups, concatenated
 from gdws.networks.slimming.reading import Reader, constants_made, pads_with_zeros
 from gdws.networks.zoo.normalise import Normalise
 
-#: Layers that do the same to every element, so that a constant becomes a constant.
+#: Elementwise layers, which map a constant to a constant.
 _ELEMENTWISE = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
     *(nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Identity, nn.Dropout, nn.Dropout2d),
@@ -39,7 +39,7 @@ _MEANS: tuple[Any, ...] = (torch.mean, "mean")
 
 @dataclass(eq=False)
 class Analysis:
-    """The channels of a network: how they hang together, who reads them, and the layers that pass them on.
+    """The channels of a network: their groups, their readers, and the layers that pass them on.
 
     ``passing`` has the normalisation layers and depthwise convolutions, with the channels of their inputs.
     """
@@ -60,7 +60,7 @@ def analyse(network: nn.Module, image: Tensor) -> Analysis:
     except Exception as error:  # whatever the network's code raises when its tensors are symbols
         raise ModelError(
             f"the network's code cannot be traced: {first_line(error)}",
-            hint="its path depends on values of tensors; leave it as wide as it is",
+            hint="its control flow depends on values of tensors; leave out --slim",
         ) from error
     found = Analysis()
     _Walk(fx.GraphModule(tracer.root, graph), network, found).run(image)
@@ -74,7 +74,7 @@ class _Tracer(fx.Tracer):
 
 
 class _Walk(fx.Interpreter):
-    """Runs the network and notes the channels of each tensor on the way."""
+    """Runs the network and records the channels of each tensor."""
 
     def __init__(self, traced: fx.GraphModule, network: nn.Module, found: Analysis) -> None:
         super().__init__(traced)
@@ -104,7 +104,7 @@ class _Walk(fx.Interpreter):
         return result
 
     def _in_place(self, node: fx.Node) -> bool:
-        """Whether a node changes what its first input is for those that read it later."""
+        """Whether a node modifies its first input in place."""
         layer = self.fetch_attr(str(node.target)) if node.op == "call_module" else None
         changes = getattr(layer, "inplace", False) or node.kwargs.get("inplace") is True
         named = node.op == "call_method" and str(node.target).endswith("_")
@@ -118,7 +118,7 @@ class _Walk(fx.Interpreter):
         return Channels(self.found.groups.new(count), torch.full((count,), torch.nan, dtype=torch.float64))
 
     def _passed_on(self, node: fx.Node, tensors: list[fx.Node]) -> Channels | None:
-        """The channels of the node's result; None if it is not known what the node does to them."""
+        """The channels of the node's result; None if the operation is unknown."""
         if node.op == "call_module":
             layer = self.fetch_attr(str(node.target))
             if len(tensors) != 1 or len(node.args) != 1 or node.kwargs or node.target in self.shared:
@@ -177,7 +177,7 @@ class _Walk(fx.Interpreter):
         return None
 
     def _again(self, node: fx.Node, x: Tensor) -> Tensor:
-        """What an elementwise node makes of another tensor."""
+        """The result of an elementwise node for another tensor."""
         if node.op == "call_method":
             result: Tensor = getattr(x, str(node.target))(*node.args[1:], **node.kwargs)
         else:

@@ -1,4 +1,4 @@
-"""Channels of the tensors of a network: which must stay or go together, and which are constant."""
+"""Channels of the tensors of a network: which must be kept or removed together, and which are constant."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Channels:
 
 @dataclass
 class Groups:
-    """Channels that stay or go together, e.g. those that a residual sum adds: a disjoint-set forest of numbers."""
+    """Groups of channels that must be kept or removed together, e.g. by a residual sum: a disjoint-set forest."""
 
     _parents: list[int] = field(default_factory=list)
     _pinned: set[int] = field(default_factory=set)
@@ -42,21 +42,21 @@ class Groups:
         return torch.arange(first, first + count)
 
     def merge(self, one: Tensor, other: Tensor) -> None:
-        """Let the channels of two tensors, each (C,), stay or go together."""
+        """Merge the groups of two tensors' channels, each (C,)."""
         for a, b in zip(one.tolist(), other.tolist(), strict=True):
             low, high = sorted((self._root(a), self._root(b)))
             self._parents[high] = low
 
     def pin(self, groups: Tensor) -> None:
-        """Let these stay."""
+        """Mark groups to be kept."""
         self._pinned.update(groups.tolist())
 
     def roots(self, groups: Tensor) -> Tensor:
-        """One number for each group, whatever was merged, (C,)."""
+        """The representative of each group after merging, (C,)."""
         return torch.tensor([self._root(group) for group in groups.tolist()], dtype=torch.int64)
 
     def pinned(self) -> Tensor:
-        """Whether each group stays in any case, by root, (number of channels,) bool."""
+        """Whether each group must be kept, by root, (number of channels,) bool."""
         stays = torch.zeros(len(self._parents), dtype=torch.bool)
         stays[self.roots(torch.tensor(sorted(self._pinned), dtype=torch.int64))] = True
         return stays

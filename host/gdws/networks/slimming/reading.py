@@ -1,4 +1,4 @@
-"""Layers that mix channels: which inputs they need, and what becomes of constant ones."""
+"""Layers that mix channels: which inputs they need, and how constant inputs are folded."""
 
 from __future__ import annotations
 

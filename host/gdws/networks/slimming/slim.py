@@ -1,4 +1,4 @@
-"""A narrower network of the same function."""
+"""Removes the unused channels of a network."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _COMPARED = 4
 
 @dataclass(frozen=True, eq=False)
 class Slimmed:
-    """``module`` computes what the network did; ``removed`` counts the output channels that its layers lost, by name.
+    """``module`` is equivalent to the original; ``removed`` counts the removed output channels of its layers, by name.
 
-    ``parameters`` are those before and after.
+    ``parameters`` are the numbers before and after.
     """
 
     module: nn.Module
@@ -36,8 +36,8 @@ class Slimmed:
 def slim(network: nn.Module, input_shape: Sequence[int]) -> Slimmed:
     """Return a copy of ``network`` without the channels that its output does not depend on.
 
-    ``input_shape`` is (C, H, W). The network is a dense one, in torch's plain layers; what is not known keeps its
-    channels. It is not changed. At least one channel of each layer stays.
+    ``input_shape`` is (C, H, W). The network must be dense and consist of torch's plain layers; unknown layers keep
+    their channels. It is not changed. At least one channel of each layer is kept.
 
     Raises :class:`~gdws.errors.ModelError` if the network cannot be traced, does not run on such images, or would
     compute something else.
@@ -125,8 +125,8 @@ def _compare(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
     worst = relative_difference(found, expected)
     if not worst <= _TOLERANCE:  # holds for NaN as well
         raise ModelError(
-            f"without its dead channels the network computes something else: its outputs differ by {worst:.1%}",
-            hint="leave it as wide as it is",
+            f"removing unused channels changes the network's outputs by {worst:.1%}",
+            hint="leave out --slim",
         )
 
 

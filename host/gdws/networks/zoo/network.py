@@ -1,4 +1,4 @@
-"""What the registry knows of a network, and what all networks have in common."""
+"""The registry's entry for a network, and the base class of all networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Network:
 class ImageNetwork(nn.Module):
     """A classifier of images with pixels in [0, 1].
 
-    Its first layer is ``normalise``, the identity unless :func:`gdws.networks.zoo.build` is told otherwise. It has no
+    Its first layer is ``normalise``, the identity unless :func:`gdws.networks.zoo.build` gets another. It has no
     parameters and is not in the state dict, whose keys are those of the released checkpoints.
     """
 

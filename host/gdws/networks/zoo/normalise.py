@@ -39,14 +39,14 @@ class Normalise(nn.Module):
         self.order = None if order is None else list(order)
 
     def extra_repr(self) -> str:
-        """What it computes: the state dict does not tell, so a digest of the network is to see it here."""
+        """The parameters, which are not in the state dict but must affect a digest of the network."""
         order = "" if self.order is None else f", order={self.order}"
         return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}{order}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, ...) -> (N, C, ...). Raises :class:`ModelError` for another number of channels."""
-        if x.shape[1] != len(self.mean):  # one channel would be spread over all in silence
-            raise ModelError(f"the network takes images of {len(self.mean)} channels, not of {x.shape[1]}")
+        if x.shape[1] != len(self.mean):  # a single channel would be broadcast silently
+            raise ModelError(f"the network takes images with {len(self.mean)} channels, not {x.shape[1]}")
         if self.order is not None:
             x = x[:, self.order]
         return (x - self.mean) / self.std
@@ -67,28 +67,28 @@ def normalisation(spec: str | Mapping[str, Any] | None, in_channels: int) -> nn.
 
 
 def layer_of(preprocessing: Preprocessing, shape: Sequence[int]) -> Normalise:
-    """The layer that does ``preprocessing`` to images or signals of ``shape`` (C, ...). Raises :class:`ModelError`."""
+    """The layer for ``preprocessing`` of images or signals of ``shape`` (C, ...). Raises :class:`ModelError`."""
     mean, std = preprocessing.by_channel(shape[0])
     return Normalise(mean, std, preprocessing.order(shape[0]), axes=len(shape) - 1)
 
 
 def preprocessing_of(spec: str | Mapping[str, Any]) -> Preprocessing:
-    """What :func:`normalisation` understands, as a value. Raises :class:`ModelError`."""
+    """The preprocessing for an argument of :func:`normalisation`. Raises :class:`ModelError`."""
     if isinstance(spec, Mapping):
         return Preprocessing.from_dict(spec)
     if spec not in NORMALISATIONS:
-        raise ModelError(f"no normalisation is called {spec!r}", hint=f"use none, {', '.join(NORMALISATIONS)}")
+        raise ModelError(f"there is no normalisation {spec!r}", hint=f"use none, {', '.join(NORMALISATIONS)}")
     mean, std = NORMALISATIONS[spec]
     return Preprocessing(mean=mean, std=std)
 
 
 class Preprocessed(nn.Module):
-    """A network of which ``normalise`` is the first layer: it takes pixels from 0 to 1."""
+    """A network with ``normalise`` as its first layer, which takes pixels in [0, 1]."""
 
     def __init__(self, normalise: nn.Module, network: nn.Module) -> None:
         super().__init__()
         self.normalise, self.network = normalise, network
 
     def forward(self, images: torch.Tensor) -> Any:
-        """What the network gives for ``images`` (N, C, H, W) in [0, 1]."""
+        """The outputs of the network for ``images`` (N, C, H, W) in [0, 1]."""
         return self.network(self.normalise(images))

@@ -44,11 +44,11 @@ def names() -> list[str]:
 
 
 def info(name: str) -> Network:
-    """What is known of a network; raises :class:`UnknownNetwork`."""
+    """The registered facts on a network; raises :class:`UnknownNetwork`."""
     try:
         return _NETWORKS[name]
     except KeyError:
-        raise UnknownNetwork(f"no network is called {name!r}", hint=f"one of: {', '.join(names())}") from None
+        raise UnknownNetwork(f"there is no network {name!r}", hint=f"use one of: {', '.join(names())}") from None
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -56,8 +56,8 @@ def build(name: str, **options: Any) -> nn.Module:
 
     ``options`` are those of the network's factory, e.g. ``width``, ``in_channels`` and ``classes``, and
     ``normalisation``: a name in :data:`NORMALISATIONS`, or ``{"mean": [...], "std": [...]}`` by channel. It becomes
-    the first layer. Without it the network sees the pixels as they are.
-    Raises :class:`UnknownNetwork`, or :class:`ModelError` if an option does not exist or has no legal value.
+    the first layer. Without it the network takes the pixels unchanged.
+    Raises :class:`UnknownNetwork`, or :class:`ModelError` if an option does not exist or its value is invalid.
     """
     factory = info(name).factory
     of_factory = {key: value for key, value in options.items() if key != "normalisation"}
@@ -87,5 +87,5 @@ def pretrained_path(name: str) -> Path:
     path = _WEIGHTS / f"{info(name).name}.safetensors"
     if not path.exists():
         shipped = ", ".join(sorted(path.stem for path in _WEIGHTS.glob("*.safetensors")))
-        raise ModelError(f"no weights ship for {name}", hint=f"weights ship for: {shipped}")
+        raise ModelError(f"{name} has no shipped weights", hint=f"weights ship for: {shipped}")
     return path

@@ -78,7 +78,7 @@ def quantize(content: bytes, images: Images, settings: Int8Settings | None = Non
         raise DataError("INT8 needs images to find ranges from", hint="give some of the training split")
     model = onnx.load_from_string(content)
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv") for node in model.graph.node):
-        raise GdwsError("the network is quantised already", hint="give the one in floating point")
+        raise GdwsError("the network is already quantised", hint="give the network in floating point")
     fold_batch_norms(model)
     fitted, held_out = _halves(images)
     pairs = balance_channels(model, _channels(model, fitted))

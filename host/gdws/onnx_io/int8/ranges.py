@@ -124,6 +124,6 @@ def _recorder(content: bytes, tensors: Sequence[str]) -> Callable[[Images], Mapp
 def _require_finite(name: str, array: Images) -> None:
     if not np.isfinite(array).all():
         raise DataError(
-            f"the tensor {name!r} holds NaN or infinity on the calibration images",
+            f"the tensor {name!r} contains NaN or infinity on the calibration images",
             hint="check their range and the network's normalisation",
         )

@@ -69,7 +69,7 @@ class AgentMeter:
         raise DeviceError(
             f"the device changed its clocks or power mode in each of {_TRIES} measurements",
             url=self.device.url,
-            hint="let it cool, fix its clocks (--jetson-clocks), and run the same command again: it goes on from there",
+            hint="let it cool, fix its clocks (--jetson-clocks), and run the same command again to resume",
         )
 
     def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
@@ -110,7 +110,7 @@ class AgentMeter:
         raise DeviceError(
             f"the job was cancelled {_TRIES} times on the device",
             url=self.device.url,
-            hint="run the same command again, which goes on from there",
+            hint="run the same command again to resume",
         )
 
     def _run(self, choices: Sequence[Choice], fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:

@@ -113,7 +113,7 @@ def optimize(
     started = time.monotonic()
     source, state = task.source, State(task.state)
     if source.plan is not None:
-        raise GdwsError(f"{source.name} is converted already", hint="give the network it was made from")
+        raise GdwsError(f"{source.name} is already converted", hint="give the original network")
     if task.limits.robust_points is not None and task.attack is None:
         task = replace(task, limits=replace(task.limits, robust_points=None))
     if task.goal.kind == "fastest" and task.limits == AccuracyLimits(None, None):

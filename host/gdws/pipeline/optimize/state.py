@@ -36,7 +36,7 @@ class State:
                 return json.loads(path.read_bytes())
             except ValueError as error:
                 raise ResultError(
-                    f"{path} is damaged: {error}", hint="delete it: what it held is found again"
+                    f"{path} is damaged: {error}", hint="delete it: its contents are computed again"
                 ) from error
         value = make()
         write_atomic(path, json.dumps(value).encode())

@@ -11,23 +11,35 @@ from gdws.errors import ResultError
 from gdws.results.report.markdown import escape, table
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
-from gdws_contract.findings.comparison import CellComparison, Comparison, Side
+from gdws_contract.findings.comparison import CellComparison, Comparison, MetricComparison, Side
 from gdws_contract.findings.intervals import IntervalEstimate
 from gdws_contract.rest import CellKey
 
 #: History of the JSON: 1, first version. Fields may be added within a version.
 SCHEMA_VERSION = 1
 
-COLUMNS = ("network", "setting", "A, ms", "B, ms", "B is", "times as fast", "interval", "energy", "natural", "robust")
-#: Those of :data:`COLUMNS` that hold text.
+_COLUMNS = ("network", "setting", "A, ms", "B, ms", "B is", "times as fast", "interval", "energy")
+_ACCURACIES = ("natural", "robust")
+#: Columns that hold text.
 WORDS = ("setting", "B is")
 
 CAVEAT = (
     "Times are medians; the speed-up is of the typical window, with its 95 % interval over the windows of each run. "
     "What differs from run to run as a whole, such as heat or another build of an engine, is not in the interval: to "
     "be sure of a small difference, measure both networks in one bundle, where they take turns. Energy is how many "
-    "times less B takes per inference. Accuracy is the change on the device, in percentage points."
+    "times less B takes per inference. Accuracy is the change on the device, in percentage points; other metrics are "
+    "the host's, in A and in B."
 )
+
+
+def columns(comparison: Comparison) -> tuple[str, ...]:
+    """The heads of :func:`row`: the metrics of the task are in place of accuracies, where there are any."""
+    return (*_COLUMNS, *(_metrics(comparison).values() or _ACCURACIES))
+
+
+def _metrics(comparison: Comparison) -> dict[str, str]:
+    """Names and words."""
+    return {each.name: each.words for cell in comparison.cells for each in cell.metrics}
 
 
 def write(comparison: Comparison, path: Path) -> None:
@@ -61,8 +73,8 @@ def render_markdown(comparison: Comparison) -> str:
         *(f"  - {escape(line)}" for line in shown(b)),
         "",
     ]
-    rows = [[escape(word) for word in row(cell)] for cell in comparison.cells]
-    lines += [*table(COLUMNS, rows, words=WORDS), "", CAVEAT, ""]
+    rows = [[escape(word) for word in row(comparison, cell)] for cell in comparison.cells]
+    lines += [*table([escape(each) for each in columns(comparison)], rows, words=WORDS), "", CAVEAT, ""]
     lines += [f"- {escape(line)}" for line in untold(comparison)]
     lines += ["", "## What else was not the same", ""]
     if comparison.differences:
@@ -92,8 +104,10 @@ def shown(side: Side) -> list[str]:
     return [f"{verdict.title}: {verdict.sentence}" for verdict in side.verdicts]
 
 
-def row(cell: CellComparison) -> list[str]:
-    """The figures of one cell under :data:`COLUMNS`."""
+def row(comparison: Comparison, cell: CellComparison) -> list[str]:
+    """The figures of one cell of ``comparison`` under :func:`columns`."""
+    metrics = {each.name: each for each in cell.metrics}
+    found = [_pair(metrics.get(name)) for name in _metrics(comparison)]
     return [
         cell.key.variant,
         _setting(cell.key),
@@ -103,9 +117,14 @@ def row(cell: CellComparison) -> list[str]:
         _ratio(cell.speedup),
         _interval(cell.speedup),
         _ratio(cell.energy_saving),
-        _change(cell.natural_change),
-        _change(cell.robust_change),
+        *(found or [_change(cell.natural_change), _change(cell.robust_change)]),
     ]
+
+
+def _pair(metric: MetricComparison | None) -> str:
+    if metric is None:
+        return text.UNKNOWN
+    return f"{metric.a or text.UNKNOWN} → {metric.b or text.UNKNOWN}"
 
 
 def untold(comparison: Comparison) -> Sequence[str]:

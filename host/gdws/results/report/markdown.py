@@ -18,7 +18,7 @@ from gdws_contract.measures import Parity, Proportion
 #: What Markdown or the HTML inside it would take for markup.
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~$&@])")
 
-_NOT_TRUSTED = ", **the attack is not to be trusted**"
+_NOT_TRUSTED = ", **the attack cannot be trusted**"
 
 
 def render_markdown(summaries: Sequence[Summary]) -> str:

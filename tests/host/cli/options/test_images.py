@@ -36,11 +36,11 @@ def test_what_is_no_data(tmp_path):
     of_signals = Source("it", seeded(SmallResNet), (3, 8), {})
     with pytest.raises(DataError, match="takes signals of"):
         ImageOptions(str(tmp_path)).open(of_signals)
-    with pytest.raises(DataError, match="mnist-sample are 1x28x28, the network takes 3x8") as caught:
+    with pytest.raises(DataError, match="mnist-sample are 1x28x28, but the network takes 3x8") as caught:
         ImageOptions("mnist-sample").open(of_signals)
     assert "--data FILE.npy" in str(caught.value.hint)
     for data in ("random", "mnist-sample"):
-        with pytest.raises(DataError, match="--labels and --resize is for images of your own"):
+        with pytest.raises(DataError, match="--labels and --resize applies to your own images"):
             ImageOptions(data, labels=tmp_path, resize="crop").open(source())
 
 

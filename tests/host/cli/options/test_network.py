@@ -81,7 +81,7 @@ def test_an_onnx_file_becomes_a_bundle(onnx: Path, tmp_path: Path) -> None:
     assert manifest.variants[1].layers[1].mean_rank == 2
     again = gdws("finetune", out, "--out", tmp_path / "tuned.safetensors")
     assert again.exit_code == 2
-    assert "does not name a network" in again.stderr
+    assert "was not made from a network" in again.stderr
 
 
 def test_python_code_with_weights_from_a_file(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_options_of_the_factory() -> None:
         (("--onnx", "no.onnx", "--family", "msd"), "--family cannot be combined with a network without CHECKPOINT"),
         ((*MODULE, "--net", "vgg16"), "--net cannot be combined with --module"),
         (("weights.pth", *SHAPE), "--input-shape cannot be combined with a checkpoint"),
-        (MODULE, "does not tell how large its images are"),
-        ((*MODULE, "--input-shape", "3,12"), "not the shape of an image"),
+        (MODULE, "does not define the shape of its images"),
+        ((*MODULE, "--input-shape", "3,12"), "does not run on images"),
         ((*MODULE, "--input-shape", "3,12,0"), "not the shape of an image"),
         ((*MODULE, "--input-shape", "3x12x12"), "not a list of whole numbers"),
         ((*MODULE, "--input-shape", "1,12,12"), "does not run on images of shape"),

@@ -26,7 +26,7 @@ def test_one_option_is_the_goal(options: dict[str, Any], goal: Goal):
     ("options", "words"),
     [
         ({}, "no goal is given"),
-        ({"fastest": True, "min_fps": 30.0}, "--min-fps and --fastest contradict each other"),
+        ({"fastest": True, "min_fps": 30.0}, "--min-fps and --fastest exclude each other"),
         ({"min_speedup": 0.5}, "no gain over the dense network"),
     ],
 )
@@ -40,7 +40,7 @@ def test_a_setting_is_what_the_device_can_run():
     assert (setting.backend, setting.threads, setting.power_mode) == ("onnxruntime", 2, 0)
     assert dict(setting.protocol) == {"min_duration_ms": 1500.0}
     assert SettingOptions(threads="auto").setting(device(), "url").threads == "auto"
-    with pytest.raises(GdwsError, match="'many' is no number of threads"):
+    with pytest.raises(GdwsError, match="'many' is not a number of threads"):
         SettingOptions(threads="many").setting(device(), "url")
     with pytest.raises(DeviceError, match="no backend in int8"):
         SettingOptions(precision="int8").setting(device(), "url")

@@ -99,11 +99,11 @@ def test_alphas_from_a_file(path, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--data", "cifar10"), "where cifar10 lies is not said"),
-        (("--data", "cifar10", "--data-root", "/nowhere"), "/nowhere is no folder"),
+        (("--data", "cifar10"), "the location of cifar10 is unknown"),
+        (("--data", "cifar10", "--data-root", "/nowhere"), "/nowhere is not a folder"),
         (("--data", "cifar-11"), "'cifar-11' is neither a data set nor a file or folder"),
-        (("--family", "madry"), "no family of checkpoints is called 'madry'"),
-        (("--normalisation", "blue"), "no normalisation is called 'blue'"),
+        (("--family", "madry"), "there is no family of checkpoints 'madry'"),
+        (("--normalisation", "blue"), "there is no normalisation 'blue'"),
     ],
 )
 def test_what_cannot_be(path, options, message):

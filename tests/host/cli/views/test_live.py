@@ -10,14 +10,20 @@ from gdws.cli.views.live import LiveBenchmark, stage, summary
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.queueing import Estimate
 from gdws_contract.rest import CellKey, Progress
-from support.benchmark_results import DENSE, cell, result
+from support.benchmark_results import DENSE, cell, failed_cell, parity_failed_cell, result
 
 
 def test_a_profile_in_a_line() -> None:
     layer = LayerTime(name="a", mean_ms=1.5, share=1.0)
     profile = LayerProfile(tool="x", iterations=1, total_ms=1.5, layers=[layer])
     profiled = cell(DENSE, DENSE, 1).model_copy(update={"latency": None, "profile": profile})
-    assert summary(profiled) == "dense, onnxruntime, fp32, batch 1: 1 layer, 1.50 ms together"
+    assert summary(profiled) == "dense, onnxruntime, fp32, batch 1: 1 layer, 1.50 ms in total"
+
+
+def test_a_cell_without_times_says_why() -> None:
+    failed = failed_cell(DENSE, 1, "no tactic found")
+    assert summary(failed) == "dense, onnxruntime, fp32, batch 1: no tactic found"
+    assert ": failed parity, logits differ by" in summary(parity_failed_cell(DENSE, 1))
 
 
 def test_a_power_mode_is_told_where_there_is_one() -> None:

@@ -134,9 +134,11 @@ def test_images_of_the_wrong_shape():
 def test_too_few_images_for_the_ranks():
     """558 components, of which each image that they are fitted to, four in five, has nine patches."""
     network = seeded(SmallResNet, width=64)
-    with pytest.raises(DataError, match="layer 'conv1' has 558 components, and an image gives it 9 patches") as caught:
+    with pytest.raises(
+        DataError, match="layer 'conv1' has 558 components, and an image has only 9 patches for it"
+    ) as caught:
         convert(network, mean_rank=9, data=images(77, size=3), skip="conv2")
-    assert "at least 78 images, better on 775" in str(caught.value.hint)
+    assert "at least 78 calibration images, preferably 775" in str(caught.value.hint)
     with pytest.warns(GdwsWarning, match="78 calibration images are few for 1 of 1 layers"):
         convert(network, mean_rank=9, data=images(78, size=3), skip="conv2")
 

@@ -53,7 +53,7 @@ def test_single_settings_can_be_changed():
         ("pgd", "svhn", {}, "no protocol 'svhn'"),
         ("union", "msd", {"eps": 0.1}, "own radius"),
         ("union", "msd", {"step": 0.1}, "own radius"),
-        ("apgd", "mnist", {"step": 0.1}, "adapts its steps"),
+        ("apgd", "mnist", {"step": 0.1}, "adapts its step size"),
         ("pgd", "mnist", {"eps": 2}, "eps is 2"),
     ],
 )

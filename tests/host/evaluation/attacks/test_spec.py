@@ -79,7 +79,7 @@ def test_a_void_attack_is_known():
 
 
 def test_adaptive_attacks_have_no_step():
-    with pytest.raises(GdwsError, match="adapts its steps"):
+    with pytest.raises(GdwsError, match="adapts its step size"):
         AttackSpec(name="apgd", step=0.1)
     with pytest.raises(GdwsError, match="step is None"):
         AttackSpec(step=None)

@@ -147,7 +147,7 @@ def test_the_summary_begins_with_what_needs_a_look() -> None:
     assert text.startswith("## gdws gate: FAIL\n")
     places = [text.index(word) for word in ("| FAIL |", "| INCONCLUSIVE |", "| PASS |", "### orin: UNAVAILABLE")]
     assert places == sorted(places)
-    assert "could not serve to the end: it went away." in text
+    assert "The device failed: it went away." in text
 
 
 def test_text_of_a_bundle_is_no_markup() -> None:

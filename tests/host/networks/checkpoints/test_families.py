@@ -250,7 +250,7 @@ def test_the_wrong_number_of_classes_is_told_as_such(path):
 
 def test_a_file_without_a_name_gets_a_proposal(path):
     torch.save(nets.build("resnet20").state_dict(), path)
-    with pytest.raises(CheckpointMismatch, match="which network") as caught:
+    with pytest.raises(CheckpointMismatch, match="does not name its network") as caught:
         checkpoints.load(path)
     assert "--net resnet20" in str(caught.value.hint)
 

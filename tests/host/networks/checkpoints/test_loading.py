@@ -115,7 +115,7 @@ def test_torchs_generator_is_left_alone(model, path):
 
 def test_a_file_that_names_no_network(model, path):
     path.write_bytes(torch_bytes(model.state_dict()))
-    with pytest.raises(CheckpointMismatch, match="which network") as caught:
+    with pytest.raises(CheckpointMismatch, match="does not name its network") as caught:
         checkpoints.load(path)
     assert NET in str(caught.value.hint)
 

@@ -95,7 +95,7 @@ def test_what_wraps_networks_in_torch_is_read(path):
 def test_what_is_left_out_is_told(path):
     torch.save({"state_dict": {**under("model."), "loss.weight": torch.ones(5)}}, path)
     _, notes = checkpoints.read_into(SmallResNet(), path)
-    assert notes == ("left out 1 entries beside the network: loss.weight",)
+    assert notes == ("left out 1 entries outside the network: loss.weight",)
 
 
 SEVERAL = {
@@ -123,7 +123,7 @@ def test_fine_tuning_takes_a_prefix(path, tmp_path):
     torch.save({"one": shipped, "two": {key: 0 * tensor for key, tensor in shipped.items()}}, path)
     options = ("--net", "mnist-preact-resnet", "--mean-rank", "1", "--out", str(tmp_path / "out.safetensors"))
     found = gdws("finetune", path, *options, "-q")
-    assert "holds 2 state dicts: one, two" in " ".join(found.stderr.split())
+    assert "contains 2 state dicts: one, two" in " ".join(found.stderr.split())
     found = gdws("finetune", path, *options, "-q", "--prefix", "three")
     assert "nothing under 'three'" in " ".join(found.stderr.split())
 

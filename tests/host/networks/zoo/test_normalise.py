@@ -35,7 +35,7 @@ def test_every_network_normalises_first_and_keeps_its_keys(name):
 
 def test_one_channel_is_not_spread_over_three():
     model = nets.build("preact-resnet18", width=2, normalisation="svhn").eval()
-    with pytest.raises(ModelError, match="3 channels, not of 1"):
+    with pytest.raises(ModelError, match="3 channels, not 1"):
         model(torch.rand(1, 1, 32, 32))
 
 

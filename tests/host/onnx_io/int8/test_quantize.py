@@ -182,7 +182,7 @@ def test_what_cannot_be_quantised_is_refused(floats, change, error, words):
 
 
 def test_a_file_in_int8_is_not_quantised_again(integers):
-    with pytest.raises(GdwsError, match="quantised already"):
+    with pytest.raises(GdwsError, match="already quantised"):
         quantize(integers["dense", "symmetric"].content, pictures(4, 0))
 
 

@@ -11,7 +11,9 @@ import pytest
 from gdws.errors import ResultError
 from gdws.results.comparison import compare
 from gdws.results.comparison.rendering import render_json, render_markdown, write
-from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, result
+from gdws_contract.manifest import HostEvaluation
+from gdws_contract.rest import BenchmarkResult
+from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, proportion, result, task_result
 
 SLOWER = dataclasses.replace(KEPT, median_ms=3.0)
 COMPARISON = compare(
@@ -66,3 +68,17 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"\.pdf"):
         write(COMPARISON, tmp_path / "c.pdf")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_metrics_of_a_task_stand_in_place_of_accuracies() -> None:
+    def measured(kept: int) -> BenchmarkResult:
+        metrics = [{"detections_kept": proportion(hits, 40)} for hits in (40, kept)]
+        found = [HostEvaluation(data="streets", origin="network", metrics=each) for each in metrics]
+        return task_result([DENSE, KEPT], found, {"kind": "detection", "layout": "yolov8"})
+
+    comparison = compare(measured(39), measured(30), source_a="a.json", source_b="b.json")
+    source = render_markdown(comparison)
+    assert "| detections kept |" in source
+    assert "| natural |" not in source
+    assert "97.5 % (39 of 40) → 75.0 % (30 of 40)" in source
+    assert json.loads(render_json(comparison))["cells"][1]["metrics"][0]["b"] == "75.0 % (30 of 40)"

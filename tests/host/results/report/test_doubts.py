@@ -79,7 +79,7 @@ def test_what_an_attack_did_not_find_is_said_of_each_network() -> None:
     assert len(found) == 4
     assert all(doubt.startswith("mean-rank-4: ") for doubt in found)
     assert "uses no gradient, fools 20 of 62 images" in found[0]
-    assert "not to be trusted" in found[2]
+    assert "cannot be trusted" in found[2]
 
 
 def test_a_dense_network_near_chance_is_said_to_be() -> None:

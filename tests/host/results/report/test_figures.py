@@ -170,7 +170,7 @@ def test_a_profile_is_no_failure() -> None:
     found = facts(result([DENSE], cells=[profiled_cell(DENSE)]))
     (measurement,) = found.measurements
     assert measurement.profile is not None
-    assert measurement.reason == "its layers were timed in place of the whole"
+    assert measurement.reason == "its layers were timed instead of the whole network"
 
 
 def test_which_sensor_gave_figures_and_why_others_did_not() -> None:
