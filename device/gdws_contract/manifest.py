@@ -17,6 +17,7 @@ from . import manifest_v1
 from .attack_check import AttackCheck
 from .base import Name, NonNegative, Record, Sha256
 from .measures import Metric, Proportion
+from .optimisation import Optimisation
 from .steps import GdwsStep, LayerSummary, Step
 from .task import Classification, Task
 
@@ -263,6 +264,12 @@ class Manifest(Record):
     variants: Annotated[List[Variant], FailFast()] = Field(min_length=1, max_length=MAX_VARIANTS)
     verification: Verification
     provenance: Dict[str, Any] = Field(default_factory=dict, description="Free-form: checkpoint hash, versions, seeds.")
+    threads: Optional[int] = Field(
+        None, ge=1, le=1_024, description="CPU threads that its networks were planned for; null: not planned."
+    )
+    optimisation: Optional[Optimisation] = Field(
+        None, description="The search that its networks were planned by, as the host tells it; null: there was none."
+    )
     members: Dict[str, Member]
 
     @model_validator(mode="before")

@@ -27,7 +27,9 @@ class ProfileRequest(Submission):
     batch_size: int = Field(1, ge=1, le=65_536)
     options: ProfileOptions = Field(default_factory=ProfileOptions)
     engine: EngineOptions = Field(default_factory=EngineOptions)
-    threads: Optional[int] = Field(None, ge=1, le=1_024, description="CPU threads; null: one per physical core.")
+    threads: Optional[int] = Field(
+        None, ge=1, le=1_024, description="CPU threads; null: as many as the bundle was planned for, or one per core."
+    )
     label: Optional[str] = Field(None, max_length=200, description="Free text kept with the result.")
 
 

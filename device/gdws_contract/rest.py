@@ -47,7 +47,9 @@ class Protocol(Record):
     min_duration_ms: NonNegative = Field(3_000.0, le=3_600_000, description="Measured time per cell, over all rounds.")
     min_iterations: int = Field(100, ge=1, le=10_000_000, description="Measured inferences per cell, over all rounds.")
     rounds: int = Field(10, ge=2, le=1_000, description="Windows per cell; variants take turns in each round.")
-    threads: Optional[int] = Field(None, ge=1, le=1_024, description="CPU threads; null: one per physical core.")
+    threads: Optional[int] = Field(
+        None, ge=1, le=1_024, description="CPU threads; null: as many as the bundle was planned for, or one per core."
+    )
     parity_tolerance: NonNegative = Field(1e-3, description="Largest logit difference over the largest host logit.")
     seed: int = Field(0, ge=0, description="Orders the variants within the rounds.")
     idle_ms: NonNegative = Field(

@@ -8,11 +8,14 @@ library is needed here.
 from __future__ import annotations
 
 import codecs
+import contextlib
+import ctypes
 import errno
 import io
 import os
 import select
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -73,6 +76,26 @@ def lost_output() -> OSError | None:
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     lost = raw.lost if isinstance(raw, _Output) else None
     return None if lost is None or lost.errno in _NO_READER else lost
+
+
+@contextlib.contextmanager
+def printing_to_stderr() -> Iterator[None]:
+    """Send to standard error what libraries in C print to standard output meanwhile, where results belong alone."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # standard error is closed
+            os.dup2(2, 1)
+        yield
+    finally:
+        if os.name == "posix":
+            ctypes.CDLL(None).fflush(None)  # C keeps what goes to a pipe in a buffer
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:

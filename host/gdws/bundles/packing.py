@@ -44,6 +44,7 @@ from gdws_contract.costs import dense_weights
 from gdws_contract.errors import ManifestInvalid
 from gdws_contract.manifest import NATURAL_ACCURACY, ROBUST_ACCURACY, Attack, HostEvaluation, Origin
 from gdws_contract.measures import Metric
+from gdws_contract.optimisation import Optimisation
 from gdws_contract.plan import LayerPlan
 from gdws_contract.steps import LayerSummary
 from gdws_contract.steps import Step as ManifestStep
@@ -77,6 +78,8 @@ def pack(
     task: Task | None = None,
     description: str | None = None,
     provenance: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    optimisation: Optimisation | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write a bundle to ``path`` and return its id.
@@ -85,7 +88,8 @@ def pack(
     those of the torch module in float32, on the CPU. ``task`` says what they mean, by default classification.
     Adversarial inputs are made on the device where the weights are. ``provenance`` holds JSON values that tell where
     the networks come from, e.g. the checkpoint's SHA-256; the version of torch is added. The same arguments give the
-    same id.
+    same id. ``threads`` is how many on a CPU its networks were planned for: a device takes as many unless told not to.
+    ``optimisation`` is the search that planned them.
 
     Raises:
         ExportError: a variant cannot be exported, its outputs are not finite, or the variants' outputs differ.
@@ -134,6 +138,8 @@ def pack(
             "attack": _attack(verification.attack),
         },
         "provenance": {"torch": torch.__version__, **(provenance or {})},
+        "threads": threads,
+        "optimisation": optimisation,
     }
     return write_bundle(path, manifest, members)
 

@@ -19,7 +19,7 @@ from gdws.pipeline.conversion import convert_fitted, with_tuned
 from gdws.pipeline.distillation import distilled
 from gdws.pipeline.evaluation import evaluate_all, evaluation_doubts
 from gdws.pipeline.packing import pack
-from gdws.pipeline.quantisation import range_images, with_int8
+from gdws.pipeline.quantisation import int8_doubts, range_images, with_int8
 from gdws.planning.recipe import Recipe
 from gdws.training import DistillSettings
 from gdws_contract.plan import Plan
@@ -128,4 +128,7 @@ def make_bundle(
         description=settings.description,
         progress=progress,
     )
-    return MadeBundle(bundle_id, tuple(variants), tuple(evaluation_doubts(source, variants)))
+    doubts = evaluation_doubts(source, variants)
+    if settings.int8 is not None:
+        doubts += int8_doubts(variants, settings.int8)
+    return MadeBundle(bundle_id, tuple(variants), tuple(doubts))

@@ -31,6 +31,7 @@ from support.benchmark_results import (
 )
 from support.benchmark_results import cell as measured_cell
 from support.browser import Page
+from support.optimisations import HOSTILE, optimisation
 from support.stored_results import store_results
 
 Look = Callable[..., Page]
@@ -251,3 +252,18 @@ def test_an_address_of_nothing_says_so(device: AgentProcess, look: Look, route: 
     page.until(lambda: page.texts("h1")[:1] in (["This did not work"], ["There is no such page"]), "an error")
     page.click("main a", "To the device")
     page.find("h2", "Right now")
+
+
+def test_a_bundle_that_was_planned_shows_the_search(tmp_path: Path, look: Look) -> None:
+    measured = result([DENSE, KEPT])
+    found = optimisation(summary=["delivered: 1.90 times as fast as dense."])
+    manifest = measured.manifest.model_copy(update={"optimisation": found})
+    (job_id,) = store_results(tmp_path / "data", [measured.model_copy(update={"manifest": manifest})])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        rows = table_of(page, f"Planned for: {found.goal}")
+        assert rows[HOSTILE]["Why"] == "saves 0.3 ms"
+        assert (rows["b"]["Now, ms"], rows["b"]["Error"]) == ("–", "–")
+        page.find("p", "delivered: 1.90 times as fast as dense.")
+        label = page.script("return document.querySelector('[data-key=optimisation] svg').getAttribute('aria-label')")
+        assert "aa 1.90×, −0.4 points" in label

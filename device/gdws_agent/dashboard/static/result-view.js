@@ -10,7 +10,8 @@ import { statePill } from "./job-list.js";
 import { isFinal, isProfile, title } from "./jobs.js";
 import { progressBar } from "./job-panel.js";
 import { layerSection } from "./layers.js";
-import { plotSection } from "./plot-section.js";
+import { optimisationSection } from "./optimisation.js";
+import { plotSection, plotWidth } from "./plot-section.js";
 import { render } from "./render.js";
 import { saveButton } from "./save.js";
 import { between, duration, local } from "./times.js";
@@ -87,6 +88,7 @@ function content(page, job, facts, device, manifest) {
       ? h("p", { class: "note" }, "The bundle is no longer stored, so what the host knew of it is not shown.")
       : null,
     isProfile(job) ? layerSection(job) : [verdictSection(facts), plotSection(facts), verdictTables(job, facts)],
+    optimisationSection(manifest, plotWidth()),
     detailSections(job, device),
   ];
 }
@@ -95,7 +97,7 @@ function actions(job, device, manifest) {
   return h(
     "div",
     { class: "actions" },
-    isProfile(job) ? null : h("a", { class: "button", href: `#/compare?b=${encodeURIComponent(job.id)}` }, "Compare"),
+    h("a", { class: "button", href: `#/compare?b=${encodeURIComponent(job.id)}` }, "Compare"),
     manifest === null ? null : saveButton(job, device, manifest),
   );
 }
