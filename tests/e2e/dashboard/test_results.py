@@ -10,6 +10,8 @@ import pytest
 
 from gdws.results.report import summarise
 from gdws_contract.findings import text
+from gdws_contract.memory import Memory
+from gdws_contract.pacing import PacedResult
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult
 from support.agent_process import AgentProcess, running_agent
@@ -22,6 +24,7 @@ from support.benchmark_results import (
     SLOW,
     failed_cell,
     jetson_result,
+    paced,
     parity_failed_cell,
     profiled_cell,
     result,
@@ -160,6 +163,21 @@ def test_what_a_jetson_tells_is_shown_and_marked_as_simulated(tmp_path: Path, lo
         assert "Energy: module power, rail VDD_IN, by ina3221." in page.text("main")
         page.click("summary", "dense, batch 1")
         page.find("dd", "GPU-therm 46.0 to 52.0 °C")
+
+
+def test_deadlines_and_memory_are_among_the_details(tmp_path: Path, look: Look) -> None:
+    found = PacedResult(run=paced(arrivals=2_000, missed=3), waits_by="spins")
+    memory = Memory(host_peak_bytes=100 * 2**20, device_reason="the backend runs on the CPU")
+    kept = measured_cell(KEPT, DENSE, 1).model_copy(update={"paced": found, "memory": memory})
+    made = result([DENSE, KEPT], cells=[measured_cell(DENSE, DENSE, 1), kept])
+    (job_id,) = store_results(tmp_path / "data", [made])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        page.find("h2", "How it was measured")
+        told = page.script("return [...document.querySelectorAll('dd')].map((each) => each.textContent)")
+        [deadlines] = [words for words in told if "missed" in words]
+        assert deadlines.startswith("3 of 2,000 arrivals at 30.0 Hz missed 33.3 ms (0.150 %); 3 in a row at most")
+        assert "host 100 MiB at most; device: the backend runs on the CPU" in told
 
 
 def test_what_was_not_timed_says_why(tmp_path: Path, look: Look) -> None:

@@ -19,6 +19,7 @@ const STAGE_WORDS = {
   parity: "checking parity",
   "warm-up": "warming up",
   measure: "measuring",
+  pace: "serving arrivals by a clock",
   sustain: "running without a pause",
   profile: "timing its layers",
 };
