@@ -42,7 +42,7 @@ def convert(network: Network) -> dict[str, Any]:
         path.unlink(missing_ok=True)
         return {**found, "refused": str(error)}
     notes = [line.removeprefix("note: ") for line in said.splitlines() if line.startswith("note: ")]
-    return {**found, "notes": [note.replace(str(Path.home()), "~") for note in notes], **_described(path)}
+    return {**found, "notes": [note.replace(f"{cache()}/", "") for note in notes], **_described(path)}
 
 
 def measure(network: Network) -> dict[str, Any]:

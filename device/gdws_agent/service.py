@@ -18,6 +18,7 @@ from gdws_agent.jobs.lease import LeaseDesk, for_everybody
 from gdws_agent.jobs.queue import JobQueue, is_final
 from gdws_agent.jobs.run import WorkerSetup
 from gdws_agent.jobs.runner import WORKER_COMMAND
+from gdws_agent.measuring.environment import usable_cores
 from gdws_agent.probes import Probes, system_probes
 from gdws_agent.requests.limits import check_limits
 from gdws_agent.requests.resolve import resolve
@@ -121,7 +122,7 @@ class Service(NamedTuple):
 
         Raises as :func:`gdws_agent.requests.resolve.resolve` and :func:`gdws_agent.requests.limits.check_limits` do.
         """
-        found = resolve(request, manifest, self.probes.backends(), self.clocks.check)
+        found = resolve(request, manifest, self.probes.backends(), self.clocks.check, cores=usable_cores())
         check_limits(found, self.settings)
         return found
 

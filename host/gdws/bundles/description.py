@@ -1,21 +1,22 @@
-"""What is in a bundle, in words."""
+"""A description of a bundle in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gdws_contract.archive import Bundle
 from gdws_contract.manifest import Attack, Manifest, Variant
 from gdws_contract.measures import Proportion
 
-#: Where labels come from, by the origin of the images.
+#: The source of labels, by the origin of the images.
 _LABELS = {
     "labelled": "given with the images",
     "network": "what the baseline says of the images",
     "noise": "what the baseline says of noise",
 }
 
-#: What ``natural`` and ``robust`` of an evaluation are, by the origin of its labels.
+#: The meaning of ``natural`` and ``robust`` of an evaluation, by the origin of its labels.
 _MEASURED = {
     "labelled": "accuracies on",
     "network": "agreement with the baseline on",
@@ -25,7 +26,7 @@ _MEASURED = {
 
 @dataclass(frozen=True)
 class Description:
-    """What a bundle holds, for people: ``facts`` are labelled lines, ``rows`` the variants under ``columns``."""
+    """The contents of a bundle: ``facts`` are labelled lines, ``rows`` the variants under ``columns``."""
 
     facts: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
@@ -33,7 +34,7 @@ class Description:
 
 
 def describe(bundle: Bundle) -> Description:
-    """Return what is in ``bundle`` as text; what is not known reads "-"."""
+    """Return a description of ``bundle``; unknown values are "-"."""
     manifest = bundle.manifest
     shape = " x ".join(str(axis) for axis in manifest.input.shape)
     verification = manifest.verification
@@ -52,7 +53,7 @@ def describe(bundle: Bundle) -> Description:
     ]
     if manifest.description:
         facts.insert(1, ("description", manifest.description))
-    facts += [(key, str(value)) for key, value in sorted(manifest.provenance.items())]
+    facts += [(key, _plain(value)) for key, value in sorted(manifest.provenance.items())]
     evaluations = {
         (
             _MEASURED[evaluation.origin],
@@ -123,3 +124,10 @@ def _accuracy(proportion: Proportion | None) -> str:
     text = f"{proportion.value:.1%}".replace("%", " %")
     interval = proportion.interval
     return text if interval is None else f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def _plain(value: Any) -> str:
+    """A JSON value in words, e.g. ``range 0, 1; resize stretch``."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {_plain(each)}" for name, each in value.items() if each is not None)
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)

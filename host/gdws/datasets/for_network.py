@@ -55,7 +55,7 @@ def _advice(theirs: tuple[int, ...], shape: tuple[int, ...]) -> str:
     if len(shape) != 3:
         return "provide your own signals with --data FILE.npy or .npz, or use --data random"
     if theirs[0] != shape[0]:
-        return "choose another data set with --data, or --data random"
+        return "give images of your own with --data DIR, another data set by its name, or --data random"
     return (
         f"use --input-shape {','.join(map(str, theirs))} if the network supports that size too, or your own images "
         "with --data DIR, which are resized"

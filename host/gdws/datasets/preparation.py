@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,18 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 #: (H, W, channels): uint8, or float32 in [0, 1].
 Pixels = npt.NDArray[Any]
+
+
+class Place(NamedTuple):
+    """An image of ``height`` by ``width`` pixels with its upper left corner at ``top`` and ``left`` of a frame.
+
+    Negative numbers lie outside the frame.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
 
 
 @dataclass(frozen=True)
@@ -52,23 +64,30 @@ class Resize:
 
     def apply(self, image: Image.Image, height: int, width: int) -> Image.Image:
         """``image`` at this size; not resampled if it already has it, unless ``shorter_side`` is given."""
-        old_width, old_height = image.size
-        if (old_height, old_width) == (height, width) and self.shorter_side is None:
-            return image
-        if self.policy == "stretch":
-            return _resized(image, height, width)
+        place = self.place((image.height, image.width), (height, width))
+        inner = image if image.size == (place.width, place.height) else _resized(image, place.height, place.width)
+        if self.policy == "letterbox":
+            return _padded(inner, place, height, width)
+        if inner.size == (width, height):
+            return inner
+        return inner.crop((-place.left, -place.top, width - place.left, height - place.top))
+
+    def place(self, size: tuple[int, int], wanted: tuple[int, int]) -> Place:
+        """Where an image of ``size`` (H, W) lies in the frame of the size that is ``wanted``."""
+        (old_height, old_width), (height, width) = size, wanted
+        if self.policy == "stretch" or (size == wanted and self.shorter_side is None):
+            return Place(height, width, 0, 0)
         if self.policy == "letterbox":
             scale = min(height / old_height, width / old_width)
-            inner = _resized(image, max(1, round(scale * old_height)), max(1, round(scale * old_width)))
-            return _padded(inner, height, width)
+            inner = (max(1, round(scale * old_height)), max(1, round(scale * old_width)))
+            return Place(*inner, (height - inner[0]) // 2, (width - inner[1]) // 2)
         if self.shorter_side is None:
             scale = max(height / old_height, width / old_width)
             taller, wider = max(height, round(scale * old_height)), max(width, round(scale * old_width))
         else:  # as torchvision's Resize and CenterCrop
             shorter = min(old_height, old_width)
             taller, wider = (self.shorter_side * side // shorter for side in (old_height, old_width))
-        top, left = round((taller - height) / 2), round((wider - width) / 2)
-        return _resized(image, taller, wider).crop((left, top, left + width, top + height))
+        return Place(taller, wider, -round((taller - height) / 2), -round((wider - width) / 2))
 
 
 @dataclass(frozen=True)
@@ -158,8 +177,8 @@ def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _padded(image: Image.Image, height: int, width: int) -> Image.Image:
+def _padded(image: Image.Image, place: Place, height: int, width: int) -> Image.Image:
     grey: Any = PADDING if image.mode == "F" else round(255 * PADDING)
     whole = Image.new(image.mode, (width, height), grey if image.mode != "RGB" else (grey,) * 3)
-    whole.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    whole.paste(image, (place.left, place.top))
     return whole

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from gdws.datasets.annotations.truth import Truth
 from gdws.datasets.images import Images, first_of
 from gdws.errors import DataError
 from gdws_contract.manifest import Origin
@@ -26,6 +27,7 @@ class Split:
     Images may be in files, and labels may be a network's predictions: both are computed on demand, not by
     :meth:`first`. ``labels`` is None if there are none. ``origin`` says what a figure on them means: accuracy on
     ``labelled`` images, agreement with the ``network`` that labelled them, or neither, on ``noise``.
+    ``truth`` returns the annotations of the image in a row; None: there are none.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Split:
         *,
         origin: Origin = "labelled",
         absent: str | None = None,
+        truth: Callable[[int], Truth] | None = None,
     ) -> None:
+        self.truth = truth
         self.by_row: Images = images
         self.origin: Origin = "network" if labels is None and origin == "labelled" else origin
         self._labels, self._absent = labels, absent
@@ -52,7 +56,7 @@ class Split:
 
         Raises :class:`DataError` if there are none or they cannot be read, see :class:`~gdws.datasets.LazyImages`.
         """
-        self._require_any()
+        self.require_any()
         return self.by_row if isinstance(self.by_row, Tensor) else self.by_row[:]
 
     @property
@@ -72,23 +76,27 @@ class Split:
     def first(self, count: int) -> Split:
         """The first ``count`` images; all of them if there are fewer."""
         labels = self._labels[:count] if isinstance(self._labels, Tensor) else self._labels
-        return Split(first_of(self.by_row, count), labels, origin=self.origin, absent=self._absent)
+        return self._like(first_of(self.by_row, count), labels, self.origin)
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """The images (n, C, H, W), at most ``size`` at a time in memory. Raises as :attr:`images`."""
-        self._require_any()
+        self.require_any()
         for first in range(0, len(self), size):
             yield self.by_row[first : first + size]
 
     def labelled_by(self, labeller: Labeller) -> Split:
         """The same images with the labels that ``labeller``, a network, gives."""
-        return Split(self.by_row, labeller, origin="network", absent=self._absent)
+        return self._like(self.by_row, labeller, "network")
 
     def without_labels(self) -> Split:
         """The same images without labels, for comparing networks with each other."""
-        return Split(self.by_row, origin=self.origin, absent=self._absent)
+        return self._like(self.by_row, None, self.origin)
 
-    def _require_any(self) -> None:
+    def _like(self, images: Images, labels: Tensor | Labeller | None, origin: Origin) -> Split:
+        return Split(images, labels, origin=origin, absent=self._absent, truth=self.truth)
+
+    def require_any(self) -> None:
+        """Raise :class:`DataError` that says why, where there are no images."""
         if self._absent is not None and not len(self):
             raise DataError(self._absent)
 

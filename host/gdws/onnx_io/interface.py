@@ -59,12 +59,20 @@ def interface_of(model: onnx.ModelProto, path: Path, wanted: Shape | None, numbe
             hint="it must be images (N, C, H, W) or signals (N, C, L) in float; export the network so",
         )
     if wanted is not None and len(wanted) != len(axes) - 1:
-        raise ModelError(f"{path} takes samples of {_shown(axes[1:])}, not {_shown(wanted)}")
+        raise ModelError(
+            f"{path} takes samples of {_shown(axes[1:])}, not {_shown(wanted)}",
+            hint="--input-shape says the axes of one sample without the batch, e.g. 3,224,224 for C,H,W",
+        )
     last = _has_channels_last(model, path, axes, wanted)
     axes = [axes[axis] for axis in TO_FIRST] if last else axes
     for axis, given in zip(axes[1:], wanted or (), strict=False):
         if axis is not None and axis != given:
-            raise ModelError(f"{path} takes images of {_shown(axes[1:])}, not {_shown(wanted or ())}")
+            sizes = "C,L" if len(axes) == 3 else "C,H,W"
+            raise ModelError(
+                f"{path} takes {'signals' if len(axes) == 3 else 'images'} of {_shown(axes[1:])}, not "
+                f"{_shown(wanted or ())}",
+                hint=f"--input-shape says {sizes}; it may be left out where the file leaves nothing open",
+            )
     shape: tuple[int | None, ...] = wanted or tuple(axes[1:])
     if None in shape:
         raise ModelError(

@@ -1,11 +1,11 @@
-"""The way from a checkpoint to a report, in the order of its steps.
+"""The steps from a checkpoint to a report, in order.
 
 ::
 
     load -> calibrate_alphas, calibration_images -> convert_all -> evaluate_all -> pack -> benchmark -> report.write
 
-Each step is a function of what the one before it returned; files appear only where a path is given. All steps up to
-the bundle are :func:`make_bundle`; all steps on the package's own network are :mod:`gdws.pipeline.demo`.
+Each step is a function of the previous step's result; files are written only if a path is given. :func:`make_bundle`
+does all steps up to the bundle; :mod:`gdws.pipeline.demo` does all steps on the package's own network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from gdws.pipeline.calibration import (
 )
 from gdws.pipeline.conversion import convert_all, convert_fitted, with_tuned
 from gdws.pipeline.distillation import distilled
-from gdws.pipeline.evaluation import evaluate_all, evaluate_one, evaluation_doubts, require_classifier
+from gdws.pipeline.evaluation import (
+    evaluate_all,
+    evaluate_by_task,
+    evaluate_one,
+    evaluation_doubts,
+    is_classifier,
+    require_comparable,
+)
 from gdws.pipeline.packing import pack
 from gdws.pipeline.quantisation import range_images, with_int8
 from gdws.pipeline.training import finetuning_start
@@ -49,17 +56,19 @@ __all__ = [
     "convert_fitted",
     "distilled",
     "evaluate_all",
+    "evaluate_by_task",
     "evaluate_one",
     "evaluation_doubts",
     "find_alphas",
     "finetuning_start",
+    "is_classifier",
     "load",
     "load_module",
     "load_onnx",
     "make_bundle",
     "pack",
     "range_images",
-    "require_classifier",
+    "require_comparable",
     "slimmed",
     "with_int8",
     "with_tuned",

@@ -1,4 +1,4 @@
-"""Variants into a bundle."""
+"""Packs variants into a bundle."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gdws.evaluation.attacks import Spec
 from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
 from gdws.networks.sparsity import sizes
+from gdws_contract.optimisation import Optimisation
 
 
 def pack(
@@ -25,6 +26,8 @@ def pack(
     attack: Spec | None,
     *,
     description: str | None = None,
+    threads: int | None = None,
+    optimisation: Optimisation | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
@@ -50,5 +53,7 @@ def pack(
         task=source.task.contract,
         description=description,
         provenance=provenance,
+        threads=threads,
+        optimisation=optimisation,
         progress=progress,
     )

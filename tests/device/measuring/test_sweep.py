@@ -25,8 +25,10 @@ from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
 from gdws_contract.attacks import AttackOptions
 from gdws_contract.measures import Build, Flag, Power
+from gdws_contract.pacing import Pacing
 from gdws_contract.profiles import LayerProfile, LayerTime, ProfileOptions
 from gdws_contract.rest import Availability, Protocol
+from gdws_contract.series import SeriesOptions
 from support.bundles import INPUT_SHAPE, tiny_bundle, tiny_parts
 
 VARIANTS = ("dense", "a", "b", "c")
@@ -538,6 +540,69 @@ class TestDeviceTimes:
 
     def test_a_runtime_without_events_has_none(self, path):
         assert Run(path).cells["a"].device_latency is None
+
+
+class TestPaced:
+    PACING = Pacing(rate_hz=200, duration_ms=100, deadline_ms=1_000)
+
+    def test_each_variant_serves_its_arrivals_after_the_rounds(self, path):
+        run = Run(path, pacing=self.PACING)
+        assert [(event.variant, event.figures) for event in run.stages("pace")] == [
+            (variant, {"rate_hz": 200}) for variant in VARIANTS
+        ]
+        assert run.kinds.index("pace") > max(place for place, kind in enumerate(run.kinds) if kind == "measure")
+        for cell in run.cells.values():
+            found = cell.paced.run
+            assert (found.arrivals, found.served, found.missed.successes) == (20, 20, 0)
+            assert found.latency.scope.endswith(Engine.scope)
+            assert cell.paced.highest_rate is None
+            assert cell.latency.count == sum(window.count for window in cell.rounds)
+
+    def test_energy_does_not_know_of_it(self, path):
+        sensor = Sensor()
+        run = Run(path, pacing=self.PACING, sensor=sensor)
+        for windows, inferences, _ in sensor.asked:
+            assert (len(windows), inferences) in [(ROUNDS, cell.latency.count) for cell in run.cells.values()]
+
+    def test_the_search_tells_a_bracket(self, path):
+        pacing = Pacing(search=True, duration_ms=100, deadline_ms=1_000, max_miss_rate=0.5)
+        run = Run(path, pacing=pacing, variants=("dense",))
+        found = run.cells["dense"].paced
+        assert found.run is None
+        assert found.highest_rate.rate_hz > 0
+        assert len(run.stages("pace")) == found.highest_rate.runs
+
+    def test_its_failure_does_not_cost_what_was_measured(self, path):
+        steps = 2 * 16 + ROUNDS * (SETTLE_INFERENCES + 3)
+        protocol = PROTOCOL.model_copy(update={"min_iterations": 3 * ROUNDS})
+        faults = {"a": (steps + SETTLE_INFERENCES + 3, RunFailed("too hot"))}
+        run = Run(path, protocol=protocol, pacing=self.PACING, faults=faults)
+        assert run.states == dict.fromkeys(VARIANTS, "done")
+        assert run.cells["a"].paced is None
+        assert [flag.detail for flag in run.cells["a"].flags if flag.code == "paced-failed"] == ["too hot"]
+        assert run.cells["b"].paced is not None
+
+    def test_it_is_on_request(self, path):
+        assert Run(path).cells["a"].paced is None
+
+
+class TestMemoryAndSeries:
+    def test_each_cell_tells_its_memory_or_why_not(self, path):
+        for cell in Run(path).cells.values():
+            known = cell.memory.host_peak_bytes
+            assert known is None or known > 2**20
+            assert (known is None) == (cell.memory.host_reason is not None)
+            assert cell.memory.device_reason == "the backend runs on the CPU"
+
+    def test_readings_over_time_are_kept_on_request(self, path):
+        assert Run(path).cells["a"].series is None
+        before = time.time()
+        run = Run(path, series=SeriesOptions(max_points=5), pacing=TestPaced.PACING)
+        for cell in run.cells.values():
+            assert before - 1 <= cell.series.origin_unix_s <= time.time() + 1
+            assert [span.name for span in cell.series.spans] == ["round"] * ROUNDS + ["paced"]
+            latency = next(curve for curve in cell.series.curves if curve.name == "latency")
+            assert (latency.readings, len(latency.values)) == (cell.latency.count, 5)
 
 
 class TestSustained:

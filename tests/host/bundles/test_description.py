@@ -43,12 +43,14 @@ def test_what_is_not_known_reads_as_a_dash(tmp_path):
     fields["variants"] = [
         entry.model_copy(update={"macs": None, "parameters": None, "evaluation": None}) for entry in fields["variants"]
     ]
+    fields["provenance"] = {"images": {"range": [0, 1], "resize": "crop:256", "shape": None}}
     write_bundle(tmp_path / "a.gdws", {**fields, "description": "a test"}, members)
     with open_bundle(tmp_path / "a.gdws") as bundle:
         found = describe(bundle)
     facts = dict(found.facts)
     assert facts["adversarial inputs"] == "none"
     assert facts["description"] == "a test"
+    assert facts["images"] == "range 0, 1; resize crop:256"
     assert "accuracies on" not in facts
     row = dict(zip(found.columns, found.rows[0], strict=True))
     assert [row[name] for name in ("MACs", "parameters", "natural", "robust")] == ["-"] * 4

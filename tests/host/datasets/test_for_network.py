@@ -55,7 +55,7 @@ def test_another_size(tmp_path):
     assert "--input-shape 1,28,28" in str(caught.value.hint)
     with pytest.raises(DataError, match="takes 3x28x28") as caught:
         for_network(mnist_sample(), nn.Flatten(), (3, 28, 28))
-    assert "choose another data set" in str(caught.value.hint)
+    assert "images of your own with --data DIR" in str(caught.value.hint)
 
 
 def test_classes_must_be_the_outputs(tmp_path):

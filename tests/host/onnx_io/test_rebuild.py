@@ -190,3 +190,11 @@ def test_weights_elsewhere_are_refused(net, path):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="not a file in its folder"):
         load_onnx(path)
+
+
+@pytest.mark.parametrize(("shape", "hint"), [((12, 12, 3), "C,H,W"), ((3, 12), "without the batch")])
+def test_a_shape_in_another_order_says_how_it_is_told(tmp_path, shape, hint):
+    (tmp_path / "net.onnx").write_bytes(export(seeded(SmallResNet), (3, 12, 12)))
+    with pytest.raises(ModelError, match="3x12x12, not") as caught:
+        load_onnx(tmp_path / "net.onnx", shape)
+    assert hint in str(caught.value.hint)

@@ -19,6 +19,7 @@ const STAGE_WORDS = {
   parity: "checking parity",
   "warm-up": "warming up",
   measure: "measuring",
+  pace: "serving arrivals by a clock",
   sustain: "running without a pause",
   profile: "timing its layers",
   attack: "attacking",
@@ -49,11 +50,6 @@ export function isProfile(job) {
 /** Whether engines are attacked in place of being timed. */
 export function isAttack(job) {
   return Boolean(job.request.attack);
-}
-
-/** Whether whole networks are timed. */
-export function isTimed(job) {
-  return !isProfile(job) && !isAttack(job);
 }
 
 /** What tells two cells apart, as one text; a missing power mode and null are the same. */

@@ -8,10 +8,11 @@ import { h } from "./dom.js";
 import { factsOf, isSimulated } from "./facts.js";
 import { jobUpdates } from "./job-updates.js";
 import { statePill } from "./job-list.js";
-import { isAttack, isFinal, isProfile, isTimed, title } from "./jobs.js";
+import { isAttack, isFinal, isProfile, title } from "./jobs.js";
 import { progressBar } from "./job-panel.js";
 import { layerSection } from "./layers.js";
-import { plotSection } from "./plot-section.js";
+import { optimisationSection } from "./optimisation.js";
+import { plotSection, plotWidth } from "./plot-section.js";
 import { render } from "./render.js";
 import { saveButton } from "./save.js";
 import { between, duration, local } from "./times.js";
@@ -88,6 +89,7 @@ function content(page, job, facts, device, manifest) {
       ? h("p", { class: "note" }, "The bundle is no longer stored, so what the host knew of it is not shown.")
       : null,
     resultSections(job, facts),
+    optimisationSection(manifest, plotWidth()),
     detailSections(job, device),
   ];
 }
@@ -102,7 +104,7 @@ function actions(job, device, manifest) {
   return h(
     "div",
     { class: "actions" },
-    !isTimed(job) ? null : h("a", { class: "button", href: `#/compare?b=${encodeURIComponent(job.id)}` }, "Compare"),
+    isAttack(job) ? null : h("a", { class: "button", href: `#/compare?b=${encodeURIComponent(job.id)}` }, "Compare"),
     manifest === null ? null : saveButton(job, device, manifest),
   );
 }

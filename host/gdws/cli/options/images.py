@@ -66,6 +66,15 @@ class ImageOptions:
             "of the folders, sorted.",
         ),
     ] = None
+    annotations: Annotated[
+        Path | None,
+        _own(
+            "--annotations",
+            metavar="PATH",
+            help="Ground truth for detection and segmentation, which gives mAP or mean IoU: a COCO .json file of "
+            "boxes, a folder of YOLO .txt files, or a folder of .png masks.",
+        ),
+    ] = None
     resize: Annotated[
         str,
         _own(
@@ -115,13 +124,18 @@ class ImageOptions:
             self.data,
             shape,
             labels=self.labels,
+            annotations=self.annotations,
             resize=self.resize,
             unreadable="skip" if self.unreadable is UnreadableName.skip else "refuse",
             seed=seed,
         )
 
     def _refuse_own_options(self) -> None:
-        given = {"--labels": self.labels is not None, "--resize": self.resize != "stretch"}
+        given = {
+            "--labels": self.labels is not None,
+            "--annotations": self.annotations is not None,
+            "--resize": self.resize != "stretch",
+        }
         names = [name for name, is_given in given.items() if is_given]
         if names:
             raise DataError(

@@ -14,7 +14,12 @@ from gdws.cli.options.groups import panel
 _measuring = panel("Measurement")
 _jetson = panel("Power modes, energy and temperature (Jetson)")
 
-Threads = Annotated[int | None, _measuring("--threads", help="CPU threads. Default: one for each physical core.")]
+Threads = Annotated[
+    int | None,
+    _measuring(
+        "--threads", help="CPU threads. Default: the number recorded in the bundle, else one for each physical core."
+    ),
+]
 
 Tolerance = Annotated[
     float | None,

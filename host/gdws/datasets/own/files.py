@@ -14,6 +14,7 @@ from PIL import Image
 
 from gdws._util.text_files import read_text
 from gdws._util.threads import map_in_threads
+from gdws.datasets.annotations.truth import Annotations
 from gdws.datasets.own.pool import Labels, Pool
 from gdws.datasets.preparation import Preparation
 from gdws.errors import DataError, first_line
@@ -48,14 +49,15 @@ class Files:
             return Files(paths, None)
         return Files(paths, tuple(name for name, keep in zip(self.classes, kept, strict=True) if keep))
 
-    def pool(self, labels: Labels | None, preparation: Preparation) -> Pool:
-        """The images, to be read when they are asked for."""
+    def pool(self, labels: Labels | None, preparation: Preparation, annotations: Annotations | None) -> Pool:
+        """The images, to be read when they are asked for, as are their annotations."""
         paths = self.paths
         return Pool(
             count=len(paths),
             read=lambda place: preparation.of_file(paths[place]),
             contents=lambda place: _digest(paths[place]),
             labels=labels,
+            truth=None if annotations is None else lambda place: annotations.of(paths[place]),
         )
 
 

@@ -12,6 +12,7 @@ import torch
 
 from gdws._util.text_files import read_text
 from gdws._util.threads import map_in_threads
+from gdws.datasets.annotations import Annotations, open_annotations
 from gdws.datasets.images import LazyImages
 from gdws.datasets.own.arrays import in_arrays
 from gdws.datasets.own.files import Files, Unreadable, in_folder, in_list, readable
@@ -20,6 +21,7 @@ from gdws.datasets.own.signals import Signals
 from gdws.datasets.preparation import Preparation, Resize
 from gdws.datasets.splits import Dataset, Split, divide
 from gdws.errors import DataError
+from gdws_contract.findings.text import plural
 
 #: The share of images that are for testing, where nobody divided them, and that of the others to validate with.
 TEST, VALIDATION = 0.3, 0.3
@@ -34,6 +36,7 @@ def open_images(
     shape: tuple[int, ...],
     *,
     labels: str | Path | None = None,
+    annotations: str | Path | None = None,
     resize: Resize | str = "stretch",
     unreadable: Unreadable = "refuse",
     seed: int = 0,
@@ -53,6 +56,8 @@ def open_images(
     Args:
         labels: a text file with the names of the classes, one a line, in the order of the network's outputs. Without it
             classes are numbered in the order of their names; in a list they may be numbers.
+        annotations: what is in the images of a folder or a list beside their class, for networks that are no
+            classifiers: see :func:`gdws.datasets.annotations.open_annotations`.
         resize: how images of another size get to the network's: a :class:`~gdws.datasets.Resize`, or a text that
             :meth:`~gdws.datasets.Resize.parse` understands.
         unreadable: whether a file that cannot be read as an image is an error, or is left out.
@@ -68,7 +73,10 @@ def open_images(
     how = Resize.parse(resize) if isinstance(resize, str) else resize
     preparation = _preparation(shape, how)
     things = "images" if isinstance(preparation, Preparation) else "signals"
-    pools, names, notes = _pools(path, preparation, None if labels is None else _lines(Path(labels)), unreadable)
+    order = None if labels is None else _lines(Path(labels))
+    truths = None if annotations is None else _annotations(path, Path(annotations), preparation, order)
+    pools, names, notes = _pools(path, preparation, None if truths else order, unreadable, truths)
+    names = truths.class_names if truths else names
     total = sum(pool.count for pool in pools.values())
     if not total:
         raise DataError(f"{path} has no {things}", hint=f"give {_KINDS}")
@@ -79,7 +87,7 @@ def open_images(
     if repeated:
         notes += (f"{repeated:,} test {things} are training {things}, too: what is measured on them is too good",)
     classes = len(names) or max((int(each.max(initial=-1)) + 1 for each in known), default=0)
-    kind = f"{classes} classes" if known else "no labels"
+    kind = f"annotations in {annotations}" if truths else f"{classes} classes" if known else "no labels"
     counts = f"{len(train):,} to fit to, {len(validation):,} to choose on, {len(test):,} to test with"
     return Dataset(
         path.resolve().name,
@@ -89,8 +97,16 @@ def open_images(
         test.split(shape, f"{path} leaves no {things} to test with"),
         preparation=preparation.to_dict(),
         class_names=names,
-        notes=(f"{path}: {total:,} {things}, {kind}: {counts}; made {preparation}", *notes),
+        notes=(f"{path}: {plural(total, things[:-1])}, {kind}: {counts}; made {preparation}", *notes),
     )
+
+
+def _annotations(
+    images: Path, path: Path, preparation: Preparation | Signals, order: tuple[str, ...] | None
+) -> Annotations:
+    if isinstance(preparation, Signals) or images.suffix.lower() in _ARRAYS:
+        raise DataError(f"annotations go by the names of images' files, which {images} does not have")
+    return open_annotations(path, preparation, order or ())
 
 
 def _preparation(shape: tuple[int, ...], resize: Resize) -> Preparation | Signals:
@@ -113,11 +129,21 @@ class _Part:
 
     def split(self, shape: tuple[int, ...], absent: str) -> Split:
         labels = None if self.pool.labels is None else torch.from_numpy(self.pool.labels[self.rows])
-        return Split(LazyImages(self.pool.read, self.rows.tolist(), shape), labels, absent=absent)
+        truth, rows = self.pool.truth, self.rows.tolist()
+        return Split(
+            LazyImages(self.pool.read, rows, shape),
+            labels,
+            absent=absent,
+            truth=None if truth is None else lambda row: truth(rows[row]),
+        )
 
 
 def _pools(
-    path: Path, preparation: Preparation | Signals, order: tuple[str, ...] | None, unreadable: Unreadable
+    path: Path,
+    preparation: Preparation | Signals,
+    order: tuple[str, ...] | None,
+    unreadable: Unreadable,
+    annotations: Annotations | None,
 ) -> tuple[dict[str, Pool], tuple[str, ...], tuple[str, ...]]:
     """The images by split, the names of their classes where they have names, and what to say of them."""
     if path.suffix.lower() in _ARRAYS:
@@ -153,7 +179,8 @@ def _pools(
             np.array([int(name) for name in files.classes]) if are_numbers else numbered(files.classes, names_in_order)
         )
 
-    return {split: files.pool(labels(files), preparation) for split, files in found.items()}, names_in_order, notes
+    pools = {split: files.pool(labels(files), preparation, annotations) for split, files in found.items()}
+    return pools, names_in_order, notes
 
 
 def _divided(pools: Mapping[str, Pool], seed: int) -> tuple[_Part, _Part, _Part, int]:

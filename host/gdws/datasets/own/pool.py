@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from gdws.datasets.annotations.truth import Truth
 from gdws.errors import DataError
 
 Labels = npt.NDArray[np.int64]
@@ -18,13 +19,14 @@ Labels = npt.NDArray[np.int64]
 class Pool:
     """``count`` images: ``read`` gives the one (C, H, W) at a place, ``contents`` what tells it from other images.
 
-    ``labels`` (N,) are None where there are none.
+    ``labels`` (N,) are None where there are none, and so is ``truth``, which tells what else is known of an image.
     """
 
     count: int
     read: Callable[[int], Tensor]
     contents: Callable[[int], bytes]
     labels: Labels | None
+    truth: Callable[[int], Truth] | None = None
 
 
 def numbered(names: Sequence[str], order: Sequence[str]) -> Labels:

@@ -1,6 +1,6 @@
 """What the outputs of a network mean, one file for each task."""
 
-from gdws.evaluation.tasks.base import Meter, Task
+from gdws.evaluation.tasks.base import Grader, Meter, Task
 from gdws.evaluation.tasks.choice import KINDS, Choice, Kind, task_of
 from gdws.evaluation.tasks.classification import Classification
 from gdws.evaluation.tasks.detection import Detection
@@ -12,6 +12,7 @@ __all__ = [
     "Choice",
     "Classification",
     "Detection",
+    "Grader",
     "Kind",
     "Meter",
     "Outputs",

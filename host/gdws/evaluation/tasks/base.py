@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from gdws.compression.calibration.projections import Projection
+from gdws.datasets.annotations import Truth
 from gdws.evaluation.attacks.ascent import Objective
 from gdws_contract import task as contract
 from gdws_contract.measures import Metric
@@ -21,6 +22,19 @@ class Meter(Protocol):
 
     def metrics(self) -> dict[str, Metric]:
         """How far they agree, by the name of the measure. There must have been an image."""
+
+
+class Grader(Protocol):
+    """Compares a network with what people say is in the images, batch by batch."""
+
+    def update(self, found: Any, truths: Sequence[Truth]) -> None:
+        """Take in what the network gives for images, and the truth about each.
+
+        Raises :class:`~gdws.errors.DataError` for a truth that is not of this task or not of this network's classes.
+        """
+
+    def metrics(self) -> dict[str, Metric]:
+        """How good the network is, by the name of the measure; empty where the truth holds nothing to find."""
 
 
 class Task(Protocol):
@@ -47,3 +61,9 @@ class Task(Protocol):
 
     def meter(self) -> Meter:
         """A new comparison."""
+
+    def grader(self) -> Grader | None:
+        """What compares with annotations; None where there is no such thing."""
+
+    def classes_of(self, output: Any) -> int | None:
+        """How many classes a network tells apart that gives ``output``; None where it has none."""

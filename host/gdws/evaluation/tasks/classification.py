@@ -42,6 +42,14 @@ class Classification:
         """A new comparison."""
         return ClassificationMeter()
 
+    def grader(self) -> None:
+        """There are no annotations for it."""
+        return
+
+    def classes_of(self, output: Tensor) -> int:
+        """How many logits there are."""
+        return int(output.shape[1])
+
 
 @dataclass
 class ClassificationMeter:

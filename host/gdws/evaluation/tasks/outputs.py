@@ -51,6 +51,14 @@ class Outputs:
         """A new comparison."""
         return OutputsMeter(self.metric, self.metric_name)
 
+    def grader(self) -> None:
+        """There are no annotations for it."""
+        return
+
+    def classes_of(self, output: Any) -> None:
+        """Not known."""
+        return
+
 
 @dataclass
 class OutputsMeter:

@@ -138,6 +138,7 @@ class Circumstances:
     saved_at: str
     device: DeviceInfo
     protocol: Protocol
+    planned_threads: int | None
     runtimes: tuple[str, ...]
     engine_options: tuple[str, ...]
     environment: dict[str, str]
@@ -277,6 +278,7 @@ def _circumstances(result: BenchmarkResult) -> Circumstances:
         saved_at=result.saved_at,
         device=result.device,
         protocol=job.request.protocol,
+        planned_threads=manifest.threads,
         runtimes=distinct([_runtime(cell) for cell in job.cells]),
         engine_options=distinct([option for build in builds for option in build.options]),
         environment=_shared_environment(job.cells),

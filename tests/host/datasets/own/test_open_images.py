@@ -226,3 +226,13 @@ def test_memory_holds_a_batch_alone(tmp_path, monkeypatch):
     )
     assert sum(len(batch) for batch in data.train.batches(3)) == len(data.train) == 20
     assert max(held) == 3
+
+
+def test_where_no_image_is_left_it_says_of_what(tmp_path):
+    data = open_images(write_classes(tmp_path, {"one": 1}) / "one", SHAPE)
+    assert "1 image, no labels" in data.notes[0]
+    empty = [split for split in splits(data) if not len(split)]
+    assert len(empty) == 2
+    with pytest.raises(DataError, match=r"one leaves no images to"):
+        empty[-1].require_any()
+    next(split for split in splits(data) if len(split)).require_any()

@@ -87,7 +87,7 @@ def maps(*classes: list[int]) -> torch.Tensor:
 def test_segmentation_by_pixels_and_by_regions():
     found = measured(Segmentation(), maps([0, 0, 1, 1], [2, 2, 2, 0]), maps([0, 0, 0, 1], [2, 2, 2, 0]))
     assert found["pixel_agreement"].value == 7 / 8
-    assert found["mean_iou"].value == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    assert found["iou_agreement"].value == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +11,12 @@ from torch import Tensor, nn
 
 from gdws.compression.calibration import margins
 from gdws.compression.calibration.projections import Projection
+from gdws.datasets.annotations import Objects, Truth
+from gdws.errors import DataError
 from gdws.evaluation.tasks import intervals
 from gdws.evaluation.tasks.detection.heads import decode
-from gdws.evaluation.tasks.detection.matching import detections, matched
+from gdws.evaluation.tasks.detection.matching import Detections, detections, matched
+from gdws.evaluation.tasks.detection.precision import LEAST_SCORE, mean_average_precision, require_installed
 from gdws.evaluation.tasks.outputs import check_rows
 from gdws_contract import task as contract
 from gdws_contract.measures import Metric
@@ -62,6 +66,15 @@ class Detection:
         """A new comparison."""
         return DetectionMeter(self)
 
+    def grader(self) -> DetectionGrader:
+        """Mean average precision. Raises :class:`~gdws.errors.GdwsError` if pycocotools is not installed."""
+        require_installed()
+        return DetectionGrader(self)
+
+    def classes_of(self, output: Any) -> int:
+        """How many classes the head scores."""
+        return decode(output, self.layout, self.size).scores.shape[2]
+
     def _project(self, output: Any, images: int, generator: torch.Generator) -> Tensor:
         boxes, scores = decode(output, self.layout, self.size)
         extent = (boxes[..., 2:] - boxes[..., :2]).detach().clamp(min=_LEAST_EXTENT)
@@ -102,3 +115,36 @@ class DetectionMeter:
             "detections_confirmed": intervals.share(self._matched, self._now),
         }
         return {name: each for name, each in shares.items() if each is not None}
+
+
+@dataclass
+class DetectionGrader:
+    """``map`` and ``map_50``, see :func:`~gdws.evaluation.tasks.detection.precision.mean_average_precision`."""
+
+    task: Detection
+    _found: list[Detections] = field(default_factory=list)
+    _truths: list[Objects] = field(default_factory=list)
+
+    def update(self, found: Any, truths: Sequence[Truth]) -> None:
+        """Take in the outputs, and the objects in each image."""
+        candidates = decode(found, self.task.layout, self.task.size)
+        classes = candidates.scores.shape[2]
+        for truth in truths:
+            if not isinstance(truth, Objects):
+                raise DataError("the annotations are masks, and the network is a detector", hint="give boxes")
+            if _largest(truth.classes) >= classes:
+                raise DataError(
+                    f"the annotations have the class {_largest(truth.classes)}, and the network has {classes}",
+                    hint="give --labels FILE with the names of the network's classes in its order",
+                )
+            self._truths.append(truth)
+        self._found += detections(candidates, LEAST_SCORE)
+
+    def metrics(self) -> dict[str, Metric]:
+        """Both, with intervals over images."""
+        return dict(mean_average_precision(self._found, self._truths))
+
+
+def _largest(classes: Tensor) -> int:
+    """-1 where there is none."""
+    return int(classes.max()) if len(classes) else -1
