@@ -1,4 +1,4 @@
-"""Inferences that arrive by a clock, as from a camera: what is asked for, and what came of their deadlines."""
+"""Paced inferences, as from a camera: the request, and the figures with missed deadlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done to the baseline to make a variant, step by step."""
+"""The steps that make a variant from the baseline."""
 
 from __future__ import annotations
 

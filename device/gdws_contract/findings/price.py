@@ -1,4 +1,4 @@
-"""What a network gave up for its speed: its price in accuracy, or what is known in place of it.
+"""The price of a network's speed: its loss of accuracy, or what is known instead.
 
 ``Price`` is a fall that labels show; ``Remark`` is agreement with the baseline, or metrics that have no tolerance.
 """

@@ -1,4 +1,4 @@
-"""Everything that follows from one result: verdicts, and each network and each cell beside the baseline.
+"""All findings from one result: verdicts, and each network and each cell relative to the baseline.
 
 It is computed when it is asked for, never stored, so that old results are judged by the rules of today.
 """
@@ -110,7 +110,7 @@ def _baseline_of(job: Job) -> Optional[str]:
 
 
 def _headline(verdicts: Tuple[Verdict, ...], *, is_simulated: bool, is_profile: bool) -> str:
-    """The verdict of the first setting; it says first if no real device stands behind it."""
+    """The verdict of the first setting, preceded by a note if the device is simulated."""
     if not verdicts and not is_profile:
         return "Nothing was measured, so there is no verdict."
     prefix = "On a simulated device, whose times and power describe no hardware: " if is_simulated else ""
