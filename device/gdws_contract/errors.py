@@ -44,7 +44,7 @@ class BundleUnreadable(BundleError):
 
 
 class BundleUnsafe(BundleError):
-    """A member escapes the archive, is a link, encrypted, repeated or undeclared, or a network references other files."""
+    """A member leaves the archive, is a link, encrypted, repeated or undeclared, or a network references other files."""
 
 
 class BundleTooLarge(BundleError):
