@@ -44,7 +44,7 @@ class BundleUnreadable(BundleError):
 
 
 class BundleUnsafe(BundleError):
-    """A member leaves the archive, is a link, encrypted, repeated or undeclared, or a network references other files."""
+    """A member leaves the archive, is a link, encrypted, repeated or undeclared, or a network references a file."""
 
 
 class BundleTooLarge(BundleError):
