@@ -62,7 +62,7 @@ class AttackCheck(Reading):
         """Reservations about the robust accuracy, in whole sentences, most important first."""
         found = self._untrusted()
         if found:
-            found.append("The attack cannot be trusted here: the robust accuracy is no more than an upper bound.")
+            found.append("The attack cannot be trusted here: the robust accuracy is only an upper bound.")
         resisting = self.alone.successes
         if self.vanishing and not self.random:
             found.append(
@@ -75,7 +75,9 @@ class AttackCheck(Reading):
                 f"scale of the logits, {self.second_fooled} more of the {_images(self.alone.count)} are fooled."
             )
         if self.probabilities:
-            found.append("The network gives probabilities in place of logits; the attacks went behind them.")
+            found.append(
+                "The network returns probabilities instead of logits; the attacks used the logits behind them."
+            )
         return found
 
     def _untrusted(self) -> List[str]:

@@ -163,7 +163,7 @@ class Library:
             fault = self._fault(model_id)
         if fault is not None:
             raise ModelDamaged(
-                f"the bundle {model_id!r} is of no use any more: {fault}",
+                f"the bundle {model_id!r} cannot be used any more: {fault}",
                 field="model_id",
                 hint="send it again with POST /models: that repairs it",
             )

@@ -30,8 +30,8 @@ class Findings(Reading):
     cells: Tuple[CellFindings, ...] = Field(description="Setting by setting, those not measured included.")
     tolerance_points: float = Field(description="The fall in accuracy up to which a network counts as keeping it.")
     is_simulated: bool = Field(description="Figures are of a simulated device, and describe no hardware.")
-    is_profile: bool = Field(description="Layers were timed in place of whole networks.")
-    is_attack: bool = Field(False, description="Engines were attacked in place of being timed.")
+    is_profile: bool = Field(description="Layers were timed instead of whole networks.")
+    is_attack: bool = Field(False, description="Engines were attacked instead of being timed.")
     attacks: Tuple[AttackFindings, ...] = Field((), description="One for each cell that was attacked.")
 
     @property
@@ -128,5 +128,5 @@ def _headline(verdicts: Tuple[Verdict, ...], *, is_simulated: bool, is_profile: 
         return "Nothing was measured, so there is no verdict."
     prefix = "On a simulated device, whose times and power describe no hardware: " if is_simulated else ""
     if is_profile:
-        return f"{prefix}Layers were timed one by one, and no network as a whole, so there is no verdict on speed."
+        return f"{prefix}Only single layers were timed, not whole networks, so there is no verdict on speed."
     return prefix + (verdicts[0].sentence if attacked is None else attacked)

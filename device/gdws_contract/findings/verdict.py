@@ -114,7 +114,7 @@ def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Seq
         return _open(setting, f"The baseline was not timed {where}, so there is no speed-up: {reason}.")
     candidates = _candidates(baseline, others)
     if not candidates:
-        return _open(setting, f"No network was timed beside the baseline {where}: {_why_none(others)}.")
+        return _open(setting, f"No network was timed with the baseline {where}: {_why_none(others)}.")
     faster = [each for each in candidates if each.speed == "faster"]
     if not faster:
         return _no_gain(setting, where, _fastest(candidates))

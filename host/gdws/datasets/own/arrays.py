@@ -105,7 +105,7 @@ def _scale(what: str, images: Array) -> Any:
     if not (low >= 0 and high <= 1):  # holds for NaN as well
         raise DataError(
             f"{what} are floats from {low:g} to {high:g}",
-            hint="store pixels as uint8, or as floats from 0 to 1; what the network does to them first is told by "
+            hint="store pixels as uint8, or as floats from 0 to 1; describe the network's preprocessing with "
             "--mean, --std and --scale",
         )
     return lambda pixels: pixels.astype(np.float32)
