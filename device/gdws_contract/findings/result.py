@@ -15,8 +15,9 @@ from gdws_contract.rest import Cell, Job
 
 from .cells import CellFindings, fps_range, speed_of, why_missing, why_untimed
 from .networks import NetworkFindings, networks_of
+from .price import TOLERANCE_POINTS, Judged
 from .setting import Setting, settings_of, variants_of
-from .verdict import TOLERANCE_POINTS, Judged, Verdict, judge
+from .verdict import Verdict, judge
 
 
 class Findings(Reading):

@@ -10,6 +10,7 @@ from gdws.results.report.figures import Circumstances, Facts, Measurement, Varia
 from gdws.results.report.open_loop import open_loop_tables
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, device_tables, layer_profiles
+from gdws.results.report.tasks import in_words
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.setting import Setting
@@ -205,6 +206,7 @@ def _circumstances(facts: Facts) -> list[str]:
         ),
         "A time covers": "; ".join(c.scopes) or text.UNKNOWN,
         "Power": c.power or text.UNKNOWN,
+        "Task": in_words(facts.task),
         "Verification": f"{text.whole(c.verification.count)} inputs: {c.verification.data}{attack}",
         "Bundle": f"{facts.name}, {c.bundle_id}, written by {c.bundle_tool.name} {c.bundle_tool.version}",
         "Job": f"{c.job_id}, {c.job_state}, {c.started_at or text.UNKNOWN} to {c.finished_at or text.UNKNOWN}",
