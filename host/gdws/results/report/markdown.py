@@ -108,7 +108,7 @@ def _networks(facts: Facts) -> list[str]:
 def _quality_heads(facts: Facts) -> list[str]:
     """What the networks are judged by: the metrics of their task, or accuracies."""
     if facts.leading:
-        return [escape(each.words[:1].upper() + each.words[1:]) for each in facts.leading]
+        return [escape(each.title) for each in facts.leading]
     return ["Robust accuracy", "Natural accuracy", "On the device: robust, natural"]
 
 
