@@ -8,8 +8,12 @@ turns with the dense network; the ratio to the dense network is compared, so a s
 ``--better`` the plan of least predicted latency is measured beside those of fewest MACs and of equal ranks, at the same
 error of the decisions each, on the network whose weights ship.
 
-Results are kept cell by cell in ``--state``, so that it goes on where it was interrupted, and are written to
-``results.json`` and ``results.md`` beside this file.
+Results are kept job by job and cell by cell in ``--state``, so that it goes on where it was interrupted, and are
+written to ``results.json`` and ``results.md`` beside this file after each cell. With ``--within`` no cell is begun that
+would not be done in that time, if it takes as long as the longest before it. What tells most, in about ten minutes::
+
+    python -m benchmarks.planning --networks mnist-preact-resnet --backends onnxruntime --batch 1 --threads 2 1 \\
+        --better --min-duration 1.5 --within 12
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -65,17 +69,25 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--mixtures", type=int, default=_MIXTURES)
     parser.add_argument("--min-duration", type=float, default=3.0, help="seconds for each network")
     parser.add_argument("--better", action="store_true", help="also compare with plans by MACs and by equal ranks")
+    parser.add_argument("--within", type=float, metavar="MINUTES", help="begin no cell that would take longer")
     parser.add_argument("--state", type=Path, default=HERE / "state")
     options = parser.parse_args(argv)
     state = State(options.state)
+    cells: list[dict[str, Any]] = []
+    deadline_s = None if options.within is None else time.monotonic() + 60 * options.within
     with local_agent(options.state / "agent") as url, DeviceClient(url) as device:
-        cells = list(_cells(options, device, state))
-    results = {"machine": machine(), "min_duration_s": options.min_duration, "cells": cells}
-    write_results(HERE, results, _table(results))
-    return 0 if all(_is_met(cell) for cell in cells) else 1
+        for cell in _cells(options, device, state, deadline_s):
+            cells.append(cell)
+            results = {"machine": machine(), "min_duration_s": options.min_duration, "cells": cells}
+            write_results(HERE, results, _table(results))
+            print(_table(results), flush=True)
+    return 0 if cells and all(_is_met(cell) for cell in cells) else 1
 
 
-def _cells(options: argparse.Namespace, device: DeviceClient, state: State) -> Iterator[dict[str, Any]]:
+def _cells(
+    options: argparse.Namespace, device: DeviceClient, state: State, deadline_s: float | None
+) -> Iterator[dict[str, Any]]:
+    longest_s = 0.0
     for name in options.networks:
         better = options.better and name == NETWORKS[0]
         source, images = _shipped(name) if name == NETWORKS[0] else _built(name)
@@ -85,9 +97,14 @@ def _cells(options: argparse.Namespace, device: DeviceClient, state: State) -> I
             setting = Setting(backend, batch_size=batch, threads=threads, protocol=protocol)
             named = fingerprint(device.device(), setting)
             meter = AgentMeter(device, named, source, offered, setting, images.first(4), state)
+            began_s = time.monotonic()
+            if deadline_s is not None and began_s + longest_s > deadline_s:
+                print(f"{name}, {setting.words()}: left for another time", file=sys.stderr, flush=True)
+                continue
             print(f"{name}, {setting.words()}", file=sys.stderr, flush=True)
             key = [name, named, options.mixtures, options.min_duration, offered.space.digest]
             cell = state.recall("cell", key, partial(_predict, meter, offered.space, options.mixtures, better=better))
+            longest_s = max(longest_s, time.monotonic() - began_s)
             yield {"network": name, "setting": setting.words(), **cell}
 
 
@@ -122,23 +139,39 @@ def _predict(meter: AgentMeter, space: Space, mixtures: int, *, better: bool) ->
 
 
 def _better(explorer: Explorer) -> dict[str, Any]:
-    """How many times faster the plan by measured times is than the best one by MACs or equal ranks at its error."""
+    """How many times faster the plan by measured times is than the best one by MACs or equal ranks at its error.
+
+    As ``gdws optimize`` does, it learns from the measurement of its first choice, and may make a second.
+    """
     space = explorer.space
     by_macs = Costs(space, 0.0, tuple(tuple(float(o.macs) for o in layer.options) for layer in space.layers), {})
-    equal = [_everywhere(space, name) for name in ("stacked-2", "stacked-3", "stacked-4", "gather-2", "gather-3")]
+    everywhere = (_everywhere(space, name) for name in ("stacked-2", "stacked-3", "stacked-4", "gather-2", "gather-3"))
+    equal = [choice for choice in everywhere if choice is not None]
+    errors = sorted(map(space.error, equal))
+    rivals = [*equal, *_cheapest(by_macs, errors)]
+    chosen = [*explorer.timings, *_cheapest(explorer.model.costs, errors)]  # any network that was measured may do
+    explorer.time([*chosen, *rivals])
+    second = _cheapest(explorer.model.costs, errors)
+    explorer.time(second)
+    chosen += second
     found = {}
-    for error in sorted(space.error(choice) for choice in equal if choice is not None):
-        ours = best_choice(explorer.model.costs, "cost", Limits(error=error))
-        theirs = [best_choice(by_macs, "cost", Limits(error=error)), *equal]
-        rivals = [choice for choice in theirs if choice is not None and space.error(choice) <= error * (1 + 1e-9)]
-        if ours is None or not rivals:
-            continue
-        explorer.time([ours, *rivals])
-        best = min(rivals, key=lambda choice: explorer.measured(choice) or float("inf"))
-        mine, rival = explorer.measured(ours), explorer.measured(best)
+    for error in errors:
+        mine = _fastest_within(explorer, chosen, error)
+        rival = _fastest_within(explorer, rivals, error)
         if mine is not None and rival is not None:
             found[f"{error:.3g}"] = {"ours_ms": mine, "best_rival_ms": rival, "ratio": rival / mine}
     return found
+
+
+def _cheapest(costs: Costs, errors: Sequence[float]) -> list[Choice]:
+    found = (best_choice(costs, "cost", Limits(error=error)) for error in errors)
+    return [choice for choice in found if choice is not None]
+
+
+def _fastest_within(explorer: Explorer, choices: Sequence[Choice], error: float) -> float | None:
+    """The least measured time of those within an error; None if none was measured."""
+    within = [choice for choice in choices if explorer.space.error(choice) <= error * (1 + 1e-9)]
+    return min((ms for choice in within if (ms := explorer.measured(choice)) is not None), default=None)
 
 
 def _everywhere(space: Space, name: str) -> Choice | None:

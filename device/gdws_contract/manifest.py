@@ -17,6 +17,7 @@ from . import manifest_v1
 from .attack_check import AttackCheck
 from .base import Name, NonNegative, Record, Sha256
 from .measures import Metric, Proportion
+from .optimisation import Optimisation
 from .steps import GdwsStep, LayerSummary, Step
 from .task import Classification, Task
 
@@ -89,7 +90,9 @@ class Attack(Record):
     restarts: int = Field(1, ge=1)
     random_start: bool = True
     seed: Optional[int] = None
-    parts: Optional[List[Attack]] = Field(None, max_length=16, description="Of a union: an image must resist them all.")
+    parts: Optional[List[Attack]] = Field(
+        None, max_length=16, description="The parts of a union: an image must resist all of them."
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> Attack:
@@ -113,7 +116,7 @@ class HostEvaluation(Record):
     )
     attack: Optional[Attack] = None
     attack_check: Optional[AttackCheck] = Field(
-        None, description="Whether the robust accuracy is to be trusted; what it tells counts in the metric already."
+        None, description="Whether the robust accuracy can be trusted; its findings are already included in the metric."
     )
 
     @model_validator(mode="after")
@@ -150,7 +153,7 @@ class Variant(Record):
     macs: Optional[int] = Field(None, ge=0, description="Per image.")
     parameters: Optional[int] = Field(None, ge=0)
     method: Optional[str] = Field(None, description="How it was made, in words, e.g. 'beta=0.05, gather'.")
-    steps: List[Step] = Field(default_factory=list, max_length=32, description="What was done to the baseline.")
+    steps: List[Step] = Field(default_factory=list, max_length=32, description="The steps applied to the baseline.")
     evaluation: Optional[HostEvaluation] = None
     outputs: List[str] = Field(
         min_length=1, max_length=MAX_OUTPUTS, description="Expected on verification.inputs, (N, ...) .npy each."
@@ -263,6 +266,12 @@ class Manifest(Record):
     variants: Annotated[List[Variant], FailFast()] = Field(min_length=1, max_length=MAX_VARIANTS)
     verification: Verification
     provenance: Dict[str, Any] = Field(default_factory=dict, description="Free-form: checkpoint hash, versions, seeds.")
+    threads: Optional[int] = Field(
+        None, ge=1, le=1_024, description="CPU threads that its networks were planned for; null: not planned."
+    )
+    optimisation: Optional[Optimisation] = Field(
+        None, description="The search that its networks were planned by, as the host tells it; null: there was none."
+    )
     members: Dict[str, Member]
 
     @model_validator(mode="before")

@@ -1,4 +1,4 @@
-"""Readings over time that a result keeps on request, so that they can be drawn on one time line."""
+"""Time series that a result has on request, on a common time line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SeriesOptions(Record):
     """Asks for readings over time to be kept in each cell."""
 
     max_points: int = Field(
-        1_000, ge=2, le=2_000, description="Points that a curve keeps at most; of more, evenly spread ones are kept."
+        1_000, ge=2, le=2_000, description="Maximum number of points of a curve; more are thinned out evenly."
     )
 
 

@@ -35,6 +35,7 @@ class FakeWorker:
         *,
         stamp: bool = False,
         medians_ms: dict[str, float] | None = None,
+        law: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "script.json"
@@ -45,6 +46,7 @@ class FakeWorker:
         self._baseline = baseline
         self._stamp = stamp
         self._medians_ms = medians_ms or {}
+        self._law = law
         self.command = [sys.executable, "-I", "-S", str(_SCRIPT), str(self._path)]
         self.set_actions(actions or {})
 
@@ -58,6 +60,7 @@ class FakeWorker:
             "actions": actions,
             "stamp": self._stamp,
             "medians_ms": self._medians_ms,
+            "law": self._law,
         }
         self._path.write_text(json.dumps(script))
 
@@ -127,6 +130,15 @@ def eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it never came to hold"
         time.sleep(0.002)
+
+
+def lives(process_id: int) -> bool:
+    """Whether a process exists and has not ended."""
+    try:
+        with open(f"/proc/{process_id}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def resolved(model_id: str, **fields: Any) -> BenchmarkRequest:

@@ -8,7 +8,7 @@ An action is looked up by ``variant@batch``, then by ``variant``; without one th
 is appended to ``log``. An action that waits first writes a byte to ``fifo``, so that a test can wait for it without
 sleeping; it ends when the agent closes the worker's input. With ``"stamp": true`` each cell says when it was measured,
 so that one which was measured again differs. ``"medians_ms": {"gdws": 2.5}`` gives the windows of a variant that
-median, and has it pass parity.
+median, and has it pass parity. With ``"law": true`` networks take the times of ``latency_law``, and are profiled.
 
 Run it in an interpreter without site-packages: a start then takes 20 ms.
 """
@@ -19,6 +19,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
+
+_LATENCIES = ("min", "mean", "median", "max")
 
 
 def main():
@@ -154,7 +157,39 @@ class Worker:
         accuracies = {"natural": right, "natural_host": right, "robust": right, "robust_host": right}
         return {"passed": True, "count": 16, "agreement": same, **differences, **accuracies}
 
+    def by_law(self, variant):
+        """A cell whose times follow from the manifest of the bundle."""
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        import latency_law
+
+        with zipfile.ZipFile(self.order["bundle_path"]) as archive:
+            manifest = json.loads(archive.read("manifest.json"))
+        layers = {
+            each["name"]: [layer for step in each["steps"] if step["kind"] == "gdws" for layer in step["layers"]]
+            for each in manifest["variants"]
+        }
+        dense = {layer["name"]: layer["macs_before"] for found in layers.values() for layer in found}
+        gdws = {
+            name: {layer["name"]: (layer["layout"], layer["macs_after"]) for layer in found if layer["converted"]}
+            for name, found in layers.items()
+        }
+        cell = {"key": self.key(variant), "state": "done", "jetson_clocks": self.order["jetson_clocks"]}
+        if self.order["profile"] is not None:
+            rows = latency_law.profile_rows(dense, gdws[variant])
+            times = [{"name": name, "source": name, "mean_ms": ms, "share": 0.0} for name, ms in rows]
+            total_ms = sum(ms for _, ms in rows)
+            return {**cell, "profile": {"tool": "a law", "iterations": 50, "total_ms": total_ms, "layers": times}}
+        times_ms = {name: latency_law.latency_ms(name, dense, gdws[name]) for name in (variant, "dense")}
+        ms, ratio = times_ms[variant], times_ms["dense"] / times_ms[variant]
+        cell["latency"] = {"scope": "a law", "count": 200, **{f"{name}_ms": ms for name in _LATENCIES}}
+        if variant != "dense":
+            interval = {"low": 0.99 * ratio, "high": 1.01 * ratio, "method": "a law"}
+            cell["speedup"] = {"ratio": ratio, "rounds": 2, "baseline": "dense", "interval": interval}
+        return cell
+
     def measured(self, variant):
+        if self.script.get("law"):
+            return self.by_law(variant)
         latency = {"scope": "fake", "count": 200, "min_ms": 1.0, "mean_ms": 2.0, "median_ms": 2.0, "max_ms": 3.0}
         cell = {"key": self.key(variant), "state": "done", "latency": latency, "fps": 500.0}
         median_ms = self.script.get("medians_ms", {}).get(variant)

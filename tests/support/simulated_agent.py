@@ -6,7 +6,6 @@ as an agent keeps them: what is asked again was measured before.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,15 @@ from gdws_contract.measures import Flag
 from gdws_contract.problems import Problem, problem_type
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, DeviceInfo, Job, Progress
-from support import benchmark_results
+from support import benchmark_results, latency_law
 from support.benchmark_results import Net
-
-_PACE = {None: 1.0, "stacked": 1.1, "grouped": 1.6, "gather": 1.3}
-_PER_NODE_MS = 0.004
 
 
 class SimulatedAgent:
     """``measured`` has the variants of each job that was run, in order; ``on_job`` may interrupt before a job is kept.
 
     ``disturbed`` jobs come back as throttled. ``energy_per_ms`` gives the cells of timed networks energy.
+    Networks in INT8 take ``int8_pace`` of their time, converted and dense, and ten times that if a layer is grouped.
     ``threads_pace`` has factors of the times of converted networks and of the dense one by number of threads.
     """
 
@@ -40,12 +37,14 @@ class SimulatedAgent:
         has_profiles: bool = True,
         disturbed: int = 0,
         energy_per_ms: float | None = None,
+        int8_pace: tuple[float, float] = (1.0, 1.0),
         threads_pace: Mapping[int | None, tuple[float, float]] | None = None,
     ) -> None:
         self.measured: list[tuple[str, ...]] = []
         self.on_job: Callable[[], None] = lambda: None
         self._jobs: dict[str, BenchmarkResult] = {}
         self._has_profiles, self._disturbed, self._energy = has_profiles, disturbed, energy_per_ms
+        self._int8_pace = int8_pace
         self._paces = threads_pace or {}
 
     def device(self) -> DeviceInfo:
@@ -65,16 +64,15 @@ class SimulatedAgent:
         with open_bundle(bundle) as opened:
             manifest = opened.manifest
         self.measured.append(tuple(variant.name for variant in manifest.variants))
-        source = [layer.name for variant in manifest.variants for layer in variant.layers]
         shapes = {layer.name: layer.macs_before or 0 for variant in manifest.variants for layer in variant.layers}
         if request.profile is not None:
-            cells = [self._profiled(each, source, shapes) for each in manifest.variants]
+            cells = [self._profiled(each, shapes) for each in manifest.variants]
         else:
             flags = (Flag(code="throttled", detail="hot"),) if self._disturbed > 0 else ()
             self._disturbed -= 1
             converted, dense = self._paces.get(request.protocol.threads, (1.0, 1.0))
             nets = [
-                Net(each.name, median_ms=_latency_ms(each, shapes) * (converted if each.layers else dense))
+                Net(each.name, median_ms=self._latency_ms(each, shapes) * (converted if each.layers else dense))
                 for each in manifest.variants
             ]
             cells = [self._timed(net, nets[0], flags) for net in nets]
@@ -88,6 +86,14 @@ class SimulatedAgent:
         )
         return BenchmarkResult(job=job, device=self.device(), manifest=manifest, saved_at="2026-01-02T03:05:00Z")
 
+    def _latency_ms(self, variant: Variant, macs: dict[str, int]) -> float:
+        found = latency_law.latency_ms(variant.name, macs, _converted(variant))
+        if not variant.is_quantised:
+            return found
+        is_slow = any(layer.layout == "grouped" for layer in variant.layers)
+        converted, dense = self._int8_pace
+        return found * (converted if variant.layers else dense) * (10 if is_slow else 1)
+
     def _timed(self, net: Net, dense: Net, flags: tuple[Flag, ...]) -> Cell:
         cell = benchmark_results.cell(net, dense, 1, flags=flags)
         if self._energy is None:
@@ -95,30 +101,18 @@ class SimulatedAgent:
         power = cell.power.model_copy(update={"energy_per_inference_mj": self._energy * net.median_ms})
         return cell.model_copy(update={"power": power})
 
-    def _profiled(self, variant: Variant, source: list[str], macs: dict[str, int]) -> Cell:
+    def _profiled(self, variant: Variant, macs: dict[str, int]) -> Cell:
         cell = benchmark_results.profiled_cell(Net(variant.name))
         if not self._has_profiles:
             problem = Problem(type=problem_type("profile-unsupported"), title="cannot", status=422)
             return cell.model_copy(update={"state": "failed", "profile": None, "error": problem})
-        times = _layer_ms(variant, macs)
         rows = [
-            LayerTime(name=f"{name}/Conv", source=name, mean_ms=1.3 * times[name] + 0.01, share=0.0)
-            for name in dict.fromkeys(source)
+            LayerTime(name=f"{name}/Conv", source=name, mean_ms=mean_ms, share=0.0)
+            for name, mean_ms in latency_law.profile_rows(macs, _converted(variant))
         ]
         profile = LayerProfile(tool="a law", iterations=50, total_ms=sum(row.mean_ms for row in rows), layers=rows)
         return cell.model_copy(update={"profile": profile})
 
 
-def _layer_ms(variant: Variant, macs: dict[str, int]) -> dict[str, float]:
-    converted = {layer.name: layer for layer in variant.layers if layer.converted}
-    found = {}
-    for name, dense in macs.items():
-        layer = converted.get(name)
-        layout, cost = (None, dense) if layer is None else (layer.layout, layer.macs_after or 0)
-        found[name] = 1e-5 * cost * _PACE[layout] + (_PER_NODE_MS if layer else 0.0)
-    return found
-
-
-def _latency_ms(variant: Variant, macs: dict[str, int]) -> float:
-    noise = random.Random(variant.name).gauss(0.0, 0.002)
-    return (0.3 + sum(_layer_ms(variant, macs).values())) * (1 + noise)
+def _converted(variant: Variant) -> dict[str, tuple[str | None, int]]:
+    return {layer.name: (layer.layout, layer.macs_after or 0) for layer in variant.layers if layer.converted}

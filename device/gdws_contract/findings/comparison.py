@@ -1,4 +1,4 @@
-"""Two runs side by side: cell by cell, how much faster or slower, and what else was not the same.
+"""Comparison of two runs: speed-ups cell by cell, and differences in the conditions.
 
 Nothing here measures. Cells are compared that measure a network of the same name in the same setting.
 """
@@ -6,7 +6,7 @@ Nothing here measures. Cells are compared that measure a network of the same nam
 from __future__ import annotations
 
 import math
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from pydantic import Field
 from typing_extensions import Literal
@@ -20,6 +20,7 @@ from .accuracy import AccuracyChange, accuracy_change
 from .cells import direction, why_untimed
 from .environment import Difference, differences
 from .intervals import IntervalEstimate, from_logs, unpaired_ratio
+from .layers import ProfileComparison, compare_profiles
 from .networks import metrics_in
 from .result import findings_of
 from .verdict import Verdict
@@ -84,7 +85,7 @@ class CellComparison(Reading):
 
 
 class Comparison(Reading):
-    """What two runs say together, in the order of the cells of ``a``."""
+    """The comparison of two runs, in the order of the cells of ``a``."""
 
     a: Side
     b: Side
@@ -92,12 +93,14 @@ class Comparison(Reading):
     differences: Tuple[Difference, ...]
     only_a: Tuple[CellKey, ...] = Field(description="Cells that B does not have.")
     only_b: Tuple[CellKey, ...] = Field(description="Cells that A does not have.")
+    profiles: Tuple[ProfileComparison, ...] = Field((), description="Layer by layer, of what both profiled.")
 
 
 def compare(a: Run, b: Run) -> Comparison:
     """``b`` against ``a``. Without a cell in common ``cells`` is empty, and each is in ``only_a`` or ``only_b``."""
-    before = {cell.key: cell for cell in a.job.cells}
-    after = {cell.key: cell for cell in b.job.cells}
+    profiles = compare_profiles(a.job.cells, b.job.cells)
+    before = _but({each.a for each in profiles}, a.job.cells)
+    after = _but({each.b for each in profiles}, b.job.cells)
     return Comparison(
         a=_side(a),
         b=_side(b),
@@ -109,7 +112,13 @@ def compare(a: Run, b: Run) -> Comparison:
         differences=differences(a, b),
         only_a=tuple(key for key in before if key not in after),
         only_b=tuple(key for key in after if key not in before),
+        profiles=profiles,
     )
+
+
+def _but(profiled: Set[CellKey], cells: Sequence[Cell]) -> Dict[CellKey, Cell]:
+    """The cells whose times are compared: those that are not ``profiled``."""
+    return {cell.key: cell for cell in cells if cell.key not in profiled}
 
 
 def _side(run: Run) -> Side:

@@ -1,9 +1,11 @@
 """Compare two results cell by cell: the speed-up of B over A, with intervals, and differences in the set-up.
 
-Cells are matched by network, backend, precision, batch size and power mode.
+Cells are matched by network, backend, precision, batch size and power mode. Two results of gdws profile are compared
+layer by layer of the source network, e.g. those of the dense and the optimised network.
 
 \b
 Examples:
+  gdws compare dense-layers.json optimised-layers.json
   gdws compare before.json after.json
   gdws compare 5f2b9c0a7d41 0c81e2d97a65 --device http://jetson.local:8000 --out comparison.md
 """
@@ -77,11 +79,16 @@ def _print(comparison: Comparison) -> None:
         for line in rendering.shown(side):
             console.print(f"   {line}", markup=False)
     console.print()
-    rows = [rendering.row(comparison, cell) for cell in comparison.cells]
-    print_table(rendering.columns(comparison), rows, words=rendering.WORDS)
+    for profiles in comparison.profiles:
+        print_table(rendering.LAYER_COLUMNS, rendering.layer_rows(profiles), title=rendering.layer_title(profiles))
+        console.print(rendering.LAYER_CAVEAT, markup=False)
+    if comparison.cells:
+        rows = [rendering.row(comparison, cell) for cell in comparison.cells]
+        print_table(rendering.columns(comparison), rows, words=rendering.WORDS)
     console.print()
     for line in rendering.untold(comparison):
         console.print(f"- {line}", markup=False)
     for difference in comparison.differences:
         console.print(f"- not the same: {difference}", markup=False)
-    console.print(rendering.CAVEAT, markup=False)
+    if comparison.cells:
+        console.print(rendering.CAVEAT, markup=False)

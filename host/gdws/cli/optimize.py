@@ -8,6 +8,7 @@ bundle has only the dense one.
 \b
 Examples:
   gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
+  gdws optimize mnist-preact-resnet --fastest --threads auto --int8 --distill 80 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
     --backend tensorrt --precision fp16 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
@@ -15,6 +16,7 @@ Examples:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +27,7 @@ from gdws.cli.options.agents import AgentOptions
 from gdws.cli.options.attack import AttackOptions
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions
-from gdws.cli.options.optimising import GoalOptions, KnownCosts, SettingOptions
+from gdws.cli.options.optimising import GoalOptions, KnownCosts, MakingOptions, SettingOptions, StateFolder
 from gdws.cli.options.sharing import LeaseId
 from gdws.cli.views.optimisation import print_optimisation
 from gdws.cli.views.output import errors, print_json, progress_bar
@@ -36,6 +38,7 @@ def optimize(
     network: NetworkOptions,
     goal: GoalOptions,
     running: SettingOptions,
+    making: MakingOptions,
     agent: AgentOptions,
     images: ImageOptions,
     attack: AttackOptions,
@@ -46,12 +49,7 @@ def optimize(
     skip: Annotated[
         list[str] | None, typer.Option("--skip", metavar="PATTERN", help="Layers to keep dense. Repeatable.")
     ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state", metavar="DIR", help="Folder of intermediate results, to resume from. Default: OUT.state."
-        ),
-    ] = None,
+    state: StateFolder = None,
     known_costs: KnownCosts = None,
     lease: LeaseId = None,
     report: Annotated[
@@ -65,16 +63,17 @@ def optimize(
     from gdws.results.report.optimisation import write
 
     wanted, limits, spec = goal.goal(), goal.limits(), attack.spec(images.data)
+    tuning = making.tuning(spec, seed=attack.seed)
     source = network.open()
     folder = state or out.with_name(f"{out.name}.state")
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
-    watch_lines = None if quiet else lambda line: errors().print(line, markup=False)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
+        setting = running.setting(device.device(), device.url)
         task = pipeline.Task(
             source,
             chosen,
             spec,
-            running.setting(device.device(), device.url),
+            setting,
             wanted,
             limits,
             out,
@@ -82,11 +81,17 @@ def optimize(
             known_costs=known_costs or pipeline.default_folder(),
             conversion=pipeline.Conversion(tuple(skip or ())),
             effort=running.effort(attack.seed),
+            tuning=tuning,
+            int8=making.quantisation(setting.backend),
         )
-        watch = pipeline.Watch(progress=progress, **({} if watch_lines is None else {"tell": watch_lines}))
-        found = pipeline.optimize(task, device, lease_id=lease, watch=watch)
+        found = pipeline.optimize(task, device, lease_id=lease, watch=pipeline.Watch(_tell_of(quiet), progress))
     if report is not None:
         write(found, report)
     print_json(found.model_dump(mode="json")) if as_json else print_optimisation(found, out)
     if found.status == "declined":
         raise typer.Exit(1)
+
+
+def _tell_of(quiet: bool) -> Callable[[str], None]:
+    """What says how it goes."""
+    return (lambda line: None) if quiet else lambda line: errors().print(line, markup=False)

@@ -85,6 +85,6 @@ def profile(
         errors().print(summary(cell), markup=False)
         raise typer.Exit(1)
     if not as_json:
-        print_profile(cell.key, cell.profile, by_source=by_source)
+        print_profile(cell.key, cell.profile, summed=by_source)
     if out is not None:
         errors().print(f"wrote {out}", markup=False)

@@ -1,4 +1,4 @@
-"""Variants into a bundle."""
+"""Packs variants into a bundle."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
 from gdws.networks.sparsity import sizes
 from gdws_contract import task as contract
+from gdws_contract.optimisation import Optimisation
 
 
 def pack(
@@ -32,6 +33,8 @@ def pack(
     *,
     class_names: Sequence[str] = (),
     description: str | None = None,
+    threads: int | None = None,
+    optimisation: Optimisation | None = None,
     progress: Progress = SILENT,
 ) -> str:
     """Write the bundle and return its id; ``images`` with ``attack`` become the verification set.
@@ -57,6 +60,8 @@ def pack(
         task=_with_names(source, class_names),
         description=description,
         provenance=provenance,
+        threads=threads,
+        optimisation=optimisation,
         progress=progress,
     )
 

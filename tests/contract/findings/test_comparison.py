@@ -20,6 +20,7 @@ from support.benchmark_results import (
     failed_cell,
     jetson_result,
     parity_failed_cell,
+    profiled_cell,
     result,
 )
 
@@ -43,6 +44,26 @@ def test_a_verdict_needs_the_whole_interval(median_ms: float, verdict: str) -> N
     assert found.speedup is not None
     assert found.speedup.low <= found.speedup.value <= found.speedup.high
     assert found.speedup.value == pytest.approx(2.0 / median_ms)
+
+
+def test_profiles_are_compared_layer_by_layer_of_the_source() -> None:
+    one, other = (result([net], cells=[profiled_cell(net)]) for net in (DENSE, KEPT))
+    found = between(one, other)
+    assert (found.cells, found.only_a, found.only_b) == ((), (), ())
+    [profiles] = found.profiles
+    assert (profiles.a.variant, profiles.b.variant) == (DENSE.name, KEPT.name)
+    assert [(layer.source, layer.a_ms, layer.b_share) for layer in profiles.layers] == [
+        ("conv1", 0.75, 0.75),
+        ("(none)", 0.25, 0.25),
+    ]
+
+
+def test_several_profiles_are_matched_by_their_keys_and_times_of_others_stay() -> None:
+    both = [profiled_cell(DENSE), profiled_cell(KEPT)]
+    found = between(result([DENSE, KEPT], cells=both), result([DENSE, KEPT], cells=[both[1], cell(DENSE, DENSE, 1)]))
+    assert [(each.a, each.b) for each in found.profiles] == [(both[1].key, both[1].key)]
+    assert [each.key.variant for each in found.cells] == [DENSE.name]
+    assert found.cells[0].verdict == "not measured"
 
 
 def test_swapped_results_give_the_inverse() -> None:

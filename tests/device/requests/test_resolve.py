@@ -13,7 +13,7 @@ from gdws_agent.requests import resolve as resolution
 from gdws_contract.rest import BenchmarkRequest
 from support.agents import available, missing
 
-MANIFEST = SimpleNamespace(variants=[SimpleNamespace(name="dense"), SimpleNamespace(name="gdws")])
+MANIFEST = SimpleNamespace(variants=[SimpleNamespace(name="dense"), SimpleNamespace(name="gdws")], threads=None)
 TRT = available("tensorrt", ["fp32", "fp16"])
 ORT = available("onnxruntime", ["fp32"])
 
@@ -23,7 +23,7 @@ def ask(**fields):
 
 
 def resolve(request, manifest, backends, check_clocks=lambda: None):
-    return resolution.resolve(request, manifest, backends, check_clocks)
+    return resolution.resolve(request, manifest, backends, check_clocks, cores=4)
 
 
 def test_what_is_left_open_becomes_all_variants_and_the_best_backend():
@@ -36,6 +36,14 @@ def test_what_is_named_is_kept_in_its_order():
     request = resolve(ask(variants=["gdws"], backends=["onnxruntime", "tensorrt"]), MANIFEST, [TRT, ORT])
 
     assert (request.variants, request.backends) == (["gdws"], ["onnxruntime", "tensorrt"])
+
+
+@pytest.mark.parametrize(("planned", "asked", "given"), [(2, None, 2), (2, 3, 3), (8, None, 4), (None, None, None)])
+def test_threads_are_those_of_the_bundle_unless_the_request_names_a_number(planned, asked, given):
+    manifest = SimpleNamespace(variants=MANIFEST.variants, threads=planned)
+    request = resolve(ask(protocol={"threads": asked}), manifest, [ORT])
+
+    assert request.protocol.threads == given
 
 
 def test_the_best_backend_is_the_first_that_can_do_every_precision():

@@ -115,3 +115,17 @@ def test_the_command_itself_survives_all_of_it_at_once(pipe: tuple[int, int]) ->
     whole = subprocess.run(command, capture_output=True, env={**environment, "LC_ALL": "C"})
     assert whole.returncode == 0
     assert whole.stdout.isascii()
+
+
+def test_what_c_prints_does_not_mix_with_results() -> None:
+    code = (
+        "import ctypes\n"
+        "from gdws._util.streams import printing_to_stderr\n"
+        "print('before', flush=True)\n"
+        "with printing_to_stderr():\n"
+        "    ctypes.CDLL(None).puts(b'HiGHS says')\n"
+        "print('after')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "before\nafter\n"
+    assert ended.stderr == "HiGHS says\n"

@@ -12,9 +12,12 @@ from gdws import datasets, pipeline
 from gdws.errors import CheckpointError, DataError, GdwsError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.evaluate import evaluate
-from gdws.pipeline import BASELINE, Recipe, Source
+from gdws.onnx_io.int8 import Int8Settings
+from gdws.pipeline import BASELINE, Recipe, Source, Variant
+from gdws.pipeline.quantisation import int8_doubts
 from gdws.planning.budget import Beta, Gamma, MeanRank
 from gdws_contract.archive import open_bundle
+from gdws_contract.steps import Int8Step
 from support.tiny import tiny_checkpoint
 
 ATTACK = AttackSpec(iterations=2, step=0.1)
@@ -190,3 +193,11 @@ def test_packing_again_gives_the_same_bundle(source: Source, data: datasets.Data
     }
     assert len(ids) == 1
     assert (tmp_path / "a.gdws").read_bytes() == (tmp_path / "b.gdws").read_bytes()
+
+
+def test_a_layout_that_is_slow_in_int8_is_told(source: Source) -> None:
+    made = pipeline.convert_all(source, [Recipe(MeanRank(2), layout=layout) for layout in ("stacked", "grouped")])
+    quantised = [Variant(f"{each.name}-int8", each.module, (*each.steps, Int8Step())) for each in made]
+    [doubt] = int8_doubts([*made, *quantised], Int8Settings(scheme="asymmetric"))
+    assert doubt.startswith("mean-rank-2-grouped-int8 has grouped layers, which ONNX Runtime has no fast INT8 kernel")
+    assert int8_doubts(quantised, Int8Settings(scheme="symmetric")) == []

@@ -1,9 +1,10 @@
 // The view of two jobs side by side: it shows what the agent answers to GET /compare, and decides nothing.
 
 import { h } from "./dom.js";
-import { isProfile, settingOf, settingWords, title } from "./jobs.js";
+import { isAttack, isProfile, settingOf, settingWords, title } from "./jobs.js";
 import { modelNames } from "./model-names.js";
 import { ratioBar } from "./ratio-bar.js";
+import { comparedLayers } from "./layers.js";
 import { jobLink } from "./router.js";
 import { SPEED_CLASS } from "./speed.js";
 import { cell, sub, table } from "./table.js";
@@ -24,8 +25,9 @@ export async function showCompare(page, query) {
     wanted(ids.b),
     ids.a && ids.b ? agent.get(`compare?${new URLSearchParams(ids)}`, { signal }) : null,
   ]);
+  const ofLayers = [a, b].some((job) => job && isProfile(job));
   const offered = [
-    ...list.jobs.filter((job) => !isProfile(job)),
+    ...list.jobs.filter((job) => !isAttack(job) && isProfile(job) === ofLayers),
     ...[a, b].filter((job) => job && !list.jobs.some((each) => each.id === job.id)),
   ];
   page.root.replaceChildren(
@@ -76,7 +78,7 @@ function chooser(jobs, nameOf, ids) {
   );
 }
 
-function comparison({ a, b, cells, only_a, only_b, differences }, jobs, nameOf) {
+function comparison({ a, b, cells, profiles, only_a, only_b, differences }, jobs, nameOf) {
   const head = (word, job, { verdicts }) =>
     h(
       "p",
@@ -90,12 +92,15 @@ function comparison({ a, b, cells, only_a, only_b, differences }, jobs, nameOf) 
     "div",
     {},
     h("div", { class: "pair" }, head("A", jobs[0], a), head("B", jobs[1], b)),
+    comparedLayers(profiles),
     cells.length === 0
-      ? h(
-          "p",
-          { class: "note" },
-          "They have no cell in common: no network on the same backend, in the same precision and batch size.",
-        )
+      ? profiles.length > 0
+        ? null
+        : h(
+            "p",
+            { class: "note" },
+            "They have no cell in common: no network on the same backend, in the same precision and batch size.",
+          )
       : comparedCells(cells),
     missing("Only in A", only_a),
     missing("Only in B", only_b),

@@ -27,6 +27,35 @@ export function layerSection(job) {
     });
 }
 
+/** Return a table of the layers of the source network for each pair of profiles. */
+export function comparedLayers(profiles) {
+  return profiles.map(({ a, b, a_total_ms, b_total_ms, layers }) => {
+    const words = `A: ${a.variant}, ${text.milliseconds(a_total_ms)}; B: ${b.variant}, ${text.milliseconds(b_total_ms)}`;
+    return h(
+      "section",
+      { "data-key": JSON.stringify([a, b]) },
+      h("h2", {}, "Layer by layer"),
+      h("p", { class: "note" }, words, ". Profiling takes time itself: compare shares."),
+      table({
+        kind: "figures stacks",
+        caption: "Times of the layers of the source network in A and B",
+        heads: ["Layer", "A", "B", "A, share", "B, share"],
+        rows: layers.map((layer) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row", class: "mono" }, layer.source),
+            cell("A", text.milliseconds(layer.a_ms)),
+            cell("B", text.milliseconds(layer.b_ms)),
+            cell("A, share", text.percent(layer.a_share)),
+            cell("B, share", text.percent(layer.b_share)),
+          ),
+        ),
+      }),
+    );
+  });
+}
+
 function row(layer) {
   return h(
     "tr",

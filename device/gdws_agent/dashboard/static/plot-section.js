@@ -9,9 +9,14 @@ import { latencyPlot } from "./latency-plot.js";
 const WIDTH = 480;
 const NARROW_WIDTH = 330;
 
+/** How wide plots are on this page. */
+export function plotWidth() {
+  return matchMedia("(max-width: 640px)").matches ? NARROW_WIDTH : WIDTH;
+}
+
 /** Return the figures of what was timed; null where nothing was. */
 export function plotSection(facts) {
-  const width = matchMedia("(max-width: 640px)").matches ? NARROW_WIDTH : WIDTH;
+  const width = plotWidth();
   const timed = facts.settings.filter((setting) => facts.at(setting).some((each) => each.cell?.latency));
   if (timed.length === 0) return null;
   const figures = [

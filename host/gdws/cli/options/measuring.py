@@ -14,7 +14,17 @@ from gdws.cli.options.groups import panel
 _measuring = panel("Measurement")
 _jetson = panel("Power modes, energy and temperature (Jetson)")
 
-Threads = Annotated[int | None, _measuring("--threads", help="CPU threads. Default: one for each physical core.")]
+Threads = Annotated[
+    int | None,
+    _measuring(
+        "--threads", help="CPU threads. Default: the number recorded in the bundle, else one for each physical core."
+    ),
+]
+
+Tolerance = Annotated[
+    float | None,
+    _measuring("--tolerance", help="Parity tolerance: largest relative difference of logits. Default: 1e-3."),
+]
 
 JetsonClocks = Annotated[
     bool | None,
@@ -95,10 +105,7 @@ class MeasuringOptions:
         ),
     ] = None
     threads: Threads = None
-    tolerance: Annotated[
-        float | None,
-        _measuring("--tolerance", help="Parity tolerance: largest relative difference of logits. Default: 1e-3."),
-    ] = None
+    tolerance: Tolerance = None
     seed: Annotated[
         int | None, _measuring("--seed", help="Seed for the order of networks in the rounds. Default: 0.")
     ] = None

@@ -12,12 +12,15 @@ from gdws.cli.options.measuring import BackendOptions, JetsonClocks, power_mode
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
-    from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, Setting
+    from gdws.evaluation.attacks import Spec
+    from gdws.onnx_io.int8 import Int8Settings
+    from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, Setting, Tuning
     from gdws_contract.rest import DeviceInfo
 
 _goal = panel("Goal (exactly one)")
 _limits = panel("Accuracy limits (percentage points)")
 _run = panel("Runtime settings")
+_making = panel("Tuning and precision")
 _effort = panel("Search effort")
 
 
@@ -140,6 +143,65 @@ class SettingOptions(BackendOptions):
 
         return Effort(rounds=self.corrections, judgements=self.judgements, seed=seed)
 
+
+@dataclass(frozen=True)
+class MakingOptions:
+    """How networks are tuned, and in which precisions they run."""
+
+    int8: Annotated[
+        bool,
+        _making("--int8", help="Also run the best networks and the dense one in INT8; the fastest within limits wins."),
+    ] = False
+    distill: Annotated[
+        int,
+        _making(
+            "--distill",
+            metavar="STEPS",
+            min=0,
+            help="Distil each evaluated network from the dense one by this many gradient steps, without labels.",
+        ),
+    ] = 0
+    finetune: Annotated[
+        int,
+        _making(
+            "--finetune",
+            metavar="EPOCHS",
+            min=0,
+            help="Fine-tune each evaluated network for this many epochs, so that faster plans stay within the limits.",
+        ),
+    ] = 0
+
+    def tuning(self, attack: Spec | None, *, seed: int) -> Tuning | None:
+        """How networks that are to resist ``attack`` are tuned; None for not at all.
+
+        Raises :class:`~gdws.errors.GdwsError` for an attack that fine-tuning does not train against.
+        """
+        from gdws.evaluation.attacks.protocols import one_step
+        from gdws.pipeline.optimize import Tuning, finetuning_against
+        from gdws.training import DistillSettings
+
+        if not self.distill and not self.finetune:
+            return None
+        return Tuning(
+            distill=DistillSettings(steps=self.distill, attack=None if attack is None else one_step(attack), seed=seed)
+            if self.distill
+            else None,
+            finetune=finetuning_against(attack, self.finetune, seed=seed) if self.finetune else None,
+        )
+
+    def quantisation(self, backend: str) -> Int8Settings | None:
+        """How networks are quantised for ``backend``; None for not at all."""
+        from gdws.onnx_io.int8 import Int8Settings
+
+        if not self.int8:
+            return None
+        return Int8Settings(scheme="asymmetric" if backend.startswith("onnxruntime") else "symmetric")
+
+
+StateFolder = Annotated[
+    Path | None,
+    _effort("--state", metavar="DIR", help="Folder of intermediate results, to resume from. Default: OUT.state."),
+]
 
 KnownCosts = Annotated[
     Path | None,

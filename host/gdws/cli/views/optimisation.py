@@ -18,4 +18,4 @@ def print_optimisation(found: Optimisation, out: Path) -> None:
         print_line(words)
     for doubt in found.doubts:
         errors().print(f"note: {doubt}", markup=False)
-    print_line(f"{out}: {1 + len(found.delivered)} networks, id {found.bundle_id}")
+    print_line(f"{out}: id {found.bundle_id}")

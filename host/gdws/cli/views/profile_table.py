@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 from gdws.cli.views.output import print_table, results
 from gdws_contract.findings import text
+from gdws_contract.findings.layers import by_source
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import CellKey
 
 _BAR_WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-#: Layers that do not belong to one source layer: layout changes, pooling, and what a runtime adds.
-_NO_SOURCE = "(none)"
 
 
-def print_profile(key: CellKey, profile: LayerProfile, *, by_source: bool) -> None:
+def print_profile(key: CellKey, profile: LayerProfile, *, summed: bool) -> None:
     """Print the layers in order of execution, or the total time of each source layer, longest first."""
     results().print(
         f"{key.variant}, {key.backend}, {key.precision}, batch {key.batch_size}: "
@@ -24,7 +23,7 @@ def print_profile(key: CellKey, profile: LayerProfile, *, by_source: bool) -> No
     )
     results().print(f"mean of {text.plural(profile.iterations, 'inference')}, by {profile.tool}", markup=False)
     blocks = _can_print_blocks()
-    if by_source:
+    if summed:
         sums = sum_by_source(profile.layers)
         longest = max((share for _, _, _, share in sums), default=0.0)
         rows = [[name, str(count), *_figures(ms, share, longest, blocks)] for name, count, ms, share in sums]
@@ -40,11 +39,7 @@ def print_profile(key: CellKey, profile: LayerProfile, *, by_source: bool) -> No
 
 def sum_by_source(layers: Sequence[LayerTime]) -> list[tuple[str, int, float, float]]:
     """Return (source, number of runtime layers, ms, share) of each source, longest first."""
-    sums: dict[str, tuple[int, float, float]] = {}
-    for layer in layers:
-        count, ms, share = sums.get(layer.source or _NO_SOURCE, (0, 0.0, 0.0))
-        sums[layer.source or _NO_SOURCE] = (count + 1, ms + layer.mean_ms, share + layer.share)
-    return sorted(((name, *figures) for name, figures in sums.items()), key=lambda each: -each[2])
+    return sorted(((name, *figures) for name, figures in by_source(layers).items()), key=lambda each: -each[2])
 
 
 def bar(share: float, longest: float, *, blocks: bool) -> str:

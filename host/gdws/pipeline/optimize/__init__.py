@@ -5,6 +5,7 @@ from __future__ import annotations
 from gdws.pipeline.optimize.known_costs import default_folder
 from gdws.pipeline.optimize.run import Conversion, Images, Task, Watch, optimize
 from gdws.pipeline.optimize.setting import Setting, choose_backend
+from gdws.pipeline.optimize.tuning import Tuning, finetuning_against
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.search import Effort
 from gdws.results.optimisation import Optimisation
@@ -18,8 +19,10 @@ __all__ = [
     "Optimisation",
     "Setting",
     "Task",
+    "Tuning",
     "Watch",
     "choose_backend",
     "default_folder",
+    "finetuning_against",
     "optimize",
 ]

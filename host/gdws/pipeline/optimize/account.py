@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from gdws.pipeline.optimize.forms import Form, Outcome
 from gdws.planning.search.evidence import Loss, PointsLost, Profile
 from gdws.planning.search.explorer import Explorer
 from gdws.planning.search.options import Offer
-from gdws.planning.search.search import Answer
-from gdws.planning.search.space import Choice, LayerOptions, key_of
-from gdws.results.optimisation import Change, LayerVerdict, Network
+from gdws.planning.search.space import Choice, LayerOptions, Space
+from gdws.results.optimisation import Change, LayerVerdict, Network, Rival
 
 
 def residuals(explorer: Explorer) -> tuple[float | None, float | None]:
@@ -21,35 +21,43 @@ def residuals(explorer: Explorer) -> tuple[float | None, float | None]:
     return statistics.median(found), found[min(len(found) - 1, int(0.9 * len(found)))]
 
 
-def networks(explorer: Explorer, answer: Answer) -> list[Network]:
+def networks(explorer: Explorer, outcome: Outcome) -> list[Network]:
     """Every network that was timed, fastest first, those of the last measurement by that."""
-    timings = dict(explorer.timings)
-    if answer.confirmed is not None:
-        timings |= {timing.choice: timing for timing in answer.confirmed.timings}
-    predicted = {check.choice: check.predicted for check in explorer.checks}
+    timings = {Form(choice): timing for choice, timing in explorer.timings.items()} | dict(outcome.timings)
+    predicted = {Form(check.choice): check.predicted for check in explorer.checks}
+    dense = explorer.space.dense
     found = []
-    for choice, timing in timings.items():
+    for form, timing in timings.items():
         interval = timing.speedup()
-        judged, final = answer.judged.get(choice), answer.final.get(choice)
+        judged, final = outcome.losses.get(form), outcome.final.get(form)
         found.append(
             Network(
-                name=key_of(choice),
-                predicted=predicted.get(choice),
+                name=form.name(explorer.space),
+                int8=form.int8,
+                predicted=predicted.get(form),
                 cost=timing.ratio * explorer.dense,
                 speedup=1 / timing.ratio,
                 speedup_low=interval.low,
                 speedup_high=interval.high,
-                error=explorer.space.error(choice),
-                macs=explorer.space.macs(choice),
+                error=explorer.space.error(form.choice),
+                macs=explorer.space.macs(form.choice),
                 natural=None if judged is None else _change(judged.natural),
                 robust=None if judged is None else _change(judged.robust),
                 final_natural=None if final is None else _change(final.natural),
                 final_robust=None if final is None else _change(final.robust),
-                delivered=choice in answer.choices,
-                carrier=choice not in predicted,
+                delivered=form in outcome.delivered,
+                carrier=form not in predicted and not form.int8 and form.choice != dense,
             )
         )
     return sorted(found, key=lambda network: network.cost)
+
+
+def rival(space: Space, outcome: Outcome) -> Rival | None:
+    """The fastest dense form that keeps the limits; None where the dense network ran in one precision alone."""
+    if outcome.rival is None:
+        return None
+    gain, low, high = outcome.gain or (None, None, None)
+    return Rival(name=outcome.rival.name(space), gain=gain, gain_low=low, gain_high=high)
 
 
 def layer_verdicts(

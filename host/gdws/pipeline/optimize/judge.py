@@ -2,87 +2,168 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from gdws._util.progress import SILENT, Progress
-from gdws.bundles.variant import BASELINE, GdwsStep, Variant
-from gdws.datasets import Split
+from gdws.bundles.variant import GdwsStep, Variant
+from gdws.datasets import Dataset, Split
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation
 from gdws.evaluation.tally import digest_of_images, digest_of_network
 from gdws.networks.sources import Source
+from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline.evaluation import evaluate_one
+from gdws.pipeline.optimize.forms import Form
 from gdws.pipeline.optimize.state import State
+from gdws.pipeline.optimize.time_left import TimeLeft
+from gdws.pipeline.optimize.tuning import Tuning, tuned
+from gdws.pipeline.quantisation import with_int8
 from gdws.planning.conversion import convert
 from gdws.planning.search.evidence import Loss, PointsLost
 from gdws.planning.search.options import Offer
-from gdws.planning.search.space import Choice, key_of
+from gdws.planning.search.space import Choice
 from gdws_contract.findings.accuracy import paired_change
+
+
+@dataclass(frozen=True)
+class Making:
+    """How networks are made of plans: ``tuning`` after the fit, None for none, and how they are quantised."""
+
+    calibration: int
+    tuning: Tuning | None = None
+    int8: Int8Settings | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationJudge:
     """Fits networks to the calibration images and evaluates them, the attack white-box on each.
 
-    ``validation`` are the images that choices are made on, ``test`` those of the final figures; they must be disjoint.
-    An evaluation that was interrupted goes on, and one that has ended is not done again.
+    Choices are made on ``validation`` images of ``data``, under the attack ``choosing``; ``test`` images and ``attack``
+    are for the final figures. An evaluation
+    or a tuning that was interrupted goes on, and one that has ended is not done again.
     """
 
     source: Source
     offer: Offer
+    data: Dataset
     validation: Split
     test: Split
     attack: Spec | None
+    choosing: Spec | None
+    making: Making
     state: State
     progress: Progress = SILENT
+    time_left: TimeLeft = field(default_factory=TimeLeft)
+    _made: dict[Form, Variant] = field(default_factory=dict, init=False)
 
     def loss(self, choice: Choice, *, final: bool = False) -> Loss:
         """What a network loses; see :class:`gdws.planning.search.evidence.Judge`."""
-        dense, mine = self._right(self.offer.space.dense, final), self._right(choice, final)
+        return self.loss_of(Form(choice), final=final)
+
+    def loss_of(self, form: Form, *, final: bool = False) -> Loss:
+        """What a network in one precision loses against the dense one in floating point."""
+        dense, mine = self._right(Form(self.offer.space.dense), final), self._right(form, final)
         return Loss(
             natural=_lost(dense["natural"], mine["natural"]),
             robust=None if self.attack is None else _lost(dense["robust"], mine["robust"]),
         )
 
-    def variant(self, choice: Choice, name: str) -> Variant:
-        """The network of a choice, with factors fitted layer by layer to the calibration images."""
-        if choice == self.offer.space.dense:
-            return Variant(BASELINE, self.source.module)
-        plan = self.offer.plan(choice, fitted=True)
-        module, _ = convert(self.source.module, plan=plan, data=self.offer.calibration, progress=self.progress)
-        return Variant(name, module, (GdwsStep(plan),))
+    def variant(self, form: Form, name: str) -> Variant:
+        """The network of a form: factors fitted layer by layer to the calibration images, tuned, in INT8 if it is."""
+        if form not in self._made:
+            self._made[form] = self._quantised(form) if form.int8 else self._in_floating_point(form)
+        return replace(self._made[form], name=name)
 
-    def evaluate(self, variant: Variant, choice: Choice, *, final: bool) -> Evaluation:
+    def _quantised(self, form: Form) -> Variant:
+        made = self.variant(Form(form.choice), form.name(self.offer.space).removesuffix("-int8"))
+        settings = self.making.int8 or Int8Settings()
+        [_, quantised] = with_int8([made], self.source, self._range_images(), settings, progress=self.progress)
+        return quantised
+
+    def _in_floating_point(self, form: Form) -> Variant:
+        name = form.name(self.offer.space)
+        if form.choice == self.offer.space.dense:
+            return Variant(name, self.source.module)
+        plan = self.offer.plan(form.choice, fitted=True)
+        module, _ = convert(self.source.module, plan=plan, data=self.offer.calibration, progress=self.progress)
+        variant = Variant(name, module, (GdwsStep(plan),))
+        if self.making.tuning is None:
+            return variant
+        return tuned(
+            variant,
+            plan,
+            self.making.tuning,
+            self.source,
+            self.data,
+            self.making.calibration,
+            self.state.path("tuned", [*self._weights(), form.choice], ".safetensors"),
+            progress=self.progress,
+        )
+
+    def _range_images(self) -> Tensor:
+        """Images to find ranges from: natural ones, and the attacked ones that factors are fitted to."""
+        natural = self.data.train.first(self.making.calibration).images
+        return natural if self.attack is None else torch.cat([natural, self.offer.calibration.images])
+
+    def evaluate(self, variant: Variant, form: Form, *, final: bool) -> Evaluation:
         """The accuracies of a network, from the state as far as they are known."""
         images = self.test if final else self.validation
         kind = "test" if final else "validation"
         network = digest_of_network(variant.module)
-        path = self.state.path(f"evaluation-{kind}-{key_of(choice)}", [*self._key(final), network])
-        return evaluate_one(variant, images, self.attack, state=path, progress=self.progress)
+        path = self.state.path(f"evaluation-{kind}-{form.name(self.offer.space)}", [*self._key(final), network])
+        return evaluate_one(variant, images, self._attack(final), state=path, progress=self.progress)
 
-    def _right(self, choice: Choice, final: bool) -> dict[str, str]:
+    def evaluate_other(self, variant: Variant) -> Evaluation:
+        """The final accuracies of a network that is no choice of the search."""
+        key = [*self._key(True), digest_of_network(variant.module)]
+        path = self.state.path(f"evaluation-other-{variant.name}", key)
+        return evaluate_one(variant, self.test, self.attack, state=path, progress=self.progress)
+
+    def _attack(self, final: bool) -> Spec | None:
+        return self.attack if final else self.choosing
+
+    def _right(self, form: Form, final: bool) -> dict[str, str]:
         """Of each image 1 where the network is right, 0 where it is wrong: as it is, and under the attack."""
+        is_known = True
 
         def make() -> dict[str, str]:
-            variant = self.variant(choice, f"plan-{key_of(choice)}")
-            natural, robust = self.evaluate(variant, choice, final=final).right
+            nonlocal is_known
+            is_known = False
+            with self.time_left.step("judgement"):
+                variant = self.variant(form, form.name(self.offer.space))
+                natural, robust = self.evaluate(variant, form, final=final).right
             return {"natural": _digits(natural), "robust": _digits(robust)}
 
-        found: dict[str, str] = self.state.recall("right", [*self._key(final), choice], make)
+        made_by = self._weights() if form.choice != self.offer.space.dense else []
+        int8 = [vars(self.making.int8)] if form.int8 and self.making.int8 is not None else []
+        key = [*self._key(final), form.choice, form.int8, made_by, int8]
+        found: dict[str, str] = self.state.recall("right", key, make)
+        if is_known:
+            self.time_left.known("judgement")
         return found
 
+    def identity(self) -> list[Any]:
+        """What the networks of all forms depend on, as JSON values."""
+        return [*self._weights(), None if self.making.int8 is None else vars(self.making.int8)]
+
+    def _weights(self) -> list[Any]:
+        """What the weights of a choice depend on."""
+        tuning = self.making.tuning
+        tuned_by = [] if tuning is None else [tuning.key(), self.data.name, self.making.calibration]
+        source = [digest_of_network(self.source.module), self.offer.space.digest]
+        return [*source, self.offer.calibration.identity.sha256, *tuned_by]
+
     def _key(self, final: bool) -> list[Any]:
+        """What accuracies depend on beside the network."""
         images = self.test if final else self.validation
-        attack = None if self.attack is None else self.attack.to_dict()
-        calibration = self.offer.calibration.identity.sha256
-        return [
-            digest_of_network(self.source.module),
-            self.offer.space.digest,
-            calibration,
-            digest_of_images(images.by_row, images.labels),
-            attack,
-        ]
+        spec = self._attack(final)
+        attack = None if spec is None else spec.to_dict()
+        source = digest_of_network(self.source.module)
+        return [source, self.offer.space.digest, digest_of_images(images.by_row, images.labels), attack]
 
 
 def _digits(right: tuple[bool, ...]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from typing import Protocol as Interface
 
 from gdws.bundles.variant import BASELINE, GdwsStep, Variant
 from gdws.compression import surgery
@@ -15,11 +16,14 @@ from gdws.device.benchmark import benchmark, failure
 from gdws.device.client import DeviceClient
 from gdws.errors import DeviceError
 from gdws.networks.sources import Source
+from gdws.pipeline.optimize.forms import Form
 from gdws.pipeline.optimize.setting import CONFIRMING_BUILDS, Setting
 from gdws.pipeline.optimize.state import State, digest
+from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.packing import pack
 from gdws.planning.search.attribution import attribute
 from gdws.planning.search.evidence import Measurement, Profile, Timing
+from gdws.planning.search.explorer import of_energy
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, key_of
 from gdws.results.stored import load_result
@@ -37,6 +41,31 @@ _UNKNOWN_SD = 0.05
 #: How much longer the last measurement is.
 _THOROUGH = 3
 _UNPROFILED = "profile-unsupported"
+
+#: Makes the networks of a job, the dense one first.
+_Make = Callable[[], Sequence[Variant]]
+
+
+class Maker(Interface):
+    """Makes the networks of forms, and says what they depend on."""
+
+    def variant(self, form: Form, name: str) -> Variant:
+        """The network of a form."""
+
+    def identity(self) -> list[Any]:
+        """What its weights depend on, as JSON values."""
+
+
+@dataclass(frozen=True)
+class FormTimes:
+    """Networks in several precisions that took turns with the dense one in floating point, which takes ``dense``.
+
+    All are in milliseconds, or in millijoules where energy is asked for.
+    """
+
+    timings: dict[Form, Timing]
+    dense: float
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +85,49 @@ class AgentMeter:
     state: State
     lease_id: str | None = None
     on_job: Callable[[Job], None] | None = None
+    time_left: TimeLeft = field(default_factory=TimeLeft)
 
     def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
         """Time networks in turns with the dense one; see :class:`gdws.planning.search.evidence.Meter`.
 
         Raises :class:`~gdws.errors.DeviceError` if the device cannot serve, or does not keep its clocks.
         """
+        result = self._timed(choices, lambda: self._unfitted(choices), thorough=thorough)
+        names = {self._name(choice): choice for choice in choices}
+        timings, doubts = self._timings(names, result)
+        dense = self._dense(result)
+        assert dense.latency is not None  # or it would have been an error
+        return Measurement(tuple(timings.values()), dense.latency.median_ms, _energy_mj(dense), doubts)
+
+    def time_forms(self, forms: Sequence[Form], maker: Maker, *, energy: bool = False) -> FormTimes:
+        """Time networks as they are delivered, thoroughly. Those that the runtime cannot run are told in the doubts.
+
+        Raises as :meth:`time`.
+        """
+        space = self.offer.space
+        named = {form.name(space): form for form in forms}
+
+        def make() -> list[Variant]:
+            return [Variant(BASELINE, self.source.module), *(maker.variant(form, name) for name, form in named.items())]
+
+        result = self._timed([maker.identity(), list(named)], make, thorough=True)
+        found, doubts = self._timings({name: form.choice for name, form in named.items()}, result)
+        dense = self._dense(result)
+        assert dense.latency is not None  # or it would have been an error
+        timings = {named[name]: timing for name, timing in found.items()}
+        cost = _energy_mj(dense) if energy else dense.latency.median_ms
+        if cost is None:
+            raise DeviceError("the device measured no energy of the dense network", url=self.device.url)
+        if energy:
+            timings = {form: of_energy(each, cost) for form, each in timings.items()}
+        return FormTimes(timings, cost, tuple(doubts.values()))
+
+    def _timed(self, what: Any, make: _Make, *, thorough: bool) -> BenchmarkResult:
+        """The times of networks, from a device that did not change meanwhile."""
         for attempt in range(_TRIES):
-            result = self._result("time", choices, thorough, attempt, self._time_request(thorough))
+            result = self._result("time", what, make, thorough, attempt, self._time_request(thorough))
             if not _is_disturbed(result):
-                return self._measurement(choices, result)
+                return result
         raise DeviceError(
             f"the device changed its clocks or power mode in each of {_TRIES} measurements",
             url=self.device.url,
@@ -80,7 +142,7 @@ class AgentMeter:
             "protocol": Protocol(threads=self.setting.threads),
             "engine": self.setting.engine,
         }
-        result = self._result("profile", converted, False, 0, fields)
+        result = self._result("profile", converted, lambda: self._unfitted(converted), False, 0, fields)
         cells = {cell.key.variant: cell for cell in result.job.cells}
         if any(cell.error is not None and cell.error.code == _UNPROFILED for cell in cells.values()):
             return None
@@ -92,20 +154,26 @@ class AgentMeter:
         return found
 
     def _result(
-        self, kind: str, choices: Sequence[Choice], thorough: bool, attempt: int, fields: dict[str, Any]
+        self, kind: str, what: Any, make: _Make, thorough: bool, attempt: int, fields: dict[str, Any]
     ) -> BenchmarkResult:
-        """The result of a job with all ``choices`` and the dense network, from the state or else from the device."""
-        key = [self.fingerprint, self.offer.space.digest, self.source.provenance, choices, kind, thorough, attempt]
+        """The result of a job with the networks that ``make`` gives, from the state or else from the device.
+
+        ``what`` names them in JSON values.
+        """
+        key = [self.fingerprint, self.offer.space.digest, self.source.provenance, what, kind, thorough, attempt]
         for cancelled in range(_TRIES):
             path = self.state.path(kind, [*key, cancelled])
             result = load_result(path) if path.exists() else None
             if result is None or result.partial:
-                result = self._run(choices, fields, path, digest([*key, cancelled]))
+                with self.time_left.step("job"):
+                    result = self._run(what, make, fields, path, digest([*key, cancelled]))
+            else:
+                self.time_left.known("job")
             if result.job.state == "failed":
                 raise failure(result, self.device.url) or DeviceError("the job failed", url=self.device.url)
             if result.job.state == "done":
                 if kind == "time":  # the profile came before
-                    self._bundle_path(choices).unlink(missing_ok=True)
+                    self._bundle_path(what).unlink(missing_ok=True)
                 return result
         raise DeviceError(
             f"the job was cancelled {_TRIES} times on the device",
@@ -113,9 +181,11 @@ class AgentMeter:
             hint="run the same command again to resume",
         )
 
-    def _run(self, choices: Sequence[Choice], fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:
+    def _run(self, what: Any, make: _Make, fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:
         """Send the job, or find it again by its ``key``, and follow it to its end."""
-        bundle = self._bundle(choices)
+        bundle = self._bundle_path(what)
+        if not bundle.exists():
+            pack(bundle, self.source, make(), self.images, "timing only", None)
         with open_bundle(bundle) as opened:
             model_id = opened.id
         setting = self.setting
@@ -149,42 +219,44 @@ class AgentMeter:
             "protocol": protocol.model_copy(update=longer),
         }
 
-    def _bundle_path(self, choices: Sequence[Choice]) -> Path:
-        key = [self.offer.space.digest, self.source.provenance, list(choices)]
-        return self.state.path("networks", key, ".gdws")
+    def _bundle_path(self, what: Any) -> Path:
+        return self.state.path("networks", [self.offer.space.digest, self.source.provenance, what], ".gdws")
 
-    def _bundle(self, choices: Sequence[Choice]) -> Path:
-        """A bundle of the networks, whose factors are from weights alone: they take the same time as fitted ones."""
-        path = self._bundle_path(choices)
-        if not path.exists():
-            variants = [Variant(BASELINE, self.source.module)]
-            for choice in choices:
-                plan = self.offer.plan(choice, fitted=False)
-                module = surgery.apply(plan, self.offer.calibration.model)
-                variants.append(Variant(self._name(choice), module, (GdwsStep(plan),)))
-            pack(path, self.source, variants, self.images, "timing only", None)
-        return path
+    def _unfitted(self, choices: Sequence[Choice]) -> list[Variant]:
+        """The networks with factors from weights alone: they take the same time as fitted ones."""
+        variants = [Variant(BASELINE, self.source.module)]
+        for choice in choices:
+            plan = self.offer.plan(choice, fitted=False)
+            module = surgery.apply(plan, self.offer.calibration.model)
+            variants.append(Variant(self._name(choice), module, (GdwsStep(plan),)))
+        return variants
 
     def _name(self, choice: Choice) -> str:
         return BASELINE if choice == self.offer.space.dense else f"plan-{key_of(choice)}"
 
-    def _measurement(self, choices: Sequence[Choice], result: BenchmarkResult) -> Measurement:
-        cells = {cell.key.variant: cell for cell in result.job.cells}
-        dense = cells.get(BASELINE)
+    def _dense(self, result: BenchmarkResult) -> Cell:
+        dense = next((cell for cell in result.job.cells if cell.key.variant == BASELINE), None)
         if dense is None or dense.latency is None:
             raise DeviceError(f"the dense network could not be timed: {_reason(dense)}", url=self.device.url)
-        timings, doubts = [], {flag.code: f"{BASELINE}: {flag.detail}" for flag in dense.flags}
-        for choice in choices:
-            cell = cells.get(self._name(choice))
+        return dense
+
+    def _timings(
+        self, names: Mapping[str, Choice], result: BenchmarkResult
+    ) -> tuple[dict[str, Timing], dict[str, str]]:
+        """The timing of each network by its name, and sentences of doubt by their kind."""
+        cells = {cell.key.variant: cell for cell in result.job.cells}
+        timings, doubts = {}, {flag.code: f"{BASELINE}: {flag.detail}" for flag in self._dense(result).flags}
+        for name, choice in names.items():
+            cell = cells.get(name)
             if cell is None or cell.speedup is None or not cell.speedup.ratio:
-                doubts[self._name(choice)] = f"{self._name(choice)} could not be timed: {_reason(cell)}"
+                doubts[name] = f"{name} could not be timed: {_reason(cell)}"
                 continue
             interval = cell.speedup.interval
             sd = _UNKNOWN_SD
             if interval is not None and interval.low > 0:
                 sd = math.log(interval.high / interval.low) / (2 * _Z)
-            timings.append(Timing(choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell)))
-        return Measurement(tuple(timings), dense.latency.median_ms, _energy_mj(dense), doubts)
+            timings[name] = Timing(choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell))
+        return timings, doubts
 
 
 def _is_disturbed(result: BenchmarkResult) -> bool:
@@ -205,4 +277,4 @@ def _reason(cell: Cell | None) -> str:
         return cell.error.detail or cell.error.title
     if cell.parity is not None and not cell.parity.passed:
         return "; ".join(cell.parity.reasons)
-    return "it was not timed beside the dense network"
+    return "it was not timed together with the dense network"

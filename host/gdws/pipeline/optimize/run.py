@@ -24,25 +24,31 @@ from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.tally import digest_of_network
 from gdws.networks.sources import Source
+from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline.calibration import calibration_images
 from gdws.pipeline.optimize import account
-from gdws.pipeline.optimize.judge import EvaluationJudge
+from gdws.pipeline.optimize.forms import Form, Outcome, as_planned
+from gdws.pipeline.optimize.judge import EvaluationJudge, Making
 from gdws.pipeline.optimize.known_costs import KnownCosts
 from gdws.pipeline.optimize.meter import AgentMeter
+from gdws.pipeline.optimize.precisions import with_precisions
 from gdws.pipeline.optimize.setting import Setting, fingerprint
 from gdws.pipeline.optimize.state import State
 from gdws.pipeline.optimize.threads import ThreadChoice, choose_threads
+from gdws.pipeline.optimize.time_left import TimeLeft
+from gdws.pipeline.optimize.tuning import Tuning, require_tunable
 from gdws.pipeline.packing import pack
 from gdws.planning.search.explorer import Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.options import Offer, offer
-from gdws.planning.search.search import Answer, Effort, Search
-from gdws.planning.search.space import Choice
+from gdws.planning.search.search import Effort, Search
 from gdws.results.optimisation import Optimisation, save_optimisation
+from gdws.results.report.optimisation import sentences
 from gdws_contract.rest import DeviceInfo, Job
 
 #: Images that engines replay before a network is timed; parity needs no more.
 _REPLAYED = 4
+_LAYERS_IN_INT8 = "the network that is delivered runs in INT8; times of layers are those of its form in floating point"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +88,10 @@ class Task:
 
     ``attack`` is what robust accuracy is measured under; None for natural accuracy alone. ``state`` is a folder that
     lets a search that was interrupted go on. ``known_costs`` is the folder of costs of layers that were measured for
-    earlier networks; None neither reads nor keeps any.
+    earlier networks; None neither reads nor keeps any. With ``tuning`` networks are tuned before they are judged, with
+    ``int8`` the dense network and the best plans run in INT8 beside floating point. ``choosing`` is a lighter attack to
+    make choices under, None for ``attack``; the final figures are under ``attack``. ``beside`` are other networks that
+    go into the bundle with their final figures, such as those of another method.
     """
 
     source: Source
@@ -96,6 +105,10 @@ class Task:
     known_costs: Path | None = None
     conversion: Conversion = field(default_factory=Conversion)
     effort: Effort = field(default_factory=Effort)
+    tuning: Tuning | None = None
+    int8: Int8Settings | None = None
+    choosing: Spec | None = None
+    beside: tuple[Variant, ...] = ()
 
 
 def optimize(
@@ -112,20 +125,20 @@ def optimize(
     watch = watch or Watch()
     started = time.monotonic()
     source, state = task.source, State(task.state)
-    if source.plan is not None:
-        raise GdwsError(f"{source.name} is already converted", hint="give the original network")
     if task.limits.robust_points is not None and task.attack is None:
         task = replace(task, limits=replace(task.limits, robust_points=None))
-    if task.goal.kind == "fastest" and task.limits == AccuracyLimits(None, None):
-        raise GdwsError("the fastest network without accuracy limits is of no use", hint="give --max-natural-drop")
+    _require_sense(task)
     info = device.device()
     offered = _offer(task, state, watch)
+    time_left = TimeLeft()
+    time_left.plan(offered.space, task.effort, int8=task.int8 is not None)
+    watch = replace(watch, tell=_with_time(watch.tell, time_left))
     watch.tell(f"{len(offered.space.layers)} layers to choose for, {task.setting.words()} on {info.hostname}")
     replayed = task.images.data.test.first(_REPLAYED)
 
     def meter_for(setting: Setting) -> AgentMeter:
         named = fingerprint(info, setting)
-        return AgentMeter(device, named, source, offered, setting, replayed, state, lease_id, watch.on_job)
+        return AgentMeter(device, named, source, offered, setting, replayed, state, lease_id, watch.on_job, time_left)
 
     rival_ms = None
     if task.setting.threads == "auto":
@@ -137,11 +150,15 @@ def optimize(
     judge = EvaluationJudge(
         source,
         offered,
+        data,
         data.validation.first(task.images.validation),
         data.test.first(task.images.test),
         task.attack,
+        task.choosing or task.attack,
+        Making(task.images.calibration, task.tuning, task.int8),
         state,
         watch.progress,
+        time_left,
     )
     costs = KnownCosts(task.known_costs, meter.fingerprint, "mj" if task.goal.is_of_energy else "ms")
     search = Search(
@@ -159,10 +176,37 @@ def optimize(
     answer = search.run()
     if offered.space.layers:
         costs.add(search.explorer.learned(), info, task.setting.words())
-    found = _told(task, info, offered, search, meter, answer, time.monotonic() - started)
-    found = found.model_copy(update={"bundle_id": _deliver(task, judge, answer, found, watch)})
+    outcome = as_planned(answer)
+    if task.int8 is not None:
+        outcome = with_precisions(
+            search, answer, meter, judge, task.goal, task.limits, task.setting.batch_size, watch.tell
+        )
+    found = _told(task, info, offered, search, meter, outcome, time.monotonic() - started)
+    found = found.model_copy(update={"bundle_id": _deliver(task, judge, outcome, found, watch)})
     save_optimisation(found, task.state / "optimisation.json")
     return found
+
+
+def _require_sense(task: Task) -> None:
+    """Raise :class:`~gdws.errors.GdwsError` for what contradicts itself."""
+    if task.source.plan is not None:
+        raise GdwsError(f"{task.source.name} is already converted", hint="give the original network")
+    if task.goal.kind == "fastest" and task.limits == AccuracyLimits(None, None):
+        raise GdwsError("without accuracy limits the fastest network is useless", hint="give --max-natural-drop")
+    if task.goal.kind == "pareto" and task.int8 is not None:
+        raise GdwsError("a front of networks is made in one precision", hint="leave --int8 out, or ask for --fastest")
+    if task.tuning is not None:
+        require_tunable(task.source)
+
+
+def _with_time(tell: Tell, time_left: TimeLeft) -> Tell:
+    """``tell`` with the time left behind every line, where it is known."""
+
+    def told(line: str) -> None:
+        left = time_left.words()
+        tell(line if left is None else f"{line} ({left})")
+
+    return told
 
 
 def _threads(
@@ -216,51 +260,71 @@ def _fitted_to(path: Path, source: Source, images: Split, attack: Spec | None, w
 
 
 def _told(
-    task: Task, info: DeviceInfo, offered: Offer, search: Search, meter: AgentMeter, answer: Answer, host_s: float
+    task: Task, info: DeviceInfo, offered: Offer, search: Search, meter: AgentMeter, outcome: Outcome, host_s: float
 ) -> Optimisation:
-    """The answer as it is stored."""
+    """The outcome as it is stored."""
     explorer = search.explorer
-    best: Choice = answer.choices[0] if answer.choices else offered.space.dense
-    has_figures = bool(explorer.timings)
+    best = outcome.delivered[0].choice if outcome.delivered else offered.space.dense
+    has_figures = explorer.is_open
     profiles = account.by_choice(meter.profile([offered.space.dense, best])) if has_figures else {}
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
-    loss = answer.final.get(best)
-    return Optimisation(
+    loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None
+    notes = [_LAYERS_IN_INT8] if outcome.delivered and outcome.delivered[0].int8 else []
+    found = Optimisation(
         network=task.source.name,
         goal=str(task.goal),
         natural_limit_points=task.limits.natural_points,
         robust_limit_points=task.limits.robust_points,
         device=f"{info.board or info.cpu_model or info.machine} ({info.hostname})",
         setting=task.setting.words(),
-        status=answer.status,
-        reason=answer.reason,
+        status=outcome.status,
+        reason=outcome.reason,
         unit="mJ" if task.goal.is_of_energy else "ms",
         dense=explorer.dense if has_figures else None,
         bound=task.goal.bound(explorer.dense, task.setting.batch_size) if has_figures else None,
-        layers=tuple(account.layer_verdicts(offered, explorer if has_figures else None, best, loss, profiles)),
-        networks=tuple(account.networks(explorer, answer)) if has_figures else (),
+        layers=account.layer_verdicts(offered, explorer if has_figures else None, best, loss, profiles),
+        networks=account.networks(explorer, outcome) if has_figures else [],
+        rival=account.rival(offered.space, outcome),
         residual_median=median,
         residual_p90=p90,
         has_pair_terms=has_figures and explorer.model.has_pair_terms,
         is_profiled=explorer.is_profiled,
-        doubts=tuple(explorer.doubts),
+        doubts=list(dict.fromkeys([*explorer.doubts, *outcome.doubts, *notes])),
         host_s=host_s,
     )
+    return found.model_copy(update={"summary": sentences(found)})
 
 
-def _deliver(task: Task, judge: EvaluationJudge, answer: Answer, found: Optimisation, watch: Watch) -> str:
-    """Write the bundle of the dense network and those that are delivered; returns its id."""
-    names = {
-        choice: f"optimised-{place}" if place > 1 else "optimised"
-        for place, choice in enumerate(answer.choices, start=1)
-    }
+def _deliver(task: Task, judge: EvaluationJudge, outcome: Outcome, found: Optimisation, watch: Watch) -> str:
+    """Write the bundle of the dense network, that in INT8 and those that are delivered; returns its id."""
+    dense = Form(judge.offer.space.dense)
+    names = {dense: BASELINE, **{form: form.name(judge.offer.space) for form in outcome.beside}}
+    for place, form in enumerate(outcome.delivered, start=1):
+        name = f"optimised-{place}" if place > 1 else "optimised"
+        name = f"{name}-int8" if form.int8 else name
+        names[form] = form.name(judge.offer.space) if form.choice == dense.choice else name
     variants: list[Variant] = []
     data = f"{task.images.data.name}, test"
-    for choice in (judge.offer.space.dense, *answer.choices):
-        variant = judge.variant(choice, names.get(choice, BASELINE))
-        evaluation = judge.evaluate(variant, choice, final=True)
+    for form, name in names.items():
+        variant = judge.variant(form, name)
+        evaluation = judge.evaluate(variant, form, final=True)
         variants.append(replace(variant, evaluation=host_evaluation(evaluation, data)))
-    told = {"goal": found.goal, "device": found.device, "setting": found.setting, "threads": task.setting.threads}
+    for other in task.beside:
+        evaluation = judge.evaluate_other(other)
+        variants.append(replace(other, evaluation=host_evaluation(evaluation, data)))
+    told = {"goal": found.goal, "device": found.device, "setting": found.setting}
     source = replace(task.source, provenance={**task.source.provenance, "optimised_for": told})
     test = task.images.data.test.first(task.images.verification)
-    return pack(task.out, source, variants, test, data, task.attack, progress=watch.progress)
+    threads = task.setting.threads
+    assert threads != "auto"  # a number was chosen by now
+    return pack(
+        task.out,
+        source,
+        variants,
+        test,
+        data,
+        task.attack,
+        threads=threads,
+        optimisation=found.model_copy(update={"host_s": None}),  # the same networks give the same bundle
+        progress=watch.progress,
+    )

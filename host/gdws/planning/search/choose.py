@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from gdws._util.streams import printing_to_stderr
 from gdws.algorithms.share import Option, share
 from gdws.algorithms.spectrum import Floats
 from gdws.errors import GdwsError
@@ -50,13 +51,14 @@ def best_choice(costs: Costs, objective: Objective, limits: Limits = Limits()) -
     if not costs.space.layers:
         return _alone(costs, limits)
     program = _Program(costs, limits)
-    found = milp(
-        program.objective(objective),
-        constraints=program.constraints(),
-        integrality=program.is_integer,
-        bounds=Bounds(np.zeros(program.size), program.upper),
-        options={"time_limit": _TIME_LIMIT_S, "mip_rel_gap": _GAP},
-    )
+    with printing_to_stderr():  # HiGHS prints some of its warnings whatever it is told
+        found = milp(
+            program.objective(objective),
+            constraints=program.constraints(),
+            integrality=program.is_integer,
+            bounds=Bounds(np.zeros(program.size), program.upper),
+            options={"time_limit": _TIME_LIMIT_S, "mip_rel_gap": _GAP},
+        )
     if found.x is None:
         if found.status == _INFEASIBLE:
             return None

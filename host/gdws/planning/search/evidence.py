@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -52,6 +53,13 @@ class Timing:
             high=(1 + z * self.relative_sd) / self.ratio,
             method="paired-rounds",
         )
+
+    def times_longer(self, z: float = 1.96) -> int | None:
+        """How many times as long a measurement would show that it is faster; None if it shows that, or is not."""
+        margin = z * self.relative_sd
+        if not 1 - margin < self.ratio < 1:
+            return None
+        return math.ceil((margin / (1 - self.ratio)) ** 2)
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,15 @@ class Explorer:
         return self._median("dense_ms")
 
     @property
+    def is_open(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._measurements)
+
+    @property
     def timings(self) -> dict[Choice, Timing]:
         """The newest timing of each network, its ratio in the unit of the model."""
         return {
-            timing.choice: timing if not self._energy else _of_energy(timing, each.dense_mj)
+            timing.choice: timing if not self._energy else of_energy(timing, each.dense_mj)
             for each in self._measurements
             for timing in each.timings
         }
@@ -207,7 +212,8 @@ def _groups(choices: Sequence[Choice]) -> list[Sequence[Choice]]:
     return [choices[start : start + GROUP] for start in range(0, len(choices), GROUP)]
 
 
-def _of_energy(timing: Timing, dense_mj: float | None) -> Timing:
+def of_energy(timing: Timing, dense_mj: float | None) -> Timing:
+    """``timing`` with the ratio of energies in place of that of latencies. Raises :class:`~gdws.errors.GdwsError`."""
     if timing.energy_mj is None or dense_mj is None:
         raise GdwsError("the device measured no energy of a network", hint="measure longer: --min-duration 20")
     return replace(timing, ratio=timing.energy_mj / dense_mj)

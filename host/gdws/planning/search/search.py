@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gdws.planning.search.choose import Limits, best_choice, greedy_choice
@@ -54,7 +54,7 @@ class Search:
     """One search; :attr:`explorer` holds what the device said.
 
     ``rival_ms`` is what the dense network takes in another setting of the device, e.g. on another number of threads:
-    what is delivered must beat that, too.
+    what is delivered must beat that, too. :attr:`rival` is that, infinity without one.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Search:
     ) -> None:
         self._space, self._meter, self._judge, self._goal, self._limits = space, meter, judge, goal, limits
         self._batch_size, self._effort, self._tell = batch_size, effort, tell
-        self._rival = math.inf if rival_ms is None else rival_ms
+        self.rival = math.inf if rival_ms is None else rival_ms
         self._judged: dict[Choice, Loss] = {}
         self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=effort.seed, tell=tell)
 
@@ -82,7 +82,7 @@ class Search:
         if not any(len(layer.options) > 1 for layer in self._space.layers):
             return Answer("declined", "no layer has an option with fewer MACs than the dense one")
         self.explorer.open()
-        dense = min(self.explorer.dense, self._rival)
+        dense = min(self.explorer.dense, self.rival)
         bound = self._goal.bound(dense, self._batch_size)
         if bound is not None and dense <= bound:
             return Answer("dense suffices", f"the dense network takes {self._figure(dense)} as it is")
@@ -91,6 +91,26 @@ class Search:
         else:
             found = self._fastest() if bound is None else self._within(bound)
         return found if isinstance(found, Answer) else self._confirm(found, bound)
+
+    def kept(self) -> list[Choice]:
+        """The networks that were judged and keep the limits, fastest first."""
+        return sorted((choice for choice in self._judged if self._excess(choice) <= 1), key=self._cost)
+
+    def like(self, choice: Choice, *, without: Sequence[str]) -> Choice | None:
+        """The cheapest network within the error of ``choice`` whose options are none of the kinds ``without``.
+
+        That is ``choice`` itself if it has none of them; None if only the dense network is left.
+        """
+        if not any(option.kind in without for option in self._space.taken(choice)):
+            return choice
+        costs = self.explorer.model.costs
+        far = 10 * self.explorer.dense
+        layers = tuple(
+            tuple(far if option.kind in without else price for option, price in zip(layer.options, prices, strict=True))
+            for layer, prices in zip(self._space.layers, costs.layers, strict=True)
+        )
+        found = best_choice(replace(costs, layers=layers), "cost", Limits(error=self._space.error(choice)))
+        return None if found == self._space.dense else found
 
     # -- the three ways to look -----------------------------------------------------------------------------
 
@@ -134,11 +154,11 @@ class Search:
             choice = self._fastest_measured(error)
             # Where nothing is faster within this error, or the same network as before, a larger error may tell more.
             points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
-        kept = [choice for choice in self._judged if self._excess(choice) <= 1]
+        kept = self.kept()
         if not kept:
             lost = "; ".join(self._words(loss) for loss in self._judged.values())
             return self._declined(f"no network keeps the accuracy limits and saves time ({lost or 'none is faster'})")
-        return sorted(kept, key=self._cost)
+        return kept
 
     def _front(self, count: int) -> list[Choice] | Answer:
         """Networks from dense to fastest, none of which another beats in both measured cost and error."""
@@ -190,7 +210,7 @@ class Search:
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
         """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
         upper_ms = timing.ratio * (1 + 1.96 * timing.relative_sd) * confirmed.dense_ms
-        if timing.speedup().low <= 1 or upper_ms >= self._rival:
+        if timing.speedup().low <= 1 or upper_ms >= self.rival:
             return False
         if bound is None:
             return True
@@ -203,10 +223,11 @@ class Search:
             return "it could not be measured thoroughly: " + (
                 "; ".join(confirmed.doubts.values()) or "its engine failed"
             )
-        interval = timing.speedup()
+        interval, longer = timing.speedup(), timing.times_longer()
+        would_tell = "" if longer is None else f"; about {longer} times as long a measurement would tell"
         return (
             f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
-            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f})"
+            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
         )
 
     # -- figures --------------------------------------------------------------------------------------------
@@ -232,7 +253,7 @@ class Search:
         faster = [
             choice
             for choice, timing in self.explorer.timings.items()
-            if timing.speedup().low > 1 and self._cost(choice) < self._rival
+            if timing.speedup().low > 1 and self._cost(choice) < self.rival
         ]
         within = [choice for choice in faster if self._space.error(choice) <= error * (1 + 1e-9)]
         return min([self._space.dense, *within], key=self._cost)

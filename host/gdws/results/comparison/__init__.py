@@ -16,10 +16,11 @@ def compare(a: BenchmarkResult, b: BenchmarkResult, *, source_a: str, source_b: 
     Raises :class:`ResultError` if they have no cell in common.
     """
     found = comparison.compare(_run(a, source_a), _run(b, source_b))
-    if not found.cells:
+    if not found.cells and not found.profiles:
         raise ResultError(
             f"{source_a} and {source_b} have no cell in common",
-            hint="cells are matched by network, backend, precision, batch size and power mode: measure both alike",
+            hint="cells are matched by network, backend, precision, batch size and power mode: measure both alike; two "
+            "profiles of one network each are always compared",
         )
     return found
 

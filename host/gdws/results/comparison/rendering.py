@@ -13,6 +13,7 @@ from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.comparison import CellComparison, Comparison, MetricComparison, Side
 from gdws_contract.findings.intervals import IntervalEstimate
+from gdws_contract.findings.layers import ProfileComparison
 from gdws_contract.rest import CellKey
 
 #: History of the JSON: 1, first version. Fields may be added within a version.
@@ -22,6 +23,10 @@ _COLUMNS = ("network", "setting", "A, ms", "B, ms", "B is", "times as fast", "in
 _ACCURACIES = ("natural", "robust")
 #: Columns that hold text.
 WORDS = ("setting", "B is")
+
+#: Of profiles, layer by layer of the source network.
+LAYER_COLUMNS = ("layer", "A, ms", "B, ms", "times as fast", "A, share", "B, share")
+LAYER_CAVEAT = "Profiling takes time itself, for each layer that a runtime runs: compare shares, and times with care."
 
 CAVEAT = (
     "Times are medians; the speed-up is of the typical window, with its 95 % interval over the windows of each run. "
@@ -73,9 +78,13 @@ def render_markdown(comparison: Comparison) -> str:
         *(f"  - {escape(line)}" for line in shown(b)),
         "",
     ]
-    rows = [[escape(word) for word in row(comparison, cell)] for cell in comparison.cells]
-    lines += [*table([escape(each) for each in columns(comparison)], rows, words=WORDS), "", CAVEAT, ""]
+    if comparison.cells:
+        rows = [[escape(word) for word in row(comparison, cell)] for cell in comparison.cells]
+        lines += [*table([escape(each) for each in columns(comparison)], rows, words=WORDS), "", CAVEAT, ""]
     lines += [f"- {escape(line)}" for line in untold(comparison)]
+    for profiles in comparison.profiles:
+        shown_rows = [[escape(word) for word in each] for each in layer_rows(profiles)]
+        lines += ["", f"## {escape(layer_title(profiles))}", "", *table(LAYER_COLUMNS, shown_rows), "", LAYER_CAVEAT]
     lines += ["", "## What else was not the same", ""]
     if comparison.differences:
         pairs = [
@@ -118,6 +127,30 @@ def row(comparison: Comparison, cell: CellComparison) -> list[str]:
         _interval(cell.speedup),
         _ratio(cell.energy_saving),
         *(found or [_change(cell.natural_change), _change(cell.robust_change)]),
+    ]
+
+
+def layer_title(profiles: ProfileComparison) -> str:
+    """Which networks are compared layer by layer, and what their layers take together."""
+    sides = [
+        f"{name}: {key.variant}, {_setting(key)}, {text.milliseconds(total)}"
+        for name, key, total in (("A", profiles.a, profiles.a_total_ms), ("B", profiles.b, profiles.b_total_ms))
+    ]
+    return f"Layer by layer, {'; '.join(sides)}"
+
+
+def layer_rows(profiles: ProfileComparison) -> list[list[str]]:
+    """The figures of each layer under :data:`LAYER_COLUMNS`."""
+    return [
+        [
+            layer.source,
+            text.significant(layer.a_ms),
+            text.significant(layer.b_ms),
+            text.UNKNOWN if not layer.a_ms or not layer.b_ms else f"{layer.a_ms / layer.b_ms:.2f}",
+            text.percent(layer.a_share),
+            text.percent(layer.b_share),
+        ]
+        for layer in profiles.layers
     ]
 
 

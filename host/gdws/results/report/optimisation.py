@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
-from gdws.results.optimisation import Change, LayerVerdict, Network, Optimisation
+from gdws.results.optimisation import Change, LayerVerdict, Network, Optimisation, Rival
 from gdws_contract.findings import text
 
 #: Columns and rows of a table, all text.
@@ -45,7 +45,16 @@ def headline(found: Optimisation) -> str:
         for kind, change in (("natural", best.final_natural), ("robust", best.final_robust))
         if change is not None
     ]
-    return f"delivered: {times}, {cost}; {'; '.join(losses)}."
+    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(losses)}."
+
+
+def _over_rival(rival: Rival | None) -> str:
+    """The gain over the fastest dense form, where that is not the dense network that all are told against."""
+    if rival is None or rival.name == "dense":
+        return ""
+    if rival.gain is None or rival.gain_low is None or rival.gain_high is None:
+        return ", and itself the fastest dense form"
+    return f", {rival.gain:.2f} times as fast as {rival.name} ({rival.gain_low:.2f} to {rival.gain_high:.2f})"
 
 
 def residual_words(found: Optimisation) -> str | None:
@@ -59,6 +68,11 @@ def residual_words(found: Optimisation) -> str | None:
         f"{100 * found.residual_p90:.1f} % (90th percentile) on networks left out of it, {terms} terms of neighbours"
         f"{profiles}"
     )
+
+
+def sentences(found: Optimisation) -> list[str]:
+    """The answer, and how well latencies were predicted."""
+    return [words for words in (headline(found), residual_words(found)) if words is not None]
 
 
 def layer_table(found: Optimisation) -> Cells:

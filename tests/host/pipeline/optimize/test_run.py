@@ -12,6 +12,7 @@ from torch import nn
 
 from gdws.datasets import Dataset
 from gdws.errors import DeviceError, GdwsError
+from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline import Source
 from gdws.pipeline.optimize import (
     AccuracyLimits,
@@ -22,10 +23,12 @@ from gdws.pipeline.optimize import (
     Optimisation,
     Setting,
     Task,
+    Tuning,
     Watch,
     optimize,
 )
 from gdws.results.optimisation import load_optimisation
+from gdws.training import DistillSettings, FinetuneSettings, distill
 from gdws_contract.archive import open_bundle
 from support.simulated_agent import SimulatedAgent
 from support.toy import InterruptAt, toy
@@ -98,12 +101,15 @@ def test_a_faster_network_is_delivered_beside_the_dense_one(
         assert [variant.name for variant in bundle.manifest.variants] == ["dense", "optimised"]
         assert bundle.id == found.bundle_id
         assert bundle.manifest.provenance["optimised_for"]["setting"] == "onnxruntime, fp32, batch 1"
+        assert bundle.manifest.optimisation == found.model_copy(update={"host_s": None, "bundle_id": None})
     assert load_optimisation(task.state / "optimisation.json") == found
     converted = [layer for layer in found.layers if layer.option != "dense"]
     assert converted
     assert all(layer.ms is not None and layer.why.startswith(("saves", "lets")) for layer in converted)
     assert next(layer for layer in found.layers if layer.name == "2").why == "excluded by name"
     assert any("carriers" in line for line in told)
+    assert found.summary[0].startswith("delivered: ")
+    assert any("of measuring left)" in line for line in told)
 
 
 def test_interrupted_anywhere_it_comes_to_the_same_and_measures_nothing_twice(
@@ -189,13 +195,15 @@ def test_as_many_threads_as_suit_the_network_are_chosen_and_the_best_dense_is_to
     found = _optimize(_task(source, tmp_path, setting=setting), agent, monkeypatch, tell=told.append)
     assert found.setting.endswith("1 thread")  # on two the dense network gains, the converted ones lose
     assert found.status == "declined"
-    assert any("1 threads suit converted networks best" in line and line.endswith("on 2") for line in told)
+    with open_bundle(tmp_path / "best.gdws") as bundle:
+        assert bundle.manifest.threads == 1
+    assert any("1 threads suit converted networks best" in line and "at its best, on 2" in line for line in told)
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"limits": AccuracyLimits(None, None)}, "without accuracy limits is of no use"),
+        ({"limits": AccuracyLimits(None, None)}, "without accuracy limits the fastest network"),
         ({"conversion": Conversion(skip=("nine",))}, "nine"),
     ],
 )
@@ -214,3 +222,88 @@ def test_a_network_without_an_eligible_layer_stays_dense(
     assert found.status == "declined"
     assert found.reason.startswith("no layer has an option")
     assert agent.measured == []
+
+
+INT8 = Int8Settings(scheme="asymmetric", ranges="min-max")
+
+
+@pytest.mark.parametrize(
+    ("pace", "names", "rival"),
+    [
+        ((0.5, 0.9), ["dense", "dense-int8", "optimised-int8"], "dense-int8"),  # both together
+        ((2.0, 0.2), ["dense", "dense-int8"], "dense-int8"),  # the dense network in INT8 beats all plans
+        ((2.0, 2.0), ["dense", "optimised"], "dense"),  # INT8 is slow here
+    ],
+)
+def test_of_all_precisions_the_fastest_is_delivered_and_told_against_the_best_dense_one(
+    source: Source,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pace: tuple[float, float],
+    names: list[str],
+    rival: str,
+):
+    agent = SimulatedAgent(int8_pace=pace)
+    found = _optimize(_task(source, tmp_path, int8=INT8, known_costs=None), agent, monkeypatch)
+    assert found.status == "delivered"
+    assert found.rival is not None
+    assert found.rival.name == rival
+    with open_bundle(tmp_path / "best.gdws") as bundle:
+        assert [variant.name for variant in bundle.manifest.variants] == names
+    [best] = found.delivered
+    assert best.int8 == ("int8" in names[-1])
+    if names[-1] == "dense-int8":
+        assert found.reason == "the dense network in INT8 is the fastest that keeps the limits"
+        assert found.rival.gain is None
+    else:
+        assert found.rival.gain_low is not None
+        assert found.rival.gain_low > 1
+    jobs = len(agent.measured)
+    assert _figures(_optimize(_task(source, tmp_path, int8=INT8, known_costs=None), agent, monkeypatch)) == _figures(
+        found
+    )
+    assert len(agent.measured) == jobs
+
+
+def test_a_grouped_plan_is_not_tried_in_int8(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    agent = SimulatedAgent(int8_pace=(0.5, 0.9))
+    monkeypatch.setattr("support.latency_law.PACE", {None: 1.0, "stacked": 0.9, "grouped": 0.1, "gather": 2.0})
+    found = _optimize(_task(source, tmp_path, int8=INT8, known_costs=None), agent, monkeypatch)
+    with open_bundle(tmp_path / "best.gdws") as bundle:
+        quantised = [each for each in bundle.manifest.variants if each.is_quantised]
+        assert all(layer.layout != "grouped" for variant in quantised for layer in variant.layers)
+    assert found.status == "delivered"
+
+
+def test_networks_are_tuned_before_they_are_judged_and_only_once(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[int] = []
+    monkeypatch.setattr("gdws.pipeline.optimize.tuning.distill", lambda *a, **k: calls.append(1) or distill(*a, **k))
+    tuning = Tuning(
+        DistillSettings(steps=2, batch_size=8),
+        FinetuneSettings(epochs=1, eps=0.0, batch_size=16, shift=0, validation_iterations=1),
+    )
+    task = _task(source, tmp_path, tuning=tuning)
+    found = _optimize(task, SimulatedAgent(), monkeypatch)
+    assert found.status == "delivered"
+    assert len(calls) == 1
+    with open_bundle(task.out) as bundle:
+        kinds = [step.kind for step in bundle.manifest.variant("optimised").steps]
+    assert kinds == ["gdws", "distill", "fine-tune"]
+    plain = _optimize(_task(source, tmp_path / "plain"), SimulatedAgent(), monkeypatch)
+    assert plain.bundle_id != found.bundle_id
+
+
+def test_a_front_is_of_one_precision(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(GdwsError, match="one precision"):
+        _optimize(_task(source, tmp_path, Goal("pareto", 2), int8=INT8), SimulatedAgent(), monkeypatch)
+
+
+def test_a_network_without_an_eligible_layer_may_still_gain_by_int8(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    agent = SimulatedAgent(int8_pace=(1.0, 0.5))
+    found = _optimize(_task(source, tmp_path, conversion=Conversion(skip=("*",)), int8=INT8), agent, monkeypatch)
+    assert found.status == "delivered"
+    assert [network.name for network in found.delivered] == ["dense-int8"]

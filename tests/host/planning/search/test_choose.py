@@ -62,3 +62,12 @@ def test_a_network_without_layers_has_one_choice():
     empty = Costs(Space(()), 2.0, (), {})
     assert best_choice(empty, "cost", Limits(cost=2.0)) == ()
     assert best_choice(empty, "cost", Limits(cost=1.0)) is None
+
+
+@pytest.mark.parametrize("pair_term", [0.0, 0.2])
+def test_two_hundred_layers_are_no_hindrance(pair_term: float):
+    costs = _costs(pair_term, layers=200)
+    bound = 0.6 * costs.of(costs.space.dense)
+    found = best_choice(costs, "error", Limits(cost=bound))
+    assert found is not None
+    assert costs.of(found) <= bound * (1 + 1e-6)

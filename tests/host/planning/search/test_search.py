@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from gdws.errors import GdwsError
-from gdws.planning.search.evidence import Measurement
+from gdws.planning.search.evidence import Measurement, Timing
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.search import Answer, Search
 from gdws.planning.search.space import Choice, LayerOptions, Space
@@ -30,6 +30,12 @@ def test_the_fastest_network_within_the_limits_is_close_to_the_best_of_all(seed:
     best = min(map(meter.law.of, allowed))
     assert meter.law.of(answer.choices[0]) <= 1.08 * best
     assert LIMITS.excess(answer.final[answer.choices[0]]) <= 1
+
+
+def test_noise_that_hides_a_gain_says_how_much_longer_would_tell():
+    assert Timing((1,), 0.98, 0.03).times_longer() == 9  # (1.96 * 0.03 / 0.02) squared
+    assert Timing((1,), 0.5, 0.03).times_longer() is None
+    assert Timing((1,), 1.01, 0.03).times_longer() is None
 
 
 def test_a_latency_is_met_with_little_error():

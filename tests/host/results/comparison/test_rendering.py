@@ -13,7 +13,17 @@ from gdws.results.comparison import compare
 from gdws.results.comparison.rendering import render_json, render_markdown, write
 from gdws_contract.manifest import HostEvaluation
 from gdws_contract.rest import BenchmarkResult
-from support.benchmark_results import CUT, DENSE, KEPT, cell, failed_cell, proportion, result, task_result
+from support.benchmark_results import (
+    CUT,
+    DENSE,
+    KEPT,
+    cell,
+    failed_cell,
+    profiled_cell,
+    proportion,
+    result,
+    task_result,
+)
 
 SLOWER = dataclasses.replace(KEPT, median_ms=3.0)
 COMPARISON = compare(
@@ -68,6 +78,13 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"\.pdf"):
         write(COMPARISON, tmp_path / "c.pdf")
     assert not list(tmp_path.iterdir())
+
+
+def test_profiles_of_two_networks_are_a_table_of_layers() -> None:
+    one, other = (result([net], cells=[profiled_cell(net)]) for net in (DENSE, KEPT))
+    text = render_markdown(compare(one, other, source_a="a", source_b="b"))
+    assert "| conv1 | 0.750 | 0.750 | 1.00 | 75.0 % | 75.0 % |" in text
+    assert "Times are medians" not in text
 
 
 def test_the_metrics_of_a_task_stand_in_place_of_accuracies() -> None:

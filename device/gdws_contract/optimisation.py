@@ -1,0 +1,115 @@
+"""The stored result of an optimisation: the outcome, layer by layer, and how it was found."""
+
+from __future__ import annotations
+
+from typing import List, Optional, Tuple
+
+from pydantic import Field
+from typing_extensions import Literal
+
+from .base import Finite, Reading
+
+
+class LayerVerdict(Reading):
+    """The outcome for one layer, and why.
+
+    ``dense_ms`` and ``ms`` are its times in the dense network and in the one delivered, from profiles that are scaled
+    to the times of the whole networks; None where the runtime does not tell. ``error`` is the expected square of the
+    first-order change of the decisions.
+    """
+
+    name: str
+    shape: str
+    option: str
+    layout: Optional[str]
+    mean_rank: Optional[Finite]
+    macs_dense: Optional[int]
+    macs: Optional[int]
+    dense_ms: Optional[Finite]
+    ms: Optional[Finite]
+    error: Optional[Finite]
+    why: str
+
+
+class Change(Reading):
+    """Percentage points of accuracy lost against the dense network on the same images, with 95 % limits."""
+
+    points: Finite
+    low: Finite
+    high: Finite
+    images: int
+
+
+class Network(Reading):
+    """One network that was timed: ``cost`` in the unit of the optimisation, and the speed-up with its interval.
+
+    ``natural`` and ``robust`` are losses on the images that choices are made on, the ``final`` ones on those of the
+    final figures. ``carrier`` says that it was built to learn times from, and predicted by nothing.
+    """
+
+    name: str
+    int8: bool = False
+    predicted: Optional[Finite]
+    cost: Finite
+    speedup: Finite
+    speedup_low: Finite
+    speedup_high: Finite
+    error: Finite
+    macs: int
+    natural: Optional[Change] = None
+    robust: Optional[Change] = None
+    final_natural: Optional[Change] = None
+    final_robust: Optional[Change] = None
+    delivered: bool = False
+    carrier: bool = False
+
+
+class Rival(Reading):
+    """The fastest dense form that keeps the limits, and how many times as fast the best network is, with 95 % limits.
+
+    Of a dense form that is delivered there is no gain over itself.
+    """
+
+    name: str
+    gain: Optional[Finite]
+    gain_low: Optional[Finite]
+    gain_high: Optional[Finite]
+
+
+class Optimisation(Reading):
+    """The whole answer. Without a network that is delivered it is the dense one, and ``reason`` says why.
+
+    ``residual_median`` and ``residual_p90`` are relative errors of the latency model on networks that it had not seen,
+    each left out in turn. ``rival`` is None where the dense network ran in one precision alone. ``summary`` is the
+    answer in sentences. In a bundle ``host_s`` and ``bundle_id`` are None.
+    """
+
+    format: Literal["gdws.optimisation"] = "gdws.optimisation"
+    version: Literal[1] = 1
+    network: str
+    goal: str
+    natural_limit_points: Optional[Finite]
+    robust_limit_points: Optional[Finite]
+    device: str
+    setting: str
+    status: str
+    reason: str
+    unit: Literal["ms", "mJ"]
+    dense: Optional[Finite]
+    bound: Optional[Finite]
+    layers: List[LayerVerdict] = Field(max_length=10_000)
+    networks: List[Network] = Field(max_length=1_000)
+    rival: Optional[Rival] = None
+    residual_median: Optional[Finite]
+    residual_p90: Optional[Finite]
+    has_pair_terms: bool
+    is_profiled: bool
+    doubts: List[str] = Field(default_factory=list, max_length=1_000)
+    host_s: Optional[Finite] = None
+    summary: List[str] = Field(default_factory=list, max_length=10)
+    bundle_id: Optional[str] = None
+
+    @property
+    def delivered(self) -> Tuple[Network, ...]:
+        """The networks that are delivered, best first."""
+        return tuple(network for network in self.networks if network.delivered)
