@@ -153,6 +153,7 @@ COMPARISON: Dict[str, Any] = {
     "differences": [{"what": "protocol: rounds", "a": "10", "b": "20"}],
     "only_a": [],
     "only_b": [{"variant": "gdws", "backend": "onnxruntime", "precision": "fp32", "batch_size": 8}],
+    "profiles": [],
 }
 
 UPLOAD_BODY: Dict[str, Any] = {
