@@ -17,6 +17,7 @@ targets that ``figures.py`` names.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from benchmarks.accuracy_vs_rank.accuracy import accuracies
 from benchmarks.accuracy_vs_rank.figures import BATCHES, THREADS, plot, reached, setting, table
@@ -42,7 +44,6 @@ from gdws.errors import DataError
 from gdws.networks import converted
 from gdws.pipeline import Source
 from gdws.training import distill, finetune
-from gdws.training.tuning import fingerprint
 from gdws_contract.rest import BenchmarkRequest, Protocol
 
 HERE = Path(__file__).resolve().parent
@@ -129,13 +130,22 @@ class Bench:
         return torch.load(path, weights_only=True)
 
 
+def weights_digest(network: nn.Module) -> str:
+    """SHA-256 of names, shapes and values of parameters and buffers: it identifies the networks of stored results."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        digest.update(repr((key, tuple(tensor.shape), str(tensor.dtype))).encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def judge_all(bench: Bench, names: Sequence[str], images: int, rows: dict[str, Any]) -> None:
     """Evaluate the forms of a network that are not in ``rows`` with the same settings."""
     natural_images = bench.subject.natural_images
     plain = None if natural_images is None else bench.data.test.first(natural_images)
     for name in names:
         variant = bench.variant(name)
-        of = {"images": images, "calibration": bench.calibration, "weights": fingerprint(variant.module)}
+        of = {"images": images, "calibration": bench.calibration, "weights": weights_digest(variant.module)}
         of |= {} if natural_images is None else {"natural_images": natural_images}
         if rows.get(name, {}).get("of") == of:
             continue

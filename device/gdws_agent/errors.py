@@ -14,6 +14,7 @@
     │   ├── FramingAmbiguous     its headers state in two ways where the body ends
     │   ├── MediaTypeUnsupported the body is of a type that is not taken here
     │   ├── UnknownVariant       the bundle has no variant of that name
+    │   ├── AttackImpossible     the bundle has nothing that an attack needs
     │   ├── LimitTooHigh         a job asks for more time or memory than the agent allows
     │   └── IdempotencyKeyReused the key came before, with another request
     ├── AccessRefused            the request is not let in
@@ -145,6 +146,10 @@ class MediaTypeUnsupported(RequestInvalid):
 
 class UnknownVariant(RequestInvalid):
     """The bundle has no variant of that name."""
+
+
+class AttackImpossible(RequestInvalid):
+    """The bundle has nothing that an attack needs, or does not say what the request leaves open."""
 
 
 class LimitTooHigh(RequestInvalid):
@@ -302,6 +307,7 @@ TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     FramingAmbiguous: (400, "framing-ambiguous"),
     MediaTypeUnsupported: (415, "media-type-unsupported"),
     UnknownVariant: (422, "unknown-variant"),
+    AttackImpossible: (422, "attack-impossible"),
     UnknownBackend: (422, "unknown-backend"),
     PrecisionUnsupported: (422, "precision-unsupported"),
     AccessRefused: (403, "access-refused"),

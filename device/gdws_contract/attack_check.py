@@ -32,16 +32,16 @@ class AttackCheck(Reading):
     sample of the images, or on all of them once it finds more than luck would. What any of them fools is not robust.
     """
 
-    alone: Proportion = Field(description="Robust accuracy under the attack that was asked for, alone.")
-    vanishing: int = Field(ge=0, description="Images that resist it, where the gradient of the cross-entropy vanishes.")
-    second_fooled: int = Field(ge=0, description="Images that resist it, and are fooled by the second.")
-    blind: int = Field(ge=0, description="Images that resist both, where the second loss has no gradient either.")
-    queries: int = Field(
-        0, ge=0, description="Outputs that Square Attack may ask for, for each image; 0: it did not run."
+    alone: Proportion = Field(description="Robust accuracy under the requested attack alone.")
+    vanishing: int = Field(
+        ge=0, description="Images that resist it because the gradient of the cross-entropy vanishes there."
     )
-    queried: int = Field(0, ge=0, description="Images that resist both, and that it was tried on.")
+    second_fooled: int = Field(ge=0, description="Images that resist it but not the second loss.")
+    blind: int = Field(ge=0, description="Images that resist both, and where the second loss has no gradient either.")
+    queries: int = Field(0, ge=0, description="Queries of Square Attack for each image; 0: it did not run.")
+    queried: int = Field(0, ge=0, description="Images that resist both and were queried.")
     query_fooled: int = Field(0, ge=0, description="Images of these that it fooled.")
-    probabilities: bool = Field(False, description="Whether the network returns probabilities in place of logits.")
+    probabilities: bool = Field(False, description="Whether the network returns probabilities instead of logits.")
     random: bool = Field(False, description="Whether the same image twice gives different outputs.")
 
     @model_validator(mode="after")

@@ -19,9 +19,9 @@ class EngineOptions(Record):
         1,
         ge=1,
         le=20,
-        description="Engines built for each cell; that of median latency is kept, the spread is reported.",
+        description="Engines built for each cell; the one with the median latency is kept, the spread is reported.",
     )
-    build_timeout_s: NonNegative = Field(1_800.0, gt=0, le=86_400, description="Give up one build after this.")
+    build_timeout_s: NonNegative = Field(1_800.0, gt=0, le=86_400, description="Time limit of one build.")
     optimization_level: Optional[int] = Field(
         None, ge=0, le=5, description="TensorRT's builder optimisation level (8.6 and newer); null: its default."
     )
@@ -37,4 +37,4 @@ class EngineOptions(Record):
     dla_core: Optional[int] = Field(
         None, ge=0, le=7, description="TensorRT: run on this deep learning accelerator of Xavier or Orin."
     )
-    gpu_fallback: bool = Field(True, description="Layers that the accelerator cannot run go to the GPU.")
+    gpu_fallback: bool = Field(True, description="Layers that the accelerator does not support run on the GPU.")

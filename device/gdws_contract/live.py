@@ -37,7 +37,7 @@ class LiveClock(Reading):
 
     name: str
     mhz: NonNegative
-    limit_mhz: Optional[NonNegative] = Field(None, description="The highest that it may go now.")
+    limit_mhz: Optional[NonNegative] = Field(None, description="Its current upper limit.")
 
 
 class LiveReadings(Reading):
@@ -49,6 +49,6 @@ class LiveReadings(Reading):
     temperatures_reason: Optional[str] = Field(None, description="Why there are none.")
     clocks: List[LiveClock] = Field(default_factory=list)
     clocks_reason: Optional[str] = Field(None, description="Why there are none.")
-    held_back: List[str] = Field(default_factory=list, description="What holds clocks down against heat, in words.")
-    load_average_1min: Optional[NonNegative] = Field(None, description="Processes that run or want to.")
+    held_back: List[str] = Field(default_factory=list, description="What limits clocks because of heat, in words.")
+    load_average_1min: Optional[NonNegative] = Field(None, description="Processes that are running or ready to run.")
     memory_available_bytes: Optional[int] = None

@@ -90,7 +90,9 @@ class Attack(Record):
     restarts: int = Field(1, ge=1)
     random_start: bool = True
     seed: Optional[int] = None
-    parts: Optional[List[Attack]] = Field(None, max_length=16, description="Of a union: an image must resist them all.")
+    parts: Optional[List[Attack]] = Field(
+        None, max_length=16, description="The parts of a union: an image must resist all of them."
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> Attack:
@@ -114,7 +116,7 @@ class HostEvaluation(Record):
     )
     attack: Optional[Attack] = None
     attack_check: Optional[AttackCheck] = Field(
-        None, description="Whether the robust accuracy is to be trusted; what it tells counts in the metric already."
+        None, description="Whether the robust accuracy can be trusted; its findings are already included in the metric."
     )
 
     @model_validator(mode="after")
@@ -151,7 +153,7 @@ class Variant(Record):
     macs: Optional[int] = Field(None, ge=0, description="Per image.")
     parameters: Optional[int] = Field(None, ge=0)
     method: Optional[str] = Field(None, description="How it was made, in words, e.g. 'beta=0.05, gather'.")
-    steps: List[Step] = Field(default_factory=list, max_length=32, description="What was done to the baseline.")
+    steps: List[Step] = Field(default_factory=list, max_length=32, description="The steps applied to the baseline.")
     evaluation: Optional[HostEvaluation] = None
     outputs: List[str] = Field(
         min_length=1, max_length=MAX_OUTPUTS, description="Expected on verification.inputs, (N, ...) .npy each."

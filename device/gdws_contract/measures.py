@@ -92,7 +92,7 @@ class Sustained(Reading):
     duration_s: NonNegative
     burst_fps: NonNegative = Field(description="Images per second in the first tenth of the time.")
     sustained_fps: NonNegative = Field(description="Images per second in the last fifth of the time.")
-    thermal: Optional[Thermal] = Field(None, description="Heat and clocks over this time.")
+    thermal: Optional[Thermal] = Field(None, description="Temperatures and clocks over this time.")
 
 
 class RoundSummary(Reading):
@@ -127,7 +127,7 @@ class OutputParity(Reading):
     max_rel_diff: Optional[NonNegative] = Field(
         description="max_abs_diff over scale; null also where that is 0 and there is a difference."
     )
-    tolerance_abs: NonNegative = Field(description="Differences up to this say nothing: rounding of numbers near one.")
+    tolerance_abs: NonNegative = Field(description="Differences up to this are rounding errors of numbers near one.")
     agreement: Optional[Proportion] = Field(None, description="Share of equal elements; of integers and booleans.")
 
 
@@ -185,9 +185,7 @@ class Power(Reading):
     fps_per_watt: Optional[NonNegative] = Field(None, description="Images per joule over the measured windows.")
     samples: Optional[int] = Field(None, ge=0)
     interval_ms: Optional[NonNegative] = None
-    timing_uncertainty_ms: Optional[NonNegative] = Field(
-        None, description="By how much the times of the readings may be off."
-    )
+    timing_uncertainty_ms: Optional[NonNegative] = Field(None, description="Uncertainty of the times of the readings.")
     rails: List[PowerRail] = Field(default_factory=list)
 
 
@@ -209,7 +207,7 @@ class Build(Reading):
     from_cache: bool = False
     precision: str = Field(description="The precision in force, read back where the runtime tells.")
     options: List[str] = Field(default_factory=list, description="Settings that shape speed, as name=value.")
-    spread: Optional[BuildSpread] = Field(None, description="Where more than one engine was asked for.")
+    spread: Optional[BuildSpread] = Field(None, description="If more than one engine was requested.")
 
 
 class Flag(Reading):

@@ -36,8 +36,8 @@ class ProfileRequest(Submission):
 class LayerTime(Reading):
     """One layer as the runtime ran it."""
 
-    name: str = Field(description="As the runtime calls it; fused layers bear all names.")
-    source: Optional[str] = Field(None, description="Layer of the source network that it came from.")
+    name: str = Field(description="The runtime's name; fused layers have all names.")
+    source: Optional[str] = Field(None, description="The layer of the source network.")
     kind: Optional[str] = Field(None, description="What it does, in the runtime's terms.")
     mean_ms: NonNegative
     share: Fraction = Field(description="Of the time of all layers.")
@@ -46,7 +46,7 @@ class LayerTime(Reading):
 class LayerProfile(Reading):
     """The layers of one variant in the order in which they ran. Profiling itself takes time: compare shares."""
 
-    tool: str = Field(description="What took the times, e.g. 'TensorRT IProfiler'.")
+    tool: str = Field(description="The profiler, e.g. 'TensorRT IProfiler'.")
     iterations: int = Field(gt=0)
     total_ms: NonNegative = Field(description="Sum of all layers, for one inference.")
     layers: List[LayerTime]

@@ -23,10 +23,14 @@ class Limits(Record):
     """What a job may take at most. The agent's own limits hold where a field is null."""
 
     time_s: Optional[float] = Field(
-        None, gt=0, le=8_640_000, allow_inf_nan=False, description="Time that the whole job is measured, in seconds."
+        None,
+        gt=0,
+        le=8_640_000,
+        allow_inf_nan=False,
+        description="Time limit of the whole job, in seconds of measuring.",
     )
     memory_mib: Optional[int] = Field(
-        None, ge=1, le=4_194_304, description="Private memory of the measuring process; not what it holds on a GPU."
+        None, ge=1, le=4_194_304, description="Private memory of the measuring process, without GPU memory."
     )
 
 
@@ -36,7 +40,7 @@ class Submission(Record):
     #: Fields that later revisions added: clients and agents of earlier ones do not know them and would refuse them.
     ADDED: ClassVar[Tuple[str, ...]] = ("priority", "limits")
 
-    priority: int = Field(0, ge=-10, le=10, description="Jobs of a higher one are measured first.")
+    priority: int = Field(0, ge=-10, le=10, description="Jobs with a higher priority are measured first.")
     limits: Limits = Field(default_factory=Limits)
 
     @model_serializer(mode="wrap")
@@ -52,14 +56,16 @@ class Submission(Record):
 class Estimate(Reading):
     """When a job comes to its turn and to its end, from the planned times of its cells and from what was seen."""
 
-    starts_in_s: Optional[NonNegative] = Field(None, description="null: it runs, or waits for the end of a lease.")
+    starts_in_s: Optional[NonNegative] = Field(
+        None, description="null: it is running, or waits for the end of a lease."
+    )
     ends_in_s: Optional[NonNegative] = Field(None, description="null: it waits for the end of a lease.")
 
 
 class LeaseRequest(Record):
     """Body of ``POST /lease``."""
 
-    holder: Line = Field(description="Who holds the device, for others to read.")
+    holder: Line = Field(description="Name of the holder, shown to others.")
     ttl_s: float = Field(
         600.0,
         ge=1,
@@ -67,7 +73,7 @@ class LeaseRequest(Record):
         allow_inf_nan=False,
         description="The lease expires this long after it was last renewed.",
     )
-    note: Optional[Line] = Field(None, description="What it is held for, for others to read.")
+    note: Optional[Line] = Field(None, description="Purpose of the lease, shown to others.")
 
 
 class LeaseInfo(Reading):

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple, Union
 from pydantic import Field, field_validator
 from typing_extensions import Annotated, Literal
 
-from .base import Name, NonNegative, Reading, Record, Sha256
+from .attacks import AttackOptions, AttackProgress, AttackResult
+from .base import Name, NonNegative, Reading, Record, Sha256, distinct_items
 from .engines import EngineOptions
 from .manifest import Manifest
 from .measures import Build, DeviceLatency, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp, Sustained
@@ -23,8 +24,9 @@ from .thermal import Thermal
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
 #: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
-#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: paced arrivals, memory, time series.
-API_REVISION = 5
+#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: paced arrivals, memory, time series;
+#: 6: attacks.
+API_REVISION = 6
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]
@@ -40,32 +42,34 @@ PowerMode = Union[Annotated[int, Field(ge=0, le=63)], Annotated[str, Field(min_l
 class Protocol(Record):
     """How each cell is measured; times are lower bounds unless a name says otherwise."""
 
-    warmup_ms: NonNegative = Field(200.0, le=600_000, description="At least this long, then until steady.")
+    warmup_ms: NonNegative = Field(200.0, le=600_000, description="Minimum warm-up, continued until times are steady.")
     warmup_max_ms: NonNegative = Field(
-        5_000.0, le=600_000, description="Give up waiting for a steady state after this."
+        5_000.0, le=600_000, description="Maximum warm-up if times do not become steady."
     )
     min_duration_ms: NonNegative = Field(3_000.0, le=3_600_000, description="Measured time per cell, over all rounds.")
     min_iterations: int = Field(100, ge=1, le=10_000_000, description="Measured inferences per cell, over all rounds.")
-    rounds: int = Field(10, ge=2, le=1_000, description="Windows per cell; variants take turns in each round.")
+    rounds: int = Field(
+        10, ge=2, le=1_000, description="Windows per cell; variants are measured in turn in each round."
+    )
     threads: Optional[int] = Field(
         None, ge=1, le=1_024, description="CPU threads; null: as many as the bundle was planned for, or one per core."
     )
     parity_tolerance: NonNegative = Field(1e-3, description="Largest logit difference over the largest host logit.")
-    seed: int = Field(0, ge=0, description="Orders the variants within the rounds.")
+    seed: int = Field(0, ge=0, description="Seed for the order of variants within the rounds.")
     idle_ms: NonNegative = Field(
-        0.0, le=600_000, description="Rest before each group, for the idle baseline of power; 0: no baseline."
+        0.0, le=600_000, description="Idle time before each group, to measure the idle power; 0: not measured."
     )
     sustained_ms: NonNegative = Field(
         0.0,
         le=3_600_000,
-        description="Then run each variant this long without a pause, burst against sustained; 0: not.",
+        description="Then run each variant this long without a pause, to compare burst and sustained speed; 0: off.",
     )
 
 
 class BenchmarkRequest(Submission):
     """Which cells to measure: power modes x variants x backends x precisions x batch sizes."""
 
-    ADDED: ClassVar[Tuple[str, ...]] = (*Submission.ADDED, "pacing", "series")
+    ADDED: ClassVar[Tuple[str, ...]] = (*Submission.ADDED, "pacing", "series", "attack")
 
     model_id: Sha256
     variants: Optional[List[Name]] = Field(None, min_length=1, max_length=64, description="null: all.")
@@ -73,28 +77,28 @@ class BenchmarkRequest(Submission):
     precisions: List[Name] = Field(default_factory=lambda: ["fp32"], min_length=1, max_length=8)
     batch_sizes: List[BatchSize] = Field(default_factory=lambda: [1], min_length=1, max_length=32)
     power_modes: Optional[List[PowerMode]] = Field(
-        None, min_length=1, max_length=16, description="nvpmodel modes, by name or number; null: as it is."
+        None, min_length=1, max_length=16, description="nvpmodel modes, by name or number; null: the current mode."
     )
     jetson_clocks: Optional[bool] = Field(
-        None, description="true: fix the clocks at their highest; false: let them vary; null: as it is."
+        None, description="true: fix the clocks at their maximum; false: let them vary; null: unchanged."
     )
     engine: EngineOptions = Field(default_factory=EngineOptions)
-    profile: Optional[ProfileOptions] = Field(
-        None, description="Take times layer by layer in place of the time of the whole."
-    )
+    profile: Optional[ProfileOptions] = Field(None, description="Time the layers instead of the whole network.")
+    attack: Optional[AttackOptions] = Field(None, description="Attack each engine instead of timing it.")
     protocol: Protocol = Field(default_factory=Protocol)
-    pacing: Optional[Pacing] = Field(
-        None, description="After the rounds, inferences that arrive by a clock, and their deadlines."
-    )
+    pacing: Optional[Pacing] = Field(None, description="Paced inferences after the rounds, with deadlines.")
     series: Optional[SeriesOptions] = Field(None, description="Keep readings over time in each cell.")
-    label: Optional[str] = Field(None, max_length=200, description="Free text kept with the result.")
+    label: Optional[str] = Field(None, max_length=200, description="Free text stored with the result.")
 
     @field_validator("variants", "backends", "precisions", "batch_sizes", "power_modes")
     @classmethod
     def _distinct(cls, values: Optional[List[Any]]) -> Optional[List[Any]]:
-        if values is not None and len(set(values)) != len(values):
-            raise ValueError("names each item once")
-        return values
+        return distinct_items(values)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether whole networks are timed, in turns; otherwise something else is done to each by itself."""
+        return self.profile is None and self.attack is None
 
 
 class Availability(Reading):
@@ -147,7 +151,7 @@ class Health(Reading):
     api_revision: int = 0
     queued_jobs: int
     running_job: Optional[str] = None
-    access: Optional[Literal["full", "read-only"]] = Field(None, description="What the sender may do.")
+    access: Optional[Literal["full", "read-only"]] = Field(None, description="Access of the client.")
     notices: List[Notice] = Field(default_factory=list, description="What its administrator should know.")
 
 
@@ -161,7 +165,7 @@ class ModelInfo(Reading):
     baseline: Name
     variants: List[Name]
     manifest: Optional[Manifest] = Field(
-        None, description="In GET /models/{id} only, and in the schema that the bundle was written in."
+        None, description="Only in GET /models/{id}, in the bundle's own schema version."
     )
 
 
@@ -169,7 +173,7 @@ class ModelList(Reading):
     """Answer of ``GET /models``."""
 
     models: List[ModelInfo]
-    next_cursor: Optional[str] = Field(None, description="Gives the next page; null: there is none.")
+    next_cursor: Optional[str] = Field(None, description="Cursor of the next page; null: there is none.")
 
 
 class CellKey(Record):
@@ -179,7 +183,7 @@ class CellKey(Record):
     backend: Name
     precision: Name
     batch_size: BatchSize
-    power_mode: Optional[PowerMode] = Field(None, description="As the request names it; null: as it was.")
+    power_mode: Optional[PowerMode] = Field(None, description="As in the request; null: the current mode.")
 
 
 class Cell(Reading):
@@ -196,7 +200,7 @@ class Cell(Reading):
     fps: Optional[NonNegative] = Field(None, description="Images per second: batch size / mean latency.")
     rounds: List[RoundSummary] = Field(default_factory=list)
     speedup: Optional[SpeedUp] = Field(None, description="null for the baseline and where it was not measured.")
-    device_latency: Optional[DeviceLatency] = Field(None, description="Where the runtime has events on the device.")
+    device_latency: Optional[DeviceLatency] = Field(None, description="If the runtime has device events.")
     sustained: Optional[Sustained] = None
     paced: Optional[PacedResult] = Field(None, description="Where the request has `pacing`.")
     memory: Optional[Memory] = Field(None, description="null in results of agents before revision 5.")
@@ -206,6 +210,7 @@ class Cell(Reading):
     jetson_clocks: Optional[bool] = Field(None, description="Whether the clocks were fixed; null: not known.")
     thermal: Optional[Thermal] = None
     profile: Optional[LayerProfile] = None
+    attack: Optional[AttackResult] = None
     flags: List[Flag] = Field(default_factory=list)
     error: Optional[Problem] = None
     environment: Dict[str, Any] = Field(default_factory=dict, description="Versions, threads, settings of the worker.")
@@ -220,6 +225,7 @@ class Progress(Reading):
     cell: Optional[CellKey] = None
     round: Optional[int] = None
     rounds: Optional[int] = None
+    attack: Optional[AttackProgress] = Field(None, description="How far the attack on this cell's engine is.")
 
 
 class Job(Reading):
@@ -233,9 +239,11 @@ class Job(Reading):
     finished_at: Optional[str] = None
     queue_position: Optional[int] = Field(None, description="0 is next; null once it has left the queue.")
     estimate: Optional[Estimate] = Field(None, description="null once it has ended.")
-    lease_holder: Optional[str] = Field(None, description="Under whose lease it was sent; null: under none.")
+    lease_holder: Optional[str] = Field(
+        None, description="Holder of the lease under which it was submitted; null: none."
+    )
     waits_for_lease: bool = Field(False, description="It waits because another client holds the device.")
-    run_s: NonNegative = Field(0.0, description="Time that it was measured, over all its runs, up to its last cell.")
+    run_s: NonNegative = Field(0.0, description="Total measuring time up to its last cell, over restarts.")
     progress: Progress
     cells: List[Cell] = Field(default_factory=list, description="Finished cells, in order of finishing.")
     error: Optional[Problem] = Field(None, description="Why the job failed as a whole.")
@@ -245,16 +253,16 @@ class JobList(Reading):
     """Answer of ``GET /benchmark``: newest first, without cells."""
 
     jobs: List[Job]
-    next_cursor: Optional[str] = Field(None, description="Gives the next page; null: there is none.")
+    next_cursor: Optional[str] = Field(None, description="Cursor of the next page; null: there is none.")
 
 
 class Queue(Reading):
     """Answer of ``GET /queue``: what the device does, and what comes next."""
 
     running: Optional[Job] = Field(None, description="With its cells.")
-    queued: List[Job] = Field(description="Without cells, in the order in which they come to their turn.")
+    queued: List[Job] = Field(description="Without cells, in the order in which they will run.")
     queued_total: int
-    queued_limit: int = Field(description="Past this number jobs are refused.")
+    queued_limit: int = Field(description="Maximum number of queued jobs; more are rejected.")
     lease: Optional[LeaseInfo] = None
 
 

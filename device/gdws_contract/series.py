@@ -17,7 +17,7 @@ class SeriesOptions(Record):
     """Asks for readings over time to be kept in each cell."""
 
     max_points: int = Field(
-        1_000, ge=2, le=2_000, description="Points that a curve keeps at most; of more, evenly spread ones are kept."
+        1_000, ge=2, le=2_000, description="Maximum number of points of a curve; more are thinned out evenly."
     )
 
 

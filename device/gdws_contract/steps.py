@@ -15,7 +15,7 @@ class LayerSummary(Record):
 
     name: str
     converted: bool
-    reason: Optional[str] = Field(None, description="Why it was left alone.")
+    reason: Optional[str] = Field(None, description="Why it was not converted.")
     shape: List[int] = Field(description="Weight shape (M, C, Kh, Kw).")
     layout: Optional[str] = None
     total_rank: Optional[int] = Field(None, ge=0, description="G, the sum of the ranks g.")
@@ -58,9 +58,9 @@ class Int8Step(Record):
     """QuantizeLinear and DequantizeLinear nodes were inserted."""
 
     kind: Literal["int8"] = "int8"
-    calibration_images: Optional[int] = Field(None, ge=0, description="Images that the ranges were found from.")
+    calibration_images: Optional[int] = Field(None, ge=0, description="Number of images for calibrating the ranges.")
     method: Optional[str] = Field(None, max_length=100, description="How ranges were chosen, e.g. 'entropy'.")
-    skipped: List[str] = Field(default_factory=list, max_length=10_000, description="Layers left in floating point.")
+    skipped: List[str] = Field(default_factory=list, max_length=10_000, description="Layers kept in floating point.")
 
 
 class PruneStep(Record):
@@ -68,7 +68,7 @@ class PruneStep(Record):
 
     kind: Literal["prune"] = "prune"
     method: Optional[str] = Field(None, max_length=100, description="What was removed and by which criterion.")
-    remaining: Optional[Fraction] = Field(None, description="Share of the parameters that is left.")
+    remaining: Optional[Fraction] = Field(None, description="Remaining fraction of the parameters.")
 
 
 Step = Annotated[Union[GdwsStep, FineTuneStep, DistillStep, Int8Step, PruneStep], Field(discriminator="kind")]

@@ -25,7 +25,7 @@ class ClockSummary(Reading):
     min_mhz: NonNegative
     mean_mhz: NonNegative
     max_mhz: NonNegative
-    limit_mhz: Optional[NonNegative] = Field(None, description="The lowest that its upper limit was.")
+    limit_mhz: Optional[NonNegative] = Field(None, description="The lowest value of its upper limit.")
 
 
 class Thermal(Reading):
@@ -34,5 +34,5 @@ class Thermal(Reading):
     readings: int = Field(gt=0)
     temperatures: List[TemperatureSummary] = Field(default_factory=list)
     clocks: List[ClockSummary] = Field(default_factory=list)
-    throttled: Optional[bool] = Field(None, description="null: the machine shows nothing that could tell.")
+    throttled: Optional[bool] = Field(None, description="null: the machine has no such signs.")
     throttling: List[str] = Field(default_factory=list, description="The signs, in words.")

@@ -13,7 +13,12 @@ MODULES = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_benchmark_can_be_imported(name: str) -> None:
-    importlib.import_module(name)
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("benchmarks", "gdws", "gdws_agent", "gdws_contract"):
+            raise
+        pytest.skip(f"it needs {error.name}, which is not installed")
 
 
 def test_the_overhead_of_the_agent_is_measured_on_its_own_engine() -> None:

@@ -7,6 +7,7 @@ from gdws_contract.archive_writer import write_bundle
 from gdws_contract.errors import BundleError, BundleTooLarge, BundleUnreadable, BundleUnsafe
 from gdws_contract.onnx_check import check_network
 from support.bundles import tiny_parts, write_unchecked
+from support.wire import varint
 
 onnx = pytest.importorskip("onnx")
 from google.protobuf.message import DecodeError  # noqa: E402 - comes with onnx
@@ -270,14 +271,6 @@ class TestInBundles:
     def test_another_member_may_be_anything(self, tmp_path):
         fields, members = tiny_parts(net="linear", count=2)
         write_bundle(tmp_path / "a.gdws", fields, {**members, "notes.onnx": b"not a network of the manifest"})
-
-
-def varint(value):
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
 
 
 def message(number, content):

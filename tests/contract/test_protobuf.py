@@ -5,14 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdws_contract.protobuf import BYTES, FIXED32, FIXED64, VARINT, Field, Reader, WireError, fields
-
-
-def varint(value):
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
+from support.wire import varint
 
 
 def read_all(blocks):

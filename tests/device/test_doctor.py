@@ -238,7 +238,7 @@ def test_it_tells_whether_a_token_is_needed_and_where_it_comes_from(tmp_path):
     assert "generated now" in doctor.check_access(settings, False).message
     (tmp_path / "token").write_text("x")
     assert str(tmp_path / "token") in doctor.check_access(settings, False).message
-    assert "was given" in doctor.check_access(settings, True).message
+    assert "configured token" in doctor.check_access(settings, True).message
 
 
 def test_a_token_that_is_none_is_fatal(tmp_path, monkeypatch):

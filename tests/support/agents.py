@@ -132,6 +132,15 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def lives(process_id: int) -> bool:
+    """Whether a process exists and has not ended."""
+    try:
+        with open(f"/proc/{process_id}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def resolved(model_id: str, **fields: Any) -> BenchmarkRequest:
     """Return a request with nothing left open."""
     answers = {"model_id": model_id, "variants": ["dense", "gdws"], "backends": ["onnxruntime"]}

@@ -2,6 +2,7 @@
 
 import sys
 
+from gdws_agent.backends.cuda import presence
 from gdws_agent.backends.torch import backend as pytorch
 from gdws_agent.backends.torch2trt import backend as torch2trt
 from support.fake_cuda_torch import CudaTorch
@@ -13,6 +14,7 @@ def install_cuda_torch(monkeypatch, capability=(7, 2)):
     torch = CudaTorch(capability)
     for module in (pytorch, torch2trt):
         monkeypatch.setattr(module, "load_torch", lambda: torch)
+    for module in (pytorch, presence):
         monkeypatch.setattr(module, "find_gpu", lambda: "/dev/nvhost-gpu")
     return torch
 

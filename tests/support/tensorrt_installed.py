@@ -3,7 +3,7 @@
 import sys
 
 from gdws_agent.backends.cuda import driver as cuda_driver
-from gdws_agent.backends.tensorrt import backend as backend_module
+from gdws_agent.backends.cuda import presence
 from support.fake_pycuda import Gpu
 from support.fake_tensorrt import make_tensorrt
 
@@ -19,6 +19,6 @@ def install(monkeypatch, *, memory_bytes=2**33, shared=False, multiprocessors=8,
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
-    monkeypatch.setattr(backend_module, "find_gpu", lambda: "/dev/nvhost-gpu")
+    monkeypatch.setattr(presence, "find_gpu", lambda: "/dev/nvhost-gpu")
     monkeypatch.setattr(cuda_driver, "load_driver", gpu.driver_library)
     return trt, gpu

@@ -9,10 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from gdws_agent.errors import MediaTypeUnsupported
-from gdws_agent.requests.profile_request import as_benchmark, fields_of_profile
+from gdws_agent.requests import attack_request, profile_request
+from gdws_agent.requests.fields import fields_renamed
 from gdws_agent.service import Service
 from gdws_agent.storage.checks import Ticket
 from gdws_agent.storage.library import check_bundle
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.manifest import Manifest
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.queueing import Submission
@@ -33,14 +35,20 @@ class JobKind(NamedTuple):
 
 
 def _resolve_profile(service: Service, asked: ProfileRequest, manifest: Manifest) -> BenchmarkRequest:
-    with fields_of_profile():
-        return service.resolve(as_benchmark(asked, manifest), manifest)
+    with fields_renamed(profile_request.FIELDS):
+        return service.resolve(profile_request.as_benchmark(asked, manifest), manifest)
+
+
+def _resolve_attack(service: Service, asked: AttackRequest, manifest: Manifest) -> BenchmarkRequest:
+    with fields_renamed(attack_request.FIELDS):
+        return service.resolve(attack_request.as_benchmark(asked), manifest)
 
 
 #: The field ``kind`` of a request -> what it stands for.
 KINDS: Dict[str, JobKind] = {
     "benchmark": JobKind(BenchmarkRequest, Service.resolve),
     "profile": JobKind(ProfileRequest, _resolve_profile),
+    "attack": JobKind(AttackRequest, _resolve_attack),
 }
 
 

@@ -20,12 +20,13 @@ from gdws_agent.requests.limits import time_limit_s
 from gdws_agent.storage.checks import NO_TICKET, Ticket
 from gdws_agent.storage.rows import JobText
 from gdws_agent.storage.store import Page, Store
+from gdws_contract.attacks import AttackedImage
 from gdws_contract.problems import Problem
 from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Cell, CellKey, Job, JobState
 
 from .events import JobEvent, JobEvents
 from .lease import LeaseDesk
-from .run import JobRun, WorkerSetup, give_back
+from .run import AttackRecord, JobRun, WorkerSetup, give_back
 from .status import QueueStatus, RunningJob
 from .waiters import Waiters
 
@@ -283,15 +284,21 @@ class JobQueue:
             self._insist(lambda: self._store.add_cell(job.id, cell, run_s))
             self.events.tell(JobEvent(job.id, cell=cell))
 
+        def save_attacked(key: CellKey, images: List[AttackedImage]) -> None:
+            run_s = running.run_s()
+            self._insist(lambda: self._store.add_attacked(job.id, key, images, run_s))
+
         def report(event: StageEvent, cell: Optional[CellKey]) -> None:
-            progress = {"stage": event.stage, "cell": cell, "round": event.round, "rounds": event.rounds}
+            told = {"round": event.round, "rounds": event.rounds, "attack": event.attack}
+            progress = {"stage": event.stage, "cell": cell, **told}
             with self._condition:
                 running.progress = progress
             self.events.tell(JobEvent(job.id, progress=progress))
 
         try:
             path = self._bundle_path(job.request.model_id)
-            run = JobRun(job, path, self._setup, running.interrupt, save, report)
+            attacked = AttackRecord(self._store.attacked(job.id), save_attacked)
+            run = JobRun(job, path, self._setup, running.interrupt, save, report, attacked)
             failure = run.run(self._store.interruptions(job.id))
         except StorageFailed:
             raise

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from gdws_agent.board.clocks import Clocks, ClockState
 from gdws_agent.errors import ClocksError, ClocksInterrupted, make_problem, problem_of
 from gdws_agent.machine import MACHINE_SHORT, is_machine_fault
-from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
+from gdws_agent.measuring.messages import AttackedEvent, CellEvent, Event, StageEvent, WorkOrder
 from gdws_agent.requests.groups import Group, plan_groups, to_blame, variants_to_run
 from gdws_agent.requests.limits import memory_limit_mib, out_of_time, time_limit_s
 from gdws_agent.settings import Settings
 from gdws_agent.timestamps import utc_now
+from gdws_contract.attacks import AttackedImage
 from gdws_contract.measures import Flag
 from gdws_contract.problems import Problem
 from gdws_contract.rest import Cell, CellKey, Job, JobState, PowerMode
@@ -55,8 +56,29 @@ class Failure(NamedTuple):
     problem: Problem
 
 
+class AttackRecord:
+    """The images that the attacks of one job are done with; ``save`` stores more of them."""
+
+    def __init__(
+        self, known: Mapping[CellKey, Sequence[AttackedImage]], save: Callable[[CellKey, List[AttackedImage]], None]
+    ) -> None:
+        self._known = {key: list(images) for key, images in known.items()}
+        self._save = save
+
+    def of(self, key: CellKey) -> List[AttackedImage]:
+        """Return those of one cell."""
+        return self._known.get(key, [])
+
+    def add(self, key: CellKey, images: List[AttackedImage]) -> None:
+        """Keep and store some more of one cell."""
+        self._save(key, images)
+        self._known.setdefault(key, []).extend(images)
+
+
 class JobRun:
     """Runs what is left of ``job``; ``save`` stores a cell, ``report`` hears each stage and whose it is.
+
+    ``attacked`` keeps what single images brought.
 
     Power mode and clocks are taken when the first group of a mode begins, and given back when the run ends,
     however it ends. Here, not in the worker, so that they hold from one worker to the next.
@@ -70,6 +92,7 @@ class JobRun:
         interrupt: Interrupt,
         save: Callable[[Cell], None],
         report: Callable[[StageEvent, Optional[CellKey]], None],
+        attacked: AttackRecord,
     ) -> None:
         self._job = job
         self._bundle_path = bundle_path
@@ -77,6 +100,7 @@ class JobRun:
         self._interrupt = interrupt
         self._save = save
         self._report = report
+        self._attacked = attacked
         self._cells: Dict[CellKey, Cell] = {cell.key: cell for cell in job.cells}
         self._kept: List[CellKey] = []
         self._last_named: Optional[str] = None
@@ -186,6 +210,8 @@ class JobRun:
             if isinstance(event, CellEvent):
                 self._keep(event.cell)
                 ended.add(event.cell.key.variant)
+            elif isinstance(event, AttackedEvent):
+                self._attacked.add(group.cell(event.variant), event.images)
             else:
                 self._last_named = event.variant
                 self._report(event, None if event.variant is None else group.cell(event.variant))
@@ -202,6 +228,8 @@ class JobRun:
             batch_sizes=self._job.request.batch_sizes,
             engine=self._job.request.engine,
             profile=self._job.request.profile,
+            attack=self._job.request.attack,
+            attacked={variant: self._attacked.of(group.cell(variant)) for variant in variants},
             pacing=self._job.request.pacing,
             series=self._job.request.series,
             power_sensor=self._setup.power_sensor(),
@@ -305,4 +333,7 @@ def _in_words(cell: Cell) -> str:
         return f"{name} {cell.state}, median {cell.latency.median_ms:.3f} ms"
     if cell.profile is not None:
         return f"{name} {cell.state}, {len(cell.profile.layers)} layers profiled"
+    if cell.attack is not None:
+        found = cell.attack.robust
+        return f"{name} {cell.state}, {found.successes} of {found.count} images withstood the attack"
     return f"{name} {cell.state}, {cell.error.detail if cell.error is not None else 'no times'}"

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from typing_extensions import Literal
 
 from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
-from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
+from gdws_agent.measuring.messages import AttackedEvent, Event, StageEvent, WorkOrder, parse_event
 from gdws_agent.requests.estimate import longest_run_ms
 from gdws_agent.settings import Settings, variable_name
 
@@ -240,6 +240,9 @@ class _Conversation:
     def _take_event(self, event: Event) -> None:
         if isinstance(event, StageEvent):
             self._stage = event.stage
+        elif isinstance(event, AttackedEvent):
+            if event.variant not in self._missing:
+                raise ValueError(f"images of an attack that was not asked for: {event.variant}")
         else:
             variant = event.cell.key.variant
             if variant not in self._missing or event.cell.key != self._order.cell(variant):

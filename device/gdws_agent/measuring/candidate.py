@@ -19,6 +19,7 @@ from gdws_agent.backends.base import (
 from gdws_agent.backends.registry import names_with
 from gdws_agent.errors import ProfileUnsupported
 
+from .attacking import Replays
 from .memory import Tally
 from .results import Findings
 
@@ -32,6 +33,8 @@ class Candidate:
         self.findings = findings
         self.tally = tally
         self.ended = False
+        #: What the replay of recorded inputs brought, for attacks.
+        self.replays: Optional[Replays] = None
         self._engine: Optional[Engine] = None
         self._step: Optional[Step] = None
 

@@ -12,6 +12,7 @@ from typing import Any, Dict, NamedTuple, Optional
 import psutil
 
 from .cgroups import cpuset_cores, quota_cores
+from .windows import SETTLE_INFERENCES
 
 _ROOT = Path("/")
 _CPU = "sys/devices/system/cpu"
@@ -21,6 +22,16 @@ def usable_cores(root: Path = _ROOT) -> int:
     """Return how many physical cores this process may use, by the machine, its affinity and its control groups."""
     limits = (psutil.cpu_count(logical=False), _affinity(), quota_cores(root), cpuset_cores(root))
     return max(1, min(int(limit) for limit in limits if limit is not None))
+
+
+def describe_rounds(seed: int) -> Dict[str, Any]:
+    """Return how the rounds of a sweep are run, whose order ``seed`` draws."""
+    return {
+        "order": f"balanced square, seed {seed}",
+        "discarded_after_switch": SETTLE_INFERENCES,
+        "garbage_collector": "off in the rounds",
+        "heat_and_clocks": "read after each window",
+    }
 
 
 def describe_environment(root: Path = _ROOT) -> Dict[str, Any]:

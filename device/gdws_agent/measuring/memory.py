@@ -111,11 +111,13 @@ class Tally:
         """
         now = self._gauge.read()
         host = self._peak + now.files if self._is_known and now is not None else None
+        reason: Optional[str] = None
         if not on_device:
             total, reason = host, _ON_CPU
+        elif device is None:
+            total, reason = None, _NOT_TOLD
         else:
-            total = None if host is None or device is None else host + device.peak_bytes
-            reason = None if device is not None else _NOT_TOLD
+            total = None if host is None else host + device.peak_bytes
         return Memory(
             host_peak_bytes=host,
             host_reason=None if host is not None else _NO_RESET,

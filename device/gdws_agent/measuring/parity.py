@@ -209,9 +209,15 @@ def _agreement(task: Task, replayed: Replayed) -> Optional[Proportion]:
     return None if device is None or host is None else _share(device == host)
 
 
-def _accuracy(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[Proportion]:
+def right_answers(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[np.ndarray]:
+    """Return whether each decision is the label's; None where there are no labels, or no decisions."""
     classes = None if expected.labels is None else _decisions(expected.task, outputs)
-    return None if classes is None else _share(classes == expected.labels)
+    return None if classes is None else classes == expected.labels
+
+
+def _accuracy(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[Proportion]:
+    right = right_answers(expected, outputs)
+    return None if right is None else _share(right)
 
 
 def _share(hits: np.ndarray) -> Proportion:

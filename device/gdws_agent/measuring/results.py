@@ -11,6 +11,7 @@ from gdws_agent.power import thermal
 from gdws_agent.power.base import Account
 from gdws_agent.stats import paired_speedup, summarise
 from gdws_agent.timestamps import utc_now
+from gdws_contract.attacks import AttackResult
 from gdws_contract.errors import ContractError
 from gdws_contract.measures import Build, Flag, Parity, SpeedUp, Sustained
 from gdws_contract.memory import Memory
@@ -83,6 +84,11 @@ def parity_failed_cell(findings: Findings, finished_at: str) -> Cell:
 def profiled_cell(findings: Findings, profile: LayerProfile, finished_at: str) -> Cell:
     """Return the cell of a variant whose layers were timed in place of the whole."""
     return _cell(findings, "done", finished_at, profile=profile, flags=findings.flags)
+
+
+def attacked_cell(findings: Findings, attack: AttackResult, finished_at: str) -> Cell:
+    """Return the cell of a variant whose engine was attacked in place of being timed."""
+    return _cell(findings, "done", finished_at, attack=attack, flags=findings.flags)
 
 
 def measured_cell(

@@ -44,7 +44,7 @@ EXIT_AGENT_GONE = 3
 EXIT_MACHINE_SHORT = 4
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-_MAX_ORDER_BYTES = 2**20
+_MAX_ORDER_BYTES = 16 * 2**20
 
 
 def main(arguments: Optional[List[str]] = None) -> int:

@@ -66,6 +66,8 @@ def why_untimed(cell: Cell) -> Optional[str]:
         return None
     if cell.profile is not None:
         return "its layers were timed instead of the whole network"
+    if cell.attack is not None:
+        return "its engine was attacked instead of being timed"
     if cell.error is not None:
         return cell.error.detail or cell.error.title
     if cell.parity is not None and not cell.parity.passed:

@@ -1,1 +1,1 @@
-"""What any part may use and no user sees."""
+"""Internal helpers for any subpackage."""

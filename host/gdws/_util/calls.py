@@ -15,7 +15,7 @@ Note = Callable[[nn.Module, Any, Any], Any]
 
 @contextmanager
 def observed(notes: Iterable[tuple[nn.Module, Note]]) -> Iterator[None]:
-    """Call each note after each call of its module, as long as the context lasts.
+    """Call each note after each call of its module, within the context.
 
     The input is found whether the network passes it by position or by keyword; None for a call without arguments.
     """

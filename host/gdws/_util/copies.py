@@ -10,7 +10,7 @@ from gdws.errors import ModelError, first_line
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """A deep copy. Raises :class:`~gdws.errors.ModelError` for a network that holds results of a computation."""
+    """A deep copy. Raises :class:`~gdws.errors.ModelError` for a network that stores results of a computation."""
     try:
         return copy.deepcopy(model)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:  # e.g. results of a computation

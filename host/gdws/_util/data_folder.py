@@ -1,4 +1,4 @@
-"""Where what is to outlast a run is kept for a user."""
+"""The folder for persistent data of a user."""
 
 from __future__ import annotations
 

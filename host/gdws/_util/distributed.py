@@ -1,4 +1,4 @@
-"""The processes that share one piece of work, as torchrun starts them; without torchrun there is one."""
+"""The processes of torchrun, which share the work; without torchrun there is one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gdws.errors import GdwsError
 
 T = TypeVar("T")
 
-#: One process may judge or write for long while the others wait.
+#: One process may evaluate or write for a long time while the others wait.
 _PATIENCE = timedelta(hours=12)
 
 
@@ -35,11 +35,11 @@ class Workers:
         return self.rank == 0
 
     def share(self, rows: torch.Tensor) -> torch.Tensor:
-        """What of ``rows`` (N,) this process does; equally many in each where ``size`` divides N."""
+        """The part of ``rows`` (N,) for this process; of equal size in all if ``size`` divides N."""
         return rows[self.rank :: self.size]
 
     def mean(self, value: float) -> float:
-        """The mean of what the processes give."""
+        """The mean over the processes."""
         if self.size == 1:
             return value
         total = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -47,7 +47,7 @@ class Workers:
         return float(total) / self.size
 
     def agree(self, value: T) -> T:
-        """What the leading process gives, in all of them."""
+        """Broadcast the value of the leading process."""
         if self.size == 1:
             return value
         box = [value]
@@ -55,7 +55,7 @@ class Workers:
         return box[0]
 
     def gather(self, value: T) -> list[T]:
-        """What each process gives, by rank, in all of them."""
+        """Gather the values of all processes, by rank, in all of them."""
         if self.size == 1:
             return [value]
         box: list[Any] = [None] * self.size
@@ -88,7 +88,7 @@ class Workers:
 
 @contextmanager
 def launched(device: str | torch.device = "cpu") -> Iterator[Workers]:
-    """Join the processes that torchrun started, if it did, for as long as the context lasts.
+    """Join the processes that torchrun started, if any, within the context.
 
     ``cuda`` stands for one GPU a process. They talk by NCCL on GPUs and by Gloo on CPUs.
     Raises :class:`GdwsError` if there is no such device, or torchrun's processes cannot be joined.

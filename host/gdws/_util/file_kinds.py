@@ -1,4 +1,4 @@
-"""What kind of network is in a file that was given as one of another kind, and how to go on with it."""
+"""Recognises network files of other kinds, with advice on how to use them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KERAS = Kind("a Keras file", "export it with model.export('model.onnx', format='
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Told by the first bytes, the members of an archive, or the suffix ``.onnx``; None for anything else."""
+    """The kind by the first bytes, the members of an archive, or the suffix ``.onnx``; None for anything else."""
     try:
         with path.open("rb") as file:
             head = file.read(8)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never a part."""
+"""Atomic writing of files: readers see the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gdws_contract.archive_writer import require_file
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``, whose folder is made if it is absent.
+    """Write ``content`` to ``path``, creating its folder if necessary.
 
     The content goes to a temporary neighbour, to the disk, and then over ``path`` in one step, so that
     a full disk or an interrupt leaves the former file as it was.
@@ -38,7 +38,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Raise OSError now if a file could not be put at ``path`` later, before hours of work for it."""
+    """Raise OSError now if a file could not be written to ``path`` later, before hours of work for it."""
     require_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = _temporary_neighbour(path)

@@ -1,4 +1,4 @@
-"""Networks through which no gradients pass."""
+"""Networks without gradients."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from torch import nn
 
 
 def differentiable(model: nn.Module) -> bool:
-    """Whether gradients of the outputs by activations can be had; a module without has ``differentiable = False``."""
+    """Whether outputs have gradients by activations; a module without gradients has ``differentiable = False``."""
     return all(getattr(module, "differentiable", True) for module in model.modules())

@@ -1,4 +1,4 @@
-"""Ctrl-C, and what a scheduler sends to end a program, where they must not take effect in the middle."""
+"""Delays SIGINT and SIGTERM during critical sections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """The first SIGINT or SIGTERM that comes within the block raises KeyboardInterrupt at its end, a second at once.
+    """The first SIGINT or SIGTERM within the block raises KeyboardInterrupt at its end, a second one immediately.
 
     For short work that is to be done whole, and for code of others that turns a KeyboardInterrupt into an error of
     its own, as pydantic does when it serializes. Signals come to the main thread only: elsewhere nothing is held.

@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""The available memory."""
 
 from __future__ import annotations
 

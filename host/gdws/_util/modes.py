@@ -1,4 +1,4 @@
-"""Training and evaluation mode, put back as they were."""
+"""Contexts for training and evaluation mode, which restore the previous state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
-    """Put ``model`` into evaluation mode; on leaving, each submodule has its former mode again."""
+    """Put ``model`` into evaluation mode; on exit, each submodule has its previous mode again."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -22,7 +22,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """Let no gradient reach the parameters; on leaving, flags and gradients are what they were."""
+    """Disable gradients of the parameters; on exit, flags and gradients are restored."""
     parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     try:
         for parameter, _, _ in parameters:

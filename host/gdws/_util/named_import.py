@@ -1,4 +1,4 @@
-"""What a user names in Python code, as ``package.module:name``."""
+"""Imports of objects that a user names as ``package.module:name``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdws.errors import ModelError, first_line
 
 
 def find(target: str, what: str, *, example: str) -> Any:
-    """Return ``name`` or ``name.attribute`` of ``package.module:name``; the module may lie in the current folder.
+    """Return ``name`` or ``name.attribute`` of ``package.module:name``; the module may be in the current folder.
 
     Its code runs, so name only what you trust. ``what`` says what is named, e.g. ``network``.
 
@@ -29,7 +29,7 @@ def find(target: str, what: str, *, example: str) -> Any:
 
 @contextmanager
 def current_folder_importable() -> Iterator[None]:
-    """Let modules in the current folder be imported."""
+    """Make modules in the current folder importable."""
     folder = os.getcwd()
     sys.path.insert(0, folder)
     try:

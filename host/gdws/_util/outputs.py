@@ -1,4 +1,4 @@
-"""What a network's outputs may be."""
+"""The outputs of networks: checks and selection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdws.errors import GdwsError, ModelError, first_line
 
 
 def logits_in(output: Any, images: int, *, classes: int = 1) -> Tensor:
-    """``output`` itself, once it is known to be finite logits (N, classes) for N ``images``.
+    """``output``, after a check that it is finite logits (N, classes) for N ``images``.
 
     Every place that takes a network for a classifier asks here. Raises :class:`~gdws.errors.ModelError` that tells how
     to choose, if there is more than one output, and if there are fewer than so many ``classes``.
@@ -42,7 +42,7 @@ def logits_in(output: Any, images: int, *, classes: int = 1) -> Tensor:
 
 
 class Chosen(nn.Module):
-    """A network of which one output is taken; ``output`` is its key, place or name of field."""
+    """A network restricted to one output; ``output`` is its key, index or field name."""
 
     def __init__(self, network: nn.Module, output: str | int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Chosen(nn.Module):
 
 
 def choose_output(network: nn.Module, output: str | int) -> nn.Module:
-    """``network`` as one that gives the one output that is named; the weights are shared, their names begin anew."""
+    """``network`` restricted to the named output; the weights are shared, under names with another prefix."""
     return Chosen(network, output).train(network.training)
 
 
@@ -76,7 +76,7 @@ def logits_of(network: nn.Module, images: Tensor, *, classes: int = 1) -> Tensor
 
 
 def run(network: nn.Module, images: Tensor) -> Any:
-    """What ``network`` gives, its own errors as :class:`~gdws.errors.ModelError`."""
+    """The output of ``network``, with its errors converted to :class:`~gdws.errors.ModelError`."""
     try:
         return network(images)
     except GdwsError:
@@ -96,7 +96,7 @@ def tensors_in(output: Any) -> list[Tensor]:
 
 
 def named_tensors(output: Any) -> dict[str, Tensor]:
-    """The tensors as :func:`tensors_in` finds them, by names that tell where: ``output``, ``output_0``, ``boxes``.
+    """The tensors of :func:`tensors_in` by names derived from their position: ``output``, ``output_0``, ``boxes``.
 
     Names are made of letters, digits, ``_`` and ``.`` alone, and the same structure gives the same names.
     """
@@ -118,7 +118,7 @@ def _paths(output: Any, path: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def parts_of(output: Any) -> list[tuple[str | int, Any]]:
-    """What an output consists of, by key, place or name of field; nothing if it is no container."""
+    """The parts of an output by key, index or field name; empty if it is not a container."""
     if isinstance(output, Mapping):
         return list(output.items())
     if is_dataclass(output) and not isinstance(output, type):

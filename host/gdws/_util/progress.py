@@ -1,4 +1,4 @@
-"""How long work tells how far it is: a protocol, a bar on the terminal, and silence."""
+"""Progress of long work: a protocol, a progress bar on the terminal, and a silent implementation."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from gdws._util.visible_text import visible
 
 
 class Progress(Protocol):
-    """Long work calls ``start`` once, then ``advance`` as it goes on."""
+    """Long work calls ``start`` once, then ``advance`` repeatedly."""
 
     def start(self, total: int, description: str) -> None:
-        """A new piece of work of ``total`` units begins."""
+        """Start a task of ``total`` units."""
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """``n`` more units are done; ``figures`` are the newest values worth seeing, by name."""
+        """Report ``n`` more units as done; ``figures`` are current values to display, by name."""
 
 
 class SilentProgress:
-    """Says nothing."""
+    """Reports nothing."""
 
     def start(self, total: int, description: str) -> None:
         """Does nothing."""
@@ -40,7 +40,7 @@ class SilentProgress:
 
 
 class RichProgress:
-    """A bar per piece of work with its figures and the time left, on standard error.
+    """A progress bar for each task with its figures and the time left, on standard error.
 
     ::
 
@@ -70,11 +70,11 @@ class RichProgress:
         self._bar.stop()
 
     def start(self, total: int, description: str) -> None:
-        """A new bar below the former ones."""
+        """Add a bar below the previous ones."""
         self._task = self._bar.add_task(visible(description), total=total, figures="")
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Move the newest bar; figures not given keep their last values away from the line."""
+        """Advance the newest bar, showing only the given figures."""
         if self._task is None:
             return
         if figures:

@@ -1,4 +1,4 @@
-"""Independent seeds from one: every random draw names what it is for.
+"""Independent seeds derived from one: every random draw names its purpose.
 
 A draw that depends on a seed and a name, not on what was drawn before it, can be repeated alone.
 That is what makes long work resumable without storing the state of a generator.

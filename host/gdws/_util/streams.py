@@ -1,4 +1,4 @@
-"""Standard output and standard error that never end a command, whatever becomes of who reads them.
+"""Standard output and standard error that never end a command, even if their reader goes away.
 
 A character that the encoding lacks is written as one that looks like it, or as its escape. A reader that went away, a
 terminal that hung up and a full disk lose the text, not the command: :func:`lost_output` tells. Only the standard
@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-#: What our own texts are set with, for encodings that lack it.
+#: Replacements of our own characters, for encodings that lack them.
 _LOOK_ALIKES = {"–": "-", "−": "-", "×": "x", "…": "...", "·": "*", "²": "^2", "█": "#"}
 _ERRORS = "gdws.readable"
 
-#: The reader went away, or there never was one: what was printed is missed by nobody.
+#: Errors that mean that there is no reader, so nobody misses the output.
 _NO_READER = (errno.EPIPE, errno.EBADF, errno.EIO)
 
 
 class _Output(io.RawIOBase):
-    """What is written to a descriptor; after the first error, ``lost``, it is dropped."""
+    """Writes to a descriptor; after the first error, ``lost``, further output is dropped."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -71,7 +71,7 @@ def make_robust() -> None:
 
 
 def lost_output() -> OSError | None:
-    """Why standard output did not take all that was printed, though somebody may wait for it; None if it did."""
+    """The error by which output was lost that somebody may need; None if there is none."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     lost = raw.lost if isinstance(raw, _Output) else None
@@ -99,7 +99,7 @@ def printing_to_stderr() -> Iterator[None]:
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """The error handler of codecs that writes what can be read in place of what cannot be encoded."""
+    """A codec error handler that replaces what cannot be encoded by something readable."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

@@ -1,16 +1,16 @@
-"""Text files that people write, in whatever editor."""
+"""Text files written by people, in any editor."""
 
 from __future__ import annotations
 
 import codecs
 from pathlib import Path
 
-#: How a file says its encoding; without a mark it is UTF-8.
+#: Byte order marks and their encodings; without one a file is UTF-8.
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 def read_text(path: Path) -> str:
-    """The text at ``path``, without the byte order mark that editors on Windows put before it.
+    """The text at ``path``, without the byte order mark that editors on Windows add.
 
     Raises:
         OSError: the file cannot be read.

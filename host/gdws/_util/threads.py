@@ -1,4 +1,4 @@
-"""Work on many layers at once."""
+"""Parallel work on many layers."""
 
 from __future__ import annotations
 

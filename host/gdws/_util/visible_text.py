@@ -1,4 +1,4 @@
-"""Text of others, made harmless to look at.
+"""Sanitises untrusted text for display.
 
 Names, messages and notes come from bundles and devices, which may be anyone's. In a terminal, a log or a page some
 characters do more than be read: they move the cursor, change colours, turn the order of what follows, or begin a line
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""``text`` on one line, with each character that is not to be seen as its escape, such as ``\x1b``.
+    r"""``text`` on one line, with invisible characters escaped, such as ``\x1b``.
 
     Those are what :meth:`str.isprintable` names: control and format characters, marks of writing direction, separators
     other than the space, lone surrogates, and code points that mean nothing. Those in ``keep`` stay as they are.

@@ -1,4 +1,4 @@
-"""What an approximation loses."""
+"""The error of an approximation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The factors of one layer from second moments: start, ridge, and refits in turn."""
+"""Fits the factors of one layer from second moments: initialisation, ridge, alternating least squares."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Shape = tuple[int, int, int, int]
 
 _DENSE_RIDGE = 1e-4
 _FILTER_RIDGE = 1e-3
-#: A sweep that takes away less than this share of the error is the last.
+#: A sweep that reduces the error by less than this fraction is the last.
 _LEAST_GAIN = 1e-3
-#: How far filters go on in the direction of a sweep: twenty sweeps then do what eighty would without.
+#: Extrapolation of filters in the direction of a sweep: twenty sweeps then achieve what eighty would without.
 _MOMENTUM = 0.8
 
 
@@ -36,7 +36,7 @@ class FittedLayer:
 
 @dataclass(frozen=True, eq=False)
 class LayerProblem:
-    """What the factors of one layer are fitted to; ranks are chosen afterwards.
+    """The problem of fitting the factors of one layer, for any ranks.
 
     ``moments`` are of all data, not centred, ``ridge_data`` those of two parts of them: pointwise weights found on the
     first, judged on the second. ``outputs`` (M, M) weighs the errors of the outputs, ``spectrum`` is that of the dense

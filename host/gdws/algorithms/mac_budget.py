@@ -1,4 +1,4 @@
-"""One bound on the MACs of a whole network: which ranks each layer gets, and which layers stay dense."""
+"""Allocation under a bound on the MACs of a whole network: the ranks of each layer, or dense layers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ranks_within(candidates: Sequence[Candidate], macs: float) -> list[Ints | No
 
 
 def _options(candidate: Candidate) -> list[Option]:
-    """What the weight may do; the last is to stay dense."""
+    """The options of the weight; the last is to stay dense."""
     shape, positions = candidate.weight_shape, candidate.positions
     offered = [
         Option(positions * gdws_weights(shape, int(ranks.sum())), error)

@@ -1,4 +1,4 @@
-"""The best factors of a GDWS convolution for the data it sees, from second moments alone.
+"""The optimal factors of a GDWS convolution for given data, from second moments alone.
 
 With P the pointwise weights (M, G) and D the depthwise filters as rows over all patches (G, C*Kh*Kw), each zero
 outside its channel, the layer computes P D x + b on a patch x. Its mean squared distance to a target y is::

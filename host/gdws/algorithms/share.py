@@ -1,4 +1,4 @@
-"""One budget for all layers: which option each of them takes."""
+"""Allocation of one budget to all layers: which option each of them takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """What a layer may do: its ``cost``, e.g. in MACs, and the ``error`` it brings, in any unit that adds up."""
+    """An option of a layer: its ``cost``, e.g. in MACs, and its ``error``, in any additive unit."""
 
     cost: float
     error: float
@@ -50,6 +50,6 @@ def _cheapest(options: Sequence[Option]) -> int:
 
 
 def _gain(old: Option, new: Option) -> float:
-    """Error taken away by cost added; what costs nothing comes first."""
+    """The reduction of the error per added cost; free options come first."""
     added = new.cost - old.cost
     return (old.error - new.error) / added if added > 0 else float("inf")

@@ -1,1 +1,1 @@
-"""Bundles: packing networks for a device, and what is in one."""
+"""Bundles: packing networks for a device, and describing a bundle."""

@@ -1,4 +1,4 @@
-"""What is in a bundle, in words."""
+"""A description of a bundle in words."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gdws_contract.archive import Bundle
 from gdws_contract.manifest import Attack, Manifest, Variant
 from gdws_contract.measures import Proportion
 
-#: Where labels come from, by the origin of the images.
+#: The source of labels, by the origin of the images.
 _LABELS = {
     "labelled": "given with the images",
     "network": "what the baseline says of the images",
     "noise": "what the baseline says of noise",
 }
 
-#: What ``natural`` and ``robust`` of an evaluation are, by the origin of its labels.
+#: The meaning of ``natural`` and ``robust`` of an evaluation, by the origin of its labels.
 _MEASURED = {
     "labelled": "accuracies on",
     "network": "agreement with the baseline on",
@@ -26,7 +26,7 @@ _MEASURED = {
 
 @dataclass(frozen=True)
 class Description:
-    """What a bundle holds, for people: ``facts`` are labelled lines, ``rows`` the variants under ``columns``."""
+    """The contents of a bundle: ``facts`` are labelled lines, ``rows`` the variants under ``columns``."""
 
     facts: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
@@ -34,7 +34,7 @@ class Description:
 
 
 def describe(bundle: Bundle) -> Description:
-    """Return what is in ``bundle`` as text; what is not known reads "-"."""
+    """Return a description of ``bundle``; unknown values are "-"."""
     manifest = bundle.manifest
     shape = " x ".join(str(axis) for axis in manifest.input.shape)
     verification = manifest.verification

@@ -1,4 +1,4 @@
-"""Packing of a network and what was made of it into a bundle.
+"""Packs a network and its variants into a bundle.
 
 Layout of the archive::
 
@@ -145,7 +145,7 @@ def pack(
 
 
 def host_evaluation(evaluation: Evaluation, data: str) -> HostEvaluation:
-    """Return what :func:`gdws.evaluation.evaluate.evaluate` found as the manifest holds it.
+    """Return the result of :func:`gdws.evaluation.evaluate.evaluate` in the form of the manifest.
 
     ``data`` names the images.
     """
@@ -168,7 +168,7 @@ def _range(images: torch.Tensor) -> dict[str, float | None]:
 
 
 def _check_names(name: str, variants: Sequence[Variant]) -> None:
-    """Refuse before hours of work what the manifest would refuse after them."""
+    """Check names before hours of work, as the manifest would afterwards."""
     fields = {"name": name} | {f"variants[{index}].name": variant.name for index, variant in enumerate(variants)}
     for field, text in fields.items():
         if not re.fullmatch(NAME_PATTERN, text):
@@ -180,12 +180,12 @@ def _check_names(name: str, variants: Sequence[Variant]) -> None:
 
 
 def _prepared(verification: VerificationSet) -> VerificationSet:
-    """The same on the CPU and of the types that are stored, once it is known to be in range."""
+    """The same on the CPU, with the stored types, after a check of the ranges."""
     images, labels = verification.images, verification.labels
     if labels is None:
         check_pixels(images)
         if verification.attack is not None:
-            raise DataError("images to attack have no labels", hint="give labels, or leave the attack out")
+            raise DataError("images to attack have no labels", hint="provide labels, or leave out the attack")
     else:
         check_images(images, labels)
         labels = labels.detach().to("cpu", torch.int64)
@@ -193,7 +193,7 @@ def _prepared(verification: VerificationSet) -> VerificationSet:
 
 
 class _Packed(NamedTuple):
-    """One variant: its entry in the manifest, its members, and what its outputs are."""
+    """One variant: its entry in the manifest, its members, and its outputs."""
 
     entry: dict[str, Any]
     files: dict[str, bytes]
@@ -213,7 +213,7 @@ def _pack_variant(variant: Variant, verification: VerificationSet, progress: Pro
     progress.advance(1, variant=variant.name)
     adversarial_files: dict[str, bytes] = {}
     if verification.attack is not None and labels is not None:
-        # The dense network of the same function has the same gradients, and gives them many times faster.
+        # The equivalent dense network has the same gradients, many times faster.
         attacked = to_dense(float32_copy(variant.module))
         adversarial = _attack_all(attacked, images, labels, verification.attack, progress)
         files[f"{folder}/adversarial_inputs.npy"] = _npy(adversarial)
@@ -238,7 +238,7 @@ def _pack_variant(variant: Variant, verification: VerificationSet, progress: Pro
 
 
 def _outputs(network: nn.Module, images: torch.Tensor, name: str) -> dict[str, torch.Tensor]:
-    """What the variant ``name`` gives for ``images`` (N, C, H, W), by the names of its outputs."""
+    """The outputs of the variant ``name`` for ``images`` (N, C, H, W), by name."""
     try:
         found = [outputs(network, batch) for batch in torch.split(images, _BATCH_SIZE)]
     except ExportError as error:
@@ -258,14 +258,14 @@ def _members(stem: str, found: Mapping[str, torch.Tensor]) -> dict[str, bytes]:
 
 
 def _spec(name: str, found: torch.Tensor) -> dict[str, Any]:
-    """An output as the manifest tells of it."""
+    """The specification of an output in the manifest."""
     return {"name": name, "dtype": str(found.dtype).removeprefix("torch."), "shape": list(found.shape[1:])}
 
 
 def _attack_all(
     network: nn.Module, images: torch.Tensor, labels: torch.Tensor, attack: Spec, progress: Progress
 ) -> torch.Tensor:
-    """Return adversarial images (N, C, H, W) on the CPU, by another loss where the attack alone fails."""
+    """Return adversarial images (N, C, H, W) on the CPU, made with another loss if the attack itself fails."""
     parameter = next(network.parameters(), images)
     found = []
     for indices in torch.split(torch.arange(len(images)), _BATCH_SIZE):
@@ -276,7 +276,7 @@ def _attack_all(
 
 
 def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
-    """MACs of one image in convolutions and linear layers, whatever they stand for."""
+    """MACs of one image in convolutions and linear layers, including those inside of GDWS layers."""
     layers = surgery.inspect(network, input_shape, convert_first=True)
     return sum(
         height * width * dense_weights(layer.weight_shape) for layer in layers for height, width in layer.grids or ()
@@ -284,7 +284,7 @@ def _macs(network: nn.Module, input_shape: Sequence[int]) -> int:
 
 
 def _in_manifest(step: Step, plan: str | None) -> ManifestStep:
-    """``step`` as the manifest holds it; ``plan`` is the member with its plan."""
+    """``step`` in the form of the manifest; ``plan`` is the member with its plan."""
     if not isinstance(step, GdwsStep):
         return step
     layers = [_summary(layer) for layer in step.plan.layers]

@@ -1,4 +1,4 @@
-"""A network of a bundle, and what was done to the baseline to make it."""
+"""A network of a bundle, with the steps that made it from the baseline."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gdws_contract.manifest import HostEvaluation
 from gdws_contract.plan import Plan
 from gdws_contract.steps import DistillStep, FineTuneStep, Int8Step, PruneStep
 
-#: What the baseline is called unless it is named otherwise.
+#: The default name of the baseline.
 BASELINE = "dense"
 
 
 @dataclass(frozen=True)
 class GdwsStep:
-    """Convolutions were replaced by GDWS convolutions as ``plan`` says."""
+    """Convolutions were replaced by GDWS convolutions according to ``plan``."""
 
     plan: Plan
 
@@ -43,7 +43,7 @@ _WORDS: Mapping[type, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """``module`` is what ``steps``, in their order, made of the network as it was trained.
+    """``module`` is the result of applying ``steps`` in order to the trained network.
 
     ``evaluation`` is what the host measured on it, see :func:`gdws.bundles.packing.host_evaluation`.
     """
@@ -55,7 +55,7 @@ class Variant:
 
     @property
     def plan(self) -> Plan | None:
-        """That of the last GDWS step; None if there is none."""
+        """The plan of the last GDWS step; None if there is none."""
         return next((step.plan for step in reversed(self.steps) if isinstance(step, GdwsStep)), None)
 
     @property

@@ -49,7 +49,7 @@ def _verdict(limit: RunLimit, subject: Subject, cells: Sequence[Cell], allowed: 
         outcome = "PASS"
     elif low > allowed and len(known) >= 2:
         outcome = "FAIL"
-    shown = text.significant(high) if low == high else f"{text.significant(low)} to {text.significant(high)}"
+    shown = " to ".join(dict.fromkeys((text.significant(low), text.significant(high))))
     sentence = (
         f"{subject}: {limit.words} {shown} {limit.unit} in {text.plural(len(known), 'run')}, limit {allowed:g} "
         f"{limit.unit}: {outcome}."

@@ -1,11 +1,11 @@
-"""The way from a checkpoint to a report, in the order of its steps.
+"""The steps from a checkpoint to a report, in order.
 
 ::
 
     load -> calibrate_alphas, calibration_images -> convert_all -> evaluate_all -> pack -> benchmark -> report.write
 
-Each step is a function of what the one before it returned; files appear only where a path is given. All steps up to
-the bundle are :func:`make_bundle`; all steps on the package's own network are :mod:`gdws.pipeline.demo`.
+Each step is a function of the previous step's result; files are written only if a path is given. :func:`make_bundle`
+does all steps up to the bundle; :mod:`gdws.pipeline.demo` does all steps on the package's own network.
 """
 
 from __future__ import annotations

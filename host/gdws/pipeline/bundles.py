@@ -1,4 +1,4 @@
-"""All steps from a network to its bundle."""
+"""All steps from a network to a bundle."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ from gdws_contract.plan import Plan
 
 @dataclass(frozen=True, kw_only=True)
 class BundleSettings:
-    """What a bundle holds beside the dense network, and how it is evaluated.
+    """The contents of a bundle besides the dense network, and the settings of its evaluation.
 
-    A GDWS network is made by each of ``recipes`` and each of ``plans``, which are given by name, and distilled from the
-    dense one with ``distill``; ``tuned`` are files that ``gdws finetune`` wrote. With ``int8`` each network, the dense
-    one too, has a form in INT8 beside it. ``calibration``, ``test`` and ``verification`` count images: those that
-    networks are fitted to, distilled on and quantised by; those that they are evaluated on, 0 for no evaluation; and
-    those that a device replays.
-    Raises :class:`~gdws.errors.GdwsError` if nothing but the dense network is asked for.
+    A GDWS network is made for each of ``recipes`` and each of ``plans`` (by name), and distilled with ``distill``;
+    ``tuned`` are files of ``gdws finetune``. With ``int8``, an INT8 version of each network is added, including the
+    dense one. ``calibration``, ``test`` and ``verification`` are numbers of images: for fitting, distillation and
+    quantisation; for the evaluation, 0 for none; and for the replay on a device.
+    Raises :class:`~gdws.errors.GdwsError` if only the dense network is requested.
     """
 
     recipes: tuple[Recipe, ...] = ()
@@ -58,13 +57,13 @@ class BundleSettings:
 
     @property
     def count(self) -> int:
-        """How many GDWS networks are asked for."""
+        """The number of requested GDWS networks."""
         return len(self.recipes) + len(self.plans) + len(self.tuned)
 
 
 @dataclass(frozen=True, eq=False)
 class MadeBundle:
-    """A bundle that was written; ``notes`` are what a reader of its accuracies must know."""
+    """A written bundle; ``notes`` are reservations about its accuracies."""
 
     id: str
     variants: tuple[Variant, ...]
@@ -82,7 +81,7 @@ def make_bundle(
 ) -> MadeBundle:
     """Convert ``source``, evaluate every network and write the bundle to ``path``.
 
-    ``tell`` is given a line for each step. Raises what the steps raise.
+    ``tell`` is called with a line for each step. Raises whatever the steps raise.
     """
     require_writable(path)
     if settings.attack is not None:
@@ -114,7 +113,7 @@ def make_bundle(
         tell(f"evaluate each on {settings.test} test images{under}")
         images = data.test.first(settings.test)
         variants = evaluate_all(variants, images, test, settings.attack, task=source.task, progress=progress)
-    tell(f"pack them with {settings.verification} images that the device will replay")
+    tell(f"pack them with {settings.verification} images for the parity check on the device")
     replayed = data.test.first(settings.verification)
     if data.preparation:
         source = replace(source, provenance={**source.provenance, "images": dict(data.preparation)})

@@ -1,4 +1,4 @@
-"""What a conversion looks at beside the weights: alphas, and calibration images."""
+"""Inputs of a conversion besides the weights: alphas, and calibration images."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from gdws.evaluation.tasks import Classification
 from gdws.networks import checkpoints
 from gdws.networks.sources import Source
 
-#: Beyond so many classes exact alphas take too long.
+#: Up to this many classes alphas are computed exactly; beyond, that takes too long.
 MANY_CLASSES = 100
 
-#: Images in memory at once while alphas are computed.
+#: Number of images in memory at a time while alphas are computed.
 _BATCH = 64
 
 Alphas = Mapping[str, npt.ArrayLike]
@@ -38,7 +38,7 @@ Alphas = Mapping[str, npt.ArrayLike]
 
 @dataclass(frozen=True)
 class AlphaSettings:
-    """Where alphas come from: a ``file`` as the paper's authors store them, or so many ``images``; 0 for none.
+    """The source of alphas: a ``file`` in the format of the paper's authors, or a number of ``images``; 0 for none.
 
     ``method`` and ``seed`` as for :func:`calibrate_alphas`.
     """
@@ -50,7 +50,7 @@ class AlphaSettings:
 
     @property
     def weighted(self) -> bool:
-        """Whether errors are weighed at all."""
+        """Whether errors are weighted at all."""
         return self.file is not None or self.images > 0
 
 
@@ -76,11 +76,11 @@ def calibrate_alphas(
 ) -> Alphas | None:
     """The weight of each input channel of each layer (Equation 8), from natural images of the training split.
 
-    None where gradients cannot be had, as through an ONNX graph: every input channel then weighs the same.
+    None without gradients, as through an ONNX graph: all input channels then have equal weights.
 
     ``method`` and ``seed`` as for :func:`gdws.compression.calibration.alphas.alphas`; by default the method is exact
     for up to :data:`MANY_CLASSES` classes, and by random signs for more, each of which would cost a backward pass.
-    Where the task is not to classify, the noise gains are those to what matters of the outputs, by random signs.
+    For tasks other than classification, the noise gains are those of the task's projection, by random signs.
     """
     if not differentiable(source.module):
         return None
@@ -102,7 +102,7 @@ def calibrate_alphas(
 
 @torch.no_grad()
 def classes(source: Source) -> int:
-    """The number of classes, once the network is known to give logits."""
+    """The number of classes, after a check that the network returns logits."""
     require_weights(source.module)
     image = surgery.sample(source.module, source.input_shape)
     with evaluation_mode(source.module):
@@ -110,7 +110,7 @@ def classes(source: Source) -> int:
 
 
 def require_usable(source: Source) -> None:
-    """Raise :class:`~gdws.errors.ModelError` unless the outputs are those of the task, and depend on one image each."""
+    """Raise :class:`~gdws.errors.ModelError` unless outputs fit the task and each depends on one image only."""
     require_weights(source.module)
     require_independence(source.module, source.input_shape)
     _ = source.task
@@ -121,7 +121,7 @@ def calibration_images(
 ) -> Tensor:
     """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
 
-    A few long steps of ``attack`` do: what matters is what the layers see, not to fool the network every time.
+    A few long steps of ``attack`` suffice: only the activations matter, not whether every image fools the network.
     Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1, and :class:`~gdws.errors.ModelError` where
     there are no logits to attack.
     """

@@ -1,4 +1,4 @@
-"""From a network to the variants that a bundle holds."""
+"""Converts a network into the variants of a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole pipeline once, on a network and images that ship: what ``gdws demo`` does."""
+"""The whole pipeline on the shipped network and images, as ``gdws demo`` runs it."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _CHECKOUT = Path(__file__).resolve().parents[3] / "benchmarks" / "networks"
 class DemoSettings:
     """What is compared, and how it is measured.
 
-    ``published`` is the network by the paper's method beside ours, at ranks that keep the accuracy. Choices are made on
-    ``validation`` images under so many steps of PGD; the final figures are those of the whole attack on ``test``
-    images. ``search_ms`` is how long each network of the search is timed.
+    ``published`` is a network by the paper's method for comparison, at ranks that keep the accuracy. Choices are made
+    on ``validation`` images under this many steps of PGD; the final figures are for the full attack on ``test`` images.
+    ``search_ms`` is the measured time of each network in the search.
     """
 
     published: Recipe = field(default_factory=lambda: Recipe(MeanRank(4), layout="stacked"))
@@ -76,7 +76,7 @@ QUICK = DemoSettings(
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """What the demo leaves."""
+    """The output files of the demo."""
 
     bundle: Path
     plans: Path

@@ -24,9 +24,9 @@ def distilled(
     *,
     progress: Progress = SILENT,
 ) -> list[Variant]:
-    """``variants``, the GDWS networks among them brought nearer to ``source``: ``<name>-distilled``.
+    """``variants``, with ``source`` distilled into the GDWS networks among them: ``<name>-distilled``.
 
-    ``images`` are natural ones, whose labels are not used; ``data`` says what they are.
+    ``images`` are natural images, whose labels are not used; ``data`` is their description.
     Raises what :func:`gdws.training.distill` raises, and :class:`~gdws.errors.ModelError` for a network without
     gradients.
     """

@@ -1,4 +1,4 @@
-"""Accuracies of variants, and what a reader of them must know."""
+"""Accuracies of variants, and reservations about them."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def evaluate_one(
 ) -> Evaluation:
     """Natural and robust accuracy of one network, the attack white-box on it.
 
-    The attack on a GDWS network runs on the dense network of the same function, whose gradients are the same up to
-    rounding and take a fraction of the time. That on a network in INT8 goes through its rounding. ``state`` and
+    The attack on a GDWS network runs on the equivalent dense network, whose gradients are the same up to rounding and
+    take a fraction of the time. The attack on an INT8 network passes through its rounding. ``state`` and
     ``workers`` as for :func:`gdws.evaluation.evaluate.evaluate`. Raises :class:`~gdws.errors.DataError` for
-    annotations, which say nothing of classes.
+    annotations, which are not classes.
     """
     if images.truth is not None:
         raise DataError("annotations say nothing of a classifier", hint="give a folder of images for each class")
@@ -115,7 +115,7 @@ def evaluate_all(
 
 
 def evaluation_doubts(source: Source, variants: Sequence[Variant]) -> list[str]:
-    """What a reader of the accuracies of ``variants`` must know, in whole sentences."""
+    """Reservations about the accuracies of ``variants``, in whole sentences."""
     evaluated = [(variant, variant.evaluation) for variant in variants if variant.evaluation is not None]
     found = [
         f"{variant.name}: {doubt}"
@@ -137,7 +137,7 @@ def evaluation_doubts(source: Source, variants: Sequence[Variant]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Named:
-    """Passes progress on under the name of the network, which says more in a row of networks than the attack."""
+    """Reports progress under the name of the network instead of the attack."""
 
     progress: Progress
     name: str

@@ -1,4 +1,4 @@
-"""Variants into a bundle."""
+"""Packs variants into a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""INT8 forms of the networks of a bundle."""
+"""INT8 versions of the networks of a bundle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def int8_doubts(variants: Sequence[Variant], settings: Int8Settings) -> list[str
 def range_images(source: Source, images: Split, attack: Spec | None, *, progress: Progress = SILENT) -> Tensor:
     """Images (N, C, H, W) to find ranges from: ``images``, and the same attacked on the network if it is to be robust.
 
-    Attacked images reach further than natural ones; ranges of natural ones alone would clip what they cause.
+    Activations of attacked images are larger; ranges of natural images alone would clip them.
     Raises what :func:`gdws.pipeline.calibration_images` raises.
     """
     natural = calibration_images(source, images, None)
@@ -55,7 +55,7 @@ def with_int8(
     *,
     progress: Progress = SILENT,
 ) -> list[Variant]:
-    """``variants`` and after each its form in INT8, ``<name>-int8``, whose module is the file's twin in torch.
+    """``variants``, each followed by its INT8 version, ``<name>-int8``, whose module is the torch twin of the file.
 
     ``images`` (N, C, H, W) give the ranges, see :func:`range_images`.
     Raises what :func:`gdws.onnx_io.export.export` and :func:`gdws.onnx_io.int8.quantize` raise.

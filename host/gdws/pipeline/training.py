@@ -1,4 +1,4 @@
-"""The GDWS network that a fine-tuning starts from."""
+"""The initial GDWS network of a fine-tuning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def finetuning_start(
 ) -> Source:
     """``source`` as a GDWS network with its plan: as it is if it has one, else converted by a recipe or a stored plan.
 
-    A data-aware one is fitted to ``images`` under the attack that is trained against. Raises
+    A data-aware one is fitted to ``images`` under the attack of the training. Raises
     :class:`~gdws.errors.GdwsError` if ``by`` is missing or not needed, and what :func:`gdws.convert` raises.
     """
     if source.plan is not None:

@@ -1,1 +1,1 @@
-"""Which layers get which ranks under a budget, and the conversion that follows."""
+"""Allocation of ranks under a budget, and the conversion."""

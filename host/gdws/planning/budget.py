@@ -1,4 +1,4 @@
-"""What a conversion may spend: one value of one kind, from which the ranks of all layers follow.
+"""Budgets of a conversion: a value of one kind, which determines the ranks of all layers.
 
 To add a kind, add a class here and to :data:`KINDS`, and register its solver in :mod:`gdws.planning.ranks`. The keyword
 of :func:`gdws.convert`, the option of the command line and the name in plans and bundles follow from the class.
@@ -35,7 +35,7 @@ class Budget:
         value = float(self.value)
         if not (math.isfinite(value) and value >= self.least):
             raise PlanError(f"{self.kind}: expected a finite number of at least {self.least}, got {value:g}")
-        object.__setattr__(self, "value", value)  # NumPy's numbers would not go into JSON
+        object.__setattr__(self, "value", value)  # NumPy's numbers cannot be stored as JSON
 
 
 class MeanRank(Budget):
@@ -84,7 +84,7 @@ class TotalError(Budget):
 
 
 class MacSaving(Budget):
-    """How many times fewer MACs the whole network takes, at least, see :mod:`gdws.algorithms.mac_budget`."""
+    """The minimum factor by which the MACs of the whole network are reduced, see :mod:`gdws.algorithms.mac_budget`."""
 
     kind, metavar, least = "mac_saving", "TIMES", 1
     summary = (

@@ -1,4 +1,4 @@
-"""From a network and a budget to a GDWS network and its plan."""
+"""Converts a network into a GDWS network and its plan, given a budget."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ def _problem(
 
 
 def replaceable(model: nn.Module, layers: Sequence[Layer], example_input: Tensor | Sequence[int] | None) -> list[Layer]:
-    """``layers``, with a reason to be left alone for those that the network's code does not let be replaced."""
+    """``layers``, with a reason against conversion for those that the network's code does not allow to be replaced."""
     sample = None if example_input is None else surgery.sample(model, example_input)
     reasons = full_rank.differing(model, [layer for layer in layers if layer.eligible], sample)
     return [replace(layer, left_alone=layer.left_alone or reasons.get(layer.name)) for layer in layers]
 
 
 def _check_plan(model: nn.Module, plan: Plan) -> None:
-    """Each layer that a plan converts must keep the network's function at full rank."""
+    """Check at full rank that the layers to convert can be replaced without changing the network's function."""
     planned = {layer.name: index for index, layer in enumerate(plan.layers) if layer.converted}
     layers = [layer for layer in surgery.inspect(model, convert_first=True) if layer.eligible and layer.name in planned]
     for layer in replaceable(model, layers, plan.input_shape):
@@ -172,7 +172,7 @@ def _fit(plan: Plan, calibration: Calibration, progress: Progress) -> nn.Module:
 
 
 def _check_calibration(plan: Plan, given: CalibrationSet | None) -> None:
-    """A plan names the images that it needs, if any."""
+    """Check that the images are those that the plan needs, if any."""
     if plan.calibration == given:
         return
     if plan.calibration is None:
@@ -218,7 +218,7 @@ def layer_plan(
     layout: Layout,
     seen: Mapping[str, Observation],
 ) -> LayerPlan:
-    """The plan of one layer; ``spectrum`` and ``ranks`` are None for a layer that is left alone."""
+    """The plan of one layer; ``spectrum`` and ``ranks`` are None for a layer that is not converted."""
     e2, energy = None, None
     if spectrum is not None and ranks is not None:
         e2, energy = weighted_error(spectrum, ranks, weights), weighted_error(spectrum, 0 * ranks, weights)

@@ -1,4 +1,4 @@
-"""Which ranks the layers of a network get under a budget: one solver for each kind."""
+"""Solvers for the ranks of a network's layers, one for each kind of budget."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RankProblem:
 
     @property
     def holders(self) -> list[str]:
-        """The eligible layers that hold a weight; others share one of theirs."""
+        """The eligible layers that own a weight; others share one of theirs."""
         return [layer.name for layer in self.layers if layer.eligible and layer.shares is None]
 
     def errors(self, offered: Mapping[str, Sequence[Ints]]) -> Mapping[str, Sequence[float]]:
@@ -53,7 +53,7 @@ class RankProblem:
         }
 
     def check(self) -> None:
-        """Refuse alphas that make no sense, also where ranks do not depend on them."""
+        """Reject invalid alphas, even if ranks do not depend on them."""
         for name in self.holders:
             with _naming(name):
                 self.spectra[name].weighted(self.alphas[name])
@@ -111,14 +111,14 @@ def _(budget: TotalError, problem: RankProblem) -> Ranks:
 
 @solve.register
 def _(budget: MacSaving, problem: RankProblem) -> Ranks:
-    """The MACs of all layers are at most what they are dense, over the saving."""
+    """Ranks whose MACs over all layers are at most the dense MACs divided by the saving."""
     positions = {layer.name: _positions(layer) for layer in problem.layers}
     dense = sum(positions[layer.name] * dense_weights(layer.weight_shape) for layer in problem.layers)
     uses = {
         name: sum(positions[each.name] for each in problem.layers if name in (each.name, each.shares))
         for name in problem.holders
     }
-    names = [name for name in problem.holders if uses[name]]  # what never runs saves nothing
+    names = [name for name in problem.holders if uses[name]]  # layers that never run save nothing
     shapes = {name: problem.spectra[name].weight.shape for name in names}
     ours = sum(uses[name] * dense_weights(shapes[name]) for name in names)
     offered = {name: nested_ranks(problem.spectra[name], problem.alphas[name], equal=problem.equal) for name in names}
@@ -135,7 +135,7 @@ def _(budget: MacSaving, problem: RankProblem) -> Ranks:
 
 
 def _least_error(problem: RankProblem, name: str, components: float) -> Ints:
-    """The ranks of least error with so many components at most."""
+    """The ranks of least error with at most this many components."""
     spectrum = problem.spectra[name]
     if problem.equal:
         return allocate.equal_mego(spectrum, components)
@@ -150,7 +150,7 @@ def _positions(layer: Layer) -> int:
 
 @contextmanager
 def _naming(layer: str) -> Iterator[None]:
-    """Refusals of the algorithms, which know no names, with the name of the layer."""
+    """Add the name of the layer to errors of the algorithms."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How one GDWS network is made of a dense one, as a value."""
+"""A recipe for making one GDWS network from a dense one."""
 
 from __future__ import annotations
 

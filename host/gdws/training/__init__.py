@@ -1,4 +1,4 @@
-"""Adversarial training, and fine-tuning after conversion, with a validation split to choose by.
+"""Adversarial training, and fine-tuning after conversion, with model selection on a validation split.
 
 Two habits make a run repeatable and resumable. Every random draw has a seed of its own, derived from the run's seed and
 the epoch; and the learning rate is a function of the step. So a run that was killed and resumed ends with the weights

@@ -1,4 +1,4 @@
-"""Random changes of training images that keep their labels."""
+"""Random augmentation of training images."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def shift_images(images: torch.Tensor, most: int, generator: torch.Generator) ->
 
 
 def flip_images(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mirror each image (N, C, H, W) left to right, or not, at even odds."""
+    """Mirror each image (N, C, H, W) left to right, with probability 1/2."""
     mirrored = torch.randint(0, 2, (len(images), 1, 1, 1), generator=generator).bool().to(images.device)
     return torch.where(mirrored, images.flip(-1), images)

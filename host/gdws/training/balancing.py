@@ -1,4 +1,4 @@
-"""Which of all factors of the same GDWS function a descent should start from, and stay at."""
+"""Normalisation of the factors of GDWS layers during training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdws.compression.layers import GDWSConv2d
 
 @torch.no_grad()
 def balance(network: nn.Module) -> None:
-    """Give every depthwise filter of ``network`` the norm 1, in place, and its pointwise weights what that takes away.
+    """Scale every depthwise filter of ``network`` to norm 1, in place, and its pointwise weights inversely.
 
     A filter d and its column p in the pointwise convolution count by their product alone: (s d, p / s) is the same
     function for any s. A step of an optimiser is not the same: the gradient of p grows with the norm of d and that of

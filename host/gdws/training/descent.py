@@ -26,7 +26,7 @@ from gdws.training.settings import DescentSettings
 
 @dataclass(eq=False)
 class Descent:
-    """A network on its way down, with the optimiser that takes it there.
+    """A network in training, with its optimiser.
 
     ``target`` gives, for the network as it is, one of the same function, which is attacked in its place.
     ``after_step`` is called with the network after each step, to hold it to a constraint. ``fixed_statistics`` leaves
@@ -53,14 +53,14 @@ class Descent:
 
     @property
     def precision(self) -> str:
-        """What forward and backward passes run in: ``fp32`` or ``bf16``."""
+        """The precision of forward and backward passes: ``fp32`` or ``bf16``."""
         if self.settings.precision != "auto":
             return self.settings.precision
         return "bf16" if self.workers.device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
     @property
     def steps(self) -> int:
-        """Of an epoch. Whole batches only, for a short one would give BN a poor sample; one if there is none."""
+        """The steps of an epoch. Whole batches only, since a short one is a poor sample for BN; at least one."""
         return max(1, len(self.images) // self.settings.batch_size)
 
     @cached_property

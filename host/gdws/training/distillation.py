@@ -1,4 +1,4 @@
-"""A few dozen gradient steps that bring a GDWS network back to what its dense network answers, without labels.
+"""Distils a dense network into its GDWS network by a few dozen gradient steps without labels.
 
 Fitting is layer by layer and to the second order; what errors of nineteen layers do together, and what an attack on
 the converted network finds, it has not seen. Distillation (Hinton et al., 2015, arXiv:1503.02531) has: all factors
@@ -35,7 +35,7 @@ from gdws.training.schedule import one_cycle
 
 @dataclass(frozen=True, kw_only=True)
 class DistillSettings:
-    """How a GDWS network is brought towards its dense network.
+    """Settings of the distillation.
 
     ``steps`` of Adam on batches of ``batch_size`` images, at a one-cycle rate of at most ``learning_rate``. ``attack``
     makes half of each step's inputs, a few steps from a random start, see
@@ -70,7 +70,7 @@ def distill(
     *,
     progress: Progress = SILENT,
 ) -> nn.Module:
-    """Return a copy of the GDWS ``network`` whose decisions are nearer to ``teacher``'s, in evaluation mode.
+    """Return a copy of the GDWS ``network`` with decisions closer to ``teacher``'s, in evaluation mode.
 
     Ranks, layouts and the statistics of batch normalisation stay; all weights of the copy descend, filters and
     pointwise weights balanced (:func:`gdws.training.balance`). The attack runs on the dense network of the same
@@ -112,7 +112,7 @@ def distill(
 
 
 def _batches(count: int, settings: DistillSettings) -> Iterator[Tensor]:
-    """Rows of the images of each step: pass after pass over all of them, each in an order of its own."""
+    """The rows of the images of each step: repeated passes over all of them, each in another order."""
     size = min(settings.batch_size, count)
     left, order, passes = settings.steps, torch.empty(0, dtype=torch.int64), 0
     while left:
@@ -126,7 +126,7 @@ def _batches(count: int, settings: DistillSettings) -> Iterator[Tensor]:
 def _loss(
     student: nn.Module, teacher: nn.Module, x: Tensor, rows: Tensor, step: int, settings: DistillSettings
 ) -> Tensor:
-    """The mean divergence on natural images, plus that on adversarial ones where there is an attack."""
+    """The mean divergence on natural images, plus that on adversarial ones if there is an attack."""
     inputs = [x]
     if settings.attack is not None:
         wanted = _decisions(teacher, x)
@@ -143,5 +143,5 @@ def _decisions(network: nn.Module, x: Tensor) -> Tensor:
 
 
 def _divergence_from(wanted: Tensor) -> Objective:
-    """Kullback-Leibler divergence of an image's decision from the one ``wanted``, both as in :func:`_decisions`."""
+    """Kullback-Leibler divergence of an image's decision from ``wanted``, both as in :func:`_decisions`."""
     return lambda logits: F.kl_div(F.log_softmax(logits, dim=1), wanted, reduction="none", log_target=True).sum(dim=1)

@@ -94,7 +94,7 @@ def train(
 
 
 def fresh(settings: TrainSettings) -> Source:
-    """The network of the zoo that ``settings`` name, with weights drawn by their seed."""
+    """The network of the zoo named in ``settings``, initialised with their seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = nets.build(settings.net, **settings.net_options)

@@ -1,4 +1,4 @@
-"""Pruning before training: the smallest filters or weights are zero, and stay zero while the others descend.
+"""Pruning before training: the smallest filters or weights are zero, and stay zero while the others are trained.
 
 What GDWS is compared with (Dbouk & Shanbhag, 2021, section 5.2): structured pruning takes whole filters, as robust ADMM
 does, unstructured single weights, as HYDRA does.

@@ -1,4 +1,4 @@
-"""A run of epochs, of which the best is kept; one that is resumed ends as if it had not been interrupted."""
+"""A run of epochs, of which the best is kept; a resumed run gives the same result as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EpochRecord:
 
 @dataclass(eq=False)
 class Run:
-    """A descent between two epochs.
+    """The state of a training run between two epochs.
 
     ``identity`` has what an interrupted run and the one that resumes it must have in common, as JSON values by name.
     ``start`` is the record of the network before the first epoch, if it may be kept as the best.
@@ -55,17 +55,17 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """How many epochs are finished."""
+        """The number of finished epochs."""
         return len(self.history)
 
     def judge_start(self) -> EpochRecord:
-        """Judge the network as it is; an epoch must be better than it to be kept."""
+        """Evaluate the initial network, which an epoch must improve on to be kept."""
         self.start = self._judge(epoch=0, loss=None)
         self._keep(self.start)
         return self.start
 
     def train_epoch(self, progress: Progress) -> EpochRecord:
-        """Train for one epoch, judge the result on the validation split, and note it."""
+        """Train for one epoch, evaluate the result on the validation split, and record it."""
         record = self._judge(self.epoch + 1, self.descent.epoch(self.epoch, progress))
         if self._is_best(record):
             self._keep(record)
@@ -85,7 +85,7 @@ class Run:
         return EpochRecord(epoch, loss, found.natural.value, found.robust.value)
 
     def _is_best(self, record: EpochRecord) -> bool:
-        """Of equal epochs the latest is the best, but the start yields to a better one alone."""
+        """Of equal epochs the latest is the best, but the start is replaced only by a better one."""
         if self.best is None:
             return True
         mine, best = (record.robust, record.natural), (self.best.robust, self.best.natural)
@@ -96,7 +96,7 @@ class Run:
         self.best_weights = {key: tensor.clone() for key, tensor in self.descent.model.state_dict().items()}
 
     def state(self) -> bytes:
-        """Everything the next epoch depends on, as tensors and plain containers."""
+        """Everything that the next epoch depends on, as tensors and plain containers."""
         buffer = io.BytesIO()
         state = {
             "version": STATE_VERSION,
@@ -146,7 +146,7 @@ def follow(
     progress: Progress = SILENT,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> None:
-    """Take ``run`` to its end, from the state beside ``out`` if there is one and ``resume`` is set.
+    """Complete ``run``, resuming from the state next to ``out`` if there is one and ``resume`` is set.
 
     ``save`` writes the best weights, and is called whenever an epoch is the best so far and at the end. The state is
     stored after every epoch and removed at the end; without ``out`` nothing is stored. Only the leading process writes.
@@ -177,13 +177,13 @@ def follow(
 
 
 def state_path(out: str | Path) -> Path:
-    """Where a run that writes to ``out`` keeps its state: beside it, with ``.state.pt`` added."""
+    """The file for the state of a run that writes to ``out``: the same path with ``.state.pt`` appended."""
     out = Path(out)
     return out.with_name(f"{out.name}.state.pt")
 
 
 def require_writable(out: Path) -> None:
-    """Raise :class:`GdwsError` now; to be told after the first epoch would be late."""
+    """Raise :class:`GdwsError` now rather than after the first epoch."""
     try:
         files.require_writable(out)
     except OSError as error:

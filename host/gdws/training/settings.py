@@ -1,4 +1,4 @@
-"""What determines the weights that training gives, apart from the data and the network at the start."""
+"""The settings that determine the result of training, given the data and the initial network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH_NORMS = ("batch", "fixed")
 
 @dataclass(frozen=True, kw_only=True)
 class DescentSettings:
-    """How a network descends on adversarial images, and how the best epoch is chosen.
+    """Settings of adversarial training and of the selection of the best epoch.
 
     ``batch_size`` counts the images of a step over all processes. ``eps`` is the attack's l_inf radius in pixel units,
     0 for natural training. ``step`` is its step size; None for 2.5 * eps / iterations (Madry et al., section 5), which
@@ -70,7 +70,7 @@ class DescentSettings:
 
     @property
     def validation_attack(self) -> AttackSpec:
-        """The attack that chooses the best epoch."""
+        """The attack for the selection of the best epoch."""
         iterations = self.validation_iterations
         return AttackSpec(eps=self.eps, step=self._madrys_step(iterations), iterations=iterations, seed=self.seed)
 

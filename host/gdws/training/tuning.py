@@ -1,4 +1,4 @@
-"""A few epochs of adversarial training for a network that was converted, to get back what conversion lost."""
+"""Fine-tunes a converted network by a few epochs of adversarial training, to recover accuracy."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from gdws_agent.first_run.catalogue import CHECKS, Check
 from gdws_agent.first_run.command import main, run
 from gdws_agent.first_run.report import CheckFailed, CheckSkipped, Figure, Outcome, Report
 from gdws_agent.settings import Settings, variable_name
-from support.agents import PATIENCE_S, FakeWorker, eventually
+from support.agents import PATIENCE_S, FakeWorker, eventually, lives
 from support.first_run import canned_bench
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
@@ -189,13 +189,5 @@ def test_a_signal_leaves_what_there_is_and_nothing_that_measures(tmp_path, numbe
     }
     assert not report.complete
     child = int(worker.child_file.read_text())
-    eventually(lambda: not _lives(child))
+    eventually(lambda: not lives(child))
     assert not list((tmp_path / "out").glob("scratch*"))
-
-
-def _lives(process_id):
-    try:
-        with open(f"/proc/{process_id}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

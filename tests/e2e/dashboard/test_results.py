@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from gdws.results.report import summarise
+from gdws_contract.attacks import AttackOptions
 from gdws_contract.findings import text
+from gdws_contract.memory import Memory
+from gdws_contract.pacing import PacedResult
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult
 from support.agent_process import AgentProcess, running_agent
@@ -20,8 +23,10 @@ from support.benchmark_results import (
     KEPT,
     MODEL_ID,
     SLOW,
+    attacked_cell,
     failed_cell,
     jetson_result,
+    paced,
     parity_failed_cell,
     profiled_cell,
     result,
@@ -162,6 +167,21 @@ def test_what_a_jetson_tells_is_shown_and_marked_as_simulated(tmp_path: Path, lo
         page.find("dd", "GPU-therm 46.0 to 52.0 °C")
 
 
+def test_deadlines_and_memory_are_among_the_details(tmp_path: Path, look: Look) -> None:
+    found = PacedResult(run=paced(arrivals=2_000, missed=3), waits_by="spins")
+    memory = Memory(host_peak_bytes=100 * 2**20, device_reason="the backend runs on the CPU")
+    kept = measured_cell(KEPT, DENSE, 1).model_copy(update={"paced": found, "memory": memory})
+    made = result([DENSE, KEPT], cells=[measured_cell(DENSE, DENSE, 1), kept])
+    (job_id,) = store_results(tmp_path / "data", [made])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        page.find("h2", "How it was measured")
+        told = page.script("return [...document.querySelectorAll('dd')].map((each) => each.textContent)")
+        [deadlines] = [words for words in told if "missed" in words]
+        assert deadlines.startswith("3 of 2,000 arrivals at 30.0 Hz missed 33.3 ms (0.150 %); 3 in a row at most")
+        assert "host 100 MiB at most; device: the backend runs on the CPU" in told
+
+
 def test_what_was_not_timed_says_why(tmp_path: Path, look: Look) -> None:
     cells = [
         measured_cell(DENSE, DENSE, 1),
@@ -195,6 +215,21 @@ def test_a_profile_shows_its_layers(tmp_path: Path, look: Look) -> None:
     with running_agent(tmp_path / "data") as agent:
         rows = table_of(look(agent.url, f"#/results/{job_id}"), "dense at batch 1, onnxruntime, fp32")
     assert rows["conv1/Conv"] == {"From": "conv1", "Kind": "Conv", "Time": "0.750 ms", "Share": "75.0 %"}
+
+
+def test_an_attack_shows_what_engines_withstand(tmp_path: Path, look: Look) -> None:
+    cells = [attacked_cell(DENSE, 20), attacked_cell(KEPT, 45), failed_cell(CUT, 1, "2 GiB asked, 1 GiB free")]
+    request = BenchmarkRequest(model_id=MODEL_ID, attack=AttackOptions(queries=1000))
+    (job_id,) = store_results(tmp_path / "data", [result([DENSE, KEPT, CUT], cells=cells, request=request)])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        rows = table_of(page, "Attacks at batch 1, onnxruntime, fp32")
+        shown = page.text("main")
+    assert "at most this share of 100 images is robust" in shown
+    assert "2 GiB asked, 1 GiB free" in shown
+    assert rows["dense"]["Under the attack"] == "≤ 80.0 %\n71.1 % to 86.7 %"
+    assert rows["dense"]["Against"] == "–"
+    assert rows[KEPT.name]["Against"].startswith("dense: −25.0")
 
 
 def test_a_result_is_saved_as_the_report_reads_it(tmp_path: Path, downloads: Path, look: Look) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence
 
 from gdws_agent.backends.base import Capabilities, EngineSpec
 from gdws_agent.backends.cuda.device import spin_while_waiting
-from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
+from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu, tensorrt_version
 from gdws_agent.backends.cuda.state import GpuState, read_gpu_state
 from gdws_agent.backends.engine_cache import MAX_BYTES, fingerprint
 from gdws_agent.backends.engine_choices import unused_choices
@@ -153,7 +153,7 @@ class OnnxRuntimeTensorRtBackend(OnnxRuntimeCudaBackend):
         facts = {
             "model": hashlib.sha256(model).hexdigest(),
             "onnxruntime": runtime.__version__,
-            "tensorrt": version_of("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+            "tensorrt": tensorrt_version(),
             "l4t": read_l4t(Path("/")),
             "precision": spec.precision,
             "batch_size": spec.batch_size,

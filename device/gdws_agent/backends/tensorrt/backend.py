@@ -8,8 +8,7 @@ from typing import Any, Optional
 
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.cuda.context import PrimaryContext, let_go
-from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
-from gdws_agent.backends.packages import is_installed, version_of
+from gdws_agent.backends.cuda.presence import availability, tensorrt_version
 from gdws_agent.errors import BackendUnavailable
 from gdws_contract.rest import Availability
 
@@ -41,19 +40,7 @@ class TensorRtBackend:
 
     def probe(self) -> Availability:
         """Return availability; packages and device files are looked for, nothing is loaded."""
-        problems = [f"{name} is not installed; {hint}" for name, hint in _PACKAGES.items() if not is_installed(name)]
-        gpu = find_gpu()
-        if gpu is None:
-            problems.append(f"no NVIDIA GPU is visible; {GPU_HINT}")
-        if problems:
-            return Availability(name=self.name, available=False, reason="; ".join(problems))
-        return Availability(
-            name=self.name,
-            available=True,
-            version=version_of("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
-            precisions=PRECISIONS,
-            detail={"gpu": gpu or ""},
-        )
+        return availability(self.name, _PACKAGES, tensorrt_version(), PRECISIONS, {})
 
     def build(self, model: bytes, spec: EngineSpec) -> TensorRtEngine:
         """Return an engine of ``model``, from the cache where it is there and whole."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Tuple
 
 from gdws_agent.backends.base import EngineSpec, check_inputs
 from gdws_agent.backends.cuda.device import spin_while_waiting
-from gdws_agent.backends.cuda.presence import GPU_HINT, find_gpu
+from gdws_agent.backends.cuda.presence import GPU_HINT, availability, tensorrt_version
 from gdws_agent.backends.cuda.state import read_gpu_state
 from gdws_agent.backends.engine_choices import unused_choices, workspace_mib
 from gdws_agent.backends.errors import in_one_line, typed
 from gdws_agent.backends.layer_times import Timed, layer_times
-from gdws_agent.backends.packages import is_installed, version_of
+from gdws_agent.backends.packages import version_of
 from gdws_agent.backends.tensorrt.inspect import counts_in_words, layer_precisions, precision_in_force
 from gdws_agent.backends.torch.backend import has_tf32, load_torch, place, set_up
 from gdws_agent.backends.torch.eager import INSTALL_HINT, PACKAGES, EagerNetwork, eager_network
@@ -68,19 +68,8 @@ class Torch2TrtBackend:
 
     def probe(self) -> Availability:
         """Return availability; packages and device files are looked for, nothing is loaded."""
-        problems = [f"{name} is not installed; {hint}" for name, hint in _HINTS.items() if not is_installed(name)]
-        gpu = find_gpu()
-        if gpu is None:
-            problems.append(f"no NVIDIA GPU is visible; {GPU_HINT}")
-        if problems:
-            return Availability(name=self.name, available=False, reason="; ".join(problems))
-        return Availability(
-            name=self.name,
-            available=True,
-            version=version_of("torch2trt"),
-            precisions=_PRECISIONS,
-            detail={"gpu": gpu or "", "tensorrt": version_of("tensorrt", "tensorrt-cu12", "tensorrt-cu13") or ""},
-        )
+        detail = {"tensorrt": tensorrt_version() or ""}
+        return availability(self.name, _HINTS, version_of("torch2trt"), _PRECISIONS, detail)
 
     def build(self, model: bytes, spec: EngineSpec) -> Torch2TrtEngine:
         """Return an engine that computes what the module does, as far as one batch of noise can tell."""

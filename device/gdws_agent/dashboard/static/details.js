@@ -49,6 +49,7 @@ function requestFacts({ request }) {
     ["label", request.label],
     ["priority", request.priority ?? 0],
     ["jetson_clocks", request.jetson_clocks],
+    ["arrivals by a clock", plain(request.pacing ?? null)],
     ...protocol,
   ];
 }
@@ -73,7 +74,10 @@ function cellFacts(cell) {
     ["temperatures", thermal?.temperatures.map(zoneWords).join("; ")],
     ["clocks", thermal?.clocks.map((clock) => `${clock.name} ${text.whole(clock.mean_mhz)} MHz`).join("; ")],
     ["throttling", thermal?.throttling.join("; ")],
+    ["deadlines", deadlineWords(cell.paced?.run)],
+    ["highest rate", highestRateWords(cell.paced?.highest_rate)],
     ["endurance", enduranceWords(cell.sustained)],
+    ["memory", memoryWords(cell.memory)],
     ...Object.entries(cell.environment).map(([name, value]) => [name, plain(value)]),
   ];
 }
@@ -110,6 +114,36 @@ function enduranceWords(sustained) {
   if (!sustained) return null;
   const [first, last] = [sustained.burst_fps, sustained.sustained_fps].map((fps) => `${text.significant(fps)} FPS`);
   return `${first} at first, ${last} after ${text.whole(sustained.duration_s)} s`;
+}
+
+function deadlineWords(run) {
+  if (!run) return null;
+  const { missed, bursts, latency } = run;
+  const rate = run.rate_hz === null ? "" : ` at ${text.significant(run.rate_hz)} Hz`;
+  const share = `${text.significant(100 * missed.value)} %`;
+  return [
+    `${text.whole(missed.successes)} of ${text.whole(run.arrivals)} arrivals${rate} missed ${text.milliseconds(run.deadline_ms)} (${share})`,
+    missed.successes === 0 ? null : `${text.whole(bursts.longest)} in a row at most`,
+    latency && `latency ${text.milliseconds(latency.median_ms)} median, ${text.milliseconds(latency.p99_ms)} p99`,
+    run.p999_ms === null ? run.withheld : `${text.milliseconds(run.p999_ms)} p99.9`,
+    run.jitter && `generator late by ${text.milliseconds(run.jitter.p99_ms ?? run.jitter.max_ms)} ${run.jitter.p99_ms === null ? "at most" : "p99"}`,
+  ]
+    .filter(Boolean)
+    .join("; ");
+}
+
+function highestRateWords(found) {
+  if (!found) return null;
+  const held = found.rate_hz === null ? "none that was tried" : `${text.significant(found.rate_hz)} Hz sustained`;
+  const missed = found.missed_hz === null ? null : `${text.significant(found.missed_hz)} Hz not`;
+  return [held, missed, `in ${text.plural(found.runs, "run")}`, found.reason].filter(Boolean).join(", ");
+}
+
+function memoryWords(memory) {
+  if (!memory) return null;
+  const device = memory.device_peak_bytes === null ? memory.device_reason : text.bytes(memory.device_peak_bytes);
+  const host = memory.host_peak_bytes === null ? memory.host_reason : text.bytes(memory.host_peak_bytes);
+  return `host ${host} at most; device: ${device}`;
 }
 
 function plain(value) {

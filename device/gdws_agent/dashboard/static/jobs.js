@@ -19,8 +19,10 @@ const STAGE_WORDS = {
   parity: "checking parity",
   "warm-up": "warming up",
   measure: "measuring",
+  pace: "serving arrivals by a clock",
   sustain: "running without a pause",
   profile: "timing its layers",
+  attack: "attacking",
 };
 
 export function isFinal(job) {
@@ -43,6 +45,11 @@ export function title(job, modelName = null) {
 /** Whether layers are timed in place of whole networks. */
 export function isProfile(job) {
   return Boolean(job.request.profile);
+}
+
+/** Whether engines are attacked in place of being timed. */
+export function isAttack(job) {
+  return Boolean(job.request.attack);
 }
 
 /** What tells two cells apart, as one text; a missing power mode and null are the same. */

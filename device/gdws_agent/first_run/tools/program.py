@@ -33,18 +33,7 @@ def run_program(command: Sequence[str], deadline: Deadline) -> Finished:
     Raises:
         CheckFailed: it cannot be started, or is not done in time.
     """
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise CheckFailed(
-            f"{Path(command[0]).name} cannot be started: {error.strerror}", f"make {command[0]} a program"
-        ) from error
+    process = start_program(command)
     try:
         output, _ = process.communicate(timeout=deadline.left_s)
     except subprocess.TimeoutExpired:
@@ -58,6 +47,22 @@ def run_program(command: Sequence[str], deadline: Deadline) -> Finished:
     finally:
         end_session(process)
     return Finished(process.returncode, output.decode("utf-8", "replace"))
+
+
+def start_program(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start ``command`` in its own session, with stderr merged into stdout. Raises CheckFailed."""
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CheckFailed(
+            f"{Path(command[0]).name} cannot be started: {error.strerror}", f"make {command[0]} a program"
+        ) from error
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:

@@ -13,9 +13,7 @@ import time
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
-from gdws_agent.first_run.report import CheckFailed
-
-from .program import end_session
+from .program import end_session, start_program
 
 NAME = "tegrastats"
 PLACES = ("/usr/bin/tegrastats", "/usr/sbin/tegrastats")
@@ -56,18 +54,7 @@ class Tegrastats:
     def start(self) -> None:
         """Start it. Raises CheckFailed when it cannot be started."""
         command = [str(self._program), "--interval", str(round(INTERVAL_S * 1e3))]
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise CheckFailed(
-                f"tegrastats cannot be started: {error.strerror}", f"make {self._program} a program"
-            ) from error
+        self._process = start_program(command)
         self._thread = threading.Thread(target=self._read, args=(self._process,), name=NAME, daemon=True)
         self._thread.start()
 

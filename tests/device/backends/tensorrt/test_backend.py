@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.cuda import context as cuda_context
-from gdws_agent.backends.tensorrt import backend as module
+from gdws_agent.backends.cuda import presence
 from gdws_agent.backends.tensorrt.backend import TensorRtBackend
 from gdws_agent.errors import BackendUnavailable, BuildFailed, OutOfMemory, PrecisionUnsupported
 from support.backend_cases import images, is_clean, model, told
@@ -27,14 +27,14 @@ class TestProbe:
     @pytest.mark.parametrize("missing", ["tensorrt", "pycuda"])
     def test_a_missing_package_is_named_with_advice(self, monkeypatch, missing):
         install(monkeypatch)
-        monkeypatch.setattr(module, "is_installed", lambda name: name != missing)
+        monkeypatch.setattr(presence, "is_installed", lambda name: name != missing)
         availability = TensorRtBackend().probe()
         assert not availability.available
         assert (availability.reason or "").startswith(f"{missing} is not installed; ")
 
     def test_no_gpu(self, monkeypatch):
         install(monkeypatch)
-        monkeypatch.setattr(module, "find_gpu", lambda: None)
+        monkeypatch.setattr(presence, "find_gpu", lambda: None)
         assert "runtime nvidia" in (TensorRtBackend().probe().reason or "")
 
 

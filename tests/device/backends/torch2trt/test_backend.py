@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gdws_agent.backends.base import EngineSpec
+from gdws_agent.backends.cuda import presence
 from gdws_agent.backends.tensorrt.options import BuilderOptions
 from gdws_agent.backends.torch2trt import backend as module
 from gdws_agent.backends.torch2trt.backend import Torch2TrtBackend
@@ -47,8 +48,8 @@ def conversion(engine):
 
 @pytest.mark.parametrize("missing", ["torch", "onnx2torch", "torch2trt", "tensorrt"])
 def test_a_missing_package_is_named_with_what_helps(monkeypatch, missing):
-    monkeypatch.setattr(module, "is_installed", lambda name: name != missing)
-    monkeypatch.setattr(module, "find_gpu", lambda: "/dev/nvhost-gpu")
+    monkeypatch.setattr(presence, "is_installed", lambda name: name != missing)
+    monkeypatch.setattr(presence, "find_gpu", lambda: "/dev/nvhost-gpu")
     availability = Torch2TrtBackend().probe()
 
     assert not availability.available
@@ -56,14 +57,14 @@ def test_a_missing_package_is_named_with_what_helps(monkeypatch, missing):
 
 
 def test_without_a_gpu(monkeypatch):
-    monkeypatch.setattr(module, "is_installed", lambda name: True)
-    monkeypatch.setattr(module, "find_gpu", lambda: None)
+    monkeypatch.setattr(presence, "is_installed", lambda name: True)
+    monkeypatch.setattr(presence, "find_gpu", lambda: None)
     assert "runtime nvidia" in (Torch2TrtBackend().probe().reason or "")
 
 
 def test_where_all_is_there(monkeypatch):
-    monkeypatch.setattr(module, "is_installed", lambda name: True)
-    monkeypatch.setattr(module, "find_gpu", lambda: "/dev/nvhost-gpu")
+    monkeypatch.setattr(presence, "is_installed", lambda name: True)
+    monkeypatch.setattr(presence, "find_gpu", lambda: "/dev/nvhost-gpu")
     availability = Torch2TrtBackend().probe()
 
     assert availability.available

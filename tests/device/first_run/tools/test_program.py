@@ -6,7 +6,7 @@ import pytest
 from gdws_agent.first_run.deadline import Deadline
 from gdws_agent.first_run.report import CheckFailed
 from gdws_agent.first_run.tools.program import find_program, run_program
-from support.agents import eventually
+from support.agents import eventually, lives
 
 
 def test_the_end_of_a_program_is_returned_with_what_it_printed():
@@ -35,15 +35,7 @@ def test_a_program_that_is_not_done_in_time_is_ended_with_its_children(tmp_path)
         run_program([sys.executable, "-c", code], Patient(5))
     assert "deep in a build" in caught.value.outcome.log
     child = int(path.read_text())
-    eventually(lambda: not _lives(child))
-
-
-def _lives(process_id):
-    try:
-        with open(f"/proc/{process_id}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    eventually(lambda: not lives(child))
 
 
 def test_what_cannot_be_started_is_a_failure(tmp_path):

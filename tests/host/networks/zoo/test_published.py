@@ -143,16 +143,19 @@ def randomised(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
+def same_as_torchvisions(name, theirs, images):
+    ours = meta(name).to_empty(device="cpu").eval()
+    ours.load_state_dict(randomised(theirs).state_dict())
+    x = torch.rand(*images)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x))
+
+
 def test_resnet50_is_torchvisions():
     from torchvision import models
 
     torch.manual_seed(0)
-    theirs = randomised(models.resnet50())
-    ours = meta("resnet50").to_empty(device="cpu").eval()
-    ours.load_state_dict(theirs.state_dict())
-    x = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(x), theirs(x))
+    same_as_torchvisions("resnet50", models.resnet50(), (1, 3, 64, 64))
 
 
 def test_mobilenetv2_is_torchvisions_at_other_strides():
@@ -160,13 +163,9 @@ def test_mobilenetv2_is_torchvisions_at_other_strides():
 
     torch.manual_seed(0)
     stages = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
-    theirs = randomised(models.mobilenet_v2(num_classes=10, inverted_residual_setting=stages))
+    theirs = models.mobilenet_v2(num_classes=10, inverted_residual_setting=stages)
     theirs.features[0][0].stride = (1, 1)
-    ours = meta("mobilenetv2").to_empty(device="cpu").eval()
-    ours.load_state_dict(theirs.state_dict())
-    x = torch.rand(2, 3, 32, 32)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(x), theirs(x))
+    same_as_torchvisions("mobilenetv2", theirs, (2, 3, 32, 32))
 
 
 def test_resnet20s_shortcut_takes_every_second_pixel_and_fills_with_zeros():
