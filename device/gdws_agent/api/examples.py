@@ -163,6 +163,7 @@ COMPARISON: Dict[str, Any] = {
             "energy_saving": None,
             "natural_change": {"points": -0.8, "low": -4.6, "high": 2.9},
             "robust_change": None,
+            "metrics": [],
         }
     ],
     "differences": [{"what": "protocol: rounds", "a": "10", "b": "20"}],
