@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows as bodies and answers. A test holds the examples against the models."""
+"""Examples of bodies and responses in the OpenAPI document. A test validates them against the models."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class MetricFinding(Reading):
     interval: Optional[str] = Field(description="Its 95 % interval as people read it; null: not known.")
     value: Metric
     is_agreement: bool = Field(description="It is against the baseline's outputs; else against true labels.")
-    leads: bool = Field(description="It is among the few to show where there is no room for all.")
+    leads: bool = Field(description="Whether it is one of the leading metrics, for compact displays.")
     kept: Optional[bool] = Field(description="Whether agreement is high enough to count; null: not judged.")
     change: Optional[AccuracyChange] = Field(description="Against the baseline's, in points; null for agreement.")
 

@@ -1,4 +1,4 @@
-"""Figures as people read them. An unknown is a dash, never a zero."""
+"""Formatting of figures. Unknown values are a dash, never zero."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _miss_percent(cell: Cell) -> float | None:
 
 def _why_no_misses(cell: Cell) -> str | None:
     failed = next((flag.detail for flag in cell.flags if flag.code == "paced-failed"), None)
-    return failed or ("the agent tells of no arrivals by a clock" if cell.state == "done" else None)
+    return failed or ("the agent reports no paced inferences" if cell.state == "done" else None)
 
 
 def _memory_mib(cell: Cell) -> float | None:

@@ -32,7 +32,7 @@ def require_comparable(source: Source, images: Split) -> None:
     """Raise :class:`~gdws.errors.GdwsError` if there is nothing to hold against what the network gives by itself."""
     if not is_classifier(source) and images.truth is None:
         raise GdwsError(
-            f"{source.name} is no classifier, and there is nothing to compare it with",
+            f"{source.name} is not a classifier, and there is nothing to compare it with",
             hint="give --plan FILE to compare a GDWS network with it, --annotations PATH to compare it with the truth, "
             "or --task classification",
         )

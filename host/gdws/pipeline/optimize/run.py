@@ -192,7 +192,7 @@ def _require_sense(task: Task) -> None:
     if task.source.plan is not None:
         raise GdwsError(f"{task.source.name} is already converted", hint="give the original network")
     if task.goal.kind == "fastest" and task.limits == AccuracyLimits(None, None):
-        raise GdwsError("the fastest network without accuracy limits is of no use", hint="give --max-natural-drop")
+        raise GdwsError("without accuracy limits the fastest network is useless", hint="give --max-natural-drop")
     if task.goal.kind == "pareto" and task.int8 is not None:
         raise GdwsError("a front of networks is made in one precision", hint="leave --int8 out, or ask for --fastest")
     if task.tuning is not None:

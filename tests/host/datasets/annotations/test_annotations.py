@@ -119,7 +119,7 @@ def test_masks_move_with_their_image_and_padding_has_no_class(tmp_path: Path) ->
     assert (boxed[:16] == -1).all()
     assert boxed[40, 50] == 3
     Image.new("RGB", (4, 4)).save(folder / "street.png")
-    with pytest.raises(DataError, match="no mask"):
+    with pytest.raises(DataError, match="not a mask"):
         open_annotations(folder, preparation()).of(image)
 
 
