@@ -90,8 +90,8 @@ class Task:
     lets a search that was interrupted go on. ``known_costs`` is the folder of costs of layers that were measured for
     earlier networks; None neither reads nor keeps any. With ``tuning`` networks are tuned before they are judged, with
     ``int8`` the dense network and the best plans run in INT8 beside floating point. ``choosing`` is a lighter attack to
-    make choices under, None for ``attack``; the final figures are under ``attack``. ``beside`` are other networks that
-    go into the bundle with their final figures, such as those of another method.
+    make choices under, without a second opinion; None for ``attack``, which the final figures are under. ``beside``
+    are other networks that go into the bundle with their final figures, such as those of another method.
     """
 
     source: Source
