@@ -69,7 +69,7 @@ def test_classes_are_numbered_by_id_or_by_the_names_given(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"categories": None}, "is no COCO file: categories"),
+        ({"categories": None}, "is not a COCO file: categories"),
         ({"annotations": [{"image_id": 3, "category_id": 9, "bbox": BOX}]}, "category 9, which it does not name"),
         ({"images": [{"id": 1, "file_name": "a/x.png"}, {"id": 2, "file_name": "b/x.png"}]}, "two images called x.png"),
     ],
