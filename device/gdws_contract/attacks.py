@@ -34,7 +34,7 @@ class AttackOptions(Record):
     )
     queries: int = Field(1_000, ge=1, le=1_000_000, description="Perturbed inputs tried for each image, at most.")
     images: Optional[int] = Field(
-        None, ge=1, le=MAX_IMAGES, description="The first so many of the verification set; null: all of it."
+        None, ge=1, le=MAX_IMAGES, description="Use only the first images of the verification set; null: all."
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Of the draws of each image, with its index.")
 

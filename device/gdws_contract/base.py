@@ -25,13 +25,13 @@ _UNQUOTABLE = re.compile("[\"'\\\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Record(BaseModel):
-    """An immutable value whose unknown fields are refused, so that a typing slip is heard."""
+    """An immutable value that rejects unknown fields, so that typos are detected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reading(BaseModel):
-    """An immutable value from the other side; fields added by a newer release are passed over."""
+    """An immutable value from the other side; fields added by a newer release are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

@@ -31,7 +31,7 @@ API_REVISION = 6
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]
 
-#: States that a job does not leave.
+#: Final states of a job.
 FINAL_STATES: Tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted")
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
@@ -217,7 +217,7 @@ class Cell(Reading):
 
 
 class Progress(Reading):
-    """Where a running job stands."""
+    """The progress of a running job."""
 
     cells_total: int
     cells_finished: int

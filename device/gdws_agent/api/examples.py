@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows as bodies and answers. A test holds the examples against the models."""
+"""Examples of bodies and responses in the OpenAPI document. A test validates them against the models."""
 
 from __future__ import annotations
 
@@ -163,11 +163,13 @@ COMPARISON: Dict[str, Any] = {
             "energy_saving": None,
             "natural_change": {"points": -0.8, "low": -4.6, "high": 2.9},
             "robust_change": None,
+            "metrics": [],
         }
     ],
     "differences": [{"what": "protocol: rounds", "a": "10", "b": "20"}],
     "only_a": [],
     "only_b": [{"variant": "gdws", "backend": "onnxruntime", "precision": "fp32", "batch_size": 8}],
+    "profiles": [],
 }
 
 UPLOAD_BODY: Dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A request for a job, of whichever kind and in either of its forms -> a job in the queue."""
+"""Turns a request for a job, as JSON or as a form, into a queued job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .uploads import FORM, JSON, media_type, read_json, receive_bundle
 
 
 class JobKind(NamedTuple):
-    """What a job may be asked for: the fields of its request, and how they become what the worker measures.
+    """A kind of job: the fields of its request, and their conversion into the worker's task.
 
     ``resolve`` takes the service, a request of the type ``request`` and the bundle's manifest.
     """
@@ -44,7 +44,7 @@ def _resolve_attack(service: Service, asked: AttackRequest, manifest: Manifest) 
         return service.resolve(attack_request.as_benchmark(asked), manifest)
 
 
-#: The field ``kind`` of a request -> what it stands for.
+#: The field ``kind`` of a request -> the kind of job.
 KINDS: Dict[str, JobKind] = {
     "benchmark": JobKind(BenchmarkRequest, Service.resolve),
     "profile": JobKind(ProfileRequest, _resolve_profile),
@@ -53,7 +53,7 @@ KINDS: Dict[str, JobKind] = {
 
 
 class Sender(NamedTuple):
-    """What the headers of a request say of who sends it: under which lease, and as which one request."""
+    """The lease and the idempotency key in the headers of a request."""
 
     lease_id: Optional[str] = None
     key: Optional[str] = None

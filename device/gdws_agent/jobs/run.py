@@ -24,18 +24,18 @@ from .runner import run_group
 
 _LOG = logging.getLogger(__name__)
 
-#: The code of cells that were given up because the agent died while it measured them.
+#: The problem code of cells that were skipped because the agent died while it measured them.
 AGENT_DIED = "agent-died"
 
 
-#: How long to wait for the machine, from try to try; the last holds for all that follow.
+#: Delays between retries while the machine is short of resources; the last applies to all further ones.
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-#: So often in a row may workers lack something and bring nothing. One that the agent cannot even start is waited for.
+#: How many workers in a row may fail for lack of resources without a result, not counting those that do not start.
 MAX_SHORT_WORKERS = 10
 
 
 class WorkerSetup(NamedTuple):
-    """What every job is run with.
+    """What all jobs need to run.
 
     ``power_sensor`` and ``simulated`` may connect to the board's service when first called, ``clocks`` does when
     used. None of them is called while a worker lives: two clients of that service disturb each other.
@@ -50,7 +50,7 @@ class WorkerSetup(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why a job ended as a whole, other than that every cell was tried."""
+    """Why a job ended before every cell was tried."""
 
     state: JobState
     problem: Problem
@@ -175,7 +175,7 @@ class JobRun:
         return Failure("failed", problem) if left else None
 
     def _gave_up_last(self) -> bool:
-        """Whether the last thing that came of this job is a group that was given up."""
+        """Whether the last result of this job is a skipped group."""
         last = self._job.cells[-1].error if self._job.cells else None
         return last is not None and last.code == AGENT_DIED
 
@@ -256,7 +256,7 @@ class JobRun:
         return blamed
 
     def _wait_for_machine(self, detail: str) -> None:
-        """Say that the machine lacks something, and wait a while; the more often in a row, the longer."""
+        """Report the shortage of the machine and wait, longer after each failure in a row."""
         self._shortage = make_problem(503, MACHINE_SHORT, detail, hint="check what else uses the machine's resources")
         delay_s = RETRY_S[min(self._waits, len(RETRY_S) - 1)]
         self._waits += 1
@@ -275,7 +275,7 @@ class JobRun:
                 return
 
     def _fail(self, key: CellKey, problem: Problem) -> None:
-        """Record a failure, unless the cell has a result from before that is still good."""
+        """Record a failure, unless the cell has an earlier valid result."""
         if key not in self._cells:
             self._keep(Cell(key=key, state="failed", finished_at=utc_now(), error=problem))
 
@@ -288,7 +288,7 @@ class JobRun:
         _LOG.info("job %s: %s", self._job.id, _in_words(cell))
 
     def _flag(self, flag: Flag) -> None:
-        """Add a doubt to every cell that this run measured."""
+        """Add a flag to every cell that this run measured."""
         for key in self._kept:
             cell = self._cells[key]
             if cell.state == "done":
@@ -307,7 +307,7 @@ def _died(interruptions: int, when: str) -> Problem:
 
 
 def give_back(setup: WorkerSetup) -> List[Flag]:
-    """Give back power mode and clocks, if they are taken; return what a reader of the results should know.
+    """Restore power mode and clocks, if they were changed; return a flag if that failed or others changed them.
 
     What cannot be given back now stays on record, and is tried again before the next job and at the next start.
     """

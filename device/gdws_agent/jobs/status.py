@@ -1,4 +1,4 @@
-"""How jobs stand: the progress of the one that runs, the places of those that wait, and when each will have ended."""
+"""The state of jobs: progress of the running one, queue positions, and estimates of when each ends."""
 
 from __future__ import annotations
 

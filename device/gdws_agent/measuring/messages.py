@@ -1,4 +1,4 @@
-"""What the agent and its measuring process say to each other: one JSON document a line.
+"""The protocol between the agent and its measuring process: one JSON document a line.
 
 The agent writes one :class:`WorkOrder` line to the worker's standard input and then holds that
 pipe open: its end means that the agent is gone, and the worker exits at once, so that no orphan
@@ -84,7 +84,7 @@ Stage = Literal[
 
 
 class StageEvent(Record):
-    """The worker begins a stage; ``variant`` is whose, where it is one variant's. The first two are the agent's own."""
+    """The worker begins a stage, of one ``variant`` if given. The first two stages are the agent's own."""
 
     event: Literal["stage"] = "stage"
     stage: Stage
@@ -104,7 +104,7 @@ class AttackedEvent(Record):
 
 
 class CellEvent(Record):
-    """A cell ended, well or not."""
+    """A cell ended, successfully or not."""
 
     event: Literal["cell"] = "cell"
     cell: Cell
@@ -116,7 +116,7 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="e
 
 
 def parse_event(line: bytes) -> Event:
-    """Return the event that one line of the worker holds.
+    """Parse the event in one line of the worker.
 
     Raises:
         pydantic.ValidationError: the line is not an event.

@@ -1,4 +1,4 @@
-"""Does the engine compute on this device what the network computed on the host?
+"""Parity: whether the engine's outputs on this device match the host's.
 
 The comparison is pure; :func:`replay` runs an engine over recorded inputs, in batches of the size that it was
 built for, through the same steps that are timed later.
@@ -41,7 +41,7 @@ class Replayed(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a bundle says of its networks' outputs. ``labels`` (N,) are a classifier's; None where there are none."""
+    """The bundle's specification of outputs. ``labels`` (N,) are a classifier's; None if there are none."""
 
     task: Task
     outputs: Sequence[OutputSpec]
@@ -64,7 +64,7 @@ class Rule(NamedTuple):
 
 
 def compare(expected: Expected, natural: Replayed, adversarial: Optional[Replayed], rule: Rule) -> Parity:
-    """Return how the device's outputs agree with the host's.
+    """Return the parity of the device's outputs with the host's.
 
     Outputs are compared over natural and adversarial inputs together. An accuracy above the host's by more than
     the rule allows fails too: it is not the same network.

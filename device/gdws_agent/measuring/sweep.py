@@ -61,12 +61,12 @@ _LOG = logging.getLogger(__name__)
 
 #: A batch of inputs may take at most this share of the free memory: activations take more than inputs.
 _INPUT_MEMORY_SHARE = 0.25
-#: Long replays tell how far they are at most this often.
+#: Minimum interval between progress reports of long replays.
 _PROGRESS_INTERVAL_S = 1.0
 
 
 class Sweep:
-    """Measures one group. ``emit`` is told each stage as it begins and each cell as it ends."""
+    """Measures one group. ``emit`` is called with each stage as it begins and each cell as it ends."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class Sweep:
         return verification, make_batch(verification.inputs, self._order.batch_size)
 
     def _rest(self) -> None:
-        """Have the sensor read the machine at rest, where an idle baseline is asked for."""
+        """Measure the idle power, if requested."""
         idle_ms = self._order.protocol.idle_ms
         if idle_ms > 0 and self._order.profile is None and self._order.attack is None:
             self._emit(StageEvent(stage="rest"))
@@ -274,7 +274,7 @@ class Sweep:
         findings.conditions.append(self._gauges.read())
 
     def _pace(self, pacing: Pacing, candidate: Candidate) -> None:
-        """Run one variant open loop. What goes wrong here does not cost what was measured before."""
+        """Run one variant's paced inferences. An error here does not affect the earlier measurements."""
         findings = candidate.findings
 
         def tell(rate_hz: Optional[float]) -> None:
@@ -293,7 +293,7 @@ class Sweep:
             findings.flags += paced_flags(outcome.result.run)
 
     def _sustain(self, candidate: Candidate) -> None:
-        """Run one variant without a pause. What goes wrong here does not cost what was measured before."""
+        """Run one variant without a pause. An error here does not affect the earlier measurements."""
         seen: List[Conditions] = [self._gauges.read()]
         self._emit(StageEvent(stage="sustain", variant=candidate.variant))
 
@@ -361,7 +361,7 @@ class Sweep:
         self._emit(CellEvent(cell=cell))
 
     def _replay(self, candidate: Candidate, record: Record) -> Replayed:
-        """Replay ``record``, telling from time to time how far it is."""
+        """Replay ``record``, reporting progress from time to time."""
         told = time.monotonic()
 
         def tell(done: int) -> None:
@@ -374,7 +374,7 @@ class Sweep:
         return replay(candidate.engine, record, self._order.batch_size, tell)
 
     def _check_memory(self) -> None:
-        """Refuse a batch whose inputs alone would fill the memory, before anything is allocated for it."""
+        """Reject a batch whose inputs alone would fill the memory, before allocating anything."""
         spec = self._bundle.manifest.input
         needed = self._order.batch_size * math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
         available = psutil.virtual_memory().available

@@ -1,4 +1,4 @@
-"""What a request asks for, cut into groups, and what of a group is still to do. Pure functions.
+"""Division of a request into groups, and the remaining work of a group. Pure functions.
 
 A group is the cells that share power mode, backend, precision and batch size. Where its variants are measured
 interleaved, the group, not the cell, is the unit that is resumed.

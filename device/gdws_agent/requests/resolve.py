@@ -1,4 +1,4 @@
-"""A request as the client wrote it -> the same request with nothing left open, or an error that tells why not."""
+"""Resolves a request: fills in the open choices, or raises an error that says why it cannot."""
 
 from __future__ import annotations
 

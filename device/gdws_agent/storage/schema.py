@@ -1,4 +1,4 @@
-"""The tables of the agent's database, and the way from each older version of them to the newest."""
+"""The tables of the agent's database, and migrations from older versions."""
 
 from __future__ import annotations
 

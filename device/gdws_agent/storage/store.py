@@ -1,4 +1,4 @@
-"""What the agent knows about bundles, jobs and cells.
+"""The store of bundles, jobs and cells.
 
 Records are stored as the JSON of their models; columns exist for what is searched, ordered or summed, and for the
 rounds of a cell, which are most of its JSON and of use to few who look at it.
@@ -32,7 +32,7 @@ from .rows import JobText, cell_text, cut, job_from, one_more, split_cell
 _IMAGES = TypeAdapter(List[AttackedImage])
 #: Beyond any sequence number.
 _NEWEST = 2**62
-#: How many of the last jobs tell the pace.
+#: Number of recent jobs for estimating the pace.
 _PACE_JOBS = 20
 
 

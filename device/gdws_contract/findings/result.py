@@ -1,4 +1,4 @@
-"""Everything that follows from one result: verdicts, and each network and each cell beside the baseline.
+"""All findings from one result: verdicts, and each network and each cell relative to the baseline.
 
 It is computed when it is asked for, never stored, so that old results are judged by the rules of today.
 """
@@ -16,8 +16,9 @@ from gdws_contract.rest import Cell, Job
 from .attacks import AttackFindings, attack_headline, attacks_of
 from .cells import CellFindings, fps_range, speed_of, why_missing, why_untimed
 from .networks import NetworkFindings, networks_of
+from .price import TOLERANCE_POINTS, Judged
 from .setting import Setting, settings_of, variants_of
-from .verdict import TOLERANCE_POINTS, Judged, Verdict, judge
+from .verdict import Verdict, judge
 
 
 class Findings(Reading):
@@ -30,8 +31,8 @@ class Findings(Reading):
     cells: Tuple[CellFindings, ...] = Field(description="Setting by setting, those not measured included.")
     tolerance_points: float = Field(description="The fall in accuracy up to which a network counts as keeping it.")
     is_simulated: bool = Field(description="Figures are of a simulated device, and describe no hardware.")
-    is_profile: bool = Field(description="Layers were timed in place of whole networks.")
-    is_attack: bool = Field(False, description="Engines were attacked in place of being timed.")
+    is_profile: bool = Field(description="Layers were timed instead of whole networks.")
+    is_attack: bool = Field(False, description="Engines were attacked instead of being timed.")
     attacks: Tuple[AttackFindings, ...] = Field((), description="One for each cell that was attacked.")
 
     @property
@@ -123,10 +124,10 @@ def _baseline_of(job: Job) -> Optional[str]:
 
 
 def _headline(verdicts: Tuple[Verdict, ...], *, is_simulated: bool, is_profile: bool, attacked: Optional[str]) -> str:
-    """The verdict of the first setting, or what was ``attacked``; it says first if no real device stands behind it."""
+    """The verdict of the first setting, or the attack's result, preceded by a note if the device is simulated."""
     if not verdicts and not is_profile and attacked is None:
         return "Nothing was measured, so there is no verdict."
     prefix = "On a simulated device, whose times and power describe no hardware: " if is_simulated else ""
     if is_profile:
-        return f"{prefix}Layers were timed one by one, and no network as a whole, so there is no verdict on speed."
+        return f"{prefix}Only single layers were timed, not whole networks, so there is no verdict on speed."
     return prefix + (verdicts[0].sentence if attacked is None else attacked)

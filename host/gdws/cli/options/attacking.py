@@ -30,7 +30,7 @@ class SquareOptions:
         typer.Option(
             "--images",
             metavar="N",
-            help="The first so many images of the bundle. Default: all.",
+            help="Use only the first N images of the bundle. Default: all.",
             rich_help_panel=_ATTACK,
         ),
     ] = None

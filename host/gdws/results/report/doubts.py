@@ -76,7 +76,7 @@ def _contradictions(facts: Facts, setting: Setting) -> list[str]:
         if (by_rate > 1) != (m.speedup.ratio > 1):
             found.append(
                 f"{m.variant} {where} has a speed-up of {text.ratio(m.speedup.ratio)} by its medians, "
-                f"but {text.ratio(by_rate)} by images per second: slow outliers weigh on the mean."
+                f"but {text.ratio(by_rate)} by images per second: slow outliers raise the mean."
             )
     return found
 

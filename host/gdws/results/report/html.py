@@ -13,10 +13,12 @@ from gdws.results.report.order import report_tables
 from gdws.results.report.plots import Plot, accuracy_against_speed, latency_by_batch
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, layer_profiles
+from gdws.results.report.tasks import in_words
 from gdws_contract import __version__
 from gdws_contract.findings import text
+from gdws_contract.findings.price import TOLERANCE_POINTS
 from gdws_contract.findings.setting import Setting
-from gdws_contract.findings.verdict import TITLES, TOLERANCE_POINTS
+from gdws_contract.findings.verdict import TITLES
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def template_environment() -> jinja2.Environment:
         "fewer": text.fewer,
         "ratio_interval": text.ratio_interval,
         "attack_settings": text.attack_settings,
+        "task_in_words": in_words,
         "trusted_svg": lambda plot: Markup(plot.svg),  # our own plot, whose text ElementTree has escaped
     }
     environment.globals |= {"unknown": text.UNKNOWN, "undecided": TITLES["unknown"]}

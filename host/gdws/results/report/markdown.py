@@ -10,6 +10,7 @@ from gdws.results.report.figures import Circumstances, Facts, Measurement, Varia
 from gdws.results.report.order import report_tables
 from gdws.results.report.summary import Summary
 from gdws.results.report.tables import Table, layer_profiles
+from gdws.results.report.tasks import in_words
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.setting import Setting
@@ -107,7 +108,7 @@ def _networks(facts: Facts) -> list[str]:
 def _quality_heads(facts: Facts) -> list[str]:
     """What the networks are judged by: the metrics of their task, or accuracies."""
     if facts.leading:
-        return [escape(each.words[:1].upper() + each.words[1:]) for each in facts.leading]
+        return [escape(each.title) for each in facts.leading]
     return ["Robust accuracy", "Natural accuracy", "On the device: robust, natural"]
 
 
@@ -206,6 +207,7 @@ def _circumstances(facts: Facts) -> list[str]:
         **({"Protocol": protocol} if facts.findings.is_timed else {}),
         **({"A time covers": "; ".join(c.scopes)} if c.scopes else {}),
         "Power": c.power or text.UNKNOWN,
+        "Task": in_words(facts.task),
         "Verification": f"{text.whole(c.verification.count)} inputs: {c.verification.data}{attack}",
         "Bundle": f"{facts.name}, {c.bundle_id}, written by {c.bundle_tool.name} {c.bundle_tool.version}",
         "Job": f"{c.job_id}, {c.job_state}, {c.started_at or text.UNKNOWN} to {c.finished_at or text.UNKNOWN}",
