@@ -128,7 +128,7 @@ def _(budget: MacSaving, problem: RankProblem) -> Ranks:
     if fewest > bound:  # checked before the errors are computed, which takes minutes
         most = math.floor(100 * dense / (dense - ours + fewest)) / 100
         raise PlanError(
-            f"mac_saving: the network cannot be reduced to {budget.value:g} times fewer MACs, but {most:g} times at most",
+            f"mac_saving: the network cannot be reduced to {budget.value:g} times fewer MACs; {most:g} is the most",
             hint="use a smaller value, or allow more layers to be converted",
         )
     errors = problem.errors(offered)
