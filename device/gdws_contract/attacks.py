@@ -62,14 +62,14 @@ class AttackRequest(Submission):
 
 
 class AttackedImage(NamedTuple):
-    """What became of one image; an array in JSON, for there are many.
+    """What became of the image at ``position`` of the verification set; an array in JSON, for there are many.
 
     ``fooled_after`` is the number of queries after which the engine no longer gave its class: 0 if it did not do so for
     the image as it is, None if it withstood them all. ``finite`` is False where it is fooled because outputs are not;
     ``moved`` tells whether any query changed the margin of its class.
     """
 
-    index: int
+    position: int
     fooled_after: Optional[int]
     finite: bool = True
     moved: bool = True

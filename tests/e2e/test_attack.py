@@ -60,7 +60,7 @@ def test_a_result_does_not_depend_on_the_batch_and_is_in_the_report(tmp_path: Pa
         alone, shared = (found_in(cells[variant, size]) for size in (1, 8))
         assert alone == shared
         assert 0 < alone.robust.successes < alone.natural.successes
-        assert [image.index for image in alone.images] == list(range(16))
+        assert [image.position for image in alone.images] == list(range(16))
         assert alone.attack.eps == 0.07
     report = gdws("report", out, "--out", tmp_path / "report.md")
     assert report.exit_code == 0, report.output

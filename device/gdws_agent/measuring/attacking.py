@@ -53,7 +53,7 @@ def attack_engine(
     Raises:
         RunFailed, OutOfMemory: as the engine does.
     """
-    known = {image.index: image for image in done}
+    known = {image.position: image for image in done}
     total = options.images or len(data.images)
     waiting = iter([index for index in range(total) if index not in known])
     meter = _Meter(total, options.queries, on_progress)
@@ -73,7 +73,7 @@ def attack_engine(
             search.take(row)
         ended = [search.result for search in searches if search.result is not None]
         if ended:
-            known.update((image.index, image) for image in ended)
+            known.update((image.position, image) for image in ended)
             on_images(ended)
             searches = [search for search in searches if search.result is None]
 
@@ -110,7 +110,7 @@ class _Meter:
 
 def attack_result(images: Sequence[AttackedImage], options: AttackOptions, replays: Replays) -> AttackResult:
     """Return what the attack shows: ``images`` are all that it was made on, by index."""
-    rows = [image.index for image in images]
+    rows = [image.position for image in images]
     withstood = np.array([image.is_right for image in images])
     both = None
     if replays.device_adversarial is not None:

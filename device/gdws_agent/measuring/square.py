@@ -111,7 +111,7 @@ class _LInf(_Ball):
     def start(self, draws: np.random.Generator) -> np.ndarray:
         """Vertical stripes at the ends of the range."""
         upper = _coins(draws, (self._image.shape[0], 1, self._image.shape[2]))
-        return np.where(upper, self._corners[1], self._corners[0])
+        return np.asarray(np.where(upper, self._corners[1], self._corners[0]))
 
     def step(self, best: np.ndarray, side: int, draws: np.random.Generator) -> np.ndarray:
         """One window at a corner of the ball in each channel."""
@@ -172,7 +172,7 @@ def _coins(draws: np.random.Generator, shape: Tuple[int, ...]) -> np.ndarray:
 
 
 def _signs(draws: np.random.Generator, shape: Tuple[int, ...]) -> np.ndarray:
-    return np.where(_coins(draws, shape), 1.0, -1.0)
+    return np.asarray(np.where(_coins(draws, shape), 1.0, -1.0))
 
 
 def _lengths(windows: np.ndarray) -> np.ndarray:

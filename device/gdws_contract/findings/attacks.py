@@ -115,7 +115,7 @@ def _findings(
     assert found is not None
     changes = []
     for reference in _references(cell, attacked, manifest):
-        right = {image.index: image.is_right for image in found.images}
+        right = {image.position: image.is_right for image in found.images}
         both = [index for index in right if index in reference.right]
         if both:
             change = paired_change([reference.right[each] for each in both], [right[each] for each in both])
@@ -147,7 +147,7 @@ def _references(cell: Cell, attacked: Sequence[Cell], manifest: Optional[Manifes
     found = []
     if own.host_wrong is not None:
         wrong = set(own.host_wrong)
-        right = {image.index: image.index not in wrong for image in own.images}
+        right = {image.position: image.position not in wrong for image in own.images}
         found.append(_Reference("record", "its record on the host shows", right))
     floating = None if manifest is None else _floating_form(cell.key.variant, manifest)
     baseline = None if manifest is None else manifest.baseline
@@ -159,7 +159,7 @@ def _references(cell: Cell, attacked: Sequence[Cell], manifest: Optional[Manifes
     for against, name, key in wanted:
         other = next((each.attack for each in attacked if each.key == key != cell.key), None)
         if other is not None and other.attack == own.attack:
-            found.append(_Reference(against, name, {image.index: image.is_right for image in other.images}))
+            found.append(_Reference(against, name, {image.position: image.is_right for image in other.images}))
     return found
 
 

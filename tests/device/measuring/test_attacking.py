@@ -86,7 +86,7 @@ def test_what_was_done_before_a_kill_is_not_done_again(size):
     rest = Engine(batch_size=size)
     found, told, _ = attack(rest, size, done)
     assert found == whole
-    assert {image.index for image in told} == set(range(COUNT)) - {image.index for image in done}
+    assert {image.position for image in told} == set(range(COUNT)) - {image.position for image in done}
     lost = killed.steps + rest.steps - steps_of_whole(size)
     assert 0 <= lost <= OPTIONS.queries + 2  # the images that were under way, and the end of a batch
 

@@ -65,7 +65,7 @@ def test_the_image_as_it_is_comes_first_and_is_not_counted(norm):
     asked = run(search, network)
     assert len(asked) == 1
     assert np.array_equal(asked[0], x)
-    assert (search.result.index, search.result.fooled_after, search.queries) == (7, 0, 0)
+    assert (search.result.position, search.result.fooled_after, search.queries) == (7, 0, 0)
 
 
 @NORMS

@@ -694,7 +694,7 @@ class TestAttack:
             assert (found.attack.norm, found.attack.eps, found.attack.iterations) == ("linf", 0.1, 3)
             assert (found.natural.successes, found.natural.count) == (int((labels == cell_answers(path)).sum()), 10)
             right = [index for index in range(10) if labels[index] == cell_answers(path)[index] == 0]
-            assert [image.index for image in found.images if image.is_right] == right
+            assert [image.position for image in found.images if image.is_right] == right
             assert found.robust.successes == len(right)
             assert found.robust_to_both.count == found.host.count == 10
             assert (cell.latency, cell.speedup, cell.power, cell.rounds) == (None, None, None, [])
@@ -712,7 +712,7 @@ class TestAttack:
         whole = self.run(path).cells["a"].attack
         rest = self.run(path, attacked={"a": whole.images[:7]})
         told = [event for event in rest.events if isinstance(event, AttackedEvent) and event.variant == "a"]
-        assert [image.index for event in told for image in event.images] == [7, 8, 9]
+        assert [image.position for event in told for image in event.images] == [7, 8, 9]
         assert rest.cells["a"].attack == whole
 
     def test_one_engine_lives_at_a_time(self, path):
