@@ -154,7 +154,7 @@ def test_a_shared_weight_pays_its_macs_at_each_call():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"mac_saving": 100.0, "example_input": (3, 12, 12)}, "cannot take 100 times fewer MACs"),
+        ({"mac_saving": 100.0, "example_input": (3, 12, 12)}, "cannot be reduced to 100 times fewer MACs"),
         ({"mac_saving": 0.5, "example_input": (3, 12, 12)}, "at least 1, got 0.5"),
         ({"mac_saving": float("nan"), "example_input": (3, 12, 12)}, "at least 1, got nan"),
         ({"mac_saving": 2.0}, "the MACs are unknown"),
