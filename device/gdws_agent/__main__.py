@@ -40,7 +40,7 @@ exit codes:
 
 
 def main(arguments: Optional[Sequence[str]] = None, *, worker_command: Optional[Sequence[str]] = None) -> int:
-    """Run the agent and return the exit code, see ``--help``; ``worker_command`` replaces what measures."""
+    """Run the agent and return the exit code, see ``--help``; ``worker_command`` replaces the measuring process."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == [FIRST_RUN]:
         from gdws_agent.first_run.command import main as first_run
@@ -114,7 +114,7 @@ def _run(
 
 
 def _keep_others_out() -> None:
-    """Keep files that are made from now on, and this process's memory, to itself."""
+    """Make new files, and the memory of this process, inaccessible to other users."""
     from gdws_agent.measuring.privileges import close_memory
 
     os.umask(0o077)

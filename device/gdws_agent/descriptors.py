@@ -1,4 +1,4 @@
-"""File descriptors: how many connections this process can afford, and whether it has some for its own work.
+"""File descriptors: the number of connections that this process can serve, and a reserve for its own work.
 
 A process that runs out of them can start no worker and store no result. So connections, which anybody can open, get
 what is left when the agent has its share.
@@ -12,26 +12,26 @@ import resource
 
 #: For the database, the worker's pipes, sensors, the log, and what libraries open.
 RESERVE = 256
-#: Its socket, and the file of an upload.
+#: Descriptors of a connection: its socket, and the file of an upload.
 PER_CONNECTION = 2
 MAX_CONNECTIONS = 512
 _MIN_CONNECTIONS = 16
-#: As many as looking for backends and sensors has open at once, and more.
+#: More than probing backends and sensors opens at once.
 SPARE = 16
 
 
 def connection_limit() -> int:
-    """Return how many connections to allow; raises this process's own limit of descriptors as far as that helps."""
+    """Return how many connections to allow; raises the process's soft limit of descriptors if necessary."""
     return affordable(_raised(RESERVE + PER_CONNECTION * MAX_CONNECTIONS))
 
 
 def affordable(descriptors: int) -> int:
-    """Return how many connections leave :data:`RESERVE` of so many ``descriptors``."""
+    """Return how many connections leave :data:`RESERVE` of this many ``descriptors``."""
     return max(_MIN_CONNECTIONS, min(MAX_CONNECTIONS, (descriptors - RESERVE) // PER_CONNECTION))
 
 
 def require_spare(count: int = SPARE) -> None:
-    """Pass if this process can open so many more.
+    """Check that this process can open this many more.
 
     Raises:
         OSError: it cannot.
@@ -42,7 +42,7 @@ def require_spare(count: int = SPARE) -> None:
 
 
 def _raised(wanted: int) -> int:
-    """Raise the soft limit to ``wanted``, or as near as the hard one allows, and return what it is then.
+    """Raise the soft limit to ``wanted``, or as close as the hard limit allows, and return it.
 
     Not further: workers inherit it, and some programs close, or select on, every descriptor that there could be.
     """

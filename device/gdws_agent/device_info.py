@@ -1,4 +1,4 @@
-"""Facts about the machine that the agent runs on. What cannot be read is None."""
+"""Facts about the machine that the agent runs on. Unreadable values are None."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gdws_contract import __version__
 from gdws_contract.rest import API_VERSION, Availability, DeviceInfo
 
 _ROOT = Path("/")
-#: Where a board describes itself. Docker hides the first; docker-compose.yml mounts the host's at the second.
+#: The device tree of a board. Docker hides the first; docker-compose.yml mounts the host's at the second.
 _DEVICE_TREES = ("proc/device-tree", "host/device-tree")
 
 
 def describe_device(
     backends: List[Availability], power_sensors: List[Availability], *, simulated: bool = False, root: Path = _ROOT
 ) -> DeviceInfo:
-    """Return the facts; those that lie in files are read below ``root``."""
+    """Return the facts; files are read below ``root``."""
     memory = psutil.virtual_memory()
     return DeviceInfo(
         agent_version=__version__,
@@ -69,7 +69,7 @@ def read_os_name(root: Path) -> Optional[str]:
 
 
 def read_cpu_model(root: Path) -> Optional[str]:
-    """Return the processor's name. On ARM the device tree tells the core instead, e.g. ``arm,cortex-a78``."""
+    """Return the processor's name. On ARM the device tree names the core instead, e.g. ``arm,cortex-a78``."""
     found = re.search(r"^model name\s*:\s*(.+)$", _read(root, "proc/cpuinfo") or "", re.MULTILINE)
     if found:
         return found.group(1).strip()

@@ -1,4 +1,4 @@
-"""What is missing on this machine, in plain words: one line for each finding, with its fix.
+"""The start-up check: what is missing on this machine, one line for each finding, with its fix.
 
 Runs when a container of the agent starts, and by hand as ``python -m gdws_agent.doctor``. It looks
 at what lies around the agent: its folder, the board, whether the container was given the GPU.
@@ -45,7 +45,7 @@ Level = Literal["ok", "note", "warning", "fatal"]
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The finding of one check.
 
     ``note``: not here, and not expected to be. ``warning``: something will not work. ``fatal``: nothing will.
     """
@@ -61,7 +61,7 @@ class Finding(NamedTuple):
 
 
 def report(stream: Optional[TextIO] = None) -> bool:
-    """Print every finding about this machine and return whether the agent can do anything on it."""
+    """Print every finding about this machine and return whether the agent can run on it."""
     findings = examine()
     for finding in findings:
         print(finding, file=stream or sys.stdout, flush=True)
@@ -96,7 +96,7 @@ def check_settings() -> Iterator[Finding]:
 
 
 def check_confinement(version: Callable[[], Optional[int]] = landlock.interface) -> Finding:
-    """Tell whether the kernel can keep what measures from files that are not its business."""
+    """Check whether the kernel can confine measuring processes to their files."""
     found = version()
     if found is None:
         return Finding(
@@ -109,14 +109,14 @@ def check_confinement(version: Callable[[], Optional[int]] = landlock.interface)
 
 
 def check_tokens() -> Iterator[Finding]:
-    """Tell whether who asks needs a token; nothing where the settings are wrong, which is told already."""
+    """Check whether clients need a token; nothing if the settings are wrong, which is reported already."""
     with contextlib.suppress(SettingsInvalid):
         settings = load_settings({}, os.environ)
         yield check_access(settings, bool(given_tokens(settings, os.environ)))
 
 
 def check_access(settings: Settings, is_given: bool) -> Finding:
-    """Return where the token comes from that who asks needs."""
+    """Return the source of the token that clients need."""
     kept = settings.data_dir / TOKEN_FILE
     if is_given:
         return Finding("ok", "access", "clients need the configured token")
@@ -153,7 +153,7 @@ def check_data_dir(data_dir: Path) -> Finding:
 
 
 def check_board(root: Path) -> Iterator[Finding]:
-    """Check that the board is one that this release serves, and that the container's system fits the board's."""
+    """Check that the board is supported, and that the container's system matches the board's."""
     l4t = read_l4t(root)
     if l4t is None:
         if is_jetson(root):
@@ -200,7 +200,7 @@ def _read_ubuntu_version(root: Path) -> Optional[str]:
 
 
 def check_gpu(root: Path, load_library: Callable[[str], Any] = ctypes.CDLL) -> Iterator[Finding]:
-    """Check that the GPU's device nodes are here and open to this process, and the driver library with them."""
+    """Check that the GPU's device nodes and driver library are present and accessible."""
     nodes = [path for pattern in GPU_NODES for path in sorted(root.glob(pattern))]
     if not nodes:
         yield Finding(
@@ -237,7 +237,7 @@ def check_gpu(root: Path, load_library: Callable[[str], Any] = ctypes.CDLL) -> I
 def check_tensorrt(
     import_module: Callable[[str], Any] = importlib.import_module, l4t: Optional[str] = None
 ) -> Iterator[Finding]:
-    """Check that TensorRT can be imported and is not too old; tell where it is not the one that ``l4t`` came with."""
+    """Check that TensorRT can be imported and is not too old; report if it is not the one of ``l4t``."""
     try:
         version = str(import_module("tensorrt").__version__)
     except (ImportError, AttributeError) as error:  # a folder of types has no version

@@ -1,4 +1,4 @@
-"""Every error the agent raises on purpose, and the one table that says how HTTP shows it.
+"""The agent's error hierarchy, and the table of HTTP statuses and problem codes.
 
 ::
 
@@ -14,6 +14,7 @@
     │   ├── FramingAmbiguous     its headers state in two ways where the body ends
     │   ├── MediaTypeUnsupported the body is of a type that is not taken here
     │   ├── UnknownVariant       the bundle has no variant of that name
+    │   ├── AttackImpossible     the bundle has nothing that an attack needs
     │   ├── LimitTooHigh         a job asks for more time or memory than the agent allows
     │   └── IdempotencyKeyReused the key came before, with another request
     ├── AccessRefused            the request is not let in
@@ -75,7 +76,7 @@ from .machine import MACHINE_SHORT, is_machine_fault
 
 
 class AgentError(Exception):
-    """Base of the tree; ``field`` is the path of the culprit in the request, ``hint`` tells the fix.
+    """Base of the tree; ``field`` is the path of the invalid field in the request, ``hint`` says how to fix it.
 
     ``retry_after_s`` is given where the same request may succeed later.
     """
@@ -114,7 +115,7 @@ class AddressUnusable(StartupError):
 
 
 class DataUnusable(StartupError):
-    """The data folder cannot be written, is full, or serves another agent."""
+    """The data folder cannot be written, is full, or is used by another agent."""
 
     exit_code = 4
 
@@ -124,11 +125,11 @@ class StoreUnsupported(DataUnusable):
 
 
 class StoreDamaged(StoreUnsupported):
-    """The database is damaged, or is none."""
+    """The database is damaged, or not a database."""
 
 
 class RequestInvalid(AgentError):
-    """The request does not say what to do."""
+    """The request is invalid."""
 
 
 class BodyMalformed(RequestInvalid):
@@ -140,11 +141,15 @@ class FramingAmbiguous(RequestInvalid):
 
 
 class MediaTypeUnsupported(RequestInvalid):
-    """The body is of a type that is not taken here."""
+    """The media type of the body is not supported here."""
 
 
 class UnknownVariant(RequestInvalid):
     """The bundle has no variant of that name."""
+
+
+class AttackImpossible(RequestInvalid):
+    """The bundle has nothing that an attack needs, or does not say what the request leaves open."""
 
 
 class LimitTooHigh(RequestInvalid):
@@ -152,19 +157,19 @@ class LimitTooHigh(RequestInvalid):
 
 
 class IdempotencyKeyReused(RequestInvalid):
-    """The idempotency key came before, with another request."""
+    """The idempotency key was used before with another request."""
 
 
 class AccessRefused(AgentError):
-    """The request is not let in."""
+    """Access is refused."""
 
 
 class TokenNeeded(AccessRefused):
-    """The request brings no token."""
+    """The request has no token."""
 
 
 class TokenUnknown(AccessRefused):
-    """The request brings a token that is not this agent's."""
+    """The token of the request is not valid for this agent."""
 
 
 class TooManyAttempts(AccessRefused):
@@ -172,7 +177,7 @@ class TooManyAttempts(AccessRefused):
 
 
 class ReadOnlyToken(AccessRefused):
-    """The request would change something, and its token only reads."""
+    """The request changes something, but has a read-only token."""
 
 
 class OriginForeign(AccessRefused):
@@ -180,7 +185,7 @@ class OriginForeign(AccessRefused):
 
 
 class HostForeign(AccessRefused):
-    """A browser was led here under the name of another site."""
+    """A browser sent the request under the host name of another site (DNS rebinding)."""
 
 
 class TooManyStreams(AgentError):
@@ -192,51 +197,51 @@ class BodyTooSlow(AgentError):
 
 
 class BodyTooLarge(AgentError):
-    """A limit on the size of the body is passed."""
+    """The body exceeds its size limit."""
 
 
 class UploadCutOff(AgentError):
-    """The client went away in the middle of the body."""
+    """The client disconnected in the middle of the body."""
 
 
 class ModelNotFound(AgentError):
-    """No bundle of that id is stored."""
+    """No bundle with that id is stored."""
 
 
 class ModelDamaged(ModelNotFound):
-    """A bundle of that id was stored, but its file is gone or damaged. Sending it again repairs it."""
+    """The bundle was stored, but its file is missing or damaged. Uploading it again repairs it."""
 
 
 class JobNotFound(AgentError):
-    """No job of that id is known."""
+    """There is no job with that id."""
 
 
 class ModelInUse(AgentError):
-    """A benchmark that has not ended needs the bundle."""
+    """An unfinished benchmark needs the bundle."""
 
 
 class QueueFull(AgentError):
-    """As many jobs wait as may."""
+    """The queue is full."""
 
 
 class LeaseError(AgentError):
-    """The device is held, or not by who says so."""
+    """An error of a lease."""
 
 
 class LeaseHeld(LeaseError):
-    """Somebody else holds the device."""
+    """Another client holds the lease."""
 
 
 class LeaseNotHeld(LeaseError):
-    """No lease of that id is in force: it was released, or ended because nobody renewed it."""
+    """No lease with that id is in force: it was released, or expired."""
 
 
 class BackendError(AgentError):
-    """A backend cannot do what it should."""
+    """An error of a backend."""
 
 
 class UnknownBackend(BackendError):
-    """There is no backend of that name."""
+    """There is no backend with that name."""
 
 
 class BackendUnavailable(BackendError):
@@ -252,7 +257,7 @@ class ProfileUnsupported(BackendError):
 
 
 class BuildFailed(BackendError):
-    """The model could not be made into an engine."""
+    """No engine could be built from the model."""
 
 
 class RunFailed(BackendError):
@@ -260,11 +265,11 @@ class RunFailed(BackendError):
 
 
 class OutOfMemory(BackendError):
-    """Memory did not suffice to build or run."""
+    """There was not enough memory to build or run."""
 
 
 class ClocksError(AgentError):
-    """Power mode or clocks are not as they should be."""
+    """An error of power mode or clocks."""
 
 
 class ClocksUnavailable(ClocksError):
@@ -272,7 +277,7 @@ class ClocksUnavailable(ClocksError):
 
 
 class PowerModeUnknown(ClocksError):
-    """The board has no power mode of that name or number."""
+    """The board has no power mode with that name or number."""
 
 
 class PowerModeNeedsReboot(ClocksError):
@@ -280,28 +285,29 @@ class PowerModeNeedsReboot(ClocksError):
 
 
 class ClocksNotHeld(ClocksError):
-    """A change was asked for and did not come about."""
+    """A requested change did not take effect."""
 
 
 class ClocksInterrupted(ClocksError):
-    """Waiting for a change was given up, because nobody needs it any more."""
+    """Waiting for a change was cancelled."""
 
 
 class StorageFailed(AgentError):
-    """The data folder does not take or give what it should."""
+    """The data folder cannot be read or written."""
 
 
 class StorageFull(StorageFailed):
     """No space is left in the data folder."""
 
 
-#: Exception -> (HTTP status, problem code). The entry of the nearest base class holds.
+#: Exception -> (HTTP status, problem code). The entry of the nearest base class applies.
 TABLE: Dict[Type[Exception], Tuple[int, str]] = {
     RequestInvalid: (422, "request-invalid"),
     BodyMalformed: (400, "body-malformed"),
     FramingAmbiguous: (400, "framing-ambiguous"),
     MediaTypeUnsupported: (415, "media-type-unsupported"),
     UnknownVariant: (422, "unknown-variant"),
+    AttackImpossible: (422, "attack-impossible"),
     UnknownBackend: (422, "unknown-backend"),
     PrecisionUnsupported: (422, "precision-unsupported"),
     AccessRefused: (403, "access-refused"),

@@ -1,4 +1,4 @@
-"""The GPU's clocks as the kernel's devfreq shows them: their names, frequencies and limits."""
+"""The GPU's clocks from the kernel's devfreq: names, frequencies and limits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ COMPUTE_CLOCK = "GPU"
 
 
 class ClockLimits(NamedTuple):
-    """How low and how high a clock may go now, in MHz."""
+    """The current lower and upper limit of a clock, in MHz."""
 
     min_mhz: float
     max_mhz: float
 
 
 def clock_name(node: str) -> Optional[str]:
-    """Return what the clock of devfreq's ``node`` is called, ``GPU`` for the one that computes; None if not a GPU's."""
+    """Return the name of the clock of devfreq's ``node``, ``GPU`` for the computing one; None if not a GPU's."""
     if not _GPU.search(node):
         return None
     domain = _DOMAIN.match(node)

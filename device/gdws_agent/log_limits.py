@@ -1,4 +1,4 @@
-"""A bound on the lines that strangers can cause, since a disk that their log fills takes no more results.
+"""A rate limit on log lines that clients can cause, so that they cannot fill the disk.
 
 Most of what answers requests, or refuses them, happens before anybody has shown a token. Of each kind of line from
 there a few are written, then one in a while, and the others are counted: the count follows in a line of its own.
@@ -15,13 +15,13 @@ from gdws_agent.rate_limiter import RateLimiter
 BURST = 50
 REFILL_S = 10.0
 _MAX_KINDS = 256
-#: Whose lines are about what others send: the interface, and the libraries below it.
+#: Loggers whose lines are caused by clients: the REST interface, and the libraries below it.
 _LIMITED = ("gdws_agent.access", "gdws_agent.api", "uvicorn", "asyncio", "python_multipart")
 _OWN = "gdws_agent."
 
 
 class BoundedHandler(logging.StreamHandler):  # type: ignore[type-arg]  # none at runtime in Python 3.8
-    """Writes lines to a stream, those that strangers can cause within limits.
+    """Writes lines to a stream, with a rate limit on those that clients can cause.
 
     The kind of a line is its logger, level and ``extra={"kind": ...}`` or else its message before arguments are put in.
     """
@@ -39,7 +39,7 @@ class BoundedHandler(logging.StreamHandler):  # type: ignore[type-arg]  # none a
         self._left_out: Dict[str, int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write ``record``, unless its kind came too often; called under the handler's lock."""
+        """Write ``record`` unless its kind exceeds the rate limit; called under the handler's lock."""
         for note in self._notes():
             super().emit(note)
         kind = _kind(record)
@@ -49,7 +49,7 @@ class BoundedHandler(logging.StreamHandler):  # type: ignore[type-arg]  # none a
             self._left_out[kind] = self._left_out.get(kind, 0) + 1
 
     def _notes(self) -> List[logging.LogRecord]:
-        """Return a line for each kind of which some were left out, once the next of the kind may be written."""
+        """Return a line for each kind with suppressed lines, once the next of the kind may be written."""
         due = [kind for kind in self._left_out if self._allowance.has(kind)]
         return [_note(kind, self._left_out.pop(kind)) for kind in due]
 

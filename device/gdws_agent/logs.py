@@ -1,4 +1,4 @@
-"""The agent's log: lines for people or JSON for programs, each line of a job with the job's id and its cell.
+"""The agent's log as text or JSON lines; lines of a job have the job's id and its cell.
 
 What the thread of the queue logs belongs to the job that it runs. Other lines about a job begin with ``job ID:``,
 and the id is taken from there.
@@ -18,9 +18,9 @@ from gdws_agent.log_limits import BoundedHandler
 from gdws_contract.rest import CellKey
 
 _ABOUT_JOB = re.compile(r"job ([A-Za-z0-9][A-Za-z0-9._-]{0,99}): ")
-#: Of one message, in characters.
+#: Maximum length of a message, in characters.
 _MAX_MESSAGE = 2_000
-#: What a message must not do to a line: begin another, or reach a terminal.
+#: Characters that must not be in a message: line breaks and control characters.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -35,7 +35,7 @@ _running = _Running()
 
 
 def track_running_job(event: JobEvent) -> None:
-    """Have the lines of the thread that runs a job name it; to be subscribed to the events of jobs."""
+    """Add the job to log lines of the thread that runs it; a subscriber of job events."""
     if event.state == "running":
         _running.job_id, _running.cell = event.job_id, None
     elif event.job_id == _running.job_id:
@@ -55,7 +55,7 @@ def cell_in_words(key: CellKey) -> str:
 
 
 def configure(level: str, form: str, stream: TextIO) -> None:
-    """Have everything from ``level`` on written to ``stream``, as ``text`` or ``json``, within the limits of a log."""
+    """Log everything from ``level`` on to ``stream``, as ``text`` or ``json``, with rate limits."""
     handler = BoundedHandler(stream)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""Faults of the machine, which say nothing about what was being measured: descriptors, memory, processes, disk."""
+"""Shortages of the machine, which say nothing about the network: descriptors, memory, processes, disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import re
 from typing import Optional
 
-#: The code of the problem that a job ends with when the machine lacked something for too long.
+#: The problem code of a job that ended because the machine was short of resources for too long.
 MACHINE_SHORT = "machine-short"
 
 _NUMBERS = frozenset(
@@ -28,11 +28,11 @@ _MAX_CAUSES = 10
 
 
 class MachineShort(Exception):
-    """The machine lacks what it takes to measure anything at all; trying again later may help."""
+    """The machine is short of resources for measuring; retrying later may help."""
 
 
 def is_machine_fault(error: BaseException, quotable: bytes = b"") -> bool:
-    """Tell whether ``error``, or what it was raised from, is a fault of the machine.
+    """Return whether ``error``, or one of its causes, is a shortage of the machine.
 
     Words that are in ``quotable`` do not count: an error may quote the names in a network's file.
     """
@@ -49,6 +49,6 @@ def is_machine_fault(error: BaseException, quotable: bytes = b"") -> bool:
 
 
 def tells_of_machine(text: str, quotable: bytes = b"") -> bool:
-    """Tell whether ``text`` speaks of a fault of the machine, in other words than those in ``quotable``."""
+    """Return whether ``text`` reports a shortage of the machine, outside of the words in ``quotable``."""
     said = {match.group().lower().encode() for match in _WORDS.finditer(text)}
     return any(words not in quotable.lower() for words in said)

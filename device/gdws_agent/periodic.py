@@ -25,11 +25,11 @@ class Periodic:
         self.fault: Optional[Exception] = None
 
     def start(self) -> None:
-        """Begin, with the first call at once."""
+        """Start, with the first call at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after the call that is under way."""
+        """Stop, after the current call."""
         self._stopped.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""What can be used on this machine: asked once, because drivers and packages do not change under a running agent.
+"""The availability of backends and sensors, probed once: drivers and packages do not change while an agent runs.
 
 A file or a package that could not be opened for want of a descriptor looks like one that is not there. So an answer
 counts only if there were enough of them before and after; else there is none, and whoever comes next asks again.

@@ -1,4 +1,4 @@
-"""How often each of many may do something: a token bucket a key, in bounded memory."""
+"""A rate limiter: one token bucket per key, in bounded memory."""
 
 from __future__ import annotations
 

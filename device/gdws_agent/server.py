@@ -1,4 +1,4 @@
-"""The process that serves: its socket, its signals, and how it tells its parent that it is ready."""
+"""The server process: its socket, its signals, and the message to its parent that it is ready."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from gdws_agent.descriptors import connection_limit
 from gdws_agent.errors import AddressUnusable
 from gdws_agent.service import Service
 
-#: How long requests that are under way may go on when the agent stops.
+#: Grace period for running requests when the agent stops.
 _GRACE_S = 3
-#: Of the head of a request; curl's is a few hundred bytes.
+#: Maximum size of a request's head; curl's is a few hundred bytes.
 _MAX_HEAD_BYTES = 16_384
 #: Connections that the kernel keeps until they are accepted, and those accepted in one turn of the event loop, so that
 #: answers wait for few of them. Where no descriptor is left, asyncio tries and logs so often in a turn, too.
 _PENDING = 1_024
 _ACCEPTED_AT_ONCE = 64
-#: How long a busy thread keeps the interpreter from the event loop, which needs it several times for each answer.
+#: Interpreter switch interval: the event loop needs the interpreter several times for each response.
 _SWITCH_S = 0.001
-#: By how much it gives way to what measures, which has the priority that the agent was started with.
+#: Niceness of the server relative to measuring processes, which have the agent's original priority.
 _SERVER_NICENESS = 5
 _LEAST_PRIORITY = 19
 
@@ -77,7 +77,7 @@ def serve(
     on_ready: Callable[[], None],
     parent: Optional[BinaryIO],
 ) -> None:
-    """Serve until SIGTERM, SIGINT, or the end of ``parent``, a pipe that the parent process holds open."""
+    """Serve until SIGTERM, SIGINT, or the end of ``parent``, a pipe kept open by the parent process."""
     sys.setswitchinterval(_SWITCH_S)
     subscribers = JobSubscribers(service.jobs)
 
@@ -114,7 +114,7 @@ def announce(url: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is ready, and lets held answers go before it waits for requests to end."""
+    """A server that reports when it is ready, and completes long polls before it waits for requests on shutdown."""
 
     def __init__(
         self, config: uvicorn.Config, service: Service, subscribers: JobSubscribers, on_ready: Callable[[], None]
@@ -140,7 +140,7 @@ class _Server(uvicorn.Server):
 
 
 def make_way() -> None:
-    """Have this thread, and the threads that it starts from now on, give way to what measures. Linux only.
+    """Lower the priority of this thread, and of threads that it starts, below measuring processes. Linux only.
 
     There priorities are those of threads. That of the queue is older, so the workers that it starts keep theirs.
     """

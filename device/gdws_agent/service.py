@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class Service(NamedTuple):
-    """What the routes call."""
+    """The operations behind the routes."""
 
     settings: Settings
     folder: DataFolder
@@ -56,7 +56,7 @@ class Service(NamedTuple):
     notices: Notices
 
     def health(self) -> Health:
-        """Return that the agent serves, and how busy it is; from memory, so that nobody waits for it."""
+        """Return that the agent is up, and how busy it is; from memory, without waiting."""
         return Health(
             agent_version=__version__,
             api_version=API_VERSION,
@@ -67,7 +67,7 @@ class Service(NamedTuple):
         )
 
     def queue(self, limit: int) -> Tuple[Queue, Optional[JobText]]:
-        """Return at most ``limit`` jobs that come next, and apart from them the one that runs."""
+        """Return at most ``limit`` queued jobs, and the running one."""
         running_id = self.jobs.running_id()
         queued, total = self.jobs.next_jobs(limit)
         found = Queue(
@@ -86,7 +86,7 @@ class Service(NamedTuple):
         return found.model_copy(update={"api_revision": API_REVISION, "notices": self.notices.look()})
 
     def compare(self, a: str, b: str) -> Comparison:
-        """Return the job ``b`` against the job ``a``, both on the device as it is now; raises JobNotFound."""
+        """Return the comparison of job ``b`` with job ``a``, both with the current device; raises JobNotFound."""
         device = self.device()
         runs = []
         for job_id in (a, b):
@@ -96,7 +96,7 @@ class Service(NamedTuple):
         return compare(*runs)
 
     def findings(self, job_id: str) -> Findings:
-        """Return what a job shows so far; raises JobNotFound."""
+        """Return the findings of a job so far; raises JobNotFound."""
         return self._findings_of(self.jobs.job(job_id))
 
     def result_pieces(self, found: JobText) -> List[bytes]:
@@ -118,7 +118,7 @@ class Service(NamedTuple):
             return None
 
     def resolve(self, request: BenchmarkRequest, manifest: Manifest) -> BenchmarkRequest:
-        """Return ``request`` with nothing left open and within the limits.
+        """Return ``request``, fully resolved and within the limits.
 
         Raises as :func:`gdws_agent.requests.resolve.resolve` and :func:`gdws_agent.requests.limits.check_limits` do.
         """
@@ -135,7 +135,7 @@ def open_service(
     probes: Optional[Probes] = None,
     clocks: Optional[Clocks] = None,
 ) -> Iterator[Service]:
-    """Open the data folder and put an agent together; on leaving, its queue is stopped.
+    """Open the data folder and assemble an agent; its queue is stopped on exit.
 
     The queue stands still until ``jobs.start()``. ``probes`` and ``clocks`` stand in for those of the machine.
 
@@ -169,7 +169,7 @@ def open_service(
 
 
 def _distrust_if_unusable(store: Store, library: Library, event: JobEvent) -> None:
-    """Have a bundle checked again that a cell could not be measured from; to be subscribed to the events of jobs."""
+    """Check a bundle again if a cell could not be measured from it; a subscriber of job events."""
     if event.cell is not None and event.cell.error is not None and event.cell.error.code in BUNDLE_CODES:
         for job in store.jobs_of([event.job_id]):
             library.distrust(job.request.model_id)
@@ -184,7 +184,7 @@ def _clocks_of_jtop(settings: Settings, folder: DataFolder) -> Clocks:
 
 
 def _at_start(action: Callable[[], T]) -> T:
-    """Return what ``action`` returns; a disk that does not serve keeps the agent from starting."""
+    """Return the result of ``action``; an error of the disk keeps the agent from starting."""
     try:
         return action()
     except StorageFailed as error:

@@ -1,4 +1,4 @@
-"""What an agent is told when it starts: from options, else ``GDWS_AGENT_*`` variables, else defaults."""
+"""The agent's settings, from options, ``GDWS_AGENT_*`` variables or defaults, in this order."""
 
 from __future__ import annotations
 

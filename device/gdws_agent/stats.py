@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional, Sequence
 from gdws_contract.findings.intervals import LARGEST, paired_ratio
 from gdws_contract.measures import Interval, LatencySummary, SpeedUp
 
-#: Below this count a tail percentile rests on a handful of samples, or on none.
+#: Below this count a tail percentile is based on few samples or none.
 PERCENTILE_MIN_COUNT = 100
 #: perf_analyzer's rule: steady when the last three windows lie within 10 %.
 STEADY_WINDOWS = 3
@@ -98,7 +98,7 @@ def paired_speedup(baseline_ms: Sequence[float], variant_ms: Sequence[float], ba
 
 
 class Trend(NamedTuple):
-    """How values moved in the order in which they came.
+    """The trend of values over time.
 
     ``change``: the median of the last third over that of the first, less 1. ``z``: Mann and Kendall's statistic
     of the number of rises less falls over all pairs, about standard normal when there is no trend.

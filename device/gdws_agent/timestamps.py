@@ -1,4 +1,4 @@
-"""The one form of points in time on the wire and in the store."""
+"""Timestamps in the format of the REST interface and the store."""
 
 from __future__ import annotations
 

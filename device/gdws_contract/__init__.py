@@ -1,4 +1,4 @@
-"""What host and device agree on: the bundle, the REST models, the measures and the problem document.
+"""The contract between host and device: bundles, REST models, measures and problem documents.
 
 Needs Python 3.8 and pydantic, nothing else, so that either side can read what the other wrote.
 """

@@ -1,4 +1,4 @@
-"""Writing bundles: whole or not at all, and the same bytes for the same content."""
+"""Writing bundles atomically and reproducibly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of an attack's result under a second loss and without gradients, and whether it is to be trusted.
+"""The second opinion on an attack, by another loss and without gradients: whether its result can be trusted.
 
 An attack by gradients fails where these vanish (saturated outputs, rounding, steps), and what it reports then says
 nothing of robustness (Athalye et al., 2018, arXiv:1802.00420).
@@ -14,11 +14,11 @@ from pydantic import Field, computed_field, model_validator
 from .base import Reading
 from .measures import Proportion
 
-#: Of the images that resist sound attacks by gradients, some hundred queries may fool so many by luck.
+#: Of the images that resist working gradient attacks, a few hundred queries may fool this share by chance.
 LUCKY_SHARE = 0.01
 #: On sound networks another loss fools a few of the images that resist (Croce and Hein, 2020), up to these.
 _ORDINARY_SHARE = 0.05
-#: A chance below this is none.
+#: Significance level.
 _UNLIKELY = 0.01
 #: Where gradients are missing on more than this share of the resisting images, their number says nothing by itself.
 _BLIND_SHARE = 0.05
@@ -55,14 +55,14 @@ class AttackCheck(Reading):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def trusted(self) -> bool:
-        """Whether the robust accuracy is one; otherwise it is no more than an upper bound."""
+        """Whether the robust accuracy can be trusted; otherwise it is only an upper bound."""
         return not self._untrusted()
 
     def doubts(self) -> List[str]:
-        """What a reader of the robust accuracy must know, in whole sentences, weightiest first."""
+        """Reservations about the robust accuracy, in whole sentences, most important first."""
         found = self._untrusted()
         if found:
-            found.append("The attack cannot be trusted here: the robust accuracy is no more than an upper bound.")
+            found.append("The attack cannot be trusted here: the robust accuracy is only an upper bound.")
         resisting = self.alone.successes
         if self.vanishing and not self.random:
             found.append(
@@ -75,7 +75,9 @@ class AttackCheck(Reading):
                 f"scale of the logits, {self.second_fooled} more of the {_images(self.alone.count)} are fooled."
             )
         if self.probabilities:
-            found.append("The network gives probabilities in place of logits; the attacks went behind them.")
+            found.append(
+                "The network returns probabilities instead of logits; the attacks used the logits behind them."
+            )
         return found
 
     def _untrusted(self) -> List[str]:

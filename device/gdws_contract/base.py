@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import Optional
+from typing import Any, List, Optional
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import Annotated
@@ -25,15 +25,22 @@ _UNQUOTABLE = re.compile("[\"'\\\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Record(BaseModel):
-    """An immutable value whose unknown fields are refused, so that a typing slip is heard."""
+    """An immutable value that rejects unknown fields, so that typos are detected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reading(BaseModel):
-    """An immutable value from the other side; fields added by a newer release are passed over."""
+    """An immutable value from the other side; fields added by a newer release are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def distinct_items(values: Optional[List[Any]]) -> Optional[List[Any]]:
+    """Return ``values`` if none comes twice; for validators. Raises ValueError."""
+    if values is not None and len(set(values)) != len(values):
+        raise ValueError("names each item once")
+    return values
 
 
 def safe_name(text: str, *, default: Optional[str] = None) -> str:

@@ -1,4 +1,4 @@
-"""How engines are built and run, where a runtime offers a choice."""
+"""Options for building and running engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BatchProfile = Literal["each", "all", "measured"]
 
 
 class EngineOptions(Record):
-    """Choices about the engine. A backend that does not know one says so with the build, and goes on without it."""
+    """Engine options. A backend ignores those that it does not support, and reports that with the build."""
 
     builds: int = Field(
         1,

@@ -44,11 +44,11 @@ class BundleUnreadable(BundleError):
 
 
 class BundleUnsafe(BundleError):
-    """A member escapes the archive, is a link, is encrypted, repeated or undeclared, or a network reaches out of it."""
+    """A member leaves the archive, is a link, encrypted, repeated or undeclared, or a network references a file."""
 
 
 class BundleTooLarge(BundleError):
-    """A limit on size, count or expansion is passed."""
+    """A limit on size, count or expansion is exceeded."""
 
 
 class BundleCorrupt(BundleError):
@@ -60,4 +60,4 @@ class ManifestInvalid(BundleError):
 
 
 class SchemaUnsupported(BundleError):
-    """Written for a schema version that this release does not read."""
+    """Written in a schema version that this release does not support."""

@@ -1,4 +1,4 @@
-"""What a device shows of itself right now, for whoever watches it; results have figures of their own."""
+"""Live readings of a device, for monitoring; results have their own figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests of schema 1, as the document of schema 2 that says the same.
+"""Upgrade of manifests from schema 1 to schema 2.
 
 Schema 1 knew classifiers alone: one output of logits, labels for all images, a plan for each variant but the
 baseline. Whatever is malformed is passed on as it is, for validation to name.

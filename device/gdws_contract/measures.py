@@ -1,4 +1,4 @@
-"""What was measured, in units; what was not is ``None`` and says why."""
+"""Measured quantities with units; an unmeasured one is ``None`` with a reason."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class BuildSpread(Reading):
 
 
 class Build(Reading):
-    """How the engine came to be."""
+    """The build of the engine."""
 
     time_s: NonNegative
     size_bytes: Optional[int] = Field(None, ge=0)
@@ -211,7 +211,7 @@ class Build(Reading):
 
 
 class Flag(Reading):
-    """A doubt about a figure that the reader should know."""
+    """A reason why a figure may be unreliable."""
 
     code: Name
     detail: str

@@ -1,4 +1,4 @@
-"""What an optimisation came to, as it is stored and reported: the answer, layer by layer, and how it was found."""
+"""The stored result of an optimisation: the outcome, layer by layer, and how it was found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import Finite, Reading
 
 
 class LayerVerdict(Reading):
-    """What became of one layer, and why.
+    """The outcome for one layer, and why.
 
     ``dense_ms`` and ``ms`` are its times in the dense network and in the one delivered, from profiles that are scaled
     to the times of the whole networks; None where the runtime does not tell. ``error`` is the expected square of the

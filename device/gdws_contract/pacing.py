@@ -1,4 +1,4 @@
-"""Inferences that arrive by a clock, as from a camera: what is asked for, and what came of their deadlines."""
+"""Paced inferences, as from a camera: the request, and the figures with missed deadlines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Pacing(Record):
         None,
         min_length=2,
         max_length=MAX_INSTANTS,
-        description="Arrivals at these instants from the start, in ascending order, in place of a rate.",
+        description="Arrivals at these instants from the start, in ascending order, instead of a rate.",
     )
     duration_ms: float = Field(
         10_000.0,
@@ -106,7 +106,9 @@ class HighestRate(Reading):
     max_miss_rate: Fraction = Field(description="A rate counts as sustained up to this share of misses.")
     deadline_ms: Optional[NonNegative] = Field(None, description="null: the period of each rate.")
     runs: int = Field(gt=0, description="Runs that were made.")
-    arrivals: int = Field(gt=0, description="Fewest arrivals of a run: one miss of so many is the least that shows.")
+    arrivals: int = Field(
+        gt=0, description="Fewest arrivals of a run, which determine the lowest measurable miss rate."
+    )
     reason: Optional[str] = Field(None, description="Why there is no rate, or no rate above it.")
 
 

@@ -1,4 +1,4 @@
-"""JSON text from the other side -> a validated record, or the path of the field that is at fault.
+"""Parses JSON from the other side into validated records, or names the invalid field.
 
 Stricter than the ``json`` module where parsers differ or where a small text costs much: repeated keys, NaN,
 numbers beyond 64 bits, lone surrogates, deep nesting and very many values are refused. With the bound on keys,

@@ -1,4 +1,4 @@
-"""A plan: which layers become GDWS, with which ranks and layout, and what that costs.
+"""Plans: which layers become GDWS, with their ranks, layouts and costs.
 
 A plan is a value. It is made from weights alone, needs no framework, and can be stored, compared and printed.
 
@@ -62,7 +62,7 @@ class CalibrationSet:
 
 @dataclass(frozen=True, config=PLAIN)
 class Plan:
-    """What becomes of a network.
+    """The plan of a network.
 
     ``constraint`` and ``budget`` say what set the ranks; ``budget`` is the value of that constraint, None for ranks
     that were given. ``weighted`` tells whether alphas were used. ``calibration`` names the images that the factors were
@@ -89,7 +89,7 @@ class Plan:
 
     @property
     def method(self) -> Method:
-        """How the factors are found."""
+        """The method by which factors are computed."""
         return "weights" if self.calibration is None else "data-aware"
 
     @property

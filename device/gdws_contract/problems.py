@@ -13,7 +13,7 @@ TYPE_PREFIX = "urn:gdws:problem:"
 
 
 class Problem(Reading):
-    """What went wrong, where, and what to do about it."""
+    """A problem document: what went wrong, where, and how to fix it."""
 
     type: str = Field(description="Stable name of the kind, e.g. 'urn:gdws:problem:model-not-found'.")
     title: str

@@ -55,7 +55,7 @@ class Reader:
         value = 0
         for index in range(_MAX_VARINT_BYTES):
             if self._at >= len(self._block) and not self._next_block():
-                raise WireError("a number goes on past the end")
+                raise WireError("a number extends past the end")
             byte = self._block[self._at]
             self._at += 1
             if byte < 0x80 and index == 0:  # most are of one byte
@@ -76,7 +76,7 @@ class Reader:
         content = bytearray()
         while len(content) < size:
             if self._at >= len(self._block) and not self._next_block():
-                raise WireError("a field goes on past the end")
+                raise WireError("a field extends past the end")
             piece = self._block[self._at : self._at + size - len(content)]
             self._at += len(piece)
             content += piece
@@ -92,7 +92,7 @@ class Reader:
         while self._passed + len(self._block) < end:
             self._at = len(self._block)
             if not self._next_block():
-                raise WireError("a field goes on past the end")
+                raise WireError("a field extends past the end")
         self._at = end - self._passed
 
     def _next_block(self) -> bool:
@@ -125,5 +125,5 @@ def fields(reader: Reader, size: Optional[int] = None) -> Iterator[Field]:
         else:
             raise WireError(f"a field of the unknown kind {kind}")
         if end is not None and reader.position + (0 if kind == VARINT else value) > end:
-            raise WireError("a field goes on past the end of its message")
+            raise WireError("a field extends past the end of its message")
         yield Field(number, kind, value)

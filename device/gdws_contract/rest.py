@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple, Union
 from pydantic import Field, field_validator
 from typing_extensions import Annotated, Literal
 
-from .base import Name, NonNegative, Reading, Record, Sha256
+from .attacks import AttackOptions, AttackProgress, AttackResult
+from .base import Name, NonNegative, Reading, Record, Sha256, distinct_items
 from .engines import EngineOptions
 from .manifest import Manifest
 from .measures import Build, DeviceLatency, Flag, LatencySummary, Parity, Power, RoundSummary, SpeedUp, Sustained
@@ -23,13 +24,14 @@ from .thermal import Thermal
 API_VERSION = 1
 #: Counts what was added within the version; 1: priorities, limits, leases, idempotency keys, pages, the queue;
 #: 2: HEAD, manifests on their own, jobs without rounds, and damaged bundles that say so; 3: comparisons;
-#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: paced arrivals, memory, time series.
-API_REVISION = 5
+#: 4: bundles of schema 2, jobs of any kind below /jobs, findings, and verdicts; 5: paced arrivals, memory, time series;
+#: 6: attacks.
+API_REVISION = 6
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 CellState = Literal["done", "parity_failed", "failed"]
 
-#: States that a job does not leave.
+#: Final states of a job.
 FINAL_STATES: Tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted")
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
@@ -67,7 +69,7 @@ class Protocol(Record):
 class BenchmarkRequest(Submission):
     """Which cells to measure: power modes x variants x backends x precisions x batch sizes."""
 
-    ADDED: ClassVar[Tuple[str, ...]] = (*Submission.ADDED, "pacing", "series")
+    ADDED: ClassVar[Tuple[str, ...]] = (*Submission.ADDED, "pacing", "series", "attack")
 
     model_id: Sha256
     variants: Optional[List[Name]] = Field(None, min_length=1, max_length=64, description="null: all.")
@@ -82,6 +84,7 @@ class BenchmarkRequest(Submission):
     )
     engine: EngineOptions = Field(default_factory=EngineOptions)
     profile: Optional[ProfileOptions] = Field(None, description="Time the layers instead of the whole network.")
+    attack: Optional[AttackOptions] = Field(None, description="Attack each engine instead of timing it.")
     protocol: Protocol = Field(default_factory=Protocol)
     pacing: Optional[Pacing] = Field(None, description="Paced inferences after the rounds, with deadlines.")
     series: Optional[SeriesOptions] = Field(None, description="Keep readings over time in each cell.")
@@ -90,9 +93,12 @@ class BenchmarkRequest(Submission):
     @field_validator("variants", "backends", "precisions", "batch_sizes", "power_modes")
     @classmethod
     def _distinct(cls, values: Optional[List[Any]]) -> Optional[List[Any]]:
-        if values is not None and len(set(values)) != len(values):
-            raise ValueError("names each item once")
-        return values
+        return distinct_items(values)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether whole networks are timed, in turns; otherwise something else is done to each by itself."""
+        return self.profile is None and self.attack is None
 
 
 class Availability(Reading):
@@ -204,13 +210,14 @@ class Cell(Reading):
     jetson_clocks: Optional[bool] = Field(None, description="Whether the clocks were fixed; null: not known.")
     thermal: Optional[Thermal] = None
     profile: Optional[LayerProfile] = None
+    attack: Optional[AttackResult] = None
     flags: List[Flag] = Field(default_factory=list)
     error: Optional[Problem] = None
     environment: Dict[str, Any] = Field(default_factory=dict, description="Versions, threads, settings of the worker.")
 
 
 class Progress(Reading):
-    """Where a running job stands."""
+    """The progress of a running job."""
 
     cells_total: int
     cells_finished: int
@@ -218,6 +225,7 @@ class Progress(Reading):
     cell: Optional[CellKey] = None
     round: Optional[int] = None
     rounds: Optional[int] = None
+    attack: Optional[AttackProgress] = Field(None, description="How far the attack on this cell's engine is.")
 
 
 class Job(Reading):

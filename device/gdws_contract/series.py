@@ -1,4 +1,4 @@
-"""Readings over time that a result keeps on request, so that they can be drawn on one time line."""
+"""Time series that a result has on request, on a common time line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done to the baseline to make a variant, step by step."""
+"""The steps that make a variant from the baseline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class GdwsStep(Record):
     kind: Literal["gdws"] = "gdws"
     plan: Optional[str] = Field(None, description="Member with the plan, see gdws_contract.plan.")
     method: Optional[str] = Field(
-        None, max_length=100, description="How the factors were found, e.g. 'weights' or 'data-aware'; null: not known."
+        None,
+        max_length=100,
+        description="The method of computing the factors, e.g. 'weights' or 'data-aware'; null: not known.",
     )
     layers: Annotated[List[LayerSummary], FailFast()] = Field(default_factory=list, max_length=10_000)
 

@@ -1,4 +1,4 @@
-"""Heat and clocks while something was measured."""
+"""Temperatures and clocks during a measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of the ZIP format that a bundle may use, read from a file that may mean harm.
+"""A reader for the part of the ZIP format that bundles may use, hardened against hostile files.
 
 Accepted: one disk, no archive comment, no ZIP64, members that are plain files with safe names, stored or
 deflated, not encrypted, none lying on another. That is what every ZIP tool writes for plain files.

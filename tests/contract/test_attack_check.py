@@ -12,7 +12,7 @@ from gdws_contract.attack_check import LUCKY_SHARE, AttackCheck, is_beyond
 from support.contract_examples import PROPORTION
 
 SOUND = {"alone": PROPORTION, "vanishing": 0, "second_fooled": 0, "blind": 0, "queries": 200, "queried": 8}
-NOT_TRUSTED = "The attack cannot be trusted here: the robust accuracy is no more than an upper bound."
+NOT_TRUSTED = "The attack cannot be trusted here: the robust accuracy is only an upper bound."
 
 
 def check(**changes) -> AttackCheck:
@@ -47,7 +47,7 @@ def test_an_attack_that_fails_is_not_to_be_trusted(changes, words):
     [
         ({"second_fooled": 40}, "The attack alone leaves 94.0 % robust; by a loss that does not depend on the scale"),
         ({"vanishing": 94}, "vanishes on 94 of the 94 images"),
-        ({"probabilities": True}, "probabilities in place of logits"),
+        ({"probabilities": True}, "probabilities instead of logits"),
     ],
     ids=["second loss", "vanishing", "probabilities"],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdws_contract.attack_check import AttackCheck
+from gdws_contract.attacks import AttackedImage, AttackResult
+from gdws_contract.findings.intervals import proportion as wilson_proportion
 from gdws_contract.manifest import Attack, HostEvaluation, Manifest
 from gdws_contract.measures import (
     Build,
@@ -344,6 +346,33 @@ def profiled_cell(net: Net, batch_size: int = 1) -> Cell:
                 LayerTime(name="conv1/Conv", source="conv1", kind="Conv", mean_ms=0.75, share=0.75),
                 LayerTime(name="fc/Gemm", kind="Gemm", mean_ms=0.25, share=0.25),
             ],
+        ),
+    )
+
+
+def attacked_cell(
+    net: Net, fooled: int, *, count: int = 100, wrong: int = 2, host_wrong: int | None = None, precision: str = "fp32"
+) -> Cell:
+    """A cell whose engine was attacked: of ``count`` images it got the first ``wrong`` wrong, and the next ones under
+    the attack, ``fooled`` in all. The host's record is that of the first ``host_wrong``.
+    """
+    images = [
+        AttackedImage(index, 0 if index < wrong else 10 * index if index < fooled else None) for index in range(count)
+    ]
+    return Cell(
+        key=CellKey(variant=net.name, backend="onnxruntime", precision=precision, batch_size=1),
+        state="done",
+        build=Build(time_s=0.08, precision=precision),
+        parity=parity(),
+        attack=AttackResult(
+            attack=Attack(name="Square", norm="linf", eps=0.2, iterations=1000, seed=0),
+            natural=wilson_proportion(count - wrong, count),
+            robust=wilson_proportion(count - fooled, count),
+            robust_to_both=wilson_proportion(count - fooled, count),
+            host=None if host_wrong is None else wilson_proportion(count - host_wrong, count),
+            queries=sum(1000 if each.fooled_after is None else each.fooled_after for each in images),
+            images=images,
+            host_wrong=None if host_wrong is None else list(range(host_wrong)),
         ),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Union
+from typing import Any, Union, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import Annotated, Literal, get_args, get_origin
@@ -65,6 +65,8 @@ def _values(kind: Any) -> Iterator[Any]:
         yield {_value(arguments[0]): _value(arguments[1])}
     elif isinstance(kind, type) and issubclass(kind, BaseModel):
         yield MANIFEST if kind is Manifest else example(kind)
+    elif isinstance(kind, type) and issubclass(kind, tuple):  # a named one
+        yield kind(*map(_value, get_type_hints(kind).values()))
     else:
         yield from _LEAVES[kind]
 

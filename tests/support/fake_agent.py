@@ -13,6 +13,7 @@ import onnx
 
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import API_REVISION, BenchmarkRequest, Health, Job, ModelInfo, Progress
@@ -39,8 +40,8 @@ class FakeAgent:
     """Answers as an agent would; each look at the job shows the next of ``stands``, and the last one for ever.
 
     ``stands`` are (state, cells). After them, ``then`` is what happens: ``"stay"``, ``"vanish"`` or ``"garbage"``.
-    ``uploads``, ``requests``, ``profiles`` and ``cancelled`` hold what clients asked for. ``refusal`` is the answer to
-    jobs, if there is one, and with ``refuses_once`` to the first alone.
+    ``uploads``, ``requests``, ``profiles``, ``attacks`` and ``cancelled`` hold what clients asked for. ``refusal`` is
+    the answer to jobs, if there is one, and with ``refuses_once`` to the first alone.
     """
 
     def __init__(self, stands: list[tuple[str, list[Any]]], *, then: str = "stay", api_version: int = 1) -> None:
@@ -50,6 +51,7 @@ class FakeAgent:
         self.uploads: list[bytes] = []
         self.requests: list[BenchmarkRequest] = []
         self.profiles: list[ProfileRequest] = []
+        self.attacks: list[AttackRequest] = []
         self.cancelled: list[str] = []
         self.refusal: Problem | None = None
         self.refuses_once = False
@@ -115,6 +117,11 @@ class FakeAgent:
         elif self.refusal is not None:
             answer(handler, self.refusal.status, self.refusal)
             self.refusal = None if self.refuses_once else self.refusal
+        elif handler.path == "/attack":
+            wanted = AttackRequest.model_validate_json(body)
+            self.attacks.append(wanted)
+            self.requests.append(BenchmarkRequest(model_id=wanted.model_id, attack=wanted.options))
+            answer(handler, 202, self._job("queued", []))
         elif handler.path == "/profile":
             asked = ProfileRequest.model_validate_json(body)
             self.profiles.append(asked)

@@ -1,1 +1,1 @@
-"""The REST interface: who may ask, what a request says, and how it is answered; see :mod:`~gdws_agent.api.app`."""
+"""The REST interface: access control, requests, routes and responses; see :mod:`~gdws_agent.api.app`."""

@@ -1,4 +1,4 @@
-"""Who may use an agent: its two tokens, where they come from, and what a presented one allows.
+"""Access control: the two tokens, their sources, and the access that a token gives.
 
 The full token allows everything, the read-only one GET alone, for dashboards. An agent that listens on loopback
 alone needs none unless one is given; any other address needs one, and where none is given both are made at the
@@ -29,18 +29,18 @@ Role = Literal["full", "read-only"]
 #: Variables that hold the tokens themselves. There is no such option: other users can read command lines.
 TOKEN_VARIABLE = ENVIRONMENT_PREFIX + "TOKEN"
 READ_TOKEN_VARIABLE = ENVIRONMENT_PREFIX + "READ_TOKEN"
-#: Where the tokens that the agent made lie in its data folder.
+#: Files of generated tokens in the data folder.
 TOKEN_FILE = "token"
 READ_TOKEN_FILE = "read-token"
 
 _RANDOM_BYTES = 32
-#: RFC 6750 b64token. The length makes guessing hopeless, which no limit on attempts could.
+#: RFC 6750 b64token. The length rules out guessing, which no limit on attempts could.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{20,512}")
 _SCHEME = b"bearer "
 
 
 class Access:
-    """What is asked of those who send requests. Without a token everybody who reaches the agent may do everything."""
+    """The tokens that clients need. Without tokens every client has full access."""
 
     def __init__(self, token: Optional[str] = None, read_token: Optional[str] = None) -> None:
         self._token = None if token is None else token.encode()
@@ -52,7 +52,7 @@ class Access:
         return self._token is None
 
     def role_of(self, authorization: Optional[bytes]) -> Optional[Role]:
-        """Return what the header ``Authorization`` allows, None where it allows nothing.
+        """Return the access that the header ``Authorization`` gives, or None.
 
         Takes the same time whatever was presented, so that nothing about a token can be learnt from it.
         """
@@ -65,7 +65,7 @@ class Access:
 
 
 class Made(NamedTuple):
-    """A token that was made just now; whoever looks at the terminal is to be told."""
+    """A newly generated token, to be printed once."""
 
     role: Role
     token: str
@@ -73,7 +73,7 @@ class Made(NamedTuple):
 
 
 def is_exposed(address: str) -> bool:
-    """Return whether other machines can reach what listens on the IP ``address``."""
+    """Return whether the IP ``address`` is reachable from other machines."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(ip, "ipv4_mapped", None)
     return not (mapped or ip).is_loopback

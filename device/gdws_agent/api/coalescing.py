@@ -1,4 +1,4 @@
-"""What is written to a connection at once goes out at once: the head of an answer together with its body.
+"""Coalesces writes to a connection, so that head and body of a response are sent together.
 
 Written one by one, each is a system call, and wakes a client on this machine twice for one answer. Both take time
 from what is being measured. Large answers go out as they are written, so that their writer waits for a slow reader.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, List
 
-#: asyncio's own mark from which a writer is to wait.
+#: asyncio's default high-water mark.
 MAX_HELD_BYTES = 65_536
 
 

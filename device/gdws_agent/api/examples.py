@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows as bodies and answers. A test holds the examples against the models."""
+"""Examples of bodies and responses in the OpenAPI document. A test validates them against the models."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Dict, Type
 
 from pydantic import BaseModel
 
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.queueing import LeaseRequest
 from gdws_contract.rest import BenchmarkRequest
@@ -21,8 +22,9 @@ def _without_definitions(schema: Dict[str, Any]) -> Dict[str, Any]:
     return {name: value for name, value in schema.items() if name != "$defs"}
 
 
-#: No answer holds one, so the document has no place of its own for it.
+#: No answer holds one, so the document has no place of its own for them.
 _PROFILE_REQUEST = _without_definitions(ProfileRequest.model_json_schema(ref_template="#/components/schemas/{model}"))
+_ATTACK_REQUEST = _without_definitions(AttackRequest.model_json_schema(ref_template="#/components/schemas/{model}"))
 
 REQUESTS: Dict[str, Dict[str, Any]] = {
     "everything by default": {"model_id": MODEL_ID},
@@ -61,9 +63,22 @@ PROFILES: Dict[str, Dict[str, Any]] = {
     },
 }
 
+ATTACKS: Dict[str, Dict[str, Any]] = {
+    "every variant, with the bundle's norm and radius": {"model_id": MODEL_ID},
+    "the engines that would be deployed": {
+        "model_id": MODEL_ID,
+        "variants": ["dense", "gdws"],
+        "backends": ["tensorrt"],
+        "precisions": ["fp16", "int8"],
+        "batch_sizes": [8],
+        "options": {"norm": "linf", "eps": 0.03137, "queries": 5000, "images": 200},
+    },
+}
+
 JOBS: Dict[str, Dict[str, Any]] = {
     **{name: {"kind": "benchmark", **value} for name, value in REQUESTS.items()},
     **{f"a profile: {name}": {"kind": "profile", **value} for name, value in PROFILES.items()},
+    **{f"an attack: {name}": {"kind": "attack", **value} for name, value in ATTACKS.items()},
 }
 
 LEASES: Dict[str, Dict[str, Any]] = {
@@ -148,11 +163,13 @@ COMPARISON: Dict[str, Any] = {
             "energy_saving": None,
             "natural_change": {"points": -0.8, "low": -4.6, "high": 2.9},
             "robust_change": None,
+            "metrics": [],
         }
     ],
     "differences": [{"what": "protocol: rounds", "a": "10", "b": "20"}],
     "only_a": [],
     "only_b": [{"variant": "gdws", "backend": "onnxruntime", "precision": "fp32", "batch_size": 8}],
+    "profiles": [],
 }
 
 UPLOAD_BODY: Dict[str, Any] = {
@@ -187,8 +204,17 @@ BENCHMARK_BODY = _body(_REQUEST, REQUESTS, fields="The fields of BenchmarkReques
 PROFILE_BODY = _body(
     _PROFILE_REQUEST, PROFILES, fields="The fields of ProfileRequest", example='{"variant": "gdws", "batch_size": 8}'
 )
+ATTACK_BODY = _body(
+    _ATTACK_REQUEST, ATTACKS, fields="The fields of AttackRequest", example='{"options": {"queries": 500}}'
+)
 JOB_BODY = _body(
-    {"oneOf": [_of_kind("benchmark", BenchmarkRequest), _of_kind("profile", ProfileRequest)]},
+    {
+        "oneOf": [
+            _of_kind("benchmark", BenchmarkRequest),
+            _of_kind("profile", ProfileRequest),
+            _of_kind("attack", AttackRequest),
+        ]
+    },
     JOBS,
     fields="The kind and the fields of its request",
     example='{"kind": "benchmark", "batch_sizes": [1, 8]}',

@@ -1,4 +1,4 @@
-"""Requests whose end is stated twice are refused: a proxy in front may believe the other statement (RFC 9112, 6.1).
+"""Rejects requests that state their length twice: a proxy in front may use the other statement (RFC 9112, 6.1).
 
 What one of two takes for the rest of a body the other takes for a request of its own, which then passes unchecked.
 """
@@ -13,7 +13,7 @@ from .responses import error_response
 
 
 class Framing:
-    """Lets through what has one length, and closes the connection of anything else behind its answer."""
+    """Accepts requests with one length, and closes the connection of others after the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The gate before every route: who sends the request, and whether a browser was misled into sending it.
+"""Middleware before every route: authentication, and protection against misled browsers.
 
 Pages of other sites can make a browser send requests to an agent that only it can reach. Two checks stop them.
 A request that changes something must come from the agent's own pages, if it comes from a page at all (``Origin``).
@@ -34,9 +34,9 @@ from .sign_in_attempts import Attempts
 
 _LOG = logging.getLogger(__name__)
 
-#: What changes nothing, and so is all that a read-only token allows.
+#: Safe methods, the only ones that a read-only token allows.
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Answered without a token: that the agent lives, and what is the same for every agent of a release.
+#: Paths without a token: health, and what is the same for every agent of a release.
 OPEN_PATHS = frozenset({"/healthz", "/openapi.json", "/docs", "/docs.css", "/"})
 #: Below it are the dashboard's scripts and styles.
 _OPEN_FOLDER = "/dashboard/"
@@ -50,7 +50,7 @@ _HOW = (
 
 
 class Guard:
-    """Lets a request pass that may, and answers the others with a problem document.
+    """Passes authorised requests on, and responds to others with a problem document.
 
     Routes find what the request may in :func:`role_in`.
     """

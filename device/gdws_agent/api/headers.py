@@ -1,4 +1,4 @@
-"""What every answer tells browsers and proxies: keep it to yourself, and load nothing from elsewhere."""
+"""Security headers of all responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEADERS: Tuple[Tuple[bytes, bytes], ...] = (
 
 
 class SecurityHeaders:
-    """Adds :data:`HEADERS` to every answer, where the answer does not have its own."""
+    """Adds :data:`HEADERS` to every response that does not set them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

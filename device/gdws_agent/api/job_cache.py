@@ -1,4 +1,4 @@
-"""The answer about the running job, kept for a moment, so that however many look, measuring is disturbed little.
+"""A response cache for the running job, so that any number of clients disturbs measuring little.
 
 To read a job and write it as JSON costs more than everything else about a request. What is stored about jobs is never
 shown late; the progress and the estimate of the running job may be a quarter of a second old.

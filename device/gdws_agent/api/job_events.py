@@ -34,9 +34,9 @@ from gdws_contract.rest import Job
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 32
 HEARTBEAT_S = 15.0
-#: What happens in less than this is sent together, so that streams cost the machine little.
+#: Events within this time are sent together, which keeps streams cheap.
 MIN_INTERVAL_S = 0.25
-#: How old a job's estimate may be when its progress is told.
+#: Maximum age of a job's estimate in a progress event.
 _STALE_S = 5.0
 #: Ends of lines that may stand in JSON, escaped.
 _LINE_BREAKS = {number: f"\\u{number:04x}" for number in (0x85, 0x2028, 0x2029)}
@@ -56,11 +56,11 @@ class JobSubscriber:
         self._woken = asyncio.Event()
 
     def notice(self, event: JobEvent) -> None:
-        """Take note of an event; from any thread."""
+        """Record an event; thread-safe."""
         self._call(self._take, event)
 
     def wake(self) -> None:
-        """Have :meth:`wait` return; from any thread."""
+        """Make :meth:`wait` return; thread-safe."""
         self._call(self._woken.set)
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
@@ -141,7 +141,7 @@ class JobSubscribers:
 
 
 class EventStream(StreamingResponse):
-    """An answer that goes on; ``on_close`` is called when it ends, however that comes about."""
+    """A streaming response; ``on_close`` is called when it ends for any reason."""
 
     def __init__(self, events: AsyncIterator[Union[str, bytes]], on_close: Any) -> None:
         # Proxies must pass each event on at once.

@@ -1,4 +1,4 @@
-"""The routes about jobs: below ``/jobs`` each kind of job, and below ``/benchmark`` and ``/profile`` as ever.
+"""The routes about jobs: below ``/jobs`` each kind of job, and ``/benchmark``, ``/profile`` and ``/attack`` by name.
 
 Both are one implementation: every route of a job is there under both paths, and answers the same.
 """
@@ -96,7 +96,8 @@ def _add_submission(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """The field `kind` says what is done with a stored bundle, or with one that comes with the request.
 
-        With `benchmark` the other fields are those of `POST /benchmark`, with `profile` those of `POST /profile`:
+        With `benchmark` the other fields are those of `POST /benchmark`, with `profile` those of `POST /profile`, with
+        `attack` those of `POST /attack`:
 
             curl -H 'content-type: application/json' -d '{"kind": "benchmark", "model_id": "..."}' \\
               http://localhost:8000/jobs
@@ -141,6 +142,21 @@ def _add_submission(app: FastAPI, service: Service) -> None:
         from. Profiling takes time itself: compare shares, and take the time of the whole from a benchmark.
         """
         return await submitted(request, wait, Sender(lease_id, key), "profile")
+
+    @app.post("/attack", tags=["benchmark"], summary="Attack engines", openapi_extra=examples.ATTACK_BODY, **options)
+    async def attack(
+        request: Request, wait: Wait = 0.0, lease_id: LeaseId = None, key: IdempotencyKey = None
+    ) -> Response:
+        """Queues a job that attacks engines of a bundle by Square Attack, which asks for outputs alone:
+
+            curl -H 'content-type: application/json' -d '{"model_id": "...", "precisions": ["fp16"]}' \\
+              http://localhost:8000/attack
+
+        The engine that was built here is asked, so that its rounding counts. Norm and radius are those of the
+        bundle's adversarial inputs unless given. What a cell withstands is in its `attack`: an upper bound of the
+        engine's robust accuracy. After an interruption the job resumes at the images that were not done.
+        """
+        return await submitted(request, wait, Sender(lease_id, key), "attack")
 
 
 def _add_reading(app: FastAPI, service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Answers that are held back until a job is final, without a thread for each client."""
+"""Long polling for the end of a job, without a thread for each client."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ async def hold_until_final(
 
 
 async def _disconnected(request: Request) -> None:
-    """Return when the client has gone away; what is left of its request is dropped."""
+    """Return when the client has disconnected; the rest of its request is dropped."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

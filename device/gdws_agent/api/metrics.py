@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` tells, in the text format of Prometheus and by its naming conventions.
+"""The metrics of ``GET /metrics``, in the text format of Prometheus and by its naming conventions.
 
 Counters count since the agent started. What can be asked is asked when a scrape comes, so that nothing is spent in
 between; power and temperatures are those of :mod:`gdws_agent.board.live`.
@@ -96,7 +96,7 @@ class Metrics:
 
 
 class _Queue(Collector):
-    """Asks the queue when a scrape comes."""
+    """Reads the queue at each scrape."""
 
     def __init__(self, jobs: JobQueue) -> None:
         self._jobs = jobs
@@ -112,7 +112,7 @@ class _Queue(Collector):
 
 
 class _Board(Collector):
-    """Reads power and temperatures when a scrape comes; absent where no file shows them."""
+    """Reads power and temperatures at each scrape; absent without sysfs files."""
 
     def __init__(self, board: LiveBoard) -> None:
         self._board = board

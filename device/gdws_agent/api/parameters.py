@@ -1,4 +1,4 @@
-"""The parameters that several routes take, each with its check and its words."""
+"""The parameters that several routes share, with validation and description."""
 
 from __future__ import annotations
 

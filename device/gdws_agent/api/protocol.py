@@ -1,4 +1,4 @@
-"""HTTP connections that do not wait for ever, neither for the head of a request nor for a client that reads nothing."""
+"""HTTP connections with timeouts for the head of a request and for clients that do not read the response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .access import is_exposed
 from .coalescing import CoalescingTransport
 from .connections import Places
 
-#: From the beginning of a connection, or from the end of an answer on it, to the end of the next request's head.
+#: Timeout from the start of a connection, or the end of a response, to the end of the next request's head.
 HEAD_TIMEOUT_S = 20.0
 
 _NO_PLACE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -76,7 +76,7 @@ class PatientProtocol(H11Protocol):
         return self.scope is not None and self.scope.get("state", {}).get("role") is not None
 
     def _give_up(self) -> None:
-        """Close, but let a slow client read on; closing alone would wait for one that does not read at all."""
+        """Close, but let a slow client finish reading; a plain close would wait for a client that never reads."""
         self._head_timer = None
         unsent_bytes = self.transport.get_write_buffer_size()
         if unsent_bytes == 0:

@@ -1,4 +1,4 @@
-"""JSON text of a request -> a validated record, or an error that names the field."""
+"""Parses the JSON of a request into a validated record, or raises an error that names the field."""
 
 from __future__ import annotations
 

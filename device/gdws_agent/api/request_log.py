@@ -1,4 +1,4 @@
-"""Every request seen from outside: counted and timed for the metrics, and a line in the log.
+"""Counts and times every request for the metrics, and logs it.
 
 A line holds method, path, status and time. Queries, headers and bodies are not logged, so that no token can be.
 """
@@ -58,7 +58,7 @@ class RequestLog:
 
 
 class _Request:
-    """One request as it goes on."""
+    """One request in progress."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.began_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Errors -> problem documents over HTTP, for whatever goes wrong and wherever."""
+"""Converts all errors into problem documents over HTTP."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def problem_response(problem: Problem, headers: Optional[Mapping[str, str]] = No
 
 
 def error_response(error: Exception, headers: Optional[Mapping[str, str]] = None) -> Response:
-    """Return the problem document of ``error``, which says when to come again where that may help."""
+    """Return the problem document of ``error``, with ``Retry-After`` if a retry may help."""
     retry_after_s = error.retry_after_s if isinstance(error, AgentError) else None
     again = {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
     return problem_response(problem_of(error), {**again, **(headers or {})})
@@ -129,7 +129,7 @@ async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the framework refuses by itself: unknown routes and methods."""
+    """Respond to what the framework itself rejects: unknown routes and methods."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     headers = {"Allow": ", ".join(_methods_of(request))} if error.status_code == 405 else error.headers
@@ -152,7 +152,7 @@ def _methods_of(request: Request) -> List[str]:
 
 
 class _UnforeseenErrors:
-    """Answers what no handler took with status 500, and logs it under an id that the client is told."""
+    """Responds to unhandled errors with status 500, and logs them under an id that the client gets."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

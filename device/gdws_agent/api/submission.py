@@ -1,4 +1,4 @@
-"""A request for a job, of whichever kind and in either of its forms -> a job in the queue."""
+"""Turns a request for a job, as JSON or as a form, into a queued job."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from gdws_agent.errors import MediaTypeUnsupported
-from gdws_agent.requests.profile_request import as_benchmark, fields_of_profile
+from gdws_agent.requests import attack_request, profile_request
+from gdws_agent.requests.fields import fields_renamed
 from gdws_agent.service import Service
 from gdws_agent.storage.checks import Ticket
 from gdws_agent.storage.library import check_bundle
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.manifest import Manifest
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.queueing import Submission
@@ -23,7 +25,7 @@ from .uploads import FORM, JSON, media_type, read_json, receive_bundle
 
 
 class JobKind(NamedTuple):
-    """What a job may be asked for: the fields of its request, and how they become what the worker measures.
+    """A kind of job: the fields of its request, and their conversion into the worker's task.
 
     ``resolve`` takes the service, a request of the type ``request`` and the bundle's manifest.
     """
@@ -33,19 +35,25 @@ class JobKind(NamedTuple):
 
 
 def _resolve_profile(service: Service, asked: ProfileRequest, manifest: Manifest) -> BenchmarkRequest:
-    with fields_of_profile():
-        return service.resolve(as_benchmark(asked, manifest), manifest)
+    with fields_renamed(profile_request.FIELDS):
+        return service.resolve(profile_request.as_benchmark(asked, manifest), manifest)
 
 
-#: The field ``kind`` of a request -> what it stands for.
+def _resolve_attack(service: Service, asked: AttackRequest, manifest: Manifest) -> BenchmarkRequest:
+    with fields_renamed(attack_request.FIELDS):
+        return service.resolve(attack_request.as_benchmark(asked), manifest)
+
+
+#: The field ``kind`` of a request -> the kind of job.
 KINDS: Dict[str, JobKind] = {
     "benchmark": JobKind(BenchmarkRequest, Service.resolve),
     "profile": JobKind(ProfileRequest, _resolve_profile),
+    "attack": JobKind(AttackRequest, _resolve_attack),
 }
 
 
 class Sender(NamedTuple):
-    """What the headers of a request say of who sends it: under which lease, and as which one request."""
+    """The lease and the idempotency key in the headers of a request."""
 
     lease_id: Optional[str] = None
     key: Optional[str] = None

@@ -1,4 +1,4 @@
-"""Request bodies -> files and small texts, within limits, without holding a bundle in memory.
+"""Reads request bodies into files and small texts, within limits, without keeping a bundle in memory.
 
 A bundle is written to the data folder as it arrives. A raw body is the bundle itself; a form has the
 part ``bundle`` and may have the part ``request``. The parts of a form are written as they are parsed, so
@@ -196,7 +196,7 @@ class _Form:
 
 
 class _BlockWriter:
-    """Writes to a file in blocks off the event loop, because a disk may keep its writer waiting."""
+    """Writes to a file in blocks outside of the event loop, since writes to a disk may block."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.size = 0
@@ -233,7 +233,7 @@ async def _limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
 
 
 def _check_announced(request: Request, folder: Path, limit_bytes: int) -> None:
-    """Refuse before the first byte what its stated length shows to be too much."""
+    """Reject a body by its stated length before the first byte."""
     stated = request.headers.get("content-length", "")
     if not stated.isdecimal():
         return

@@ -1,1 +1,1 @@
-"""The board that the agent runs on, as it is now: its power mode and clocks, its power and heat."""
+"""The current state of the board: power mode, clocks, power and temperatures."""

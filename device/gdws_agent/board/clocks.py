@@ -1,4 +1,4 @@
-"""Power mode (nvpmodel) and fixed clocks (jetson_clocks): taken for a job, held, and always given back.
+"""Power mode (nvpmodel) and fixed clocks (jetson_clocks): set for a job and always restored.
 
 Before the first change the state that was found is written to a file, and the file goes only when that state
 holds again. So whatever ends a job, be it its end, a cancel, a crash of the agent or a power failure,
@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 #: Changing the mode with fixed clocks on takes three commands, each of which may be tried for some seconds.
 HOLD_TIMEOUT_S = 60.0
-#: A state holds when it was seen this often in a row, with nothing under way.
+#: A state is stable when it was seen this often in a row, with no change in progress.
 HOLD_SIGHTINGS = 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -46,14 +46,14 @@ class ClockState(Record):
 
 
 class Sighting(NamedTuple):
-    """The state of the board at one moment; ``busy`` while a change is under way."""
+    """The state of the board at one moment; ``busy`` while a change is in progress."""
 
     state: ClockState
     busy: bool
 
 
 class ClockControl(Protocol):
-    """What sets a board's power mode and clocks. Changes are asked for here, and seen when they have come about."""
+    """Control of a board's power mode and clocks. Changes are requested, and observed once they take effect."""
 
     def power_modes(self) -> Sequence[str]:
         """Return the names of the board's power modes, by number; none where it has none."""
@@ -62,13 +62,13 @@ class ClockControl(Protocol):
         """Return whether the board must reboot to enter a mode."""
 
     def look(self) -> Sighting:
-        """Wait for the next fresh sight of the board, and return it. Raises ClocksUnavailable."""
+        """Wait for the next fresh state of the board, and return it. Raises ClocksUnavailable."""
 
     def ask_power_mode(self, power_mode: str) -> None:
-        """Ask for a mode. Raises ClocksUnavailable."""
+        """Request a mode. Raises ClocksUnavailable."""
 
     def ask_jetson_clocks(self, on: bool) -> None:
-        """Ask for fixed clocks or for free ones. Raises ClocksUnavailable."""
+        """Request fixed or free clocks. Raises ClocksUnavailable."""
 
 
 Connect = Callable[[], ContextManager[ClockControl]]
@@ -79,7 +79,7 @@ def _never() -> bool:
 
 
 class Taken(Record):
-    """What stands in the file: the state that was found, what was asked for since, and in which life of the kernel."""
+    """The recovery file: the original state, the requested one, and the boot id."""
 
     former: ClockState
     asked: List[ClockState]
@@ -110,7 +110,7 @@ class Clocks:
         self._clock = clock
 
     def is_taken(self) -> bool:
-        """Return whether there is something to give back."""
+        """Return whether there is a state to restore."""
         return self._file.exists()
 
     def take(
@@ -139,7 +139,7 @@ class Clocks:
             return self._apply(control, found, wanted, give_up)
 
     def restore(self) -> Optional[str]:
-        """Give back what :meth:`take` found; do nothing when nothing is taken.
+        """Restore the state before :meth:`take`; do nothing if nothing was changed.
 
         Return what the reader of the results should know, or None: that somebody else changed the state meanwhile.
 
@@ -224,7 +224,7 @@ class Clocks:
             ) from error
 
     def _save(self, taken: Taken) -> None:
-        """Write the record so that after a power failure it is there whole or not at all."""
+        """Write the record atomically and durably."""
         new = self._file.with_name(self._file.name + ".new")
         try:
             with open(new, "w", encoding="utf-8") as file:

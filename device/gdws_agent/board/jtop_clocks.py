@@ -1,4 +1,4 @@
-"""Power mode and clocks by the jtop service. It runs as root on the host; the container needs no right of its own."""
+"""Sets power mode and clocks through the jtop service, which runs as root on the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdws_agent.power.jtop_client import JtopFailed
 
 from .clocks import ClockControl, ClockState, Sighting
 
-#: The service looks at the board once or twice a second, and not at all while it runs a command.
+#: The service polls the board once or twice a second, and not at all while it runs a command.
 LOOK_TIMEOUT_S = 15.0
 
 
@@ -77,11 +77,11 @@ class JtopClocks:
             ) from error
 
     def ask_power_mode(self, power_mode: str) -> None:
-        """Ask for a mode."""
+        """Request a mode."""
         self._ask(lambda: self._client.nvpmodel.set_nvpmodel_name(power_mode))
 
     def ask_jetson_clocks(self, on: bool) -> None:
-        """Ask for fixed clocks or for free ones."""
+        """Request fixed or free clocks."""
         self._ask(lambda: self._client.jetson_clocks.set_enable(on))
 
     def _seen(self) -> Sighting:
@@ -110,14 +110,14 @@ class JtopClocks:
 
 
 class _Beat:
-    """Tells a fresh answer of the service from an old one that the client is handed again."""
+    """Distinguishes fresh data of the service from old data that the client returns again."""
 
     def __init__(self) -> None:
         self._fresh = threading.Event()
         self._last_uptime_s = 0.0
 
     def hear(self, client: Any) -> None:
-        """Take note of an answer; runs in the client's thread."""
+        """Record an answer; runs in the client's thread."""
         uptime_s = client.uptime.total_seconds()
         if uptime_s > self._last_uptime_s:
             self._last_uptime_s = uptime_s

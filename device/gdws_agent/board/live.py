@@ -1,4 +1,4 @@
-"""The device right now: power, temperatures and clocks, for metrics and for the dashboard.
+"""Live readings of the device: power, temperatures and clocks, for metrics and the dashboard.
 
 All of it comes from files of the kernel: a second client of the jtop service would disturb a measurement. However
 many ask, the files are read at most once in :data:`MIN_INTERVAL_S`.
@@ -26,7 +26,7 @@ _JTOP = "; jtop is read only while a job is measured"
 
 
 class LiveBoard:
-    """Reads one machine when asked. Safe for use from any thread."""
+    """Reads one machine on demand. Thread-safe."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class LiveBoard:
         self._read_at_s = 0.0
 
     def read(self) -> LiveReadings:
-        """Return the readings of now, or those of less than the interval ago."""
+        """Return current readings, or cached ones younger than the interval."""
         with self._lock:
             now_s = self._clock()
             if self._last is None or now_s - self._read_at_s >= self._min_interval_s:

@@ -1,4 +1,4 @@
-"""Finding the power mode that is meant among those of the board. Pure.
+"""Matching of a requested power mode with those of the board. Pure.
 
 Boards name them differently: ``MAXN``, ``MAXN_SUPER``, ``15W``, ``MODE_15W``, ``MODE_30W_ALL``.
 """
@@ -15,7 +15,7 @@ _NUMBER = re.compile("[0-9]+")  # str.isdigit takes more than int() does, such a
 
 
 def find_mode(asked: Union[str, int], modes: Sequence[str]) -> str:
-    """Return the board's name of the mode that is asked for by name or number; ``modes`` are by number.
+    """Return the board's name of the mode requested by name or number; ``modes`` are by number.
 
     Letter case, separators and a leading ``MODE_`` do not matter, and what only one name begins with is enough:
     ``maxn`` is ``MAXN_SUPER`` where there is no ``MAXN``.

@@ -91,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--skip", type=_names, default=[], metavar="NAMES", help="Leave these checks out.")
     parser.add_argument("--quick", action="store_true", help="Measure for a short time: some minutes, coarse figures.")
     parser.add_argument("--list", action="store_true", help="Show the checks, and how long each may take.")
-    parser.add_argument("--trtexec", type=Path, metavar="FILE", help="The program, where it is not found by itself.")
+    parser.add_argument("--trtexec", type=Path, metavar="FILE", help="Path of the program, if it is not found.")
     parser.add_argument("--tegrastats", type=Path, metavar="FILE", help="Likewise.")
     parser.add_argument("--data-dir", help="The agent's data folder, if not as its own option or variable has it.")
     parser.add_argument("--port", help="The agent's port, likewise.")

@@ -1,1 +1,1 @@
-"""Jobs on their way: the queue, whose turn it is, and the worker process of the one that runs."""
+"""Jobs: the queue, leases, and the worker process of the running job."""

@@ -1,4 +1,4 @@
-"""What happens to jobs, told at once to whoever subscribed: metrics, log lines, clients that stream its events."""
+"""Events of jobs, passed on at once to subscribers: metrics, log lines, event streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class JobEvent(NamedTuple):
-    """One thing that happened to one job.
+    """One event of one job.
 
     Either its ``state`` changed; or it got on, and ``progress`` has the fields of
     :class:`~gdws_contract.rest.Progress` that are new; or a ``cell`` of it ended.
@@ -30,11 +30,11 @@ class JobEvents:
         self._subscribers: List[Callable[[JobEvent], None]] = []
 
     def subscribe(self, subscriber: Callable[[JobEvent], None]) -> None:
-        """Have ``subscriber`` called with each event from now on."""
+        """Call ``subscriber`` with each event from now on."""
         self._subscribers = [*self._subscribers, subscriber]
 
     def tell(self, event: JobEvent) -> None:
-        """Tell all subscribers; what goes wrong in one of them is logged, and no concern of the others."""
+        """Notify all subscribers; an error of one is logged and does not affect the others."""
         for subscriber in self._subscribers:
             _tell_one(subscriber, event)
 

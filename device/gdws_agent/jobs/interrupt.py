@@ -1,4 +1,4 @@
-"""A request to stop, from any thread to the one that measures, or from the time limit."""
+"""Requests to stop measuring, from any thread or by the time limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Reason = Literal["cancel", "stop", "time-limit"]
 
 
 class Interrupt:
-    """A request to stop that a thread waiting on file descriptors hears at once.
+    """A request to stop that wakes a thread waiting on file descriptors.
 
     After ``limit_s`` it makes itself, heard by whoever asks for the reason: no thread keeps the time, since a machine
     may have none left.
@@ -31,13 +31,13 @@ class Interrupt:
 
     @property
     def reason(self) -> Optional[Reason]:
-        """Why to stop; None while there is no reason to."""
+        """The reason to stop; None if there is none."""
         if self._reason is None and time.monotonic() >= self._ends_s:
             self.request("time-limit")
         return self._reason
 
     def request(self, reason: Reason) -> None:
-        """Ask to stop; the first reason given holds."""
+        """Request to stop; the first reason counts."""
         with self._lock:
             if self._open and self._reason is None:
                 self._reason = reason
@@ -73,7 +73,7 @@ class Interrupt:
             os.close(writer)
 
     def close(self) -> None:
-        """Have later requests do nothing."""
+        """Ignore later requests."""
         with self._lock:
             self._open = False
 

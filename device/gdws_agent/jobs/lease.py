@@ -1,4 +1,4 @@
-"""Who holds the device. While somebody does, only jobs that were sent under that lease are begun.
+"""The lease of the device. While it is held, only jobs that were submitted under it are started.
 
 A lease ends when it is released, or by itself when nobody renews it. Its time runs by the monotonic clock. An agent
 that starts anew takes up the lease that it finds in the store with its whole time, since it cannot know how long
@@ -32,7 +32,7 @@ class _Held(NamedTuple):
 
 
 class LeaseDesk:
-    """Gives out the one lease. All methods may be called from any thread."""
+    """Grants the single lease. All methods are thread-safe."""
 
     def __init__(self, database: Database, max_ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -43,11 +43,11 @@ class LeaseDesk:
         self._held = self._stored()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have ``listener`` called when the device came free before its time."""
+        """Call ``listener`` when the lease ends before it expires."""
         self._listeners.append(listener)
 
     def take(self, request: LeaseRequest) -> Lease:
-        """Give the device to ``request.holder``; a job that runs is not cut off.
+        """Grant the lease to ``request.holder``; a running job is not interrupted.
 
         Raises:
             LeaseHeld: somebody holds it.
@@ -78,7 +78,7 @@ class LeaseDesk:
             return self._shown(self._held)
 
     def renew(self, lease_id: str) -> Lease:
-        """Begin the time of a lease anew; raises LeaseNotHeld when it is not in force."""
+        """Renew a lease; raises LeaseNotHeld if it is not in force."""
         with self._lock:
             held = self._require(lease_id)
             self._held = held._replace(ends_at_s=self._clock() + held.ttl_s)
@@ -130,7 +130,7 @@ class LeaseDesk:
         return held
 
     def _end(self, held: _Held, how: str) -> None:
-        """Forget the lease. A disk that does not serve must not keep the device held."""
+        """Forget the lease. An error of the disk must not keep it in force."""
         self._held = None
         _LOG.info("lease: that of %s %s", held.holder, how)
         try:

@@ -1,4 +1,4 @@
-"""The queue of benchmarks: one thread runs them, one at a time, those of the highest priority and age first.
+"""The queue of benchmarks: one thread runs them one at a time, by priority and then by age.
 
 The store holds the truth, so a restart goes on where the last agent ended. A clean stop puts the running
 job back into the queue; a job that is found as running was cut off by the death of its agent.
@@ -20,27 +20,28 @@ from gdws_agent.requests.limits import time_limit_s
 from gdws_agent.storage.checks import NO_TICKET, Ticket
 from gdws_agent.storage.rows import JobText
 from gdws_agent.storage.store import Page, Store
+from gdws_contract.attacks import AttackedImage
 from gdws_contract.problems import Problem
 from gdws_contract.rest import FINAL_STATES, BenchmarkRequest, Cell, CellKey, Job, JobState
 
 from .events import JobEvent, JobEvents
 from .lease import LeaseDesk
-from .run import JobRun, WorkerSetup, give_back
+from .run import AttackRecord, JobRun, WorkerSetup, give_back
 from .status import QueueStatus, RunningJob
 from .waiters import Waiters
 
 _LOG = logging.getLogger(__name__)
 
 _STORAGE_RETRY_S = 5.0
-#: How often to look for what need not be kept any more.
+#: Interval of the retention.
 _TIDY_EVERY_S = 600.0
-#: Bounds of when a client is asked to come again that found the queue full, in seconds.
+#: Bounds of ``Retry-After`` for a full queue, in seconds.
 _SOONEST_S, _LATEST_S = 5.0, 3_600.0
 WAITING_FOR_DISK = "waiting for the disk"
 
 
 class JobQueue:
-    """Takes jobs, runs them, tells how they stand. All methods may be called from any thread."""
+    """Accepts jobs, runs them, and reports their state. All methods are thread-safe."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class JobQueue:
         retry_s: float = _STORAGE_RETRY_S,
     ) -> None:
         """``tidy`` is called now and then while nothing is measured."""
-        #: What happens to jobs, for whoever subscribes.
+        #: Events of jobs, for subscribers.
         self.events = JobEvents()
         self._retry_s = retry_s
         self._store = store
@@ -74,11 +75,11 @@ class JobQueue:
         leases.listen(self._wake)
 
     def start(self) -> None:
-        """Begin to run jobs; to be called once."""
+        """Start running jobs; to be called once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the running worker, put its job back into the queue and return when nothing runs any more.
+        """Stop the running worker, put its job back into the queue and wait until nothing is running.
 
         May be repeated, and does no harm to a queue that was never started.
         """
@@ -192,11 +193,11 @@ class JobQueue:
         return self._waiters.count(job_id)
 
     def release_waiters(self) -> None:
-        """Tell all that wait, now and later, not to wait any longer."""
+        """Release all waiters, now and in future."""
         self._waiters.release()
 
     def _tell(self, job_id: str, state: JobState) -> None:
-        """Tell whoever waits or subscribed that a job is in another state."""
+        """Notify waiters and subscribers of a new state of a job."""
         with self._count_lock, contextlib.suppress(StorageFailed):  # then the last count stands
             self._queued = self._store.count_queued()
         if state in FINAL_STATES:
@@ -218,7 +219,7 @@ class JobQueue:
             pass
 
     def _work_once(self) -> bool:
-        """Run the next job; False when the agent stops. The queue outlives whatever one job brings."""
+        """Run the next job; False when the agent stops. An error of one job does not end the queue."""
         try:
             job = self._wait_for_next()
             if job is None:
@@ -283,15 +284,21 @@ class JobQueue:
             self._insist(lambda: self._store.add_cell(job.id, cell, run_s))
             self.events.tell(JobEvent(job.id, cell=cell))
 
+        def save_attacked(key: CellKey, images: List[AttackedImage]) -> None:
+            run_s = running.run_s()
+            self._insist(lambda: self._store.add_attacked(job.id, key, images, run_s))
+
         def report(event: StageEvent, cell: Optional[CellKey]) -> None:
-            progress = {"stage": event.stage, "cell": cell, "round": event.round, "rounds": event.rounds}
+            told = {"round": event.round, "rounds": event.rounds, "attack": event.attack}
+            progress = {"stage": event.stage, "cell": cell, **told}
             with self._condition:
                 running.progress = progress
             self.events.tell(JobEvent(job.id, progress=progress))
 
         try:
             path = self._bundle_path(job.request.model_id)
-            run = JobRun(job, path, self._setup, running.interrupt, save, report)
+            attacked = AttackRecord(self._store.attacked(job.id), save_attacked)
+            run = JobRun(job, path, self._setup, running.interrupt, save, report, attacked)
             failure = run.run(self._store.interruptions(job.id))
         except StorageFailed:
             raise
@@ -309,7 +316,7 @@ class JobQueue:
         return progress.cells_finished == progress.cells_total
 
     def _insist(self, action: Callable[[], None]) -> None:
-        """Do what must be stored. While the disk does not serve, wait for it rather than lose a result.
+        """Store something, waiting while the disk is not usable rather than losing a result.
 
         Raises:
             StorageFailed: the agent stops before the disk serves.
@@ -336,5 +343,5 @@ class JobQueue:
 
 
 def is_final(job: Job) -> bool:
-    """Return whether ``job`` has ended for good."""
+    """Return whether ``job`` has ended."""
     return job.state in FINAL_STATES

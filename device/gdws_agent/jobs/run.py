@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from gdws_agent.board.clocks import Clocks, ClockState
 from gdws_agent.errors import ClocksError, ClocksInterrupted, make_problem, problem_of
 from gdws_agent.machine import MACHINE_SHORT, is_machine_fault
-from gdws_agent.measuring.messages import CellEvent, Event, StageEvent, WorkOrder
+from gdws_agent.measuring.messages import AttackedEvent, CellEvent, Event, StageEvent, WorkOrder
 from gdws_agent.requests.groups import Group, plan_groups, to_blame, variants_to_run
 from gdws_agent.requests.limits import memory_limit_mib, out_of_time, time_limit_s
 from gdws_agent.settings import Settings
 from gdws_agent.timestamps import utc_now
+from gdws_contract.attacks import AttackedImage
 from gdws_contract.measures import Flag
 from gdws_contract.problems import Problem
 from gdws_contract.rest import Cell, CellKey, Job, JobState, PowerMode
@@ -23,18 +24,18 @@ from .runner import run_group
 
 _LOG = logging.getLogger(__name__)
 
-#: The code of cells that were given up because the agent died while it measured them.
+#: The problem code of cells that were skipped because the agent died while it measured them.
 AGENT_DIED = "agent-died"
 
 
-#: How long to wait for the machine, from try to try; the last holds for all that follow.
+#: Delays between retries while the machine is short of resources; the last applies to all further ones.
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-#: So often in a row may workers lack something and bring nothing. One that the agent cannot even start is waited for.
+#: How many workers in a row may fail for lack of resources without a result, not counting those that do not start.
 MAX_SHORT_WORKERS = 10
 
 
 class WorkerSetup(NamedTuple):
-    """What every job is run with.
+    """What all jobs need to run.
 
     ``power_sensor`` and ``simulated`` may connect to the board's service when first called, ``clocks`` does when
     used. None of them is called while a worker lives: two clients of that service disturb each other.
@@ -49,14 +50,35 @@ class WorkerSetup(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why a job ended as a whole, other than that every cell was tried."""
+    """Why a job ended before every cell was tried."""
 
     state: JobState
     problem: Problem
 
 
+class AttackRecord:
+    """The images that the attacks of one job are done with; ``save`` stores more of them."""
+
+    def __init__(
+        self, known: Mapping[CellKey, Sequence[AttackedImage]], save: Callable[[CellKey, List[AttackedImage]], None]
+    ) -> None:
+        self._known = {key: list(images) for key, images in known.items()}
+        self._save = save
+
+    def of(self, key: CellKey) -> List[AttackedImage]:
+        """Return those of one cell."""
+        return self._known.get(key, [])
+
+    def add(self, key: CellKey, images: List[AttackedImage]) -> None:
+        """Keep and store some more of one cell."""
+        self._save(key, images)
+        self._known.setdefault(key, []).extend(images)
+
+
 class JobRun:
     """Runs what is left of ``job``; ``save`` stores a cell, ``report`` hears each stage and whose it is.
+
+    ``attacked`` keeps what single images brought.
 
     Power mode and clocks are taken when the first group of a mode begins, and given back when the run ends,
     however it ends. Here, not in the worker, so that they hold from one worker to the next.
@@ -70,6 +92,7 @@ class JobRun:
         interrupt: Interrupt,
         save: Callable[[Cell], None],
         report: Callable[[StageEvent, Optional[CellKey]], None],
+        attacked: AttackRecord,
     ) -> None:
         self._job = job
         self._bundle_path = bundle_path
@@ -77,6 +100,7 @@ class JobRun:
         self._interrupt = interrupt
         self._save = save
         self._report = report
+        self._attacked = attacked
         self._cells: Dict[CellKey, Cell] = {cell.key: cell for cell in job.cells}
         self._kept: List[CellKey] = []
         self._last_named: Optional[str] = None
@@ -151,7 +175,7 @@ class JobRun:
         return Failure("failed", problem) if left else None
 
     def _gave_up_last(self) -> bool:
-        """Whether the last thing that came of this job is a group that was given up."""
+        """Whether the last result of this job is a skipped group."""
         last = self._job.cells[-1].error if self._job.cells else None
         return last is not None and last.code == AGENT_DIED
 
@@ -186,6 +210,8 @@ class JobRun:
             if isinstance(event, CellEvent):
                 self._keep(event.cell)
                 ended.add(event.cell.key.variant)
+            elif isinstance(event, AttackedEvent):
+                self._attacked.add(group.cell(event.variant), event.images)
             else:
                 self._last_named = event.variant
                 self._report(event, None if event.variant is None else group.cell(event.variant))
@@ -202,6 +228,8 @@ class JobRun:
             batch_sizes=self._job.request.batch_sizes,
             engine=self._job.request.engine,
             profile=self._job.request.profile,
+            attack=self._job.request.attack,
+            attacked={variant: self._attacked.of(group.cell(variant)) for variant in variants},
             pacing=self._job.request.pacing,
             series=self._job.request.series,
             power_sensor=self._setup.power_sensor(),
@@ -228,7 +256,7 @@ class JobRun:
         return blamed
 
     def _wait_for_machine(self, detail: str) -> None:
-        """Say that the machine lacks something, and wait a while; the more often in a row, the longer."""
+        """Report the shortage of the machine and wait, longer after each failure in a row."""
         self._shortage = make_problem(503, MACHINE_SHORT, detail, hint="check what else uses the machine's resources")
         delay_s = RETRY_S[min(self._waits, len(RETRY_S) - 1)]
         self._waits += 1
@@ -247,7 +275,7 @@ class JobRun:
                 return
 
     def _fail(self, key: CellKey, problem: Problem) -> None:
-        """Record a failure, unless the cell has a result from before that is still good."""
+        """Record a failure, unless the cell has an earlier valid result."""
         if key not in self._cells:
             self._keep(Cell(key=key, state="failed", finished_at=utc_now(), error=problem))
 
@@ -260,7 +288,7 @@ class JobRun:
         _LOG.info("job %s: %s", self._job.id, _in_words(cell))
 
     def _flag(self, flag: Flag) -> None:
-        """Add a doubt to every cell that this run measured."""
+        """Add a flag to every cell that this run measured."""
         for key in self._kept:
             cell = self._cells[key]
             if cell.state == "done":
@@ -279,7 +307,7 @@ def _died(interruptions: int, when: str) -> Problem:
 
 
 def give_back(setup: WorkerSetup) -> List[Flag]:
-    """Give back power mode and clocks, if they are taken; return what a reader of the results should know.
+    """Restore power mode and clocks, if they were changed; return a flag if that failed or others changed them.
 
     What cannot be given back now stays on record, and is tried again before the next job and at the next start.
     """
@@ -305,4 +333,7 @@ def _in_words(cell: Cell) -> str:
         return f"{name} {cell.state}, median {cell.latency.median_ms:.3f} ms"
     if cell.profile is not None:
         return f"{name} {cell.state}, {len(cell.profile.layers)} layers profiled"
+    if cell.attack is not None:
+        found = cell.attack.robust
+        return f"{name} {cell.state}, {found.successes} of {found.count} images withstood the attack"
     return f"{name} {cell.state}, {cell.error.detail if cell.error is not None else 'no times'}"

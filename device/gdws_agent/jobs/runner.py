@@ -1,4 +1,4 @@
-"""One worker process: started, fed one order, listened to, watched, and ended.
+"""Runs one worker process: starts it, sends its order, reads its events, supervises and ends it.
 
 Everything about a process happens in the thread that calls :func:`run_group`. Others speak to it
 through an :class:`~gdws_agent.jobs.interrupt.Interrupt` only, so there are no races on process ids.
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from typing_extensions import Literal
 
 from gdws_agent.machine import MACHINE_SHORT, is_machine_fault, tells_of_machine
-from gdws_agent.measuring.messages import Event, StageEvent, WorkOrder, parse_event
+from gdws_agent.measuring.messages import AttackedEvent, Event, StageEvent, WorkOrder, parse_event
 from gdws_agent.requests.estimate import longest_run_ms
 from gdws_agent.settings import Settings, variable_name
 
@@ -30,22 +30,22 @@ from .surroundings import own_folder, worker_environment
 
 _LOG = logging.getLogger(__name__)
 
-#: What measures; a worker gets ``--events-fd N`` appended.
+#: The command of a worker, to which ``--events-fd N`` is appended.
 WORKER_COMMAND = (sys.executable, "-m", "gdws_agent.measuring.worker")
 
-#: A runtime that can end its build by itself gets to say so before the worker is ended.
+#: Extra time for a runtime that ends its build itself, before the worker is killed.
 _BUILD_GRACE = 1.1
 _READ_BYTES = 65_536
 _MAX_LINE_BYTES = 16 * 2**20
 _TAIL_BYTES = 4_096
-#: How often to look whether the worker lives, should a child of it keep its pipe open.
+#: Interval for checking whether the worker is alive, in case a child keeps its pipe open.
 _POLL_S = 1.0
-#: How often to look how much memory it takes, where that is limited.
+#: Interval for checking its memory, if that is limited.
 _MEMORY_POLL_S = 0.2
 
 
 class Ending(NamedTuple):
-    """How a worker's run ended; ``detail`` and ``hint`` are for people.
+    """How a worker ended; ``detail`` and ``hint`` are for people.
 
     Two kinds say nothing about what was to be measured: ``unstarted``, the machine had no room for a worker, and
     ``machine-short``, the worker itself lacked something that is the machine's.
@@ -70,7 +70,7 @@ def run_group(
     interrupt: Interrupt,
     on_event: Callable[[Event], None],
 ) -> Ending:
-    """Run a worker on ``order`` and return how that ended; no process of it is left then.
+    """Run a worker on ``order`` until it and all its children have ended, and return how it ended.
 
     ``on_event`` is called for each event. A worker that sent a cell for every variant has completed, even if it
     fails on its way out: the results are there.
@@ -90,7 +90,7 @@ def run_group(
 
 
 class _Worker:
-    """The process with its pipes. It leads a session of its own, so that it ends with all its children."""
+    """The process with its pipes, in its own session, so that all its children can be ended with it."""
 
     def __init__(self, command: Sequence[str], order: WorkOrder, settings: Settings, folder: Path) -> None:
         environment = worker_environment(os.environ, folder, Path(order.cache_dir))
@@ -119,7 +119,7 @@ class _Worker:
 
     @property
     def output(self) -> int:
-        """The descriptor of what it prints."""
+        """The descriptor of its output."""
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
@@ -135,7 +135,7 @@ class _Worker:
         return 0.0
 
     def end(self) -> None:
-        """End the process and its children, kindly at first."""
+        """Terminate the process and its children, gracefully at first."""
         if self.is_alive():
             self._signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -143,12 +143,12 @@ class _Worker:
         self.kill()
 
     def kill(self) -> int:
-        """End what is left of the process and its children at once, and return the exit status."""
+        """Kill the process and its children, and return the exit status."""
         self._signal(signal.SIGKILL)
         return self._process.wait()
 
     def wait(self) -> Optional[int]:
-        """Give the process time to end by itself and return its exit status, or None if it had to be ended."""
+        """Wait for the process to exit and return its exit status, or None if it had to be killed."""
         try:
             return self._process.wait(self._grace_s)
         except subprocess.TimeoutExpired:
@@ -175,7 +175,7 @@ class _Worker:
 
 
 class _Conversation:
-    """What is said between one worker and the agent, up to its end."""
+    """The communication with one worker until it ends."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class _Conversation:
         self._stage = "load"
 
     def run(self, selector: selectors.BaseSelector) -> Ending:
-        """Listen until the worker ends; ``selector`` has what interrupts it already."""
+        """Read events until the worker ends; ``selector`` already has the interrupt."""
         selector.register(self._worker.events, selectors.EVENT_READ, "events")
         selector.register(self._worker.output, selectors.EVENT_READ, "output")
         deadline = time.monotonic() + self._silence_limit_s()
@@ -240,6 +240,9 @@ class _Conversation:
     def _take_event(self, event: Event) -> None:
         if isinstance(event, StageEvent):
             self._stage = event.stage
+        elif isinstance(event, AttackedEvent):
+            if event.variant not in self._missing:
+                raise ValueError(f"images of an attack that was not asked for: {event.variant}")
         else:
             variant = event.cell.key.variant
             if variant not in self._missing or event.cell.key != self._order.cell(variant):
@@ -277,7 +280,7 @@ class _Conversation:
         )
 
     def _read_output(self) -> bool:
-        """Keep the end of what the worker prints; False when there will be no more."""
+        """Keep the last output of the worker; returns False at the end of the output."""
         data = os.read(self._worker.output, _READ_BYTES)
         self._tail += data
         del self._tail[:-_TAIL_BYTES]
@@ -347,6 +350,6 @@ def _status_in_words(status: Optional[int]) -> str:
 
 
 def _prefer_in_out_of_memory(process_id: int) -> None:
-    """Have the kernel end the worker, not the agent, when memory runs out. Linux only, best effort."""
+    """Make the kernel kill the worker rather than the agent when memory runs out. Linux only, best effort."""
     with contextlib.suppress(OSError), open(f"/proc/{process_id}/oom_score_adj", "w") as file:
         file.write("1000")

@@ -1,4 +1,4 @@
-"""How jobs stand: the progress of the one that runs, the places of those that wait, and when each will have ended."""
+"""The state of jobs: progress of the running one, queue positions, and estimates of when each ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from gdws_agent.requests.estimate import planned_s, remaining_s
 from gdws_agent.requests.turns import Turn, Turns, Waiting
 from gdws_agent.storage.store import Store
+from gdws_contract.attacks import AttackProgress
 from gdws_contract.queueing import Estimate
 from gdws_contract.rest import Job
 
@@ -87,9 +88,13 @@ class QueueStatus:
         return known.turns
 
     def _left_s(self, job: Job, running: RunningJob) -> float:
-        share = job.progress.cells_finished / max(1, job.progress.cells_total)
-        since_s = max(0.0, running.run_s() - job.run_s)
-        return remaining_s(planned_s(job.request), share, job.run_s, since_s, self._typical_pace())
+        planned, run_s, total = planned_s(job.request), running.run_s(), max(1, job.progress.cells_total)
+        attack: Optional[AttackProgress] = running.progress.get("attack")
+        if attack is not None and attack.images:  # images tell more than cells, of which there are few
+            share = (job.progress.cells_finished + attack.images / attack.images_total) / total
+            return remaining_s(planned, min(share, 1.0), run_s, 0.0, 1.0)
+        since_s = max(0.0, run_s - job.run_s)
+        return remaining_s(planned, job.progress.cells_finished / total, job.run_s, since_s, self._typical_pace())
 
     def _typical_pace(self) -> float:
         pace, known_s = self._pace

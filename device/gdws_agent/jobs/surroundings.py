@@ -1,4 +1,4 @@
-"""What a worker finds when it starts: an empty folder of its own, and an environment without secrets."""
+"""The surroundings of a worker: a private empty folder, and an environment without secrets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, Mapping
 
-#: Variables that sound like secrets, and those that lead to folders of the user's.
+#: Variables whose names suggest secrets, and those that point to folders of the user.
 _LEFT_OUT = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|KEY$|^AWS_|AUTH|^XDG_|^GDWS_", re.IGNORECASE)
 
 
 @contextmanager
 def own_folder(data_dir: Path) -> Iterator[Path]:
-    """An empty folder, which is gone with all that was put there on leaving.
+    """An empty folder, which is removed with its contents on exit.
 
     Raises:
         OSError: it cannot be made.

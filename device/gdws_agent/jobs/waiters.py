@@ -1,4 +1,4 @@
-"""Those that wait for the end of a job, without a thread for each."""
+"""Waiters for the end of a job, without a thread for each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Waiters:
             return len(self._futures.get(job_id, []))
 
     def tell(self, job_id: str) -> None:
-        """Tell those that wait for ``job_id`` that it has ended."""
+        """Notify the waiters of ``job_id`` that it has ended."""
         with self._lock:
             _set(self._futures.get(job_id, []))
 
     def release(self) -> None:
-        """Tell all that wait, now and later, not to wait any longer."""
+        """Release all waiters, now and in future."""
         with self._lock:
             self._released = True
             for futures in self._futures.values():

@@ -1,4 +1,4 @@
-"""Inferences that arrive by a clock, open loop: a camera does not wait for the network. One is served at a time.
+"""Open-loop inferences at scheduled arrivals, as from a camera. They are served one at a time.
 
 Latency is counted from the scheduled arrival, so that the time for which an arrival waits is part of it. With the
 service times S and the times A between arrivals, the waiting times are W[n + 1] = max(0, W[n] + S[n] - A[n]) (Lindley,
@@ -31,7 +31,7 @@ class Clock(Protocol):
         """Return the time."""
 
     def wait_until(self, time_ns: int) -> None:
-        """Return at that time or as soon after it as possible."""
+        """Return at that time or as soon as possible after it."""
 
 
 class HostClock:
@@ -52,7 +52,7 @@ class HostClock:
 
 
 class Log(NamedTuple):
-    """What became of each arrival, in nanoseconds from the origin of the schedule.
+    """The times of each arrival, in nanoseconds from the origin of the schedule.
 
     ``started_ns`` and ``ended_ns`` are of those that were served, the first ones of ``scheduled_ns``. All others had
     missed their deadline when ``closed_ns`` came. ``origin_s`` is on the clock of ``time.monotonic``.
@@ -79,7 +79,7 @@ def at_rate(rate_hz: float, duration_ms: float) -> Sequence[int]:
 
 
 def deadline_of(pacing: Pacing, rate_hz: Optional[float]) -> int:
-    """Return the deadline in nanoseconds; where none is given, the period of ``rate_hz``."""
+    """Return the deadline in nanoseconds, by default the period of ``rate_hz``."""
     if pacing.deadline_ms is not None:
         return round(1e6 * pacing.deadline_ms)
     assert rate_hz is not None  # arrivals without a rate have a deadline

@@ -1,4 +1,4 @@
-"""A variant on its way through a sweep: what was found out about it, and the engine that is alive for it."""
+"""A variant during a sweep: its findings and its live engine."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gdws_agent.backends.base import (
 from gdws_agent.backends.registry import names_with
 from gdws_agent.errors import ProfileUnsupported
 
+from .attacking import Replays
 from .memory import Tally
 from .results import Findings
 
@@ -32,6 +33,8 @@ class Candidate:
         self.findings = findings
         self.tally = tally
         self.ended = False
+        #: What the replay of recorded inputs brought, for attacks.
+        self.replays: Optional[Replays] = None
         self._engine: Optional[Engine] = None
         self._step: Optional[Step] = None
 
@@ -42,25 +45,25 @@ class Candidate:
 
     @property
     def engine(self) -> Engine:
-        """The engine; to be asked for between :meth:`take` and :meth:`free`."""
+        """The engine; valid between :meth:`take` and :meth:`free`."""
         assert self._engine is not None
         return self._engine
 
     @property
     def step(self) -> Step:
-        """The step that is timed; to be asked for after :meth:`bind`."""
+        """The step that is timed; valid after :meth:`bind`."""
         assert self._step is not None
         return self._step
 
     @property
     def device_times(self) -> Optional[Callable[[], DeviceTimes]]:
-        """What tells the last step's times by the device's clock, where the runtime has that."""
+        """The function that returns the last step's times by the device's clock, if the runtime has it."""
         if not self.engine.capabilities.device_times:
             return None
         return cast(DeviceTimer, self.engine).device_times
 
     def device_memory(self) -> Optional[DeviceMemory]:
-        """Return the device memory that the runtime tells of; None where it does not."""
+        """Return the device memory reported by the runtime; None if it does not report it."""
         if not self.engine.capabilities.device_memory:
             return None
         return cast(MemoryTeller, self.engine).device_memory()
@@ -85,7 +88,7 @@ class Candidate:
         self._step = self.engine.bind(inputs)
 
     def free(self) -> None:
-        """Let go of step and engine, so that the memory is there for the others."""
+        """Release step and engine, to free memory for the others."""
         engine, self._engine, self._step = self._engine, None, None
         if engine is not None:
             try:

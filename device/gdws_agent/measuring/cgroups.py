@@ -1,4 +1,4 @@
-"""CPU limits of the control groups that this process is in, of version 1, 2 or both, within a container or not.
+"""CPU limits of this process's control groups, of version 1, 2 or both, inside or outside of a container.
 
 A group is held to its own limit and to those of all groups above it, as far up as they can be seen from here.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Iterator, List, NamedTuple, Optional
 
-#: Where the hierarchies are where the list of mounts is not to be had.
+#: Default mount points, if the list of mounts is not available.
 _UNIFIED = ("sys/fs/cgroup", "sys/fs/cgroup/unified")
 _LEGACY = "sys/fs/cgroup"
 

@@ -1,4 +1,4 @@
-"""What the measuring process gives up before it reads a network: a fault of a runtime is then worth less.
+"""Confinement of the measuring process before it reads a network, in case of a vulnerability in a runtime.
 
 The runtimes need devices, libraries and the kernel's files, which lie elsewhere on every Jetson. So reading is not
 allowed place by place but denied where secrets are: homes, the agent's data folder, keys of the machine. Writing is
@@ -37,7 +37,7 @@ _MPS_FOLDER = "/tmp/nvidia-mps"
 
 
 def confine(order: WorkOrder) -> Optional[int]:
-    """Give up what measuring ``order`` does not need; return the interface of landlock, None where it is not in force.
+    """Drop everything that measuring ``order`` does not need; return the version of landlock, None if not in force.
 
     The folder for temporary files becomes the working folder, and the only one besides the engine cache that can be
     written. To be called before another thread is started: those that run already are not bound by it.
@@ -84,7 +84,7 @@ def outside(folder: str, private: Set[str]) -> Iterator[str]:
 
 
 def _beneath(needed: Iterable[str], private: Set[str]) -> List[str]:
-    """Return what of ``needed`` lies beneath something private. What holds something private itself is not given."""
+    """Return the paths of ``needed`` within private folders, except those that contain private folders themselves."""
     found = {os.path.realpath(path) for path in needed if path}
     return sorted(path for path in found if _covers(private, path) and not any(_is_beneath(p, path) for p in private))
 
@@ -94,7 +94,7 @@ def _covers(folders: Iterable[str], path: str) -> bool:
 
 
 def _is_beneath(path: str, folder: str) -> bool:
-    """Tell whether ``path`` is ``folder`` or lies in it; both are real paths."""
+    """Return whether ``path`` is ``folder`` or in it; both are real paths."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
@@ -106,7 +106,7 @@ def _working_folder() -> Optional[str]:
 
 
 def _homes() -> List[str]:
-    """Return the home of this process's user, if it is one: some users of services have a folder of the system."""
+    """Return the home of this process's user; None if it is a system folder, as for some service users."""
     try:
         home = os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:  # the user of a container need not be known by name
@@ -136,6 +136,6 @@ def _gpu_folders() -> List[str]:
 
 
 def _make_gpu_devices(command: Sequence[str] = ("nvidia-modprobe", "-u", "-c", "0")) -> None:
-    """Have the devices of an NVIDIA card made, as CUDA does by a program that needs the right to gain rights."""
+    """Create the device nodes of an NVIDIA card, for which CUDA would need a set-user-id program."""
     if os.path.exists("/dev/nvidiactl") and not os.path.exists("/dev/nvidia-uvm") and shutil.which(command[0]):
         subprocess.run(command, check=False, stdin=subprocess.DEVNULL)

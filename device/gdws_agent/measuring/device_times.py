@@ -1,4 +1,4 @@
-"""Inferences by the device's own clock, where a runtime has events on the device.
+"""Inference times by the device's own clock, for runtimes with device events.
 
 Reading the events takes time, and between two inferences even a few microseconds let the device rest. So the
 inferences that the host times are left alone: right after each measured window, while caches and clocks are
@@ -21,7 +21,7 @@ MAX_S = 0.25
 
 
 def time_on_device(step: Callable[[], object], read: Callable[[], DeviceTimes]) -> List[DeviceTimes]:
-    """Run ``step`` some times, at least once, and return what ``read`` tells of each."""
+    """Run ``step`` several times, at least once, and return the result of ``read`` for each."""
     deadline = time.monotonic() + MAX_S
     times: List[DeviceTimes] = []
     while not times or (len(times) < INFERENCES and time.monotonic() < deadline):

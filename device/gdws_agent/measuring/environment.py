@@ -1,4 +1,4 @@
-"""What of the machine shapes a time: cores, clocks, load. What cannot be read is None."""
+"""The environment of a measurement: cores, clocks, load. Unreadable values are None."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Dict, NamedTuple, Optional
 import psutil
 
 from .cgroups import cpuset_cores, quota_cores
+from .windows import SETTLE_INFERENCES
 
 _ROOT = Path("/")
 _CPU = "sys/devices/system/cpu"
@@ -21,6 +22,16 @@ def usable_cores(root: Path = _ROOT) -> int:
     """Return how many physical cores this process may use, by the machine, its affinity and its control groups."""
     limits = (psutil.cpu_count(logical=False), _affinity(), quota_cores(root), cpuset_cores(root))
     return max(1, min(int(limit) for limit in limits if limit is not None))
+
+
+def describe_rounds(seed: int) -> Dict[str, Any]:
+    """Return how the rounds of a sweep are run, whose order ``seed`` draws."""
+    return {
+        "order": f"balanced square, seed {seed}",
+        "discarded_after_switch": SETTLE_INFERENCES,
+        "garbage_collector": "off in the rounds",
+        "heat_and_clocks": "read after each window",
+    }
 
 
 def describe_environment(root: Path = _ROOT) -> Dict[str, Any]:
@@ -40,7 +51,7 @@ def describe_environment(root: Path = _ROOT) -> Dict[str, Any]:
 
 
 class Snapshot(NamedTuple):
-    """Running totals: CPU seconds of the machine and of this process, and how often heat lowered the clock."""
+    """Counters: CPU seconds of the machine and of this process, and thermal throttling events."""
 
     wall_s: float
     busy_s: float
@@ -50,7 +61,7 @@ class Snapshot(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """What the machine did between two snapshots; shares are of the time of all logical CPUs."""
+    """The activity of the machine between two snapshots; shares are of the time of all logical CPUs."""
 
     cpu_others_share: float
     cpu_stolen_share: float
@@ -58,7 +69,7 @@ class Activity(NamedTuple):
 
 
 def snapshot(root: Path = _ROOT) -> Snapshot:
-    """Return the totals as they stand."""
+    """Return the current counters."""
     times = psutil.cpu_times()
     return Snapshot(
         wall_s=time.monotonic(),
@@ -87,7 +98,7 @@ def _affinity() -> Optional[int]:
 
 
 def _private_memory_limit() -> Optional[int]:
-    """Return how much private memory this process may map, which CUDA's mappings may count in; None without a limit."""
+    """Return the limit of this process's private memory, which may include CUDA's mappings; None without a limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     return None if limit == resource.RLIM_INFINITY else limit
 

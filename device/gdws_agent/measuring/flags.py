@@ -1,4 +1,4 @@
-"""Doubts about a figure that its reader should know. Pure; each threshold stands by what it guards.
+"""Flags: reasons why a figure may be unreliable. Pure.
 
 They are set so that a quiet machine raises none: a flag that is always up is not read.
 """
@@ -20,7 +20,7 @@ SLOWEST_SHARE = 0.01
 #: Medians of the rounds.
 UNSTABLE_ROUNDS = 0.10
 DRIFT_CHANGE = 0.05
-#: Noise alone comes this far in one case of a hundred.
+#: Noise alone reaches this in one case of a hundred.
 DRIFT_Z = 2.6
 #: Share of all the machine's CPU time.
 OTHER_LOAD = 0.10
@@ -28,7 +28,7 @@ STOLEN_TIME = 0.02
 
 
 def latency_flags(samples_ms: Sequence[float], round_medians_ms: Sequence[float], warm_up: WarmUp) -> Iterator[Flag]:
-    """Yield the doubts about one variant's times."""
+    """Yield the flags of one variant's times."""
     if not warm_up.steady:
         yield Flag(
             code="not-steady",
@@ -68,7 +68,7 @@ def _round_flags(medians_ms: Sequence[float]) -> Iterator[Flag]:
 
 
 def machine_flags(activity: Activity) -> Iterator[Flag]:
-    """Yield the doubts that the whole machine raises about everything measured meanwhile."""
+    """Yield the flags for the state of the machine during a measurement."""
     others, stolen, throttled = activity
     if _above(others, OTHER_LOAD):
         yield Flag(

@@ -1,4 +1,4 @@
-"""Landlock, the kernel's way for a process to give up rights to files and the network by itself. Linux 5.13 and later.
+"""Landlock, which lets a process drop its access to files and the network. Linux 5.13 and later.
 
 Rights that a ruleset handles are denied everywhere but beneath the paths of its rules, for the calling thread, for
 the threads and processes that it starts from then on, and for good. https://docs.kernel.org/userspace-api/landlock.html
@@ -31,7 +31,7 @@ class _Ruleset(ctypes.Structure):
 
     @classmethod
     def size(cls, interface: int) -> int:
-        """Return how many bytes of it a kernel of that interface knows."""
+        """Return the size of the structure for a kernel with that version of the interface."""
         known = 1 if interface < 4 else 2 if interface < 6 else 3
         return known * ctypes.sizeof(ctypes.c_uint64)
 
@@ -46,13 +46,13 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def interface() -> Optional[int]:
-    """Return the version of the kernel's interface, or None where it has none or does not let it be used."""
+    """Return the version of the kernel's interface, or None if it is absent or disabled."""
     found = int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION))
     return found if found > 0 else None
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str]) -> Optional[int]:
-    """Give up to read outside of ``readable`` and to write outside of ``writable``; return the interface used.
+    """Drop read access outside of ``readable`` and write access outside of ``writable``; return the interface version.
 
     Where the kernel can, also give up TCP and signals to other processes. Paths that cannot be opened are passed
     over. What may be written may be read too. None, and nothing changed, where the kernel has no landlock. Needs

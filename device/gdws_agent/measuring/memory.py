@@ -1,4 +1,4 @@
-"""The memory that each network of a group takes, as if it were alone in the measuring process.
+"""The memory of each network of a group, as if it were alone in the measuring process.
 
 The engines of a group live side by side, so what the process holds is that of all. The kernel keeps the highest
 resident memory of a process and lets it be set back to what it is now; this is done around each stage of a network,
@@ -20,7 +20,7 @@ from gdws_agent.backends.base import DeviceMemory
 from gdws_contract.memory import Memory
 
 _SELF = Path("/proc/self")
-#: Written to clear_refs it sets the peak back; see proc(5).
+#: Written to clear_refs, this resets the peak; see proc(5).
 _RESET_PEAK = b"5"
 
 METHOD = (
@@ -60,7 +60,7 @@ class PeakGauge:
         return self._reset is not None
 
     def reset(self) -> None:
-        """Set the peak back to what is resident now."""
+        """Reset the peak to the current resident memory."""
         if self._reset is not None:
             try:
                 os.write(self._reset, _RESET_PEAK)
@@ -68,7 +68,7 @@ class PeakGauge:
                 self._reset = None
 
     def read(self) -> Optional[Resident]:
-        """Return resident memory; None where the kernel does not tell."""
+        """Return resident memory; None if the kernel does not provide it."""
         try:
             lines = dict(line.split(":", 1) for line in self._status.read_text().splitlines() if ":" in line)
             now, peak = (int(lines[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
@@ -130,6 +130,6 @@ class Tally:
 
 
 def return_freed_memory() -> None:
-    """Have the C library give back to the system what is free in its pools; where it cannot, nothing happens."""
+    """Make the C library return free memory to the system, if it can."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

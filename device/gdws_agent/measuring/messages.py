@@ -1,4 +1,4 @@
-"""What the agent and its measuring process say to each other: one JSON document a line.
+"""The protocol between the agent and its measuring process: one JSON document a line.
 
 The agent writes one :class:`WorkOrder` line to the worker's standard input and then holds that
 pipe open: its end means that the agent is gone, and the worker exits at once, so that no orphan
@@ -19,6 +19,7 @@ from typing import Dict, List, Optional, Union
 from pydantic import Field, TypeAdapter
 from typing_extensions import Annotated, Literal
 
+from gdws_contract.attacks import AttackedImage, AttackOptions, AttackProgress
 from gdws_contract.base import Name, Record
 from gdws_contract.engines import EngineOptions
 from gdws_contract.findings.setting import Setting
@@ -34,7 +35,8 @@ class WorkOrder(Record):
     ``batch_sizes`` are all of the request, for engines that serve several. ``power_mode`` and ``jetson_clocks``
     are in force already; ``power_mode_name`` is what the machine calls it. The agent watches over
     ``memory_limit_mib``. ``private`` are paths that the worker has no business with, save for its bundle and cache;
-    ``confined`` is whether it gives up its rights to these, and others.
+    ``confined`` is whether it gives up its rights to these, and others. ``attacked`` are the images of each variant
+    that an attack is done with, from before an interruption.
     """
 
     job_id: Name
@@ -48,6 +50,8 @@ class WorkOrder(Record):
     batch_sizes: List[BatchSize] = Field(default_factory=list)
     engine: EngineOptions = Field(default_factory=EngineOptions)
     profile: Optional[ProfileOptions] = None
+    attack: Optional[AttackOptions] = None
+    attacked: Dict[Name, List[AttackedImage]] = Field(default_factory=dict)
     pacing: Optional[Pacing] = None
     series: Optional[SeriesOptions] = None
     power_sensor: Name = "none"
@@ -75,11 +79,12 @@ Stage = Literal[
     "pace",
     "sustain",
     "profile",
+    "attack",
 ]
 
 
 class StageEvent(Record):
-    """The worker begins a stage; ``variant`` is whose, where it is one variant's. The first two are the agent's own."""
+    """The worker begins a stage, of one ``variant`` if given. The first two stages are the agent's own."""
 
     event: Literal["stage"] = "stage"
     stage: Stage
@@ -87,22 +92,31 @@ class StageEvent(Record):
     round: Optional[int] = None
     rounds: Optional[int] = None
     figures: Dict[str, float] = Field(default_factory=dict)
+    attack: Optional[AttackProgress] = None
+
+
+class AttackedEvent(Record):
+    """The attack on the engine of ``variant`` is done with these images; the agent keeps them at once."""
+
+    event: Literal["attacked"] = "attacked"
+    variant: Name
+    images: List[AttackedImage] = Field(min_length=1)
 
 
 class CellEvent(Record):
-    """A cell ended, well or not."""
+    """A cell ended, successfully or not."""
 
     event: Literal["cell"] = "cell"
     cell: Cell
 
 
-Event = Union[StageEvent, CellEvent]
+Event = Union[StageEvent, AttackedEvent, CellEvent]
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
 def parse_event(line: bytes) -> Event:
-    """Return the event that one line of the worker holds.
+    """Parse the event in one line of the worker.
 
     Raises:
         pydantic.ValidationError: the line is not an event.

@@ -1,4 +1,4 @@
-"""What open-loop inferences show: latencies with their waiting, missed deadlines, the generator's lateness. Pure."""
+"""Figures of paced inferences: latencies including waiting, missed deadlines, generator jitter. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def bursts(late: Sequence[bool]) -> Bursts:
 
 
 def jitter(log: Log) -> Optional[Jitter]:
-    """Return by how much arrivals that found the device free were started late; None where there are none."""
+    """Return the start delay of arrivals that found the device free; None if there are none."""
     free_from = [0, *log.ended_ns]
     late_ms = sorted(
         (start - at) / 1e6 for at, start, free in zip(log.scheduled_ns, log.started_ns, free_from) if free <= at
@@ -68,7 +68,7 @@ def jitter(log: Log) -> Optional[Jitter]:
 
 
 def paced_flags(found: Optional[Paced]) -> List[Flag]:
-    """Return the doubt that the generator itself casts on the latencies."""
+    """Return a flag if the generator's jitter is too large."""
     late = None if found is None else found.jitter
     if late is None or late.p99_ms is None or late.p99_ms <= JITTER_P99_MS:
         return []

@@ -1,4 +1,4 @@
-"""One variant's open-loop inferences, as a request asks for them: at its rate or instants, then the search."""
+"""Paced inferences of one variant according to a request: at its rate or instants, then the search."""
 
 from __future__ import annotations
 

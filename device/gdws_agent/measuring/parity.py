@@ -1,4 +1,4 @@
-"""Does the engine compute on this device what the network computed on the host?
+"""Parity: whether the engine's outputs on this device match the host's.
 
 The comparison is pure; :func:`replay` runs an engine over recorded inputs, in batches of the size that it was
 built for, through the same steps that are timed later.
@@ -41,7 +41,7 @@ class Replayed(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a bundle says of its networks' outputs. ``labels`` (N,) are a classifier's; None where there are none."""
+    """The bundle's specification of outputs. ``labels`` (N,) are a classifier's; None if there are none."""
 
     task: Task
     outputs: Sequence[OutputSpec]
@@ -64,7 +64,7 @@ class Rule(NamedTuple):
 
 
 def compare(expected: Expected, natural: Replayed, adversarial: Optional[Replayed], rule: Rule) -> Parity:
-    """Return how the device's outputs agree with the host's.
+    """Return the parity of the device's outputs with the host's.
 
     Outputs are compared over natural and adversarial inputs together. An accuracy above the host's by more than
     the rule allows fails too: it is not the same network.
@@ -209,9 +209,15 @@ def _agreement(task: Task, replayed: Replayed) -> Optional[Proportion]:
     return None if device is None or host is None else _share(device == host)
 
 
-def _accuracy(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[Proportion]:
+def right_answers(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[np.ndarray]:
+    """Return whether each decision is the label's; None where there are no labels, or no decisions."""
     classes = None if expected.labels is None else _decisions(expected.task, outputs)
-    return None if classes is None else _share(classes == expected.labels)
+    return None if classes is None else classes == expected.labels
+
+
+def _accuracy(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[Proportion]:
+    right = right_answers(expected, outputs)
+    return None if right is None else _share(right)
 
 
 def _share(hits: np.ndarray) -> Proportion:

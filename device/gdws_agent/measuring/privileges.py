@@ -1,4 +1,4 @@
-"""Rights that a process can give up, or keep others from having over it: Linux's, by the calls of the C library."""
+"""Linux privileges that a process can drop, and protection from other processes, by calls of the C library."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def forbid_new_privileges() -> None:
-    """Have no program that this process starts gain rights by set-user-id or capabilities of its file.
+    """Prevent programs started by this process from gaining privileges by set-user-id or file capabilities.
 
     Raises:
         OSError: the kernel does not know of it.
@@ -35,7 +35,7 @@ def forbid_new_privileges() -> None:
 
 
 def close_memory() -> None:
-    """Close this process's memory and first environment to other processes of its user; its children are not closed.
+    """Protect this process's memory and initial environment from other processes of its user; not inherited.
 
     Taken out of the environment, a token is still where the process was given it, for all of its user to read.
 

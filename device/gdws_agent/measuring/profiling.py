@@ -1,4 +1,4 @@
-"""Layers as a runtime ran them -> layers of the source network, their shares and their sum. Pure functions.
+"""Maps the layers of a runtime to layers of the source network, with shares and sum. Pure functions.
 
 Nodes of a bundle are named ``<path of the module>/<operator>``, and a converted layer's parts lie below its path:
 ``layer1.0.conv1.depthwise.conv/Conv`` and ``layer1.0.conv1.pointwise/Conv`` came from ``layer1.0.conv1``. Runtimes
@@ -13,7 +13,7 @@ from typing import AbstractSet, Iterable, List, Optional, Sequence
 
 from gdws_contract.profiles import LayerProfile, LayerTime
 
-#: What runtimes write between the names of fused nodes; no name has any of it.
+#: Separators of runtimes between the names of fused nodes; no name contains any.
 _BETWEEN_NAMES = re.compile(r"\.{3}|[\s()\[\]{},|+]+")
 
 

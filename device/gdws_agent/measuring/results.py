@@ -1,4 +1,4 @@
-"""What a sweep gathered about one cell -> the cell as it is reported. Pure."""
+"""Converts the findings of a sweep about one cell into the reported cell. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gdws_agent.power import thermal
 from gdws_agent.power.base import Account
 from gdws_agent.stats import paired_speedup, summarise
 from gdws_agent.timestamps import utc_now
+from gdws_contract.attacks import AttackResult
 from gdws_contract.errors import ContractError
 from gdws_contract.measures import Build, Flag, Parity, SpeedUp, Sustained
 from gdws_contract.memory import Memory
@@ -30,7 +31,7 @@ from .windows import WarmUp, Window
 
 @dataclass
 class Findings:
-    """One cell on its way through the stages; what is None or empty has not been reached.
+    """The findings on one cell so far; None or empty if a stage was not reached.
 
     ``conditions`` are the machine's after each of ``windows``. ``flags`` are doubts that a stage itself raised.
     """
@@ -56,7 +57,7 @@ class Findings:
 
     @classmethod
     def begin(cls, order: WorkOrder, variant: str, environment: Dict[str, Any]) -> Findings:
-        """Return what is known of the cell of ``variant`` before anything was done for it."""
+        """Return the initial findings on the cell of ``variant``."""
         return cls(order.cell(variant), utc_now(), environment, order.power_mode_name, order.jetson_clocks)
 
     @property
@@ -71,7 +72,7 @@ class Findings:
 
 
 def failed_cell(findings: Findings, error: Exception, finished_at: str) -> Cell:
-    """Return the cell of a variant that ended with ``error``, with what was known by then."""
+    """Return the cell of a variant that failed with ``error``, with the findings so far."""
     return _cell(findings, "failed", finished_at, error=problem_with(error))
 
 
@@ -81,8 +82,13 @@ def parity_failed_cell(findings: Findings, finished_at: str) -> Cell:
 
 
 def profiled_cell(findings: Findings, profile: LayerProfile, finished_at: str) -> Cell:
-    """Return the cell of a variant whose layers were timed in place of the whole."""
+    """Return the cell of a variant whose layers were timed instead of the whole network."""
     return _cell(findings, "done", finished_at, profile=profile, flags=findings.flags)
+
+
+def attacked_cell(findings: Findings, attack: AttackResult, finished_at: str) -> Cell:
+    """Return the cell of a variant whose engine was attacked in place of being timed."""
+    return _cell(findings, "done", finished_at, attack=attack, flags=findings.flags)
 
 
 def measured_cell(

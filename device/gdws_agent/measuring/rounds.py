@@ -1,4 +1,4 @@
-"""In which order the variants take turns, round by round."""
+"""The order of the variants in each round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings over time that a cell keeps on request: its rounds, and latency, power, heat and clocks meanwhile. Pure."""
+"""Time series of a cell on request: its rounds, latency, power, temperatures and clocks. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One variant run without a pause: how fast it is at first, and how fast heat and power let it be for long."""
+"""Endurance: a variant run without a pause, its burst speed and its sustained speed under thermal limits."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 The variants of a group share power mode, backend, precision and batch size. All their engines live side by side,
 and in each round every variant gets one window, in an order that balances what ran before it. So a slow change of
 the machine meets each variant alike, and cancels in their ratios. Between the windows the machine's temperatures
-and clocks are read. An order for a profile has each variant's layers timed in place of all that follows the warm-up.
+and clocks are read. An order for a profile has each variant's layers timed instead of all that follows the warm-up,
+one for an attack has each engine attacked after its parity, one by one.
 
 What goes wrong with one cell ends that cell, with a typed error, and the others go on. Where the machine is at fault,
 the sweep ends without a word about the cells that have not ended.
@@ -32,6 +33,7 @@ from gdws_agent.power.recording import Recording
 from gdws_agent.power.thermal import Conditions, Gauges
 from gdws_agent.timestamps import utc_now
 from gdws_contract.archive import Bundle
+from gdws_contract.attacks import AttackOptions
 from gdws_contract.errors import ContractError
 from gdws_contract.measures import Flag
 from gdws_contract.pacing import Pacing
@@ -39,8 +41,9 @@ from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import Cell
 
 from . import device_times
+from .attack_stage import attack_candidate, replays_of
 from .candidate import Candidate
-from .environment import Activity, activity, describe_environment, snapshot, usable_cores
+from .environment import Activity, activity, describe_environment, describe_rounds, snapshot, usable_cores
 from .memory import PeakGauge, Tally, return_freed_memory
 from .messages import CellEvent, Event, StageEvent, WorkOrder
 from .paced import paced_flags
@@ -52,18 +55,18 @@ from .rounds import round_orders
 from .series import series_of
 from .sustained import run_sustained, summarise_sustained
 from .verification import Record, VerificationSet, read_adversarial, read_natural, read_verification
-from .windows import SETTLE_INFERENCES, Window, no_garbage_collection, run_window, settle, warm_up
+from .windows import Window, no_garbage_collection, run_window, settle, warm_up
 
 _LOG = logging.getLogger(__name__)
 
 #: A batch of inputs may take at most this share of the free memory: activations take more than inputs.
 _INPUT_MEMORY_SHARE = 0.25
-#: Long replays tell how far they are at most this often.
+#: Minimum interval between progress reports of long replays.
 _PROGRESS_INTERVAL_S = 1.0
 
 
 class Sweep:
-    """Measures one group. ``emit`` is told each stage as it begins and each cell as it ends."""
+    """Measures one group. ``emit`` is called with each stage as it begins and each cell as it ends."""
 
     def __init__(
         self,
@@ -107,8 +110,15 @@ class Sweep:
                 for candidate in candidates:
                     self._fail(candidate, error)
                 return
-            self._each(candidates, self._counted(partial(self._build, verification.inputs)))
-            self._each(candidates, self._counted(partial(self._check_parity, verification)))
+            build, check = partial(self._build, verification.inputs), partial(self._check_parity, verification)
+            if self._order.attack is not None:
+                attack = partial(self._attack, verification, self._order.attack)
+                for candidate in candidates:  # they take no turns, so one engine at a time is enough
+                    for stage in (build, check, attack):
+                        self._each([candidate], stage)
+                return
+            self._each(candidates, self._counted(build))
+            self._each(candidates, self._counted(check))
             self._each(candidates, self._counted(partial(self._warm_up, batch)))
             self._each(candidates, self._tell_memory)
             if self._order.profile is not None:
@@ -132,9 +142,9 @@ class Sweep:
         return verification, make_batch(verification.inputs, self._order.batch_size)
 
     def _rest(self) -> None:
-        """Have the sensor read the machine at rest, where an idle baseline is asked for."""
+        """Measure the idle power, if requested."""
         idle_ms = self._order.protocol.idle_ms
-        if idle_ms > 0 and self._order.profile is None:
+        if idle_ms > 0 and self._order.profile is None and self._order.attack is None:
             self._emit(StageEvent(stage="rest"))
             self._recording.start()
             self._recording.rest(idle_ms / 1e3)
@@ -174,8 +184,10 @@ class Sweep:
         adversarial = None if recorded is None else self._replay(candidate, recorded)
         rule = Rule.of(self._precision(candidate), self._order.protocol.parity_tolerance)
         manifest = self._bundle.manifest
-        parity = compare(Expected(manifest.task, manifest.outputs, verification.labels), natural, adversarial, rule)
+        expected = Expected(manifest.task, manifest.outputs, verification.labels)
+        parity = compare(expected, natural, adversarial, rule)
         candidate.findings.parity = parity
+        candidate.replays = replays_of(expected, natural, adversarial)
         candidate.findings.flags += doubts(parity)
         if not parity.passed:
             self._end(candidate, parity_failed_cell(candidate.findings, utc_now()))
@@ -213,6 +225,10 @@ class Sweep:
         times = profiler.profile(batch, options.iterations)
         profile = layer_profile(profiler.profiler, options.iterations, times, self._source_names())
         self._end(candidate, profiled_cell(candidate.findings, profile, utc_now()))
+
+    def _attack(self, verification: VerificationSet, options: AttackOptions, candidate: Candidate) -> None:
+        """Attack the engine of one variant; its cell ends with that."""
+        self._end(candidate, attack_candidate(candidate, verification, options, self._order, self._emit))
 
     def _measure(self, candidates: List[Candidate]) -> Activity:
         """Run the rounds with the sensor reading; return what else the machine did meanwhile.
@@ -258,7 +274,7 @@ class Sweep:
         findings.conditions.append(self._gauges.read())
 
     def _pace(self, pacing: Pacing, candidate: Candidate) -> None:
-        """Run one variant open loop. What goes wrong here does not cost what was measured before."""
+        """Run one variant's paced inferences. An error here does not affect the earlier measurements."""
         findings = candidate.findings
 
         def tell(rate_hz: Optional[float]) -> None:
@@ -277,7 +293,7 @@ class Sweep:
             findings.flags += paced_flags(outcome.result.run)
 
     def _sustain(self, candidate: Candidate) -> None:
-        """Run one variant without a pause. What goes wrong here does not cost what was measured before."""
+        """Run one variant without a pause. An error here does not affect the earlier measurements."""
         seen: List[Conditions] = [self._gauges.read()]
         self._emit(StageEvent(stage="sustain", variant=candidate.variant))
 
@@ -345,7 +361,7 @@ class Sweep:
         self._emit(CellEvent(cell=cell))
 
     def _replay(self, candidate: Candidate, record: Record) -> Replayed:
-        """Replay ``record``, telling from time to time how far it is."""
+        """Replay ``record``, reporting progress from time to time."""
         told = time.monotonic()
 
         def tell(done: int) -> None:
@@ -358,7 +374,7 @@ class Sweep:
         return replay(candidate.engine, record, self._order.batch_size, tell)
 
     def _check_memory(self) -> None:
-        """Refuse a batch whose inputs alone would fill the memory, before anything is allocated for it."""
+        """Reject a batch whose inputs alone would fill the memory, before allocating anything."""
         spec = self._bundle.manifest.input
         needed = self._order.batch_size * math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
         available = psutil.virtual_memory().available
@@ -371,12 +387,10 @@ class Sweep:
 
     def _environment(self) -> Dict[str, Any]:
         """Return what is the same for every cell of the group."""
+        is_timed = self._order.profile is None and self._order.attack is None
         return {
             **describe_environment(),
             "backend_version": self._backend.probe().version,
             "threads": self._threads,
-            "order": f"balanced square, seed {self._order.protocol.seed}",
-            "discarded_after_switch": SETTLE_INFERENCES,
-            "garbage_collector": "off in the rounds",
-            "heat_and_clocks": "read after each window",
+            **(describe_rounds(self._order.protocol.seed) if is_timed else {}),
         }

@@ -1,4 +1,4 @@
-"""What a bundle records for the device to replay: inputs with their labels, and the host's outputs for them."""
+"""The verification set of a bundle: inputs with labels, and the host's outputs."""
 
 from __future__ import annotations
 

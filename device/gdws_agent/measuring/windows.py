@@ -28,7 +28,7 @@ _WARMUP_WINDOW_INFERENCES = 3
 
 @dataclass(frozen=True)
 class Window:
-    """One stretch of inferences; ``start_s`` and ``end_s`` are on the clock of ``time.monotonic``."""
+    """One window of inferences; ``start_s`` and ``end_s`` are on the clock of ``time.monotonic``."""
 
     start_s: float
     end_s: float
@@ -65,7 +65,7 @@ def run_window(step: Step, *, min_ms: float, min_count: int) -> Window:
 
 
 def settle(step: Step) -> None:
-    """Run ``step`` a few times after another variant ran, so that the caches are its own again."""
+    """Run ``step`` a few times after another variant ran, to refill the caches."""
     deadline = time.monotonic() + SETTLE_MAX_MS / 1e3
     for _ in range(SETTLE_INFERENCES):
         step()
@@ -74,7 +74,7 @@ def settle(step: Step) -> None:
 
 
 class WarmUp(NamedTuple):
-    """How a warm-up went; ``medians_ms`` are those of its windows, in order."""
+    """The result of a warm-up; ``medians_ms`` are the medians of its windows, in order."""
 
     steady: bool
     duration_ms: float
@@ -100,7 +100,7 @@ def warm_up(step: Step, *, min_ms: float, max_ms: float, on_window: Callable[[fl
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Keep Python's cyclic garbage collector from running within."""
+    """Disable Python's cyclic garbage collector in the context."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()

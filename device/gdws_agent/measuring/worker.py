@@ -44,7 +44,7 @@ EXIT_AGENT_GONE = 3
 EXIT_MACHINE_SHORT = 4
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-_MAX_ORDER_BYTES = 2**20
+_MAX_ORDER_BYTES = 16 * 2**20
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -103,7 +103,7 @@ def measure(order: WorkOrder, emit: Callable[[Event], None], gauge: Optional[Pea
 
 
 def _take_over_descriptors(events_fd: int, refuse: Callable[[str], NoReturn]) -> None:
-    """Keep the events to ourselves, and everything that is printed out of them."""
+    """Separate the event stream from everything that is printed."""
     if events_fd <= _STDERR:
         refuse("--events-fd must not be a standard stream")
     try:
@@ -130,14 +130,14 @@ def _read_line() -> bytes:
 
 
 def _exit_with_agent() -> None:
-    """Wait for the end of standard input, then end this process at once, whatever it is doing."""
+    """Wait for the end of standard input, then end this process immediately."""
     while os.read(_STDIN, 4096):
         pass
     os._exit(EXIT_AGENT_GONE)
 
 
 def _limit_memory() -> None:
-    """Let allocations beyond the free memory fail here, where that is an error with a name.
+    """Make allocations beyond the free memory fail in this process with a proper error.
 
     Linux grants more than there is, and then kills a process that uses it. Counted is private writable memory
     alone: address space that CUDA reserves, and memory that it shares with the GPU, should not be. Each cell tells both

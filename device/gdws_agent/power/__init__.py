@@ -1,1 +1,1 @@
-"""What reads power, heat and clocks while something runs; see :mod:`~gdws_agent.power.base`."""
+"""Sensors of power, temperatures and clocks; see :mod:`~gdws_agent.power.base`."""

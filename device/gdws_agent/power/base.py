@@ -1,4 +1,4 @@
-"""What the measuring process asks of a power sensor.
+"""The interface of power sensors.
 
 A :class:`Sensor` reads from ``start`` to ``stop``. The :class:`Trace` that it gives is then asked about each
 variant's own windows. Every sensor passes one test suite, tests/device/power/test_conformance.py.
@@ -22,11 +22,11 @@ class SensorFailed(Exception):
 
 
 class UnknownSensor(Exception):
-    """There is no sensor of that name."""
+    """There is no sensor with that name."""
 
 
 class Account(NamedTuple):
-    """Power and energy over some windows, and the doubts about them."""
+    """Power and energy over some windows, and their flags."""
 
     power: Power
     flags: List[Flag]
@@ -62,7 +62,7 @@ class Sensor(Protocol):
         """Return whether the sensor can be read here, and if not, why and what would help. Cheap."""
 
     def start(self) -> None:
-        """Begin to read.
+        """Start reading.
 
         Raises:
             SensorFailed: it cannot be read. There is nothing to stop then.
@@ -72,7 +72,7 @@ class Sensor(Protocol):
         """Stop reading and return what was read, however little that is."""
 
     def conditions(self) -> Optional[Conditions]:
-        """Return what it knows of temperatures and clocks just now, besides power; None when that is nothing."""
+        """Return current temperatures and clocks, or None if the sensor has none."""
 
 
 class Unmeasured:

@@ -1,4 +1,4 @@
-"""Energy from instantaneous power readings, over the windows in which one thing ran: pure functions.
+"""Energy over windows from instantaneous power readings. Pure functions.
 
 A cell is measured in many short windows that take turns with those of other variants, and power steps at
 their edges. A line from the last reading before a window to the first inside it would mix in what ran
@@ -29,7 +29,7 @@ from gdws_contract.findings.student_t import t_quantile
 
 #: With fewer readings inside the windows there is no figure: its error bar would mislead.
 MIN_SAMPLES = 10
-#: A reading speaks for at most this many sampling intervals to either side.
+#: A reading represents at most this many sampling intervals to either side.
 HOLD_INTERVALS = 1.5
 #: There is no figure when the sensor was silent for more than this share of the windows.
 MAX_SILENT_SHARE = 0.5
@@ -68,7 +68,7 @@ class EnergyRefused(Exception):
 
 
 class Share(NamedTuple):
-    """A reading, and the seconds of the windows for which it speaks."""
+    """A reading, and the seconds of the windows that it represents."""
 
     sample: Sample
     weight_s: float
@@ -94,7 +94,7 @@ class Observation:
 
     @property
     def observed_s(self) -> float:
-        """The time in the windows for which readings speak."""
+        """The time in the windows that readings represent."""
         return math.fsum(weight_s for _, weight_s in self.shares)
 
     @property

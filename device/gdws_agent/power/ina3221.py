@@ -128,7 +128,7 @@ class Ina3221Sensor:
         return Availability(name=self.name, available=True, detail=detail)
 
     def start(self) -> None:
-        """Begin to read.
+        """Start reading.
 
         Raises:
             SensorFailed: there are no monitors, or a part of the total cannot be read.

@@ -264,7 +264,7 @@ class _Session:
     def check_rails(self) -> None:
         """Raise JtopFailed where the first answer has no power rail."""
         if not self.readings[-1].rails_w:
-            raise JtopFailed("the jtop service knows no power rails", "this board has no power monitor that it reads")
+            raise JtopFailed("the jtop service reports no power rails", "this board has no power monitor that it reads")
 
     def supervise(self) -> None:
         """Look after the connection from now on."""

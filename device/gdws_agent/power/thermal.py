@@ -1,4 +1,4 @@
-"""Heat and clocks while something is measured, and the signs that either held the machine back.
+"""Temperatures and clocks during a measurement, and signs of throttling.
 
 Everything is read from files that the kernel shows to all users; what it does not show is left out. The
 memory clock is among what it hides, so that :mod:`~gdws_agent.power.jtop` tells it where it can.
@@ -22,7 +22,7 @@ _FIXED_ZONES = ("PMIC",)
 #: Cooling devices that hold clocks down. All others warn, turn faster, dim, or are constants: among them
 #: ``hot-surface-alert`` of Orin, which belongs to the fan's trip at 70 C, where clocks are held from 99 C on.
 _CAP = re.compile(r"throttle-alert|cpufreq|devfreq|^processor$", re.IGNORECASE)
-#: jtop's service tells once or twice a second; when it is gone, its last words stay.
+#: jtop's service reports once or twice a second; when it is gone, its last report remains.
 _STALE_S = 5.0
 #: A limit on a clock that fell by more than this was lowered, not rounded.
 _LIMIT_STEP = 0.01

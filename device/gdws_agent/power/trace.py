@@ -1,4 +1,4 @@
-"""The trace of a sensor that samples: its readings, asked about windows."""
+"""The trace of a sampling sensor, and its figures over windows."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class SampledTrace:
 
 
 def doubts(seen: Observation, baseline: Optional[Observation] = None) -> Iterator[Flag]:
-    """Yield what the reader of the figures should know."""
+    """Yield the flags of the figures."""
     if seen.longest_window_s < seen.interval_s:
         yield Flag(
             code="power-windows-short",

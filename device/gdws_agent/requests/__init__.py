@@ -1,1 +1,1 @@
-"""What a request comes to: its options, limits, groups and duration. Pure functions."""
+"""Requests: resolution, limits, groups and estimated duration. Pure functions."""

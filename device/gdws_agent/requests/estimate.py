@@ -1,4 +1,4 @@
-"""How long jobs take: what their protocol plans, corrected by what was seen. Pure functions.
+"""Estimates of durations: those of the protocol, corrected by experience. Pure functions.
 
 Loading, building and checking parity take as long as they take, so a plan is only as good as the last jobs show it
 to be: ``pace`` is the time that was needed over the time that was planned.
@@ -13,12 +13,14 @@ from gdws_contract.rest import BenchmarkRequest
 
 from .groups import plan_groups
 
-#: What a cell and a group take besides the times of the protocol: build and parity; start of a worker, loading.
+#: Overheads of a cell (build, parity) and of a group (start of a worker, loading).
 _CELL_EXTRA_S = 1.0
 _GROUP_EXTRA_S = 1.0
+#: What a query of an attack takes.
+_QUERY_S = 0.001
 #: Runs that a search for the highest rate usually makes; those that fail end early.
 _SEARCH_RUNS = 8
-#: Bounds of what a pace is believed to be.
+#: Bounds of a plausible pace.
 _SLOWEST, _FASTEST = 100.0, 0.001
 
 
@@ -26,13 +28,14 @@ def planned_s(request: BenchmarkRequest) -> float:
     """Return the time that a resolved ``request`` plans to take, in seconds."""
     groups = list(plan_groups(request))
     cells = sum(len(group.variants) for group in groups)
-    extra_s = cells * request.engine.builds * _CELL_EXTRA_S + len(groups) * _GROUP_EXTRA_S
+    queries = 0 if request.attack is None else cells * (request.attack.images or 0) * request.attack.queries
+    extra_s = cells * request.engine.builds * _CELL_EXTRA_S + len(groups) * _GROUP_EXTRA_S + queries * _QUERY_S
     return shortest_s(request) + extra_s + cells * _search_s(request)
 
 
 def shortest_s(request: BenchmarkRequest) -> float:
     """Return the time that the protocol of a resolved ``request`` takes at least, in seconds."""
-    if request.profile is not None:
+    if not request.is_timed:
         return 0.0
     p = request.protocol
     paced_ms = 0.0 if request.pacing is None else request.pacing.paced_ms

@@ -1,7 +1,7 @@
-"""What a request asks for, cut into groups, and what of a group is still to do. Pure functions.
+"""Division of a request into groups, and the remaining work of a group. Pure functions.
 
-A group is the cells that share power mode, backend, precision and batch size. Its variants are measured
-interleaved, so the group, not the cell, is the unit that is resumed.
+A group is the cells that share power mode, backend, precision and batch size. Where its variants are measured
+interleaved, the group, not the cell, is the unit that is resumed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Group(NamedTuple):
     batch_size: int
     variants: Tuple[str, ...]
     power_mode: Optional[PowerMode] = None
+    interleaved: bool = True
 
     def cell(self, variant: str) -> CellKey:
         """Return the key of this group's cell for ``variant``."""
@@ -45,7 +46,7 @@ def plan_groups(request: BenchmarkRequest) -> Iterator[Group]:
     for mode, backend, precision, batch_size in product(
         modes, request.backends, request.precisions, request.batch_sizes
     ):
-        yield Group(backend, precision, batch_size, tuple(request.variants), mode)
+        yield Group(backend, precision, batch_size, tuple(request.variants), mode, interleaved=request.is_timed)
 
 
 def count_cells(request: BenchmarkRequest) -> int:
@@ -56,12 +57,13 @@ def count_cells(request: BenchmarkRequest) -> int:
 def variants_to_run(states: Mapping[str, CellState], group: Group, given_up: Collection[str] = ()) -> List[str]:
     """Return the variants of ``group`` that a worker must measure now, in the group's order.
 
-    None, when each has ended. Else those that have not ended, and with them those that were measured before
-    an interruption: ratios hold only between variants that took turns. What failed is not tried again, nor
-    is what was ``given_up``.
+    None, when each has ended. Else those that have not ended, and where they are interleaved with them those that
+    were measured before an interruption: ratios hold only between variants that took turns. What failed is not tried
+    again, nor is what was ``given_up``.
     """
-    if all(variant in states or variant in given_up for variant in group.variants):
-        return []
+    left = [variant for variant in group.variants if variant not in states and variant not in given_up]
+    if not left or not group.interleaved:
+        return left
     return [variant for variant in group.variants if states.get(variant, "done") == "done" and variant not in given_up]
 
 

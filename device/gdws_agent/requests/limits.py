@@ -1,4 +1,4 @@
-"""What a job may take: the request's own limits within those of the agent's settings. Pure functions."""
+"""Limits of a job: the request's own within those of the agent's settings. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,17 +1,13 @@
-"""A request for a profile as the benchmark that takes it, and the benchmark's errors in the words of the request."""
+"""A request for a profile as the benchmark that takes it. Pure."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import Iterator
-
-from gdws_agent.errors import AgentError
 from gdws_contract.manifest import Manifest
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, Protocol
 
 #: Path of a field of the benchmark -> the field of the profile that it came from.
-_FIELDS = {
+FIELDS = {
     "variants[0]": "variant",
     "backends[0]": "backend",
     "precisions[0]": "precision",
@@ -39,14 +35,3 @@ def as_benchmark(request: ProfileRequest, manifest: Manifest) -> BenchmarkReques
         priority=request.priority,
         limits=request.limits,
     )
-
-
-@contextlib.contextmanager
-def fields_of_profile() -> Iterator[None]:
-    """Have errors raised within name the fields of the profile in place of the benchmark's."""
-    try:
-        yield
-    except AgentError as error:
-        if error.field is not None:
-            error.field = _FIELDS.get(error.field, error.field)
-        raise

@@ -1,4 +1,4 @@
-"""A request as the client wrote it -> the same request with nothing left open, or an error that tells why not."""
+"""Resolves a request: fills in the open choices, or raises an error that says why it cannot."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from gdws_agent.errors import (
     BackendUnavailable,
     ClocksUnavailable,
     PrecisionUnsupported,
+    RequestInvalid,
     UnknownBackend,
     UnknownVariant,
 )
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import Availability, BenchmarkRequest, Protocol
+
+from .attack_request import resolve_attack
 
 
 def resolve(
@@ -23,7 +26,7 @@ def resolve(
     *,
     cores: int,
 ) -> BenchmarkRequest:
-    """Return ``request`` with variants and backends named, and as many threads as the bundle was planned for.
+    """Return ``request`` with nothing left open: variants, backends, what an attack needs, and the threads planned for.
 
     Fixing both when the request comes in keeps the meaning of a job across restarts, and shows the client
     what was chosen. ``backends`` come best first. ``check_clocks`` raises ClocksUnavailable where power modes and
@@ -31,9 +34,11 @@ def resolve(
     than there are ``cores`` gets one for each.
 
     Raises:
-        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable: with the path
-            of the field.
+        UnknownVariant, UnknownBackend, PrecisionUnsupported, BackendUnavailable, ClocksUnavailable, AttackImpossible,
+            RequestInvalid: with the path of the field.
     """
+    if request.profile is not None and request.attack is not None:
+        raise RequestInvalid("a job takes profiles or attacks, not both", field="attack", hint="send a job for each")
     _check_clocks(request, check_clocks)
     variants = _variants(request.variants, [variant.name for variant in manifest.variants])
     if request.backends is None:
@@ -42,8 +47,14 @@ def resolve(
         chosen = [_named(name, index, backends) for index, name in enumerate(request.backends)]
     for backend in chosen:
         _check_precisions(request.precisions, backend)
-    named = {"variants": variants, "backends": [backend.name for backend in chosen]}
-    return request.model_copy(update={**named, "protocol": _with_threads(request.protocol, manifest.threads, cores)})
+    return request.model_copy(
+        update={
+            "variants": variants,
+            "backends": [backend.name for backend in chosen],
+            "attack": None if request.attack is None else resolve_attack(request.attack, manifest),
+            "protocol": _with_threads(request.protocol, manifest.threads, cores),
+        }
+    )
 
 
 def _with_threads(protocol: Protocol, planned: Optional[int], cores: int) -> Protocol:

@@ -1,4 +1,4 @@
-"""The jobs that wait, in the order of their turns, and when each comes to its own. Pure functions."""
+"""The queued jobs in order, with estimated start times. Pure functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Turn(NamedTuple):
 
     @property
     def estimate(self) -> Estimate:
-        """The times as they are told."""
+        """The times in the form of the contract."""
         if self.starts_in_s is None or self.ends_in_s is None:
             return Estimate()
         return Estimate(starts_in_s=round(self.starts_in_s, 1), ends_in_s=round(self.ends_in_s, 1))

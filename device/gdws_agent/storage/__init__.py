@@ -1,1 +1,1 @@
-"""What the agent keeps on disk: bundles, jobs and cells, and for how long."""
+"""Storage of bundles, jobs and cells, and retention."""

@@ -1,4 +1,4 @@
-"""What must hold before a job or a bundle is stored or removed, looked up within the same transaction."""
+"""Preconditions for storing and removing jobs and bundles, checked in the same transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQLite file behind the store: opened, checked, migrated, and its errors in the agent's words.
+"""The SQLite database behind the store: opening, integrity check, migration and errors.
 
 Write-ahead logging keeps the file whole when the process is killed, and ``synchronous=FULL`` keeps what was stored
 when the power fails. One connection writes and one reads, each behind a lock of its own, so that who asks does not

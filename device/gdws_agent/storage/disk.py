@@ -1,4 +1,4 @@
-"""Errors of the disk in the agent's words: what lies in the data folder cannot be written or read."""
+"""Conversion of errors of the disk to the agent's errors."""
 
 from __future__ import annotations
 

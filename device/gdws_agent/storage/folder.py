@@ -1,4 +1,4 @@
-"""The data folder: where things lie in it, that one agent alone uses it, and that no other user can read it."""
+"""The data folder: its layout, its lock, and its permissions."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class DataFolder:
             raise _unusable(path, error) from error
 
     def close(self) -> None:
-        """Let the folder go."""
+        """Release the folder."""
         self._lock.close()
 
     def __enter__(self) -> DataFolder:
@@ -83,7 +83,7 @@ class DataFolder:
 
 
 def _keep_others_out(path: Path, folders: Iterable[Path]) -> None:
-    """Take from other users what earlier releases, or another umask, left them.
+    """Remove other users' permissions that earlier releases, or another umask, left.
 
     A folder that everybody may write to, such as /tmp, is left as it is, and so is what belongs to somebody else.
     """

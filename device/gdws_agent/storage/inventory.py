@@ -1,4 +1,4 @@
-"""What lies in the data folder and may be removed one day: results, bundles and engines, with size and age.
+"""Inventory of the data folder for retention: results, bundles and engines, with size and age.
 
 Ages are by the store's own clock, see :meth:`gdws_agent.storage.store.Store.age_s`.
 """
@@ -12,7 +12,7 @@ from .database import Database
 
 
 class Item(NamedTuple):
-    """One thing that is kept; ``needed`` by a job that has not ended."""
+    """One stored item; ``needed`` if an unfinished job needs it."""
 
     name: str
     size_bytes: int

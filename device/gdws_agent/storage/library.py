@@ -1,4 +1,4 @@
-"""The stored bundles: files in the data folder, and their records in the store.
+"""The library of bundles: files in the data folder, and their records in the store.
 
 A bundle is checked whole before it is kept, under its id as the file name. File and record change
 together under one lock. What is found at the start of one without the other, after a crash or with another database,
@@ -50,7 +50,7 @@ def check_bundle(path: Path) -> CheckedBundle:
 
 
 class Library:
-    """The bundles that the agent keeps. All methods may be called from any thread."""
+    """The bundles of an agent. All methods are thread-safe."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         """Take in the files in ``folder`` that have no record."""
@@ -123,7 +123,7 @@ class Library:
         return self._store.manifest(model_id)
 
     def distrust(self, model_id: str) -> None:
-        """Have the file of a bundle checked again when it is next asked for, because somebody could not use it."""
+        """Check the file of a bundle again at the next request, because it could not be used."""
         with self._check_lock:
             self._checked.pop(model_id, None)
 
@@ -152,7 +152,7 @@ class Library:
         return self._folder / f"{model_id}.gdws"
 
     def _unlink(self, model_id: str) -> None:
-        """Remove a file so that no power failure brings it back; at the start it would be taken in."""
+        """Remove a file durably; after a power failure it would otherwise be registered again."""
         with disk_errors("the removal of a bundle"), contextlib.suppress(FileNotFoundError):
             self.path(model_id).unlink()
             _sync_folder(self._folder)
@@ -163,7 +163,7 @@ class Library:
             fault = self._fault(model_id)
         if fault is not None:
             raise ModelDamaged(
-                f"the bundle {model_id!r} is of no use any more: {fault}",
+                f"the bundle {model_id!r} cannot be used any more: {fault}",
                 field="model_id",
                 hint="send it again with POST /models: that repairs it",
             )
@@ -190,7 +190,7 @@ class Library:
                 self._checked[model_id] = look
 
     def _adopt(self) -> None:
-        """Take in files without a record. What cannot be read stays: a later release, or a person, may know better."""
+        """Register files without a record. Unreadable files are kept: a later release may be able to read them."""
         known = {f"{info.id}.gdws" for info in self._store.models()}
         present = {entry.name for entry in self._folder.glob("*.gdws")}
         for name in sorted(present - known):
@@ -210,7 +210,7 @@ class Library:
 
 
 class _Look(NamedTuple):
-    """What tells a file from another one, or from itself after a change, without reading it."""
+    """The identity of a file's contents by its metadata, without reading it."""
 
     inode: int
     size_bytes: int
@@ -247,7 +247,7 @@ def _info_of(bundle: CheckedBundle) -> ModelInfo:
 
 
 def _move_durably(source: Path, target: Path) -> None:
-    """Move a file within one file system so that after a power failure it is there whole or not at all."""
+    """Move a file within one file system, atomically and durably."""
     with open(source, "rb") as file:
         os.fsync(file.fileno())
     os.replace(source, target)
@@ -255,7 +255,7 @@ def _move_durably(source: Path, target: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Have what was moved into or removed from a folder outlast a power failure."""
+    """Make changes of a folder's entries durable."""
     descriptor = os.open(str(path), os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A database that is damaged or lost is set aside, and the agent starts with an empty one.
+"""Recovery from a damaged or lost database, which is set aside and replaced by an empty one.
 
 What is left of it is kept under a name that tells when. As long as such a file lies in the data folder the agent says
 so, in its log and to whoever asks.

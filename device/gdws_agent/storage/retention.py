@@ -1,4 +1,4 @@
-"""How long results, bundles and engines are kept, and how much of them.
+"""Retention of results, bundles and engines by age and size.
 
 What a job needs that has not ended is never removed, nor is the newest of each kind. Engines are removed only while
 no job waits, for which job needs which is known to its worker alone.
@@ -45,7 +45,7 @@ def to_remove(items: Sequence[Item], keep: Keep) -> List[Item]:
 
 
 class Retention:
-    """Removes what need not be kept. To be called where nothing is measured."""
+    """Applies the retention. To be called while nothing is measured."""
 
     def __init__(self, store: Store, library: Library, cache_dir: Path, settings: Settings) -> None:
         self._store = store

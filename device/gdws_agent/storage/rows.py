@@ -1,4 +1,4 @@
-"""Rows of the database as what they stand for, and pages of them. Pure functions."""
+"""Conversion of database rows, and pagination. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 from gdws_contract.problems import Problem
 from gdws_contract.rest import BenchmarkRequest, Cell, Job, Progress
 
-#: How many requests are kept as they were read: reading them again takes most of the time of a list of jobs.
+#: Size of the cache of parsed requests: parsing takes most of the time of listing jobs.
 _REQUESTS_KEPT = 512
 
 
@@ -57,7 +57,7 @@ def job_from(row: sqlite3.Row, cells: Sequence[Cell]) -> Job:
 
 
 def one_more(limit: int) -> int:
-    """Return a limit that shows whether there is another page."""
+    """Return the SQL limit that shows whether there is another page."""
     return limit + 1 if limit >= 0 else limit
 
 

@@ -1,4 +1,4 @@
-"""The tables of the agent's database, and the way from each older version of them to the newest."""
+"""The tables of the agent's database, and migrations from older versions."""
 
 from __future__ import annotations
 
@@ -71,6 +71,15 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE cells ADD COLUMN rounds TEXT;  -- of the cell, whose JSON is without; NULL in older rows: it has them
+    """,
+    """
+    CREATE TABLE attacked (          -- images that attacks are done with, up to the end of their cell
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        key TEXT NOT NULL,           -- of the cell
+        images TEXT NOT NULL
+    );
+    CREATE INDEX attacked_by_job ON attacked (job_id);
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)

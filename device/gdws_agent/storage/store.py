@@ -1,4 +1,4 @@
-"""What the agent knows about bundles, jobs and cells.
+"""The store of bundles, jobs and cells.
 
 Records are stored as the JSON of their models; columns exist for what is searched, ordered or summed, and for the
 rounds of a cell, which are most of its JSON and of use to few who look at it.
@@ -13,22 +13,26 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+from pydantic import TypeAdapter
+
 from gdws_agent.errors import JobNotFound
 from gdws_agent.requests.estimate import bounded_pace, planned_s
 from gdws_agent.requests.groups import count_cells
 from gdws_agent.requests.turns import Waiting
 from gdws_agent.timestamps import utc_now
+from gdws_contract.attacks import AttackedImage
 from gdws_contract.manifest import Manifest
 from gdws_contract.problems import Problem
-from gdws_contract.rest import BenchmarkRequest, Cell, Job, JobState, ModelInfo
+from gdws_contract.rest import BenchmarkRequest, Cell, CellKey, Job, JobState, ModelInfo
 
 from .checks import NO_TICKET, Ticket, no_model, refuse_if_full, refuse_if_used, same_key
 from .database import Database
 from .rows import JobText, cell_text, cut, job_from, one_more, split_cell
 
+_IMAGES = TypeAdapter(List[AttackedImage])
 #: Beyond any sequence number.
 _NEWEST = 2**62
-#: How many of the last jobs tell the pace.
+#: Number of recent jobs for estimating the pace.
 _PACE_JOBS = 20
 
 
@@ -325,12 +329,36 @@ class Store:
                 (job_id, cell.key.model_dump_json(), *split_cell(cell)),
             )
             connection.execute(
+                "DELETE FROM attacked WHERE job_id = ? AND key = ?", (job_id, cell.key.model_dump_json())
+            )
+            connection.execute(
                 "UPDATE jobs SET interruptions = 0, run_s = COALESCE(?, run_s),"
                 " cells_finished = (SELECT COUNT(*) FROM cells WHERE job_id = jobs.id),"
                 " cells_bytes = (SELECT TOTAL(LENGTH(cell) + COALESCE(LENGTH(rounds), 0)) FROM cells"
                 " WHERE job_id = jobs.id) WHERE id = ?",
                 (run_s, job_id),
             )
+
+    def add_attacked(self, job_id: str, key: CellKey, images: Sequence[AttackedImage], run_s: float) -> None:
+        """Store images that an attack is done with, until its cell ends; they show that the job gets on."""
+        with self.database.writing() as connection:
+            connection.execute(
+                "INSERT INTO attacked (job_id, key, images) VALUES (?, ?, ?)",
+                (job_id, key.model_dump_json(), _IMAGES.dump_json(list(images)).decode()),
+            )
+            connection.execute("UPDATE jobs SET interruptions = 0, run_s = ? WHERE id = ?", (run_s, job_id))
+
+    def attacked(self, job_id: str) -> Dict[CellKey, List[AttackedImage]]:
+        """Return the images that the attacks of a job are done with, for each cell that has not ended."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT key, images FROM attacked WHERE job_id = ? ORDER BY sequence", (job_id,)
+            ).fetchall()
+        found: Dict[CellKey, List[AttackedImage]] = {}
+        for row in rows:
+            key = CellKey.model_validate_json(row["key"])
+            found.setdefault(key, []).extend(_IMAGES.validate_json(row["images"]))
+        return found
 
     # Interruptions
 

@@ -1,1 +1,1 @@
-"""What follows from measurements: intervals, comparisons and verdicts, computed in one place for host and agent."""
+"""Findings from measurements: intervals, comparisons and verdicts, computed in one place for host and agent."""

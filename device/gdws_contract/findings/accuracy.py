@@ -1,4 +1,4 @@
-"""How far two accuracies are apart."""
+"""Differences of accuracies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AccuracyChange(Reading):
 
 
 def accuracy_change(baseline: Proportion, variant: Proportion) -> AccuracyChange:
-    """``variant`` less ``baseline`` in points, from the accuracies alone.
+    """``variant`` minus ``baseline`` in points, from the accuracies alone.
 
     The interval is Newcombe's (1998, method 10) from two Wilson intervals. It takes the two samples as
     independent; where they are the same images it is wider than need be, see :func:`paired_change`.
@@ -37,7 +37,7 @@ def accuracy_change(baseline: Proportion, variant: Proportion) -> AccuracyChange
 
 
 def paired_change(baseline: Sequence[bool], variant: Sequence[bool]) -> AccuracyChange:
-    """``variant`` less ``baseline`` in points, where both tell of the same images whether they were right.
+    """``variant`` minus ``baseline`` in points, paired by image.
 
     Only images on which the two differ say anything (McNemar, 1947). The interval is that of Agresti and Min (2005),
     Wald's after half an image is added to each of the four cells: it holds for few images and for none that differ.

@@ -1,4 +1,4 @@
-"""What one cell shows: how its network compares in speed with the baseline beside it, or why there are no times."""
+"""The findings on one cell: its speed relative to the baseline, or why there are no times."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Limits(Protocol):
 
 
 class CellFindings(Reading):
-    """One cell that was asked for, beside the baseline in the same setting."""
+    """One requested cell, compared with the baseline in the same setting."""
 
     key: CellKey
     speed: Optional[Speed] = Field(description="Against the baseline; null for the baseline itself.")
@@ -52,7 +52,7 @@ def direction(interval: Optional[Limits]) -> Direction:
 
 
 def speed_of(speedup: Optional[SpeedUp], flags: Sequence[Flag]) -> Speed:
-    """What ``speedup`` shows, where ``flags`` are those of the network's times and of the baseline's."""
+    """The finding from ``speedup``, given the ``flags`` of the network's times and of the baseline's."""
     if speedup is None:
         return "not measured"
     found = direction(speedup.interval)
@@ -66,6 +66,8 @@ def why_untimed(cell: Cell) -> Optional[str]:
         return None
     if cell.profile is not None:
         return "its layers were timed instead of the whole network"
+    if cell.attack is not None:
+        return "its engine was attacked instead of being timed"
     if cell.error is not None:
         return cell.error.detail or cell.error.title
     if cell.parity is not None and not cell.parity.passed:

@@ -1,4 +1,4 @@
-"""Two runs side by side: cell by cell, how much faster or slower, and what else was not the same.
+"""Comparison of two runs: speed-ups cell by cell, and differences in the conditions.
 
 Nothing here measures. Cells are compared that measure a network of the same name in the same setting.
 """
@@ -85,7 +85,7 @@ class CellComparison(Reading):
 
 
 class Comparison(Reading):
-    """What two runs say together, in the order of the cells of ``a``."""
+    """The comparison of two runs, in the order of the cells of ``a``."""
 
     a: Side
     b: Side

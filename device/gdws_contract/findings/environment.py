@@ -1,4 +1,4 @@
-"""In what two runs differ besides the networks: whatever else could have changed a time."""
+"""Differences between two runs besides the networks: everything else that could have changed a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Measured(Protocol):
 
 
 class Difference(Reading):
-    """One circumstance that was not the same; None where it is not known."""
+    """One condition that differs; None if unknown."""
 
     what: str
     a: Optional[str]
@@ -68,7 +68,7 @@ def surroundings(result: Measured) -> Dict[str, Optional[str]]:
 
 
 def _events(cells: Iterable[Cell]) -> Dict[str, Optional[str]]:
-    """What a run met with and could not choose."""
+    """Conditions of a run that it could not choose."""
     return {
         "throttled": _one_or_all(cell.thermal.throttled for cell in cells if cell.thermal is not None),
         "power sensor": _one_or_all(cell.power.sensor for cell in cells if cell.power is not None),

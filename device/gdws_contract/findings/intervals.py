@@ -14,7 +14,7 @@ from gdws_contract.measures import Interval, Proportion
 
 from .student_t import t_quantile
 
-#: Of every interval in reports and results.
+#: The level of every interval in reports and results.
 CONFIDENCE = 0.95
 
 #: Stands for every larger figure or limit: JSON has no infinity, and where one lies that far off it decides nothing.

@@ -1,4 +1,4 @@
-"""Two profiles side by side, at the level of the layers of the source network."""
+"""Comparison of two profiles by the layers of the source network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdws_contract.base import NonNegative, Reading
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.rest import Cell, CellKey
 
-#: What is not of one layer of the source network: layout changes, pooling, and what a runtime adds.
+#: Runtime layers that do not belong to one source layer: layout changes, pooling, and additions of the runtime.
 NO_SOURCE = "(none)"
 
 

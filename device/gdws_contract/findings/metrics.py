@@ -81,11 +81,12 @@ class MetricFinding(Reading):
 
     name: str
     words: str = Field(description="What it is called, e.g. 'detections kept'.")
+    title: str = Field(description="The same at the head of a column.")
     shown: str = Field(description="Its value as people read it, e.g. '97.5 % (39 of 40)'.")
     interval: Optional[str] = Field(description="Its 95 % interval as people read it; null: not known.")
     value: Metric
     is_agreement: bool = Field(description="It is against the baseline's outputs; else against true labels.")
-    leads: bool = Field(description="It is among the few to show where there is no room for all.")
+    leads: bool = Field(description="Whether it is one of the leading metrics, for compact displays.")
     kept: Optional[bool] = Field(description="Whether agreement is high enough to count; null: not judged.")
     change: Optional[AccuracyChange] = Field(description="Against the baseline's, in points; null for agreement.")
 
@@ -106,6 +107,7 @@ def metrics_of(own: HostEvaluation, baseline: Optional[HostEvaluation]) -> Tuple
             MetricFinding(
                 name=name,
                 words=words,
+                title=text.capitalised(words),
                 shown=shown(value),
                 interval=_interval(value),
                 value=value,

@@ -1,4 +1,4 @@
-"""What the host's record says of each network of a bundle beside the baseline: its size and its accuracy."""
+"""The size and accuracy of each network of a bundle relative to the baseline, from the host's record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network gave up for its speed: its price in accuracy, or what is known in place of it.
+"""The price of a network's speed: its loss of accuracy, or what is known instead.
 
 ``Price`` is a fall that labels show; ``Remark`` is agreement with the baseline, or metrics that have no tolerance.
 """
@@ -156,8 +156,8 @@ def _priced(
 
 def why_no_price(baseline: Judged, own: Judged) -> str:
     if own.network is None:
-        return "the bundle is no longer stored, and with it what the host knew of its accuracy"
+        return "the bundle with its accuracies is no longer stored"
     untrusted = [each.variant for each in (own, baseline) if each.network is not None and each.network.is_untrusted]
     if untrusted:
         return f"the attack on {text.listed(untrusted)} cannot be trusted"
-    return "its accuracy was not evaluated beside the baseline's"
+    return "its accuracy and the baseline's were not both evaluated"

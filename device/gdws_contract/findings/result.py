@@ -1,4 +1,4 @@
-"""Everything that follows from one result: verdicts, and each network and each cell beside the baseline.
+"""All findings from one result: verdicts, and each network and each cell relative to the baseline.
 
 It is computed when it is asked for, never stored, so that old results are judged by the rules of today.
 """
@@ -13,23 +13,32 @@ from gdws_contract.base import Name, Reading
 from gdws_contract.manifest import Manifest
 from gdws_contract.rest import Cell, Job
 
+from .attacks import AttackFindings, attack_headline, attacks_of
 from .cells import CellFindings, fps_range, speed_of, why_missing, why_untimed
 from .networks import NetworkFindings, networks_of
+from .price import TOLERANCE_POINTS, Judged
 from .setting import Setting, settings_of, variants_of
-from .verdict import TOLERANCE_POINTS, Judged, Verdict, judge
+from .verdict import Verdict, judge
 
 
 class Findings(Reading):
     """What one result shows. Settings run by power mode, backend and precision, batches rising."""
 
     headline: str = Field(description="The verdict of the first setting, in a sentence.")
-    verdicts: Tuple[Verdict, ...] = Field(description="One for each setting; empty where layers were timed.")
+    verdicts: Tuple[Verdict, ...] = Field(description="One for each setting; empty where no network was to be timed.")
     baseline: Optional[Name] = Field(description="What the others are compared with; null: not known.")
     networks: Tuple[NetworkFindings, ...] = Field(description="In the bundle's order; empty where it is gone.")
     cells: Tuple[CellFindings, ...] = Field(description="Setting by setting, those not measured included.")
     tolerance_points: float = Field(description="The fall in accuracy up to which a network counts as keeping it.")
     is_simulated: bool = Field(description="Figures are of a simulated device, and describe no hardware.")
-    is_profile: bool = Field(description="Layers were timed in place of whole networks.")
+    is_profile: bool = Field(description="Layers were timed instead of whole networks.")
+    is_attack: bool = Field(False, description="Engines were attacked instead of being timed.")
+    attacks: Tuple[AttackFindings, ...] = Field((), description="One for each cell that was attacked.")
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the result is of whole networks that were to be timed."""
+        return not (self.is_profile or self.is_attack)
 
 
 class JobResult(Job):
@@ -47,9 +56,12 @@ def findings_of(job: Job, manifest: Optional[Manifest], *, is_simulated: bool, p
     read = _Reader(job, manifest, partial)
     simulated = is_simulated or any(cell.simulated for cell in job.cells)
     is_profile = any(cell.profile for cell in job.cells) and all(cell.latency is None for cell in job.cells)
-    verdicts = () if is_profile else tuple(map(read.verdict, read.settings))
+    is_attack = job.request.attack is not None or any(cell.attack for cell in job.cells)
+    verdicts = () if is_profile or is_attack else tuple(map(read.verdict, read.settings))
+    attacks = attacks_of(job.cells, manifest, read.settings)
+    attacked = attack_headline(job.cells, attacks, read.settings) if is_attack else None
     return Findings(
-        headline=_headline(verdicts, is_simulated=simulated, is_profile=is_profile),
+        headline=_headline(verdicts, is_simulated=simulated, is_profile=is_profile, attacked=attacked),
         verdicts=verdicts,
         baseline=read.baseline,
         networks=tuple(read.networks.values()),
@@ -57,6 +69,8 @@ def findings_of(job: Job, manifest: Optional[Manifest], *, is_simulated: bool, p
         tolerance_points=TOLERANCE_POINTS,
         is_simulated=simulated,
         is_profile=is_profile,
+        is_attack=is_attack,
+        attacks=attacks,
     )
 
 
@@ -109,11 +123,11 @@ def _baseline_of(job: Job) -> Optional[str]:
     return next((cell.speedup.baseline for cell in job.cells if cell.speedup is not None), None)
 
 
-def _headline(verdicts: Tuple[Verdict, ...], *, is_simulated: bool, is_profile: bool) -> str:
-    """The verdict of the first setting; it says first if no real device stands behind it."""
-    if not verdicts and not is_profile:
+def _headline(verdicts: Tuple[Verdict, ...], *, is_simulated: bool, is_profile: bool, attacked: Optional[str]) -> str:
+    """The verdict of the first setting, or the attack's result, preceded by a note if the device is simulated."""
+    if not verdicts and not is_profile and attacked is None:
         return "Nothing was measured, so there is no verdict."
     prefix = "On a simulated device, whose times and power describe no hardware: " if is_simulated else ""
     if is_profile:
-        return f"{prefix}Layers were timed one by one, and no network as a whole, so there is no verdict on speed."
-    return prefix + verdicts[0].sentence
+        return f"{prefix}Only single layers were timed, not whole networks, so there is no verdict on speed."
+    return prefix + (verdicts[0].sentence if attacked is None else attacked)

@@ -1,4 +1,4 @@
-"""What cells have in common that are compared with each other, and the order in which a reader sees them."""
+"""Settings: what compared cells have in common, and the order of presentation."""
 
 from __future__ import annotations
 

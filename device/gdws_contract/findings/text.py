@@ -1,4 +1,4 @@
-"""Figures as people read them. An unknown is a dash, never a zero."""
+"""Formatting of figures. Unknown values are a dash, never zero."""
 
 from __future__ import annotations
 
@@ -121,3 +121,8 @@ def listed(names: list[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 cell``, ``2 cells``."""
     return f"{whole(count)} {noun}" if count == 1 else f"{whole(count)} {noun}s"
+
+
+def capitalised(words: str) -> str:
+    """``words`` with a capital letter, but for ``mAP`` and the like."""
+    return words[:1].upper() + words[1:] if words[1:2].islower() else words

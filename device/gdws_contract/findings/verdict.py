@@ -1,4 +1,4 @@
-"""What a result shows: is a network faster than the baseline here, and at what price in accuracy?
+"""The verdict on a result: whether a network is faster than the baseline, and at what price in accuracy.
 
 Speed counts as gained only if the whole 95 % interval of the speed-up lies above 1; accuracy counts as
 kept if neither the natural nor the robust one falls by more than :data:`TOLERANCE_POINTS` on the images
@@ -114,7 +114,7 @@ def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Seq
         return _open(setting, f"The baseline was not timed {where}, so there is no speed-up: {reason}.")
     candidates = _candidates(baseline, others)
     if not candidates:
-        return _open(setting, f"No network was timed beside the baseline {where}: {_why_none(others)}.")
+        return _open(setting, f"No network was timed with the baseline {where}: {_why_none(others)}.")
     faster = [each for each in candidates if each.speed == "faster"]
     if not faster:
         return _no_gain(setting, where, _fastest(candidates))
@@ -137,7 +137,7 @@ def _judge(setting: Setting, where: str, baseline: Optional[Judged], others: Seq
 
 
 def _open(setting: Setting, sentence: str) -> Verdict:
-    """The verdict where nothing can be compared."""
+    """The verdict if nothing can be compared."""
     return Verdict(
         setting=setting,
         kind="unknown",

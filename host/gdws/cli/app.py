@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gdws.cli import (
+    attack,
     baseline,
     bench,
     compare,
@@ -87,6 +88,7 @@ _add(evaluate.evaluate, "Natural and robust accuracy of a network.")
 _add(inspect.inspect, "Check a bundle and list its contents.")
 _add(bench.bench, "Measure a bundle on a device.")
 _add(profile.profile, "Show where a network spends its time.")
+_add(attack.attack, "Attack the engines of a bundle on a device.")
 app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
 app.add_typer(lease.app, name="lease", short_help="Reserve a shared device.")
 _add(gate.gate, "Check in CI whether a change made a network worse.")

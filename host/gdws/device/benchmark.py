@@ -10,13 +10,13 @@ from pathlib import Path
 
 from gdws._util.files import require_writable
 from gdws._util.interrupts import held_back
-from gdws.device.client import DeviceClient
+from gdws.device.client import DeviceClient, JobRequest
 from gdws.device.live_job import watch
-from gdws.device.versions import PACING, SHARING, require_revision, require_schema
+from gdws.device.versions import ATTACKS, PACING, SHARING, require_revision, require_schema
 from gdws.errors import DeviceError, DeviceRefused, DeviceUnreachable
 from gdws.results.stored import save_result
 from gdws_contract.archive import open_bundle
-from gdws_contract.profiles import ProfileRequest
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.queueing import Limits
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
 
@@ -27,7 +27,7 @@ _GONE = (404, 410)
 def benchmark(
     device: DeviceClient,
     bundle: Path,
-    request: BenchmarkRequest | ProfileRequest,
+    request: JobRequest,
     *,
     out: Path | None = None,
     on_upload: Callable[[int], None] | None = None,
@@ -37,7 +37,7 @@ def benchmark(
     lease_id: str | None = None,
     key: str | None = None,
 ) -> BenchmarkResult:
-    """Measure or profile ``bundle`` on ``device`` and return the result when the job has ended, successfully or not.
+    """Measure, profile or attack ``bundle`` on ``device`` and return the result when the job has ended.
 
     The bundle is uploaded only if the agent does not have an intact copy. The result is stored in ``out`` after each
     cell, so that nothing measured is lost: if the agent stays away for ``reconnect_s`` seconds, or this process is
@@ -132,9 +132,7 @@ class _Store:
             self._on_unwritable(error)
 
 
-def _submit(
-    device: DeviceClient, request: BenchmarkRequest | ProfileRequest, lease_id: str | None, key: str | None
-) -> Job:
+def _submit(device: DeviceClient, request: JobRequest, lease_id: str | None, key: str | None) -> Job:
     """Submit ``request`` and return the job; after an interrupt meanwhile, no job is left on the device."""
     job: Job | None = None
     try:
@@ -147,7 +145,7 @@ def _submit(
     return job
 
 
-def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | None) -> Iterator[tuple[int, str]]:
+def _newer_wishes(request: JobRequest, lease_id: str | None) -> Iterator[tuple[int, str]]:
     """Features of the request that agents of revision 0 do not support, with the revision that added each."""
     if request.priority != 0:
         yield SHARING, "priorities"
@@ -155,6 +153,8 @@ def _newer_wishes(request: BenchmarkRequest | ProfileRequest, lease_id: str | No
         yield SHARING, "limits of time and memory"
     if lease_id is not None:
         yield SHARING, "leases"
+    if isinstance(request, AttackRequest):
+        yield ATTACKS, "attacks"
     if isinstance(request, BenchmarkRequest):
         if request.pacing is not None:
             yield PACING, "inferences that arrive by a clock"

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from gdws.device.network_settings import network_settings_named
 from gdws.device.versions import require_version
 from gdws.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnreachable
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.parsing import first_fault
 from gdws_contract.problems import Problem
 from gdws_contract.profiles import ProfileRequest
@@ -34,6 +35,11 @@ from gdws_contract.rest import (
     ModelList,
     Queue,
 )
+
+#: What an agent can be asked to do with a stored bundle.
+JobRequest = BenchmarkRequest | ProfileRequest | AttackRequest
+#: Where each goes; all are followed and cancelled alike.
+_PATHS = {BenchmarkRequest: "/benchmark", ProfileRequest: "/profile", AttackRequest: "/attack"}
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 _Page = TypeVar("_Page", ModelList, JobList)
@@ -132,15 +138,13 @@ class DeviceClient:
         """Remove a stored bundle."""
         self._request("DELETE", f"/models/{model_id}")
 
-    def submit(
-        self, request: BenchmarkRequest | ProfileRequest, *, lease_id: str | None = None, key: str | None = None
-    ) -> Job:
-        """Queue a benchmark of a stored bundle, or a profile of one of its networks.
+    def submit(self, request: JobRequest, *, lease_id: str | None = None, key: str | None = None) -> Job:
+        """Queue a benchmark of a stored bundle, a profile of one of its networks, or attacks on its engines.
 
         ``lease_id`` is the lease under which it is submitted. With ``key``, unique for each request, a broken
         connection is retried once without creating a second job. Agents of revision 0 support neither.
         """
-        path = "/profile" if isinstance(request, ProfileRequest) else "/benchmark"
+        path = _PATHS[type(request)]
         headers = {LEASE_HEADER: lease_id, IDEMPOTENCY_HEADER: key}
         options = {"json": request.model_dump(mode="json"), "headers": {n: v for n, v in headers.items() if v}}
         try:

@@ -12,6 +12,8 @@ SHARING = 1
 SCHEMA_2 = 4
 #: The revision since which agents know paced arrivals and keep time series.
 PACING = 5
+#: The first revision that attacks engines.
+ATTACKS = 6
 
 
 def require_version(health: Health, url: str) -> None:

@@ -155,9 +155,9 @@ def pack_shipped(path: Path) -> Path:
     """Pack the network that ships with the package, for a calibration. Raises OSError."""
     from gdws import datasets, pipeline  # imports torch, which a gate of bundles does not need
     from gdws.bundles.variant import Variant
-    from gdws.pipeline.demo import DATA, NETWORK
+    from gdws.pipeline.demo import DATA, NETWORKS
 
-    source, data = pipeline.load(NETWORK), datasets.load(DATA)
+    source, data = pipeline.load(NETWORKS[DATA][0]), datasets.load(DATA)
     variants = [Variant(pipeline.BASELINE, source.module)]
     pipeline.pack(path, source, variants, data.test.first(_REPLAYED), f"{data.name}, test", None)
     return path

@@ -49,7 +49,7 @@ def _verdict(limit: RunLimit, subject: Subject, cells: Sequence[Cell], allowed: 
         outcome = "PASS"
     elif low > allowed and len(known) >= 2:
         outcome = "FAIL"
-    shown = text.significant(high) if low == high else f"{text.significant(low)} to {text.significant(high)}"
+    shown = " to ".join(dict.fromkeys((text.significant(low), text.significant(high))))
     sentence = (
         f"{subject}: {limit.words} {shown} {limit.unit} in {text.plural(len(known), 'run')}, limit {allowed:g} "
         f"{limit.unit}: {outcome}."
@@ -64,7 +64,7 @@ def _miss_percent(cell: Cell) -> float | None:
 
 def _why_no_misses(cell: Cell) -> str | None:
     failed = next((flag.detail for flag in cell.flags if flag.code == "paced-failed"), None)
-    return failed or ("the agent tells of no arrivals by a clock" if cell.state == "done" else None)
+    return failed or ("the agent reports no paced inferences" if cell.state == "done" else None)
 
 
 def _memory_mib(cell: Cell) -> float | None:

@@ -76,7 +76,7 @@ def _beside(path: Path, location: str, name: str) -> Path:
             found = (folder / place).resolve(strict=True)
         except (FileNotFoundError, NotADirectoryError, RuntimeError) as error:  # RuntimeError: links in a circle
             raise ModelError(
-                f"{path}: the data of {name!r} are in {location!r}, which is not beside it",
+                f"{path}: the data of {name!r} are in {location!r}, which is not in the same folder",
                 hint="copy that file to the same folder",
             ) from error
         if found.is_relative_to(folder) and stat.S_ISREG(found.stat().st_mode):

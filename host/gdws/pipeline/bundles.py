@@ -124,6 +124,7 @@ def make_bundle(
         replayed,
         test,
         settings.attack,
+        class_names=data.class_names,
         description=settings.description,
         progress=progress,
     )

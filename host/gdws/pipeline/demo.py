@@ -52,13 +52,13 @@ class DemoSettings:
     calibration: int = 256
     validation: int = 128
     choosing_steps: int = 10
-    test: int = 200
+    test: int = 150
     verification: int = 32
     alphas: pipeline.AlphaSettings = field(default_factory=lambda: pipeline.AlphaSettings(32))
     batch_sizes: tuple[int, ...] = (1, 8)
-    protocol: Protocol = field(default_factory=Protocol)
+    protocol: Protocol = field(default_factory=lambda: Protocol(min_duration_ms=2_000))
     search_ms: float = 700.0
-    effort: Effort = field(default_factory=lambda: Effort(rounds=2, judgements=3))
+    effort: Effort = field(default_factory=lambda: Effort(rounds=2, judgements=2))
 
 
 FULL = DemoSettings()
@@ -145,7 +145,7 @@ def make(
     choosing = gentle(attack, iterations=settings.choosing_steps)
     watcher.tell(
         f"2/4  optimise it for this machine: at most 1 point lost, choices on {settings.validation} images under "
-        f"{choosing}; then all on {settings.test} test images under {attack}, white-box"
+        f"{choosing}, without a second opinion; then all on {settings.test} test images under {attack}, white-box"
     )
     task = Task(
         source,

@@ -32,7 +32,7 @@ def require_comparable(source: Source, images: Split) -> None:
     """Raise :class:`~gdws.errors.GdwsError` if there is nothing to hold against what the network gives by itself."""
     if not is_classifier(source) and images.truth is None:
         raise GdwsError(
-            f"{source.name} is no classifier, and there is nothing to compare it with",
+            f"{source.name} is not a classifier, and there is nothing to compare it with",
             hint="give --plan FILE to compare a GDWS network with it, --annotations PATH to compare it with the truth, "
             "or --task classification",
         )
@@ -55,6 +55,7 @@ def evaluate_one(
     images: Split,
     attack: Spec | None,
     *,
+    check: bool = True,
     state: Path | None = None,
     workers: Workers | None = None,
     progress: Progress = SILENT,
@@ -62,8 +63,8 @@ def evaluate_one(
     """Natural and robust accuracy of one network, the attack white-box on it.
 
     The attack on a GDWS network runs on the equivalent dense network, whose gradients are the same up to rounding and
-    take a fraction of the time. The attack on an INT8 network passes through its rounding. ``state`` and
-    ``workers`` as for :func:`gdws.evaluation.evaluate.evaluate`. Raises :class:`~gdws.errors.DataError` for
+    take a fraction of the time. The attack on an INT8 network passes through its rounding. ``check``, ``state``
+    and ``workers`` as for :func:`gdws.evaluation.evaluate.evaluate`. Raises :class:`~gdws.errors.DataError` for
     annotations, which are not classes.
     """
     if images.truth is not None:
@@ -75,6 +76,7 @@ def evaluate_one(
         images.labels,
         attack,
         attack_on="dense-equivalent" if variant.plan is not None and not variant.is_quantised else "itself",
+        check=check,
         state=state,
         workers=workers,
         progress=_Named(progress, variant.name),

@@ -39,6 +39,8 @@ def test_metrics_are_told_in_the_words_of_the_task() -> None:
     kept, confirmed = metrics_of(evaluated(dict(reversed(MOST.items()))), evaluated(ALL))
     assert (kept.words, kept.shown, kept.leads) == ("detections kept", "97.5 % (39 of 40)", True)
     assert (confirmed.words, confirmed.leads) == ("detections confirmed", False)
+    assert kept.title == "Detections kept"
+    assert metrics_of(evaluated({"map": figure(0.4)}, "labelled"), None)[0].title == "mAP at IoU 0.5 to 0.95"
     assert kept.is_agreement
     assert kept.change is None
     assert kept.interval == "95.5–99.5 %"

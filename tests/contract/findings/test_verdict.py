@@ -163,7 +163,7 @@ def test_without_a_dense_time_there_is_no_verdict() -> None:
 
 def test_parity_failures_are_counted_where_nothing_else_is_left() -> None:
     verdict = judge(DENSE, KEPT, CUT, cells=[cell(DENSE, DENSE, 1), *(parity_failed_cell(n, 1) for n in (KEPT, CUT))])
-    assert verdict.sentence == "No network was timed beside the baseline at batch 1: 2 of 2 failed parity."
+    assert verdict.sentence == "No network was timed with the baseline at batch 1: 2 of 2 failed parity."
 
 
 def test_each_setting_is_judged_and_the_smallest_batch_leads() -> None:
@@ -190,7 +190,7 @@ def test_each_power_mode_is_judged_and_named_where_there_are_several() -> None:
 
 def test_a_profile_has_no_verdict_on_speed() -> None:
     says = found(result([DENSE, KEPT], cells=[profiled_cell(DENSE), profiled_cell(KEPT)]))
-    assert says.headline.startswith("Layers were timed one by one")
+    assert says.headline.startswith("Only single layers were timed")
     assert says.verdicts == ()
 
 
@@ -230,7 +230,7 @@ def test_without_the_bundle_the_speed_is_known_and_the_price_is_not() -> None:
     says = findings_of(made.job, None, is_simulated=False)
     (verdict,) = says.verdicts
     assert (verdict.kind, verdict.speed, verdict.accuracy) == ("unknown", "faster", "not shown")
-    assert "the bundle is no longer stored" in verdict.sentence
+    assert "is no longer stored" in verdict.sentence
     assert (says.baseline, says.networks, [each.speed for each in says.cells]) == ("dense", (), [None, "faster"])
 
 

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from gdws_agent.api import examples
 from gdws_agent.api.app import create_app
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.findings.comparison import Comparison
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from gdws_contract.profiles import ProfileRequest
@@ -437,6 +438,50 @@ def test_a_profile_of_a_bundle_that_comes_along(client, bundle):
     assert (job.request.variants, job.request.profile.iterations) == (["gdws"], 50)
 
 
+# Attacks
+
+
+@pytest.mark.parametrize("path", ["/attack", "/jobs"])
+def test_an_attack_is_a_job_of_a_cell_for_each_engine(client, worker, model_id, path):
+    body = {"model_id": model_id, "batch_sizes": [1, 4], "options": {"queries": 9}, "threads": 2}
+    kind = {"kind": "attack"} if path == "/jobs" else {}
+    job = Job.model_validate(client.post(path, params=WAIT, json={**kind, **body}).json())
+    assert states(job) == dict.fromkeys(("dense@1", "gdws@1", "dense@4", "gdws@4"), "done")
+    attack = {"norm": "linf", "eps": 0.1, "queries": 9, "images": 16, "seed": 0}
+    assert [order["attack"] for order in worker.orders()] == [attack] * 2
+    assert [order["attacked"] for order in worker.orders()] == [{"dense": [], "gdws": []}] * 2
+    assert job.request.attack.model_dump() == attack
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "field"),
+    [
+        ({"batch_sizes": [0]}, 422, "request-invalid", "batch_sizes[0]"),
+        ({"precisions": ["fp32", "fp32"]}, 422, "request-invalid", "precisions"),
+        ({"options": {"queries": 0}}, 422, "request-invalid", "options.queries"),
+        ({"options": {"eps": 0}}, 422, "request-invalid", "options.eps"),
+        ({"options": {"norm": "l1"}}, 422, "request-invalid", "options.norm"),
+        ({"options": {"norm": "l2"}}, 422, "attack-impossible", "options.eps"),
+        ({"variants": ["x"]}, 422, "unknown-variant", "variants[0]"),
+        ({"precisions": ["int8"]}, 422, "precision-unsupported", "precisions[0]"),
+    ],
+)
+def test_a_wrong_request_for_an_attack_is_refused_in_its_own_words(client, model_id, fields, status, code, field):
+    problem = problem_in(client.post("/attack", json={"model_id": model_id, **fields}), status, code)
+    assert problem.field == field
+    assert client.get("/jobs").json()["jobs"] == []
+
+
+def test_a_job_takes_a_profile_or_attacks(client, model_id):
+    body = {"model_id": model_id, "profile": {"iterations": 1}, "attack": {"queries": 1}}
+    assert problem_in(client.post("/benchmark", json=body), 422, "request-invalid").field == "attack"
+
+
+def test_clients_that_do_not_know_attacks_see_none_in_other_jobs(client, model_id):
+    asked = client.post("/benchmark", json={"model_id": model_id}).json()["request"]
+    assert "attack" not in asked
+
+
 @pytest.mark.parametrize("wait", ["-1", "3601", "x", "nan", "inf"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_wait_out_of_bounds_is_refused(client, method, wait):
@@ -556,6 +601,8 @@ def test_the_examples_are_what_the_models_take():
         BenchmarkRequest.model_validate(value, strict=True)
     for value in examples.PROFILES.values():
         ProfileRequest.model_validate(value, strict=True)
+    for value in examples.ATTACKS.values():
+        AttackRequest.model_validate(value, strict=True)
     Job.model_validate(examples.JOB, strict=True)
     Comparison.model_validate_json(json.dumps(examples.COMPARISON), strict=True)
     Problem.model_validate(examples.PROBLEM, strict=True)

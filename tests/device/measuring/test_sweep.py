@@ -2,7 +2,7 @@ import gc
 import io
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import groupby
 from types import SimpleNamespace
 
@@ -13,15 +13,17 @@ import pytest
 from gdws_agent.backends.base import Capabilities, DeviceTimes
 from gdws_agent.errors import BuildFailed, RunFailed
 from gdws_agent.measuring import device_times
-from gdws_agent.measuring.messages import CellEvent, StageEvent, WorkOrder
+from gdws_agent.measuring.messages import AttackedEvent, CellEvent, StageEvent, WorkOrder
 from gdws_agent.measuring.rounds import round_orders
 from gdws_agent.measuring.sweep import Sweep
+from gdws_agent.measuring.verification import read_natural, read_verification
 from gdws_agent.measuring.windows import SETTLE_INFERENCES
 from gdws_agent.power.base import Account, Window
 from gdws_agent.power.none import NoSensor
 from gdws_agent.power.thermal import Conditions
 from gdws_contract.archive import open_bundle
 from gdws_contract.archive_writer import write_bundle
+from gdws_contract.attacks import AttackOptions
 from gdws_contract.measures import Build, Flag, Power
 from gdws_contract.pacing import Pacing
 from gdws_contract.profiles import LayerProfile, LayerTime, ProfileOptions
@@ -93,6 +95,14 @@ class Timed(Engine):
         if self._fault == "unprofiled":
             raise RunFailed("no profile")
         return [LayerTime(name="/conv/Conv", mean_ms=2.0, share=1.0)]
+
+
+class Attackable(Engine):
+    """Knows nothing of perturbed inputs: its logits for them are zero, so that they are of the first class."""
+
+    def __init__(self, known, spec, fault, log):
+        zeros = np.zeros_like(next(iter(known.values())))
+        super().__init__(defaultdict(lambda: zeros, known), spec, fault, log)
 
 
 class Backend:
@@ -664,6 +674,80 @@ class TestProfile:
             assert (cell.state, cell.error.code) == ("failed", "profile-unsupported")
             assert "'fake'" in cell.error.detail
             assert cell.error.hint == "these can: tensorrt, torch2trt, onnxruntime, pytorch, pytorch-channels-last"
+
+
+class TestAttack:
+    OPTIONS = AttackOptions(norm="linf", eps=0.1, queries=3, images=10)
+
+    def run(self, path, **options):
+        return Run(path, attack=self.OPTIONS, **{"engine": Attackable, **options})
+
+    def test_engines_are_attacked_in_place_of_being_timed(self, path):
+        sensor = Sensor()
+        run = self.run(path, batch_size=4, sensor=sensor)
+        assert run.states == dict.fromkeys(VARIANTS, "done")
+        assert (run.stages("warm-up"), run.stages("measure"), run.stages("rest"), sensor.started) == ([], [], [], 0)
+        with open_bundle(path) as bundle:
+            labels = read_verification(bundle).labels[:10]
+        for cell in run.cells.values():
+            found = cell.attack
+            assert (found.attack.norm, found.attack.eps, found.attack.iterations) == ("linf", 0.1, 3)
+            assert (found.natural.successes, found.natural.count) == (int((labels == cell_answers(path)).sum()), 10)
+            right = [index for index in range(10) if labels[index] == cell_answers(path)[index] == 0]
+            assert [image.position for image in found.images if image.is_right] == right
+            assert found.robust.successes == len(right)
+            assert found.robust_to_both.count == found.host.count == 10
+            assert (cell.latency, cell.speedup, cell.power, cell.rounds) == (None, None, None, [])
+            assert cell.parity.passed
+            assert "order" not in cell.environment
+
+    def test_images_are_told_as_they_are_done(self, path):
+        run = self.run(path)
+        for variant in VARIANTS:
+            told = [event for event in run.events if isinstance(event, AttackedEvent) and event.variant == variant]
+            assert [image for event in told for image in event.images] == run.cells[variant].attack.images
+        assert all(event.attack.images_total == 10 for event in run.stages("attack"))
+
+    def test_images_from_before_an_interruption_are_not_attacked_again(self, path):
+        whole = self.run(path).cells["a"].attack
+        rest = self.run(path, attacked={"a": whole.images[:7]})
+        told = [event for event in rest.events if isinstance(event, AttackedEvent) and event.variant == "a"]
+        assert [image.position for event in told for image in event.images] == [7, 8, 9]
+        assert rest.cells["a"].attack == whole
+
+    def test_one_engine_lives_at_a_time(self, path):
+        alive = []
+
+        class Watched(Attackable):
+            def __enter__(self):
+                alive.append(self)
+                assert sum(engine.alive for engine in alive) == 0
+                return super().__enter__()
+
+        assert self.run(path, engine=Watched).states == dict.fromkeys(VARIANTS, "done")
+        assert len(alive) == len(VARIANTS)
+
+    def test_parity_comes_first_and_one_that_fails_ends_alone(self, path):
+        run = self.run(path, faults={"a": "wrong", "b": (20, RunFailed("dead"))})
+        assert run.states == {"dense": "done", "a": "parity_failed", "b": "failed", "c": "done"}
+        assert "a" not in [event.variant for event in run.stages("attack")]
+        assert run.cells["b"].error.detail == "dead"
+
+    def test_without_labels_there_is_nothing_to_attack(self, tmp_path):
+        fields, members = tiny_parts(variants=VARIANTS)
+        verification = fields["verification"].model_copy(update={"labels": None, "origin": "network"})
+        del members["verification/labels.npy"]
+        write_bundle(tmp_path / "x.gdws", {**fields, "verification": verification}, members)
+        run = self.run(tmp_path / "x.gdws")
+        assert {cell.error.code for cell in run.cells.values()} == {"attack-impossible"}
+
+
+def cell_answers(path):
+    """Return the classes (10,) that the host's networks give."""
+    with open_bundle(path) as bundle:
+        verification = read_verification(bundle)
+        (logits,) = read_natural(bundle, verification, "dense").host
+    return logits.argmax(axis=1)[:10]
 
 
 def test_when_nobody_listens_it_stops(path):

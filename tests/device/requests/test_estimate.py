@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdws_agent.requests.estimate import bounded_pace, longest_run_ms, planned_s, remaining_s, shortest_s
+from gdws_contract.attacks import AttackOptions
 from gdws_contract.pacing import Pacing
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import Protocol
@@ -23,6 +24,13 @@ def test_the_shortest_time_is_that_of_the_protocol():
 
 def test_a_profile_has_no_time_of_a_protocol():
     assert shortest_s(resolved(MODEL, profile=ProfileOptions(), protocol=PROTOCOL)) == 0
+
+
+def test_an_attack_is_planned_by_its_queries():
+    attacks = [AttackOptions(norm="linf", eps=0.1, queries=n, images=10) for n in (10, 1000)]
+    few, many = (resolved(MODEL, attack=attack, protocol=PROTOCOL) for attack in attacks)
+    assert shortest_s(few) == shortest_s(many) == 0
+    assert planned_s(many) - planned_s(few) == pytest.approx(2 * 10 * 990 * 0.001)
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,12 @@ def test_failing_the_blamed_always_comes_to_an_end(data, names):
         given_up.update(blamed)
     assert variants_to_run(states, group, given_up) == []
     assert set(states) == set(names)
+
+
+@pytest.mark.parametrize("given_up", [(), ("a",)])
+def test_what_takes_no_turns_is_not_repeated(given_up):
+    group = GROUP._replace(interleaved=False)
+    first, *others = group.variants
+    states = {first: "done"}
+    assert variants_to_run(states, group, given_up) == [each for each in others if each not in given_up]
+    assert variants_to_run(dict.fromkeys(group.variants, "done"), group) == []

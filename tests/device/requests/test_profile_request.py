@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from gdws_agent.errors import UnknownVariant
-from gdws_agent.requests.profile_request import as_benchmark, fields_of_profile
+from gdws_agent.requests.fields import fields_renamed
+from gdws_agent.requests.profile_request import FIELDS, as_benchmark
 from gdws_contract.profiles import ProfileRequest
 
 MANIFEST = SimpleNamespace(baseline="dense")
@@ -44,7 +45,7 @@ def test_what_is_left_open_is_the_baseline_on_a_backend_to_be_chosen():
     ("field", "told"), [("variants[0]", "variant"), ("backends[0]", "backend"), ("model_id", "model_id"), (None, None)]
 )
 def test_errors_name_the_field_of_the_profile(field, told):
-    with pytest.raises(UnknownVariant) as caught, fields_of_profile():
+    with pytest.raises(UnknownVariant) as caught, fields_renamed(FIELDS):
         raise UnknownVariant("no", field=field)
 
     assert caught.value.field == told

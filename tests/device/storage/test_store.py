@@ -15,6 +15,7 @@ from gdws_agent.errors import (
 from gdws_agent.storage.schema import SCHEMA_VERSION
 from gdws_agent.storage.store import Store
 from gdws_contract.archive import open_bundle
+from gdws_contract.attacks import AttackedImage
 from gdws_contract.rest import ModelInfo
 from support.agents import cell, resolved, states
 from support.bundles import tiny_bundle
@@ -334,3 +335,32 @@ def test_threads_share_the_store(store):
 
     assert errors == []
     assert len(store.jobs(1000).jobs) == 80
+
+
+# Images of attacks
+
+
+def test_images_are_kept_until_their_cell_ends(store, path):
+    job = store.add_job(resolved(MODEL))
+    dense, gdws = cell("dense"), cell("gdws")
+    first, second = [AttackedImage(0, 3), AttackedImage(1, None, True, False)], [AttackedImage(2, 0)]
+    store.add_attacked(job.id, dense.key, first, 1.0)
+    store.add_attacked(job.id, gdws.key, second, 2.0)
+    store.add_attacked(job.id, dense.key, second, 3.5)
+    store = reopened(store, path)
+    assert store.attacked(job.id) == {dense.key: [*first, *second], gdws.key: second}
+    assert store.attacked("another") == {}
+    assert store.outline(job.id).run_s == 3.5
+
+    store.add_cell(job.id, dense)
+    assert store.attacked(job.id) == {gdws.key: second}
+    store.close()
+
+
+def test_an_image_shows_that_a_job_gets_on(store):
+    job = store.add_job(resolved(MODEL))
+    store.begin_next()
+    store.count_interruptions()
+    assert store.interruptions(job.id) == 1
+    store.add_attacked(job.id, cell().key, [AttackedImage(0, 3)], 1.0)
+    assert store.interruptions(job.id) == 0

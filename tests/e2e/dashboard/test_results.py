@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gdws.results.report import summarise
+from gdws_contract.attacks import AttackOptions
 from gdws_contract.findings import text
 from gdws_contract.memory import Memory
 from gdws_contract.pacing import PacedResult
@@ -22,6 +23,7 @@ from support.benchmark_results import (
     KEPT,
     MODEL_ID,
     SLOW,
+    attacked_cell,
     failed_cell,
     jetson_result,
     paced,
@@ -213,6 +215,21 @@ def test_a_profile_shows_its_layers(tmp_path: Path, look: Look) -> None:
     with running_agent(tmp_path / "data") as agent:
         rows = table_of(look(agent.url, f"#/results/{job_id}"), "dense at batch 1, onnxruntime, fp32")
     assert rows["conv1/Conv"] == {"From": "conv1", "Kind": "Conv", "Time": "0.750 ms", "Share": "75.0 %"}
+
+
+def test_an_attack_shows_what_engines_withstand(tmp_path: Path, look: Look) -> None:
+    cells = [attacked_cell(DENSE, 20), attacked_cell(KEPT, 45), failed_cell(CUT, 1, "2 GiB asked, 1 GiB free")]
+    request = BenchmarkRequest(model_id=MODEL_ID, attack=AttackOptions(queries=1000))
+    (job_id,) = store_results(tmp_path / "data", [result([DENSE, KEPT, CUT], cells=cells, request=request)])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        rows = table_of(page, "Attacks at batch 1, onnxruntime, fp32")
+        shown = page.text("main")
+    assert "at most this share of 100 images is robust" in shown
+    assert "2 GiB asked, 1 GiB free" in shown
+    assert rows["dense"]["Under the attack"] == "≤ 80.0 %\n71.1 % to 86.7 %"
+    assert rows["dense"]["Against"] == "–"
+    assert rows[KEPT.name]["Against"].startswith("dense: −25.0")
 
 
 def test_a_result_is_saved_as_the_report_reads_it(tmp_path: Path, downloads: Path, look: Look) -> None:

@@ -12,6 +12,7 @@ from gdws.device.benchmark import benchmark, failure, is_complete
 from gdws.device.client import DeviceClient
 from gdws.errors import DeviceProtocolError, DeviceRefused, DeviceUnreachable
 from gdws.results.stored import load_result
+from gdws_contract.attacks import AttackOptions, AttackRequest
 from gdws_contract.problems import Problem
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Job
@@ -187,6 +188,25 @@ def test_a_job_that_did_not_run_to_its_end_is_a_failure_of_the_device() -> None:
     found = failure(stopped, "local")
     assert found is not None
     assert (str(found), found.hint, found.exit_code) == ("the job is failed: the worker died", "see the log", 3)
+
+
+def test_an_attack_goes_the_same_way(tmp_path: Path) -> None:
+    bundle = tmp_path / "model.gdws"
+    asked = AttackRequest(model_id=make_bundle(bundle), precisions=["int8"], options=AttackOptions(queries=7))
+    with FakeAgent([("done", [FIRST])]) as agent, DeviceClient(agent.url) as device:
+        measured = benchmark(device, bundle, asked, out=tmp_path / "a.json", reconnect_s=0)
+    assert agent.attacks == [asked]
+    assert load_result(tmp_path / "a.json") == measured
+
+
+def test_an_agent_that_knows_no_attacks_is_not_sent_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = tmp_path / "model.gdws"
+    asked = AttackRequest(model_id=make_bundle(bundle))
+    monkeypatch.setattr("support.fake_agent.API_REVISION", 4)
+    refused = pytest.raises(DeviceProtocolError, match="does not support attacks")
+    with FakeAgent([("done", [FIRST])]) as agent, DeviceClient(agent.url) as device, refused:
+        benchmark(device, bundle, asked)
+    assert agent.uploads == agent.attacks == []
 
 
 def test_a_profile_goes_the_same_way(tmp_path: Path) -> None:

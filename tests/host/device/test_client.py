@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gdws.device.client import DeviceClient
+from gdws.device.client import DeviceClient, JobRequest
 from gdws.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnreachable
+from gdws_contract.attacks import AttackRequest
 from gdws_contract.problems import CONTENT_TYPE, Problem
 from gdws_contract.profiles import ProfileRequest
 from gdws_contract.rest import BenchmarkRequest, Health
@@ -346,9 +347,10 @@ def test_cells_travel_whole() -> None:
     [
         (BenchmarkRequest(model_id="a" * 64), "/benchmark"),
         (ProfileRequest(model_id="a" * 64, variant="dense"), "/profile"),
+        (AttackRequest(model_id="a" * 64, precisions=["int8"]), "/attack"),
     ],
 )
-def test_each_kind_of_request_goes_its_way(request_: BenchmarkRequest | ProfileRequest, path: str) -> None:
+def test_each_kind_of_request_goes_its_way(request_: JobRequest, path: str) -> None:
     sent: list[httpx.Request] = []
 
     def handler(request: httpx.Request) -> httpx.Response:

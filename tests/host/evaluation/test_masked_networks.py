@@ -30,10 +30,10 @@ ATTACKS = {
 MASKS: dict[str, tuple[Mask, str | None]] = {
     "none": (lambda n, x: n(x), None),
     "scaled logits": (lambda n, x: n(x) * 200, "cross-entropy vanishes"),
-    "softmax": (lambda n, x: n(x).softmax(dim=1), "gives probabilities"),
+    "softmax": (lambda n, x: n(x).softmax(dim=1), "returns probabilities"),
     "softmax of scaled logits": (lambda n, x: (n(x) * 200).softmax(dim=1), "cross-entropy vanishes"),
     "log-softmax": (lambda n, x: F.log_softmax(n(x), dim=1), None),
-    "own softmax": (lambda n, x: (n(x) / 9).exp() / (n(x) / 9).exp().sum(dim=1, keepdim=True), "gives probabilities"),
+    "own softmax": (lambda n, x: (n(x) / 9).exp() / (n(x) / 9).exp().sum(dim=1, keepdim=True), "returns probabilities"),
     "sigmoid": (lambda n, x: n(x).sigmoid(), None),
     "temperature": (lambda n, x: n(x) / 5_000, "by a loss that does not depend on the scale"),
     "rounded pixels": (lambda n, x: n((x * 255).round() / 255), "cross-entropy vanishes"),

@@ -59,6 +59,7 @@ def test_no_miss_at_all_may_be_asked_for() -> None:
     ("cells", "outcome", "words"),
     [
         ((with_memory(90), with_memory(100)), "PASS", "peak memory 90.0 to 100 MiB in 2 runs"),
+        ((with_memory(90), with_memory(90.001)), "PASS", "peak memory 90.0 MiB in 2 runs"),
         ((with_memory(101), with_memory(102)), "FAIL", "limit 100 MiB"),
         ((with_memory(90), with_memory(102)), "INCONCLUSIVE", "90.0 to 102"),
         ((with_memory(None, host_reason="no clear_refs"),) * 2, "INCONCLUSIVE", "no clear_refs"),

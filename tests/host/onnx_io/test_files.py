@@ -77,7 +77,7 @@ def test_a_place_that_the_file_does_not_have(path, more):
 
 
 def test_a_missing_file_is_named(path):
-    with pytest.raises(ModelError, match=r"'gone\.bin', which is not beside it"):
+    with pytest.raises(ModelError, match=r"'gone\.bin', which is not in the same folder"):
         read_whole(with_data_in(path, "gone.bin"))
 
 

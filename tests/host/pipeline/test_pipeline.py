@@ -124,7 +124,7 @@ def test_calibration_images_are_attacked_on_the_network(source: Source, data: da
     torch.testing.assert_close(found, pipeline.calibration_images(source, sample, attack, batch_size=2))
     assert pipeline.calibration_images(source, sample, None) is sample.images
     bytes_as_floats = datasets.Split(255 * sample.images, sample.labels)
-    with pytest.raises(DataError, match="pixels run from 0 to 255"):
+    with pytest.raises(DataError, match="pixels range from 0 to 255"):
         pipeline.calibration_images(source, bytes_as_floats, attack)
 
 

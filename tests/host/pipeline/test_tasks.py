@@ -82,3 +82,14 @@ def test_a_detector(tmp_path: Path) -> None:
 def test_a_classifier_is_not_what_it_is_taken_for(network: type[nn.Module], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not logits"):
         packed(network, (3, 64, 64), tmp_path / "net.gdws", Choice("classification"))
+
+
+@pytest.mark.parametrize(("names", "kept"), [(["cat", "dog", "cow"], True), (["cat", "dog"], False), ([], False)])
+def test_names_of_classes_are_kept_if_they_are_the_networks(names: list[str], kept: bool, tmp_path: Path) -> None:
+    source = Source("net", seeded(SmallHead), (3, 64, 64), {})
+    images = datasets.random_images(source.module, source.input_shape).test.first(2)
+    pipeline.pack(
+        tmp_path / "net.gdws", source, [pipeline.Variant("dense", source.module)], images, "x", None, class_names=names
+    )
+    with open_bundle(tmp_path / "net.gdws") as bundle:
+        assert bundle.manifest.task.classes == (names if kept else None)

@@ -21,7 +21,7 @@ from .runtime import TensorRtEngine
 
 _PACKAGES = {
     "tensorrt": "on a Jetson it comes with the l4t images and JetPack, not from PyPI; see docs/jetson.md",
-    "pycuda": "the dustynv/l4t-pytorch images have it; elsewhere: pip install pycuda, with the CUDA toolkit at hand",
+    "pycuda": "the dustynv/l4t-pytorch images have it; elsewhere: pip install pycuda, with the CUDA toolkit installed",
 }
 
 

@@ -29,7 +29,7 @@ class Deadline:
     def error(self) -> BuildFailed:
         """Return the error for the build that was given up."""
         return BuildFailed(
-            f"the build was given up after {self.limit_s:g} s",
+            f"the build was stopped after {self.limit_s:g} s",
             hint="raise build_timeout_s, lower optimization_level, or build on an idle machine at its full clocks",
         )
 

@@ -279,9 +279,7 @@ def _check_precision(torch: Any, spec: EngineSpec) -> None:
             f"torch2trt does not run in {precision}", hint=f"it runs in {', '.join(_PRECISIONS)}"
         )
     if precision == "fp32" and has_tf32(torch):
-        raise PrecisionUnsupported(
-            "torch2trt leaves TF32 on, and this GPU has it", hint="ask for tf32 in place of fp32"
-        )
+        raise PrecisionUnsupported("torch2trt leaves TF32 on, and this GPU has it", hint="use tf32 instead of fp32")
     if precision == "tf32" and not has_tf32(torch):
         raise PrecisionUnsupported("this GPU has no TF32", hint="it came with Ampere (Orin); ask for fp32 or fp16")
     if precision == "int8" and (spec.calibration is None or len(spec.calibration) < spec.batch_size):

@@ -37,6 +37,13 @@ function finished(cell) {
   if (cell.state === "failed")
     return h("td", { class: "cell bad" }, "failed", sub(cell.error?.detail ?? cell.error?.title));
   if (cell.profile) return h("td", { class: "cell done" }, `${text.plural(cell.profile.layers.length, "layer")} timed`);
+  if (cell.attack)
+    return h(
+      "td",
+      { class: "cell done" },
+      `≤ ${text.percent(cell.attack.robust.value)} robust`,
+      sub(`${text.whole(cell.attack.queries)} queries`),
+    );
   const parts = [
     cell.speedup ? text.ratio(cell.speedup.ratio) : null,
     cell.fps === null ? null : `${text.significant(cell.fps)} FPS`,
@@ -49,7 +56,12 @@ function finished(cell) {
   );
 }
 
-function underWay({ stage, round, rounds }) {
-  const turn = rounds ? `round ${round + 1} of ${rounds}` : "";
+function underWay({ stage, round, rounds, attack }) {
+  const turn = rounds ? `round ${round + 1} of ${rounds}` : attack ? attackWords(attack) : "";
   return h("td", { class: "cell now" }, stageWord(stage ?? "load"), sub(turn));
+}
+
+function attackWords({ images, images_total, correct, queries }) {
+  const done = `${text.whole(images)} of ${text.plural(images_total, "image")}, ${text.whole(correct)} still correct`;
+  return `${done}, ${text.whole(queries)} queries`;
 }

@@ -1,7 +1,7 @@
 // The view of two jobs side by side: it shows what the agent answers to GET /compare, and decides nothing.
 
 import { h } from "./dom.js";
-import { isProfile, settingOf, settingWords, title } from "./jobs.js";
+import { isAttack, isProfile, settingOf, settingWords, title } from "./jobs.js";
 import { modelNames } from "./model-names.js";
 import { ratioBar } from "./ratio-bar.js";
 import { comparedLayers } from "./layers.js";
@@ -27,7 +27,7 @@ export async function showCompare(page, query) {
   ]);
   const ofLayers = [a, b].some((job) => job && isProfile(job));
   const offered = [
-    ...list.jobs.filter((job) => isProfile(job) === ofLayers),
+    ...list.jobs.filter((job) => !isAttack(job) && isProfile(job) === ofLayers),
     ...[a, b].filter((job) => job && !list.jobs.some((each) => each.id === job.id)),
   ];
   page.root.replaceChildren(

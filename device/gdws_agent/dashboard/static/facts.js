@@ -3,7 +3,8 @@
 import { distinct, keyOf, settingOf } from "./jobs.js";
 
 /**
- * Return `{settings, variants, leading, verdicts, tolerancePoints, at}` of a job, its bundle's manifest or null where that is no
+ * Return `{settings, variants, leading, verdicts, headline, attacks, tolerancePoints, at}` of a job, its bundle's manifest
+ * or null where that is no
  * longer stored, and what the agent finds (`GET /jobs/{id}/findings`). `at(setting)` are the measurements of one
  * setting, variants in the bundle's order. `leading` are the metrics that stand in place of accuracies; none of
  * classifiers.
@@ -29,6 +30,8 @@ export function factsOf(job, manifest, findings) {
     variants: new Map(variants.map((variant) => [variant.name, variant])),
     leading: leadingMetrics(variants),
     verdicts: findings.verdicts,
+    headline: findings.headline,
+    attacks: findings.attacks,
     tolerancePoints: findings.tolerance_points,
     at: (setting) => names.map((variant) => measurement({ ...setting, variant })),
   };

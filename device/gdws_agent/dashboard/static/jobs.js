@@ -22,6 +22,7 @@ const STAGE_WORDS = {
   pace: "serving arrivals by a clock",
   sustain: "running without a pause",
   profile: "timing its layers",
+  attack: "attacking",
 };
 
 export function isFinal(job) {
@@ -44,6 +45,11 @@ export function title(job, modelName = null) {
 /** Whether layers are timed in place of whole networks. */
 export function isProfile(job) {
   return Boolean(job.request.profile);
+}
+
+/** Whether engines are attacked in place of being timed. */
+export function isAttack(job) {
+  return Boolean(job.request.attack);
 }
 
 /** What tells two cells apart, as one text; a missing power mode and null are the same. */

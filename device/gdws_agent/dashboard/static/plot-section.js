@@ -39,7 +39,7 @@ function accuracyWords(facts, setting) {
   const [first] = facts.leading;
   const where = `on the host's test images against images per second at ${settingWords(setting, facts.settings)}. `;
   const bars = "Bars: 95 % interval, range of the rounds.";
-  if (first?.is_agreement) return `${first.words[0].toUpperCase()}${first.words.slice(1)} ${where}${bars}`;
+  if (first?.is_agreement) return `${first.title} ${where}${bars}`;
   return (
     `${first ? "Quality" : "Accuracy"} ${where}` +
     "Up and to the right is better; in the shaded corner a network is faster and loses no more than a point. " +

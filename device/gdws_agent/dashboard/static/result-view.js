@@ -1,5 +1,6 @@
 // The view of one job: while it runs, its cells as they end; then its result.
 
+import { attackSection } from "./attacks.js";
 import { cancelButton, whyNot } from "./cancel.js";
 import { cellGrid } from "./cell-grid.js";
 import { detailSections } from "./details.js";
@@ -7,7 +8,7 @@ import { h } from "./dom.js";
 import { factsOf, isSimulated } from "./facts.js";
 import { jobUpdates } from "./job-updates.js";
 import { statePill } from "./job-list.js";
-import { isFinal, isProfile, title } from "./jobs.js";
+import { isAttack, isFinal, isProfile, title } from "./jobs.js";
 import { progressBar } from "./job-panel.js";
 import { layerSection } from "./layers.js";
 import { optimisationSection } from "./optimisation.js";
@@ -87,17 +88,23 @@ function content(page, job, facts, device, manifest) {
     manifest === null
       ? h("p", { class: "note" }, "The bundle is no longer stored, so what the host knew of it is not shown.")
       : null,
-    isProfile(job) ? layerSection(job) : [verdictSection(facts), plotSection(facts), verdictTables(job, facts)],
+    resultSections(job, facts),
     optimisationSection(manifest, plotWidth()),
     detailSections(job, device),
   ];
+}
+
+function resultSections(job, facts) {
+  if (isProfile(job)) return layerSection(job);
+  if (isAttack(job)) return attackSection(job, facts);
+  return [verdictSection(facts), plotSection(facts), verdictTables(job, facts)];
 }
 
 function actions(job, device, manifest) {
   return h(
     "div",
     { class: "actions" },
-    h("a", { class: "button", href: `#/compare?b=${encodeURIComponent(job.id)}` }, "Compare"),
+    isAttack(job) ? null : h("a", { class: "button", href: `#/compare?b=${encodeURIComponent(job.id)}` }, "Compare"),
     manifest === null ? null : saveButton(job, device, manifest),
   );
 }

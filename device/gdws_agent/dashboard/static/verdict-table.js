@@ -36,7 +36,7 @@ function settingTable(facts, setting) {
 
 /** The metrics of the task, or accuracies of a classifier. */
 function qualityHeads({ leading }) {
-  return leading.length > 0 ? leading.map(({ words }) => words[0].toUpperCase() + words.slice(1)) : ACCURACIES;
+  return leading.length > 0 ? leading.map(({ title }) => title) : ACCURACIES;
 }
 
 function qualityCells(facts, about) {

@@ -60,7 +60,7 @@ def check_token(bench: Bench) -> Outcome:
             status="warning",
             summary="the agent accepts the token, but other users of this machine can read its file",
             figures=figures,
-            advice=["delete the file and start the agent anew: it makes another token, for its own eyes"],
+            advice=["delete the file and restart the agent, which generates a new token readable only by itself"],
         )
     return Outcome(status="ok", summary=f"the agent at {link.place} accepts the token", figures=figures)
 

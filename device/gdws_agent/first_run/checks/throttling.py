@@ -57,7 +57,7 @@ def _judge(thermal: Thermal, clocks_fixed: bool, figures: List[Figure], tables: 
     if thermal.throttled and set(falls) >= _JUDGED_BY and deepest is not None and deepest <= _STAYED:
         raise CheckFailed(
             f"the agent says that the board throttles, and no clock fell: {signs}",
-            "attach this report to an issue: the sign that the agent went by tells of something else",
+            "attach this report to an issue: the agent's sign of throttling has another cause",
             figures=figures,
             tables=tables,
         )

@@ -128,7 +128,7 @@ class Trtexec:
         if finished.status != 0:
             raise CheckFailed(
                 f"trtexec failed with exit status {finished.status}",
-                "the end of its output is in the report; `sudo dmesg` on the host tells of a GPU that faulted",
+                "the end of its output is in the report; `sudo dmesg` on the host shows whether the GPU faulted",
                 log=[self.commands[-1], *finished.tail()],
             )
         return finished

@@ -17,9 +17,8 @@ from gdws.errors import GdwsError
 if TYPE_CHECKING:
     from gdws.cli.options.sharing import SharingOptions
     from gdws.cli.views.live import LiveBenchmark
-    from gdws.device.client import DeviceClient
-    from gdws_contract.profiles import ProfileRequest
-    from gdws_contract.rest import BenchmarkRequest, BenchmarkResult
+    from gdws.device.client import DeviceClient, JobRequest
+    from gdws_contract.rest import BenchmarkResult
 
 LOCAL = "local"
 
@@ -55,7 +54,7 @@ class AgentOptions:
     def measure(
         self,
         bundle: Path,
-        request: BenchmarkRequest | ProfileRequest,
+        request: JobRequest,
         sharing: SharingOptions,
         live: LiveBenchmark,
         out: Path | None,

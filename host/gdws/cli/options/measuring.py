@@ -21,6 +21,11 @@ Threads = Annotated[
     ),
 ]
 
+Tolerance = Annotated[
+    float | None,
+    _measuring("--tolerance", help="Parity tolerance: largest relative difference of logits. Default: 1e-3."),
+]
+
 JetsonClocks = Annotated[
     bool | None,
     _jetson(
@@ -100,10 +105,7 @@ class MeasuringOptions:
         ),
     ] = None
     threads: Threads = None
-    tolerance: Annotated[
-        float | None,
-        _measuring("--tolerance", help="Parity tolerance: largest relative difference of logits. Default: 1e-3."),
-    ] = None
+    tolerance: Tolerance = None
     seed: Annotated[
         int | None, _measuring("--seed", help="Seed for the order of networks in the rounds. Default: 0.")
     ] = None

@@ -50,8 +50,8 @@ class PacingOptions:
         typer.Option(
             "--time-series",
             metavar="POINTS",
-            help="Keep latency, power, heat and clocks over time in the result, up to so many points (2 to 2000) a "
-            "curve; gdws export --format perfetto draws them. Default: not.",
+            help="Store latency, power, temperatures and clocks over time, with at most N points (2 to 2000) per "
+            "curve; gdws export --format perfetto draws them. Default: off.",
         ),
     ] = None
 

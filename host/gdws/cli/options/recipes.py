@@ -100,8 +100,8 @@ AlphasFrom = Annotated[
     typer.Option(
         "--alphas",
         metavar="N|FILE",
-        help="Weigh errors by alphas (Equation 8): from N training images, or from a file as the paper's authors store "
-        "them; 0: all channels weigh the same.",
+        help="Weight errors by alphas (Equation 8): from N training images, or from a file of the paper's authors; "
+        "0: equal weights.",
     ),
 ]
 

@@ -56,7 +56,7 @@ class RunOptions:
     """Where training runs, and whether it is resumed."""
 
     device: ComputeDevice = "cpu"
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished run beside --out.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the unfinished run of --out.")] = False
     quiet: Quiet = False
 
     def processes(self, out: Path) -> contextlib.AbstractContextManager[tuple[Workers, Progress]]:

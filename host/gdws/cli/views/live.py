@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -66,10 +67,7 @@ class LiveBenchmark:
             completed=job.progress.cells_finished,
             ends_at_s=_end(job),
         )
-        rounds = job.progress.rounds if job.state == "running" else None
-        self._bar.update(
-            self._rounds, visible=rounds is not None, total=rounds, completed=0 if rounds is None else _round(job)
-        )
+        self._bar.update(self._rounds, **_within_cell(job))
 
 
 class _TimeLeft(ProgressColumn):
@@ -89,9 +87,17 @@ def _end(job: Job) -> float | None:
     return time.monotonic() + job.estimate.ends_in_s
 
 
-def _round(job: Job) -> int:
-    """The number of finished rounds; the agent counts from 1 as they begin."""
-    return max(0, (job.progress.round or 1) - 1)
+def _within_cell(job: Job) -> dict[str, Any]:
+    """What the second bar shows: the rounds that are over, which the agent counts from 1, or the images attacked."""
+    attack, rounds = job.progress.attack, job.progress.rounds
+    if job.state == "running" and attack is not None:
+        ends_at_s = None if attack.left_s is None else time.monotonic() + attack.left_s
+        shown = {"description": "images", "total": attack.images_total, "completed": attack.images}
+        return {"visible": True, "ends_at_s": ends_at_s, **shown}
+    if job.state == "running" and rounds is not None:
+        completed = max(0, (job.progress.round or 1) - 1)
+        return {"visible": True, "ends_at_s": None, "description": "rounds", "total": rounds, "completed": completed}
+    return {"visible": False, "ends_at_s": None}
 
 
 def _clock_time(seconds: float) -> str:
@@ -116,6 +122,9 @@ def stage(job: Job) -> str:
             words.append(f"power mode {progress.cell.power_mode}")
     if progress.round is not None and progress.rounds is not None:
         words.append(f"round {progress.round} of {progress.rounds}")
+    if progress.attack is not None:
+        words.append(f"{text.whole(progress.attack.correct)} of {text.plural(progress.attack.images, 'image')} correct")
+        words.append(f"{text.whole(progress.attack.queries)} queries")
     return ", ".join(words)
 
 
@@ -129,5 +138,9 @@ def summary(cell: Cell) -> str:
     if cell.profile is not None:
         layers = text.plural(len(cell.profile.layers), "layer")
         return f"{what}: {layers}, {text.milliseconds(cell.profile.total_ms)} in total"
+    if cell.attack is not None:
+        found = cell.attack.robust
+        interval = f"95 % interval {text.percent_interval(found)}"
+        return f"{what}: {found.successes} of {text.plural(found.count, 'image')} withstand the attack ({interval})"
     failed_parity = cell.error is None and cell.parity is not None and not cell.parity.passed
     return f"{what}: {'failed parity, ' if failed_parity else ''}{why_untimed(cell)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
+from gdws.cli.views.grid import print_grid
 from gdws.cli.views.output import print_table, results
 from gdws.results.report import Summary
 from gdws.results.report.figures import Measurement
@@ -22,7 +23,9 @@ def print_summary(summary: Summary) -> None:
         print_table(_COLUMNS, [_row(m) for m in facts.at(setting)], title=title, words=["parity"])
         results().print()
     _print_metrics(summary)
-    _print_power(summary)
+    power = power_and_energy(facts)
+    if power is not None:
+        print_grid(power, "power")
     results().print(f"[bold]{escape(summary.headline)}[/]")
     for doubt in summary.doubts:
         results().print(f"- {escape(doubt)}")
@@ -41,21 +44,6 @@ def _print_metrics(summary: Summary) -> None:
     title = f"on the host: {', '.join(sorted(filter(None, data)))}"
     print_table(("network", *(each.words for each in facts.leading)), rows, title=title)
     results().print()
-
-
-def _print_power(summary: Summary) -> None:
-    power = power_and_energy(summary.facts)
-    if power is None:
-        return
-    for heading, rows in power.groups:
-        lines = [[row.name, *(row.cells or (row.reason or "",))] for row in rows]
-        print_table([power.first, *power.columns], _filled(lines, len(power.columns) + 1), title=f"power, {heading}")
-        results().print()
-
-
-def _filled(rows: list[list[str]], count: int) -> list[list[str]]:
-    """``rows``, padded to ``count`` columns."""
-    return [[*row, *[""] * (count - len(row))] for row in rows]
 
 
 def _row(m: Measurement) -> list[str]:

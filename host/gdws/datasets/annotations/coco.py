@@ -80,7 +80,7 @@ def read_coco(path: Path, frame: Frame, names: Sequence[str]) -> CocoObjects:
         document = TypeAdapter(_Document).validate_python(json.loads(read_text(path)))
     except ValidationError as error:
         field, message = first_fault(error)
-        raise DataError(f"{path} is no COCO file: {field}: {message}") from error
+        raise DataError(f"{path} is not a COCO file: {field}: {message}") from error
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}") from error
     categories = sorted(document.categories, key=lambda each: each.id)

@@ -38,7 +38,7 @@ class Masks:
                     raise ValueError(f"its pixels are {mask.mode}, not the numbers of classes in 8 bits")
                 values = np.array(mask).astype(np.uint8)
         except Exception as error:  # damaged images fail in many ways
-            raise DataError(f"{path} is no mask: {first_line(error)}", hint="store classes as grey .png") from error
+            raise DataError(f"{path} is not a mask: {first_line(error)}", hint="store classes as grey .png") from error
         _, height, width = self.frame.preparation.shape
         place = self.frame.preparation.resize.place(values.shape, (height, width))
         inner = Image.fromarray(values).resize((place.width, place.height), Image.Resampling.NEAREST)

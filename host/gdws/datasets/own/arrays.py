@@ -61,10 +61,10 @@ def in_arrays(path: Path, preparation: Preparation | Signals) -> dict[str, Pool]
 def _pool(what: str, images: Array, labels: Array | None, preparation: Preparation | Signals) -> Pool:
     if images.ndim == 0:
         raise DataError(f"{what} are a single value", hint="give one row for each image")
-    of_signals = isinstance(preparation, Signals)
+    read = preparation.reader(what, images) if isinstance(preparation, Signals) else _reader(what, images, preparation)
     return Pool(
         count=len(images),
-        read=preparation.reader(what, images) if of_signals else _reader(what, images, preparation),
+        read=read,
         contents=lambda place: hashlib.sha256(np.ascontiguousarray(images[place]).tobytes()).digest(),
         labels=None if labels is None else _labels(what, labels, len(images)),
     )
@@ -105,7 +105,7 @@ def _scale(what: str, images: Array) -> Any:
     if not (low >= 0 and high <= 1):  # holds for NaN as well
         raise DataError(
             f"{what} are floats from {low:g} to {high:g}",
-            hint="store pixels as uint8, or as floats from 0 to 1; what the network does to them first is told by "
+            hint="store pixels as uint8, or as floats from 0 to 1; describe the network's preprocessing with "
             "--mean, --std and --scale",
         )
     return lambda pixels: pixels.astype(np.float32)

@@ -133,7 +133,7 @@ def _one_split(root: Path) -> Files:
     if folders and files:
         raise DataError(
             f"{root} has files ({files[0].name}, …) and folders ({folders[0].name}, …)",
-            hint="keep a folder for each class and nothing beside them, or images alone, which have no labels then",
+            hint="keep only a folder for each class, or only images, which then have no labels",
         )
     if not folders:
         return Files(tuple(each.path for each in files), None)

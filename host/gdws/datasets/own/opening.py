@@ -152,7 +152,7 @@ def _pools(
         return in_arrays(path, preparation), (), ()
     if isinstance(preparation, Signals):
         raise DataError(
-            f"the network takes signals of {preparation.shape}, and {path} is no file of arrays",
+            f"the network takes signals of {preparation.shape}, and {path} is not a file of arrays",
             hint="give .npy or .npz, with the signals in the rows of one array",
         )
     if path.is_dir():

@@ -107,7 +107,7 @@ def _layout(output: Any, size: tuple[int, int]) -> DetectionLayout:
     if len(tensors) == 2 and all(each.ndim == 3 for each in tensors) and tensors[0].shape[2] == 4:
         return "boxes-scores"
     raise ModelError(
-        f"the network returns {described(output)}, which is no detection head that is known",
+        f"the network returns {described(output)}, which is not a known detection head",
         hint="known are heads of YOLO v5 to v9, v11 and X at the strides 8, 16 and 32, and two outputs of boxes and "
         "scores; give --task outputs for any other",
     )

@@ -115,7 +115,9 @@ class EvaluationJudge:
         kind = "test" if final else "validation"
         network = digest_of_network(variant.module)
         path = self.state.path(f"evaluation-{kind}-{form.name(self.offer.space)}", [*self._key(final), network])
-        return evaluate_one(variant, images, self._attack(final), state=path, progress=self.progress)
+        attack = self._attack(final)
+        is_light = attack != self.attack  # then there is no second opinion either
+        return evaluate_one(variant, images, attack, check=not is_light, state=path, progress=self.progress)
 
     def evaluate_other(self, variant: Variant) -> Evaluation:
         """The final accuracies of a network that is no choice of the search."""

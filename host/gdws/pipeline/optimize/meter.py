@@ -277,4 +277,4 @@ def _reason(cell: Cell | None) -> str:
         return cell.error.detail or cell.error.title
     if cell.parity is not None and not cell.parity.passed:
         return "; ".join(cell.parity.reasons)
-    return "it was not timed beside the dense network"
+    return "it was not timed together with the dense network"

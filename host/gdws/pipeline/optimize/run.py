@@ -90,8 +90,8 @@ class Task:
     lets a search that was interrupted go on. ``known_costs`` is the folder of costs of layers that were measured for
     earlier networks; None neither reads nor keeps any. With ``tuning`` networks are tuned before they are judged, with
     ``int8`` the dense network and the best plans run in INT8 beside floating point. ``choosing`` is a lighter attack to
-    make choices under, None for ``attack``; the final figures are under ``attack``. ``beside`` are other networks that
-    go into the bundle with their final figures, such as those of another method.
+    make choices under, without a second opinion; None for ``attack``, which the final figures are under. ``beside``
+    are other networks that go into the bundle with their final figures, such as those of another method.
     """
 
     source: Source
@@ -192,7 +192,7 @@ def _require_sense(task: Task) -> None:
     if task.source.plan is not None:
         raise GdwsError(f"{task.source.name} is already converted", hint="give the original network")
     if task.goal.kind == "fastest" and task.limits == AccuracyLimits(None, None):
-        raise GdwsError("the fastest network without accuracy limits is of no use", hint="give --max-natural-drop")
+        raise GdwsError("without accuracy limits the fastest network is useless", hint="give --max-natural-drop")
     if task.goal.kind == "pareto" and task.int8 is not None:
         raise GdwsError("a front of networks is made in one precision", hint="leave --int8 out, or ask for --fastest")
     if task.tuning is not None:

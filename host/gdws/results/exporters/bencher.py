@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from gdws.results.exporters.figures import path_of, timed_cells, typical_latency
+from gdws.results.exporters.figures import measured_cells, path_of, typical_latency
 from gdws_contract.findings.intervals import IntervalEstimate
 from gdws_contract.measures import Interval, Proportion
 from gdws_contract.rest import BenchmarkResult, Cell
@@ -19,17 +19,18 @@ Metric = dict[str, float]
 
 
 def render_bencher(result: BenchmarkResult) -> str:
-    """A benchmark for each timed cell. Raises :class:`ResultError` if there is none."""
-    benchmarks = {path_of(result, cell): _measures(cell) for cell in timed_cells(result)}
+    """A benchmark for each cell that was timed or attacked. Raises :class:`ResultError` if there is none."""
+    benchmarks = {path_of(result, cell): _measures(cell) for cell in measured_cells(result)}
     return json.dumps(benchmarks, indent=1, ensure_ascii=False) + "\n"
 
 
 def _measures(cell: Cell) -> dict[str, Metric]:
-    assert cell.latency is not None  # it was timed
-    latency = typical_latency(cell)
-    measures = {"latency": metric(latency.value if latency else cell.latency.median_ms, latency, scale=NS_PER_MS)}
-    if cell.latency.p99_ms is not None:
-        measures["latency-p99-ns"] = metric(cell.latency.p99_ms, scale=NS_PER_MS)
+    measures: dict[str, Metric] = {}
+    if cell.latency is not None:
+        latency = typical_latency(cell)
+        measures["latency"] = metric(latency.value if latency else cell.latency.median_ms, latency, scale=NS_PER_MS)
+        if cell.latency.p99_ms is not None:
+            measures["latency-p99-ns"] = metric(cell.latency.p99_ms, scale=NS_PER_MS)
     if cell.fps is not None:
         measures["throughput"] = metric(cell.fps)
     if cell.power is not None and cell.power.energy_per_inference_mj is not None:
@@ -38,6 +39,8 @@ def _measures(cell: Cell) -> dict[str, Metric]:
         for name, found in (("natural", cell.parity.natural), ("robust", cell.parity.robust)):
             if found is not None:
                 measures[f"{name}-accuracy-percent"] = _share(found)
+    if cell.attack is not None:
+        measures["square-robust-accuracy-percent"] = _share(cell.attack.robust)
     return measures
 
 

@@ -1,4 +1,4 @@
-"""What the exports have in common: the cells that were timed, and what names them from commit to commit."""
+"""What the exports have in common: the cells that have figures, and what names them from commit to commit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from gdws_contract.findings.intervals import IntervalEstimate, geometric_mean
 from gdws_contract.rest import BenchmarkResult, Cell
 
 
-def timed_cells(result: BenchmarkResult) -> list[Cell]:
-    """The cells with times. Raises :class:`ResultError` if there are none."""
-    cells = [cell for cell in result.job.cells if cell.latency is not None]
+def measured_cells(result: BenchmarkResult) -> list[Cell]:
+    """The cells that were timed or attacked. Raises :class:`ResultError` if there are none."""
+    cells = [cell for cell in result.job.cells if cell.latency is not None or cell.attack is not None]
     if not cells:
         raise ResultError("the result has no times to export", hint="gdws report tells why each cell has none")
     return cells

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from gdws.results.exporters.figures import path_of, timed_cells, typical_latency
+from gdws.errors import ResultError
+from gdws.results.exporters.figures import measured_cells, path_of, typical_latency
 from gdws_contract.findings.intervals import IntervalEstimate
 from gdws_contract.measures import Interval
 from gdws_contract.rest import BenchmarkResult, Cell
@@ -19,21 +20,25 @@ Direction = Literal["smaller", "bigger"]
 
 
 def render_github_action_benchmark(result: BenchmarkResult, direction: Direction) -> str:
-    """Latency and energy, or images per second and the accuracies on the device, of every timed cell.
+    """Latency and energy, or images per second and the accuracies on the device, of every cell.
 
-    Raises :class:`ResultError` if no cell was timed.
+    Raises :class:`ResultError` if no cell was timed or attacked.
     """
     figures = _smaller if direction == "smaller" else _bigger
     entries = [
         {"name": f"{path_of(result, cell)}: {name}", "extra": _extra(result, cell), **fields}
-        for cell in timed_cells(result)
+        for cell in measured_cells(result)
         for name, fields in figures(cell).items()
     ]
+    if not entries:
+        better = "bigger" if direction == "smaller" else "smaller"
+        raise ResultError(f"the result has no figures of which {direction} is better", hint=f"take those of {better}")
     return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 
 
 def _smaller(cell: Cell) -> dict[str, dict[str, Any]]:
-    assert cell.latency is not None  # it was timed
+    if cell.latency is None:
+        return {}
     latency = typical_latency(cell)
     found = {"latency": figure("ms", latency.value if latency else cell.latency.median_ms, latency)}
     if cell.latency.p99_ms is not None:
@@ -51,6 +56,8 @@ def _bigger(cell: Cell) -> dict[str, dict[str, Any]]:
         for name, accuracy in (("natural", cell.parity.natural), ("robust", cell.parity.robust)):
             if accuracy is not None:
                 found[f"{name} accuracy"] = figure("percent", 100 * accuracy.value)
+    if cell.attack is not None:
+        found["robust accuracy under Square Attack"] = figure("percent", 100 * cell.attack.robust.value)
     return found
 
 

@@ -14,16 +14,21 @@ def doubts(facts: Facts) -> tuple[str, ...]:
     """Reservations in words, weightiest first; empty if there are none."""
     measured = facts.measurements
     timed = [m for m in measured if m.latency is not None]
+    attacked = [m for m in measured if m.attack is not None]
     found: list[str] = []
     if any(m.simulated for m in measured):
         found.append("The device is simulated: its times and power describe no hardware.")
     if facts.partial:
-        found.append(f"The run was stopped early: {len(timed)} of {text.plural(len(measured), 'cell')} were timed.")
+        ended, done = (attacked, "attacked") if facts.findings.is_attack else (timed, "timed")
+        found.append(f"The run was stopped early: {len(ended)} of {text.plural(len(measured), 'cell')} were {done}.")
     found += [f"{variant.name}: {doubt}" for variant in facts.variants for doubt in _accuracies(variant)]
-    found += _untimed(facts, [m for m in measured if m.state == "parity_failed"], "failed parity and was not timed")
+    found += [doubt for m in attacked for doubt in _attacks(facts, m)]
+    not_done, lacks = ("attacked", "was not attacked") if facts.findings.is_attack else ("timed", "has no times")
+    failed = [m for m in measured if m.state == "parity_failed"]
+    found += _untimed(facts, failed, f"failed parity and was not {not_done}")
     told = ("parity_failed", "not_measured") if facts.partial else ("parity_failed",)
-    untimed = [m for m in measured if m.latency is None and m.profile is None]
-    found += _untimed(facts, [m for m in untimed if m.state not in told], "has no times")
+    untimed = [m for m in measured if m.latency is None and m.profile is None and m.attack is None]
+    found += _untimed(facts, [m for m in untimed if m.state not in told], lacks)
     flagged = [m for m in timed if m.flags]
     if flagged:
         codes = text.listed(sorted({flag.code for m in flagged for flag in m.flags}))
@@ -39,6 +44,13 @@ def _accuracies(variant: VariantFacts) -> list[str]:
     if variant.is_baseline and variant.natural is not None and is_near_chance(variant.natural, variant.classes):
         found.append(NEAR_CHANCE)
     return found
+
+
+def _attacks(facts: Facts, measurement: Measurement) -> list[str]:
+    """Where an engine is less robust than what it came from, and where the attack on it shows little."""
+    found = list(measurement.attacked.sentences) if measurement.attacked else []
+    where = f"{measurement.variant} {measurement.setting.among(facts.settings)}"
+    return [*found, *(f"{where}: {flag.detail}." for flag in measurement.flags)]
 
 
 def _untimed(facts: Facts, measured: Iterable[Measurement], what: str) -> list[str]:
@@ -64,7 +76,7 @@ def _contradictions(facts: Facts, setting: Setting) -> list[str]:
         if (by_rate > 1) != (m.speedup.ratio > 1):
             found.append(
                 f"{m.variant} {where} has a speed-up of {text.ratio(m.speedup.ratio)} by its medians, "
-                f"but {text.ratio(by_rate)} by images per second: slow outliers weigh on the mean."
+                f"but {text.ratio(by_rate)} by images per second: slow outliers raise the mean."
             )
     return found
 

@@ -13,7 +13,9 @@ from typing import Annotated
 from pydantic import Field
 
 from gdws_contract.attack_check import AttackCheck
+from gdws_contract.attacks import AttackResult
 from gdws_contract.findings.accuracy import AccuracyChange
+from gdws_contract.findings.attacks import AttackFindings
 from gdws_contract.findings.cells import CellFindings, Speed
 from gdws_contract.findings.metrics import MetricFinding
 from gdws_contract.findings.networks import NetworkFindings
@@ -88,6 +90,8 @@ class VariantFacts:
 class Measurement:
     """One variant in one setting on the device; without ``latency``, ``reason`` says why there is none.
 
+    ``attack`` is what an attack on the engine found, ``attacked`` what that shows beside others.
+
     ``power_mode`` and ``jetson_clocks`` are what was in force, as far as it is known. ``speed`` is what ``speedup``
     shows; None for the dense network.
     """
@@ -114,6 +118,8 @@ class Measurement:
     jetson_clocks: bool | None
     thermal: Thermal | None
     profile: LayerProfile | None
+    attack: AttackResult | None
+    attacked: AttackFindings | None
     flags: tuple[Flag, ...]
     simulated: bool
 
@@ -180,6 +186,7 @@ def facts(result: BenchmarkResult) -> Facts:
     networks = {network.name: network for network in found.networks}
     cells = {cell.key: cell for cell in job.cells}
     of_cells = {cell.key: cell for cell in found.cells}
+    of_attacks = {attack.key: attack for attack in found.attacks}
     return Facts(
         name=manifest.name,
         description=manifest.description,
@@ -188,9 +195,9 @@ def facts(result: BenchmarkResult) -> Facts:
         variants=tuple(_variant(variant, networks[variant.name], manifest) for variant in manifest.variants),
         settings=settings,
         measurements=tuple(
-            _measurement(cells.get(setting.cell(name)), of_cells[setting.cell(name)], setting, result)
+            _measurement(cells.get(key), of_cells[key], of_attacks.get(key), setting, result)
             for setting in settings
-            for name in variants_of(job, manifest)
+            for key in map(setting.cell, variants_of(job, manifest))
         ),
         circumstances=_circumstances(result),
         partial=result.partial,
@@ -223,7 +230,9 @@ def _variant(variant: Variant, network: NetworkFindings, manifest: Manifest) -> 
     )
 
 
-def _measurement(cell: Cell | None, found: CellFindings, setting: Setting, result: BenchmarkResult) -> Measurement:
+def _measurement(
+    cell: Cell | None, found: CellFindings, attacked: AttackFindings | None, setting: Setting, result: BenchmarkResult
+) -> Measurement:
     return Measurement(
         variant=found.key.variant,
         is_baseline=found.key.variant == result.manifest.baseline,
@@ -247,6 +256,8 @@ def _measurement(cell: Cell | None, found: CellFindings, setting: Setting, resul
         jetson_clocks=cell.jetson_clocks if cell else None,
         thermal=cell.thermal if cell else None,
         profile=cell.profile if cell else None,
+        attack=cell.attack if cell else None,
+        attacked=attacked,
         flags=tuple(cell.flags) if cell else (),
         simulated=result.device.simulated or bool(cell and cell.simulated),
     )

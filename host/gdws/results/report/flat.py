@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from gdws.results.report.figures import Facts, Measurement
 from gdws.results.report.open_loop import highest_rate, paced_run
 from gdws.results.report.summary import Summary
+from gdws_contract.findings.attacks import square_words
 
 #: History of the format: 1, first version. Fields may be added within a version.
 SCHEMA_VERSION = 1
@@ -26,7 +27,7 @@ _COLUMNS = (
     "sustained_fps", "build_s", "engine_bytes", "builds", "builds_best_ms", "builds_worst_ms", "robust_trusted",
     "agreement", "metrics", "paced_hz", "deadline_ms", "miss_rate", "longest_miss_burst", "paced_median_ms",
     "paced_p99_ms", "paced_p999_ms", "generator_p99_ms", "highest_hz", "host_peak_bytes", "device_peak_bytes",
-    "total_peak_bytes",
+    "total_peak_bytes", "attack", "attack_robust", "attack_low", "attack_high", "attack_both", "attack_queries",
 )  # fmt: skip
 
 
@@ -86,6 +87,22 @@ def _row(facts: Facts, m: Measurement) -> dict[str, Any]:
         "jetson_clocks": m.jetson_clocks,
         **_device_row(m),
         **_open_loop_row(m),
+        **_attack_row(m),
+    }
+
+
+def _attack_row(m: Measurement) -> dict[str, Any]:
+    """What an attack on the engine left robust at most."""
+    found = m.attack
+    interval = found.robust.interval if found else None
+    both = found.robust_to_both if found else None
+    return {
+        "attack": square_words(found) if found else None,
+        "attack_robust": found.robust.value if found else None,
+        "attack_low": interval.low if interval else None,
+        "attack_high": interval.high if interval else None,
+        "attack_both": both.value if both else None,
+        "attack_queries": found.queries if found else None,
     }
 
 

@@ -9,14 +9,16 @@ import jinja2
 from markupsafe import Markup
 
 from gdws._util.visible_text import visible_value
-from gdws.results.report.open_loop import open_loop_tables
+from gdws.results.report.order import report_tables
 from gdws.results.report.plots import Plot, accuracy_against_speed, latency_by_batch
 from gdws.results.report.summary import Summary
-from gdws.results.report.tables import Table, device_tables, layer_profiles
+from gdws.results.report.tables import Table, layer_profiles
+from gdws.results.report.tasks import in_words
 from gdws_contract import __version__
 from gdws_contract.findings import text
+from gdws_contract.findings.price import TOLERANCE_POINTS
 from gdws_contract.findings.setting import Setting
-from gdws_contract.findings.verdict import TITLES, TOLERANCE_POINTS
+from gdws_contract.findings.verdict import TITLES
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Section:
     latency_plots: tuple[Plot, ...]
     tables: tuple[Table, ...]
     profiles: tuple[Table, ...]
-    is_profile: bool
+    is_timed: bool
 
 
 def render_html(summaries: Sequence[Summary]) -> str:
@@ -62,9 +64,9 @@ def _section(summary: Summary, index: int) -> Section:
         anchor=f"result-{index + 1}",
         accuracy_plot=accuracy_against_speed(facts, first, key=f"{key}-accuracy") if first else None,
         latency_plots=tuple(plot for plot in latency if plot is not None),
-        tables=(*device_tables(facts), *open_loop_tables(facts)),
+        tables=report_tables(facts),
         profiles=layer_profiles(facts),
-        is_profile=facts.findings.is_profile,
+        is_timed=facts.findings.is_timed,
     )
 
 
@@ -97,6 +99,7 @@ def template_environment() -> jinja2.Environment:
         "fewer": text.fewer,
         "ratio_interval": text.ratio_interval,
         "attack_settings": text.attack_settings,
+        "task_in_words": in_words,
         "trusted_svg": lambda plot: Markup(plot.svg),  # our own plot, whose text ElementTree has escaped
     }
     environment.globals |= {"unknown": text.UNKNOWN, "undecided": TITLES["unknown"]}

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from gdws._util.visible_text import visible
 from gdws.results.report.figures import Circumstances, Facts, Measurement, VariantFacts
-from gdws.results.report.open_loop import open_loop_tables
+from gdws.results.report.order import report_tables
 from gdws.results.report.summary import Summary
-from gdws.results.report.tables import Table, device_tables, layer_profiles
+from gdws.results.report.tables import Table, layer_profiles
+from gdws.results.report.tasks import in_words
 from gdws_contract.findings import text
 from gdws_contract.findings.accuracy import AccuracyChange
 from gdws_contract.findings.setting import Setting
@@ -51,11 +52,11 @@ def _result(summary: Summary) -> list[str]:
     if summary.doubts:
         lines += ["", "Before you trust the figures:", "", *(f"- {escape(doubt)}" for doubt in summary.doubts)]
     lines += ["", "## The networks", "", *_networks(facts), ""]
-    if not facts.findings.is_profile:
+    if facts.findings.is_timed:
         lines += ["## Every measurement", ""]
         for setting in facts.settings:
             lines += [*_measurements(facts, setting), ""]
-    for each in (*device_tables(facts), *open_loop_tables(facts)):
+    for each in report_tables(facts):
         lines += [f"## {escape(each.title)}", "", *_grid(each), escape(each.note), ""]
     profiles = layer_profiles(facts)
     if profiles:
@@ -107,7 +108,7 @@ def _networks(facts: Facts) -> list[str]:
 def _quality_heads(facts: Facts) -> list[str]:
     """What the networks are judged by: the metrics of their task, or accuracies."""
     if facts.leading:
-        return [escape(each.words[:1].upper() + each.words[1:]) for each in facts.leading]
+        return [escape(each.title) for each in facts.leading]
     return ["Robust accuracy", "Natural accuracy", "On the device: robust, natural"]
 
 
@@ -194,17 +195,19 @@ def _circumstances(facts: Facts) -> list[str]:
     d, p = c.device, c.protocol
     simulated = " (simulated)" if d.simulated else ""
     attack = f"; adversarial: {text.attack_settings(c.verification.attack)}" if c.verification.attack else ""
+    protocol = (
+        f"warm-up of at least {p.warmup_ms:g} ms, then until steady; {p.rounds} rounds with the networks in turn; "
+        f"at least {p.min_duration_ms:g} ms and {text.whole(p.min_iterations)} inferences per cell"
+    )
     entries = {
         "Device": f"{d.hostname}{simulated}: {d.board or d.cpu_model or d.machine}, {d.os}, kernel {d.kernel}",
         "Cores": f"{text.whole(d.physical_cores)} physical, {text.whole(d.logical_cores)} logical",
         "Software": ", ".join([f"gdws-agent {d.agent_version}", f"Python {d.python}", *c.runtimes]),
         "Engine": ", ".join(c.engine_options) or text.UNKNOWN,
-        "Protocol": (
-            f"warm-up of at least {p.warmup_ms:g} ms, then until steady; {p.rounds} rounds with the networks in turn; "
-            f"at least {p.min_duration_ms:g} ms and {text.whole(p.min_iterations)} inferences per cell"
-        ),
-        "A time covers": "; ".join(c.scopes) or text.UNKNOWN,
+        **({"Protocol": protocol} if facts.findings.is_timed else {}),
+        **({"A time covers": "; ".join(c.scopes)} if c.scopes else {}),
         "Power": c.power or text.UNKNOWN,
+        "Task": in_words(facts.task),
         "Verification": f"{text.whole(c.verification.count)} inputs: {c.verification.data}{attack}",
         "Bundle": f"{facts.name}, {c.bundle_id}, written by {c.bundle_tool.name} {c.bundle_tool.version}",
         "Job": f"{c.job_id}, {c.job_state}, {c.started_at or text.UNKNOWN} to {c.finished_at or text.UNKNOWN}",

@@ -16,8 +16,8 @@ from gdws.results.report.figures import Facts, Measurement
 from gdws.results.report.labels import place_labels
 from gdws.results.report.svg import ACCENT, FONT_PT, GOOD, INK, LINE, MUTED, new_figure, to_svg
 from gdws_contract.findings import text
+from gdws_contract.findings.price import TOLERANCE_POINTS
 from gdws_contract.findings.setting import Setting
-from gdws_contract.findings.verdict import TOLERANCE_POINTS
 from gdws_contract.measures import LatencySummary, Metric, Proportion
 
 

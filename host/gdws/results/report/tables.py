@@ -76,7 +76,7 @@ def task_metrics(facts: Facts) -> Table | None:
     if not metrics:
         return None
     rows = [
-        Row(_capitalised(each.words), tuple(_metric(variant.metric(name), variant.is_baseline) for variant in shown))
+        Row(each.title, tuple(_metric(variant.metric(name), variant.is_baseline) for variant in shown))
         for name, each in metrics.items()
     ]
     data = ", ".join(_distinct(variant.evaluated_on for variant in shown))
@@ -347,8 +347,4 @@ def _distinct(values: Iterable[str | None]) -> list[str]:
 def _sentence(words: Sequence[str]) -> str:
     """``words`` as a sentence with a space behind it, if there are any."""
     joined = "; ".join(words)
-    return f"{_capitalised(joined)}. " if joined else ""
-
-
-def _capitalised(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    return f"{text.capitalised(joined)}. " if joined else ""

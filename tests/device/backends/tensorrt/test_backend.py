@@ -101,7 +101,7 @@ class TestOptions:
         install(monkeypatch, version="10.3.0")
         with TensorRtBackend().build(model(), spec(build_timeout_s=60)) as engine:
             assert told(engine, "build_timeout_s") == "60"
-        with pytest.raises(BuildFailed, match="given up after 1e-09 s") as caught:
+        with pytest.raises(BuildFailed, match="stopped after 1e-09 s") as caught:
             TensorRtBackend().build(model(seed=1), spec(build_timeout_s=1e-9))
         assert caught.value.hint
 

@@ -123,7 +123,7 @@ class TestRealBuilder:
     def test_a_build_that_takes_too_long_is_given_up(self, tmp_path):
         result = build(tmp_path, model(), build_timeout_s=1e-6)
         assert result["error"] == "BuildFailed"
-        assert result["message"] == "the build was given up after 1e-06 s"
+        assert result["message"] == "the build was stopped after 1e-06 s"
         assert "build_timeout_s" in result["hint"]
 
     @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ class TestLimits:
         assert double.build(model(), wanted, free_memory=lambda: FreeMemory(2**29, shared=True)).engine
 
     def test_a_build_that_takes_too_long(self, make, spec):
-        with pytest.raises(BuildFailed, match="given up after 1e-09 s"):
+        with pytest.raises(BuildFailed, match="stopped after 1e-09 s"):
             make(version="10.3.0").build(model(), spec(build_timeout_s=1e-9))
 
     def test_a_release_that_cannot_be_stopped_builds_on(self, double, spec):

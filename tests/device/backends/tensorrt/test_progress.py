@@ -30,7 +30,7 @@ def test_a_build_may_go_on_until_its_time_is_over():
 
 def test_the_error_has_the_limit_and_advice():
     error = Deadline(90).error()
-    assert error.message == "the build was given up after 90 s"
+    assert error.message == "the build was stopped after 90 s"
     assert "build_timeout_s" in (error.hint or "")
 
 

@@ -7,10 +7,11 @@ from rich.console import Console
 
 from gdws.cli.views import live
 from gdws.cli.views.live import LiveBenchmark, stage, summary
+from gdws_contract.attacks import AttackProgress
 from gdws_contract.profiles import LayerProfile, LayerTime
 from gdws_contract.queueing import Estimate
 from gdws_contract.rest import CellKey, Progress
-from support.benchmark_results import DENSE, cell, failed_cell, parity_failed_cell, result
+from support.benchmark_results import DENSE, attacked_cell, cell, failed_cell, parity_failed_cell, result
 
 
 def test_a_profile_in_a_line() -> None:
@@ -24,6 +25,26 @@ def test_a_cell_without_times_says_why() -> None:
     failed = failed_cell(DENSE, 1, "no tactic found")
     assert summary(failed) == "dense, onnxruntime, fp32, batch 1: no tactic found"
     assert ": failed parity, logits differ by" in summary(parity_failed_cell(DENSE, 1))
+
+
+def test_an_attack_in_a_line() -> None:
+    found = summary(attacked_cell(DENSE, 20))
+    assert found == (
+        "dense, onnxruntime, fp32, batch 1: 80 of 100 images withstand the attack (95 % interval 71.1–86.7 %)"
+    )
+
+
+def test_the_bars_show_how_far_an_attack_is(terminal: io.StringIO) -> None:
+    told = AttackProgress(images=12, images_total=100, correct=9, queries=12_345, left_s=61.0)
+    key = attacked_cell(DENSE, 20).key
+    progress = Progress(cells_total=2, cells_finished=0, stage="attack", cell=key, attack=told)
+    job = result([DENSE], state="running").job.model_copy(update={"progress": progress})
+    with LiveBenchmark(quiet=False) as shown:
+        shown.show(job)
+    text = terminal.getvalue()
+    assert "attack dense, batch 1, 9 of 12 images correct, 12,345 queries" in text
+    assert "12/100" in text
+    assert "0:01:01 left" in text or "0:01:00 left" in text
 
 
 def test_a_power_mode_is_told_where_there_is_one() -> None:

@@ -69,7 +69,7 @@ def test_classes_are_numbered_by_id_or_by_the_names_given(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"categories": None}, "is no COCO file: categories"),
+        ({"categories": None}, "is not a COCO file: categories"),
         ({"annotations": [{"image_id": 3, "category_id": 9, "bbox": BOX}]}, "category 9, which it does not name"),
         ({"images": [{"id": 1, "file_name": "a/x.png"}, {"id": 2, "file_name": "b/x.png"}]}, "two images called x.png"),
     ],
@@ -119,7 +119,7 @@ def test_masks_move_with_their_image_and_padding_has_no_class(tmp_path: Path) ->
     assert (boxed[:16] == -1).all()
     assert boxed[40, 50] == 3
     Image.new("RGB", (4, 4)).save(folder / "street.png")
-    with pytest.raises(DataError, match="no mask"):
+    with pytest.raises(DataError, match="not a mask"):
         open_annotations(folder, preparation()).of(image)
 
 

@@ -84,7 +84,7 @@ def test_what_the_network_cannot_take(tmp_path, values, change, message):
 
 
 def test_what_is_for_images_alone(tmp_path, values):
-    with pytest.raises(DataError, match="no file of arrays") as caught:
+    with pytest.raises(DataError, match="not a file of arrays") as caught:
         open_images(tmp_path, SHAPE)
     assert ".npy" in str(caught.value.hint)
     np.save(tmp_path / "x.npy", values)

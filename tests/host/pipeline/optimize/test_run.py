@@ -203,7 +203,7 @@ def test_as_many_threads_as_suit_the_network_are_chosen_and_the_best_dense_is_to
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"limits": AccuracyLimits(None, None)}, "without accuracy limits is of no use"),
+        ({"limits": AccuracyLimits(None, None)}, "without accuracy limits the fastest network"),
         ({"conversion": Conversion(skip=("nine",))}, "nine"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from gdws.errors import ResultError
 from gdws.results.exporters import Format, export
-from support.benchmark_results import DENSE, KEPT, failed_cell, jetson_result, result
+from support.benchmark_results import DENSE, KEPT, attacked_cell, failed_cell, jetson_result, result
 
 #: The schema that bencher.dev/docs/reference/bencher-metric-format publishes.
 BENCHER = {
@@ -50,6 +50,29 @@ PATH = "mnist-preact-resnet/dense/tensorrt/fp16/batch-1/power-mode-MAXN"
 def exported(folder: Path, form: Format, **options: Any) -> Any:
     export(jetson_result([DENSE, KEPT]), folder / "out", form, **options)
     return json.loads((folder / "out").read_text())
+
+
+def test_what_engines_withstand_is_exported(tmp_path: Path) -> None:
+    attacked = result([DENSE], cells=[attacked_cell(DENSE, 20)])
+    export(attacked, tmp_path / "bencher", "bencher")
+    document = json.loads((tmp_path / "bencher").read_text())
+    jsonschema_rs.validate(BENCHER, document)
+    (measures,) = document.values()
+    assert measures["square-robust-accuracy-percent"]["value"] == 80.0
+    assert "latency" not in measures
+
+    export(attacked, tmp_path / "github", "github-action-benchmark", direction="bigger")
+    entries = json.loads((tmp_path / "github").read_text())
+    jsonschema_rs.validate(GITHUB_ACTION_BENCHMARK, entries)
+    assert [each["value"] for each in entries if "Square Attack" in each["name"]] == [80.0]
+    with pytest.raises(ResultError, match="no figures of which smaller is better"):
+        export(attacked, tmp_path / "github", "github-action-benchmark", direction="smaller")
+
+    export(attacked, tmp_path / "csv", "csv")
+    (row,) = csv.DictReader((tmp_path / "csv").read_text().splitlines())
+    assert (row["attack_robust"], row["attack_queries"]) == ("0.8", str(attacked.job.cells[0].attack.queries))
+    assert row["attack"] == "Square Attack (linf, eps 0.2, 1,000 queries for each image)"
+    assert row["median_ms"] == ""
 
 
 def test_bencher_gets_nanoseconds_and_bounds(tmp_path: Path) -> None:

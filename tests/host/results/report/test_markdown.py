@@ -89,7 +89,7 @@ def test_a_profile_is_shown_layer_by_layer() -> None:
 
 def test_a_robust_accuracy_that_is_not_to_be_trusted_is_marked() -> None:
     text = render([result([DENSE, replace(KEPT, check=attack_check(random=True))])], ".md")
-    rows = [line for line in text.splitlines() if line.startswith("| **") and "not to be trusted" in line]
+    rows = [line for line in text.splitlines() if line.startswith("| **") and "cannot be trusted" in line]
     assert len(rows) == 1
     assert "mean" in rows[0]
     assert "The network is random" in text

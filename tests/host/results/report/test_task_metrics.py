@@ -18,7 +18,12 @@ from gdws_contract.measures import Figure, Metric
 from gdws_contract.rest import BenchmarkResult
 from support.benchmark_results import DENSE, KEPT, proportion, task_result
 
-DETECTOR: dict[str, object] = {"kind": "detection", "layout": "yolov8", "score_threshold": 0.3}
+DETECTOR: dict[str, object] = {
+    "kind": "detection",
+    "layout": "yolov8",
+    "score_threshold": 0.3,
+    "classes": ["cat", "<b>", *(f"c{number}" for number in range(19))],
+}
 
 
 def made(*found: dict[str, Metric], task: dict[str, object] = DETECTOR, origin: str = "network") -> BenchmarkResult:
@@ -45,6 +50,9 @@ def test_the_metrics_are_there_and_no_empty_accuracy(suffix: str) -> None:
     assert "95.1 % (39 of 41)" in plain
     assert "Objects count from a score of 0.3" in plain
     assert "<streets>" not in page
+    assert "<b>" not in page
+    assert "detection (yolov8); classes: cat, " in plain
+    assert "c17, … (21)" in plain
     for words in ("Robust accuracy</th", "Robust<br>accuracy", "| Robust accuracy", "Natural accuracy |"):
         assert words not in page
 

@@ -41,7 +41,7 @@ def decode(output: Any, layout: DetectionLayout, size: tuple[int, int]) -> Candi
         return _DECODERS[layout](tensors, size)
     except (ValueError, IndexError, RuntimeError) as error:
         raise ModelError(
-            f"the network returns {described(output)}, which is no detection head of layout {layout}",
+            f"the network returns {described(output)}, which is not a detection head of layout {layout}",
             hint="say what the outputs are, e.g. --task outputs",
         ) from error
 
