@@ -28,7 +28,7 @@ def table(networks: Sequence[Network], results: Mapping[str, Any]) -> str:
     """A row for each network that was made, then the reasons why networks stayed graphs."""
     known = [(network.name, results.get(network.name, {})) for network in networks]
     tried = [(name, found) for name, found in known if "convert" in found]
-    done = [found for _, found in tried if "refused" not in found["convert"]]
+    done = [found for _, found in tried if any(each["converted"] for each in _variants(found))]
     tasks = {found["convert"]["task"] for found in done}
     graphs = [(name, found["convert"]["kept_as_graph"]) for name, found in tried if "variants" in found["convert"]]
     return "\n".join(
@@ -47,6 +47,11 @@ def table(networks: Sequence[Network], results: Mapping[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _variants(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The networks that a bundle has; none where there is no bundle."""
+    return list(found["convert"].get("variants", {}).values())
 
 
 def _rows(name: str, found: Mapping[str, Any]) -> Iterator[str]:

@@ -69,6 +69,8 @@ def test_what_was_refused_or_stayed_a_graph_says_why():
     shown = table([ONE, OTHER], found)
     assert "1 networks of 1 tasks were converted; 1 were not" in shown
     assert "2 of 3, in the graph" in shown
+    nothing = made(variants={name: {**each, "converted": 0} for name, each in made()["variants"].items()})
+    assert "0 networks of 0 tasks were converted; 1 were not" in table([ONE], {ONE.name: {"convert": nothing}})
     assert "- a network: it.onnx: an LSTM" in shown
     assert "no \\| layer" in shown
 

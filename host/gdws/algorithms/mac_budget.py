@@ -52,6 +52,11 @@ def nested_ranks(spectrum: Spectrum, alphas: npt.ArrayLike | None = None, *, equ
     return [ranks for ranks in offered if gdws_weights(shape, int(ranks.sum())) < dense_weights(shape)]
 
 
+def fewest_macs(weight_shape: Sequence[int], positions: int, ranks: Sequence[Ints]) -> float:
+    """The MACs of the cheapest of ``ranks``, or of the dense weight without ranks; arguments as for a `Candidate`."""
+    return min(option.cost for option in _options(Candidate(weight_shape, positions, ranks, [0.0] * len(ranks))))
+
+
 def ranks_within(candidates: Sequence[Candidate], macs: float) -> list[Ints | None]:
     """Return the ranks (C_l,) of each weight l, None for one that stays dense: little error for ``macs`` in sum.
 

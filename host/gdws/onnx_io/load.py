@@ -234,7 +234,7 @@ def _notes(module: nn.Module, file: _File, reason: str | None) -> tuple[str, ...
     if any(interface.batch_axes):
         notes.append("the batch is not the first axis of its outputs; read with the batch first")
     if reason is not None:
-        notes.append(f"{reason}. {_AS_GRAPH}")
+        notes.append(f"{reason.rstrip('.')}. {_AS_GRAPH}")
     return tuple(notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from gdws.algorithms import allocate
 from gdws.algorithms.cost import weighted_error
-from gdws.algorithms.mac_budget import Candidate, nested_ranks, ranks_within
+from gdws.algorithms.mac_budget import Candidate, fewest_macs, nested_ranks, ranks_within
 from gdws.algorithms.spectrum import Ints, Spectrum
 from gdws.compression.surgery import Layer
 from gdws.errors import PlanError
@@ -122,16 +123,17 @@ def _(budget: MacSaving, problem: RankProblem) -> Ranks:
     shapes = {name: problem.spectra[name].weight.shape for name in names}
     ours = sum(uses[name] * dense_weights(shapes[name]) for name in names)
     offered = {name: nested_ranks(problem.spectra[name], problem.alphas[name], equal=problem.equal) for name in names}
+    fewest = sum(fewest_macs(shapes[name], uses[name], offered[name]) for name in names)
+    bound = dense / budget.value - (dense - ours)
+    if fewest > bound:  # checked before the errors are computed, which takes minutes
+        most = math.floor(100 * dense / (dense - ours + fewest)) / 100
+        raise PlanError(
+            f"mac_saving: the network cannot be reduced to {budget.value:g} times fewer MACs; {most:g} is the most",
+            hint="use a smaller value, or allow more layers to be converted",
+        )
     errors = problem.errors(offered)
     candidates = [Candidate(shapes[name], uses[name], offered[name], errors[name]) for name in names]
-    try:
-        found = ranks_within(candidates, dense / budget.value - (dense - ours))
-    except ValueError as error:
-        raise PlanError(
-            f"mac_saving: the network cannot be reduced to {budget.value:g} times fewer MACs",
-            hint="use a smaller value, or allow more layers to be converted",
-        ) from error
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, ranks_within(candidates, bound), strict=True))
 
 
 def _least_error(problem: RankProblem, name: str, components: float) -> Ints:

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 import gdws
+from gdws.compression.fitting import Calibration
 from gdws.compression.layers import GDWSConv2d, to_dense
 from gdws.errors import ModelError, PlanError
 from gdws.networks import zoo as nets
@@ -154,7 +156,7 @@ def test_a_shared_weight_pays_its_macs_at_each_call():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"mac_saving": 100.0, "example_input": (3, 12, 12)}, "cannot take 100 times fewer MACs"),
+        ({"mac_saving": 100.0, "example_input": (3, 12, 12)}, "cannot be reduced to 100 times fewer MACs"),
         ({"mac_saving": 0.5, "example_input": (3, 12, 12)}, "at least 1, got 0.5"),
         ({"mac_saving": float("nan"), "example_input": (3, 12, 12)}, "at least 1, got nan"),
         ({"mac_saving": 2.0}, "the MACs are unknown"),
@@ -163,6 +165,20 @@ def test_a_shared_weight_pays_its_macs_at_each_call():
 def test_mac_savings_that_cannot_be(options, problem):
     with pytest.raises(PlanError, match=problem):
         convert(seeded(SmallResNet), **options)
+
+
+@pytest.mark.parametrize("layout", ["gather", "stacked"])
+def test_the_largest_mac_saving_is_told_before_errors_are_looked_for(layout, monkeypatch):
+    given = {"layout": layout, "data": torch.rand(12, 3, 12, 12)}
+    with monkeypatch.context() as patch:
+        patch.setattr(Calibration, "sensitivities", lambda *arguments, **options: pytest.fail("errors were looked for"))
+        with pytest.raises(PlanError, match=r"[\d.]+ is the most") as caught:
+            convert(seeded(SmallResNet), mac_saving=100.0, **given)
+    most = float(re.search(r"([\d.]+) is the most", str(caught.value))[1])
+    _, plan = convert(seeded(SmallResNet), mac_saving=most, **given)
+    assert most <= plan.totals.macs_dense / plan.totals.macs_gdws < most + 0.01
+    with pytest.raises(PlanError, match="cannot be reduced"):
+        convert(seeded(SmallResNet), mac_saving=most + 0.01, **given)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
