@@ -18,7 +18,6 @@ from gdws import datasets, pipeline
 from gdws.bundles.packing import VerificationSet, pack
 from gdws.bundles.variant import Variant
 from gdws.evaluation.attacks import AttackSpec
-from gdws.pipeline.demo import DATA, NETWORK
 from gdws.results.stored import load_result
 from gdws_agent.measuring.attacking import Labelled, attack_engine
 from gdws_contract.attacks import AttackOptions, AttackRequest, AttackResult
@@ -134,8 +133,8 @@ def test_it_fools_as_many_as_torchattacks_does(tmp_path: Path, norm: str) -> Non
     """On the shipped network: the two success rates differ by no more than chance, by a 95 % interval."""
     torchattacks = pytest.importorskip("torchattacks")
     count, queries, eps = 32, 100, {"linf": 0.28, "l2": 3.5}[norm]
-    split = datasets.load(DATA).test
-    source = pipeline.load(NETWORK)
+    split = datasets.load("mnist-sample").test
+    source = pipeline.load("mnist-preact-resnet")
     images, labels = split.images[:count], split.labels[:count]
     bundle = packed(tmp_path / "net.gdws", source.module, images, labels)
     options = ["--norm", norm, "--eps", eps, "--queries", queries, "--batch", 4]
