@@ -86,6 +86,13 @@ def test_targets_differ_by_network_and_threads() -> None:
     assert figures.reached(rows, targets)[0][1]
 
 
+def test_nothing_is_told_against_a_method_that_was_not_judged() -> None:
+    rows = {name: each for name, each in ROWS.items() if each["method"] != "weights"}
+    words, met = figures.reached(rows, TARGETS)[-1]
+    assert not met
+    assert "no network of the published method is judged yet" in words
+
+
 def test_without_times_nothing_is_reached() -> None:
     rows = {name: {key: value for key, value in each.items() if key != "speed"} for name, each in ROWS.items()}
     assert figures.reached(rows, TARGETS) == [("its speed is not measured yet", False)]

@@ -204,7 +204,7 @@ def test_a_token_that_is_given_is_asked_for_and_not_inherited_by_the_worker(work
 def test_a_token_that_is_none_is_told_in_one_line(capsys, data, monkeypatch):
     monkeypatch.setenv("GDWS_AGENT_TOKEN", "too short")
     code, said = failure(capsys, "--port", "0", "--data-dir", str(data))
-    assert (code, "GDWS_AGENT_TOKEN holds no usable token" in said, "too short" in said) == (2, True, False)
+    assert (code, "GDWS_AGENT_TOKEN has no valid token" in said, "too short" in said) == (2, True, False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")

@@ -121,4 +121,4 @@ def test_signals_of_noise_and_no_attacks_on_signals(tmp_path):
     for command in (("convert", "--mean-rank", 2, "--out", tmp_path / "b.gdws"), ("evaluate",)):
         refused = gdws(command[0], *source, *command[1:], "--attack", "pgd", "--protocol", "mnist", "--quiet")
         assert refused.exit_code == 2
-        assert "an attack is for images, and these are signals of (2, 64)" in refused.stderr
+        assert "an attack needs images, but these are signals (2, 64)" in refused.stderr

@@ -455,7 +455,7 @@ def task_result(nets: list[Net], evaluations: list[HostEvaluation], task: dict[s
     made = result(nets)
     variants = [
         variant.model_copy(update={"evaluation": evaluation})
-        for variant, evaluation in zip(made.manifest.variants, evaluations, strict=True)
+        for variant, evaluation in zip(made.manifest.variants, evaluations)
     ]
     bare = {"agreement": None, "natural": None, "natural_host": None, "robust": None, "robust_host": None}
     cells = [

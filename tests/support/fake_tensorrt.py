@@ -610,9 +610,17 @@ def make_tensorrt(gpu, version="8.5.2.2", lacking=(), dla_cores=2):
         def num_io_tensors(self):
             return len(self._inputs) + len(self._outputs)
 
-        @property
-        def device_memory_size(self):
-            return 1_000_000
+        if release < (11, 0):
+
+            @property
+            def device_memory_size(self):
+                return 1_000_000
+
+        if release >= (10, 0):
+
+            @property
+            def device_memory_size_v2(self):
+                return 1_000_000
 
         def get_tensor_dtype(self, name):
             return next(tensor.dtype for tensor in [*self._inputs, *self._outputs] if tensor.name == name)

@@ -186,7 +186,7 @@ def _kept_token(role: Role, path: Path) -> Tuple[str, bool]:
         raise DataUnusable(f"the token's file {path} cannot be used: {error.strerror}") from error
     if not _TOKEN.fullmatch(token):
         raise DataUnusable(
-            f"{path} holds no usable token", hint="delete it: a new token is generated at the next start"
+            f"{path} contains no valid token", hint="delete it: a new token is generated at the next start"
         )
     return token, False
 

@@ -177,7 +177,7 @@ def _signs(draws: np.random.Generator, shape: Tuple[int, ...]) -> np.ndarray:
 
 def _lengths(windows: np.ndarray) -> np.ndarray:
     """Return the Euclidean norm in each channel, (C, 1, 1), never 0."""
-    return np.maximum(np.sqrt((windows**2).sum(axis=(1, 2), keepdims=True)), _TINY)
+    return np.asarray(np.maximum(np.sqrt((windows**2).sum(axis=(1, 2), keepdims=True)), _TINY))
 
 
 def _eta(side: int) -> np.ndarray:

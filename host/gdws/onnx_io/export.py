@@ -24,6 +24,7 @@ from gdws.compression.independence import require_independence
 from gdws.errors import ExportError, ModelError, first_line
 from gdws.onnx_io.batch import BatchDependence, free_batch
 from gdws.onnx_io.int8.twin import QuantizedNetwork
+from gdws.onnx_io.parity import FLOOR
 from gdws.onnx_io.run import Array, CannotRun, Runner
 from gdws.onnx_io.splice import splice_graph, traceable
 from gdws.onnx_io.tracing import INPUT_NAME, outputs_by_name, trace
@@ -161,7 +162,7 @@ def _compare(name: str, found: Array, expected: Array, rounding_error: Callable[
         raise ExportError(
             f"exported, the network returns {name} of {found.shape} instead of {expected.shape}", hint=_BATCH_HINT
         )
-    scale = max(float(np.abs(expected).max(initial=0)), 1e-30)
+    scale = max(float(np.abs(expected).max(initial=0)), FLOOR)
     difference = float(np.abs(found.astype(np.float64) - expected).max(initial=0))
     if difference <= TOLERANCE * scale:
         return

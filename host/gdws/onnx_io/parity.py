@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 #: Largest difference from a file in half precision, whose numbers have 8 to 11 bits.
 _HALF_TOLERANCE = 0.05
 #: Outputs below this count as if they were so large: what a sigmoid leaves of "no" is nothing but rounding.
-_FLOOR = 1e-2
+FLOOR = 1e-2
 _CHECK_SIZES = (1, 3)
 
 
@@ -95,7 +95,7 @@ def _of_module(module: nn.Module, images: Images, path: Path) -> list[Array]:
 
 def _difference(found: Array, wanted: Array) -> float:
     """The largest difference over the largest |wanted|; infinity for NaN."""
-    scale = max(float(np.abs(wanted).max(initial=0.0)), _FLOOR)
+    scale = max(float(np.abs(wanted).max(initial=0.0)), FLOOR)
     worst = float(np.abs(found.astype(np.float64) - wanted).max(initial=0.0)) / scale
     return worst if np.isfinite(worst) else float("inf")
 

@@ -85,7 +85,7 @@ def test_the_body_says_what_kind_of_job_it_is(tmp_path, client, kind, form):
 
 def test_a_job_without_a_kind_is_refused_with_those_there_are(client):
     problem = Problem.model_validate_json(client.post("/jobs", json={"model_id": "a" * 64}).content)
-    assert (problem.status, problem.field, problem.hint) == (422, "kind", "choose one of benchmark, profile")
+    assert (problem.status, problem.field, problem.hint) == (422, "kind", "choose one of benchmark, profile, attack")
 
 
 def test_one_key_is_one_job_whichever_path_it_came_by(tmp_path, client):

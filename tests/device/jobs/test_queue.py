@@ -585,7 +585,7 @@ def test_the_queue_tidies_up_while_nothing_is_measured(bench, caplog):
             assert until_final(jobs, jobs.submit(bench.request()).id).state == "done"
 
     assert tidied.is_set()
-    assert "not removed: full" in caplog.text
+    assert "retention failed: full" in caplog.text
 
 
 # Power modes and clocks
@@ -745,7 +745,7 @@ def test_what_cannot_be_given_back_is_told_in_the_cells_and_tried_again(jetson, 
 
         # A failed cell has no figures to doubt, and the cells that the worker had not sent are not there.
         assert flags(told) == {}
-        assert "not given back: the service is gone" in caplog.text
+        assert "could not be restored: the service is gone" in caplog.text
         assert jetson.board.state.power_mode == "MAXN"
         jetson.board.gone = False
         jetson.worker.set_actions({})

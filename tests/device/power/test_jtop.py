@@ -214,7 +214,7 @@ class TestProbing:
         service.line.append(Client(power={}))
         availability = JtopSensor().probe()
         assert not availability.available
-        assert "knows no power rails" in availability.reason
+        assert "reports no power rails" in availability.reason
         assert service.handed[0].closed
 
 

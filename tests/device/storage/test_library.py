@@ -180,7 +180,7 @@ def test_a_damaged_bundle_says_so_and_is_whole_when_it_is_sent_again(store, fold
     library = Library(store, folder) if restarted else library
 
     for look in (library.model, library.manifest):
-        with pytest.raises(ModelDamaged, match="of no use") as caught:
+        with pytest.raises(ModelDamaged, match="cannot be used any more") as caught:
             look(info.id)
         assert "again" in caught.value.hint
     assert library.manifest_on_record(info.id) == info.manifest

@@ -265,7 +265,7 @@ def shared_plan(name, rank):
     ],
 )
 def test_layers_that_share_a_weight_are_planned_alike(layers):
-    with pytest.raises(PlanError, match="hold one weight"):
+    with pytest.raises(PlanError, match="share a weight"):
         surgery.apply(Plan(layers=tuple(layers)), seeded(Sharing))
 
 

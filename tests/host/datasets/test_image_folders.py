@@ -93,16 +93,16 @@ def test_truncated_images(root):
 @pytest.mark.parametrize(
     ("stray", "message"),
     [
-        ("val/valprep.sh", r"valprep\.sh is no folder of a class"),
-        (f"val/{CLASSES[0]}/notes.txt", r"notes\.txt is no image"),
-        (f"train/{CLASSES[2]}/images.tar", r"images\.tar is no image"),
+        ("val/valprep.sh", r"valprep\.sh is not a folder of a class"),
+        (f"val/{CLASSES[0]}/notes.txt", r"notes\.txt is not an image"),
+        (f"train/{CLASSES[2]}/images.tar", r"images\.tar is not an image"),
     ],
 )
 def test_stray_files(root, stray, message):
     (root / stray).write_bytes(b"x")
     with pytest.raises(DataError, match=message) as caught:
         imagenet(root, classes=3)
-    assert "move it away" in str(caught.value.hint)
+    assert "move it elsewhere" in str(caught.value.hint)
 
 
 def test_stray_and_empty_folders(root):
@@ -132,11 +132,11 @@ def test_memory_is_not_exceeded(root, monkeypatch):
     assert len(data.test.first(5).images) == 5
     with pytest.raises(DataError, match="6 images take") as caught:
         _ = data.test.first(6).images
-    assert "5 at most" in str(caught.value.hint)
+    assert "at most 5" in str(caught.value.hint)
 
 
 def test_by_name(root):
     with pytest.raises(DataError, match="3 classes, not 1,000"):
         datasets.load("imagenet", root=root)
-    with pytest.raises(DataError, match="val is no folder"):
+    with pytest.raises(DataError, match="val is not a folder"):
         datasets.load("imagenet", root=root / "val")

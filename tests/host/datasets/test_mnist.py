@@ -102,9 +102,9 @@ def good() -> tuple[np.ndarray, np.ndarray]:
     [
         (lambda x, y: (x[:4999], y[:4999]), "not 5,000 images"),
         (lambda x, y: (x.reshape(5000, 28, 28), y), "not 5,000 images"),
-        (lambda x, y: (x / 255, y), "whole numbers"),
-        (lambda x, y: (x - 300, y), "whole numbers"),
-        (lambda x, y: (x * np.nan, y), "whole numbers"),
+        (lambda x, y: (x / 255, y), "integers"),
+        (lambda x, y: (x - 300, y), "integers"),
+        (lambda x, y: (x * np.nan, y), "integers"),
         (lambda x, y: (x, y[::-1] // 2), "500 images of each digit"),
     ],
 )

@@ -108,7 +108,7 @@ def test_without_files_the_error_says_how_to_get_them(tmp_path, small, root):
 
 
 def test_mnist_needs_a_folder(tmp_path, small):
-    with pytest.raises(DataError, match="where mnist lies"):
+    with pytest.raises(DataError, match="location of mnist is unknown"):
         datasets.load("mnist")
     with pytest.raises(DataError, match="train-images-idx3-ubyte") as caught:
         datasets.load("mnist", root=tmp_path)

@@ -106,10 +106,10 @@ def test_svhn(tmp_path, monkeypatch):
 
 
 def test_without_a_folder(tmp_path):
-    with pytest.raises(DataError, match="where cifar10 lies") as caught:
+    with pytest.raises(DataError, match="location of cifar10 is unknown") as caught:
         datasets.load("cifar10")
     assert "--data-root" in str(caught.value.hint)
-    with pytest.raises(DataError, match="no folder"):
+    with pytest.raises(DataError, match="not a folder"):
         datasets.load("svhn", root=tmp_path / "absent")
 
 

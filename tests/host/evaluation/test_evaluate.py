@@ -134,7 +134,7 @@ def test_images_out_of_range_are_an_error():
 
 
 def test_batch_size_zero_is_an_error():
-    with pytest.raises(GdwsError, match="batch size is 0"):
+    with pytest.raises(GdwsError, match="invalid batch size 0"):
         evaluate(Brightness(), IMAGES, LABELS, batch_size=0)
 
 
@@ -227,14 +227,14 @@ def test_without_an_attack_it_goes_on_too(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"attack": AttackSpec(eps=0.1, step=0.05, iterations=10, seed=1)}, "other attack"),
-        ({"attack": None}, "other attack"),
-        ({"images": IMAGES * 0.5}, "other images"),
-        ({"labels": 1 - LABELS}, "other images"),
-        ({"images": IMAGES[:3], "labels": LABELS[:3]}, "other images, count"),
-        ({"model": Brightness().double()}, "other weights"),
-        ({"attack_on": "dense-equivalent"}, "other place of the attack"),
-        ({"check": False}, "other second opinion"),
+        ({"attack": AttackSpec(eps=0.1, step=0.05, iterations=10, seed=1)}, "different attack"),
+        ({"attack": None}, "different attack"),
+        ({"images": IMAGES * 0.5}, "different images"),
+        ({"labels": 1 - LABELS}, "different images"),
+        ({"images": IMAGES[:3], "labels": LABELS[:3]}, "different images, count"),
+        ({"model": Brightness().double()}, "different weights"),
+        ({"attack_on": "dense-equivalent"}, "different place of the attack"),
+        ({"check": False}, "different second opinion"),
     ],
     ids=str,
 )
@@ -290,7 +290,7 @@ def test_a_dense_equivalent_that_is_none_is_refused(monkeypatch):
     model, images, labels = problem()
     other = convert(seeded(SmallResNet), mean_rank=1)[0]
     monkeypatch.setattr("gdws.evaluation.judging.to_dense", lambda module: other)
-    with pytest.raises(ModelError, match="something else"):
+    with pytest.raises(ModelError, match="differ by"):
         evaluate(model, images, labels, ATTACK, attack_on="dense-equivalent")
     assert evaluate(model, images, labels, None, attack_on="dense-equivalent").natural.successes == 24
 

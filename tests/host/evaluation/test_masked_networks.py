@@ -17,7 +17,7 @@ from gdws.evaluation.evaluate import Evaluation, evaluate
 from gdws.networks import sources
 from gdws.networks.sources import Source
 from gdws.pipeline import evaluate_all, evaluation_doubts
-from gdws.pipeline.demo import ATTACK, NETWORK
+from gdws.pipeline.demo import DATA, NETWORKS
 from support.masked import Mask, Masked, jpeg, problem
 
 ATTACKS = {
@@ -178,9 +178,10 @@ def test_the_check_goes_into_a_bundle():
 
 
 def test_the_network_that_ships_leaves_no_doubt():
-    source, data = sources.load(NETWORK), datasets.load("mnist-sample")
+    name, attack = NETWORKS[DATA]
+    source, data = sources.load(name), datasets.load(DATA)
     images = data.test.first(8)
-    found = evaluate(source.module, images.images, images.labels, ATTACK)
+    found = evaluate(source.module, images.images, images.labels, attack)
     assert found.doubts() == []
     assert found.attack_check.trusted
     assert found.robust.value > 0.8

@@ -110,7 +110,7 @@ def test_other_files_are_told(source, tmp_path):
     checkpoints.save(dense, source.module.state_dict(), {"net": NET})
     assert converted.find(dense) is None
     assert converted.find(tmp_path / "absent.safetensors") is None
-    with pytest.raises(CheckpointUnreadable, match="no GDWS network"):
+    with pytest.raises(CheckpointUnreadable, match="not a GDWS network"):
         converted.load(dense)
     with pytest.raises(OSError, match="absent"):
         converted.find(tmp_path / "absent.gdws")
@@ -136,8 +136,8 @@ def test_parts_that_do_not_belong_together_are_told(source, tmp_path):
         with pytest.raises(CheckpointMismatch, match=words):
             converted.load(path)
 
-    refused(weights, "belong together", net_options={"width": 8})
-    refused(weights, "belong together", net="mnist-wrn", net_options={})
+    refused(weights, "do not match", net_options={"width": 8})
+    refused(weights, "do not match", net="mnist-wrn", net_options={})
     refused({**weights, "stray": torch.zeros(1)}, "stray")
     refused({key: weights[key] for key in weights if key != "linear.bias"}, "linear.bias")
     refused({key: weights[key] for key in weights if not key.endswith("running_var")}, "running_var")

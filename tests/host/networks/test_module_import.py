@@ -52,14 +52,14 @@ def test_a_network_is_taken_as_it_is():
 @pytest.mark.parametrize(
     ("target", "options", "words"),
     [
-        ("factories_of_a_user", {}, "names no network"),
-        (":ready", {}, "names no network"),
+        ("factories_of_a_user", {}, "does not name a network"),
+        (":ready", {}, "does not name a network"),
         ("no_such_module:ready", {}, "no module 'no_such_module'"),
         ("lacks_a_package:ready", {}, "No module named 'no_such_package_anywhere'"),
         ("broken_at_import:ready", {}, "cannot be imported: SystemExit"),
         ("factories_of_a_user:other", {}, "no 'other'"),
         ("factories_of_a_user:Factories.other", {}, "no 'Factories.other'"),
-        ("factories_of_a_user:number", {}, "gives a int"),
+        ("factories_of_a_user:number", {}, "returns a int"),
         ("factories_of_a_user:broken", {}, "RuntimeError: no weights here"),
         ("factories_of_a_user:Factories.wide", {"depth": 3}, "depth=3"),
         ("factories_of_a_user:ready", {"width": 3}, "takes no options"),

@@ -60,7 +60,7 @@ def test_it_becomes_the_first_layer(tmp_path, load):
     plain, dense = load(tmp_path, None)
     with torch.no_grad():
         torch.testing.assert_close(plain.module(X), dense(X), rtol=1e-4, atol=1e-4)
-    assert "pixels from 0 to 1, RGB, as they are; --mean" in plain.notes[-1]
+    assert "pixels from 0 to 1, RGB, as they are; change this with --mean" in plain.notes[-1]
     exported = export(source.module, SHAPE)
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])

@@ -339,6 +339,21 @@ class TestRefusals:
         with pytest.raises(ExportError, match="logits differ by"):
             export(net, SHAPE)
 
+    def test_what_a_sigmoid_leaves_of_no_may_be_rounding(self, net, monkeypatch):
+        class No(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = nn.Linear(3, 3)
+
+            def forward(self, x):
+                return torch.sigmoid(self.head(x.mean(dim=(2, 3))) - 12)
+
+        spoil(monkeypatch, by=0.01)
+        export(No().eval(), SHAPE)
+        spoil(monkeypatch, by=1)
+        with pytest.raises(ExportError, match="logits differ by"):
+            export(No().eval(), SHAPE)
+
     def test_what_rounding_does_to_the_network_is_allowed_and_no_more(self, net, monkeypatch):
         class Coarse(nn.Module):
             def __init__(self):

@@ -181,7 +181,7 @@ def test_a_dense_network_is_refused(start):
 
 def test_images_out_of_range_are_refused(start):
     bad = Dataset("bad", 2, Split(2 * DATA.train.images, DATA.train.labels), DATA.validation, DATA.test)
-    with pytest.raises(DataError, match="pixels run"):
+    with pytest.raises(DataError, match="pixels range"):
         finetune(start[0], bad, SETTINGS)
 
 

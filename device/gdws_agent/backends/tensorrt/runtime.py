@@ -126,7 +126,7 @@ class LoadedEngine:
     def activation_bytes(self) -> Optional[int]:
         """Return what the engine needs for activations in each execution context; None where it does not tell.
 
-        TensorRT 10 tells of more than 2 GiB by another name, and of less by both.
+        TensorRT 10 has a second name, which covers more than 2 GiB; TensorRT 11 has that one alone.
         """
         for name in ("device_memory_size_v2", "device_memory_size"):
             size = getattr(self._engine, name, None)

@@ -130,7 +130,7 @@ NOISE = ("--data", "random", "--attack", "none")
 @pytest.mark.parametrize(
     ("command", "factory", "words", "hint"),
     [
-        (("evaluate",), "several", "a dict of 2: aux", "--output aux"),
+        (("evaluate",), "several", "nothing to compare it with", "--plan FILE"),
         (("evaluate",), "meeting", "other images of its batch", "dim=(1, 2, 3)"),
         (("convert", "--out", "m.gdws", "--mean-rank", 1), "meeting", "other images of its batch", "dim=(1, 2, 3)"),
     ],
@@ -165,7 +165,7 @@ def test_one_of_several_networks_in_a_file_is_chosen(tmp_path: Path) -> None:
     options = ("both.pth", *MODULE, *SHAPE, "--mean-rank", 1, "--alphas", 0, "--json")
     found = gdws("plan", *options)
     assert found.exit_code == 2
-    assert "holds 2 state dicts: one, two" in " ".join(found.stderr.split())
+    assert "contains 2 state dicts: one, two" in " ".join(found.stderr.split())
     errors = [
         [layer["e2"] for layer in json.loads(gdws("plan", *options, "--prefix", name).stdout)["layers"]]
         for name in states

@@ -45,8 +45,8 @@ def test_values_are_kept(path):
         ({}, "not a file of alphas"),
         ({"module.a.weight": torch.zeros(2, 2)}, r"module\.a\.weight is \(2, 2\)"),
         ({"module.a.weight": 3.0}, r"module\.a\.weight is float"),
-        ({"module.a.weight": torch.tensor([-1.0])}, "negative or not finite"),
-        ({"module.a.weight": torch.tensor([float("nan")])}, "negative or not finite"),
+        ({"module.a.weight": torch.tensor([-1.0])}, "negative or non-finite"),
+        ({"module.a.weight": torch.tensor([float("nan")])}, "negative or non-finite"),
     ],
 )
 def test_other_content(path, gains, message):

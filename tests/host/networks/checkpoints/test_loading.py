@@ -150,7 +150,7 @@ def test_weights_that_are_not_finite(model, path, value):
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     state["linear.bias"][0] = value
     path.write_bytes(torch_bytes(state))
-    with pytest.raises(NonFiniteWeights, match=r"linear\.bias holds 1 ") as caught:
+    with pytest.raises(NonFiniteWeights, match=r"linear\.bias has 1 ") as caught:
         checkpoints.load(path, NET, width=2)
     assert caught.value.layer == "linear.bias"
     with pytest.raises(NonFiniteWeights):

@@ -145,7 +145,7 @@ def test_another_copy_is_told_where_one_is_usual(path):
     torch.save({"state_dict": weights(), "state_dict_ema": weights(1)}, path)
     model, notes = checkpoints.read_into(SmallResNet(), path)
     assert_same(model)
-    assert notes == ("state_dict is taken; state_dict_ema has entries of the same names: --prefix state_dict_ema",)
+    assert notes == ("using state_dict; state_dict_ema has the same names, use --prefix state_dict_ema for that",)
     assert_same(checkpoints.load(path, SmallResNet(), prefix="state_dict_ema"), seed=1)
 
 

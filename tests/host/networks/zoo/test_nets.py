@@ -119,7 +119,7 @@ def test_illegal_options_are_refused(options):
 
 
 def test_weights_ship_only_for_some():
-    with pytest.raises(ModelError, match="no weights ship for preact-resnet18") as caught:
+    with pytest.raises(ModelError, match="preact-resnet18 has no shipped weights") as caught:
         nets.pretrained_path("preact-resnet18")
     assert "mnist-preact-resnet" in str(caught.value.hint)
     with pytest.raises(UnknownNetwork):
