@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from gdws.datasets import Dataset, Split
+from gdws.training import TrainSettings
 
 
 def toy(count: int, seed: int) -> Split:
@@ -25,6 +26,18 @@ class Forbidden:
 
 
 DATA = Dataset("toy", 2, toy(24, 0), toy(8, 1), Forbidden())  # type: ignore[arg-type]
+#: Three epochs of a few seconds.
+TRAINING = TrainSettings(
+    net="mnist-preact-resnet",
+    net_options={"width": 2, "classes": 2},
+    epochs=3,
+    batch_size=8,
+    eps=0.1,
+    iterations=2,
+    validation_iterations=2,
+    shift=1,
+    seed=5,
+)
 
 
 class InterruptAt:

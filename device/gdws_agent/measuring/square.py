@@ -12,6 +12,7 @@ depends on what it was told alone, not on the images beside it or before it. Pur
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Optional, Tuple
 
 import numpy as np
@@ -87,20 +88,20 @@ def window_side(spent: float, height: int, width: int) -> int:
     return min(max(side, 1), height, width)
 
 
-class _Ball:
+class _Ball(ABC):
     """What may be asked for about one image."""
 
     def __init__(self, image: np.ndarray, eps: float) -> None:
         self._image = image
         self._eps = eps
 
+    @abstractmethod
     def start(self, draws: np.random.Generator) -> np.ndarray:
         """Return the first perturbed image."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, best: np.ndarray, side: int, draws: np.random.Generator) -> np.ndarray:
         """Return ``best`` with a window of that side changed."""
-        raise NotImplementedError
 
 
 class _LInf(_Ball):

@@ -22,7 +22,7 @@ from typing import Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.agents import AgentOptions, given, make_request
+from gdws.cli.options.agents import AgentOptions, end_as, given, make_request, model_id
 from gdws.cli.options.attacking import SquareOptions
 from gdws.cli.options.engine import EngineOptions
 from gdws.cli.options.measuring import CellOptions, Threads, Tolerance
@@ -49,24 +49,19 @@ def attack(
     tolerance: Tolerance = None,
 ) -> None:
     """Attack the engines of a bundle on a device."""
-    from gdws.device.benchmark import failure, is_complete
     from gdws.results.report import summarise
-    from gdws_contract.archive import open_bundle
     from gdws_contract.attacks import AttackRequest
 
-    with open_bundle(bundle) as opened:
-        model_id = opened.id
     request = make_request(
         AttackRequest,
         "attack",
-        model_id=model_id,
+        model_id=model_id(bundle),
         **cells.fields(),
         options=square.fields(),
         engine=building.engine(),
         threads=threads,
         label=label,
-        priority=sharing.priority,
-        limits=sharing.limits(),
+        **sharing.fields(),
         **given(parity_tolerance=tolerance),
     )
     result = agent.measure(bundle, request, sharing, LiveBenchmark(quiet=quiet), out)
@@ -75,8 +70,4 @@ def attack(
     else:
         print_attacks(summarise(result))
         errors().print(f"wrote {out}", markup=False)
-    error = failure(result, agent.device)
-    if error is not None:
-        raise error
-    if not is_complete(result):
-        raise typer.Exit(1)
+    end_as(result, agent.device)

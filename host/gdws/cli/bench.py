@@ -33,7 +33,7 @@ from typing import Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.agents import AgentOptions, make_request
+from gdws.cli.options.agents import AgentOptions, end_as, make_request, model_id
 from gdws.cli.options.engine import BuildOptions
 from gdws.cli.options.measuring import CellOptions, MeasuringOptions
 from gdws.cli.options.pacing import PacingOptions
@@ -61,17 +61,13 @@ def bench(
     as_json: options.Json = False,
 ) -> None:
     """Measure the networks of a bundle side by side on a device."""
-    from gdws.device.benchmark import failure, is_complete
     from gdws.results.report import summarise
-    from gdws_contract.archive import open_bundle
     from gdws_contract.rest import BenchmarkRequest
 
-    with open_bundle(bundle) as opened:
-        model_id = opened.id
     request = make_request(
         BenchmarkRequest,
         "bench",
-        model_id=model_id,
+        model_id=model_id(bundle),
         **cells.fields(),
         power_modes=measuring.power_modes(),
         jetson_clocks=measuring.jetson_clocks,
@@ -80,8 +76,7 @@ def bench(
         pacing=pacing.pacing(),
         series=pacing.series(),
         label=label,
-        priority=sharing.priority,
-        limits=sharing.limits(),
+        **sharing.fields(),
     )
     live = LiveBenchmark(quiet=quiet)
     try:
@@ -95,8 +90,4 @@ def bench(
     else:
         print_summary(summarise(result))
         errors().print(f"wrote {out}", markup=False)
-    error = failure(result, agent.device)
-    if error is not None:
-        raise error
-    if not is_complete(result):
-        raise typer.Exit(1)
+    end_as(result, agent.device)

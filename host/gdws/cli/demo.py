@@ -22,6 +22,7 @@ from typing import Annotated
 import typer
 
 from gdws.cli.options import common as options
+from gdws.cli.options.agents import LOCAL, end_as
 from gdws.cli.views.live import LiveBenchmark
 from gdws.cli.views.output import errors, print_line, progress_bar
 from gdws.cli.views.result_table import print_summary
@@ -40,7 +41,6 @@ def demo(
     quiet: options.Quiet = False,
 ) -> None:
     """Run the whole pipeline once, on this machine: convert, optimise, evaluate, measure, report."""
-    from gdws.device.benchmark import failure, is_complete
     from gdws.pipeline.demo import FULL, QUICK, DemoFiles, Watcher, agent, make, measure
     from gdws.results.report import summarise
     from gdws.results.report.optimisation import headline
@@ -59,11 +59,7 @@ def demo(
     print_line(f"optimise, {headline(found)}")
     typer.echo()
     print_line(f"{files.html}, {files.search} after {time.monotonic() - started:.0f} s")
-    error = failure(result, "local")
-    if error is not None:
-        raise error
-    if not is_complete(result):
-        raise typer.Exit(1)
+    end_as(result, LOCAL)
 
 
 def _tell(line: str) -> None:

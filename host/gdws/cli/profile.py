@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from gdws.cli.options import common as options
-from gdws.cli.options.agents import AgentOptions, given, make_request
+from gdws.cli.options.agents import AgentOptions, given, make_request, model_id
 from gdws.cli.options.engine import EngineOptions
 from gdws.cli.options.measuring import OneCellOptions, Threads
 from gdws.cli.options.sharing import SharingOptions
@@ -52,15 +52,12 @@ def profile(
 ) -> None:
     """Show where a network of a bundle spends its time on a device, layer by layer."""
     from gdws.device.benchmark import failure
-    from gdws_contract.archive import open_bundle
     from gdws_contract.profiles import ProfileRequest
 
-    with open_bundle(bundle) as opened:
-        model_id = opened.id
     request = make_request(
         ProfileRequest,
         "profile",
-        model_id=model_id,
+        model_id=model_id(bundle),
         variant=setting.variant,
         backend=setting.backend,
         precision=setting.precision,
@@ -69,8 +66,7 @@ def profile(
         engine=building.engine(),
         threads=threads,
         label=label,
-        priority=sharing.priority,
-        limits=sharing.limits(),
+        **sharing.fields(),
     )
     result = agent.measure(bundle, request, sharing, LiveBenchmark(quiet=quiet), out)
     if as_json:

@@ -14,18 +14,7 @@ from gdws.errors import CheckpointUnreadable, DataError, GdwsError, ModelError
 from gdws.networks import checkpoints
 from gdws.training import EpochRecord, TrainSettings, run, state_path, train
 from support.toy import DATA, InterruptAt
-
-SETTINGS = TrainSettings(
-    net="mnist-preact-resnet",
-    net_options={"width": 2, "classes": 2},
-    epochs=3,
-    batch_size=8,
-    eps=0.1,
-    iterations=2,
-    validation_iterations=2,
-    shift=1,
-    seed=5,
-)
+from support.toy import TRAINING as SETTINGS
 
 
 def test_a_run_is_repeatable_and_leaves_nothing_but_the_weights(tmp_path):

@@ -14,20 +14,11 @@ from torch import nn
 from gdws.errors import GdwsError, ModelError
 from gdws.networks import checkpoints
 from gdws.networks.sources import Source
-from gdws.training import Pruning, TrainSettings, train
+from gdws.training import Pruning, train
 from gdws.training.pruning import prune
-from support.toy import DATA, InterruptAt
+from support.toy import DATA, TRAINING, InterruptAt
 
-SETTINGS = TrainSettings(
-    net="mnist-preact-resnet",
-    net_options={"width": 2, "classes": 2},
-    epochs=2,
-    batch_size=8,
-    eps=0.1,
-    iterations=1,
-    validation_iterations=1,
-    shift=0,
-)
+SETTINGS = dataclasses.replace(TRAINING, epochs=2, iterations=1, validation_iterations=1, shift=0)
 
 
 def network() -> nn.Module:

@@ -76,6 +76,29 @@ class AgentOptions:
             )
 
 
+def model_id(bundle: Path) -> str:
+    """The id that an agent knows ``bundle`` by. Raises what :func:`gdws_contract.archive.open_bundle` raises."""
+    from gdws_contract.archive import open_bundle
+
+    with open_bundle(bundle) as opened:
+        return opened.id
+
+
+def end_as(result: BenchmarkResult, device: str) -> None:
+    """End the command as the job of ``result`` ended on ``device``.
+
+    Raises :class:`~gdws.errors.DeviceError` for a job that did not finish, and ``typer.Exit`` with code 1 where a cell
+    was not measured or did not pass.
+    """
+    from gdws.device.benchmark import failure, is_complete
+
+    error = failure(result, device)
+    if error is not None:
+        raise error
+    if not is_complete(result):
+        raise typer.Exit(1)
+
+
 @contextlib.contextmanager
 def agent_at(device: str, data_dir: Path | None = None) -> Iterator[str]:
     """The address of the agent. ``local`` starts one on this machine, which stores its jobs in ``data_dir``."""

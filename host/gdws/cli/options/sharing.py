@@ -43,6 +43,7 @@ class SharingOptions:
         ),
     ] = None
 
-    def limits(self) -> dict[str, Any]:
-        """The fields of the contract's limits that were given."""
-        return given(time_s=self.time_limit, memory_mib=self.memory_limit)
+    def fields(self) -> dict[str, Any]:
+        """The fields of a request."""
+        limits = given(time_s=self.time_limit, memory_mib=self.memory_limit)
+        return {"priority": self.priority, "limits": limits}
