@@ -64,7 +64,6 @@ class DemoSettings:
 FULL = DemoSettings()
 QUICK = DemoSettings(
     calibration=128,
-    validation=64,
     test=50,
     alphas=pipeline.AlphaSettings(16),
     batch_sizes=(1,),

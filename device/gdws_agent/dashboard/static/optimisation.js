@@ -50,9 +50,10 @@ function layerTable({ layers, unit }) {
   });
 }
 
-/** The points that a network loses: of robust accuracy if it was judged, on the final images if they were. */
+/** The change of natural or robust accuracy, whichever fell further, on the final images if it was judged there. */
 function lossOf(network) {
-  return network.final_robust ?? network.robust ?? network.final_natural ?? network.natural ?? null;
+  const changes = [network.final_natural ?? network.natural, network.final_robust ?? network.robust];
+  return changes.filter((change) => change).sort((a, b) => b.points - a.points)[0] ?? null;
 }
 
 function frontPlot(found, width) {
@@ -61,9 +62,9 @@ function frontPlot(found, width) {
     .filter(({ loss }) => loss !== null);
   if (points.length === 0) return null;
   const frame = { left: 52, right: width - 12, top: 12, bottom: HEIGHT - 44 };
-  const limit = found.robust_limit_points ?? found.natural_limit_points;
+  const limits = [...new Set([found.natural_limit_points, found.robust_limit_points])].filter((each) => each !== null);
   const xs = padded([1, ...points.flatMap(({ network }) => [network.speedup_low, network.speedup_high])], 0.08);
-  const ys = padded([0, ...(limit === null ? [] : [-limit]), ...points.map(({ loss }) => -loss.points)], 0.15);
+  const ys = padded([0, ...limits.map((limit) => -limit), ...points.map(({ loss }) => -loss.points)], 0.15);
   const x = scale(xs, [frame.left, frame.right]);
   const y = scale(ys, [frame.bottom, frame.top]);
   const shown = points
@@ -79,9 +80,9 @@ function frontPlot(found, width) {
     },
     leftAxis(frame, ys, y, "change of accuracy (points)"),
     bottomAxis(frame, xs, x, "times as fast as dense"),
-    limit === null
-      ? null
-      : s("line", { class: "limit", x1: frame.left, x2: frame.right, y1: y(-limit), y2: y(-limit) }),
+    limits.map((limit) =>
+      s("line", { class: "limit", x1: frame.left, x2: frame.right, y1: y(-limit), y2: y(-limit) }),
+    ),
     s("g", { class: "dense" }, s("circle", { class: "mark", cx: x(1), cy: y(0), r: 5 })),
     points.map(({ network, loss }) =>
       s(

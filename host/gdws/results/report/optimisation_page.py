@@ -9,6 +9,9 @@ from gdws.results.report.plots import Plot
 from gdws.results.report.svg import ACCENT, GOOD, INK, MUTED, new_figure, to_svg
 from gdws_contract import __version__
 
+#: Columns of sentences and of figures with intervals, which wrap.
+_PROSE = ("why", "natural", "robust", "test natural", "test robust")
+
 
 def render_page(found: Optimisation) -> str:
     """One HTML file that needs nothing else. Every string is escaped: names of layers may come from anyone."""
@@ -23,6 +26,7 @@ def render_page(found: Optimisation) -> str:
             layers=layer_table(found),
             networks=network_table(found),
             plots=plots,
+            prose=_PROSE,
             version=__version__,
         )
     )
@@ -34,9 +38,8 @@ def front_plot(found: Optimisation) -> Plot | None:
     if not judged:
         return None
     figure, (axes,) = new_figure(height_in=3.2)
-    limits = [each for each in (found.robust_limit_points, found.natural_limit_points) if each is not None]
-    if limits:
-        axes.axhline(-limits[0], color=GOOD, linewidth=1.2, linestyle="--")
+    for limit in {found.robust_limit_points, found.natural_limit_points} - {None}:
+        axes.axhline(-limit, color=GOOD, linewidth=1.2, linestyle="--")
     axes.plot([1.0], [0.0], marker="D", color=INK, markersize=7)
     for network, loss in judged:
         axes.plot([network.speedup_low, network.speedup_high], [-loss, -loss], color=ACCENT, linewidth=1.3, alpha=0.5)
@@ -47,7 +50,10 @@ def front_plot(found: Optimisation) -> Plot | None:
     shown = "; ".join(
         f"{network.speedup:.2f} times and {-loss:+.1f} points" for network, loss in judged if loss is not None
     )
-    alt = f"Change of accuracy over speed-up; the star is what is delivered, the dashed line the limit: {shown}."
+    alt = (
+        "Change of natural or robust accuracy, whichever fell further, over speed-up; the star is what is delivered, "
+        f"a dashed line a limit: {shown}."
+    )
     return Plot(to_svg(figure, alt=alt, key="front"), alt)
 
 
@@ -68,6 +74,6 @@ def prediction_plot(found: Optimisation) -> Plot | None:
 
 
 def _loss(network: Network) -> float | None:
-    """Points lost, of robust accuracy if it was judged, on the final images if they were."""
-    changes = (network.final_robust, network.robust, network.final_natural, network.natural)
-    return next((change.points for change in changes if change is not None), None)
+    """Points lost, of the accuracy that fell further, on the final images if it was judged there."""
+    changes = (network.final_natural or network.natural, network.final_robust or network.robust)
+    return max((change.points for change in changes if change is not None), default=None)

@@ -9,6 +9,7 @@ import pytest
 from gdws.errors import ResultError
 from gdws.results.optimisation import load_optimisation, save_optimisation
 from gdws.results.report.optimisation import headline, layer_table, network_table, render
+from gdws.results.report.optimisation_page import front_plot
 from gdws_contract.optimisation import Rival
 from support.optimisations import HOSTILE, optimisation
 
@@ -53,6 +54,16 @@ def test_a_page_without_networks_has_no_plots():
     assert "<svg" not in render(optimisation(status="declined", networks=()), ".html")
     with pytest.raises(ResultError, match="no report format"):
         render(optimisation(), ".txt")
+
+
+def test_the_front_shows_the_accuracy_that_fell_further_and_every_limit():
+    found = optimisation(robust_limit_points=2.0)
+    fell = found.networks[0].final_natural.model_copy(update={"points": 3.0})
+    first = found.networks[0].model_copy(update={"final_natural": fell})
+    plot = front_plot(found.model_copy(update={"networks": (first, found.networks[1])}))
+    assert plot.alt.endswith("1.90 times and -3.0 points; 1.90 times and -0.4 points.")
+    dashes = "stroke-dasharray"
+    assert plot.svg.count(dashes) == front_plot(optimisation(robust_limit_points=None)).svg.count(dashes) + 1
 
 
 def test_it_survives_its_file(tmp_path: Path):
