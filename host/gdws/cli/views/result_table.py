@@ -8,6 +8,7 @@ from gdws.cli.views.grid import print_grid
 from gdws.cli.views.output import print_table, results
 from gdws.results.report import Summary
 from gdws.results.report.figures import Measurement
+from gdws.results.report.open_loop import pacing_tables
 from gdws.results.report.tables import power_and_energy
 from gdws_contract.findings import text
 
@@ -16,7 +17,7 @@ _COLUMNS = ("network", "median", "p95", "p99", "FPS", "speed-up", "interval", "p
 
 
 def print_summary(summary: Summary) -> None:
-    """Print a table for each setting, one of power if it was measured, then the verdict and reservations."""
+    """Print a table for each setting, those of power and deadlines if measured, then the verdict and reservations."""
     facts = summary.facts
     for setting in facts.settings:
         title = f"{', '.join(setting.words)}; times in ms, 95 % intervals"
@@ -26,6 +27,8 @@ def print_summary(summary: Summary) -> None:
     power = power_and_energy(facts)
     if power is not None:
         print_grid(power, "power")
+    for paced in pacing_tables(facts):
+        print_grid(paced, paced.title.lower())
     results().print(f"[bold]{escape(summary.headline)}[/]")
     for doubt in summary.doubts:
         results().print(f"- {escape(doubt)}")

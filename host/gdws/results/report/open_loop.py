@@ -13,7 +13,13 @@ from gdws_contract.pacing import HighestRate, Paced
 
 def open_loop_tables(facts: Facts) -> tuple[Table, ...]:
     """The tables that have something to show, in the order of the report."""
-    found = (_deadlines(facts), _highest_rates(facts), _memory(facts))
+    memory = _memory(facts)
+    return (*pacing_tables(facts), *(() if memory is None else (memory,)))
+
+
+def pacing_tables(facts: Facts) -> tuple[Table, ...]:
+    """Of those what was asked for: missed deadlines, and the highest rate."""
+    found = (_deadlines(facts), _highest_rates(facts))
     return tuple(table for table in found if table is not None)
 
 
