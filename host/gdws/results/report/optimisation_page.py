@@ -38,7 +38,8 @@ def front_plot(found: Optimisation) -> Plot | None:
     if not judged:
         return None
     figure, (axes,) = new_figure(height_in=3.2)
-    for limit in {found.robust_limit_points, found.natural_limit_points} - {None}:
+    limits = {limit for limit in (found.robust_limit_points, found.natural_limit_points) if limit is not None}
+    for limit in sorted(limits):
         axes.axhline(-limit, color=GOOD, linewidth=1.2, linestyle="--")
     axes.plot([1.0], [0.0], marker="D", color=INK, markersize=7)
     for network, loss in judged:
@@ -47,9 +48,7 @@ def front_plot(found: Optimisation) -> Plot | None:
                   markersize=13 if network.delivered else 6)  # fmt: skip
     axes.set_xlabel("times as fast as dense, measured")
     axes.set_ylabel("change of accuracy (points)")
-    shown = "; ".join(
-        f"{network.speedup:.2f} times and {-loss:+.1f} points" for network, loss in judged if loss is not None
-    )
+    shown = "; ".join(f"{network.speedup:.2f} times and {-loss:+.1f} points" for network, loss in judged)
     alt = (
         "Change of natural or robust accuracy, whichever fell further, over speed-up; the star is what is delivered, "
         f"a dashed line a limit: {shown}."
