@@ -23,7 +23,7 @@ from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.packing import pack
 from gdws.planning.search.attribution import attribute
 from gdws.planning.search.evidence import Measurement, Profile, Timing
-from gdws.planning.search.explorer import of_energy
+from gdws.planning.search.energy import of_energy
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, key_of
 from gdws.results.stored import load_result
@@ -97,7 +97,15 @@ class AgentMeter:
         timings, doubts = self._timings(names, result)
         dense = self._dense(result)
         assert dense.latency is not None  # or it would have been an error
-        return Measurement(tuple(timings.values()), dense.latency.median_ms, _energy_mj(dense), doubts)
+        return Measurement(
+            tuple(timings.values()),
+            dense.latency.median_ms,
+            _energy_mj(dense),
+            doubts,
+            dense_sd=_energy_sd(dense),
+            dense_tail_ms=_tail_ms(dense),
+            idle_w=None if dense.power is None else dense.power.idle_w,
+        )
 
     def time_forms(self, forms: Sequence[Form], maker: Maker, *, energy: bool = False) -> FormTimes:
         """Time networks as they are delivered, thoroughly. Those that the runtime cannot run are told in the doubts.
@@ -119,7 +127,8 @@ class AgentMeter:
         if cost is None:
             raise DeviceError("the device measured no energy of the dense network", url=self.device.url)
         if energy:
-            timings = {form: of_energy(each, cost) for form, each in timings.items()}
+            sd = _energy_sd(dense)
+            timings = {form: of_energy(each, cost, sd) for form, each in timings.items()}
         return FormTimes(timings, cost, tuple(doubts.values()))
 
     def _timed(self, what: Any, make: _Make, *, thorough: bool) -> BenchmarkResult:
@@ -255,7 +264,9 @@ class AgentMeter:
             sd = _UNKNOWN_SD
             if interval is not None and interval.low > 0:
                 sd = math.log(interval.high / interval.low) / (2 * _Z)
-            timings[name] = Timing(choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell))
+            timings[name] = Timing(
+                choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell), _energy_sd(cell), _tail_ms(cell)
+            )
         return timings, doubts
 
 
@@ -268,6 +279,20 @@ def _is_disturbed(result: BenchmarkResult) -> bool:
 
 def _energy_mj(cell: Cell) -> float | None:
     return None if cell.power is None else cell.power.energy_per_inference_mj
+
+
+def _energy_sd(cell: Cell) -> float | None:
+    """The relative standard error of the energy of an inference."""
+    power = cell.power
+    if power is None or power.energy_interval is None or not power.energy_per_inference_mj:
+        return None
+    interval = power.energy_interval
+    return (interval.high - interval.low) / (2 * _Z * power.energy_per_inference_mj)
+
+
+def _tail_ms(cell: Cell) -> float | None:
+    latency = cell.latency
+    return None if latency is None else latency.max_ms if latency.p99_ms is None else latency.p99_ms
 
 
 def _reason(cell: Cell | None) -> str:

@@ -38,13 +38,17 @@ class Timing:
     """One network, timed in turns with the dense one.
 
     ``ratio`` is its latency over that of the dense network, ``relative_sd`` the standard error of that ratio.
-    ``energy_mj`` is per inference; None where power was not measured.
+    ``energy_mj`` is per inference, with its relative standard error ``energy_sd``; None where it was not measured.
+    ``tail_ms`` is the latency that deadlines are held against: the 99th percentile, or of fewer samples than that needs
+    the longest.
     """
 
     choice: Choice
     ratio: float
     relative_sd: float
     energy_mj: float | None = None
+    energy_sd: float | None = None
+    tail_ms: float | None = None
 
     def speedup(self, z: float = 1.96) -> Interval:
         """How many times faster than dense, as an interval of ``z`` standard errors."""
@@ -66,13 +70,17 @@ class Timing:
 class Measurement:
     """Networks that took turns on the device with the dense one, which takes ``dense_ms`` and ``dense_mj``.
 
-    ``doubts`` are sentences by the code of their kind.
+    ``dense_sd`` is the relative standard error of the latter, ``dense_tail_ms`` as :attr:`Timing.tail_ms`. ``idle_w`` is
+    the power of the device at rest; None where it was not measured. ``doubts`` are sentences by the code of their kind.
     """
 
     timings: tuple[Timing, ...]
     dense_ms: float
     dense_mj: float | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
+    dense_sd: float | None = None
+    dense_tail_ms: float | None = None
+    idle_w: float | None = None
 
 
 @dataclass(frozen=True)

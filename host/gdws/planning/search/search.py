@@ -187,6 +187,8 @@ class Search:
         reasons = []
         is_front = self._goal.kind == "pareto"
         confirmed = self._meter.time(found if is_front else found[:3], thorough=True)
+        if self._goal.is_of_energy:
+            confirmed = self.explorer.priced(confirmed)
         by_choice = {timing.choice: timing for timing in confirmed.timings}
         kept = []
         for choice in found:
@@ -208,15 +210,17 @@ class Search:
         )
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
-        """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
-        upper_ms = timing.ratio * (1 + 1.96 * timing.relative_sd) * confirmed.dense_ms
-        if timing.speedup().low <= 1 or upper_ms >= self.rival:
+        """Whether the whole interval says that it beats dense, and the bound is kept: by energy with the interval."""
+        upper = timing.ratio * (1 + 1.96 * timing.relative_sd) * self._dense_of(confirmed)
+        if timing.speedup().low <= 1 or upper >= self.rival:
             return False
         if bound is None:
             return True
-        if not self._goal.is_of_energy:
-            return timing.ratio * confirmed.dense_ms <= bound
-        return timing.energy_mj is not None and timing.energy_mj <= bound
+        return (upper if self._goal.is_of_energy else timing.ratio * confirmed.dense_ms) <= bound
+
+    def _dense_of(self, confirmed: Measurement) -> float:
+        """What the dense network took, in the unit of the search."""
+        return confirmed.dense_mj or math.inf if self._goal.is_of_energy else confirmed.dense_ms
 
     def _failed(self, timing: Timing | None, confirmed: Measurement) -> str:
         if timing is None:
@@ -225,9 +229,12 @@ class Search:
             )
         interval, longer = timing.speedup(), timing.times_longer()
         would_tell = "" if longer is None else f"; about {longer} times as long a measurement would tell"
+        gain = f"{1 / timing.ratio:.2f} times as fast as dense"
+        if self._goal.is_of_energy:
+            gain = f"dense takes {1 / timing.ratio:.2f} times as much"
         return (
-            f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
-            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
+            f"measured thoroughly it takes {self._figure(timing.ratio * self._dense_of(confirmed))}, {gain} "
+            f"(95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
         )
 
     # -- figures --------------------------------------------------------------------------------------------
