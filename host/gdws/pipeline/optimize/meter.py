@@ -14,7 +14,7 @@ from gdws.compression import surgery
 from gdws.datasets import Split
 from gdws.device.benchmark import benchmark, failure
 from gdws.device.client import DeviceClient
-from gdws.errors import DeviceError
+from gdws.errors import DeviceError, SettingUnavailable
 from gdws.networks.sources import Source
 from gdws.pipeline.optimize.forms import Form
 from gdws.pipeline.optimize.setting import CONFIRMING_BUILDS, Setting
@@ -22,8 +22,8 @@ from gdws.pipeline.optimize.state import State, digest
 from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.packing import pack
 from gdws.planning.search.attribution import attribute
-from gdws.planning.search.evidence import Measurement, Profile, Timing
 from gdws.planning.search.energy import of_energy
+from gdws.planning.search.evidence import Measurement, Profile, Timing
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, key_of
 from gdws.results.stored import load_result
@@ -41,6 +41,10 @@ _UNKNOWN_SD = 0.05
 #: How much longer the last measurement is.
 _THOROUGH = 3
 _UNPROFILED = "profile-unsupported"
+#: Problem codes of cells whose power mode or clocks the device did not set.
+_NOT_SET = frozenset(
+    {"clocks-unavailable", "clocks-failed", "clocks-not-held", "power-mode-unknown", "power-mode-needs-reboot"}
+)
 
 #: Makes the networks of a job, the dense one first.
 _Make = Callable[[], Sequence[Variant]]
@@ -173,6 +177,7 @@ class AgentMeter:
         for cancelled in range(_TRIES):
             path = self.state.path(kind, [*key, cancelled])
             result = load_result(path) if path.exists() else None
+            is_new = result is None or result.partial
             if result is None or result.partial:
                 with self.time_left.step("job"):
                     result = self._run(what, make, fields, path, digest([*key, cancelled]))
@@ -180,7 +185,10 @@ class AgentMeter:
                 self.time_left.known("job")
             if result.job.state == "failed":
                 raise failure(result, self.device.url) or DeviceError("the job failed", url=self.device.url)
-            if result.job.state == "done":
+            refusal = self._refusal(result)
+            if refusal is not None and (is_new or cancelled == _TRIES - 1):
+                raise refusal
+            if result.job.state == "done" and refusal is None:
                 if kind == "time":  # the profile came before
                     self._bundle_path(what).unlink(missing_ok=True)
                 return result
@@ -189,6 +197,13 @@ class AgentMeter:
             url=self.device.url,
             hint="run the same command again to resume",
         )
+
+    def _refusal(self, result: BenchmarkResult) -> SettingUnavailable | None:
+        """Why the device did not enter the setting; of an earlier run it is no reason not to try again."""
+        problems = [cell.error for cell in result.job.cells if cell.error is not None and cell.error.code in _NOT_SET]
+        if not problems:
+            return None
+        return SettingUnavailable(problems[0].detail or problems[0].title, url=self.device.url, hint=problems[0].hint)
 
     def _run(self, what: Any, make: _Make, fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:
         """Send the job, or find it again by its ``key``, and follow it to its end."""

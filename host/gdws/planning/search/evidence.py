@@ -70,8 +70,8 @@ class Timing:
 class Measurement:
     """Networks that took turns on the device with the dense one, which takes ``dense_ms`` and ``dense_mj``.
 
-    ``dense_sd`` is the relative standard error of the latter, ``dense_tail_ms`` as :attr:`Timing.tail_ms`. ``idle_w`` is
-    the power of the device at rest; None where it was not measured. ``doubts`` are sentences by the code of their kind.
+    ``dense_sd`` is the relative standard error of the latter, ``dense_tail_ms`` as :attr:`Timing.tail_ms`. ``idle_w``
+    is the power of the device at rest; None where it was not measured. ``doubts`` are sentences by code.
     """
 
     timings: tuple[Timing, ...]
@@ -104,6 +104,13 @@ class Loss:
 
     natural: PointsLost
     robust: PointsLost | None
+
+    def in_words(self) -> str:
+        """E.g. ``0.4 points (-0.2 to 1.0) of natural accuracy``, and the same of robust accuracy if there is any."""
+        parts = [f"{self.natural} of natural accuracy"]
+        if self.robust is not None:
+            parts.append(f"{self.robust} of robust accuracy")
+        return " and ".join(parts)
 
 
 class Meter(Protocol):

@@ -44,8 +44,8 @@ class Explorer:
     """A device with all that was measured on it, in time or, where ``energy`` is asked for, in energy.
 
     ``known`` are costs in the unit of the model. Where energy is asked for, times are modelled, too:
-    :attr:`latency_model`, for which ``known_ms`` are known. With ``period_ms`` the energy is that of an inference and of
-    the rest of its period, see :func:`gdws.planning.search.energy.per_period`.
+    :attr:`latency_model`, for which ``known_ms`` are known. With ``period_ms`` the energy is that of an inference and
+    of the rest of its period, see :func:`gdws.planning.search.energy.per_period`.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Explorer:
         self._meter, self._known, self._energy, self._seed, self._tell = meter, dict(known or {}), energy, seed, tell
         self._known_ms, self._period_ms = known_ms, period_ms
         self.measurements: list[Measurement] = []
+        self.confirmations: list[Measurement] = []
         self._priced: list[Measurement] = []
         self.profiles: list[Profile] = []
         self.is_profiled = True
@@ -113,6 +114,28 @@ class Explorer:
             return self.dense
         timing = self.timings.get(choice)
         return None if timing is None else timing.ratio * self.dense
+
+    def tail_ms(self, choice: Choice) -> float | None:
+        """The newest :attr:`Timing.tail_ms` of a network; None if it has none."""
+        if choice == self.space.dense:
+            tails = [each.dense_tail_ms for each in self.measurements if each.dense_tail_ms is not None]
+            return statistics.median(tails) if tails else None
+        found = [timing for each in self.measurements for timing in each.timings if timing.choice == choice]
+        return found[-1].tail_ms if found else None
+
+    @property
+    def tail_factor(self) -> float:
+        """How many times the median latency the tail is: the median over all networks, 1 if no tail is known."""
+        pairs = [(each.dense_tail_ms, each.dense_ms) for each in self.measurements]
+        pairs += [(t.tail_ms, t.ratio * each.dense_ms) for each in self.measurements for t in each.timings]
+        factors = [tail_ms / ms for tail_ms, ms in pairs if tail_ms is not None and ms > 0]
+        return statistics.median(factors) if factors else 1.0
+
+    def confirm(self, choices: Sequence[Choice]) -> Measurement:
+        """Measure networks and the dense one thoroughly, apart from what the model is fitted to."""
+        found = self._meter.time(choices, thorough=True)
+        self.confirmations.append(found)
+        return self.priced(found) if self._energy else found
 
     def open(self) -> None:
         """Measure carriers of all that is not known yet, and at least the dense network."""
@@ -246,7 +269,6 @@ def probes(space: Space, *, seed: int = 0) -> Sequence[Choice]:
 
 def _groups(choices: Sequence[Choice]) -> list[Sequence[Choice]]:
     return [choices[start : start + GROUP] for start in range(0, len(choices), GROUP)]
-
 
 
 def _scaled(profile: Profile, factor: float) -> Profile:

@@ -133,7 +133,7 @@ class Search:
                 return [choice]
         return self._declined(
             f"networks that take at most {self._figure(bound)} lose more accuracy than is allowed: "
-            f"{self._words(self._judged[fast[0]])}; {self._fastest_allowed()}"
+            f"{self._judged[fast[0]].in_words()}; {self._fastest_allowed()}"
         )
 
     def _fastest(self) -> list[Choice] | Answer:
@@ -156,7 +156,7 @@ class Search:
             points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
         kept = self.kept()
         if not kept:
-            lost = "; ".join(self._words(loss) for loss in self._judged.values())
+            lost = "; ".join(loss.in_words() for loss in self._judged.values())
             return self._declined(f"no network keeps the accuracy limits and saves time ({lost or 'none is faster'})")
         return kept
 
@@ -202,7 +202,7 @@ class Search:
                 if not is_front:
                     break
             else:
-                reasons.append(f"on the final images it loses {self._words(loss)}")
+                reasons.append(f"on the final images it loses {loss.in_words()}")
         status: Status = "delivered" if kept else "declined"
         reason = f"{len(kept)} of {len(found)} networks" if is_front else f"it takes {self._goal}"
         return Answer(
@@ -243,7 +243,7 @@ class Search:
         if choice not in self._judged:
             self._tell(f"accuracy of a network predicted to take {self._figure(self._cost(choice))}")
             self._judged[choice] = self._judge.loss(choice)
-            self._tell(f"it loses {self._words(self._judged[choice])}")
+            self._tell(f"it loses {self._judged[choice].in_words()}")
         return self._limits.excess(self._judged[choice])
 
     def _cost(self, choice: Choice) -> float:
@@ -308,10 +308,3 @@ class Search:
 
     def _figure(self, value: float) -> str:
         return f"{value:.4g} {self.explorer.unit}"
-
-    @staticmethod
-    def _words(loss: Loss) -> str:
-        parts = [f"{loss.natural} of natural accuracy"]
-        if loss.robust is not None:
-            parts.append(f"{loss.robust} of robust accuracy")
-        return " and ".join(parts)
