@@ -47,9 +47,9 @@ class SimulatedMeter:
     """Answers as a device would; ``jobs`` counts what it was asked, so that a test sees that nothing is asked twice.
 
     ``pair_term`` is added for each pair of neighbours of different kinds, ``noise`` is the relative deviation of a
-    ratio, ``overhead_ms`` what a profile adds to each node, on top of ``profile_scale``. ``pace`` is a factor of all times,
-    as of a power mode; the power is ``mj_per_ms`` while a network runs and ``idle_w`` at rest. The 99th percentile is
-    ``tail`` times the median. ``refusal`` is raised in place of any answer.
+    ratio, ``overhead_ms`` what a profile adds to each node, on top of ``profile_scale``. ``pace`` is a factor of all
+    times, as of a power mode; the power is ``mj_per_ms`` while a network runs and ``idle_w`` at rest. The 99th
+    percentile is ``tail`` times the median. ``refusal`` is raised in place of any answer.
     """
 
     space: Space

@@ -15,7 +15,9 @@ def of_energy(timing: Timing, dense_mj: float | None, dense_sd: float | None = N
     """``timing`` with the ratio of energies in place of that of latencies.
 
     Both energies have errors of their own, which are independent: power is read too rarely to be paired by rounds.
-    Where the device gave none, those of the latencies stand in. Raises :class:`~gdws.errors.GdwsError` without energies.
+    Where the device gave none, those of the latencies stand in.
+
+    Raises :class:`~gdws.errors.GdwsError` where an energy is missing.
     """
     if timing.energy_mj is None or dense_mj is None:
         raise GdwsError("the device measured no energy of a network", hint=_LONGER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -114,8 +115,7 @@ def test_what_no_network_meets_is_declined_with_the_best_there_is(
 ):
     answer, _ = _search(_meters(maxn=MAXN, low=LOW), deadline_ms, limits=limits)
     assert (answer.status, answer.pick) == ("declined", None)
-    with pytest.raises(AssertionError, match=words):
-        raise AssertionError(answer.reason)
+    assert re.search(words, answer.reason)
 
 
 def test_states_that_the_device_does_not_enter_are_left_out_and_told():
