@@ -174,6 +174,7 @@ class AgentMeter:
         ``what`` names them in JSON values.
         """
         key = [self.fingerprint, self.offer.space.digest, self.source.provenance, what, kind, thorough, attempt]
+        key += ["idle"] if kind == "time" and dict(self.setting.protocol).get("idle_ms") else []
         for cancelled in range(_TRIES):
             path = self.state.path(kind, [*key, cancelled])
             result = load_result(path) if path.exists() else None

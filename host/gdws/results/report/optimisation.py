@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
-from gdws.results.optimisation import Change, LayerVerdict, Network, Optimisation, Rival
+from gdws.results.optimisation import Change, EnergyPoint, LayerVerdict, LeastEnergy, Network, Optimisation, Rival
 from gdws_contract.findings import text
 
 #: Columns and rows of a table, all text.
@@ -39,6 +39,8 @@ def headline(found: Optimisation) -> str:
         return f"{found.status}: the dense network stays. {found.reason[:1].upper()}{found.reason[1:]}."
     best = found.delivered[0]
     times = f"{best.speedup:.2f} times as fast as dense ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
+    if found.unit == "mJ":
+        times = f"dense takes {best.speedup:.2f} times the energy ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
     cost = f"{text.significant(best.cost)} {found.unit} in place of {text.significant(found.dense)}"
     losses = [
         f"{kind} accuracy {_lost(change)}"
@@ -70,9 +72,30 @@ def residual_words(found: Optimisation) -> str | None:
     )
 
 
+def energy_words(found: Optimisation) -> str | None:
+    """In which power mode to run what, and what that takes; None where no deadline was given or none is met."""
+    point = None if found.energy is None else found.energy.chosen
+    if found.energy is None or point is None:
+        return None
+    margin = ""
+    if point.energy_low_mj is not None and point.energy_high_mj is not None:
+        margin = f" ({text.significant(point.energy_low_mj)} to {text.significant(point.energy_high_mj)})"
+    whole = (
+        ""
+        if point.period_mj is None
+        else (f", {text.significant(point.period_mj)} mJ with the idle rest until the deadline")
+    )
+    return (
+        f"run {point.network} in {point.state}: {text.significant(point.energy_mj)} mJ an inference{margin}{whole}; "
+        f"{text.significant(point.latency_ms)} ms in the median and {text.significant(point.tail_ms)} ms at the 99th "
+        f"percentile, of {text.significant(found.energy.deadline_ms)} ms"
+    )
+
+
 def sentences(found: Optimisation) -> list[str]:
-    """The answer, and how well latencies were predicted."""
-    return [words for words in (headline(found), residual_words(found)) if words is not None]
+    """The answer, the power mode to run it in, and how well costs were predicted."""
+    found_words = (headline(found), energy_words(found), residual_words(found))
+    return [words for words in found_words if words is not None]
 
 
 def layer_table(found: Optimisation) -> Cells:
@@ -87,7 +110,7 @@ def network_table(found: Optimisation) -> Cells:
         "network",
         found.unit,
         "predicted",
-        "speed-up",
+        "speed-up" if found.unit == "ms" else "dense / network",
         "MACs",
         "natural",
         "robust",
@@ -95,6 +118,30 @@ def network_table(found: Optimisation) -> Cells:
         "test robust",
     ]
     return columns, [_network_row(each) for each in found.networks if each.natural is not None or each.delivered]
+
+
+def energy_table(found: LeastEnergy) -> Cells:
+    """Energies and latencies of what was evaluated, and of the dense network, in every state; least energy first."""
+    columns = ["state", "network", "mJ", "mJ with rest", "ms", "ms p99", "deadline", "accuracy"]
+    rows = [point for point in found.points if point.keeps_limits is not None or point.chosen]
+    return columns, [_energy_row(point, found.deadline_ms) for point in sorted(rows, key=lambda each: each.energy_mj)]
+
+
+def _energy_row(point: EnergyPoint, deadline_ms: float) -> list[str]:
+    energy = text.significant(point.energy_mj)
+    if point.energy_low_mj is not None and point.energy_high_mj is not None:
+        energy += f" ({text.significant(point.energy_low_mj)} to {text.significant(point.energy_high_mj)})"
+    is_met = None if point.tail_ms is None else point.tail_ms <= deadline_ms
+    return [
+        point.state,
+        f"{point.network}{' (chosen)' if point.chosen else ''}",
+        energy,
+        text.significant(point.period_mj),
+        text.significant(point.latency_ms),
+        text.significant(point.tail_ms),
+        {None: text.UNKNOWN, True: "met", False: "missed"}[is_met],
+        {None: text.UNKNOWN, True: "within the limits", False: "below the limits"}[point.keeps_limits],
+    ]
 
 
 def _layer_row(layer: LayerVerdict) -> list[str]:
@@ -136,6 +183,7 @@ def _markdown(found: Optimisation) -> str:
         f"# {found.network}: {found.goal}",
         headline(found),
         f"{found.device}; {found.setting}",
+        *_energy_markdown(found),
         "## Layer by layer",
         _table(layer_table(found)),
         "## Networks",
@@ -144,6 +192,13 @@ def _markdown(found: Optimisation) -> str:
         *(["## Notes", "\n".join(f"- {note}" for note in notes)] if notes else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _energy_markdown(found: Optimisation) -> list[str]:
+    if found.energy is None:
+        return []
+    words = energy_words(found)
+    return ["## Energy against latency", *([] if words is None else [words]), _table(energy_table(found.energy))]
 
 
 def _table(cells: Cells) -> str:
