@@ -106,6 +106,11 @@ class LeastEnergy(Reading):
     states: List[str] = Field(max_length=200)
     points: List[EnergyPoint] = Field(max_length=10_000)
 
+    def cost_mj(self, point: EnergyPoint) -> float:
+        """What is minimised, of ``point``: where the idle power is not known, the energy of the inference alone."""
+        whole_mj = point.period_mj if self.minimised == "period" else None
+        return point.energy_mj if whole_mj is None else whole_mj
+
     @property
     def chosen(self) -> Optional[EnergyPoint]:
         """The network to run and the state to run it in; None if nothing meets the deadline."""

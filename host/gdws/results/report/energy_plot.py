@@ -32,7 +32,7 @@ def energy_plot(found: LeastEnergy) -> Plot | None:
     axes.axvline(found.deadline_ms, color=GOOD, linewidth=1.2, linestyle="--", label="deadline")
     chosen = found.chosen
     if chosen is not None:
-        axes.plot([_latency(chosen)], [_energy(chosen, found)], "*", color=INK, markersize=14, label="chosen")
+        axes.plot([_latency(chosen)], [found.cost_mj(chosen)], "*", color=INK, markersize=14, label="chosen")
     axes.set_xlabel("latency, 99th percentile (ms)")
     axes.set_ylabel(f"energy of {'an inference' if found.minimised == 'inference' else 'a period'} (mJ)")
     axes.set_ylim(bottom=0)
@@ -43,7 +43,7 @@ def energy_plot(found: LeastEnergy) -> Plot | None:
 
 def _draw(axes: Axes, point: EnergyPoint, found: LeastEnergy, colour: str, mark: str) -> None:
     """One network with the interval of its energy."""
-    latency_ms, energy_mj = _latency(point), _energy(point, found)
+    latency_ms, energy_mj = _latency(point), found.cost_mj(point)
     if point.energy_low_mj is not None and point.energy_high_mj is not None:
         low, high = (energy_mj + end - point.energy_mj for end in (point.energy_low_mj, point.energy_high_mj))
         axes.plot([latency_ms, latency_ms], [low, high], color=colour, linewidth=1.2, alpha=0.5)
@@ -56,15 +56,11 @@ def _latency(point: EnergyPoint) -> float:
     return point.latency_ms if point.tail_ms is None else point.tail_ms
 
 
-def _energy(point: EnergyPoint, found: LeastEnergy) -> float:
-    return point.energy_mj if found.minimised == "inference" or point.period_mj is None else point.period_mj
-
-
 def _words(found: LeastEnergy) -> str:
     best = []
     for state in found.states:
         met = [p for p in found.points if p.state == state and p.keeps_limits and _latency(p) <= found.deadline_ms]
-        least = min((_energy(point, found) for point in met), default=None)
+        least = min((found.cost_mj(point) for point in met), default=None)
         best.append(f"{state}: {'none meets the deadline' if least is None else f'at least {least:.4g} mJ'}")
     chosen = "" if found.chosen is None else f" The star is what was chosen: {found.chosen.network}."
     return (

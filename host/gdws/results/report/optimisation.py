@@ -73,23 +73,43 @@ def residual_words(found: Optimisation) -> str | None:
 
 
 def energy_words(found: Optimisation) -> str | None:
-    """In which power mode to run what, and what that takes; None where no deadline was given or none is met."""
-    point = None if found.energy is None else found.energy.chosen
-    if found.energy is None or point is None:
+    """What to run in which power mode, and what that takes; None where no deadline was given or none is met."""
+    energy = found.energy
+    point = None if energy is None else energy.chosen
+    if energy is None or point is None:
         return None
-    margin = ""
-    if point.energy_low_mj is not None and point.energy_high_mj is not None:
-        margin = f" ({text.significant(point.energy_low_mj)} to {text.significant(point.energy_high_mj)})"
-    whole = (
-        ""
-        if point.period_mj is None
-        else (f", {text.significant(point.period_mj)} mJ with the idle rest until the deadline")
+    what = "the dense network" if point.network == "dense" else "the optimised network"
+    whole = "" if point.period_mj is None else f", {text.significant(point.period_mj)} mJ with the rest of the period"
+    tail = "" if point.tail_ms is None else f" and {text.significant(point.tail_ms)} ms at the 99th percentile"
+    median, deadline = text.significant(point.latency_ms), text.significant(energy.deadline_ms)
+    words = (
+        f"run {what} in {point.state}: {_energy(point)} mJ an inference{whole}; {median} ms in the median{tail}, of "
+        f"{deadline} ms"
     )
-    return (
-        f"run {point.network} in {point.state}: {text.significant(point.energy_mj)} mJ an inference{margin}{whole}; "
-        f"{text.significant(point.latency_ms)} ms in the median and {text.significant(point.tail_ms)} ms at the 99th "
-        f"percentile, of {text.significant(found.energy.deadline_ms)} ms"
-    )
+    dense = _least_of_dense(energy)
+    if point.network == "dense":
+        return words
+    if dense is None:
+        return f"{words}; the dense network meets the deadline in no state that was tried"
+    return f"{words}; the dense network takes {_energy(dense)} mJ at best, in {dense.state}"
+
+
+def _least_of_dense(found: LeastEnergy) -> EnergyPoint | None:
+    """The dense network in the state in which it meets the deadline with the least of what is minimised."""
+    met = [
+        point
+        for point in found.points
+        if point.network == "dense" and point.tail_ms is not None and point.tail_ms <= found.deadline_ms
+    ]
+    return min(met, key=found.cost_mj, default=None)
+
+
+def _energy(point: EnergyPoint) -> str:
+    """E.g. ``354 (344 to 365)``."""
+    figure = text.significant(point.energy_mj)
+    if point.energy_low_mj is None or point.energy_high_mj is None:
+        return figure
+    return f"{figure} ({text.significant(point.energy_low_mj)} to {text.significant(point.energy_high_mj)})"
 
 
 def sentences(found: Optimisation) -> list[str]:
@@ -124,18 +144,15 @@ def energy_table(found: LeastEnergy) -> Cells:
     """Energies and latencies of what was evaluated, and of the dense network, in every state; least energy first."""
     columns = ["state", "network", "mJ", "mJ with rest", "ms", "ms p99", "deadline", "accuracy"]
     rows = [point for point in found.points if point.keeps_limits is not None or point.chosen]
-    return columns, [_energy_row(point, found.deadline_ms) for point in sorted(rows, key=lambda each: each.energy_mj)]
+    return columns, [_energy_row(point, found.deadline_ms) for point in sorted(rows, key=found.cost_mj)]
 
 
 def _energy_row(point: EnergyPoint, deadline_ms: float) -> list[str]:
-    energy = text.significant(point.energy_mj)
-    if point.energy_low_mj is not None and point.energy_high_mj is not None:
-        energy += f" ({text.significant(point.energy_low_mj)} to {text.significant(point.energy_high_mj)})"
     is_met = None if point.tail_ms is None else point.tail_ms <= deadline_ms
     return [
         point.state,
         f"{point.network}{' (chosen)' if point.chosen else ''}",
-        energy,
+        _energy(point),
         text.significant(point.period_mj),
         text.significant(point.latency_ms),
         text.significant(point.tail_ms),
