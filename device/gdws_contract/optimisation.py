@@ -46,7 +46,8 @@ class Network(Reading):
     Where the unit is millijoules, the speed-up is how many times as much energy the dense network takes.
 
     ``natural`` and ``robust`` are losses on the images that choices are made on, the ``final`` ones on those of the
-    final figures. ``carrier`` says that it was built to learn times from, and predicted by nothing.
+    final figures. ``carrier`` says that it was built to learn times from, and predicted by nothing. ``peak_memory_mib``
+    is of host and device together, None where it is not known.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Network(Reading):
     final_robust: Optional[Change] = None
     delivered: bool = False
     carrier: bool = False
+    peak_memory_mib: Optional[Finite] = None
 
 
 class Rival(Reading):
@@ -132,6 +134,7 @@ class Optimisation(Reading):
     goal: str
     natural_limit_points: Optional[Finite]
     robust_limit_points: Optional[Finite]
+    memory_limit_mib: Optional[Finite] = None
     device: str
     setting: str
     status: str

@@ -64,7 +64,7 @@ def optimize(
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
-    wanted, limits, spec = goal.goal(), goal.limits(), attack.spec(images.data)
+    wanted, limits, memory, spec = goal.goal(), goal.limits(), goal.memory(), attack.spec(images.data)
     tuning = making.tuning(spec, seed=attack.seed)
     source = network.open()
     folder = state or out.with_name(f"{out.name}.state")
@@ -87,6 +87,7 @@ def optimize(
             tuning=tuning,
             int8=making.quantisation(setting.backend),
             states=running.states(info, device.url),
+            memory=memory,
         )
         found = pipeline.optimize(task, device, lease_id=lease, watch=pipeline.Watch(_tell_of(quiet), progress))
     if report is not None:

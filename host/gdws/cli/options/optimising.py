@@ -15,11 +15,12 @@ from gdws.errors import GdwsError
 if TYPE_CHECKING:
     from gdws.evaluation.attacks import Spec
     from gdws.onnx_io.int8 import Int8Settings
-    from gdws.pipeline.optimize import AccuracyLimits, BoardState, Effort, Goal, Setting, Tuning
+    from gdws.pipeline.optimize import AccuracyLimits, BoardState, Effort, Goal, MemoryLimit, Setting, Tuning
     from gdws_contract.rest import DeviceInfo, PowerMode
 
 _goal = panel("Goal (exactly one)")
 _limits = panel("Accuracy limits (percentage points)")
+_memory = panel("Memory limit (MiB)")
 _run = panel("Runtime settings")
 _making = panel("Tuning and precision")
 _effort = panel("Search effort")
@@ -38,7 +39,7 @@ class Minimised(str, enum.Enum):
 
 @dataclass(frozen=True)
 class GoalOptions:
-    """One goal, and limits on the loss of accuracy."""
+    """One goal, and limits on the loss of accuracy and on memory."""
 
     max_latency_ms: Annotated[float | None, _goal("--max-latency-ms", help="Maximum time of one inference.")] = None
     min_fps: Annotated[float | None, _goal("--min-fps", help="Minimum number of images per second.")] = None
@@ -75,6 +76,11 @@ class GoalOptions:
         float, _limits("--max-robust-drop", metavar="POINTS", help="Maximum loss of robust accuracy.")
     ] = 1.0
 
+    max_memory: Annotated[
+        float | None,
+        _memory("--max-memory-mib", help="Maximum peak memory of host and device. Needs a backend that measures it."),
+    ] = None
+
     def goal(self) -> Goal:
         """The goal. Raises :class:`GdwsError` unless exactly one option is given."""
         from gdws.pipeline.optimize import Goal
@@ -107,6 +113,12 @@ class GoalOptions:
         from gdws.pipeline.optimize import AccuracyLimits
 
         return AccuracyLimits(self.max_natural_drop, self.max_robust_drop)
+
+    def memory(self) -> MemoryLimit | None:
+        """The memory limit; None for no limit. Raises :class:`GdwsError`."""
+        from gdws.pipeline.optimize import MemoryLimit
+
+        return None if self.max_memory is None else MemoryLimit(self.max_memory)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from gdws.planning.search.energy import per_period
 from gdws.planning.search.evidence import Judge, Measurement
 from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.search import Effort
 from gdws.planning.search.space import Choice, Space
 from gdws.results.optimisation import EnergyPoint, LeastEnergy
@@ -60,6 +61,7 @@ def find_least_energy(
     goal: Goal,
     limits: AccuracyLimits,
     *,
+    memory: MemoryLimit | None,
     known_costs: Path | None,
     effort: Effort,
     tell: Tell,
@@ -84,7 +86,7 @@ def find_least_energy(
         )
         for state, meter in meters.items()
     }
-    search = DeadlineSearch(space, explorers, judge, deadline_ms, limits, effort=effort, tell=tell)
+    search = DeadlineSearch(space, explorers, judge, deadline_ms, limits, memory=memory, effort=effort, tell=tell)
     answer = search.run()
     for state, explorer in search.explorers.items():
         energies[state].add(explorer.learned(), device, settings[state].words())

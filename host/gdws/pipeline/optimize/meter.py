@@ -105,7 +105,8 @@ class AgentMeter:
             tuple(timings.values()),
             dense.latency.median_ms,
             _energy_mj(dense),
-            doubts,
+            dense.memory,
+            doubts=doubts,
             dense_sd=_energy_sd(dense),
             dense_tail_ms=_tail_ms(dense),
             idle_w=None if dense.power is None else dense.power.idle_w,
@@ -281,7 +282,13 @@ class AgentMeter:
             if interval is not None and interval.low > 0:
                 sd = math.log(interval.high / interval.low) / (2 * _Z)
             timings[name] = Timing(
-                choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell), _energy_sd(cell), _tail_ms(cell)
+                choice,
+                1 / cell.speedup.ratio,
+                sd,
+                _energy_mj(cell),
+                cell.memory,
+                energy_sd=_energy_sd(cell),
+                tail_ms=_tail_ms(cell),
             )
         return timings, doubts
 

@@ -41,6 +41,7 @@ from gdws.pipeline.optimize.tuning import Tuning, require_tunable
 from gdws.pipeline.packing import pack
 from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.options import Offer, offer
 from gdws.planning.search.search import Effort, Search
 from gdws.results.optimisation import Optimisation, save_optimisation
@@ -92,8 +93,9 @@ class Task:
     earlier networks; None neither reads nor keeps any. With ``tuning`` networks are tuned before they are judged, with
     ``int8`` the dense network and the best plans run in INT8 beside floating point. ``choosing`` is a lighter attack to
     make choices under, without a second opinion; None for ``attack``, which the final figures are under. ``beside``
-    are other networks that go into the bundle with their final figures, such as those of another method. ``states`` are
-    the power modes and clocks to look for the least energy in; none for those of ``setting``.
+    are other networks that go into the bundle with their final figures, such as those of another method. ``memory`` is
+    the most that what is delivered may take at its peak; None for no limit. ``states`` are the power modes and clocks
+    to look for the least energy in; none for those of ``setting``.
     """
 
     source: Source
@@ -111,6 +113,7 @@ class Task:
     int8: Int8Settings | None = None
     choosing: Spec | None = None
     beside: tuple[Variant, ...] = ()
+    memory: MemoryLimit | None = None
     states: tuple[BoardState, ...] = ()
 
 
@@ -174,6 +177,7 @@ def optimize(
             judge,
             task.goal,
             task.limits,
+            memory=task.memory,
             known_costs=task.known_costs,
             effort=task.effort,
             tell=watch.tell,
@@ -211,6 +215,7 @@ def _searched(
         batch_size=batch_size,
         known=costs.load(),
         rival_ms=rival_ms,
+        memory=task.memory,
         effort=task.effort,
         tell=watch.tell,
     )
@@ -316,6 +321,7 @@ def _told(
         goal=str(task.goal),
         natural_limit_points=task.limits.natural_points,
         robust_limit_points=task.limits.robust_points,
+        memory_limit_mib=None if task.memory is None else task.memory.mebibytes,
         device=f"{info.board or info.cpu_model or info.machine} ({info.hostname})",
         setting=task.setting.words(),
         status=outcome.status,

@@ -18,8 +18,10 @@ from gdws.planning.search.evidence import Judge, Loss, Measurement, Timing
 from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, next_error
 from gdws.planning.search.latency_model import LatencyModel
+from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.search import Effort, Status
 from gdws.planning.search.space import Choice, Space
+from gdws_contract.memory import Memory
 
 #: A choice need not be a new network.
 _TRIES_A_JUDGEMENT = 3
@@ -56,7 +58,8 @@ class DeadlineAnswer:
 class DeadlineSearch:
     """``explorers`` has one for each state of the device, all in energies; those that cannot be entered are dropped.
 
-    A network meets ``deadline_ms`` if the 99th percentile of its latency does.
+    A network meets ``deadline_ms`` if the 99th percentile of its latency does. One above the ``memory`` limit is not
+    delivered.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class DeadlineSearch:
         deadline_ms: float,
         limits: AccuracyLimits,
         *,
+        memory: MemoryLimit | None = None,
         effort: Effort | None = None,
         tell: Tell = lambda line: None,
     ) -> None:
         self._space, self._judge, self._deadline_ms, self._limits = space, judge, deadline_ms, limits
         self.explorers = dict(explorers)
+        self._memory = memory
         self._effort, self._tell = effort or Effort(), tell
         self._judged: dict[Choice, Loss] = {}
         self._doubts: list[str] = []
@@ -100,6 +105,8 @@ class DeadlineSearch:
                 self._doubts.append(f"{state} was left out: {error.message}")
                 self._tell(self._doubts[-1])
                 del self.explorers[state]
+            if state in self.explorers and self._memory is not None:
+                self._memory.require_known(explorer.dense_memory)
         if not self.explorers:
             assert refused is not None  # there was at least one state
             raise refused
@@ -149,9 +156,9 @@ class DeadlineSearch:
         explorer.settle(solve, self._effort.rounds)
 
     def _best(self, state: str, error: float, near: Choice | None = None, radius: int | None = None) -> Choice | None:
-        """The choice of least energy by the model of a state, without those measured to miss the deadline."""
+        """The choice of least energy by the model of a state, without those measured to miss a limit."""
         explorer = self.explorers[state]
-        missed = [choice for choice in explorer.timings if not self._is_in_time(explorer.tail_ms(choice))]
+        missed = [choice for choice in explorer.timings if not self._may_be_run(Pick(state, choice))]
         times = (explorer.latency_model.costs, self._deadline_ms / explorer.tail_factor)
         limits = Limits(error=error, near=near, radius=radius, other_than=missed, also=times)
         return best_choice(explorer.model.costs, "cost", limits)
@@ -205,7 +212,9 @@ class DeadlineSearch:
         in_time = {
             state: found.dense_mj
             for state, found in confirmed.items()
-            if found.dense_mj is not None and self._is_in_time(found.dense_tail_ms)
+            if found.dense_mj is not None
+            and self._is_in_time(found.dense_tail_ms)
+            and self._refusal(found.dense_memory) is None
         }
         return Pick(min(in_time, key=in_time.__getitem__), self._space.dense) if in_time else None
 
@@ -218,6 +227,8 @@ class DeadlineSearch:
             return "it could not be measured thoroughly: " + "; ".join(confirmed[pick.state].doubts.values())
         if not self._is_in_time(timing.tail_ms):
             return f"measured thoroughly it takes {_tail_words(timing.tail_ms)} in {pick.state}"
+        if (too_large := self._refusal(timing.memory)) is not None:
+            return f"measured thoroughly, {too_large}"
         if dense is not None:
             high, low = _interval(timing)[1], _dense_interval(confirmed[dense.state])[0]
             if high >= low:
@@ -250,6 +261,9 @@ class DeadlineSearch:
                 f"no network was measured to take {self._deadline_ms:g} ms: the fastest takes "
                 f"{_tail_words(tails[fastest])}, in {fastest.state}"
             )
+        small = [pick for pick in tails if self._may_be_run(pick)]
+        if not small:
+            return f"no network that meets {self._deadline_ms:g} ms keeps the memory limit"
         allowed = min((pick for pick in tails if self._is_kept(pick.choice)), key=tails.__getitem__)
         lost = "; ".join(dict.fromkeys(loss.in_words() for loss in self._judged.values()))
         return (
@@ -275,9 +289,19 @@ class DeadlineSearch:
             Pick(state, choice)
             for state, explorer in self.explorers.items()
             for choice in [self._space.dense, *explorer.timings]
-            if self._is_in_time(explorer.tail_ms(choice))
+            if self._may_be_run(Pick(state, choice))
         ]
         return sorted(picks, key=self._cost)
+
+    def _may_be_run(self, pick: Pick) -> bool:
+        """Whether a network was measured to meet the deadline and to keep the memory limit."""
+        explorer = self.explorers[pick.state]
+        is_dense = pick.choice == self._space.dense
+        memory = explorer.dense_memory if is_dense else explorer.timings[pick.choice].memory
+        return self._is_in_time(explorer.tail_ms(pick.choice)) and self._refusal(memory) is None
+
+    def _refusal(self, memory: Memory | None) -> str | None:
+        return None if self._memory is None else self._memory.refusal(memory)
 
     def _cost(self, pick: Pick) -> float:
         measured = self.explorers[pick.state].measured(pick.choice)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gdws.planning.search.space import Choice
 from gdws_contract.measures import Interval
+from gdws_contract.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,16 @@ class Timing:
     """One network, timed in turns with the dense one.
 
     ``ratio`` is its latency over that of the dense network, ``relative_sd`` the standard error of that ratio.
-    ``energy_mj`` is per inference, with its relative standard error ``energy_sd``; None where it was not measured.
-    ``tail_ms`` is the latency that deadlines are held against: the 99th percentile, or of fewer samples than that needs
-    the longest.
+    ``energy_mj`` is per inference, with its relative standard error ``energy_sd``; None where power was not measured.
+    ``memory`` is None from agents that do not measure it. ``tail_ms`` is the latency that deadlines are held against:
+    the 99th percentile, or of fewer samples than that needs the longest.
     """
 
     choice: Choice
     ratio: float
     relative_sd: float
     energy_mj: float | None = None
+    memory: Memory | None = None
     energy_sd: float | None = None
     tail_ms: float | None = None
 
@@ -77,6 +79,7 @@ class Measurement:
     timings: tuple[Timing, ...]
     dense_ms: float
     dense_mj: float | None = None
+    dense_memory: Memory | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
     dense_sd: float | None = None
     dense_tail_ms: float | None = None

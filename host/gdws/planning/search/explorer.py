@@ -13,6 +13,7 @@ from gdws.planning.search.energy import in_energies, per_period
 from gdws.planning.search.evidence import LayerShare, Measurement, Meter, Profile, Timing
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel, bases_of, classes_of, fit
 from gdws.planning.search.space import Choice, Space
+from gdws_contract.memory import Memory
 
 #: Networks that take turns with the dense one in one job: so many engines live at once, and so much an interrupt costs.
 GROUP = 4
@@ -87,6 +88,11 @@ class Explorer:
         if not self._energy:
             return self._median("dense_ms")
         return float(statistics.median(each.dense_mj for each in self._priced if each.dense_mj is not None))
+
+    @property
+    def dense_memory(self) -> Memory | None:
+        """What the dense network took at its peak in the newest measurement; None if that is not measured."""
+        return self.measurements[-1].dense_memory
 
     @property
     def is_open(self) -> bool:

@@ -47,7 +47,15 @@ def headline(found: Optimisation) -> str:
         for kind, change in (("natural", best.final_natural), ("robust", best.final_robust))
         if change is not None
     ]
-    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(losses)}."
+    kept = [*losses, *_memory_kept(found, best)]
+    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(kept)}."
+
+
+def _memory_kept(found: Optimisation, best: Network) -> list[str]:
+    """The peak memory of what is delivered, where it is limited."""
+    if found.memory_limit_mib is None:
+        return []
+    return [f"peak memory {text.significant(best.peak_memory_mib)} MiB of {found.memory_limit_mib:g} MiB allowed"]
 
 
 def _over_rival(rival: Rival | None) -> str:
@@ -137,7 +145,13 @@ def network_table(found: Optimisation) -> Cells:
         "test natural",
         "test robust",
     ]
-    return columns, [_network_row(each) for each in found.networks if each.natural is not None or each.delivered]
+    shown = [each for each in found.networks if each.natural is not None or each.delivered]
+    rows = [_network_row(each) for each in shown]
+    if any(each.peak_memory_mib is not None for each in shown):
+        columns.insert(5, "peak MiB")
+        for row, each in zip(rows, shown, strict=True):
+            row.insert(5, text.significant(each.peak_memory_mib))
+    return columns, rows
 
 
 def energy_table(found: LeastEnergy) -> Cells:

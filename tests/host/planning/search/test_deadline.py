@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from gdws.errors import GdwsError, SettingUnavailable
 from gdws.planning.search.deadline import DeadlineAnswer, DeadlineSearch
+from gdws.planning.search.evidence import Measurement
 from gdws.planning.search.explorer import Explorer
 from gdws.planning.search.goals import AccuracyLimits
+from gdws.planning.search.memory import MemoryLimit
+from gdws.planning.search.space import Choice
+from gdws_contract.memory import Memory
 from support.simulated_device import SimulatedJudge, SimulatedMeter, make_space
 
 LIMITS = AccuracyLimits(1.0, 2.0)
@@ -33,11 +39,12 @@ def _search(
     *,
     limits: AccuracyLimits = LIMITS,
     period_ms: float | None = None,
+    memory: MemoryLimit | None = None,
 ) -> tuple[DeadlineAnswer, DeadlineSearch]:
     explorers = {
         name: Explorer(SPACE, meter, known_ms={}, energy=True, period_ms=period_ms) for name, meter in meters.items()
     }
-    search = DeadlineSearch(SPACE, explorers, SimulatedJudge(SPACE, bias=0.1), deadline_ms, limits)
+    search = DeadlineSearch(SPACE, explorers, SimulatedJudge(SPACE, bias=0.1), deadline_ms, limits, memory=memory)
     return search.run(), search
 
 
@@ -135,3 +142,24 @@ def test_energies_and_rest_must_be_measured():
         _search({"maxn": SimulatedMeter(SPACE)}, 1e3)
     with pytest.raises(GdwsError, match="no idle power"):
         _search({"maxn": SimulatedMeter(SPACE, mj_per_ms=1.0)}, 1e3, period_ms=1e3)
+
+
+def test_a_memory_limit_binds_too():
+    class Large(SimulatedMeter):
+        """Converted networks that take more than the dense one."""
+
+        def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
+            found = super().time(choices, thorough=thorough)
+            timings = tuple(replace(timing, memory=_memory(200)) for timing in found.timings)
+            return replace(found, timings=timings, dense_memory=_memory(50))
+
+    meters = {"low": Large(SPACE, pace=2.0, mj_per_ms=10.0)}
+    assert _search(meters, 1e3, memory=MemoryLimit(300))[0].status == "delivered"
+    assert _search(meters, 1e3, memory=MemoryLimit(100))[0].status == "dense suffices"
+    answer, _ = _search(meters, 1e3, memory=MemoryLimit(10))
+    assert (answer.status, answer.pick) == ("declined", None)
+    assert "keeps the memory limit" in answer.reason
+
+
+def _memory(mebibytes: int) -> Memory:
+    return Memory(total_peak_bytes=mebibytes * 2**20)

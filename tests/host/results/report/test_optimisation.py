@@ -78,9 +78,9 @@ def test_energies_are_told_in_every_power_mode_and_drawn():
     found = optimisation(energy=least_energy(), unit="mJ")
     assert headline(found).startswith("delivered: dense takes 1.90 times the energy (1.80 to 2.00), 2.00 mJ in place")
     assert energy_words(found) == (
-        "run the optimised network in power mode MODE_15W: 200 (196 to 204) mJ an inference, 240 mJ with the rest of the "
-        "period; 20.0 ms in the median and 22.0 ms at the 99th percentile, of 33.0 ms; the dense network takes 600 (588 to "
-        "612) mJ at best, in power mode MAXN"
+        "run the optimised network in power mode MODE_15W: 200 (196 to 204) mJ an inference, 240 mJ with the rest "
+        "of the period; 20.0 ms in the median and 22.0 ms at the 99th percentile, of 33.0 ms; the dense network takes "
+        "600 (588 to 612) mJ at best, in power mode MAXN"
     )
     columns, rows = energy_table(found.energy)
     assert [row[columns.index("deadline")] for row in rows] == ["met", "missed", "met"]  # least energy first
