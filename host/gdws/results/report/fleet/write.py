@@ -11,7 +11,7 @@ from gdws.results.report.fleet.facts import fleet_facts
 from gdws.results.report.fleet.values import FleetMeasurement, SetAside
 
 #: Suffixes of files that :func:`write_fleet_report` makes.
-FORMATS = (".json",)
+FORMATS = (".html", ".md", ".json")
 
 
 def render_fleet_report(measured: Sequence[FleetMeasurement], set_aside: Sequence[SetAside], suffix: str) -> str:
@@ -22,6 +22,14 @@ def render_fleet_report(measured: Sequence[FleetMeasurement], set_aside: Sequenc
     if not measured and not set_aside:
         raise ResultError("there are no devices to report on")
     facts = fleet_facts(measured, set_aside)
+    if suffix == ".html":
+        from gdws.results.report.fleet.html import render_html
+
+        return render_html(facts)
+    if suffix == ".md":
+        from gdws.results.report.fleet.markdown import render_markdown
+
+        return render_markdown(facts)
     if suffix == ".json":
         from gdws.results.report.fleet.flat import render_json
 
