@@ -44,7 +44,8 @@ class Network(Reading):
     """One network that was timed: ``cost`` in the unit of the optimisation, and the speed-up with its interval.
 
     ``natural`` and ``robust`` are losses on the images that choices are made on, the ``final`` ones on those of the
-    final figures. ``carrier`` says that it was built to learn times from, and predicted by nothing.
+    final figures. ``carrier`` says that it was built to learn times from, and predicted by nothing. ``peak_memory_mib``
+    is of host and device together, None where it is not known.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Network(Reading):
     final_robust: Optional[Change] = None
     delivered: bool = False
     carrier: bool = False
+    peak_memory_mib: Optional[Finite] = None
 
 
 class Rival(Reading):
@@ -92,6 +94,7 @@ class Optimisation(Reading):
     natural_limit_points: Optional[Finite]
     robust_limit_points: Optional[Finite]
     agreement: Optional[str] = None
+    memory_limit_mib: Optional[Finite] = None
     device: str
     setting: str
     status: str

@@ -62,7 +62,7 @@ def optimize(
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
-    wanted, limits, spec = goal.goal(), goal.limits(), attack.spec(images.data)
+    wanted, limits, memory, spec = goal.goal(), goal.limits(), goal.memory(), attack.spec(images.data)
     tuning = making.tuning(spec, seed=attack.seed)
     source = network.open()
     folder = state or out.with_name(f"{out.name}.state")
@@ -83,6 +83,7 @@ def optimize(
             effort=running.effort(attack.seed),
             tuning=tuning,
             int8=making.quantisation(setting.backend),
+            memory=memory,
         )
         found = pipeline.optimize(task, device, lease_id=lease, watch=pipeline.Watch(_tell_of(quiet), progress))
     if report is not None:

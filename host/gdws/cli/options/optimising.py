@@ -13,12 +13,14 @@ from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.evaluation.attacks import Spec
+    from gdws.evaluation.tasks import Task
     from gdws.onnx_io.int8 import Int8Settings
-    from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, Setting, Tuning
+    from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, MemoryLimit, Setting, Tuning
     from gdws_contract.rest import DeviceInfo
 
 _goal = panel("Goal (exactly one)")
 _limits = panel("Accuracy limits (percentage points)")
+_memory = panel("Memory limit (MiB)")
 _run = panel("Runtime settings")
 _making = panel("Tuning and precision")
 _effort = panel("Search effort")
@@ -26,7 +28,7 @@ _effort = panel("Search effort")
 
 @dataclass(frozen=True)
 class GoalOptions:
-    """One goal, and limits on the loss of accuracy."""
+    """One goal, and limits on the loss of accuracy and on memory."""
 
     max_latency_ms: Annotated[float | None, _goal("--max-latency-ms", help="Maximum time of one inference.")] = None
     min_fps: Annotated[float | None, _goal("--min-fps", help="Minimum number of images per second.")] = None
@@ -41,11 +43,27 @@ class GoalOptions:
         _goal("--pareto", metavar="N", min=1, max=32, help="N networks on the Pareto front from dense to fastest."),
     ] = None
     max_natural_drop: Annotated[
-        float, _limits("--max-natural-drop", metavar="POINTS", help="Maximum loss of natural accuracy.")
-    ] = 1.0
+        float | None,
+        _limits("--max-natural-drop", metavar="POINTS", help="Maximum loss of natural accuracy. Default: 1."),
+    ] = None
     max_robust_drop: Annotated[
-        float, _limits("--max-robust-drop", metavar="POINTS", help="Maximum loss of robust accuracy.")
-    ] = 1.0
+        float | None,
+        _limits("--max-robust-drop", metavar="POINTS", help="Maximum loss of robust accuracy. Default: 1."),
+    ] = None
+    max_disagreement: Annotated[
+        float | None,
+        _limits(
+            "--max-disagreement",
+            metavar="POINTS",
+            help="If the network is not a classifier: maximum share of detections lost or pixels that differ, or "
+            "maximum relative error of the outputs, in percent. Default: 10.",
+        ),
+    ] = None
+
+    max_memory: Annotated[
+        float | None,
+        _memory("--max-memory-mib", help="Maximum peak memory of host and device. Needs a backend that measures it."),
+    ] = None
 
     def goal(self) -> Goal:
         """The goal. Raises :class:`GdwsError` unless exactly one option is given."""
@@ -67,11 +85,33 @@ class GoalOptions:
         [(kind, value)] = chosen.items()
         return Goal(kind, None if kind == "fastest" else value)  # type: ignore[arg-type]
 
-    def limits(self) -> AccuracyLimits:
-        """The accuracy limits. Raises :class:`GdwsError`."""
+    def limits(self, task: Task) -> AccuracyLimits:
+        """The limits for networks of ``task``. Raises :class:`GdwsError`, also for a limit of another task."""
         from gdws.pipeline.optimize import AccuracyLimits
+        from gdws_contract.findings.agreement import AGREEMENT, LIMIT_POINTS
 
-        return AccuracyLimits(self.max_natural_drop, self.max_robust_drop)
+        kind = task.contract.kind
+        of_accuracy = given(max_natural_drop=self.max_natural_drop, max_robust_drop=self.max_robust_drop)
+        if kind in AGREEMENT:
+            if of_accuracy:
+                name = f"--{next(iter(of_accuracy)).replace('_', '-')}"
+                raise GdwsError(
+                    f"{name} is for classifiers, and this network is of the task {kind}",
+                    hint=f"give --max-disagreement, by how much {AGREEMENT[kind]} may fall short of 100 %",
+                )
+            return AccuracyLimits(LIMIT_POINTS if self.max_disagreement is None else self.max_disagreement, None)
+        if self.max_disagreement is not None:
+            raise GdwsError(
+                "--max-disagreement is for networks that are not classifiers",
+                hint="give --max-natural-drop or --max-robust-drop",
+            )
+        return AccuracyLimits(**{name.removeprefix("max_").replace("drop", "points"): v for name, v in of_accuracy.items()})
+
+    def memory(self) -> MemoryLimit | None:
+        """The memory limit; None for no limit. Raises :class:`GdwsError`."""
+        from gdws.pipeline.optimize import MemoryLimit
+
+        return None if self.max_memory is None else MemoryLimit(self.max_memory)
 
 
 @dataclass(frozen=True)

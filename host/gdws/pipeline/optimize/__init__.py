@@ -7,6 +7,7 @@ from gdws.pipeline.optimize.run import Conversion, Images, Task, Watch, optimize
 from gdws.pipeline.optimize.setting import Setting, choose_backend
 from gdws.pipeline.optimize.tuning import Tuning, finetuning_against
 from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.search import Effort
 from gdws.results.optimisation import Optimisation
 
@@ -16,6 +17,7 @@ __all__ = [
     "Effort",
     "Goal",
     "Images",
+    "MemoryLimit",
     "Optimisation",
     "Setting",
     "Task",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from gdws.pipeline.optimize.forms import Form, Outcome
 from gdws.planning.search.evidence import Loss, PointsLost, Profile
 from gdws.planning.search.explorer import Explorer
+from gdws.planning.search.memory import mebibytes_of
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, LayerOptions, Space
 from gdws.results.optimisation import Change, LayerVerdict, Network, Rival
@@ -46,6 +47,7 @@ def networks(explorer: Explorer, outcome: Outcome) -> list[Network]:
                 final_natural=None if final is None else _change(final.natural),
                 final_robust=None if final is None else _change(final.robust),
                 delivered=form in outcome.delivered,
+                peak_memory_mib=mebibytes_of(timing.memory),
                 carrier=form not in predicted and not form.int8 and form.choice != dense,
             )
         )

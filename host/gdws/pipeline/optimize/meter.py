@@ -97,7 +97,9 @@ class AgentMeter:
         timings, doubts = self._timings(names, result)
         dense = self._dense(result)
         assert dense.latency is not None  # or it would have been an error
-        return Measurement(tuple(timings.values()), dense.latency.median_ms, _energy_mj(dense), doubts)
+        return Measurement(
+            tuple(timings.values()), dense.latency.median_ms, _energy_mj(dense), dense.memory, doubts=doubts
+        )
 
     def time_forms(self, forms: Sequence[Form], maker: Maker, *, energy: bool = False) -> FormTimes:
         """Time networks as they are delivered, thoroughly. Those that the runtime cannot run are told in the doubts.
@@ -255,7 +257,7 @@ class AgentMeter:
             sd = _UNKNOWN_SD
             if interval is not None and interval.low > 0:
                 sd = math.log(interval.high / interval.low) / (2 * _Z)
-            timings[name] = Timing(choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell))
+            timings[name] = Timing(choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell), cell.memory)
         return timings, doubts
 
 

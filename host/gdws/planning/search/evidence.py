@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gdws.planning.search.space import Choice
 from gdws_contract.measures import Interval
+from gdws_contract.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,15 @@ class Timing:
     """One network, timed in turns with the dense one.
 
     ``ratio`` is its latency over that of the dense network, ``relative_sd`` the standard error of that ratio.
-    ``energy_mj`` is per inference; None where power was not measured.
+    ``energy_mj`` is per inference; None where power was not measured. ``memory`` is None from agents that do not
+    measure it.
     """
 
     choice: Choice
     ratio: float
     relative_sd: float
     energy_mj: float | None = None
+    memory: Memory | None = None
 
     def speedup(self, z: float = 1.96) -> Interval:
         """How many times faster than dense, as an interval of ``z`` standard errors."""
@@ -72,6 +75,7 @@ class Measurement:
     timings: tuple[Timing, ...]
     dense_ms: float
     dense_mj: float | None = None
+    dense_memory: Memory | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -12,6 +12,7 @@ from gdws.planning.search.carriers import carriers
 from gdws.planning.search.evidence import Measurement, Meter, Profile, Timing
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel, bases_of, classes_of, fit
 from gdws.planning.search.space import Choice, Space
+from gdws_contract.memory import Memory
 
 #: Networks that take turns with the dense one in one job: so many engines live at once, and so much an interrupt costs.
 GROUP = 4
@@ -81,6 +82,11 @@ class Explorer:
                 )
             return self._median("dense_mj")
         return self._median("dense_ms")
+
+    @property
+    def dense_memory(self) -> Memory | None:
+        """What the dense network took at its peak in the newest measurement; None if that is not measured."""
+        return self._measurements[-1].dense_memory
 
     @property
     def is_open(self) -> bool:

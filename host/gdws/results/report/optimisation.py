@@ -41,11 +41,22 @@ def headline(found: Optimisation) -> str:
     times = f"{best.speedup:.2f} times as fast as dense ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
     cost = f"{text.significant(best.cost)} {found.unit} in place of {text.significant(found.dense)}"
     losses = [
-        f"{kind} accuracy {_lost(change)}"
-        for kind, change in (("natural", best.final_natural), ("robust", best.final_robust))
+        f"{what} {_lost(change)}"
+        for what, change in (
+            (found.agreement or "natural accuracy", best.final_natural),
+            ("robust accuracy", best.final_robust),
+        )
         if change is not None
     ]
-    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(losses)}."
+    kept = [*losses, *_memory_kept(found, best)]
+    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(kept)}."
+
+
+def _memory_kept(found: Optimisation, best: Network) -> list[str]:
+    """The peak memory of what is delivered, where it is limited."""
+    if found.memory_limit_mib is None:
+        return []
+    return [f"peak memory {text.significant(best.peak_memory_mib)} MiB of {found.memory_limit_mib:g} MiB allowed"]
 
 
 def _over_rival(rival: Rival | None) -> str:
@@ -94,7 +105,13 @@ def network_table(found: Optimisation) -> Cells:
         "test natural",
         "test robust",
     ]
-    return columns, [_network_row(each) for each in found.networks if each.natural is not None or each.delivered]
+    shown = [each for each in found.networks if each.natural is not None or each.delivered]
+    rows = [_network_row(each) for each in shown]
+    if any(each.peak_memory_mib is not None for each in shown):
+        columns.insert(5, "peak MiB")
+        for row, each in zip(rows, shown, strict=True):
+            row.insert(5, text.significant(each.peak_memory_mib))
+    return columns, rows
 
 
 def _layer_row(layer: LayerVerdict) -> list[str]:
@@ -126,8 +143,11 @@ def _network_row(network: Network) -> list[str]:
 
 def _lost(change: Change) -> str:
     """E.g. ``−0.4 points (−1.0 to +0.2)``: how the accuracy changed, so a loss is negative."""
-    figures = [text.points(-each) for each in (change.points, change.high, change.low)]
-    return f"{figures[0]} points ({figures[1]} to {figures[2]}, {change.images} images)"
+    images = f"{change.images} images"
+    if change.low is None or change.high is None:
+        return f"{text.points(-change.points)} points ({images})"
+    low, high = text.points(-change.high), text.points(-change.low)
+    return f"{text.points(-change.points)} points ({low} to {high}, {images})"
 
 
 def _markdown(found: Optimisation) -> str:
