@@ -83,8 +83,8 @@ class Optimisation(Reading):
 
     ``residual_median`` and ``residual_p90`` are relative errors of the latency model on networks that it had not seen,
     each left out in turn. ``agreement`` is what ``natural`` changes and limits are of where the network is not a
-    classifier, e.g. detections kept; None: natural accuracy. ``rival`` is None where the dense network ran in one precision alone. ``summary`` is the
-    answer in sentences. In a bundle ``host_s`` and ``bundle_id`` are None.
+    classifier, e.g. detections kept; None: natural accuracy. ``rival`` is None where the dense network ran in one
+    precision alone. ``summary`` is the answer in sentences. In a bundle ``host_s`` and ``bundle_id`` are None.
     """
 
     format: Literal["gdws.optimisation"] = "gdws.optimisation"

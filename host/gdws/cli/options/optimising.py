@@ -105,7 +105,9 @@ class GoalOptions:
                 "--max-disagreement is for networks that are not classifiers",
                 hint="give --max-natural-drop or --max-robust-drop",
             )
-        return AccuracyLimits(**{name.removeprefix("max_").replace("drop", "points"): v for name, v in of_accuracy.items()})
+        return AccuracyLimits(
+            **{name.removeprefix("max_").replace("drop", "points"): v for name, v in of_accuracy.items()}
+        )
 
     def memory(self) -> MemoryLimit | None:
         """The memory limit; None for no limit. Raises :class:`GdwsError`."""

@@ -94,19 +94,11 @@ def layer_table(found: Optimisation) -> Cells:
 
 def network_table(found: Optimisation) -> Cells:
     """The networks whose accuracy was judged, fastest first."""
-    columns = [
-        "network",
-        found.unit,
-        "predicted",
-        "speed-up",
-        "MACs",
-        "natural",
-        "robust",
-        "test natural",
-        "test robust",
-    ]
+    lost = ["natural", "robust"] if found.agreement is None else [found.agreement]
+    losses = [*lost, *(f"test {name}" for name in lost)]
+    columns = ["network", found.unit, "predicted", "speed-up", "MACs", *losses]
     shown = [each for each in found.networks if each.natural is not None or each.delivered]
-    rows = [_network_row(each) for each in shown]
+    rows = [_network_row(each, with_robust=found.agreement is None) for each in shown]
     if any(each.peak_memory_mib is not None for each in shown):
         columns.insert(5, "peak MiB")
         for row, each in zip(rows, shown, strict=True):
@@ -129,8 +121,10 @@ def _layer_row(layer: LayerVerdict) -> list[str]:
     ]
 
 
-def _network_row(network: Network) -> list[str]:
-    changes = (network.natural, network.robust, network.final_natural, network.final_robust)
+def _network_row(network: Network, *, with_robust: bool) -> list[str]:
+    changes = [network.natural, network.robust, network.final_natural, network.final_robust]
+    if not with_robust:
+        changes = [network.natural, network.final_natural]
     return [
         f"{network.name}{' (delivered)' if network.delivered else ''}",
         text.significant(network.cost),

@@ -8,9 +8,10 @@ from gdws.results.report.optimisation import headline, layer_table, network_tabl
 from gdws.results.report.plots import Plot
 from gdws.results.report.svg import ACCENT, GOOD, INK, MUTED, new_figure, to_svg
 from gdws_contract import __version__
+from gdws_contract.findings.agreement import AGREEMENT
 
 #: Columns of sentences and of figures with intervals, which wrap.
-_PROSE = ("why", "natural", "robust", "test natural", "test robust")
+_PROSE = ("why", "natural", "robust", "test natural", "test robust", *AGREEMENT.values(), *(f"test {name}" for name in AGREEMENT.values()))
 
 
 def render_page(found: Optimisation) -> str:
@@ -47,12 +48,10 @@ def front_plot(found: Optimisation) -> Plot | None:
         axes.plot([network.speedup], [-loss], marker="*" if network.delivered else "o", color=ACCENT,
                   markersize=13 if network.delivered else 6)  # fmt: skip
     axes.set_xlabel("times as fast as dense, measured")
-    axes.set_ylabel("change of accuracy (points)")
+    axes.set_ylabel(f"change of {found.agreement or 'accuracy'} (points)")
     shown = "; ".join(f"{network.speedup:.2f} times and {-loss:+.1f} points" for network, loss in judged)
-    alt = (
-        "Change of natural or robust accuracy, whichever fell further, over speed-up; the star is what is delivered, "
-        f"a dashed line a limit: {shown}."
-    )
+    what = found.agreement or "natural or robust accuracy, whichever fell further,"
+    alt = f"Change of {what} over speed-up; the star is what is delivered, a dashed line a limit: {shown}."
     return Plot(to_svg(figure, alt=alt, key="front"), alt)
 
 
