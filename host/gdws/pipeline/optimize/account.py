@@ -105,7 +105,8 @@ def _why(explorer: Explorer, choice: Choice, place: int, loss: Loss | None) -> s
         return words + _cost_words(layer.options[taken].error, per_error)
     gains = [index for index, price in enumerate(prices) if price < prices[0]]
     if not gains:
-        return f"dense is the fastest here: {prices[0]:.3g} {unit}, any option {min(prices[1:], default=0):.3g} or more"
+        what = "is the fastest" if unit == "ms" else "takes the least"
+        return f"dense {what} here: {prices[0]:.3g} {unit}, any option {min(prices[1:], default=0):.3g} or more"
     best = min(gains, key=lambda index: layer.options[index].error / (prices[0] - prices[index]))
     return f"{layer.options[best].name} would save {prices[0] - prices[best]:.3g} {unit}" + _cost_words(
         layer.options[best].error, per_error

@@ -146,7 +146,7 @@ class Search:
                 return [choice]
         return self._declined(
             f"networks that take at most {self._figure(bound)} lose more accuracy than is allowed: "
-            f"{self._words(self._judged[fast[0]])}; {self._fastest_allowed()}"
+            f"{self._judged[fast[0]].in_words()}; {self._fastest_allowed()}"
         )
 
     def _fastest(self) -> list[Choice] | Answer:
@@ -169,7 +169,7 @@ class Search:
             points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
         kept = self.kept()
         if not kept:
-            lost = "; ".join(self._words(loss) for loss in self._judged.values()) or "none is faster"
+            lost = "; ".join(loss.in_words() for loss in self._judged.values()) or "none is faster"
             reason = f"no network keeps the accuracy limits and saves time ({lost})"
             return self._declined(self._too_large(self.explorer.timings) or reason)
         return kept
@@ -203,6 +203,8 @@ class Search:
         reasons = []
         is_front = self._goal.kind == "pareto"
         confirmed = self._meter.time(found if is_front else found[:3], thorough=True)
+        if self._goal.is_of_energy:
+            confirmed = self.explorer.priced(confirmed)
         by_choice = {timing.choice: timing for timing in confirmed.timings}
         kept = []
         for choice in found:
@@ -220,7 +222,7 @@ class Search:
                 if not is_front:
                     break
             else:
-                reasons.append(f"on the final images it loses {self._words(loss)}")
+                reasons.append(f"on the final images it loses {loss.in_words()}")
         status: Status = "delivered" if kept else "declined"
         reason = f"{len(kept)} of {len(found)} networks" if is_front else f"it takes {self._goal}"
         return Answer(
@@ -228,15 +230,17 @@ class Search:
         )
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
-        """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
-        upper_ms = timing.ratio * (1 + 1.96 * timing.relative_sd) * confirmed.dense_ms
-        if timing.speedup().low <= 1 or upper_ms >= self.rival:
+        """Whether the whole interval says that it beats dense, and the bound is kept: by energy with the interval."""
+        upper = timing.ratio * (1 + 1.96 * timing.relative_sd) * self._dense_of(confirmed)
+        if timing.speedup().low <= 1 or upper >= self.rival:
             return False
         if bound is None:
             return True
-        if not self._goal.is_of_energy:
-            return timing.ratio * confirmed.dense_ms <= bound
-        return timing.energy_mj is not None and timing.energy_mj <= bound
+        return (upper if self._goal.is_of_energy else timing.ratio * confirmed.dense_ms) <= bound
+
+    def _dense_of(self, confirmed: Measurement) -> float:
+        """What the dense network took, in the unit of the search."""
+        return confirmed.dense_mj or math.inf if self._goal.is_of_energy else confirmed.dense_ms
 
     def _failed(self, timing: Timing | None, confirmed: Measurement) -> str:
         if timing is None:
@@ -245,9 +249,12 @@ class Search:
             )
         interval, longer = timing.speedup(), timing.times_longer()
         would_tell = "" if longer is None else f"; about {longer} times as long a measurement would tell"
+        gain = f"{1 / timing.ratio:.2f} times as fast as dense"
+        if self._goal.is_of_energy:
+            gain = f"dense takes {1 / timing.ratio:.2f} times as much"
         return (
-            f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
-            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
+            f"measured thoroughly it takes {self._figure(timing.ratio * self._dense_of(confirmed))}, {gain} "
+            f"(95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
         )
 
     # -- figures --------------------------------------------------------------------------------------------
@@ -256,7 +263,7 @@ class Search:
         if choice not in self._judged:
             self._tell(f"accuracy of a network predicted to take {self._figure(self._cost(choice))}")
             self._judged[choice] = self._judge.loss(choice)
-            self._tell(f"it loses {self._words(self._judged[choice])}")
+            self._tell(f"it loses {self._judged[choice].in_words()}")
         return self._limits.excess(self._judged[choice])
 
     def _cost(self, choice: Choice) -> float:
@@ -332,12 +339,3 @@ class Search:
 
     def _figure(self, value: float) -> str:
         return f"{value:.4g} {self.explorer.unit}"
-
-    @staticmethod
-    def _words(loss: Loss) -> str:
-        if loss.agreement is not None:
-            return f"{loss.natural} of {loss.agreement}"
-        parts = [f"{loss.natural} of natural accuracy"]
-        if loss.robust is not None:
-            parts.append(f"{loss.robust} of robust accuracy")
-        return " and ".join(parts)
