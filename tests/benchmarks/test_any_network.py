@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.any_network.__main__ import _is_done
 from benchmarks.any_network.networks import NETWORKS, Network
 from benchmarks.any_network.table import table
+from benchmarks.any_network.trial import bundle_of
 
 ONE = Network("a network", "detection", "it==1.0", "it.onnx", "photographs")
 OTHER = Network("another", "classification", "it==1.0", "other.onnx", "photographs")
@@ -48,11 +49,19 @@ def test_a_time_belongs_to_the_bundle_that_was_measured():
     assert "not measured yet" in row({"convert": made()})
     assert "not measured yet" in row({"convert": made(), "measure": measured("another")})
     assert "out of memory" in row({"convert": made(), "measure": measured(speedup=None, reason="out of memory")})
-    assert not _is_done("measure", {"convert": made(), "measure": measured("another")})
-    assert not _is_done("measure", {"convert": made()})
-    assert _is_done("measure", {"convert": made(), "measure": measured()})
-    assert _is_done("convert", {"convert": made()})
-    assert not _is_done("convert", {})
+    assert not _is_done("measure", ONE, {"convert": made(), "measure": measured("another")})
+    assert not _is_done("measure", ONE, {"convert": made()})
+    assert _is_done("measure", ONE, {"convert": made(), "measure": measured()})
+
+
+def test_what_is_to_be_measured_is_in_the_cache_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not _is_done("convert", ONE, {})
+    assert not _is_done("convert", ONE, {"convert": made()})
+    assert _is_done("convert", ONE, {"convert": {"refused": "no layer"}})
+    bundle_of(ONE).parent.mkdir(parents=True)
+    bundle_of(ONE).touch()
+    assert _is_done("convert", ONE, {"convert": made()})
 
 
 def test_accuracy_is_of_labels_that_people_gave():
