@@ -22,7 +22,10 @@ network's over the converted one's, measured in turns in one run of the local ag
 with its 95 % interval; it is no claim for a Jetson. Behind it stands the load of the machine before: 0 at rest.
 """
 #: What a reader looks at first, beside the relative error of each output.
-_FIRST = ("natural_accuracy", "agreement", "detections_kept", "detections_confirmed", "mean_iou", "equal")
+_FIRST = (
+    "natural_accuracy", "agreement", "detections_kept", "detections_confirmed", "mean_iou", "equal", "same_text",
+    "same_text_blank_last",
+)  # fmt: skip
 
 
 def table(networks: Sequence[Network], results: Mapping[str, Any]) -> str:
@@ -75,8 +78,12 @@ def _metrics(metrics: Mapping[str, float | None], origin: str) -> str:
     known = {name: value for name, value in metrics.items() if value is not None}
     shown = {name: value for name, value in known.items() if name in _FIRST or name.startswith("relative_error")}
     said = "accuracy" if origin == "labelled" else "agreement"
-    words = {name: said if name == "natural_accuracy" else name.replace("_", " ") for name in shown}
+    words = {name: said if name == "natural_accuracy" else _words(name) for name in shown}
     return "<br>".join(f"{words[name]} {value:.3g}" for name, value in shown.items()) or "not compared"
+
+
+def _words(name: str) -> str:
+    return name.removesuffix("_blank_last").replace("_", " ")
 
 
 def _speed(variant: str, made: Mapping[str, Any], measured: Mapping[str, Any] | None) -> str:

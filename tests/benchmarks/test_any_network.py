@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from benchmarks.any_network.__main__ import _is_done
 from benchmarks.any_network.networks import NETWORKS, Network
+from benchmarks.any_network.reading import same_text, same_text_blank_last
 from benchmarks.any_network.table import table
 from benchmarks.any_network.trial import bundle_of
 
@@ -87,3 +89,14 @@ def test_what_was_refused_or_stayed_a_graph_says_why():
 def test_names_of_files_differ():
     assert len({network.slug for network in NETWORKS}) == len(NETWORKS) >= 12
     assert len({network.task for network in NETWORKS}) >= 5
+
+
+def test_texts_are_the_same_up_to_repeats_and_blanks():
+    def scores(*rows: list[int]) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.tensor(rows), 3).float()
+
+    found, wanted = scores([1, 0, 2, 2], [1, 1, 1, 2]), scores([1, 1, 0, 2], [1, 0, 1, 2])
+    assert same_text(found, wanted).tolist() == [1, 0]
+    found, wanted = scores([1, 1], [1, 2]), scores([1, 2], [1, 1])
+    assert same_text(found, wanted).tolist() == [0, 0]
+    assert same_text_blank_last(found, wanted).tolist() == [1, 1]
