@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
 from benchmarks.any_network.__main__ import _is_done
 from benchmarks.any_network.networks import NETWORKS, Network
 from benchmarks.any_network.reading import same_text, same_text_blank_last
