@@ -23,9 +23,9 @@ with its 95 % interval; it is no claim for a Jetson. Behind it stands the load o
 """
 #: What a reader looks at first, beside the relative error of each output.
 _FIRST = (
-    "natural_accuracy", "agreement", "detections_kept", "detections_confirmed", "mean_iou", "equal", "same_text",
-    "same_text_blank_last",
-)  # fmt: skip
+    *("natural_accuracy", "agreement", "detections_kept", "detections_confirmed", "iou_agreement", "pixel_agreement"),
+    *("equal", "same_text", "same_text_blank_last"),
+)
 
 
 def table(networks: Sequence[Network], results: Mapping[str, Any]) -> str:
