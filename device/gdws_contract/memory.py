@@ -23,3 +23,10 @@ class Memory(Reading):
     total_peak_bytes: Optional[int] = Field(
         None, ge=0, description="Both together; of a backend on the CPU the host's. null where a part is unknown."
     )
+
+    @property
+    def why_unknown(self) -> Optional[str]:
+        """Why the total is not known; None if it is."""
+        if self.total_peak_bytes is not None:
+            return None
+        return self.host_reason or self.device_reason or "no reason is given"

@@ -18,7 +18,8 @@
     └── DeviceError              the agent could not serve
         ├── DeviceUnreachable    nothing answers there, or it went away
         ├── DeviceProtocolError  something answers, but not an agent of our kind
-        └── DeviceRefused        the agent answered with a problem document
+        ├── DeviceRefused        the agent answered with a problem document
+        └── SettingUnavailable   the device does not enter a power mode, or does not set its clocks
 
 An error says what it was about and, in ``hint``, what to do next. Errors of reading
 bundles come from :mod:`gdws_contract.errors`, which both sides of the wire share.
@@ -172,6 +173,10 @@ class DeviceRefused(DeviceError):
     def __init__(self, message: str, *, url: str, status: int, hint: str | None = None) -> None:
         super().__init__(message, url=url, hint=hint)
         self.status = status
+
+
+class SettingUnavailable(DeviceError):
+    """The device does not enter the power mode that was asked for, or does not set its clocks."""
 
 
 def first_line(error: BaseException) -> str:

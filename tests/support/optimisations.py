@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdws_contract.optimisation import Change, LayerVerdict, Network, Optimisation
+from gdws_contract.optimisation import Change, EnergyPoint, LayerVerdict, LeastEnergy, Network, Optimisation
 
 HOSTILE = "<script>alert(1)</script>|"
 
@@ -12,6 +12,35 @@ def network(name: str, *, delivered: bool) -> Network:
     figures = {"cost": 2.0, "speedup": 1.9, "speedup_low": 1.8, "speedup_high": 2.0, "error": 0.01, "macs": 10**6}
     final = {"final_natural": change, "final_robust": change} if delivered else {}
     return Network(name=name, predicted=2.1, natural=change, robust=change, delivered=delivered, **figures, **final)
+
+
+def least_energy(deadline_ms: float = 33.0) -> LeastEnergy:
+    """The dense network in two power modes, in the slower of which only a converted one meets the deadline."""
+
+    def point(network: str, mode: str, latency_ms: float, watts: float, **fields: object) -> EnergyPoint:
+        energy_mj = watts * latency_ms
+        figures = {
+            "network": network,
+            "state": f"power mode {mode}",
+            "latency_ms": latency_ms,
+            "tail_ms": 1.1 * latency_ms,
+            "energy_mj": energy_mj,
+            "energy_low_mj": 0.98 * energy_mj,
+            "energy_high_mj": 1.02 * energy_mj,
+            "period_mj": 1.2 * energy_mj,
+            "keeps_limits": True,
+        }
+        return EnergyPoint(**{**figures, **fields})
+
+    points = (
+        point("dense", "MAXN", 20.0, 30.0),
+        point("dense", "MODE_15W", 40.0, 10.0),
+        point("plan-aa", "MODE_15W", 20.0, 10.0, chosen=True),
+        point("plan-bb", "MODE_15W", 15.0, 10.0, keeps_limits=None),
+    )
+    return LeastEnergy(
+        deadline_ms=deadline_ms, minimised="inference", states=("power mode MAXN", "power mode MODE_15W"), points=points
+    )
 
 
 def optimisation(**changes: object) -> Optimisation:

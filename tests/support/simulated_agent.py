@@ -7,16 +7,17 @@ as an agent keeps them: what is asked again was measured before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gdws.results.stored import save_result
 from gdws_contract.archive import open_bundle
 from gdws_contract.manifest import Variant
-from gdws_contract.measures import Flag
+from gdws_contract.measures import Flag, Interval
 from gdws_contract.problems import Problem, problem_type
 from gdws_contract.profiles import LayerProfile, LayerTime
-from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, DeviceInfo, Job, Progress
+from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, DeviceInfo, Job, PowerMode, Progress
 from support import benchmark_results, latency_law
 from support.benchmark_results import Net
 
@@ -27,6 +28,8 @@ class SimulatedAgent:
     ``disturbed`` jobs come back as throttled. ``energy_per_ms`` gives the cells of timed networks energy.
     Networks in INT8 take ``int8_pace`` of their time, converted and dense, and ten times that if a layer is grouped.
     ``threads_pace`` has factors of the times of converted networks and of the dense one by number of threads.
+    ``modes`` are power modes: the factor of all times, the power of a running network and at rest in watts; a mode of
+    None needs a reboot.
     """
 
     url = "http://simulated"
@@ -39,6 +42,7 @@ class SimulatedAgent:
         energy_per_ms: float | None = None,
         int8_pace: tuple[float, float] = (1.0, 1.0),
         threads_pace: Mapping[int | None, tuple[float, float]] | None = None,
+        modes: Mapping[PowerMode, tuple[float, float, float] | None] | None = None,
     ) -> None:
         self.measured: list[tuple[str, ...]] = []
         self.on_job: Callable[[], None] = lambda: None
@@ -46,6 +50,7 @@ class SimulatedAgent:
         self._has_profiles, self._disturbed, self._energy = has_profiles, disturbed, energy_per_ms
         self._int8_pace = int8_pace
         self._paces = threads_pace or {}
+        self._modes = modes or {}
 
     def device(self) -> DeviceInfo:
         return benchmark_results.device()
@@ -65,7 +70,10 @@ class SimulatedAgent:
             manifest = opened.manifest
         self.measured.append(tuple(variant.name for variant in manifest.variants))
         shapes = {layer.name: layer.macs_before or 0 for variant in manifest.variants for layer in variant.layers}
-        if request.profile is not None:
+        mode = None if request.power_modes is None else request.power_modes[0]
+        if mode is not None and self._modes[mode] is None:
+            cells = [_refused(each.name, mode) for each in manifest.variants]
+        elif request.profile is not None:
             cells = [self._profiled(each, shapes) for each in manifest.variants]
         else:
             flags = (Flag(code="throttled", detail="hot"),) if self._disturbed > 0 else ()
@@ -75,7 +83,7 @@ class SimulatedAgent:
                 Net(each.name, median_ms=self._latency_ms(each, shapes) * (converted if each.layers else dense))
                 for each in manifest.variants
             ]
-            cells = [self._timed(net, nets[0], flags) for net in nets]
+            cells = [self._timed(net, nets[0], flags, mode) for net in nets]
         job = Job(
             id="job",
             state="done",
@@ -94,12 +102,23 @@ class SimulatedAgent:
         converted, dense = self._int8_pace
         return found * (converted if variant.layers else dense) * (10 if is_slow else 1)
 
-    def _timed(self, net: Net, dense: Net, flags: tuple[Flag, ...]) -> Cell:
-        cell = benchmark_results.cell(net, dense, 1, flags=flags)
-        if self._energy is None:
+    def _timed(self, net: Net, dense: Net, flags: tuple[Flag, ...], mode: PowerMode | None) -> Cell:
+        state = self._modes.get(mode) if mode is not None else None
+        pace, watts, idle_w = state or (1.0, self._energy, None)
+        slowed = replace(net, median_ms=pace * net.median_ms)
+        cell = benchmark_results.cell(slowed, replace(dense, median_ms=pace * dense.median_ms), 1, flags=flags)
+        if net is dense:
+            cell = cell.model_copy(update={"speedup": None})
+        cell = cell.model_copy(update={"power_mode": mode})
+        if watts is None:
             return cell
-        power = cell.power.model_copy(update={"energy_per_inference_mj": self._energy * net.median_ms})
-        return cell.model_copy(update={"power": power})
+        energy_mj = watts * slowed.median_ms
+        figures = {
+            "energy_per_inference_mj": energy_mj,
+            "energy_interval": Interval(low=0.99 * energy_mj, high=1.01 * energy_mj, method="a law"),
+            "idle_w": idle_w,
+        }
+        return cell.model_copy(update={"power": cell.power.model_copy(update=figures)})
 
     def _profiled(self, variant: Variant, macs: dict[str, int]) -> Cell:
         cell = benchmark_results.profiled_cell(Net(variant.name))
@@ -112,6 +131,17 @@ class SimulatedAgent:
         ]
         profile = LayerProfile(tool="a law", iterations=50, total_ms=sum(row.mean_ms for row in rows), layers=rows)
         return cell.model_copy(update={"profile": profile})
+
+
+def _refused(name: str, mode: PowerMode) -> Cell:
+    problem = Problem(
+        type=problem_type("power-mode-needs-reboot"),
+        title="Power mode needs reboot",
+        status=409,
+        detail=f"the board must reboot to enter power mode {mode}",
+    )
+    cell = benchmark_results.profiled_cell(Net(name))
+    return cell.model_copy(update={"state": "failed", "profile": None, "error": problem})
 
 
 def _converted(variant: Variant) -> dict[str, tuple[str | None, int]]:

@@ -47,7 +47,9 @@ class SimulatedMeter:
     """Answers as a device would; ``jobs`` counts what it was asked, so that a test sees that nothing is asked twice.
 
     ``pair_term`` is added for each pair of neighbours of different kinds, ``noise`` is the relative deviation of a
-    ratio, ``overhead_ms`` what a profile adds to each node, on top of ``profile_scale``.
+    ratio, ``overhead_ms`` what a profile adds to each node, on top of ``profile_scale``. ``pace`` is a factor of all
+    times, as of a power mode; the power is ``mj_per_ms`` while a network runs and ``idle_w`` at rest. The 99th
+    percentile is ``tail`` times the median. ``refusal`` is raised in place of any answer.
     """
 
     space: Space
@@ -59,6 +61,10 @@ class SimulatedMeter:
     has_profiles: bool = True
     fastest: float = 0.15
     mj_per_ms: float | None = None
+    pace: float = 1.0
+    idle_w: float | None = None
+    tail: float = 1.1
+    refusal: Exception | None = None
     jobs: list[Choice] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -75,9 +81,13 @@ class SimulatedMeter:
             if one != other
         }
         layers = tuple(tuple(classes[layer.geometry, o.name] for o in layer.options) for layer in self.space.layers)
-        self.law = Costs(self.space, 0.7, layers, pairs)
+        slowed = tuple(tuple(self.pace * cost for cost in costs) for costs in layers)
+        terms = {pair: self.pace * cost for pair, cost in pairs.items()}
+        self.law = Costs(self.space, self.pace * 0.7, slowed, terms)
 
     def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
+        if self.refusal is not None:
+            raise self.refusal
         self.jobs += choices
         dense = self.law.of(self.space.dense)
         timings = tuple(
@@ -86,10 +96,19 @@ class SimulatedMeter:
                 ratio=self.law.of(choice) / dense * (1 + self._noise(choice, thorough)),
                 relative_sd=max(self.noise, 1e-4),
                 energy_mj=None if self.mj_per_ms is None else self.mj_per_ms * self.law.of(choice),
+                energy_sd=None if self.mj_per_ms is None else max(self.noise, 1e-4),
+                tail_ms=self.tail * self.law.of(choice),
             )
             for choice in choices
         )
-        return Measurement(timings, dense, None if self.mj_per_ms is None else self.mj_per_ms * dense)
+        return Measurement(
+            timings,
+            dense,
+            None if self.mj_per_ms is None else self.mj_per_ms * dense,
+            dense_sd=None if self.mj_per_ms is None else max(self.noise, 1e-4),
+            dense_tail_ms=self.tail * dense,
+            idle_w=self.idle_w,
+        )
 
     def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
         if not self.has_profiles:

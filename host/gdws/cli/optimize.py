@@ -11,6 +11,8 @@ Examples:
   gdws optimize mnist-preact-resnet --fastest --threads auto --int8 --distill 80 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
     --backend tensorrt --precision fp16 --out best.gdws
+  gdws optimize net.safetensors --data cifar10 --deadline-ms 33 --minimise energy --power-modes all \\
+    --device http://jetson.local:8000 --backend tensorrt --precision fp16 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --pareto 5 --max-robust-drop 2 --out front.gdws
 """
 
@@ -62,13 +64,14 @@ def optimize(
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
-    wanted, limits, spec = goal.goal(), goal.limits(), attack.spec(images.data)
+    wanted, limits, memory, spec = goal.goal(), goal.limits(), goal.memory(), attack.spec(images.data)
     tuning = making.tuning(spec, seed=attack.seed)
     source = network.open()
     folder = state or out.with_name(f"{out.name}.state")
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
-        setting = running.setting(device.device(), device.url)
+        info = device.device()
+        setting = running.setting(info, device.url)
         task = pipeline.Task(
             source,
             chosen,
@@ -83,6 +86,8 @@ def optimize(
             effort=running.effort(attack.seed),
             tuning=tuning,
             int8=making.quantisation(setting.backend),
+            states=running.states(info, device.url),
+            memory=memory,
         )
         found = pipeline.optimize(task, device, lease_id=lease, watch=pipeline.Watch(_tell_of(quiet), progress))
     if report is not None:

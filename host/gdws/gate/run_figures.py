@@ -75,7 +75,7 @@ def _memory_mib(cell: Cell) -> float | None:
 def _why_no_memory(cell: Cell) -> str | None:
     if cell.memory is None:
         return "the agent does not tell" if cell.state == "done" else None
-    return cell.memory.host_reason or cell.memory.device_reason
+    return cell.memory.why_unknown
 
 
 RUN_LIMITS = (

@@ -8,10 +8,28 @@ from pydantic import ValidationError
 
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
-from gdws_contract.optimisation import Change, LayerVerdict, Network, Optimisation, Rival
+from gdws_contract.optimisation import (
+    Change,
+    EnergyPoint,
+    LayerVerdict,
+    LeastEnergy,
+    Network,
+    Optimisation,
+    Rival,
+)
 from gdws_contract.parsing import first_fault
 
-__all__ = ["Change", "LayerVerdict", "Network", "Optimisation", "Rival", "load_optimisation", "save_optimisation"]
+__all__ = [
+    "Change",
+    "EnergyPoint",
+    "LayerVerdict",
+    "LeastEnergy",
+    "Network",
+    "Optimisation",
+    "Rival",
+    "load_optimisation",
+    "save_optimisation",
+]
 
 
 def save_optimisation(found: Optimisation, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,19 +15,31 @@ from gdws.errors import GdwsError
 if TYPE_CHECKING:
     from gdws.evaluation.attacks import Spec
     from gdws.onnx_io.int8 import Int8Settings
-    from gdws.pipeline.optimize import AccuracyLimits, Effort, Goal, Setting, Tuning
-    from gdws_contract.rest import DeviceInfo
+    from gdws.pipeline.optimize import AccuracyLimits, BoardState, Effort, Goal, MemoryLimit, Setting, Tuning
+    from gdws_contract.rest import DeviceInfo, PowerMode
 
 _goal = panel("Goal (exactly one)")
 _limits = panel("Accuracy limits (percentage points)")
+_memory = panel("Memory limit (MiB)")
 _run = panel("Runtime settings")
 _making = panel("Tuning and precision")
 _effort = panel("Search effort")
 
 
+#: Options of goals that are not called as their option.
+_OPTIONS = {"least_energy": "--minimise energy", "least_period_energy": "--minimise period-energy"}
+
+
+class Minimised(str, enum.Enum):
+    """What ``--minimise`` takes."""
+
+    ENERGY = "energy"
+    PERIOD = "period-energy"
+
+
 @dataclass(frozen=True)
 class GoalOptions:
-    """One goal, and limits on the loss of accuracy."""
+    """One goal, and limits on the loss of accuracy and on memory."""
 
     max_latency_ms: Annotated[float | None, _goal("--max-latency-ms", help="Maximum time of one inference.")] = None
     min_fps: Annotated[float | None, _goal("--min-fps", help="Minimum number of images per second.")] = None
@@ -34,6 +47,22 @@ class GoalOptions:
     max_energy_mj: Annotated[
         float | None,
         _goal("--max-energy-mj", help="Maximum energy of one inference. Needs a board that measures power."),
+    ] = None
+    deadline_ms: Annotated[
+        float | None,
+        _goal(
+            "--deadline-ms",
+            metavar="MS",
+            help="With --minimise: the deadline, which 99 % of inferences must meet.",
+        ),
+    ] = None
+    minimise: Annotated[
+        Minimised | None,
+        _goal(
+            "--minimise",
+            help="Find the network and power mode of the least energy within --deadline-ms: of one inference (energy), "
+            "or of one inference and the idle rest until the deadline (period-energy).",
+        ),
     ] = None
     fastest: Annotated[bool, _goal("--fastest", help="As fast as the accuracy limits allow.")] = False
     pareto: Annotated[
@@ -47,10 +76,20 @@ class GoalOptions:
         float, _limits("--max-robust-drop", metavar="POINTS", help="Maximum loss of robust accuracy.")
     ] = 1.0
 
+    max_memory: Annotated[
+        float | None,
+        _memory("--max-memory-mib", help="Maximum peak memory of host and device. Needs a backend that measures it."),
+    ] = None
+
     def goal(self) -> Goal:
         """The goal. Raises :class:`GdwsError` unless exactly one option is given."""
         from gdws.pipeline.optimize import Goal
 
+        if (self.minimise is None) != (self.deadline_ms is None):
+            raise GdwsError(
+                "--deadline-ms and --minimise belong together",
+                hint="e.g. --deadline-ms 33 --minimise energy; for the time alone --max-latency-ms 33",
+            )
         values = {
             "max_latency_ms": self.max_latency_ms,
             "min_fps": self.min_fps,
@@ -58,10 +97,12 @@ class GoalOptions:
             "max_energy_mj": self.max_energy_mj,
             "fastest": 1.0 if self.fastest else None,
             "pareto": self.pareto,
+            "least_energy": self.deadline_ms if self.minimise is Minimised.ENERGY else None,
+            "least_period_energy": self.deadline_ms if self.minimise is Minimised.PERIOD else None,
         }
         chosen = given(**values)
         if len(chosen) != 1:
-            names = [f"--{name.replace('_', '-')}" for name in chosen or values]
+            names = [_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in chosen or values]
             what = "no goal is given" if not chosen else f"{' and '.join(names)} exclude each other"
             raise GdwsError(what, hint="give exactly one, e.g. --fastest or --max-latency-ms 33")
         [(kind, value)] = chosen.items()
@@ -72,6 +113,12 @@ class GoalOptions:
         from gdws.pipeline.optimize import AccuracyLimits
 
         return AccuracyLimits(self.max_natural_drop, self.max_robust_drop)
+
+    def memory(self) -> MemoryLimit | None:
+        """The memory limit; None for no limit. Raises :class:`GdwsError`."""
+        from gdws.pipeline.optimize import MemoryLimit
+
+        return None if self.max_memory is None else MemoryLimit(self.max_memory)
 
 
 @dataclass(frozen=True)
@@ -94,7 +141,18 @@ class SettingOptions(BackendOptions):
             help="Measure in this mode of nvpmodel; restored afterwards. Default: the current mode.",
         ),
     ] = None
+    power_modes: Annotated[
+        str | None,
+        _run(
+            "--power-modes",
+            metavar="all|NAME,NUMBER,...",
+            help="With --minimise: modes of nvpmodel to choose among; restored afterwards. Default: the current mode.",
+        ),
+    ] = None
     jetson_clocks: JetsonClocks = None
+    vary_clocks: Annotated[
+        bool, _run("--vary-clocks", help="With --minimise: measure each mode with clocks free and with clocks fixed.")
+    ] = False
     min_duration: Annotated[
         float | None, _effort("--min-duration", metavar="SECONDS", help="Measured time of each network. Default: 3.")
     ] = None
@@ -127,6 +185,28 @@ class SettingOptions(BackendOptions):
             jetson_clocks=self.jetson_clocks,
             protocol=tuple(given(min_duration_ms=milliseconds(self.min_duration)).items()),
         )
+
+    def states(self, device: DeviceInfo, url: str) -> tuple[BoardState, ...]:
+        """The power modes and clocks to choose among on ``device``; none without the options.
+
+        Raises :class:`~gdws.errors.GdwsError` for options that contradict each other, and where the device does not
+        tell the modes that are asked for by ``all``.
+        """
+        from gdws.pipeline.optimize import BoardState, all_power_modes
+
+        if self.power_modes is None and not self.vary_clocks:
+            return ()
+        if self.power_modes is not None and self.power_mode is not None:
+            raise GdwsError("--power-mode and --power-modes exclude each other", hint="give one of them")
+        if self.vary_clocks and self.jetson_clocks is not None:
+            raise GdwsError("--vary-clocks leaves nothing to --jetson-clocks", hint="give one of them")
+        modes: list[PowerMode | None] = [None if self.power_mode is None else power_mode(self.power_mode)]
+        if self.power_modes == "all":
+            modes = [*all_power_modes(device, url)]
+        elif self.power_modes is not None:
+            modes = [power_mode(name.strip()) for name in self.power_modes.split(",")]
+        clocks = [False, True] if self.vary_clocks else [self.jetson_clocks]
+        return tuple(BoardState(mode, fixed) for mode in dict.fromkeys(modes) for fixed in clocks)
 
     def _threads(self) -> int | Literal["auto"] | None:
         if self.threads is None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from gdws.pipeline.optimize.known_costs import default_folder
 from gdws.pipeline.optimize.run import Conversion, Images, Task, Watch, optimize
-from gdws.pipeline.optimize.setting import Setting, choose_backend
+from gdws.pipeline.optimize.setting import BoardState, Setting, all_power_modes, choose_backend
 from gdws.pipeline.optimize.tuning import Tuning, finetuning_against
 from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.search import Effort
 from gdws.results.optimisation import Optimisation
 
 __all__ = [
     "AccuracyLimits",
+    "BoardState",
     "Conversion",
     "Effort",
     "Goal",
     "Images",
+    "MemoryLimit",
     "Optimisation",
     "Setting",
     "Task",
     "Tuning",
     "Watch",
+    "all_power_modes",
     "choose_backend",
     "default_folder",
     "finetuning_against",

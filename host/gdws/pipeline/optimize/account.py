@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from gdws.pipeline.optimize.forms import Form, Outcome
 from gdws.planning.search.evidence import Loss, PointsLost, Profile
 from gdws.planning.search.explorer import Explorer
+from gdws.planning.search.memory import mebibytes_of
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, LayerOptions, Space
 from gdws.results.optimisation import Change, LayerVerdict, Network, Rival
@@ -46,6 +47,7 @@ def networks(explorer: Explorer, outcome: Outcome) -> list[Network]:
                 final_natural=None if final is None else _change(final.natural),
                 final_robust=None if final is None else _change(final.robust),
                 delivered=form in outcome.delivered,
+                peak_memory_mib=mebibytes_of(timing.memory),
                 carrier=form not in predicted and not form.int8 and form.choice != dense,
             )
         )
@@ -103,7 +105,8 @@ def _why(explorer: Explorer, choice: Choice, place: int, loss: Loss | None) -> s
         return words + _cost_words(layer.options[taken].error, per_error)
     gains = [index for index, price in enumerate(prices) if price < prices[0]]
     if not gains:
-        return f"dense is the fastest here: {prices[0]:.3g} {unit}, any option {min(prices[1:], default=0):.3g} or more"
+        what = "is the fastest" if unit == "ms" else "takes the least"
+        return f"dense {what} here: {prices[0]:.3g} {unit}, any option {min(prices[1:], default=0):.3g} or more"
     best = min(gains, key=lambda index: layer.options[index].error / (prices[0] - prices[index]))
     return f"{layer.options[best].name} would save {prices[0] - prices[best]:.3g} {unit}" + _cost_words(
         layer.options[best].error, per_error

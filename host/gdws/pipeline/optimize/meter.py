@@ -14,7 +14,7 @@ from gdws.compression import surgery
 from gdws.datasets import Split
 from gdws.device.benchmark import benchmark, failure
 from gdws.device.client import DeviceClient
-from gdws.errors import DeviceError
+from gdws.errors import DeviceError, SettingUnavailable
 from gdws.networks.sources import Source
 from gdws.pipeline.optimize.forms import Form
 from gdws.pipeline.optimize.setting import CONFIRMING_BUILDS, Setting
@@ -22,8 +22,8 @@ from gdws.pipeline.optimize.state import State, digest
 from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.packing import pack
 from gdws.planning.search.attribution import attribute
+from gdws.planning.search.energy import of_energy
 from gdws.planning.search.evidence import Measurement, Profile, Timing
-from gdws.planning.search.explorer import of_energy
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, key_of
 from gdws.results.stored import load_result
@@ -41,6 +41,10 @@ _UNKNOWN_SD = 0.05
 #: How much longer the last measurement is.
 _THOROUGH = 3
 _UNPROFILED = "profile-unsupported"
+#: Problem codes of cells whose power mode or clocks the device did not set.
+_NOT_SET = frozenset(
+    {"clocks-unavailable", "clocks-failed", "clocks-not-held", "power-mode-unknown", "power-mode-needs-reboot"}
+)
 
 #: Makes the networks of a job, the dense one first.
 _Make = Callable[[], Sequence[Variant]]
@@ -97,7 +101,16 @@ class AgentMeter:
         timings, doubts = self._timings(names, result)
         dense = self._dense(result)
         assert dense.latency is not None  # or it would have been an error
-        return Measurement(tuple(timings.values()), dense.latency.median_ms, _energy_mj(dense), doubts)
+        return Measurement(
+            tuple(timings.values()),
+            dense.latency.median_ms,
+            _energy_mj(dense),
+            dense.memory,
+            doubts=doubts,
+            dense_sd=_energy_sd(dense),
+            dense_tail_ms=_tail_ms(dense),
+            idle_w=None if dense.power is None else dense.power.idle_w,
+        )
 
     def time_forms(self, forms: Sequence[Form], maker: Maker, *, energy: bool = False) -> FormTimes:
         """Time networks as they are delivered, thoroughly. Those that the runtime cannot run are told in the doubts.
@@ -119,7 +132,8 @@ class AgentMeter:
         if cost is None:
             raise DeviceError("the device measured no energy of the dense network", url=self.device.url)
         if energy:
-            timings = {form: of_energy(each, cost) for form, each in timings.items()}
+            sd = _energy_sd(dense)
+            timings = {form: of_energy(each, cost, sd) for form, each in timings.items()}
         return FormTimes(timings, cost, tuple(doubts.values()))
 
     def _timed(self, what: Any, make: _Make, *, thorough: bool) -> BenchmarkResult:
@@ -161,9 +175,11 @@ class AgentMeter:
         ``what`` names them in JSON values.
         """
         key = [self.fingerprint, self.offer.space.digest, self.source.provenance, what, kind, thorough, attempt]
+        key += ["idle"] if kind == "time" and dict(self.setting.protocol).get("idle_ms") else []
         for cancelled in range(_TRIES):
             path = self.state.path(kind, [*key, cancelled])
             result = load_result(path) if path.exists() else None
+            is_new = result is None or result.partial
             if result is None or result.partial:
                 with self.time_left.step("job"):
                     result = self._run(what, make, fields, path, digest([*key, cancelled]))
@@ -171,7 +187,10 @@ class AgentMeter:
                 self.time_left.known("job")
             if result.job.state == "failed":
                 raise failure(result, self.device.url) or DeviceError("the job failed", url=self.device.url)
-            if result.job.state == "done":
+            refusal = self._refusal(result)
+            if refusal is not None and (is_new or cancelled == _TRIES - 1):
+                raise refusal
+            if result.job.state == "done" and refusal is None:
                 if kind == "time":  # the profile came before
                     self._bundle_path(what).unlink(missing_ok=True)
                 return result
@@ -180,6 +199,13 @@ class AgentMeter:
             url=self.device.url,
             hint="run the same command again to resume",
         )
+
+    def _refusal(self, result: BenchmarkResult) -> SettingUnavailable | None:
+        """Why the device did not enter the setting; of an earlier run it is no reason not to try again."""
+        problems = [cell.error for cell in result.job.cells if cell.error is not None and cell.error.code in _NOT_SET]
+        if not problems:
+            return None
+        return SettingUnavailable(problems[0].detail or problems[0].title, url=self.device.url, hint=problems[0].hint)
 
     def _run(self, what: Any, make: _Make, fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:
         """Send the job, or find it again by its ``key``, and follow it to its end."""
@@ -255,7 +281,15 @@ class AgentMeter:
             sd = _UNKNOWN_SD
             if interval is not None and interval.low > 0:
                 sd = math.log(interval.high / interval.low) / (2 * _Z)
-            timings[name] = Timing(choice, 1 / cell.speedup.ratio, sd, _energy_mj(cell))
+            timings[name] = Timing(
+                choice,
+                1 / cell.speedup.ratio,
+                sd,
+                _energy_mj(cell),
+                cell.memory,
+                energy_sd=_energy_sd(cell),
+                tail_ms=_tail_ms(cell),
+            )
         return timings, doubts
 
 
@@ -268,6 +302,20 @@ def _is_disturbed(result: BenchmarkResult) -> bool:
 
 def _energy_mj(cell: Cell) -> float | None:
     return None if cell.power is None else cell.power.energy_per_inference_mj
+
+
+def _energy_sd(cell: Cell) -> float | None:
+    """The relative standard error of the energy of an inference."""
+    power = cell.power
+    if power is None or power.energy_interval is None or not power.energy_per_inference_mj:
+        return None
+    interval = power.energy_interval
+    return (interval.high - interval.low) / (2 * _Z * power.energy_per_inference_mj)
+
+
+def _tail_ms(cell: Cell) -> float | None:
+    latency = cell.latency
+    return None if latency is None else latency.max_ms if latency.p99_ms is None else latency.p99_ms
 
 
 def _reason(cell: Cell | None) -> str:

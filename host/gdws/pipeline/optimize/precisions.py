@@ -120,8 +120,10 @@ class _Contest:
         return f"{self._planned.reason}; nor does any network in INT8"
 
     def _is_within(self, timing: Timing, bound: float | None, dense: float) -> bool:
-        """Whether it keeps the goal, and beats what the dense network takes in another setting, where there is one."""
+        """Whether it keeps goal and memory limit, and beats the dense network in another setting, if there is one."""
         if timing.ratio * (1 + _Z * timing.relative_sd) * dense >= self._search.rival:
+            return False
+        if self._search.exceeds(timing.memory) is not None:
             return False
         return bound is None or timing.ratio * dense <= bound
 

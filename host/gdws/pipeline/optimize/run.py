@@ -30,16 +30,18 @@ from gdws.pipeline.optimize import account
 from gdws.pipeline.optimize.forms import Form, Outcome, as_planned
 from gdws.pipeline.optimize.judge import EvaluationJudge, Making
 from gdws.pipeline.optimize.known_costs import KnownCosts
+from gdws.pipeline.optimize.least_energy import find_least_energy, settings_of
 from gdws.pipeline.optimize.meter import AgentMeter
 from gdws.pipeline.optimize.precisions import with_precisions
-from gdws.pipeline.optimize.setting import Setting, fingerprint
+from gdws.pipeline.optimize.setting import BoardState, Setting, fingerprint
 from gdws.pipeline.optimize.state import State
 from gdws.pipeline.optimize.threads import ThreadChoice, choose_threads
 from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.optimize.tuning import Tuning, require_tunable
 from gdws.pipeline.packing import pack
-from gdws.planning.search.explorer import Tell
+from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.options import Offer, offer
 from gdws.planning.search.search import Effort, Search
 from gdws.results.optimisation import Optimisation, save_optimisation
@@ -91,7 +93,9 @@ class Task:
     earlier networks; None neither reads nor keeps any. With ``tuning`` networks are tuned before they are judged, with
     ``int8`` the dense network and the best plans run in INT8 beside floating point. ``choosing`` is a lighter attack to
     make choices under, without a second opinion; None for ``attack``, which the final figures are under. ``beside``
-    are other networks that go into the bundle with their final figures, such as those of another method.
+    are other networks that go into the bundle with their final figures, such as those of another method. ``memory`` is
+    the most that what is delivered may take at its peak; None for no limit. ``states`` are the power modes and clocks
+    to look for the least energy in; none for those of ``setting``.
     """
 
     source: Source
@@ -109,6 +113,8 @@ class Task:
     int8: Int8Settings | None = None
     choosing: Spec | None = None
     beside: tuple[Variant, ...] = ()
+    memory: MemoryLimit | None = None
+    states: tuple[BoardState, ...] = ()
 
 
 def optimize(
@@ -131,7 +137,8 @@ def optimize(
     info = device.device()
     offered = _offer(task, state, watch)
     time_left = TimeLeft()
-    time_left.plan(offered.space, task.effort, int8=task.int8 is not None)
+    settings = settings_of(task.setting, task.states)
+    time_left.plan(offered.space, task.effort, int8=task.int8 is not None, states=len(settings))
     watch = replace(watch, tell=_with_time(watch.tell, time_left))
     watch.tell(f"{len(offered.space.layers)} layers to choose for, {task.setting.words()} on {info.hostname}")
     replayed = task.images.data.test.first(_REPLAYED)
@@ -160,31 +167,65 @@ def optimize(
         watch.progress,
         time_left,
     )
+    figures = None
+    if task.goal.has_deadline:
+        least = find_least_energy(
+            offered.space,
+            settings,
+            info,
+            meter_for,
+            judge,
+            task.goal,
+            task.limits,
+            memory=task.memory,
+            known_costs=task.known_costs,
+            effort=task.effort,
+            tell=watch.tell,
+        )
+        explorer, meter, outcome, figures = least.explorer, least.meter, least.outcome, least.figures
+        task = replace(task, setting=least.setting)
+    else:
+        explorer, outcome = _searched(task, info, offered, meter, judge, rival_ms, watch)
+    found = _told(task, info, offered, explorer, meter, outcome, time.monotonic() - started)
+    found = found.model_copy(update={"energy": figures})
+    found = found.model_copy(update={"summary": sentences(found)})
+    found = found.model_copy(update={"bundle_id": _deliver(task, judge, outcome, found, watch)})
+    save_optimisation(found, task.state / "optimisation.json")
+    return found
+
+
+def _searched(
+    task: Task,
+    info: DeviceInfo,
+    offered: Offer,
+    meter: AgentMeter,
+    judge: EvaluationJudge,
+    rival_ms: float | None,
+    watch: Watch,
+) -> tuple[Explorer, Outcome]:
+    """What a search in one setting of the device came to, and all that it measured."""
     costs = KnownCosts(task.known_costs, meter.fingerprint, "mj" if task.goal.is_of_energy else "ms")
+    batch_size = task.setting.batch_size
     search = Search(
         offered.space,
         meter,
         judge,
         task.goal,
         task.limits,
-        batch_size=task.setting.batch_size,
+        batch_size=batch_size,
         known=costs.load(),
         rival_ms=rival_ms,
+        memory=task.memory,
         effort=task.effort,
         tell=watch.tell,
     )
     answer = search.run()
     if offered.space.layers:
         costs.add(search.explorer.learned(), info, task.setting.words())
-    outcome = as_planned(answer)
-    if task.int8 is not None:
-        outcome = with_precisions(
-            search, answer, meter, judge, task.goal, task.limits, task.setting.batch_size, watch.tell
-        )
-    found = _told(task, info, offered, search, meter, outcome, time.monotonic() - started)
-    found = found.model_copy(update={"bundle_id": _deliver(task, judge, outcome, found, watch)})
-    save_optimisation(found, task.state / "optimisation.json")
-    return found
+    if task.int8 is None:
+        return search.explorer, as_planned(answer)
+    outcome = with_precisions(search, answer, meter, judge, task.goal, task.limits, batch_size, watch.tell)
+    return search.explorer, outcome
 
 
 def _require_sense(task: Task) -> None:
@@ -195,6 +236,12 @@ def _require_sense(task: Task) -> None:
         raise GdwsError("without accuracy limits the fastest network is useless", hint="give --max-natural-drop")
     if task.goal.kind == "pareto" and task.int8 is not None:
         raise GdwsError("a front of networks is made in one precision", hint="leave --int8 out, or ask for --fastest")
+    if task.goal.has_deadline and task.int8 is not None:
+        raise GdwsError("the least energy is looked for in one precision", hint="leave --int8 out")
+    if task.states and not task.goal.has_deadline:
+        raise GdwsError(
+            f"{task.goal} is looked for in one power mode", hint="give --power-mode, or ask for --minimise energy"
+        )
     if task.tuning is not None:
         require_tunable(task.source)
 
@@ -260,21 +307,21 @@ def _fitted_to(path: Path, source: Source, images: Split, attack: Spec | None, w
 
 
 def _told(
-    task: Task, info: DeviceInfo, offered: Offer, search: Search, meter: AgentMeter, outcome: Outcome, host_s: float
+    task: Task, info: DeviceInfo, offered: Offer, explorer: Explorer, meter: AgentMeter, outcome: Outcome, host_s: float
 ) -> Optimisation:
-    """The outcome as it is stored."""
-    explorer = search.explorer
+    """The outcome as it is stored, but for the sentences."""
     best = outcome.delivered[0].choice if outcome.delivered else offered.space.dense
     has_figures = explorer.is_open
     profiles = account.by_choice(meter.profile([offered.space.dense, best])) if has_figures else {}
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
     loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None
     notes = [_LAYERS_IN_INT8] if outcome.delivered and outcome.delivered[0].int8 else []
-    found = Optimisation(
+    return Optimisation(
         network=task.source.name,
         goal=str(task.goal),
         natural_limit_points=task.limits.natural_points,
         robust_limit_points=task.limits.robust_points,
+        memory_limit_mib=None if task.memory is None else task.memory.mebibytes,
         device=f"{info.board or info.cpu_model or info.machine} ({info.hostname})",
         setting=task.setting.words(),
         status=outcome.status,
@@ -292,7 +339,6 @@ def _told(
         doubts=list(dict.fromkeys([*explorer.doubts, *outcome.doubts, *notes])),
         host_s=host_s,
     )
-    return found.model_copy(update={"summary": sentences(found)})
 
 
 def _deliver(task: Task, judge: EvaluationJudge, outcome: Outcome, found: Optimisation, watch: Watch) -> str:

@@ -17,6 +17,31 @@ CONFIRMING_BUILDS = 3
 
 
 @dataclass(frozen=True)
+class BoardState:
+    """A power mode, by name or number, and whether clocks are fixed; None leaves a thing as it is."""
+
+    power_mode: PowerMode | None = None
+    jetson_clocks: bool | None = None
+
+    def words(self) -> str:
+        """E.g. ``power mode MODE_15W, clocks fixed``."""
+        mode = "the current power mode" if self.power_mode is None else f"power mode {self.power_mode}"
+        clocks = {None: "", True: ", clocks fixed", False: ", clocks free"}[self.jetson_clocks]
+        return f"{mode}{clocks}"
+
+
+def all_power_modes(device: DeviceInfo, url: str) -> list[PowerMode]:
+    """The names of the power modes of ``device``; raises :class:`~gdws.errors.DeviceError` if it tells none."""
+    told = (sensor.detail.get("power_modes", "") for sensor in device.power_sensors)
+    modes = next((modes for modes in told if modes), "")
+    if not modes:
+        raise DeviceError(
+            "the device does not tell its power modes", url=url, hint="name them, e.g. --power-modes MAXN,MODE_15W"
+        )
+    return [mode.strip() for mode in modes.split(",")]
+
+
+@dataclass(frozen=True)
 class Setting:
     """``threads`` is None for one on each physical core, ``auto`` for as many as suit the network best.
 
@@ -39,6 +64,7 @@ class Setting:
         parts = [self.backend, self.precision, f"batch {self.batch_size}"]
         parts += [] if self.threads is None else ["1 thread" if self.threads == 1 else f"{self.threads} threads"]
         parts += [] if self.power_mode is None else [f"power mode {self.power_mode}"]
+        parts += [] if self.jetson_clocks is None else ["clocks fixed" if self.jetson_clocks else "clocks free"]
         return ", ".join(parts)
 
     def key(self) -> dict[str, Any]:

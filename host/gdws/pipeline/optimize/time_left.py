@@ -32,11 +32,11 @@ class TimeLeft:
         self._done: dict[Kind, int] = {"job": 0, "judgement": 0}
         self._took: dict[Kind, list[float]] = {"job": [], "judgement": []}
 
-    def plan(self, space: Space, effort: Effort, *, int8: bool = False) -> None:
-        """Say what is to come; with ``int8`` networks run in two precisions."""
+    def plan(self, space: Space, effort: Effort, *, int8: bool = False, states: int = 1) -> None:
+        """Say what is to come; with ``int8`` networks run in two precisions. ``states`` of the device are searched."""
         groups = math.ceil(max((len(layer.options) - 1 for layer in space.layers), default=0) / GROUP)
         self._most = {
-            "job": 2 * groups + effort.rounds * effort.judgements + (1 + int8) * _CONFIRMING_JOBS,
+            "job": states * (2 * groups + effort.rounds * effort.judgements + (1 + int8) * _CONFIRMING_JOBS),
             "judgement": effort.judgements + _OTHER_JUDGEMENTS + int8 * _JUDGEMENTS_IN_INT8,
         }
 

@@ -32,7 +32,8 @@ class Limits:
     """What a choice must keep to.
 
     ``cost`` and ``error`` bound the sums, ``near`` with ``radius`` the number of layers that differ from a choice, and
-    ``other_than`` excludes choices.
+    ``other_than`` excludes choices. ``also`` bounds the sum of other costs of the same space, e.g. times where what is
+    minimised is energy.
     """
 
     cost: float | None = None
@@ -40,6 +41,7 @@ class Limits:
     near: Choice | None = None
     radius: int | None = None
     other_than: Sequence[Choice] = field(default=())
+    also: tuple[Costs, float] | None = None
 
 
 def best_choice(costs: Costs, objective: Objective, limits: Limits = Limits()) -> Choice | None:
@@ -81,6 +83,8 @@ def greedy_choice(costs: Costs, cost: float) -> Choice | None:
 def _alone(costs: Costs, limits: Limits) -> Choice | None:
     """The one choice of a network without options."""
     is_met = (limits.cost is None or costs.rest <= limits.cost) and () not in limits.other_than
+    if limits.also is not None:
+        is_met = is_met and limits.also[0].rest <= limits.also[1]
     return () if is_met else None
 
 
@@ -93,26 +97,32 @@ class _Program:
     def __init__(self, costs: Costs, limits: Limits) -> None:
         self._costs, self._limits = costs, limits
         layers = costs.space.layers
+        priced = [costs] if limits.also is None else [costs, limits.also[0]]
         self._starts = np.concatenate([[0], np.cumsum([len(layer.options) for layer in layers])]).tolist()
         kinds = [list(dict.fromkeys(option.kind for option in layer.options)) for layer in layers]
         self._pairs = [
             (place, one, other)
             for place in range(len(layers) - 1)
-            if any((one, other) in costs.pairs for one in kinds[place] for other in kinds[place + 1])
+            if any((one, other) in each.pairs for each in priced for one in kinds[place] for other in kinds[place + 1])
             for one in kinds[place]
             for other in kinds[place + 1]
         ]
         self.size = self._starts[-1] + len(self._pairs)
         self.is_integer = np.r_[np.ones(self._starts[-1]), np.zeros(len(self._pairs))]
-        self._prices = np.r_[
-            np.concatenate([np.asarray(prices, dtype=float) for prices in costs.layers]),
-            [costs.pairs.get((one, other), 0.0) for _, one, other in self._pairs],
-        ]
+        self._prices = self._row(costs)
         self._errors = np.r_[
             [option.error for layer in layers for option in layer.options], np.zeros(len(self._pairs))
         ].astype(float)
         self.upper = np.ones(self.size)
         self._close_beaten()
+
+    def _row(self, costs: Costs) -> Floats:
+        """What each variable adds to ``costs``."""
+        row: Floats = np.r_[
+            np.concatenate([np.asarray(prices, dtype=float) for prices in costs.layers]),
+            [costs.pairs.get((one, other), 0.0) for _, one, other in self._pairs],
+        ]
+        return row
 
     def objective(self, wanted: Objective) -> Floats:
         """What is to be minimised."""
@@ -139,6 +149,9 @@ class _Program:
         everything = list(range(self.size))
         if limits.cost is not None:
             add(everything, self._prices.tolist(), -np.inf, limits.cost - self._costs.rest)
+        if limits.also is not None:
+            costs, most = limits.also
+            add(everything, self._row(costs).tolist(), -np.inf, most - costs.rest)
         if limits.error is not None:
             add(everything, self._errors.tolist(), -np.inf, limits.error)
         if limits.near is not None and limits.radius is not None:
@@ -163,9 +176,10 @@ class _Program:
     def _close_beaten(self) -> None:
         """Leave out options that another one of the same kind beats: no best choice needs them.
 
-        Not where choices are excluded or a neighbourhood is asked for, which an option that is beaten may lie in.
+        Not where choices are excluded or a neighbourhood is asked for, which an option that is beaten may lie in, nor
+        where other costs count, by which it may be the better one.
         """
-        if self._limits.other_than or self._limits.near is not None:
+        if self._limits.other_than or self._limits.near is not None or self._limits.also is not None:
             return
         for place, layer in enumerate(self._costs.space.layers):
             start = self._starts[place]

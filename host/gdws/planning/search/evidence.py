@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gdws.planning.search.space import Choice
 from gdws_contract.measures import Interval
+from gdws_contract.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,18 @@ class Timing:
     """One network, timed in turns with the dense one.
 
     ``ratio`` is its latency over that of the dense network, ``relative_sd`` the standard error of that ratio.
-    ``energy_mj`` is per inference; None where power was not measured.
+    ``energy_mj`` is per inference, with its relative standard error ``energy_sd``; None where power was not measured.
+    ``memory`` is None from agents that do not measure it. ``tail_ms`` is the latency that deadlines are held against:
+    the 99th percentile, or of fewer samples than that needs the longest.
     """
 
     choice: Choice
     ratio: float
     relative_sd: float
     energy_mj: float | None = None
+    memory: Memory | None = None
+    energy_sd: float | None = None
+    tail_ms: float | None = None
 
     def speedup(self, z: float = 1.96) -> Interval:
         """How many times faster than dense, as an interval of ``z`` standard errors."""
@@ -66,13 +72,18 @@ class Timing:
 class Measurement:
     """Networks that took turns on the device with the dense one, which takes ``dense_ms`` and ``dense_mj``.
 
-    ``doubts`` are sentences by the code of their kind.
+    ``dense_sd`` is the relative standard error of the latter, ``dense_tail_ms`` as :attr:`Timing.tail_ms`. ``idle_w``
+    is the power of the device at rest; None where it was not measured. ``doubts`` are sentences by code.
     """
 
     timings: tuple[Timing, ...]
     dense_ms: float
     dense_mj: float | None = None
+    dense_memory: Memory | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
+    dense_sd: float | None = None
+    dense_tail_ms: float | None = None
+    idle_w: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,13 @@ class Loss:
 
     natural: PointsLost
     robust: PointsLost | None
+
+    def in_words(self) -> str:
+        """E.g. ``0.4 points (-0.2 to 1.0) of natural accuracy``, and the same of robust accuracy if there is any."""
+        parts = [f"{self.natural} of natural accuracy"]
+        if self.robust is not None:
+            parts.append(f"{self.robust} of robust accuracy")
+        return " and ".join(parts)
 
 
 class Meter(Protocol):

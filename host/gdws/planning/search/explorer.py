@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 
 from gdws.errors import GdwsError
 from gdws.planning.search.carriers import carriers
-from gdws.planning.search.evidence import Measurement, Meter, Profile, Timing
+from gdws.planning.search.energy import in_energies, per_period
+from gdws.planning.search.evidence import LayerShare, Measurement, Meter, Profile, Timing
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel, bases_of, classes_of, fit
 from gdws.planning.search.space import Choice, Space
+from gdws_contract.memory import Memory
 
 #: Networks that take turns with the dense one in one job: so many engines live at once, and so much an interrupt costs.
 GROUP = 4
@@ -40,7 +42,12 @@ class Check:
 
 
 class Explorer:
-    """A device with all that was measured on it, in time or, where ``energy`` is asked for, in energy."""
+    """A device with all that was measured on it, in time or, where ``energy`` is asked for, in energy.
+
+    ``known`` are costs in the unit of the model. Where energy is asked for, times are modelled, too:
+    :attr:`latency_model`, for which ``known_ms`` are known. With ``period_ms`` the energy is that of an inference and
+    of the rest of its period, see :func:`gdws.planning.search.energy.per_period`.
+    """
 
     def __init__(
         self,
@@ -48,62 +55,63 @@ class Explorer:
         meter: Meter,
         *,
         known: Mapping[Class, Basis] | None = None,
+        known_ms: Mapping[Class, Basis] | None = None,
         energy: bool = False,
+        period_ms: float | None = None,
         seed: int = 0,
         tell: Tell = lambda line: None,
     ) -> None:
         self.space = space
         self._meter, self._known, self._energy, self._seed, self._tell = meter, dict(known or {}), energy, seed, tell
-        self._measurements: list[Measurement] = []
+        self._known_ms, self._period_ms = known_ms, period_ms
+        self.measurements: list[Measurement] = []
+        self.confirmations: list[Measurement] = []
+        self._priced: list[Measurement] = []
         self.profiles: list[Profile] = []
         self.is_profiled = True
         self.checks: list[Check] = []
-        self._model: LatencyModel | None = None
+        self._models: dict[bool, LatencyModel] = {}
 
     @property
     def model(self) -> LatencyModel:
         """The model of all that was measured so far."""
-        if self._model is None:
-            bases = bases_of(self.space, self._median("dense_ms"), self.profiles, self._known)
-            if self._energy:
-                scale = self.dense / self._median("dense_ms")
-                bases = {key: replace(basis, ms=basis.ms * scale) for key, basis in bases.items()}
-            self._model = fit(self.space, self.dense, list(self.timings.values()), bases)
-        return self._model
+        return self._fitted(self._energy)
+
+    @property
+    def latency_model(self) -> LatencyModel:
+        """The model of latencies in milliseconds, whatever the unit of :attr:`model` is."""
+        return self._fitted(False)
 
     @property
     def dense(self) -> float:
         """What the dense network takes: the median over all measurements."""
-        if self._energy:
-            if any(each.dense_mj is None for each in self._measurements):
-                raise GdwsError(
-                    "the device measures no energy", hint="ask for a latency, or measure on a board with a power sensor"
-                )
-            return self._median("dense_mj")
-        return self._median("dense_ms")
+        if not self._energy:
+            return self._median("dense_ms")
+        return float(statistics.median(each.dense_mj for each in self._priced if each.dense_mj is not None))
+
+    @property
+    def dense_memory(self) -> Memory | None:
+        """What the dense network took at its peak in the newest measurement; None if that is not measured."""
+        return self.measurements[-1].dense_memory
 
     @property
     def is_open(self) -> bool:
         """Whether anything was measured."""
-        return bool(self._measurements)
+        return bool(self.measurements)
 
     @property
     def timings(self) -> dict[Choice, Timing]:
         """The newest timing of each network, its ratio in the unit of the model."""
-        return {
-            timing.choice: timing if not self._energy else of_energy(timing, each.dense_mj)
-            for each in self._measurements
-            for timing in each.timings
-        }
+        return {timing.choice: timing for each in self._counted(self._energy) for timing in each.timings}
 
     @property
     def doubts(self) -> list[str]:
         """What the device and the mapping of profiles raise: of each kind one, with how often it came."""
         unmapped = sorted({name for profile in self.profiles for name in profile.unmapped})
         found = [f"{name}: fused of several layers, so its time counts as the rest" for name in unmapped]
-        counts = Counter(code for each in self._measurements for code in each.doubts)
-        said = {code: sentence for each in self._measurements for code, sentence in each.doubts.items()}
-        jobs = len(self._measurements)
+        counts = Counter(code for each in self.measurements for code in each.doubts)
+        said = {code: sentence for each in self.measurements for code, sentence in each.doubts.items()}
+        jobs = len(self.measurements)
         return found + [f"{said[code]} (in {count} of {jobs} measurements)" for code, count in counts.items()]
 
     def measured(self, choice: Choice) -> float | None:
@@ -113,10 +121,32 @@ class Explorer:
         timing = self.timings.get(choice)
         return None if timing is None else timing.ratio * self.dense
 
+    def tail_ms(self, choice: Choice) -> float | None:
+        """The newest :attr:`Timing.tail_ms` of a network; None if it has none."""
+        if choice == self.space.dense:
+            tails = [each.dense_tail_ms for each in self.measurements if each.dense_tail_ms is not None]
+            return statistics.median(tails) if tails else None
+        found = [timing for each in self.measurements for timing in each.timings if timing.choice == choice]
+        return found[-1].tail_ms if found else None
+
+    @property
+    def tail_factor(self) -> float:
+        """How many times the median latency the tail is: the median over all networks, 1 if no tail is known."""
+        pairs = [(each.dense_tail_ms, each.dense_ms) for each in self.measurements]
+        pairs += [(t.tail_ms, t.ratio * each.dense_ms) for each in self.measurements for t in each.timings]
+        factors = [tail_ms / ms for tail_ms, ms in pairs if tail_ms is not None and ms > 0]
+        return statistics.median(factors) if factors else 1.0
+
+    def confirm(self, choices: Sequence[Choice]) -> Measurement:
+        """Measure networks and the dense one thoroughly, apart from what the model is fitted to."""
+        found = self._meter.time(choices, thorough=True)
+        self.confirmations.append(found)
+        return self.priced(found) if self._energy else found
+
     def open(self) -> None:
         """Measure carriers of all that is not known yet, and at least the dense network."""
         wanted = [
-            [index for index, key in enumerate(classes_of(self.space, place)) if index and key not in self._known]
+            [index for index, key in enumerate(classes_of(self.space, place)) if index and not self._is_known(key)]
             for place in range(len(self.space.layers))
         ]
         design = carriers(self.space, wanted, seed=self._seed)
@@ -177,6 +207,13 @@ class Explorer:
 
     def learned(self) -> dict[Class, Basis]:
         """The cost of every option at every geometry that was measured, for networks to come."""
+        return self._learned(self.model)
+
+    def learned_ms(self) -> dict[Class, Basis]:
+        """The same in milliseconds, whatever the unit of :attr:`model` is."""
+        return self._learned(self.latency_model)
+
+    def _learned(self, model: LatencyModel) -> dict[Class, Basis]:
         seen = {
             classes_of(self.space, place)[choice[place]]
             for choice in [self.space.dense, *self.timings]
@@ -184,13 +221,41 @@ class Explorer:
         }
         return {
             key: Basis(ms=ms, known=True, sd=sd / max(abs(ms), 1e-9))
-            for key, (ms, sd) in self.model.class_costs().items()
+            for key, (ms, sd) in model.class_costs().items()
             if key in seen
         }
 
+    def _fitted(self, energy: bool) -> LatencyModel:
+        if energy not in self._models:
+            dense_ms = self._median("dense_ms")
+            dense = self.dense if energy else dense_ms
+            profiles = [_scaled(profile, dense / dense_ms) for profile in self.profiles]
+            known = self._known if energy == self._energy else self._known_ms
+            timings = {timing.choice: timing for each in self._counted(energy) for timing in each.timings}
+            bases = bases_of(self.space, dense, profiles, known)
+            self._models[energy] = fit(self.space, dense, list(timings.values()), bases)
+        return self._models[energy]
+
+    def _counted(self, energy: bool) -> list[Measurement]:
+        return self._priced if energy else self.measurements
+
+    def _is_known(self, key: Class) -> bool:
+        return key in self._known and (self._known_ms is None or key in self._known_ms)
+
     def _measure(self, choices: Sequence[Choice]) -> None:
-        self._measurements.append(self._meter.time(choices))
-        self._model = None
+        found = self._meter.time(choices)
+        if self._energy:
+            self._priced.append(self.priced(found))
+        self.measurements.append(found)
+        self._models.clear()
+
+    def priced(self, found: Measurement) -> Measurement:
+        """``found`` with ratios of energies; raises :class:`~gdws.errors.GdwsError` where the device measures none."""
+        if found.dense_mj is None:
+            raise GdwsError(
+                "the device measures no energy", hint="ask for a latency, or measure on a board with a power sensor"
+            )
+        return in_energies(found if self._period_ms is None else per_period(found, self._period_ms))
 
     def _profile(self, choices: Sequence[Choice]) -> None:
         if choices and self.is_profiled:
@@ -199,7 +264,7 @@ class Explorer:
             self.profiles += found or []
 
     def _median(self, name: str) -> float:
-        return float(statistics.median(getattr(each, name) for each in self._measurements))
+        return float(statistics.median(getattr(each, name) for each in self.measurements))
 
 
 def probes(space: Space, *, seed: int = 0) -> Sequence[Choice]:
@@ -212,8 +277,7 @@ def _groups(choices: Sequence[Choice]) -> list[Sequence[Choice]]:
     return [choices[start : start + GROUP] for start in range(0, len(choices), GROUP)]
 
 
-def of_energy(timing: Timing, dense_mj: float | None) -> Timing:
-    """``timing`` with the ratio of energies in place of that of latencies. Raises :class:`~gdws.errors.GdwsError`."""
-    if timing.energy_mj is None or dense_mj is None:
-        raise GdwsError("the device measured no energy of a network", hint="measure longer: --min-duration 20")
-    return replace(timing, ratio=timing.energy_mj / dense_mj)
+def _scaled(profile: Profile, factor: float) -> Profile:
+    """``profile`` in the unit of a model."""
+    shares = {name: LayerShare(share.ms * factor, share.nodes) for name, share in profile.shares.items()}
+    return replace(profile, shares=shares, rest=LayerShare(profile.rest.ms * factor, profile.rest.nodes))

@@ -10,8 +10,18 @@ from gdws.errors import GdwsError
 from gdws.planning.search.evidence import Loss
 
 #: Bounds on one inference or on images per second, how many times faster than dense, as fast as the accuracy limits
-#: allow, or a number of networks from dense to fastest.
-GoalKind = Literal["max_latency_ms", "min_fps", "min_speedup", "max_energy_mj", "fastest", "pareto"]
+#: allow, a number of networks from dense to fastest, or the least energy of one inference, or of one period with its
+#: rest, within a deadline.
+GoalKind = Literal[
+    "max_latency_ms",
+    "min_fps",
+    "min_speedup",
+    "max_energy_mj",
+    "fastest",
+    "pareto",
+    "least_energy",
+    "least_period_energy",
+]
 GOALS: tuple[GoalKind, ...] = get_args(GoalKind)
 
 
@@ -36,15 +46,20 @@ class Goal:
 
     @property
     def is_of_energy(self) -> bool:
-        """Whether it bounds energy, in millijoules, in place of time."""
-        return self.kind == "max_energy_mj"
+        """Whether it bounds or minimises energy, in millijoules, in place of time."""
+        return self.kind == "max_energy_mj" or self.has_deadline
+
+    @property
+    def has_deadline(self) -> bool:
+        """Whether it asks for the least energy within a deadline of ``value`` milliseconds."""
+        return self.kind in ("least_energy", "least_period_energy")
 
     def bound(self, dense: float, batch_size: int) -> float | None:
         """The latency in milliseconds, or energy in millijoules, that a network may take; None for no bound.
 
         ``dense`` is what the dense network takes, at ``batch_size`` images an inference.
         """
-        if self.value is None or self.kind == "pareto":
+        if self.value is None or self.kind == "pareto" or self.has_deadline:
             return None
         if self.kind == "min_fps":
             return 1e3 * batch_size / self.value
@@ -59,6 +74,8 @@ class Goal:
             "max_energy_mj": f"at most {self.value} mJ an inference",
             "fastest": "as fast as the accuracy limits allow",
             "pareto": f"{self.value} networks from dense to fastest",
+            "least_energy": f"the least energy of an inference within {self.value} ms",
+            "least_period_energy": f"the least energy of a period of {self.value} ms with one inference",
         }
         return words[self.kind]
 

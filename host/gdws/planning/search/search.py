@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,7 +12,9 @@ from gdws.planning.search.evidence import Judge, Loss, Measurement, Meter, Timin
 from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal, next_error
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel
+from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.space import Choice, Space
+from gdws_contract.memory import Memory
 
 #: Networks of nearly the least error may lose less than that of the least: so many are judged before declining.
 _NEAR_LEAST = 2
@@ -54,7 +56,8 @@ class Search:
     """One search; :attr:`explorer` holds what the device said.
 
     ``rival_ms`` is what the dense network takes in another setting of the device, e.g. on another number of threads:
-    what is delivered must beat that, too. :attr:`rival` is that, infinity without one.
+    what is delivered must beat that, too. :attr:`rival` is that, infinity without one. ``memory`` is the most that a
+    network that is delivered may take at its peak.
     """
 
     def __init__(
@@ -68,12 +71,14 @@ class Search:
         batch_size: int = 1,
         known: Mapping[Class, Basis] | None = None,
         rival_ms: float | None = None,
+        memory: MemoryLimit | None = None,
         effort: Effort = Effort(),
         tell: Tell = lambda line: None,
     ) -> None:
         self._space, self._meter, self._judge, self._goal, self._limits = space, meter, judge, goal, limits
         self._batch_size, self._effort, self._tell = batch_size, effort, tell
         self.rival = math.inf if rival_ms is None else rival_ms
+        self._memory = memory
         self._judged: dict[Choice, Loss] = {}
         self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=effort.seed, tell=tell)
 
@@ -82,9 +87,11 @@ class Search:
         if not any(len(layer.options) > 1 for layer in self._space.layers):
             return Answer("declined", "no layer has an option with fewer MACs than the dense one")
         self.explorer.open()
+        if self._memory is not None:
+            self._memory.require_known(self.explorer.dense_memory)
         dense = min(self.explorer.dense, self.rival)
         bound = self._goal.bound(dense, self._batch_size)
-        if bound is not None and dense <= bound:
+        if bound is not None and dense <= bound and self.exceeds(self.explorer.dense_memory) is None:
             return Answer("dense suffices", f"the dense network takes {self._figure(dense)} as it is")
         if self._goal.kind == "pareto":
             found = self._front(int(self._goal.value or 0))
@@ -95,6 +102,10 @@ class Search:
     def kept(self) -> list[Choice]:
         """The networks that were judged and keep the limits, fastest first."""
         return sorted((choice for choice in self._judged if self._excess(choice) <= 1), key=self._cost)
+
+    def exceeds(self, memory: Memory | None) -> str | None:
+        """Why a network that takes ``memory`` is not delivered; None if it may be."""
+        return None if self._memory is None else self._memory.refusal(memory)
 
     def like(self, choice: Choice, *, without: Sequence[str]) -> Choice | None:
         """The cheapest network within the error of ``choice`` whose options are none of the kinds ``without``.
@@ -125,15 +136,17 @@ class Search:
             return found or best_choice(model.costs, "cost", Limits(near=near, radius=radius))
 
         self.explorer.settle(least_error, self._effort.rounds)
-        fast = sorted((c for c in self.explorer.timings if self._meets(c, bound)), key=self._space.error)
+        meeting = [choice for choice in self.explorer.timings if self._meets(choice, bound)]
+        fast = sorted((choice for choice in meeting if self._fits(choice)), key=self._space.error)
         if not fast:
-            return self._declined(f"no network was measured to take {self._figure(bound)}: {self._fastest_known()}")
+            slow = f"no network was measured to take {self._figure(bound)}: {self._fastest_known()}"
+            return self._declined(self._too_large(meeting) or slow)
         for choice in fast[:_NEAR_LEAST]:
             if self._excess(choice) <= 1:
                 return [choice]
         return self._declined(
             f"networks that take at most {self._figure(bound)} lose more accuracy than is allowed: "
-            f"{self._words(self._judged[fast[0]])}; {self._fastest_allowed()}"
+            f"{self._judged[fast[0]].in_words()}; {self._fastest_allowed()}"
         )
 
     def _fastest(self) -> list[Choice] | Answer:
@@ -156,8 +169,9 @@ class Search:
             points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
         kept = self.kept()
         if not kept:
-            lost = "; ".join(self._words(loss) for loss in self._judged.values())
-            return self._declined(f"no network keeps the accuracy limits and saves time ({lost or 'none is faster'})")
+            lost = "; ".join(loss.in_words() for loss in self._judged.values()) or "none is faster"
+            reason = f"no network keeps the accuracy limits and saves time ({lost})"
+            return self._declined(self._too_large(self.explorer.timings) or reason)
         return kept
 
     def _front(self, count: int) -> list[Choice] | Answer:
@@ -171,13 +185,15 @@ class Search:
             choice = best_choice(self.explorer.model.costs, "error", Limits(cost=bound * (1 + 1e-9)))
             wanted.append(cheapest if choice is None else choice)
         self.explorer.time(wanted)
-        measured = [c for c in dict.fromkeys(wanted) if c in self.explorer.timings and self._cost(c) < dense]
+        timed = [choice for choice in dict.fromkeys(wanted) if choice in self.explorer.timings]
+        measured = [choice for choice in timed if self._cost(choice) < dense and self._fits(choice)]
         kept: list[Choice] = []
         for choice in sorted(measured, key=self._space.error):
             if not kept or self._cost(choice) < self._cost(kept[-1]):
                 kept.append(choice)
                 self._excess(choice)
-        return kept or self._declined("no network on the front was measured to be faster than dense")
+        slow = "no network on the front was measured to be faster than dense"
+        return kept or self._declined(self._too_large(timed) or slow)
 
     # -- the last word --------------------------------------------------------------------------------------
 
@@ -187,10 +203,16 @@ class Search:
         reasons = []
         is_front = self._goal.kind == "pareto"
         confirmed = self._meter.time(found if is_front else found[:3], thorough=True)
+        if self._goal.is_of_energy:
+            confirmed = self.explorer.priced(confirmed)
         by_choice = {timing.choice: timing for timing in confirmed.timings}
         kept = []
         for choice in found:
             timing = by_choice.get(choice)
+            too_large = None if timing is None else self.exceeds(timing.memory)
+            if too_large is not None:
+                reasons.append(f"measured thoroughly, {too_large}")
+                continue
             if timing is None or not self._is_gain(timing, confirmed, bound):
                 reasons.append(self._failed(timing, confirmed))
                 continue
@@ -200,7 +222,7 @@ class Search:
                 if not is_front:
                     break
             else:
-                reasons.append(f"on the final images it loses {self._words(loss)}")
+                reasons.append(f"on the final images it loses {loss.in_words()}")
         status: Status = "delivered" if kept else "declined"
         reason = f"{len(kept)} of {len(found)} networks" if is_front else f"it takes {self._goal}"
         return Answer(
@@ -208,15 +230,17 @@ class Search:
         )
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
-        """Whether the whole interval says that it is faster than dense, and its figure keeps the bound."""
-        upper_ms = timing.ratio * (1 + 1.96 * timing.relative_sd) * confirmed.dense_ms
-        if timing.speedup().low <= 1 or upper_ms >= self.rival:
+        """Whether the whole interval says that it beats dense, and the bound is kept: by energy with the interval."""
+        upper = timing.ratio * (1 + 1.96 * timing.relative_sd) * self._dense_of(confirmed)
+        if timing.speedup().low <= 1 or upper >= self.rival:
             return False
         if bound is None:
             return True
-        if not self._goal.is_of_energy:
-            return timing.ratio * confirmed.dense_ms <= bound
-        return timing.energy_mj is not None and timing.energy_mj <= bound
+        return (upper if self._goal.is_of_energy else timing.ratio * confirmed.dense_ms) <= bound
+
+    def _dense_of(self, confirmed: Measurement) -> float:
+        """What the dense network took, in the unit of the search."""
+        return confirmed.dense_mj or math.inf if self._goal.is_of_energy else confirmed.dense_ms
 
     def _failed(self, timing: Timing | None, confirmed: Measurement) -> str:
         if timing is None:
@@ -225,9 +249,12 @@ class Search:
             )
         interval, longer = timing.speedup(), timing.times_longer()
         would_tell = "" if longer is None else f"; about {longer} times as long a measurement would tell"
+        gain = f"{1 / timing.ratio:.2f} times as fast as dense"
+        if self._goal.is_of_energy:
+            gain = f"dense takes {1 / timing.ratio:.2f} times as much"
         return (
-            f"measured thoroughly it takes {timing.ratio * confirmed.dense_ms:.4g} ms, {1 / timing.ratio:.2f} times as "
-            f"fast as dense (95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
+            f"measured thoroughly it takes {self._figure(timing.ratio * self._dense_of(confirmed))}, {gain} "
+            f"(95 % interval {interval.low:.2f} to {interval.high:.2f}){would_tell}"
         )
 
     # -- figures --------------------------------------------------------------------------------------------
@@ -236,7 +263,7 @@ class Search:
         if choice not in self._judged:
             self._tell(f"accuracy of a network predicted to take {self._figure(self._cost(choice))}")
             self._judged[choice] = self._judge.loss(choice)
-            self._tell(f"it loses {self._words(self._judged[choice])}")
+            self._tell(f"it loses {self._judged[choice].in_words()}")
         return self._limits.excess(self._judged[choice])
 
     def _cost(self, choice: Choice) -> float:
@@ -253,10 +280,19 @@ class Search:
         faster = [
             choice
             for choice, timing in self.explorer.timings.items()
-            if timing.speedup().low > 1 and self._cost(choice) < self.rival
+            if timing.speedup().low > 1 and self._cost(choice) < self.rival and self._fits(choice)
         ]
         within = [choice for choice in faster if self._space.error(choice) <= error * (1 + 1e-9)]
         return min([self._space.dense, *within], key=self._cost)
+
+    def _fits(self, choice: Choice) -> bool:
+        """Whether its peak memory is within the limit."""
+        return self.exceeds(self.explorer.timings[choice].memory) is None
+
+    def _too_large(self, choices: Iterable[Choice]) -> str | None:
+        """Why none of the measured ``choices`` keeps the memory limit; None if one does."""
+        memories = [self.explorer.timings[choice].memory for choice in choices]
+        return None if self._memory is None else self._memory.refusal_of_all(memories)
 
     def _relative_sd(self, model: LatencyModel, bound: float) -> float:
         """How far the measurement of a network that just keeps the bound may be above its prediction."""
@@ -281,7 +317,9 @@ class Search:
         return min(min(smallest, default=most), most), most
 
     def _declined(self, reason: str) -> Answer:
-        return Answer("declined", reason, judged=self._judged)
+        too_large = self.exceeds(self.explorer.dense_memory)
+        dense = "" if too_large is None else f". Nor does the dense network keep the memory limit: {too_large}"
+        return Answer("declined", f"{reason}{dense}", judged=self._judged)
 
     def _fastest_known(self) -> str:
         cheapest = min(self.explorer.timings, key=self._cost)
@@ -301,10 +339,3 @@ class Search:
 
     def _figure(self, value: float) -> str:
         return f"{value:.4g} {self.explorer.unit}"
-
-    @staticmethod
-    def _words(loss: Loss) -> str:
-        parts = [f"{loss.natural} of natural accuracy"]
-        if loss.robust is not None:
-            parts.append(f"{loss.robust} of robust accuracy")
-        return " and ".join(parts)

@@ -57,13 +57,13 @@ def _result(summary: Summary) -> list[str]:
         for setting in facts.settings:
             lines += [*_measurements(facts, setting), ""]
     for each in report_tables(facts):
-        lines += [f"## {escape(each.title)}", "", *_grid(each), escape(each.note), ""]
+        lines += [f"## {escape(each.title)}", "", *grid(each), escape(each.note), ""]
     profiles = layer_profiles(facts)
     if profiles:
         lines += ["## Time layer by layer", ""]
     for each in profiles:
         summary_line = f"<details><summary>{_html(each.title)}</summary>"
-        lines += [summary_line, "", *_grid(each), escape(each.note), "", "</details>", ""]
+        lines += [summary_line, "", *grid(each), escape(each.note), "", "</details>", ""]
     if any(variant.layers for variant in facts.variants):
         lines += ["## The networks layer by layer", ""]
     for variant in facts.variants:
@@ -152,18 +152,18 @@ def _measurements(facts: Facts, setting: Setting) -> list[str]:
     return [title, "", *table(header, rows, words=["Notes"])]
 
 
-def _grid(grid: Table) -> list[str]:
-    """The lines of each group of ``grid``, each below its heading."""
+def grid(found: Table) -> list[str]:
+    """The lines of each group of ``found``, each below its heading."""
     lines = []
-    for heading, rows in grid.groups:
+    for heading, rows in found.groups:
         cells = [
             [escape(row.name), *(escape(cell) for cell in row.cells)]
             if row.reason is None
-            else [escape(row.name), *[text.UNKNOWN] * (len(grid.columns) - 1), escape(row.reason)]
+            else [escape(row.name), *[text.UNKNOWN] * (len(found.columns) - 1), escape(row.reason)]
             for row in rows
         ]
         lines += [*([f"**{escape(heading)}**", ""] if heading else [])]
-        lines += [*table([grid.first, *grid.columns], cells, words=grid.words), ""]
+        lines += [*table([found.first, *found.columns], cells, words=found.words), ""]
     return lines
 
 

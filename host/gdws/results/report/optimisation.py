@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gdws._util.files import write_atomic
 from gdws.errors import ResultError
-from gdws.results.optimisation import Change, LayerVerdict, Network, Optimisation, Rival
+from gdws.results.optimisation import Change, EnergyPoint, LayerVerdict, LeastEnergy, Network, Optimisation, Rival
 from gdws_contract.findings import text
 
 #: Columns and rows of a table, all text.
@@ -39,13 +39,23 @@ def headline(found: Optimisation) -> str:
         return f"{found.status}: the dense network stays. {found.reason[:1].upper()}{found.reason[1:]}."
     best = found.delivered[0]
     times = f"{best.speedup:.2f} times as fast as dense ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
+    if found.unit == "mJ":
+        times = f"dense takes {best.speedup:.2f} times the energy ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
     cost = f"{text.significant(best.cost)} {found.unit} in place of {text.significant(found.dense)}"
     losses = [
         f"{kind} accuracy {_lost(change)}"
         for kind, change in (("natural", best.final_natural), ("robust", best.final_robust))
         if change is not None
     ]
-    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(losses)}."
+    kept = [*losses, *_memory_kept(found, best)]
+    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(kept)}."
+
+
+def _memory_kept(found: Optimisation, best: Network) -> list[str]:
+    """The peak memory of what is delivered, where it is limited."""
+    if found.memory_limit_mib is None:
+        return []
+    return [f"peak memory {text.significant(best.peak_memory_mib)} MiB of {found.memory_limit_mib:g} MiB allowed"]
 
 
 def _over_rival(rival: Rival | None) -> str:
@@ -70,9 +80,50 @@ def residual_words(found: Optimisation) -> str | None:
     )
 
 
+def energy_words(found: Optimisation) -> str | None:
+    """What to run in which power mode, and what that takes; None where no deadline was given or none is met."""
+    energy = found.energy
+    point = None if energy is None else energy.chosen
+    if energy is None or point is None:
+        return None
+    what = "the dense network" if point.network == "dense" else "the optimised network"
+    whole = "" if point.period_mj is None else f", {text.significant(point.period_mj)} mJ with the rest of the period"
+    tail = "" if point.tail_ms is None else f" and {text.significant(point.tail_ms)} ms at the 99th percentile"
+    median, deadline = text.significant(point.latency_ms), text.significant(energy.deadline_ms)
+    words = (
+        f"run {what} in {point.state}: {_energy(point)} mJ an inference{whole}; {median} ms in the median{tail}, of "
+        f"{deadline} ms"
+    )
+    dense = _least_of_dense(energy)
+    if point.network == "dense":
+        return words
+    if dense is None:
+        return f"{words}; the dense network meets the deadline in no state that was tried"
+    return f"{words}; the dense network takes {_energy(dense)} mJ at best, in {dense.state}"
+
+
+def _least_of_dense(found: LeastEnergy) -> EnergyPoint | None:
+    """The dense network in the state in which it meets the deadline with the least of what is minimised."""
+    met = [
+        point
+        for point in found.points
+        if point.network == "dense" and point.tail_ms is not None and point.tail_ms <= found.deadline_ms
+    ]
+    return min(met, key=found.cost_mj, default=None)
+
+
+def _energy(point: EnergyPoint) -> str:
+    """E.g. ``354 (344 to 365)``."""
+    figure = text.significant(point.energy_mj)
+    if point.energy_low_mj is None or point.energy_high_mj is None:
+        return figure
+    return f"{figure} ({text.significant(point.energy_low_mj)} to {text.significant(point.energy_high_mj)})"
+
+
 def sentences(found: Optimisation) -> list[str]:
-    """The answer, and how well latencies were predicted."""
-    return [words for words in (headline(found), residual_words(found)) if words is not None]
+    """The answer, the power mode to run it in, and how well costs were predicted."""
+    found_words = (headline(found), energy_words(found), residual_words(found))
+    return [words for words in found_words if words is not None]
 
 
 def layer_table(found: Optimisation) -> Cells:
@@ -87,14 +138,41 @@ def network_table(found: Optimisation) -> Cells:
         "network",
         found.unit,
         "predicted",
-        "speed-up",
+        "speed-up" if found.unit == "ms" else "dense / network",
         "MACs",
         "natural",
         "robust",
         "test natural",
         "test robust",
     ]
-    return columns, [_network_row(each) for each in found.networks if each.natural is not None or each.delivered]
+    shown = [each for each in found.networks if each.natural is not None or each.delivered]
+    rows = [_network_row(each) for each in shown]
+    if any(each.peak_memory_mib is not None for each in shown):
+        columns.insert(5, "peak MiB")
+        for row, each in zip(rows, shown, strict=True):
+            row.insert(5, text.significant(each.peak_memory_mib))
+    return columns, rows
+
+
+def energy_table(found: LeastEnergy) -> Cells:
+    """Energies and latencies of what was evaluated, and of the dense network, in every state; least energy first."""
+    columns = ["state", "network", "mJ", "mJ with rest", "ms", "ms p99", "deadline", "accuracy"]
+    rows = [point for point in found.points if point.keeps_limits is not None or point.chosen]
+    return columns, [_energy_row(point, found.deadline_ms) for point in sorted(rows, key=found.cost_mj)]
+
+
+def _energy_row(point: EnergyPoint, deadline_ms: float) -> list[str]:
+    is_met = None if point.tail_ms is None else point.tail_ms <= deadline_ms
+    return [
+        point.state,
+        f"{point.network}{' (chosen)' if point.chosen else ''}",
+        _energy(point),
+        text.significant(point.period_mj),
+        text.significant(point.latency_ms),
+        text.significant(point.tail_ms),
+        {None: text.UNKNOWN, True: "met", False: "missed"}[is_met],
+        {None: text.UNKNOWN, True: "within the limits", False: "below the limits"}[point.keeps_limits],
+    ]
 
 
 def _layer_row(layer: LayerVerdict) -> list[str]:
@@ -136,6 +214,7 @@ def _markdown(found: Optimisation) -> str:
         f"# {found.network}: {found.goal}",
         headline(found),
         f"{found.device}; {found.setting}",
+        *_energy_markdown(found),
         "## Layer by layer",
         _table(layer_table(found)),
         "## Networks",
@@ -144,6 +223,13 @@ def _markdown(found: Optimisation) -> str:
         *(["## Notes", "\n".join(f"- {note}" for note in notes)] if notes else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _energy_markdown(found: Optimisation) -> list[str]:
+    if found.energy is None:
+        return []
+    words = energy_words(found)
+    return ["## Energy against latency", *([] if words is None else [words]), _table(energy_table(found.energy))]
 
 
 def _table(cells: Cells) -> str:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from gdws.results.optimisation import Network, Optimisation
+from gdws.results.report.energy_plot import energy_plot
 from gdws.results.report.html import template_environment
-from gdws.results.report.optimisation import headline, layer_table, network_table, residual_words
+from gdws.results.report.optimisation import (
+    energy_table,
+    energy_words,
+    headline,
+    layer_table,
+    network_table,
+    residual_words,
+)
 from gdws.results.report.plots import Plot
 from gdws.results.report.svg import ACCENT, GOOD, INK, MUTED, new_figure, to_svg
 from gdws_contract import __version__
@@ -15,7 +23,8 @@ _PROSE = ("why", "natural", "robust", "test natural", "test robust")
 
 def render_page(found: Optimisation) -> str:
     """One HTML file that needs nothing else. Every string is escaped: names of layers may come from anyone."""
-    plots = [plot for plot in (front_plot(found), prediction_plot(found)) if plot is not None]
+    energy = None if found.energy is None else energy_plot(found.energy)
+    plots = [plot for plot in (energy, front_plot(found), prediction_plot(found)) if plot is not None]
     return (
         template_environment()
         .get_template("optimisation.html.j2")
@@ -23,6 +32,8 @@ def render_page(found: Optimisation) -> str:
             found=found,
             headline=headline(found),
             residual=residual_words(found),
+            energy=energy_words(found),
+            energies=None if found.energy is None else energy_table(found.energy),
             layers=layer_table(found),
             networks=network_table(found),
             plots=plots,
@@ -46,11 +57,14 @@ def front_plot(found: Optimisation) -> Plot | None:
         axes.plot([network.speedup_low, network.speedup_high], [-loss, -loss], color=ACCENT, linewidth=1.3, alpha=0.5)
         axes.plot([network.speedup], [-loss], marker="*" if network.delivered else "o", color=ACCENT,
                   markersize=13 if network.delivered else 6)  # fmt: skip
-    axes.set_xlabel("times as fast as dense, measured")
+    axes.set_xlabel(
+        "times as fast as dense, measured" if found.unit == "ms" else "times less energy than dense, measured"
+    )
     axes.set_ylabel("change of accuracy (points)")
     shown = "; ".join(f"{network.speedup:.2f} times and {-loss:+.1f} points" for network, loss in judged)
+    gain = "speed-up" if found.unit == "ms" else "the gain in energy"
     alt = (
-        "Change of natural or robust accuracy, whichever fell further, over speed-up; the star is what is delivered, "
+        f"Change of natural or robust accuracy, whichever fell further, over {gain}; the star is what is delivered, "
         f"a dashed line a limit: {shown}."
     )
     return Plot(to_svg(figure, alt=alt, key="front"), alt)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from gdws.cli.options.optimising import GoalOptions, SettingOptions
+from gdws.cli.options.optimising import GoalOptions, Minimised, SettingOptions
 from gdws.errors import DeviceError, GdwsError
-from gdws.pipeline.optimize import Goal
+from gdws.pipeline.optimize import BoardState, Goal
+from gdws_contract.rest import Availability
 from support.benchmark_results import device
 
 
@@ -16,6 +17,8 @@ from support.benchmark_results import device
         ({"fastest": True}, Goal("fastest")),
         ({"max_latency_ms": 33.0}, Goal("max_latency_ms", 33.0)),
         ({"pareto": 3}, Goal("pareto", 3)),
+        ({"deadline_ms": 33.0, "minimise": Minimised.ENERGY}, Goal("least_energy", 33.0)),
+        ({"deadline_ms": 33.0, "minimise": Minimised.PERIOD}, Goal("least_period_energy", 33.0)),
     ],
 )
 def test_one_option_is_the_goal(options: dict[str, Any], goal: Goal):
@@ -28,6 +31,11 @@ def test_one_option_is_the_goal(options: dict[str, Any], goal: Goal):
         ({}, "no goal is given"),
         ({"fastest": True, "min_fps": 30.0}, "--min-fps and --fastest exclude each other"),
         ({"min_speedup": 0.5}, "no gain over the dense network"),
+        ({"deadline_ms": 33.0}, "--deadline-ms and --minimise belong together"),
+        (
+            {"fastest": True, "deadline_ms": 33.0, "minimise": Minimised.ENERGY},
+            "--fastest and --minimise energy exclude each other",
+        ),
     ],
 )
 def test_no_goal_and_two_are_refused(options: dict[str, Any], words: str):
@@ -46,3 +54,27 @@ def test_a_setting_is_what_the_device_can_run():
         SettingOptions(precision="int8").setting(device(), "url")
     with pytest.raises(DeviceError, match="'tensorrt' does not run here, or not in fp32"):
         SettingOptions(backend="tensorrt").setting(device(), "url")
+
+
+@pytest.mark.parametrize(
+    ("options", "states"),
+    [
+        ({}, ()),
+        ({"power_modes": "MAXN, 2"}, (BoardState("MAXN"), BoardState(2))),
+        ({"power_modes": "all", "jetson_clocks": True}, (BoardState("MAXN", True), BoardState("MODE_15W", True))),
+        ({"power_mode": "2", "vary_clocks": True}, (BoardState(2, False), BoardState(2, True))),
+    ],
+)
+def test_power_modes_and_clocks_to_choose_among(options: dict, states: tuple[BoardState, ...]):
+    jtop = Availability(name="jtop", available=True, detail={"power_modes": "MAXN, MODE_15W"})
+    board = device().model_copy(update={"power_sensors": [jtop]})
+    assert SettingOptions(**options).states(board, "url") == states
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"power_mode": "0", "power_modes": "all"}, {"vary_clocks": True, "jetson_clocks": False}, {"power_modes": "all"}],
+)
+def test_states_that_contradict_each_other_or_that_nobody_tells(options: dict):
+    with pytest.raises(GdwsError):
+        SettingOptions(**options).states(device(), "url")

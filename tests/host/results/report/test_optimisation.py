@@ -8,10 +8,18 @@ import pytest
 
 from gdws.errors import ResultError
 from gdws.results.optimisation import load_optimisation, save_optimisation
-from gdws.results.report.optimisation import headline, layer_table, network_table, render
+from gdws.results.report.energy_plot import energy_plot
+from gdws.results.report.optimisation import (
+    energy_table,
+    energy_words,
+    headline,
+    layer_table,
+    network_table,
+    render,
+)
 from gdws.results.report.optimisation_page import front_plot
 from gdws_contract.optimisation import Rival
-from support.optimisations import HOSTILE, optimisation
+from support.optimisations import HOSTILE, least_energy, optimisation
 
 
 def test_the_answer_is_one_sentence():
@@ -64,6 +72,34 @@ def test_the_front_shows_the_accuracy_that_fell_further_and_every_limit():
     assert plot.alt.endswith("1.90 times and -3.0 points; 1.90 times and -0.4 points.")
     dashes = "stroke-dasharray"
     assert plot.svg.count(dashes) == front_plot(optimisation(robust_limit_points=None)).svg.count(dashes) + 1
+
+
+def test_energies_are_told_in_every_power_mode_and_drawn():
+    found = optimisation(energy=least_energy(), unit="mJ")
+    assert headline(found).startswith("delivered: dense takes 1.90 times the energy (1.80 to 2.00), 2.00 mJ in place")
+    assert energy_words(found) == (
+        "run the optimised network in power mode MODE_15W: 200 (196 to 204) mJ an inference, 240 mJ with the rest "
+        "of the period; 20.0 ms in the median and 22.0 ms at the 99th percentile, of 33.0 ms; the dense network takes "
+        "600 (588 to 612) mJ at best, in power mode MAXN"
+    )
+    columns, rows = energy_table(found.energy)
+    assert [row[columns.index("deadline")] for row in rows] == ["met", "missed", "met"]  # least energy first
+    assert [row[columns.index("accuracy")] for row in rows] == ["within the limits"] * 3
+    for suffix in (".md", ".html"):
+        assert "200 (196 to 204)" in render(found, suffix)
+    plot = energy_plot(found.energy)
+    assert "MODE_15W: at least 200 mJ" in plot.alt
+    assert render(found, ".html").count("<svg") == 3
+
+
+def test_without_a_network_that_meets_the_deadline_there_are_points_and_no_advice():
+    missed = least_energy(deadline_ms=5.0)
+    points = tuple(point.model_copy(update={"chosen": False, "period_mj": None}) for point in missed.points)
+    found = optimisation(energy=missed.model_copy(update={"points": points}), networks=(), unit="mJ")
+    assert energy_words(found) is None
+    assert "MAXN: none meets the deadline" in energy_plot(found.energy).alt
+    assert "missed" in render(found, ".html")
+    assert energy_plot(missed.model_copy(update={"points": ()})) is None
 
 
 def test_it_survives_its_file(tmp_path: Path):

@@ -1,0 +1,144 @@
+"""Whole searches for the least energy within a deadline, on a simulated board with power modes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gdws.datasets import Dataset
+from gdws.errors import DeviceError, GdwsError
+from gdws.onnx_io.int8 import Int8Settings
+from gdws.pipeline import Source
+from gdws.pipeline.optimize import (
+    AccuracyLimits,
+    BoardState,
+    Effort,
+    Goal,
+    Images,
+    Optimisation,
+    Setting,
+    Task,
+    Watch,
+    all_power_modes,
+    optimize,
+)
+from gdws_contract.archive import open_bundle
+from gdws_contract.rest import Availability
+from support import benchmark_results
+from support.simulated_agent import SimulatedAgent
+from support.toy import toy
+
+#: (times slower, watts while a network runs, watts at rest)
+MODES = {"MAXN": (1.0, 30.0, 6.0), "MODE_15W": (2.0, 10.0, 5.0), "MODE_10W": None}
+STATES = tuple(map(BoardState, MODES))
+IN_15W, IN_MAXN = "power mode MODE_15W", "power mode MAXN"
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolutions = [nn.Conv2d(8 if place else 1, 8, 3, padding=1) for place in range(3)]
+        layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU())]
+        module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 2))
+    return Source("toy", module.eval(), (1, 8, 8), {})
+
+
+def _task(source: Source, folder: Path, deadline_ms: float, **fields: object) -> Task:
+    data = Dataset("toy", 2, toy(32, 0), toy(24, 1), toy(24, 2))
+    return Task(
+        **{
+            "source": source,
+            "images": Images(data, calibration=32, validation=24, test=24, verification=8),
+            "attack": None,
+            "setting": Setting("onnxruntime"),
+            "goal": Goal("least_energy", deadline_ms),
+            "limits": AccuracyLimits(100.0, None),
+            "out": folder / "best.gdws",
+            "state": folder / "state",
+            "known_costs": folder / "costs",
+            "effort": Effort(rounds=1, judgements=1),
+            "states": STATES,
+            **fields,
+        }
+    )
+
+
+def _optimize(task: Task, agent: SimulatedAgent, monkeypatch: pytest.MonkeyPatch, **watch: object) -> Optimisation:
+    monkeypatch.setattr("gdws.pipeline.optimize.meter.benchmark", agent.benchmark)
+    return optimize(task, agent, watch=Watch(**watch))  # type: ignore[arg-type]
+
+
+def test_the_mode_and_the_network_of_least_energy_are_delivered(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    agent, task = SimulatedAgent(modes=MODES), _task(source, tmp_path, 33.0)
+    found = _optimize(task, agent, monkeypatch)
+    assert (found.status, found.unit) == ("delivered", "mJ")
+    assert found.energy is not None
+    chosen = found.energy.chosen
+    assert chosen is not None
+    assert chosen.state == IN_15W
+    assert chosen.tail_ms <= 33.0
+    kept = [point for point in found.energy.points if point.keeps_limits]
+    assert len(kept) > 2
+    assert chosen.energy_mj == min(point.energy_mj for point in kept)
+    assert chosen.energy_low_mj < chosen.energy_mj < chosen.energy_high_mj
+    assert chosen.period_mj == pytest.approx(chosen.energy_mj + 5.0 * (33.0 - chosen.latency_ms))
+    assert chosen.keeps_limits
+    assert found.energy.states == [IN_MAXN, IN_15W]
+    assert any("power mode MODE_10W was left out: the board must reboot" in doubt for doubt in found.doubts)
+    assert found.delivered[0].cost == pytest.approx(chosen.energy_mj, rel=0.02)
+    with open_bundle(task.out) as bundle:
+        assert bundle.manifest.provenance["optimised_for"]["setting"].endswith(IN_15W)
+        assert bundle.manifest.optimisation.energy == found.energy
+    jobs = len(agent.measured)
+    again = _optimize(replace(task, known_costs=None), agent, monkeypatch)
+    assert again.energy == found.energy
+    assert len(agent.measured) == jobs + 1  # the mode that was refused is tried again
+
+
+def test_a_short_deadline_asks_for_the_fast_mode_and_one_too_short_is_declined(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    agent = SimulatedAgent(modes=MODES)
+    slow = _optimize(_task(source, tmp_path, 33.0), agent, monkeypatch)
+    fastest = {state: min(p.tail_ms for p in slow.energy.points if p.state == state) for state in slow.energy.states}
+    short = _optimize(_task(source, tmp_path, 0.9 * fastest[IN_15W]), agent, monkeypatch)
+    assert short.energy.chosen.state == IN_MAXN
+    none = _optimize(_task(source, tmp_path, 0.5 * fastest[IN_MAXN]), agent, monkeypatch)
+    assert (none.status, none.energy.chosen) == ("declined", None)
+    assert "the fastest takes" in none.reason
+    with open_bundle(tmp_path / "best.gdws") as bundle:
+        assert [variant.name for variant in bundle.manifest.variants] == ["dense"]
+
+
+def test_dense_in_the_mode_of_least_energy_suffices_where_nothing_else_keeps_the_limits(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    task = _task(source, tmp_path, 33.0, effort=Effort(rounds=1, judgements=0))
+    found = _optimize(task, SimulatedAgent(modes=MODES), monkeypatch)
+    assert found.status == "dense suffices"
+    assert (found.energy.chosen.network, found.energy.chosen.state) == ("dense", IN_15W)
+
+
+def test_what_makes_no_sense_is_refused(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    agent = SimulatedAgent(modes=MODES)
+    with pytest.raises(GdwsError, match="one power mode"):
+        _optimize(_task(source, tmp_path, 33.0, goal=Goal("fastest")), agent, monkeypatch)
+    with pytest.raises(GdwsError, match="in one precision"):
+        _optimize(_task(source, tmp_path, 33.0, int8=Int8Settings()), agent, monkeypatch)
+    with pytest.raises(GdwsError, match="measures no energy"):
+        _optimize(_task(source, tmp_path, 33.0, states=()), SimulatedAgent(), monkeypatch)
+
+
+def test_all_modes_are_those_that_the_sensor_tells():
+    device = benchmark_results.device()
+    jtop = Availability(name="jtop", available=True, detail={"power_modes": "MAXN, MODE_15W"})
+    assert all_power_modes(device.model_copy(update={"power_sensors": [jtop]}), "http://board") == ["MAXN", "MODE_15W"]
+    with pytest.raises(DeviceError, match="does not tell its power modes"):
+        all_power_modes(device, "http://board")
