@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -47,6 +48,8 @@ from support.benchmark_results import device
 #: What can be wrong with a device: no answer at all, HTML, no space, no access, a full queue.
 FAULTS = ("hang", "garbage", "full", "no access", "busy")
 _REFUSALS = {"full": (507, "storage-full"), "no access": (401, "token-unknown"), "busy": (429, "queue-full")}
+#: As real agents do.
+_HEARTBEAT_S = 15.0
 
 
 @dataclass
@@ -159,9 +162,17 @@ class ThinAgent:
             if job.state != shown:
                 shown = job.state
                 yield f"event: state\ndata: {outline}\n\n"
+            while self.jobs[job_id] is job:
+                if not await self._changes(job):
+                    yield ": keep-alive\n\n"
+
+    async def _changes(self, job: Job) -> bool:
+        """Whether ``job`` changes within the time of a heartbeat."""
+        with anyio.move_on_after(_HEARTBEAT_S):
             async with self._changed:
-                if self.jobs[job_id] is job:
-                    await self._changed.wait()
+                await self._changed.wait_for(lambda: self.jobs[job.id] is not job)
+                return True
+        return False
 
     def _cells(self, request: BenchmarkRequest, model: ModelInfo) -> list[CellKey]:
         parts = itertools.product(
