@@ -64,9 +64,10 @@ def optimize(
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
-    wanted, limits, memory, spec = goal.goal(), goal.limits(), goal.memory(), attack.spec(images.data)
-    tuning = making.tuning(spec, seed=attack.seed)
+    wanted, memory = goal.goal(), goal.memory()
     source = network.open()
+    limits, spec = goal.limits(source.task), attack.spec(images.data, source.task)
+    tuning = making.tuning(spec, seed=attack.seed)
     folder = state or out.with_name(f"{out.name}.state")
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
