@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from gdws.gate import side_by_side
 from gdws.gate.side_by_side import run_all
 
 
