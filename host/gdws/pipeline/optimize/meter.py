@@ -32,7 +32,7 @@ from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, Job, Protocol
 
 #: Doubts that say that the device was not the same throughout: such a measurement is thrown away.
-_DISTURBED = ("throttled", "power-mode-changed", "clocks-not-restored")
+_DISTURBED = ("throttled", "clocks-raised", "power-mode-changed", "clocks-not-restored")
 #: So often is a job sent again whose measurement was thrown away, or which was cancelled.
 _TRIES = 3
 _Z = 1.96
