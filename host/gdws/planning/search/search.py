@@ -236,7 +236,10 @@ class Search:
             return False
         if bound is None:
             return True
-        return (upper if self._goal.is_of_energy else timing.ratio * confirmed.dense_ms) <= bound
+        if not self._goal.is_of_energy:
+            return timing.ratio * confirmed.dense_ms <= bound
+        energy = timing.energy_interval()
+        return energy is not None and energy.high <= bound
 
     def _dense_of(self, confirmed: Measurement) -> float:
         """What the dense network took, in the unit of the search."""
