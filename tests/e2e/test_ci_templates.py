@@ -78,7 +78,7 @@ def test_the_schema_of_settings_is_that_of_this_release() -> None:
 
 
 def test_settings_on_the_page_are_read(tmp_path: Path) -> None:
-    from gdws.gate.devices import choose_devices
+    from gdws.device.devices import choose_devices
     from gdws.gate.settings import GateSettings, load_settings
 
     gate, devices = blocks("toml")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdws.device.devices import Device
 from gdws.gate import launch
-from gdws.gate.devices import Device
 from gdws.gate.figures import Run, read_run
 from gdws.gate.pairing import Pairing, SideName, run_name
 from gdws.gate.reports import GateReport

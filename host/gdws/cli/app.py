@@ -18,6 +18,7 @@ from gdws.cli import (
     evaluate,
     export,
     finetune,
+    fleet,
     gate,
     history,
     inspect,
@@ -90,6 +91,7 @@ _add(bench.bench, "Measure a bundle on a device.")
 _add(profile.profile, "Show where a network spends its time.")
 _add(attack.attack, "Attack the engines of a bundle on a device.")
 app.add_typer(jobs.app, name="jobs", short_help="List and cancel the jobs of a device.")
+app.add_typer(fleet.app, name="fleet", short_help="Measure a sweep on many devices.")
 app.add_typer(lease.app, name="lease", short_help="Reserve a shared device.")
 _add(gate.gate, "Check in CI whether a change made a network worse.")
 _add(baseline.baseline, "Record figures for gdws gate to compare with.")

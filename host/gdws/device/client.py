@@ -69,14 +69,24 @@ class DeviceClient:
     answers with a problem document, and :class:`DeviceProtocolError` if the server is not a compatible agent.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
-        """``token`` is the access token that the agent requires, which is never shown or stored."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        answer_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        """``token`` is the access token that the agent requires, which is never shown or stored.
+
+        An answer may take ``answer_s`` seconds.
+        """
         self.url = _normalised(url)
         headers = {"accept": "application/json, application/problem+json", **_authorization(token, self.url)}
         with network_settings_named(self.url):
             self._http = httpx.Client(
                 base_url=self.url,
-                timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                timeout=httpx.Timeout(answer_s, connect=min(answer_s, CONNECT_TIMEOUT_S)),
                 headers=headers,
                 transport=transport,
                 # A proxy for the internet cannot reach this machine's own loopback.

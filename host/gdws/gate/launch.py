@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gdws._util.visible_text import visible
+from gdws.device.devices import Device
 from gdws.errors import DeviceError, GdwsError
 from gdws.gate.baseline import Baseline, load_baseline, make_baseline
 from gdws.gate.consistency import Consistency
 from gdws.gate.coverage import Expected
-from gdws.gate.devices import Device
 from gdws.gate.evidence import Evidence, doubts, evidence_of, task_differences
 from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run, Subject

@@ -9,9 +9,9 @@ import pytest
 
 from gdws._util.text_files import read_text
 from gdws.cli.options.recipes import read_plans
+from gdws.device.devices import choose_devices
 from gdws.errors import SettingsError
 from gdws.gate.baseline import load_baseline, make_baseline
-from gdws.gate.devices import choose_devices
 from gdws.gate.evidence import evidence_of
 from gdws.gate.settings import load_settings
 from gdws.results.stored import load_result

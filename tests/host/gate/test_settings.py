@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gdws.device.devices import Device, choose_devices
 from gdws.errors import SettingsError
-from gdws.gate.devices import Device, choose_devices
 from gdws.gate.limits import Limits
 from gdws.gate.settings import GateSettings, load_settings
 from gdws_contract.rest import BenchmarkRequest

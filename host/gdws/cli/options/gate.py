@@ -19,7 +19,7 @@ from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
-    from gdws.gate.devices import Device
+    from gdws.device.devices import Device
     from gdws.gate.launch import DeviceAccess
     from gdws.gate.settings import GateSettings
 
@@ -64,7 +64,7 @@ class DevicesOptions:
     @contextlib.contextmanager
     def agents(self) -> Iterator[list[Device]]:
         """The devices; ``local`` starts an agent on this machine. ``token`` is for devices without their own."""
-        from gdws.gate.devices import choose_devices
+        from gdws.device.devices import choose_devices
 
         with contextlib.ExitStack() as stack:
             chosen = []

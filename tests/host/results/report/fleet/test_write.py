@@ -30,7 +30,7 @@ def texts() -> dict[str, str]:
 def test_every_part_is_told(texts: dict[str, str], suffix: str):
     for words in (
         "dense is best for the worst board, orin-15W (3.60 ms)",
-        "orin-slow stands out from 4 equal boards: it takes 1.30× the time of the median one",
+        "orin-slow stands out from 4 equal boards: it takes 1.29× the time of the median one",
         "roof was set aside: it does not answer.",
         "mean-rank-4 failed parity on agx-1 in 1 setting: logits differ by 0.31",
         "in different power modes and are compared in equal ones",
