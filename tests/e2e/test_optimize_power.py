@@ -84,10 +84,10 @@ def test_the_least_energy_within_a_deadline_and_a_bound_on_energy(
     assert dense["power mode MODE_15W"]["energy_mj"] < dense["power mode MAXN"]["energy_mj"]
     assert mode(jetson) == 0
 
-    # A goal out of reach tells, of what is measured already, how far a network can go.
+    # A goal out of reach tells what dense takes, of what is measured already. The bound leaves room for a busy machine.
     reach = optimise(agent, tmp_path, kind="max_energy_mj", value=1e-6, mode="MAXN")
     assert reach["status"] == "declined"
-    bound_mj = (reach["dense"] * min(network["cost"] for network in reach["networks"])) ** 0.5
+    bound_mj = 0.9 * reach["dense"]
     bounded = optimise(agent, tmp_path, kind="max_energy_mj", value=bound_mj, mode="MAXN")
     assert bounded["status"] == "delivered", bounded["reason"]
     [best] = [network for network in bounded["networks"] if network["delivered"]]
