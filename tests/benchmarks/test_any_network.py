@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from benchmarks.any_network.__main__ import _is_done
 from benchmarks.any_network.networks import NETWORKS, Network
+from benchmarks.any_network.reading import same_text, same_text_blank_last
 from benchmarks.any_network.table import table
+from benchmarks.any_network.trial import bundle_of
 
 ONE = Network("a network", "detection", "it==1.0", "it.onnx", "photographs")
 OTHER = Network("another", "classification", "it==1.0", "other.onnx", "photographs")
@@ -48,11 +52,19 @@ def test_a_time_belongs_to_the_bundle_that_was_measured():
     assert "not measured yet" in row({"convert": made()})
     assert "not measured yet" in row({"convert": made(), "measure": measured("another")})
     assert "out of memory" in row({"convert": made(), "measure": measured(speedup=None, reason="out of memory")})
-    assert not _is_done("measure", {"convert": made(), "measure": measured("another")})
-    assert not _is_done("measure", {"convert": made()})
-    assert _is_done("measure", {"convert": made(), "measure": measured()})
-    assert _is_done("convert", {"convert": made()})
-    assert not _is_done("convert", {})
+    assert not _is_done("measure", ONE, {"convert": made(), "measure": measured("another")})
+    assert not _is_done("measure", ONE, {"convert": made()})
+    assert _is_done("measure", ONE, {"convert": made(), "measure": measured()})
+
+
+def test_what_is_to_be_measured_is_in_the_cache_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not _is_done("convert", ONE, {})
+    assert not _is_done("convert", ONE, {"convert": made()})
+    assert _is_done("convert", ONE, {"convert": {"refused": "no layer"}})
+    bundle_of(ONE).parent.mkdir(parents=True)
+    bundle_of(ONE).touch()
+    assert _is_done("convert", ONE, {"convert": made()})
 
 
 def test_accuracy_is_of_labels_that_people_gave():
@@ -78,3 +90,14 @@ def test_what_was_refused_or_stayed_a_graph_says_why():
 def test_names_of_files_differ():
     assert len({network.slug for network in NETWORKS}) == len(NETWORKS) >= 12
     assert len({network.task for network in NETWORKS}) >= 5
+
+
+def test_texts_are_the_same_up_to_repeats_and_blanks():
+    def scores(*rows: list[int]) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.tensor(rows), 3).float()
+
+    found, wanted = scores([1, 0, 2, 2], [1, 1, 1, 2]), scores([1, 1, 0, 2], [1, 0, 1, 2])
+    assert same_text(found, wanted).tolist() == [1, 0]
+    found, wanted = scores([1, 1], [1, 2]), scores([1, 2], [1, 1])
+    assert same_text(found, wanted).tolist() == [0, 0]
+    assert same_text_blank_last(found, wanted).tolist() == [1, 1]

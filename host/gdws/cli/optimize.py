@@ -64,9 +64,8 @@ def optimize(
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
-    wanted, limits, memory, spec = goal.goal(), goal.limits(), goal.memory(), attack.spec(images.data)
-    tuning = making.tuning(spec, seed=attack.seed)
-    source = network.open()
+    wanted, memory, source = goal.goal(), goal.memory(), network.open()
+    limits, spec = goal.limits(source.task), attack.spec(images.data, source.task)
     folder = state or out.with_name(f"{out.name}.state")
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
@@ -84,7 +83,7 @@ def optimize(
             known_costs=known_costs or pipeline.default_folder(),
             conversion=pipeline.Conversion(tuple(skip or ())),
             effort=running.effort(attack.seed),
-            tuning=tuning,
+            tuning=making.tuning(spec, seed=attack.seed),
             int8=making.quantisation(setting.backend),
             states=running.states(info, device.url),
             memory=memory,

@@ -100,28 +100,41 @@ class Measurement:
 
 @dataclass(frozen=True)
 class PointsLost:
-    """An accuracy that is lost against the dense network on the same images, in percentage points, with 95 % limits."""
+    """What is lost against the dense network on the same images, in percentage points, with 95 % limits if known."""
 
     points: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     images: int
 
     def __str__(self) -> str:
         """E.g. ``0.4 points (-0.2 to 1.0)``."""
-        points, low, high = (f"{round(each, 1) + 0.0:.1f}" for each in (self.points, self.low, self.high))
-        return f"{points} points ({low} to {high})"
+        points = f"{_rounded(self.points)} points"
+        if self.low is None or self.high is None:
+            return points
+        return f"{points} ({_rounded(self.low)} to {_rounded(self.high)})"
+
+
+def _rounded(points: float) -> str:
+    return f"{round(points, 1) + 0.0:.1f}"  # never -0.0
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a network loses; ``robust`` is None if no attack is run."""
+    """What a network loses; ``robust`` is None if no attack is run.
+
+    ``natural`` is of natural accuracy, or of ``agreement`` with the dense network where that has a name: networks that
+    are not classifiers.
+    """
 
     natural: PointsLost
     robust: PointsLost | None
+    agreement: str | None = None
 
     def in_words(self) -> str:
         """E.g. ``0.4 points (-0.2 to 1.0) of natural accuracy``, and the same of robust accuracy if there is any."""
+        if self.agreement is not None:
+            return f"{self.natural} of {self.agreement}"
         parts = [f"{self.natural} of natural accuracy"]
         if self.robust is not None:
             parts.append(f"{self.robust} of robust accuracy")
