@@ -105,13 +105,19 @@ def table(work: dict[str, Any], waiting: dict[str, Any], machine: str) -> str:
     return "\n".join([*head, "| | |", "|---|---|", *lines, ""])
 
 
+def in_words(machine: dict[str, Any]) -> str:
+    """The machine, with how busy it was."""
+    busy = f"which was busy (load average {machine['load_average_before']} before)"
+    return f"{machine['logical_cores']} cores of an {machine['cpu']}, {busy}"
+
+
 _EARLY = "rss_mib_after_a_quarter"
 
 
 def main() -> int:
     """Run both parts and return the exit code."""
     from benchmarks.measured import machine, write_results
-    from support.postgres import postgres_server
+    from support.postgres import missing_postgres, postgres_server
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, default=50)
@@ -119,13 +125,16 @@ def main() -> int:
     parser.add_argument("--waiting", type=float, default=60.0, help="seconds over which waiting is measured")
     parser.add_argument("--database", help="default: a server of its own")
     options = parser.parse_args()
-    size = Size(options.devices, options.jobs)
+    reason = None if options.database else missing_postgres()
+    if reason is not None:
+        print(f"SKIPPED: {reason}")
+        return 0
+    size, described = Size(options.devices, options.jobs), machine()
     with contextlib.nullcontext(options.database) if options.database else postgres_server() as database:
         work = work_through(size, database, kill_at=0.5)
         waiting = wait(Size(options.devices, 1), database, measured_s=options.waiting)
-    described = machine()
     results = {"machine": described, "work": work, "waiting": waiting}
-    write_results(HERE, results, table(work, waiting, f"{described}"))
+    write_results(HERE, results, table(work, waiting, in_words(described)))
     sound = work["jobs_lost"] == work["jobs_doubled"] == work["cells_measured_again"] == 0
     sound &= work["results_stored"] == work["jobs_wanted"]
     return 0 if sound and max(waiting["percent_of_a_core"]) <= WAITING_LIMIT_PERCENT else 1

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def postgres_server() -> Iterator[str]:
             _wait_until_ready(folder, process)
             yield f"postgresql://{_USER}@/{_USER}?host={folder}"
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # SIGTERM waits for clients
             process.wait()
 
 

@@ -54,13 +54,14 @@ _HEARTBEAT_S = 15.0
 
 @dataclass
 class ThinAgent:
-    """One device. It is faulty, or another machine, once it has done so many jobs."""
+    """One device, which can be faulty or another machine after so many jobs, and refuse jobs of so many threads."""
 
     name: str
     cell_s: float
     fault: str | None = None
     faulty_after: int = 0
     renamed_after: int | None = None
+    refused_threads: int | None = None
     uploads: int = 0
     measured: list[tuple[str, CellKey]] = field(default_factory=list)
     submissions: int = 0
@@ -259,6 +260,8 @@ async def _answer(agent: ThinAgent, method: str, path: list[str], request: Reque
         return _problem(404, "model-not-found") if found is None else _json(found)
     if path == ["benchmark"] and method == "POST":
         asked = BenchmarkRequest.model_validate_json(await request.body())
+        if asked.protocol.threads is not None and asked.protocol.threads == agent.refused_threads:
+            return _problem(422, "unknown-backend")
         job = agent.submit(asked, request.headers.get(IDEMPOTENCY_HEADER))
         return _problem(404, "model-not-found") if job is None else _json(job, 202)
     if path[1] not in agent.jobs:
