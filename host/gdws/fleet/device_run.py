@@ -12,13 +12,14 @@ from pathlib import Path
 from gdws.device.benchmark import benchmark
 from gdws.device.client import DeviceClient
 from gdws.device.devices import named
-from gdws.errors import DeviceError, GdwsError, ResultError
+from gdws.errors import DeviceError, GdwsError, ResultError, SettingsError
 from gdws.fleet.folder import FleetFolder
 from gdws.fleet.outcome import Outcome, counted, outcome_of
 from gdws.fleet.states import DeviceState, Phase
 from gdws.fleet.sweep import SweepJob
 from gdws.fleet.trouble import Scope, Trouble, judge, require_same
 from gdws.results.stored import load_result, save_result
+from gdws_contract.archive import open_bundle
 from gdws_contract.errors import ContractError
 from gdws_contract.rest import BenchmarkResult, Job
 
@@ -137,8 +138,10 @@ class DeviceRun:
             self._require_running()
             self._disconnect()
             return judge(error)
-        except GdwsError as error:  # the token is not where it should be
+        except SettingsError as error:  # the token is not where it should be
             return Trouble(Scope.DEVICE, error.message)
+        except GdwsError as error:
+            return Trouble(Scope.JOB, error.message)
         except ContractError as error:
             return Trouble(Scope.JOB, f"{job.bundle}: {error.message}")
         except OSError as error:
@@ -158,6 +161,7 @@ class DeviceRun:
 
     def _measured(self, client: DeviceClient, job: SweepJob) -> BenchmarkResult:
         """The result of ``job``, from the job that was submitted before if there is one that was not cancelled."""
+        _require_unchanged(job)
         request = job.request.model_copy(update={"label": self._label(job)})
         path = self._folder.result_path(self._name, job.name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,3 +210,13 @@ class DeviceRun:
     def _require_running(self) -> None:
         if self._stop.is_set():
             raise Stopped
+
+
+def _require_unchanged(job: SweepJob) -> None:
+    """Raise :class:`GdwsError` if the bundle is not the one that the sweep began with.
+
+    The agent may have that one still, and its figures would be stored with the manifest of another.
+    """
+    with open_bundle(job.bundle) as opened:
+        if opened.id != job.request.model_id:
+            raise GdwsError(f"{job.bundle} was changed since the sweep began: begin a new one")

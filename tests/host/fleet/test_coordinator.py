@@ -16,6 +16,7 @@ from gdws.fleet.reporting import measurements, set_aside
 from gdws.fleet.states import DeviceState, Phase
 from gdws.fleet.workflows import place_of
 from support.agents import eventually
+from support.bundles import tiny_bundle
 from support.fleets import fleet_folder
 from support.thin_agents import FAULTS, ThinAgents, thin_agents
 
@@ -115,14 +116,16 @@ def test_a_device_that_comes_back_is_measured_in_the_same_run(tmp_path: Path) ->
     assert last["b"].state.reason is None
 
 
-def test_a_job_that_a_device_cannot_measure_is_left_out_with_the_reason(tmp_path: Path) -> None:
+def test_a_job_whose_bundle_was_changed_is_left_out_with_the_reason(tmp_path: Path) -> None:
     with thin_agents(["a"]) as agents:
-        folder = fleet_folder(tmp_path, {"a": agents.url("a")}, jobs=2)
-        (tmp_path / "net.gdws").write_bytes(b"no bundle any more")
-        states = swept(folder)
-        assert states["a"].phase is Phase.DONE
-        assert set(states["a"].tally.not_measured) == {"net.threads-1", "net.threads-2"}
-        assert {found.device for found in set_aside(folder, states)} == {"a"}
+        folder = fleet_folder(tmp_path, {"a": agents.url("a")}, jobs=1)
+        tiny_bundle(tmp_path / "net.gdws", name="another")
+        [state] = swept(folder).values()
+        assert state.phase is Phase.DONE
+        assert "was changed since the sweep began" in state.tally.not_measured["net.threads-1"]
+        [left] = set_aside(folder, {"a": state})
+        assert left.reason.startswith("net.threads-1: ")
+        assert not agents["a"].jobs
 
 
 def test_a_coordinator_that_stops_leaves_its_jobs_to_the_next(tmp_path: Path) -> None:
