@@ -137,6 +137,8 @@ def optimize(
     _require_sense(task)
     info = device.device()
     offered = _offer(task, state, watch)
+    if offered.unfitted:
+        watch.tell(_unfitted_words(offered, task.images.calibration))
     time_left = TimeLeft()
     settings = settings_of(task.setting, task.states)
     time_left.plan(offered.space, task.effort, int8=task.int8 is not None, states=len(settings))
@@ -245,6 +247,15 @@ def _require_sense(task: Task) -> None:
         )
     if task.tuning is not None:
         require_tunable(task.source)
+
+
+def _unfitted_words(offered: Offer, images: int) -> str:
+    count = sum(offered.unfitted.values())
+    most = max(offered.unfitted, key=lambda name: offered.unfitted[name])
+    return (
+        f"{count} options of {len(offered.unfitted)} layers, most of them of {most}, have more components than the "
+        f"calibration images, at most {images}, have patches there: left out. More images would allow them"
+    )
 
 
 def _with_time(tell: Tell, time_left: TimeLeft) -> Tell:
