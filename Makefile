@@ -82,7 +82,7 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 # Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
 # They hold readings against real time: little else should run beside them. Some let a client of one release speak to
 # the service of another.
-JTOP_TESTS := tests/device/first_run/test_simulated_jetson.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/docker/test_simulated_jetson.py
+JTOP_TESTS := tests/device/first_run/test_simulated_jetson.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/test_optimize_power.py tests/e2e/docker/test_simulated_jetson.py
 test-jtop: $(TEST_JTOPS) ## Test power, clocks and heat against real jtop services
 $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	@if [ -z "$(AS_ROOT)" ]; then

@@ -32,11 +32,11 @@ class LayerVerdict(Reading):
 
 
 class Change(Reading):
-    """Percentage points of accuracy lost against the dense network on the same images, with 95 % limits."""
+    """Percentage points lost against the dense network on the same images, with 95 % limits; None: not known."""
 
     points: Finite
-    low: Finite
-    high: Finite
+    low: Optional[Finite]
+    high: Optional[Finite]
     images: int
 
 
@@ -123,9 +123,10 @@ class Optimisation(Reading):
     """The whole answer. Without a network that is delivered it is the dense one, and ``reason`` says why.
 
     ``residual_median`` and ``residual_p90`` are relative errors of the latency model on networks that it had not seen,
-    each left out in turn. ``rival`` is None where the dense network ran in one precision alone, ``energy`` where the
-    goal was not the least energy within a deadline. ``summary`` is the answer in sentences. In a bundle ``host_s`` and
-    ``bundle_id`` are None.
+    each left out in turn. ``agreement`` is what ``natural`` changes and limits are of where the network is not a
+    classifier, e.g. detections kept; None: natural accuracy. ``rival`` is None where the dense network ran in one
+    precision alone, ``energy`` where the goal was not the least energy within a deadline. ``summary`` is the answer in
+    sentences. In a bundle ``host_s`` and ``bundle_id`` are None.
     """
 
     format: Literal["gdws.optimisation"] = "gdws.optimisation"
@@ -134,6 +135,7 @@ class Optimisation(Reading):
     goal: str
     natural_limit_points: Optional[Finite]
     robust_limit_points: Optional[Finite]
+    agreement: Optional[str] = None
     memory_limit_mib: Optional[Finite] = None
     device: str
     setting: str

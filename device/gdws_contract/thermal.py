@@ -8,6 +8,9 @@ from pydantic import Field
 
 from .base import Finite, NonNegative, Reading
 
+#: The name of the memory clock (external memory controller) among the clocks.
+MEMORY_CLOCK = "EMC"
+
 
 class TemperatureSummary(Reading):
     """One thermal zone, in degrees Celsius."""

@@ -97,6 +97,7 @@ class SimulatedMeter:
                 relative_sd=max(self.noise, 1e-4),
                 energy_mj=None if self.mj_per_ms is None else self.mj_per_ms * self.law.of(choice),
                 energy_sd=None if self.mj_per_ms is None else max(self.noise, 1e-4),
+                energy_ratio_sd=None if self.mj_per_ms is None else max(self.noise, 1e-4),
                 tail_ms=self.tail * self.law.of(choice),
             )
             for choice in choices

@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -44,19 +45,23 @@ from gdws_contract.rest import (
 )
 from support.benchmark_results import device
 
-#: What can be wrong with a device: no answer at all, HTML, no space, no access, a full queue, a closed connection.
-FAULTS = ("hang", "garbage", "full", "no access", "busy", "away")
+#: What can be wrong with a device: no answer at all, HTML, no space, no access, a full queue.
+FAULTS = ("hang", "garbage", "full", "no access", "busy")
 _REFUSALS = {"full": (507, "storage-full"), "no access": (401, "token-unknown"), "busy": (429, "queue-full")}
+#: As real agents do.
+_HEARTBEAT_S = 15.0
 
 
 @dataclass
 class ThinAgent:
-    """One device."""
+    """One device, which can be faulty or another machine after so many jobs, and refuse jobs of so many threads."""
 
     name: str
     cell_s: float
     fault: str | None = None
-    host_name: str = ""
+    faulty_after: int = 0
+    renamed_after: int | None = None
+    refused_threads: int | None = None
     uploads: int = 0
     measured: list[tuple[str, CellKey]] = field(default_factory=list)
     submissions: int = 0
@@ -69,7 +74,18 @@ class ThinAgent:
 
     def info(self) -> Any:
         """The machine."""
-        return device(hostname=self.host_name or self.name)
+        renamed = self.renamed_after is not None and self.done >= self.renamed_after
+        return device(hostname=f"{self.name}-other" if renamed else self.name)
+
+    @property
+    def done(self) -> int:
+        """The number of jobs that are done."""
+        return sum(job.state == "done" for job in self.jobs.values())
+
+    @property
+    def current_fault(self) -> str | None:
+        """What is wrong with it now."""
+        return self.fault if self.done >= self.faulty_after else None
 
     def store(self, content: bytes) -> ModelInfo:
         """Take a bundle."""
@@ -147,9 +163,17 @@ class ThinAgent:
             if job.state != shown:
                 shown = job.state
                 yield f"event: state\ndata: {outline}\n\n"
+            while self.jobs[job_id] is job:
+                if not await self._changes(job):
+                    yield ": keep-alive\n\n"
+
+    async def _changes(self, job: Job) -> bool:
+        """Whether ``job`` changes within the time of a heartbeat."""
+        with anyio.move_on_after(_HEARTBEAT_S):
             async with self._changed:
-                if self.jobs[job_id] is job:
-                    await self._changed.wait()
+                await self._changed.wait_for(lambda: self.jobs[job.id] is not job)
+                return True
+        return False
 
     def _cells(self, request: BenchmarkRequest, model: ModelInfo) -> list[CellKey]:
         parts = itertools.product(
@@ -212,15 +236,13 @@ class ThinAgents:
 
     async def _serve(self, request: Request) -> Response:
         agent = self._agents[request.path_params["device"]]
-        if agent.fault == "hang":
+        fault = agent.current_fault
+        if fault == "hang":
             await asyncio.sleep(3600)
-        if agent.fault == "garbage":
+        if fault == "garbage":
             return Response("<h1>Bad gateway</h1>", media_type="text/html")
-        if agent.fault == "away":
-            raise ConnectionError("the agent is away")
-        if agent.fault == "no access" or (agent.fault in _REFUSALS and request.method == "POST"):
-            status, code = _REFUSALS[agent.fault]
-            return _problem(status, code)
+        if fault == "no access" or (fault in _REFUSALS and request.method == "POST"):
+            return _problem(*_REFUSALS[fault])
         return await _answer(agent, request.method, request.path_params["path"].split("/"), request)
 
 
@@ -238,6 +260,8 @@ async def _answer(agent: ThinAgent, method: str, path: list[str], request: Reque
         return _problem(404, "model-not-found") if found is None else _json(found)
     if path == ["benchmark"] and method == "POST":
         asked = BenchmarkRequest.model_validate_json(await request.body())
+        if asked.protocol.threads is not None and asked.protocol.threads == agent.refused_threads:
+            return _problem(422, "unknown-backend")
         job = agent.submit(asked, request.headers.get(IDEMPOTENCY_HEADER))
         return _problem(404, "model-not-found") if job is None else _json(job, 202)
     if path[1] not in agent.jobs:

@@ -20,6 +20,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set
 from gdws_agent.gpu_clocks import COMPUTE_CLOCK, clock_name
 from gdws_agent.periodic import Periodic
 from gdws_contract.rest import Availability
+from gdws_contract.thermal import MEMORY_CLOCK
 
 from . import jtop_client
 from .base import SensorFailed, Trace
@@ -100,7 +101,8 @@ def conditions_of(client: Any, time_s: float) -> Conditions:
     for node, gpu in client.gpu.items():
         name = clock_name(node) or COMPUTE_CLOCK
         clocks[name if name not in clocks else f"{name} {node}"] = _get(gpu, "freq", "cur")
-    clocks["EMC"] = _get(client.memory, "EMC", "cur")
+    clocks[MEMORY_CLOCK] = _get(client.memory, "EMC", "cur")
+    limit = _get(client.memory, "EMC", "max")  # with the cap of the power mode
     temperatures = {
         name: _get(sensor, "temp") for name, sensor in client.temperature.items() if _get(sensor, "online") is not False
     }
@@ -108,6 +110,7 @@ def conditions_of(client: Any, time_s: float) -> Conditions:
         time_s=time_s,
         temperatures_c={name: float(value) for name, value in temperatures.items() if _is_number(value)},
         clocks_mhz={name: to_mhz(value) for name, value in clocks.items() if _is_number(value) and value > 0},
+        limits_mhz={MEMORY_CLOCK: to_mhz(limit)} if _is_number(limit) and limit > 0 else {},
     )
 
 

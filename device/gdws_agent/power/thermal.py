@@ -14,7 +14,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple
 
 from gdws_agent.gpu_clocks import clock_folders
 from gdws_contract.measures import Flag
-from gdws_contract.thermal import ClockSummary, TemperatureSummary, Thermal
+from gdws_contract.thermal import MEMORY_CLOCK, ClockSummary, TemperatureSummary, Thermal
 
 #: A zone that is not powered reads -256 C, and the power chip's has a fixed value on some modules.
 _OFFLINE_C = -200.0
@@ -141,10 +141,17 @@ def throttling(seen: Sequence[Conditions]) -> Iterator[str]:
 
 
 def thermal_flags(seen: Sequence[Conditions]) -> Iterator[Flag]:
-    """Yield the doubt that throttling casts on what was measured meanwhile."""
+    """Yield the doubts that throttling, and clocks that were set free, cast on what was measured meanwhile."""
     signs = list(throttling(seen))
     if signs:
         yield Flag(code="throttled", detail="; ".join(signs))
+    raised = [
+        f"the limit of the {name} clock rose from {limits[0]:.0f} to {max(limits):.0f} MHz"
+        for name, limits in sorted(_series([each.limits_mhz for each in seen]).items())
+        if max(limits) > limits[0] * (1 + _LIMIT_STEP)
+    ]
+    if raised:
+        yield Flag(code="clocks-raised", detail="; ".join(raised))
 
 
 def _series(mappings: Sequence[Mapping[str, float]]) -> Dict[str, List[float]]:
@@ -178,7 +185,10 @@ def _apart(gauges: Iterable[_Gauge]) -> List[_Gauge]:
 
 
 class _Clock(NamedTuple):
-    """Files of the frequency and of its limit, in ``unit_hz``: one for each core, where cores are clocked together."""
+    """Files of the frequency and of its limits, in ``unit_hz``: one for each core, where cores are clocked together.
+
+    A limit of 0 is none, as that of a power mode which leaves the memory clock alone.
+    """
 
     name: str
     unit_hz: float
@@ -190,11 +200,11 @@ class _Clock(NamedTuple):
         return self._mhz(self.frequencies, max)
 
     def read_limit_mhz(self) -> Optional[float]:
-        """Return the limit, of several cores the lowest: they began with the same."""
-        return self._mhz(self.limits, min)
+        """Return the limit, of several the lowest: cores began with the same."""
+        return self._mhz(self.limits, min, least=1)
 
-    def _mhz(self, paths: Sequence[Path], chosen: Callable[[Iterable[int]], int]) -> Optional[float]:
-        values = [value for value in map(_number, paths) if value is not None]
+    def _mhz(self, paths: Sequence[Path], chosen: Callable[[Iterable[int]], int], least: int = 0) -> Optional[float]:
+        values = [value for value in map(_number, paths) if value is not None and value >= least]
         return chosen(values) * self.unit_hz / 1e6 if values else None
 
 
@@ -223,7 +233,8 @@ def _gpu_clocks(sysfs: Path) -> List[_Clock]:
 
 def _memory_clock(sysfs: Path) -> _Clock:
     folder = sysfs / "kernel/debug/bpmp/debug/clk/emc"
-    return _Clock("EMC", 1.0, [folder / "rate"], [folder / "max_rate"])
+    cap = sysfs / "kernel/nvpmodel_emc_cap/emc_iso_cap"
+    return _Clock(MEMORY_CLOCK, 1.0, [folder / "rate"], [folder / "max_rate", cap])
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ Speed = Literal["faster", "slower", "not distinguishable", "unstable", "not meas
 
 #: Flags of times that were disturbed: with them, an interval that holds 1 is no finding that speeds are alike.
 #: A drift is not among them, for it cancels in ratios of networks that take turns.
-UNSTABLE = frozenset({"not-steady", "unstable-rounds", "other-load", "stolen-time", "throttled"})
+UNSTABLE = frozenset({"not-steady", "unstable-rounds", "other-load", "stolen-time", "throttled", "clocks-raised"})
 
 
 class Limits(Protocol):

@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional, Protocol, Tuple
 
 from gdws_contract.base import Reading
 from gdws_contract.rest import Cell, DeviceInfo, Job
+from gdws_contract.thermal import MEMORY_CLOCK
 
 #: JetPack by the first number of L4T's release.
 _JETPACK = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
@@ -61,10 +62,18 @@ def surroundings(result: Measured) -> Dict[str, Optional[str]]:
         **_runtimes(result.device, cells),
         "power mode": _one_or_all(cell.power_mode for cell in cells),
         "fixed clocks": _one_or_all(cell.jetson_clocks for cell in cells),
+        "memory clock limit": _one_or_all(map(_memory_clock_limit, cells)),
         **{_words(name): _one_or_all(cell.environment.get(name) for cell in cells) for name in _SETTINGS},
         **{f"protocol: {_words(name)}": _text(value) for name, value in request.protocol.model_dump().items()},
         **{f"engine: {_words(name)}": _text(value) for name, value in request.engine.model_dump().items()},
     }
+
+
+def _memory_clock_limit(cell: Cell) -> Optional[str]:
+    """The highest memory clock that the power mode allowed; the clock itself follows the load below that."""
+    clocks = [] if cell.thermal is None else cell.thermal.clocks
+    limits = [clock.limit_mhz for clock in clocks if clock.name == MEMORY_CLOCK and clock.limit_mhz is not None]
+    return f"{min(limits):.0f} MHz" if limits else None
 
 
 def _events(cells: Iterable[Cell]) -> Dict[str, Optional[str]]:

@@ -77,6 +77,7 @@ class Driver:
         self._die = Die()
         self._jiffies = [0.0, 0.0]
         self._load = 0.0
+        self._cycles_share = 1.0
         self._currents_ma = [0] * len(board.RAILS)
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -95,7 +96,7 @@ class Driver:
 
     def step_power(self, elapsed_s: float) -> None:
         """Write the rails' currents for the moment ``elapsed_s`` after the start."""
-        total_w = self._trace.power_w(elapsed_s, self._load)
+        total_w = self._trace.power_w(elapsed_s, self._load * self._cycles_share)
         currents_ma = [rail.current_ma(total_w) for rail in board.RAILS]
         if currents_ma == self._currents_ma:
             return
@@ -108,9 +109,16 @@ class Driver:
     def step_slow(self, interval_s: float) -> None:
         """Write load, clocks and temperatures after ``interval_s`` more."""
         self._load = self._read_load()
+        self._cycles_share = self._read_cycles_share()
         self._write_processor_time(interval_s)
         self._write_clocks()
         self._write_temperatures(interval_s)
+
+    def _read_cycles_share(self) -> float:
+        """Return the share of the board's processor cycles that its power mode allows."""
+        online = [cpu for cpu in range(board.CPU_COUNT) if self._tree.read_int(cpu_online(cpu))]
+        allowed_khz = sum(self._tree.read_int(f"{cpu_clock(cpu)}/scaling_max_freq") for cpu in online)
+        return allowed_khz / (board.CPU_COUNT * board.CPU_MAX_KHZ)
 
     def _write_processor_time(self, interval_s: float) -> None:
         busy, idle = self._jiffies

@@ -5,7 +5,8 @@ A trace is written on the command line as ``kind`` or ``kind:name=value,...``:
     constant:power_w=15
     square:low_w=5,high_w=25,period_s=4,duty=0.5    high first
     ramp:low_w=5,high_w=25,period_s=20              rises over the period, then falls back at once
-    load:idle_w=6,busy_w=28                         follows the processor load of this machine
+    load:idle_w=6,busy_w=28                         follows the processor load of this machine, and the share of the
+                                                    board's processor cycles that the power mode allows
 """
 
 from __future__ import annotations
@@ -61,7 +62,11 @@ class Ramp:
 
 @dataclass(frozen=True)
 class LoadFollowing:
-    """Between ``idle_w`` and ``busy_w``, in proportion to the load."""
+    """Between ``idle_w`` and ``busy_w``, in proportion to the load.
+
+    The load is of the whole board: in a mode with fewer or slower cores a busy machine draws less. Its speed is that of
+    this machine in every mode.
+    """
 
     idle_w: float = 6.0
     busy_w: float = 28.0

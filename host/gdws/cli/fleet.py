@@ -187,6 +187,34 @@ def cancel(folder: Folder, database: Database = None) -> None:
         raise typer.Exit(ExitCode.UNAVAILABLE)
 
 
+@app.command(short_help="Write a report over the devices of a sweep.")
+def report(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A .html, .md or .json file. Default: Markdown, printed.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Write a report over the devices of a sweep, also while it runs: networks by devices, equal boards that differ,
+    the plans for the worst and for the median board, and devices that were set aside.
+
+    \b
+    Example:
+      gdws fleet report nightly --out report.html
+    """
+    from gdws.fleet.control import device_states
+    from gdws.fleet.reporting import measurements, set_aside
+    from gdws.results.report.fleet import render_fleet_report, write_fleet_report
+
+    place = _place(folder, database)
+    measured, left = measurements(place.folder), set_aside(place.folder, device_states(place))
+    if out is None:
+        typer.echo(render_fleet_report(measured, left, ".md"), nl=False)
+        return
+    write_fleet_report(measured, left, out)
+    errors().print(f"wrote {out}", markup=False)
+
+
 def _place(folder: Path, database: str | None) -> Place:
     from gdws.fleet.engine import require_engine
     from gdws.fleet.folder import open_folder

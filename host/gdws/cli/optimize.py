@@ -2,8 +2,9 @@
 
 The options of all layers are timed inside whole networks. The best plan by these times is measured, the model of
 the times corrected, and the accuracy evaluated, until goal and limits are met; the bundle has this network and the
-dense one. Run the same command again to resume after an interruption. Exit code 1: no network meets the goal; the
-bundle has only the dense one.
+dense one. With --minimise the power mode is chosen, too, among --power-modes; the board gets its own back. Run the same
+command again to resume after an interruption. Exit code 1: no network meets the goal; the bundle has only the dense
+one.
 
 \b
 Examples:
@@ -64,9 +65,8 @@ def optimize(
     from gdws.pipeline import optimize as pipeline
     from gdws.results.report.optimisation import write
 
-    wanted, limits, memory, spec = goal.goal(), goal.limits(), goal.memory(), attack.spec(images.data)
-    tuning = making.tuning(spec, seed=attack.seed)
-    source = network.open()
+    wanted, memory, source = goal.goal(), goal.memory(), network.open()
+    limits, spec = goal.limits(source.task), attack.spec(images.data, source.task)
     folder = state or out.with_name(f"{out.name}.state")
     chosen = pipeline.Images(images.open(source), calibration=calibration, test=test_images)
     with agent.client(lease=lease, data_dir=folder / "agent") as device, progress_bar(quiet) as progress:
@@ -84,7 +84,7 @@ def optimize(
             known_costs=known_costs or pipeline.default_folder(),
             conversion=pipeline.Conversion(tuple(skip or ())),
             effort=running.effort(attack.seed),
-            tuning=tuning,
+            tuning=making.tuning(spec, seed=attack.seed),
             int8=making.quantisation(setting.backend),
             states=running.states(info, device.url),
             memory=memory,

@@ -215,12 +215,13 @@ def digest_of_network(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def digest_of_images(images: Images, labels: Tensor) -> str:
-    """SHA-256 of images (N, C, H, W) and labels (N,)."""
+def digest_of_images(images: Images, labels: Tensor | None) -> str:
+    """SHA-256 of images (N, C, H, W) and labels (N,), if there are any."""
     digest = hashlib.sha256(str(tuple(images.shape)).encode())
     for first in range(0, len(images), _PIECE):
         _update(digest, images[first : first + _PIECE])
-    _update(digest, labels)
+    if labels is not None:
+        _update(digest, labels)
     return digest.hexdigest()
 
 

@@ -12,6 +12,8 @@ from gdws.device.client import DeviceClient
 from gdws.device.devices import named
 from gdws.errors import GdwsError
 from gdws.fleet.folder import DATABASE, FleetFolder
+from gdws.fleet.logs import show_errors
+from gdws.fleet.slots import database_named
 from gdws.fleet.states import DeviceState
 from gdws.fleet.workflows import JsonSerializer, Place, Standing, standings
 
@@ -87,7 +89,9 @@ def _client(place: Place) -> Iterator[DBOSClient | None]:
     if not place.folder.record.shared_database and not (place.folder.path / DATABASE).exists():
         yield None
         return
-    client = DBOSClient(system_database_url=place.url, serializer=JsonSerializer(), retry_connection_errors=False)
+    show_errors()
+    with database_named():
+        client = DBOSClient(system_database_url=place.url, serializer=JsonSerializer(), retry_connection_errors=False)
     try:
         yield client
     finally:

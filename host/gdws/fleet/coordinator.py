@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dbos import DBOS, SetWorkflowID
 
 from gdws.fleet.device_run import DeviceRun, Stopped
+from gdws.fleet.logs import show_errors
 from gdws.fleet.outcome import Outcome
 from gdws.fleet.slots import OneSlot, PostgresSlots, Slots
 from gdws.fleet.states import DeviceState, Phase
@@ -23,6 +24,8 @@ from gdws.fleet.workflows import WORKFLOW, JsonSerializer, Place, Standing, stan
 DEVICES_AT_ONCE = 64
 #: How often a coordinator looks for the workflows of those that died.
 TAKEOVER_S = 10.0
+#: Between the first looks at where the devices stand, so that what is over at once is seen at once.
+_FIRST_PAUSE_S = 0.2
 
 
 class Coordinator:
@@ -66,6 +69,7 @@ class Coordinator:
         self._slots.close()
 
     def _launch(self) -> None:
+        show_errors()
         DBOS(
             config={
                 "name": "gdws-fleet",
@@ -89,7 +93,7 @@ class Coordinator:
         DBOS.register_queue(
             self._place.queue,
             worker_concurrency=self._at_once,
-            polling_interval_sec=self._poll_s,
+            polling_interval_sec=min(1.0, self._poll_s),
             on_conflict="always_update",
         )
 
@@ -109,7 +113,7 @@ class Coordinator:
 
     def watch(self) -> Iterator[dict[str, Standing]]:
         """Where the devices stand, again and again, until nothing more happens to any; takes over for the dead."""
-        since_s = 0.0
+        since_s, pause_s = 0.0, min(_FIRST_PAUSE_S, self._poll_s)
         while True:
             found = self._standings()
             yield found
@@ -118,8 +122,9 @@ class Coordinator:
             if since_s >= self._takeover_s:
                 self._take_over(found)
                 since_s = 0.0
-            self._stop.wait(self._poll_s)
-            since_s += self._poll_s
+            self._stop.wait(pause_s)
+            since_s += pause_s
+            pause_s = min(1.5 * pause_s, self._poll_s)
 
     def _standings(self) -> dict[str, Standing]:
         prefix = f"{self._place.folder.record.id}/"

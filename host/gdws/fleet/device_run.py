@@ -12,13 +12,14 @@ from pathlib import Path
 from gdws.device.benchmark import benchmark
 from gdws.device.client import DeviceClient
 from gdws.device.devices import named
-from gdws.errors import DeviceError, GdwsError, ResultError
+from gdws.errors import DeviceError, GdwsError, ResultError, SettingsError
 from gdws.fleet.folder import FleetFolder
 from gdws.fleet.outcome import Outcome, counted, outcome_of
 from gdws.fleet.states import DeviceState, Phase
 from gdws.fleet.sweep import SweepJob
 from gdws.fleet.trouble import Scope, Trouble, judge, require_same
 from gdws.results.stored import load_result, save_result
+from gdws_contract.archive import open_bundle
 from gdws_contract.errors import ContractError
 from gdws_contract.rest import BenchmarkResult, Job
 
@@ -59,6 +60,7 @@ class DeviceRun:
         self._answer_s = answer_s
         self._state = DeviceState()
         self._published_s = -_PUBLISH_S
+        self._client: DeviceClient | None = None
 
     @property
     def state(self) -> DeviceState:
@@ -82,7 +84,8 @@ class DeviceRun:
         )
 
     def end(self, phase: Phase, reason: str | None = None) -> None:
-        """Publish the last state."""
+        """Publish the last state, and close the connection."""
+        self._disconnect()
         self._show(phase=phase, reason=reason, next_try=None)
 
     def measure(self, job: SweepJob) -> Outcome:
@@ -92,14 +95,15 @@ class DeviceRun:
         """
         known = self._stored(job)
         if known is not None:
-            return outcome_of(known, self._url)
+            return outcome_of(known, self._url).model_copy(update={"identity": {}})  # nobody answered now
         failures = 0
         while True:
             self._require_running()
             self._show(phase=Phase.MEASURING if failures == 0 else Phase.RETRYING, job=job.name, failures=failures)
             found = self._try(job)
             if isinstance(found, Outcome):
-                self._show(reason=None, failures=0, next_try=None)
+                if failures > 0:
+                    self._show(phase=Phase.MEASURING, reason=None, failures=0, next_try=None)
                 return found
             if found.scope is Scope.JOB:
                 return Outcome(state="job refused", reason=found.reason)
@@ -129,21 +133,35 @@ class DeviceRun:
     def _try(self, job: SweepJob) -> Outcome | Trouble:
         """The outcome of ``job``, or what is the matter."""
         try:
-            device = named(self._name, self._folder.record.devices[self._name])
-            with DeviceClient(device.url, token=device.token, answer_s=self._answer_s) as client:
-                return outcome_of(self._measured(client, job), device.url)
+            return outcome_of(self._measured(self._connected(), job), self._url)
         except DeviceError as error:
             self._require_running()
+            self._disconnect()
             return judge(error)
-        except GdwsError as error:  # the token is not where it should be
+        except SettingsError as error:  # the token is not where it should be
             return Trouble(Scope.DEVICE, error.message)
+        except GdwsError as error:
+            return Trouble(Scope.JOB, error.message)
         except ContractError as error:
             return Trouble(Scope.JOB, f"{job.bundle}: {error.message}")
         except OSError as error:
             return Trouble(Scope.LATER, f"{error.filename or job.bundle}: {error.strerror or error}")
 
+    def _connected(self) -> DeviceClient:
+        """The client of the device, with its token as it is now where there was trouble before."""
+        if self._client is None:
+            device = named(self._name, self._folder.record.devices[self._name])
+            self._client = DeviceClient(device.url, token=device.token, answer_s=self._answer_s)
+        return self._client
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def _measured(self, client: DeviceClient, job: SweepJob) -> BenchmarkResult:
         """The result of ``job``, from the job that was submitted before if there is one that was not cancelled."""
+        _require_unchanged(job)
         request = job.request.model_copy(update={"label": self._label(job)})
         path = self._folder.result_path(self._name, job.name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,3 +210,13 @@ class DeviceRun:
     def _require_running(self) -> None:
         if self._stop.is_set():
             raise Stopped
+
+
+def _require_unchanged(job: SweepJob) -> None:
+    """Raise :class:`GdwsError` if the bundle is not the one that the sweep began with.
+
+    The agent may have that one still, and its figures would be stored with the manifest of another.
+    """
+    with open_bundle(job.bundle) as opened:
+        if opened.id != job.request.model_id:
+            raise GdwsError(f"{job.bundle} was changed since the sweep began: begin a new one")

@@ -6,18 +6,33 @@ its last holder left can be resumed: at the start of the next one, or by any oth
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import sqlalchemy
+import sqlalchemy.exc
 
-from gdws.errors import GdwsError
+from gdws.errors import GdwsError, first_line
 
 #: The most coordinators of one sweep.
 MOST = 64
+
+
+@contextlib.contextmanager
+def database_named() -> Iterator[None]:
+    """Convert errors of a database into :class:`GdwsError`, without its URL, which may have a password."""
+    try:
+        yield
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise GdwsError(
+            f"the database cannot be used: {first_line(cause)}", hint="check --database or GDWS_FLEET_DATABASE"
+        ) from error
 
 
 class Slots(ABC):
@@ -70,8 +85,10 @@ class PostgresSlots(Slots):
     """Slots as advisory locks, which PostgreSQL releases when the connection ends."""
 
     def __init__(self, url: str, fleet_id: str) -> None:
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
-        self._connection = engine.connect()
+        """Raises :class:`GdwsError` if the database cannot be reached."""
+        with database_named():
+            engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
+            self._connection = engine.connect()
         self._space = int.from_bytes(hashlib.sha256(fleet_id.encode()).digest()[:4], "big", signed=True)
 
     def take(self) -> None:

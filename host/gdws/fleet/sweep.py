@@ -100,19 +100,23 @@ def load_sweep(path: Path) -> Sweep:
 
 def _requests(section: Section, model_id: str, where: str) -> Iterator[tuple[str, BenchmarkRequest]]:
     """The request for each number of threads, with what tells it from the others."""
-    numbers: list[int | None] = [None] if section.threads is None else [*section.threads]
-    for threads in numbers:
-        fields = {**section.request, "model_id": model_id}
-        if threads is not None:
-            fields["protocol"] = {**fields.get("protocol", {}), "threads": threads}
-        try:
-            request = BenchmarkRequest.model_validate(fields)
-        except ValidationError as error:
-            field, message = first_fault(error)
-            raise SettingsError(f"{where}: {field}: {message}", field=field, hint=_HINT) from error
-        if not request.is_timed:
-            raise SettingsError(f"{where}: a sweep measures times", hint="use gdws profile or gdws attack")
-        yield "" if threads is None else f".threads-{threads}", request
+    request = _request({**section.request, "model_id": model_id}, where)
+    if not request.is_timed:
+        raise SettingsError(f"{where}: a sweep measures times", hint="use gdws profile or gdws attack")
+    if section.threads is None:
+        yield "", request
+        return
+    for threads in section.threads:
+        protocol = {**request.protocol.model_dump(), "threads": threads}
+        yield f".threads-{threads}", _request({**request.model_dump(), "protocol": protocol}, where)
+
+
+def _request(fields: dict[str, Any], where: str) -> BenchmarkRequest:
+    try:
+        return BenchmarkRequest.model_validate(fields)
+    except ValidationError as error:
+        field, message = first_fault(error)
+        raise SettingsError(f"{where}: {field}: {message}", field=field, hint=_HINT) from error
 
 
 def _unused(name: str, taken: set[str]) -> str:

@@ -17,7 +17,6 @@ from gdws.gate.coverage import Expected
 from gdws.gate.evidence import Evidence, doubts, evidence_of, task_differences
 from gdws.gate.facts import NetworkFacts
 from gdws.gate.figures import Run, Subject
-from gdws.gate.fleet import run_all
 from gdws.gate.metric_drops import Evaluations
 from gdws.gate.noise import Noise, circumstances, default_path, spreads
 from gdws.gate.outputs import remove_outputs, write_outputs
@@ -27,6 +26,7 @@ from gdws.gate.reports import GateReport
 from gdws.gate.run import DeviceGate
 from gdws.gate.session import DeviceAccess, Say, Session
 from gdws.gate.settings import GateSettings
+from gdws.gate.side_by_side import run_all
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import safe_name
 from gdws_contract.findings import text

@@ -63,9 +63,10 @@ class DemoSettings:
 
 FULL = DemoSettings()
 QUICK = DemoSettings(
-    calibration=128,
+    calibration=64,
+    validation=100,
     test=50,
-    alphas=pipeline.AlphaSettings(16),
+    alphas=pipeline.AlphaSettings(8),
     batch_sizes=(1,),
     protocol=Protocol(rounds=5, min_duration_ms=1_000, min_iterations=50),
     search_ms=300.0,

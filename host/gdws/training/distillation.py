@@ -24,12 +24,14 @@ from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import logits_of
 from gdws._util.progress import SILENT, Progress
 from gdws._util.seeds import derive_seed
-from gdws.compression.layers import GDWSConv2d, to_dense
+from gdws.compression.layers import GDWSConv2d
 from gdws.errors import DataError, GdwsError, ModelError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.attacks.ascent import Objective
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.training.balancing import balance
+from gdws.training.dense_twin import dense_twin, pass_gradients
+from gdws.training.precision import PRECISIONS, Precision, has_bf16
 from gdws.training.schedule import one_cycle
 
 
@@ -39,7 +41,9 @@ class DistillSettings:
 
     ``steps`` of Adam on batches of ``batch_size`` images, at a one-cycle rate of at most ``learning_rate``. ``attack``
     makes half of each step's inputs, a few steps from a random start, see
-    :func:`gdws.evaluation.attacks.protocols.one_step`; None for natural images alone.
+    :func:`gdws.evaluation.attacks.protocols.one_step`; None for natural images alone. ``precision`` ``bf16`` runs
+    forward and backward passes in torch's mixed precision and leaves weights and their updates in fp32; ``auto`` is
+    ``bf16`` on devices whose arithmetic has it.
     """
 
     steps: int = 80
@@ -47,11 +51,13 @@ class DistillSettings:
     attack: AttackSpec | None = None
     learning_rate: float = 1e-3
     seed: int = 0
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         self._require(0 < self.learning_rate < math.inf, "learning_rate", "greater than 0")
+        self._require(self.precision in PRECISIONS, "precision", f"one of {', '.join(PRECISIONS)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON."""
@@ -73,8 +79,8 @@ def distill(
     """Return a copy of the GDWS ``network`` with decisions closer to ``teacher``'s, in evaluation mode.
 
     Ranks, layouts and the statistics of batch normalisation stay; all weights of the copy descend, filters and
-    pointwise weights balanced (:func:`gdws.training.balance`). The attack runs on the dense network of the same
-    function, whose gradients take a fraction of the time. No label is used, and no image is looked at but ``images``.
+    pointwise weights balanced (:func:`gdws.training.balance`). Attack and gradients pass through the dense network of
+    the same function, which takes a fraction of the time. No label is used, and no image is looked at but ``images``.
 
     Args:
         network: as :func:`gdws.convert` gives it; it is not changed.
@@ -92,17 +98,21 @@ def distill(
     balance(student)
     optimizer = torch.optim.Adam(student.parameters())
     device = next(student.parameters()).device
+    mixed = settings.precision == "bf16" or (settings.precision == "auto" and has_bf16(device))
     progress.start(settings.steps, f"distill, {settings.steps} steps")
     with evaluation_mode(teacher), evaluation_mode(student):
         for step, rows in enumerate(_batches(len(images), settings)):
             x = images[rows].to(device)
-            loss = _loss(student, teacher, x, rows, step, settings)
+            twin = dense_twin(student)
+            with evaluation_mode(twin), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                loss = _loss(twin, teacher, x, rows, step, settings)
             if not math.isfinite(loss.item()):
                 raise ModelError("distillation diverged: its loss is not finite", hint="lower the learning rate")
             for group in optimizer.param_groups:
                 group["lr"] = one_cycle(settings.learning_rate, step, settings.steps)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
+            pass_gradients(twin, student)
             optimizer.step()
             balance(student)
             progress.advance(1, loss=loss.item())
@@ -127,21 +137,26 @@ def _loss(
     student: nn.Module, teacher: nn.Module, x: Tensor, rows: Tensor, step: int, settings: DistillSettings
 ) -> Tensor:
     """The mean divergence on natural images, plus that on adversarial ones if there is an attack."""
-    inputs = [x]
-    if settings.attack is not None:
-        wanted = _decisions(teacher, x)
-        spec = dataclasses.replace(settings.attack, seed=derive_seed(settings.seed, "distillation", step))
-        inputs.append(pgd(to_dense(student), x, wanted, spec, indices=rows, objective=_divergence_from))
-    both = torch.cat(inputs)
-    return len(inputs) * _divergence_from(_decisions(teacher, both))(logits_of(student, both)).mean()
+    wanted = _decisions(teacher, x)
+    if settings.attack is None:
+        return _divergence_from(wanted)(logits_of(student, x)).mean()
+    spec = dataclasses.replace(settings.attack, seed=derive_seed(settings.seed, "distillation", step))
+    attacked = pgd(student, x, wanted, spec, indices=rows, objective=_divergence_from)
+    wanted = torch.cat([wanted, _decisions(teacher, attacked)])
+    return 2 * _divergence_from(wanted)(logits_of(student, torch.cat([x, attacked]))).mean()
 
 
 @torch.no_grad()
 def _decisions(network: nn.Module, x: Tensor) -> Tensor:
     """Logarithms of the probabilities of classes, (N, classes)."""
-    return F.log_softmax(logits_of(network, x), dim=1)
+    return F.log_softmax(logits_of(network, x).float(), dim=1)
 
 
 def _divergence_from(wanted: Tensor) -> Objective:
     """Kullback-Leibler divergence of an image's decision from ``wanted``, both as in :func:`_decisions`."""
-    return lambda logits: F.kl_div(F.log_softmax(logits, dim=1), wanted, reduction="none", log_target=True).sum(dim=1)
+
+    def divergence(logits: Tensor) -> Tensor:
+        mine = F.log_softmax(logits.float(), dim=1)
+        return F.kl_div(mine, wanted, reduction="none", log_target=True).sum(dim=1)
+
+    return divergence

@@ -10,11 +10,11 @@ from typing import Any
 
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import AttackSpec
+from gdws.training.precision import PRECISIONS
 from gdws.training.pruning import Pruning
 
 SCHEDULES = ("one-cycle", "piecewise")
 OPTIMIZERS = ("sgd", "adam")
-PRECISIONS = ("auto", "fp32", "bf16")
 BATCH_NORMS = ("batch", "fixed")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gdws_contract.findings.environment import differences, jetpack, surroundings
 from gdws_contract.rest import Availability, Cell, Protocol
+from gdws_contract.thermal import ClockSummary, Thermal
 from support.benchmark_results import DENSE, KEPT, cell, jetson_result, result, thermal
 
 
@@ -73,6 +74,17 @@ def test_heat_that_slowed_one_of_them_is_named() -> None:
     (hot,) = (each.model_copy(update={"thermal": thermal(throttling=("GPU",))}) for each in calm.job.cells)
     slowed = calm.model_copy(update={"job": calm.job.model_copy(update={"cells": [hot]})})
     assert [str(each) for each in differences(calm, slowed)] == ["throttled: no, then yes"]
+
+
+def test_the_limit_of_the_memory_clock_counts() -> None:
+    def with_limit(limit_mhz: Optional[float]) -> Cell:
+        emc = ClockSummary(name="EMC", min_mhz=200, mean_mhz=900, max_mhz=1333, limit_mhz=limit_mhz)
+        return cell(DENSE, DENSE, 1).model_copy(update={"thermal": Thermal(readings=3, clocks=[emc])})
+
+    before, after = (result([DENSE], cells=[with_limit(limit)]) for limit in (2133.0, 1333.0))
+    (found,) = differences(before, after)
+    assert str(found) == "memory clock limit: 2133 MHz, then 1333 MHz"
+    assert surroundings(result([DENSE], cells=[with_limit(None)]))["memory clock limit"] is None
 
 
 def test_a_setting_that_changed_within_a_run_shows_each_value() -> None:

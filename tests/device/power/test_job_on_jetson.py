@@ -91,7 +91,9 @@ def test_a_benchmark_records_power_heat_mode_and_that_it_is_simulated(tmp_path, 
         assert power.samples >= 10
         assert "for the power sensor" in cell.environment["min_duration_ms"]
         assert sum(window.duration_s for window in cell.rounds) >= 10.0
-        assert {"GPU", "EMC"} <= {clock.name for clock in cell.thermal.clocks}
+        limits = {clock.name: clock.limit_mhz for clock in cell.thermal.clocks}
+        assert {"GPU", "EMC"} <= limits.keys()
+        assert limits["EMC"] == 1600.0  # the cap of MODE_30W_ALL, by the service
         assert any(zone.max_c > 25 for zone in cell.thermal.temperatures)
         assert cell.sustained.duration_s >= 0.5
         assert "EMC" in {clock.name for clock in cell.sustained.thermal.clocks}

@@ -68,6 +68,13 @@ class TestConditions:
         client.memory = Interface({"EMC": {"cur": told}})
         assert conditions_of(client, 0.0).clocks_mhz == pytest.approx({"GPU": mhz, "EMC": mhz})
 
+    def test_the_limit_of_the_memory_clock_is_that_of_the_power_mode(self):
+        client = Client()
+        client.memory = Interface({"EMC": {"cur": 800_000, "max": 1_333_000}})
+        assert conditions_of(client, 0.0).limits_mhz == {"EMC": 1333.0}
+        client.memory = Interface({"EMC": {"cur": 800_000, "max": None}})
+        assert conditions_of(client, 0.0).limits_mhz == {}
+
     def test_each_clock_of_a_gpu_is_told(self):
         client = Client()
         client.gpu = {"gpu-nvd-0": {"freq": {"cur": 1_692_000}}, "gpu-gpc-0": {"freq": {"cur": 700_000}}}

@@ -25,6 +25,7 @@ def jetson(tmp_path):
     put(tmp_path / "class/devfreq/17000000.ga10b/max_freq", 1_300_500_000)
     put(tmp_path / "class/devfreq/15340000.vic/cur_freq", 999_000_000)
     put(tmp_path / "kernel/debug/bpmp/debug/clk/emc/rate", 3_199_000_000)
+    put(tmp_path / "kernel/debug/bpmp/debug/clk/emc/max_rate", 3_199_000_000)
     for number, (kind, state) in enumerate([("pwm-fan", 3), ("cpu-throttle-alert", 0), ("devfreq-17000000.ga10b", 0)]):
         put(tmp_path / f"class/thermal/cooling_device{number}/type", kind)
         put(tmp_path / f"class/thermal/cooling_device{number}/cur_state", state)
@@ -37,9 +38,22 @@ def test_what_a_jetson_shows(jetson):
     conditions = Gauges(jetson).read()
     assert conditions.temperatures_c == {"CPU-therm": 45.5, "GPU-therm": 44.0}
     assert conditions.clocks_mhz == {"CPU": 2201.6, "GPU": 1300.5, "EMC": 3199.0}
-    assert conditions.limits_mhz == {"CPU": 2201.6, "GPU": 1300.5}
+    assert conditions.limits_mhz == {"CPU": 2201.6, "GPU": 1300.5, "EMC": 3199.0}
     assert conditions.caps == {"cpu-throttle-alert": 0, "devfreq-17000000.ga10b": 0}
     assert conditions.events == {"oc1": 0, "oc3": 37}
+
+
+@pytest.mark.parametrize(("cap_hz", "limit_mhz"), [(0, 3199.0), (2_133_000_000, 2133.0)])
+def test_the_cap_of_a_power_mode_limits_the_memory_clock(jetson, cap_hz, limit_mhz):
+    put(jetson / "kernel/nvpmodel_emc_cap/emc_iso_cap", cap_hz)
+    assert Gauges(jetson).read().limits_mhz["EMC"] == limit_mhz
+
+
+def test_a_limit_that_rises_is_another_doubt():
+    seen = [at(0, limits_mhz={"GPU": 900.0, "EMC": 2133.0}), at(1, limits_mhz={"GPU": 1300.0, "EMC": 2133.0})]
+    (flag,) = thermal_flags(seen)
+    assert (flag.code, flag.detail) == ("clocks-raised", "the limit of the GPU clock rose from 900 to 1300 MHz")
+    assert list(thermal_flags(seen[1:])) == []
 
 
 def test_a_machine_that_shows_nothing(tmp_path):

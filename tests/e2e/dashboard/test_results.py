@@ -33,7 +33,7 @@ from support.benchmark_results import (
 )
 from support.benchmark_results import cell as measured_cell
 from support.browser import Page
-from support.optimisations import HOSTILE, optimisation
+from support.optimisations import HOSTILE, least_energy, optimisation
 from support.stored_results import store_results
 
 Look = Callable[..., Page]
@@ -269,6 +269,21 @@ def test_an_address_of_nothing_says_so(device: AgentProcess, look: Look, route: 
     page.until(lambda: page.texts("h1")[:1] in (["This did not work"], ["There is no such page"]), "an error")
     page.click("main a", "To the device")
     page.find("h2", "Right now")
+
+
+def test_energy_against_latency_is_drawn_for_every_power_mode(tmp_path: Path, look: Look) -> None:
+    measured = result([DENSE, KEPT])
+    found = optimisation(unit="mJ", energy=least_energy())
+    manifest = measured.manifest.model_copy(update={"optimisation": found})
+    (job_id,) = store_results(tmp_path / "data", [measured.model_copy(update={"manifest": manifest})])
+    with running_agent(tmp_path / "data") as agent:
+        page = look(agent.url, f"#/results/{job_id}")
+        page.find("[data-key=optimisation] .legend li", "power mode MODE_15W")
+        label = page.script("return document.querySelector('[data-key=optimisation] svg').getAttribute('aria-label')")
+        assert label.endswith("Chosen: plan-aa in power mode MODE_15W.")
+        assert "dense in power mode MAXN 22.0 ms, 600 mJ" in label
+        assert len(page.texts("[data-key=optimisation] svg:first-of-type .limit")) >= 1
+        page.find("figcaption", "the gain in energy")
 
 
 def test_a_bundle_that_was_planned_shows_the_search(tmp_path: Path, look: Look) -> None:

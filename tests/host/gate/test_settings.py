@@ -1,4 +1,4 @@
-"""gdws-gate.toml and devices.toml: what they say, and how their errors name the field."""
+"""gdws-gate.toml: what it says, and how its errors name the field."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from gdws.device.devices import Device, choose_devices
 from gdws.errors import SettingsError
 from gdws.gate.limits import Limits
 from gdws.gate.settings import GateSettings, load_settings
@@ -24,16 +23,6 @@ min_duration_s = 2
 
 [gate]
 max_runs = 12
-"""
-DEVICES = """
-[devices.xavier]
-url = "http://xavier:8000"
-tags = ["jetson", "jp5"]
-token_variable = "XAVIER_TOKEN"
-
-[devices.orin]
-url = "http://orin:8000"
-tags = ["jetson"]
 """
 
 
@@ -96,45 +85,3 @@ def test_options_go_before_the_file(tmp_path: Path) -> None:
 def test_an_option_out_of_range_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"gate\.max_runs"):
         GateSettings().with_options({}, {"max_runs": 0}, {})
-
-
-# Devices
-
-TOKENS = {"XAVIER_TOKEN": "secret"}
-XAVIER, ORIN = Device("xavier", "http://xavier:8000", "secret"), Device("orin", "http://orin:8000")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        ("orin", [ORIN]),
-        ("orin, xavier", [ORIN, XAVIER]),
-        ("tag:jetson", [XAVIER, ORIN]),
-        ("tag:jp5,orin,xavier", [XAVIER, ORIN]),
-        ("http://nano:8000,orin", [Device("http://nano:8000", "http://nano:8000"), ORIN]),
-        ("local", [Device("local", "local")]),
-    ],
-)
-def test_devices_go_by_name_tag_and_address(tmp_path: Path, wanted: str, expected: list[Device]) -> None:
-    assert choose_devices(wanted, written(tmp_path, "devices.toml", DEVICES), TOKENS) == expected
-
-
-@pytest.mark.parametrize(
-    ("wanted", "words"),
-    [("nano", "there is no device 'nano'"), ("tag:x", "no device has the tag 'x'"), (" , ", "no device is named")],
-)
-def test_what_no_device_is_called_is_refused(tmp_path: Path, wanted: str, words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        choose_devices(wanted, written(tmp_path, "devices.toml", DEVICES), TOKENS)
-
-
-def test_a_token_that_is_not_set_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="XAVIER_TOKEN is not set"):
-        choose_devices("xavier", written(tmp_path, "devices.toml", DEVICES), {})
-
-
-def test_a_malformed_file_of_devices_names_the_field(tmp_path: Path) -> None:
-    path = written(tmp_path, "devices.toml", "[devices.xavier]\nuri = 'x'")
-    with pytest.raises(SettingsError) as caught:
-        choose_devices("xavier", path, {})
-    assert caught.value.field == "devices.xavier.url"

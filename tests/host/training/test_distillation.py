@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -16,10 +17,11 @@ from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import one_step
 from gdws.training import DistillSettings, distill
+from gdws.training.dense_twin import dense_twin, pass_gradients
 from support.networks import SmallResNet, seeded
 
 ATTACK = one_step(AttackSpec(eps=0.05))
-SETTINGS = DistillSettings(steps=40, batch_size=16, attack=ATTACK, learning_rate=0.01)
+SETTINGS = DistillSettings(steps=40, batch_size=16, attack=ATTACK, learning_rate=0.01, precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +113,20 @@ def test_what_cannot_be_distilled_is_refused(network, teacher, images):
 def test_settings_name_the_field_that_is_wrong(field):
     with pytest.raises(GdwsError, match=next(iter(field))):
         DistillSettings(**field)
+
+
+def test_the_gradients_of_the_dense_twin_are_those_of_the_factors(network, images):
+    direct, by_twin = (copy.deepcopy(network).requires_grad_(True) for _ in range(2))
+    direct(images).square().sum().backward()
+    twin = dense_twin(by_twin)
+    twin(images).square().sum().backward()
+    pass_gradients(twin, by_twin)
+    for (name, expected), found in zip(direct.named_parameters(), by_twin.parameters(), strict=True):
+        assert expected.grad is not None
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_in_bfloat16_it_comes_as_near(network, teacher, images):
+    mixed = distill(network, teacher, images, dataclasses.replace(SETTINGS, precision="bf16"))
+    assert all(parameter.dtype == torch.float32 for parameter in mixed.parameters())
+    assert divergence(mixed, teacher, images) < 0.2 * divergence(network, teacher, images)

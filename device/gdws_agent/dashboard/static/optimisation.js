@@ -2,6 +2,7 @@
 
 import { bottomAxis, leftAxis } from "./axes.js";
 import { h, s } from "./dom.js";
+import { energyFigure } from "./energy-front.js";
 import { padded, scale } from "./scale.js";
 import { cell, table } from "./table.js";
 import * as text from "./text.js";
@@ -19,15 +20,20 @@ export function optimisationSection(manifest, width) {
     h("h2", {}, `Planned for: ${found.goal}`),
     h("p", { class: "note" }, `By the host, on ${found.device}; ${found.setting}.`),
     found.summary.map((sentence) => h("p", {}, sentence)),
-    plot === null ? null : h("figure", {}, plot, h("figcaption", {}, FRONT_WORDS)),
+    energyFigure(found.energy, width),
+    plot === null ? null : h("figure", {}, plot, h("figcaption", {}, frontWords(found))),
     layerTable(found),
     found.doubts.map((doubt) => h("p", { class: "note" }, doubt)),
   );
 }
 
-const FRONT_WORDS =
-  "Change of accuracy against speed-up over the dense network, of the networks whose accuracy was judged; the larger " +
-  "mark is what is delivered, the line the limit.";
+function frontWords({ unit }) {
+  const gain = unit === "mJ" ? "gain in energy" : "speed-up";
+  return (
+    `Change of accuracy against the ${gain} over the dense network, of the networks whose accuracy was judged; the larger ` +
+    "mark is what is delivered, the line the limit."
+  );
+}
 
 function layerTable({ layers, unit }) {
   return table({
@@ -79,7 +85,7 @@ function frontPlot(found, width) {
       "aria-label": `Change of accuracy against speed-up: ${shown}.`,
     },
     leftAxis(frame, ys, y, "change of accuracy (points)"),
-    bottomAxis(frame, xs, x, "times as fast as dense"),
+    bottomAxis(frame, xs, x, found.unit === "mJ" ? "times less energy than dense" : "times as fast as dense"),
     limits.map((limit) =>
       s("line", { class: "limit", x1: frame.left, x2: frame.right, y1: y(-limit), y2: y(-limit) }),
     ),

@@ -14,6 +14,7 @@ from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
     from gdws.evaluation.attacks import Spec
+    from gdws.evaluation.tasks import Task
     from gdws.onnx_io.int8 import Int8Settings
     from gdws.pipeline.optimize import AccuracyLimits, BoardState, Effort, Goal, MemoryLimit, Setting, Tuning
     from gdws_contract.rest import DeviceInfo, PowerMode
@@ -70,11 +71,22 @@ class GoalOptions:
         _goal("--pareto", metavar="N", min=1, max=32, help="N networks on the Pareto front from dense to fastest."),
     ] = None
     max_natural_drop: Annotated[
-        float, _limits("--max-natural-drop", metavar="POINTS", help="Maximum loss of natural accuracy.")
-    ] = 1.0
+        float | None,
+        _limits("--max-natural-drop", metavar="POINTS", help="Maximum loss of natural accuracy. Default: 1."),
+    ] = None
     max_robust_drop: Annotated[
-        float, _limits("--max-robust-drop", metavar="POINTS", help="Maximum loss of robust accuracy.")
-    ] = 1.0
+        float | None,
+        _limits("--max-robust-drop", metavar="POINTS", help="Maximum loss of robust accuracy. Default: 1."),
+    ] = None
+    max_disagreement: Annotated[
+        float | None,
+        _limits(
+            "--max-disagreement",
+            metavar="POINTS",
+            help="If the network is not a classifier: maximum share of detections lost or pixels that differ, or "
+            "maximum relative error of the outputs, in percent. Default: 10.",
+        ),
+    ] = None
 
     max_memory: Annotated[
         float | None,
@@ -108,11 +120,29 @@ class GoalOptions:
         [(kind, value)] = chosen.items()
         return Goal(kind, None if kind == "fastest" else value)  # type: ignore[arg-type]
 
-    def limits(self) -> AccuracyLimits:
-        """The accuracy limits. Raises :class:`GdwsError`."""
+    def limits(self, task: Task) -> AccuracyLimits:
+        """The limits for networks of ``task``. Raises :class:`GdwsError`, also for a limit of another task."""
         from gdws.pipeline.optimize import AccuracyLimits
+        from gdws_contract.findings.agreement import AGREEMENT, LIMIT_POINTS
 
-        return AccuracyLimits(self.max_natural_drop, self.max_robust_drop)
+        kind = task.contract.kind
+        of_accuracy = given(max_natural_drop=self.max_natural_drop, max_robust_drop=self.max_robust_drop)
+        if kind in AGREEMENT:
+            if of_accuracy:
+                name = f"--{next(iter(of_accuracy)).replace('_', '-')}"
+                raise GdwsError(
+                    f"{name} is for classifiers, and this network is of the task {kind}",
+                    hint=f"give --max-disagreement, by how much {AGREEMENT[kind]} may fall short of 100 %",
+                )
+            return AccuracyLimits(LIMIT_POINTS if self.max_disagreement is None else self.max_disagreement, None)
+        if self.max_disagreement is not None:
+            raise GdwsError(
+                "--max-disagreement is for networks that are not classifiers",
+                hint="give --max-natural-drop or --max-robust-drop",
+            )
+        return AccuracyLimits(
+            **{name.removeprefix("max_").replace("drop", "points"): v for name, v in of_accuracy.items()}
+        )
 
     def memory(self) -> MemoryLimit | None:
         """The memory limit; None for no limit. Raises :class:`GdwsError`."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from gdws._util.progress import SILENT, Progress
+from gdws.bundles.packing import host_evaluation
 from gdws.bundles.variant import GdwsStep, Variant
 from gdws.datasets import Dataset, Split
+from gdws.errors import GdwsError
+from gdws.evaluation.agreement import agreement
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.evaluate import Evaluation
 from gdws.evaluation.tally import digest_of_images, digest_of_network
+from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
 from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline.evaluation import evaluate_one
@@ -27,6 +33,11 @@ from gdws.planning.search.evidence import Loss, PointsLost
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice
 from gdws_contract.findings.accuracy import paired_change
+from gdws_contract.findings.agreement import AGREEMENT, disagreement
+from gdws_contract.manifest import HostEvaluation
+from gdws_contract.measures import Metric
+
+_METRICS = TypeAdapter(dict[str, Metric])
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class Making:
 @dataclass(frozen=True, eq=False)
 class EvaluationJudge:
     """Fits networks to the calibration images and evaluates them, the attack white-box on each.
+
+    A network that is not a classifier is judged by its agreement with the dense one.
 
     Choices are made on ``validation`` images of ``data``, under the attack ``choosing``; ``test`` images and ``attack``
     are for the final figures. An evaluation
@@ -65,7 +78,12 @@ class EvaluationJudge:
         return self.loss_of(Form(choice), final=final)
 
     def loss_of(self, form: Form, *, final: bool = False) -> Loss:
-        """What a network in one precision loses against the dense one in floating point."""
+        """What a network in one precision loses against the dense one in floating point.
+
+        Raises :class:`~gdws.errors.GdwsError` if there is nothing in the images to agree on.
+        """
+        if not self._classifies:
+            return self._disagreement(form, final)
         dense, mine = self._right(Form(self.offer.space.dense), final), self._right(form, final)
         return Loss(
             natural=_lost(dense["natural"], mine["natural"]),
@@ -119,8 +137,15 @@ class EvaluationJudge:
         is_light = attack != self.attack  # then there is no second opinion either
         return evaluate_one(variant, images, attack, check=not is_light, state=path, progress=self.progress)
 
+    def final_evaluation(self, variant: Variant, form: Form, data: str) -> HostEvaluation:
+        """The final figures of a network for the bundle: accuracies, or by the metrics of its task."""
+        if self._classifies:
+            return host_evaluation(self.evaluate(variant, form, final=True), data)
+        origin = "labelled" if self.test.truth is not None else self.test.without_labels().origin
+        return HostEvaluation(data=data, origin=origin, metrics=self._metrics(form, final=True))
+
     def evaluate_other(self, variant: Variant) -> Evaluation:
-        """The final accuracies of a network that is no choice of the search."""
+        """The final accuracies of a classifier that is no choice of the search."""
         key = [*self._key(True), digest_of_network(variant.module)]
         path = self.state.path(f"evaluation-other-{variant.name}", key)
         return evaluate_one(variant, self.test, self.attack, state=path, progress=self.progress)
@@ -130,23 +155,67 @@ class EvaluationJudge:
 
     def _right(self, form: Form, final: bool) -> dict[str, str]:
         """Of each image 1 where the network is right, 0 where it is wrong: as it is, and under the attack."""
-        is_known = True
 
         def make() -> dict[str, str]:
+            variant = self.variant(form, form.name(self.offer.space))
+            natural, robust = self.evaluate(variant, form, final=final).right
+            return {"natural": _digits(natural), "robust": _digits(robust)}
+
+        found: dict[str, str] = self._recall("right", self._key(final), form, make)
+        return found
+
+    def _recall(self, name: str, key: list[Any], form: Form, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What ``make`` finds of a form, or found before for the same ``key`` and the same weights."""
+        is_known = True
+
+        def timed() -> dict[str, Any]:
             nonlocal is_known
             is_known = False
             with self.time_left.step("judgement"):
-                variant = self.variant(form, form.name(self.offer.space))
-                natural, robust = self.evaluate(variant, form, final=final).right
-            return {"natural": _digits(natural), "robust": _digits(robust)}
+                return make()
 
         made_by = self._weights() if form.choice != self.offer.space.dense else []
         int8 = [vars(self.making.int8)] if form.int8 and self.making.int8 is not None else []
-        key = [*self._key(final), form.choice, form.int8, made_by, int8]
-        found: dict[str, str] = self.state.recall("right", key, make)
+        found: dict[str, Any] = self.state.recall(name, [*key, form.choice, form.int8, made_by, int8], timed)
         if is_known:
             self.time_left.known("judgement")
         return found
+
+    @property
+    def _classifies(self) -> bool:
+        return isinstance(self.source.task, Classification)
+
+    def _disagreement(self, form: Form, final: bool) -> Loss:
+        images = self.test if final else self.validation
+        found = disagreement(self._metrics(form, final=final))
+        kind = self.source.task.contract.kind
+        if found is None:
+            raise GdwsError(
+                f"no metric of {kind} says how far two networks agree on these {len(images)} images",
+                hint="give images that hold what the network looks for",
+            )
+        return Loss(PointsLost(*found, images=len(images)), None, AGREEMENT[kind])
+
+    def _metrics(self, form: Form, *, final: bool) -> dict[str, Metric]:
+        """By the metrics of the task, beside the dense network in floating point, from the state if they are known."""
+        images = self.test if final else self.validation
+
+        def make() -> dict[str, Any]:
+            variant = self.variant(form, form.name(self.offer.space))
+            found = agreement(
+                self.source.module,
+                {variant.name: variant.module},
+                images.by_row,
+                self.source.task,
+                truth=images.truth,
+                progress=self.progress,
+            )
+            return {name: metric.model_dump(mode="json") for name, metric in found[variant.name].items()}
+
+        if images.truth is not None:  # annotations are not part of any key
+            return _METRICS.validate_python(make())
+        key = [digest_of_images(images.by_row, None), self.source.task.contract.model_dump(mode="json")]
+        return _METRICS.validate_python(self._recall("metrics", key, form, make))
 
     def identity(self) -> list[Any]:
         """What the networks of all forms depend on, as JSON values."""

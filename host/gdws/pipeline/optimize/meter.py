@@ -16,6 +16,7 @@ from gdws.device.benchmark import benchmark, failure
 from gdws.device.client import DeviceClient
 from gdws.errors import DeviceError, SettingUnavailable
 from gdws.networks.sources import Source
+from gdws.pipeline.optimize.energy_errors import energy_ratio_sd, energy_sd
 from gdws.pipeline.optimize.forms import Form
 from gdws.pipeline.optimize.setting import CONFIRMING_BUILDS, Setting
 from gdws.pipeline.optimize.state import State, digest
@@ -32,7 +33,7 @@ from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, Job, Protocol
 
 #: Doubts that say that the device was not the same throughout: such a measurement is thrown away.
-_DISTURBED = ("throttled", "power-mode-changed", "clocks-not-restored")
+_DISTURBED = ("throttled", "clocks-raised", "power-mode-changed", "clocks-not-restored")
 #: So often is a job sent again whose measurement was thrown away, or which was cancelled.
 _TRIES = 3
 _Z = 1.96
@@ -107,7 +108,7 @@ class AgentMeter:
             _energy_mj(dense),
             dense.memory,
             doubts=doubts,
-            dense_sd=_energy_sd(dense),
+            dense_sd=energy_sd(dense),
             dense_tail_ms=_tail_ms(dense),
             idle_w=None if dense.power is None else dense.power.idle_w,
         )
@@ -132,8 +133,7 @@ class AgentMeter:
         if cost is None:
             raise DeviceError("the device measured no energy of the dense network", url=self.device.url)
         if energy:
-            sd = _energy_sd(dense)
-            timings = {form: of_energy(each, cost, sd) for form, each in timings.items()}
+            timings = {form: of_energy(each, cost) for form, each in timings.items()}
         return FormTimes(timings, cost, tuple(doubts.values()))
 
     def _timed(self, what: Any, make: _Make, *, thorough: bool) -> BenchmarkResult:
@@ -271,7 +271,8 @@ class AgentMeter:
     ) -> tuple[dict[str, Timing], dict[str, str]]:
         """The timing of each network by its name, and sentences of doubt by their kind."""
         cells = {cell.key.variant: cell for cell in result.job.cells}
-        timings, doubts = {}, {flag.code: f"{BASELINE}: {flag.detail}" for flag in self._dense(result).flags}
+        dense = self._dense(result)
+        timings, doubts = {}, {flag.code: f"{BASELINE}: {flag.detail}" for flag in dense.flags}
         for name, choice in names.items():
             cell = cells.get(name)
             if cell is None or cell.speedup is None or not cell.speedup.ratio:
@@ -287,7 +288,8 @@ class AgentMeter:
                 sd,
                 _energy_mj(cell),
                 cell.memory,
-                energy_sd=_energy_sd(cell),
+                energy_sd=energy_sd(cell),
+                energy_ratio_sd=energy_ratio_sd(cell, dense),
                 tail_ms=_tail_ms(cell),
             )
         return timings, doubts
@@ -302,15 +304,6 @@ def _is_disturbed(result: BenchmarkResult) -> bool:
 
 def _energy_mj(cell: Cell) -> float | None:
     return None if cell.power is None else cell.power.energy_per_inference_mj
-
-
-def _energy_sd(cell: Cell) -> float | None:
-    """The relative standard error of the energy of an inference."""
-    power = cell.power
-    if power is None or power.energy_interval is None or not power.energy_per_inference_mj:
-        return None
-    interval = power.energy_interval
-    return (interval.high - interval.low) / (2 * _Z * power.energy_per_inference_mj)
 
 
 def _tail_ms(cell: Cell) -> float | None:

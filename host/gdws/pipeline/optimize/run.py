@@ -46,6 +46,7 @@ from gdws.planning.search.options import Offer, offer
 from gdws.planning.search.search import Effort, Search
 from gdws.results.optimisation import Optimisation, save_optimisation
 from gdws.results.report.optimisation import sentences
+from gdws_contract.findings.agreement import AGREEMENT
 from gdws_contract.rest import DeviceInfo, Job
 
 #: Images that engines replay before a network is timed; parity needs no more.
@@ -136,6 +137,8 @@ def optimize(
     _require_sense(task)
     info = device.device()
     offered = _offer(task, state, watch)
+    if offered.unfitted:
+        watch.tell(_unfitted_words(offered, task.images.calibration))
     time_left = TimeLeft()
     settings = settings_of(task.setting, task.states)
     time_left.plan(offered.space, task.effort, int8=task.int8 is not None, states=len(settings))
@@ -246,6 +249,15 @@ def _require_sense(task: Task) -> None:
         require_tunable(task.source)
 
 
+def _unfitted_words(offered: Offer, images: int) -> str:
+    count = sum(offered.unfitted.values())
+    most = max(offered.unfitted, key=lambda name: offered.unfitted[name])
+    return (
+        f"{count} options of {len(offered.unfitted)} layers, most of them of {most}, have more components than the "
+        f"calibration images, at most {images}, have patches there: left out. More images would allow them"
+    )
+
+
 def _with_time(tell: Tell, time_left: TimeLeft) -> Tell:
     """``tell`` with the time left behind every line, where it is known."""
 
@@ -280,7 +292,8 @@ def _offer(task: Task, state: State, watch: Watch) -> Offer:
     images = task.images.data.train.first(task.images.calibration)
     attack = None if task.attack is None else task.attack.to_dict()
     path = state.path("calibration", [network, identify(images.images).sha256, attack], ".npy")
-    calibration = Calibration(source.module, _fitted_to(path, source, images, task.attack, watch))
+    fitted_to = _fitted_to(path, source, images, task.attack, watch)
+    calibration = Calibration(source.module, fitted_to, source.task.projection(source.module, fitted_to))
 
     def recall(name: str, key: Any, make: Callable[[], Any]) -> Any:
         return state.recall(name, [network, calibration.identity.sha256, key], make)
@@ -321,6 +334,7 @@ def _told(
         goal=str(task.goal),
         natural_limit_points=task.limits.natural_points,
         robust_limit_points=task.limits.robust_points,
+        agreement=AGREEMENT.get(task.source.task.contract.kind),
         memory_limit_mib=None if task.memory is None else task.memory.mebibytes,
         device=f"{info.board or info.cpu_model or info.machine} ({info.hostname})",
         setting=task.setting.words(),
@@ -353,8 +367,7 @@ def _deliver(task: Task, judge: EvaluationJudge, outcome: Outcome, found: Optimi
     data = f"{task.images.data.name}, test"
     for form, name in names.items():
         variant = judge.variant(form, name)
-        evaluation = judge.evaluate(variant, form, final=True)
-        variants.append(replace(variant, evaluation=host_evaluation(evaluation, data)))
+        variants.append(replace(variant, evaluation=judge.final_evaluation(variant, form, data)))
     for other in task.beside:
         evaluation = judge.evaluate_other(other)
         variants.append(replace(other, evaluation=host_evaluation(evaluation, data)))

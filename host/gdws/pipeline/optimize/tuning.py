@@ -13,6 +13,7 @@ from gdws.bundles.variant import Step, Variant
 from gdws.datasets import Dataset
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import AttackSpec, Spec
+from gdws.evaluation.tasks import Classification
 from gdws.networks import converted
 from gdws.networks.sources import Source
 from gdws.training import DistillSettings, FinetuneSettings, distill, finetune
@@ -69,7 +70,12 @@ def finetuning_against(attack: Spec | None, epochs: int, *, seed: int) -> Finetu
 
 
 def require_tunable(source: Source) -> None:
-    """Raise :class:`~gdws.errors.GdwsError` for a network without gradients, which tuning descends along."""
+    """Raise :class:`~gdws.errors.GdwsError` for a network that is not a classifier, or has no gradients."""
+    if not isinstance(source.task, Classification):
+        raise GdwsError(
+            f"networks are tuned by the classes they give, and {source.name} is not a classifier",
+            hint="leave out --distill and --finetune",
+        )
     if not differentiable(source.module):
         raise GdwsError(
             f"{source.name} has no gradients, which tuning descends along",

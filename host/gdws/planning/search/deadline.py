@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gdws.errors import SettingUnavailable
 from gdws.planning.search.choose import Limits, best_choice
-from gdws.planning.search.evidence import Judge, Loss, Measurement, Timing
+from gdws.planning.search.evidence import Judge, Loss, Measurement, Timing, energy_interval
 from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, next_error
 from gdws.planning.search.latency_model import LatencyModel
@@ -27,7 +27,6 @@ from gdws_contract.memory import Memory
 _TRIES_A_JUDGEMENT = 3
 #: So many of the best networks are measured again, thoroughly.
 _CONFIRMED = 3
-_Z = 1.96
 
 
 class Pick(NamedTuple):
@@ -185,8 +184,9 @@ class DeadlineSearch:
 
     def _confirm(self, kept: Sequence[Pick]) -> DeadlineAnswer:
         """Measure the best thoroughly, beside dense in its best state; deliver the first that passes."""
-        tried = list(kept[:_CONFIRMED])
         dense = next((pick for pick in self._meeting() if pick.choice == self._space.dense), None)
+        worst = math.inf if dense is None else self._cost(dense)
+        tried = [pick for pick in kept[:_CONFIRMED] if self._cost(pick) < worst]
         states = dict.fromkeys(pick.state for pick in [*tried, *([] if dense is None else [dense])])
         confirmed = {state: self._measured_again(state, tried) for state in states}
         dense = self._best_dense(confirmed)
@@ -229,15 +229,23 @@ class DeadlineSearch:
             return f"measured thoroughly it takes {_tail_words(timing.tail_ms)} in {pick.state}"
         if (too_large := self._refusal(timing.memory)) is not None:
             return f"measured thoroughly, {too_large}"
-        if dense is not None:
-            high, low = _interval(timing)[1], _dense_interval(confirmed[dense.state])[0]
-            if high >= low:
-                return f"its {timing.energy_mj:.4g} mJ in {pick.state} are not less than dense by more than the noise"
+        if dense is not None and not self._is_less(timing, pick.state, confirmed, dense):
+            return f"its {timing.energy_mj:.4g} mJ in {pick.state} are not less than dense by more than the noise"
         if pick.choice not in final:
             final[pick.choice] = self._judge.loss(pick.choice, final=True)
         if self._limits.excess(final[pick.choice]) > 1:
             return f"on the final images it loses {final[pick.choice].in_words()}"
         return None
+
+    def _is_less(self, timing: Timing, state: str, confirmed: Mapping[str, Measurement], dense: Pick) -> bool:
+        """Whether the energy is less than that of the dense network in its best state, beyond all noise.
+
+        In one state the two took turns, and what disturbed both cancels; between two states it does not.
+        """
+        if state == dense.state:
+            return timing.speedup().low > 1
+        rival, mine = confirmed[dense.state], timing.energy_interval()
+        return mine is not None and mine.high < energy_interval(rival.dense_mj or 0.0, rival.dense_sd).low
 
     def _gain_words(self, pick: Pick, confirmed: Mapping[str, Measurement], dense: Pick | None) -> str:
         timing = timing_of(confirmed[pick.state], pick.choice)
@@ -327,18 +335,6 @@ class DeadlineSearch:
 def timing_of(found: Measurement, choice: Choice) -> Timing | None:
     """The timing of ``choice`` in a measurement; None if it is not there."""
     return next((timing for timing in found.timings if timing.choice == choice), None)
-
-
-def _interval(timing: Timing) -> tuple[float, float]:
-    """The 95 % interval of the energy, in millijoules."""
-    energy_mj = timing.energy_mj or math.inf
-    sd = timing.relative_sd if timing.energy_sd is None else timing.energy_sd
-    return energy_mj * (1 - _Z * sd), energy_mj * (1 + _Z * sd)
-
-
-def _dense_interval(found: Measurement) -> tuple[float, float]:
-    energy_mj, sd = found.dense_mj or 0.0, found.dense_sd or 0.0
-    return energy_mj * (1 - _Z * sd), energy_mj * (1 + _Z * sd)
 
 
 def _tail_words(tail_ms: float | None) -> str:

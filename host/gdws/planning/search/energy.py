@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from gdws.errors import GdwsError
@@ -11,25 +10,21 @@ from gdws.planning.search.evidence import Measurement, Timing
 _LONGER = "measure longer: --min-duration 20"
 
 
-def of_energy(timing: Timing, dense_mj: float | None, dense_sd: float | None = None) -> Timing:
-    """``timing`` with the ratio of energies in place of that of latencies.
+def of_energy(timing: Timing, dense_mj: float | None) -> Timing:
+    """``timing`` with the ratio of energies in place of that of latencies, and with the error of that ratio.
 
-    Both energies have errors of their own, which are independent: power is read too rarely to be paired by rounds.
-    Where the device gave none, those of the latencies stand in.
-
-    Raises :class:`~gdws.errors.GdwsError` where an energy is missing.
+    Where the device gave none, that of the latencies stands in. Raises :class:`~gdws.errors.GdwsError` where an energy
+    is missing.
     """
     if timing.energy_mj is None or dense_mj is None:
         raise GdwsError("the device measured no energy of a network", hint=_LONGER)
-    sd = timing.relative_sd
-    if timing.energy_sd is not None and dense_sd is not None:
-        sd = math.hypot(timing.energy_sd, dense_sd)
+    sd = timing.relative_sd if timing.energy_ratio_sd is None else timing.energy_ratio_sd
     return replace(timing, ratio=timing.energy_mj / dense_mj, relative_sd=sd)
 
 
 def in_energies(found: Measurement) -> Measurement:
     """``found`` with the ratios of its timings those of energies; raises as :func:`of_energy`."""
-    timings = tuple(of_energy(timing, found.dense_mj, found.dense_sd) for timing in found.timings)
+    timings = tuple(of_energy(timing, found.dense_mj) for timing in found.timings)
     return replace(found, timings=timings)
 
 
@@ -51,6 +46,7 @@ def per_period(found: Measurement, period_ms: float) -> Measurement:
     timings = []
     for timing in found.timings:
         energy_mj, sd = whole(timing.energy_mj, timing.energy_sd, timing.ratio * found.dense_ms)
+        # Ratios of periods keep the errors of those of inferences, which are larger: rest varies little.
         timings.append(replace(timing, energy_mj=energy_mj, energy_sd=sd))
     dense_mj, dense_sd = whole(found.dense_mj, found.dense_sd, found.dense_ms)
     return replace(found, timings=tuple(timings), dense_mj=dense_mj, dense_sd=dense_sd)

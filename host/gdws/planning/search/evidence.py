@@ -39,9 +39,10 @@ class Timing:
     """One network, timed in turns with the dense one.
 
     ``ratio`` is its latency over that of the dense network, ``relative_sd`` the standard error of that ratio.
-    ``energy_mj`` is per inference, with its relative standard error ``energy_sd``; None where power was not measured.
-    ``memory`` is None from agents that do not measure it. ``tail_ms`` is the latency that deadlines are held against:
-    the 99th percentile, or of fewer samples than that needs the longest.
+    ``energy_mj`` is per inference, with its relative standard error ``energy_sd``, and ``energy_ratio_sd`` that of its
+    ratio to the dense network's, round by round; None where power was not measured. ``memory`` is None from agents that
+    do not measure it. ``tail_ms`` is the latency that deadlines are held against: the 99th percentile, or of fewer
+    samples than that needs the longest.
     """
 
     choice: Choice
@@ -50,6 +51,7 @@ class Timing:
     energy_mj: float | None = None
     memory: Memory | None = None
     energy_sd: float | None = None
+    energy_ratio_sd: float | None = None
     tail_ms: float | None = None
 
     def speedup(self, z: float = 1.96) -> Interval:
@@ -60,12 +62,22 @@ class Timing:
             method="paired-rounds",
         )
 
+    def energy_interval(self, z: float = 1.96) -> Interval | None:
+        """The energy in millijoules as an interval of ``z`` standard errors; None where it is not known."""
+        return None if self.energy_mj is None else energy_interval(self.energy_mj, self.energy_sd, z)
+
     def times_longer(self, z: float = 1.96) -> int | None:
         """How many times as long a measurement would show that it is faster; None if it shows that, or is not."""
         margin = z * self.relative_sd
         if not 1 - margin < self.ratio < 1:
             return None
         return math.ceil((margin / (1 - self.ratio)) ** 2)
+
+
+def energy_interval(energy_mj: float, sd: float | None, z: float = 1.96) -> Interval:
+    """An energy as an interval of ``z`` relative standard errors; without one it is taken as exact."""
+    margin = z * (sd or 0.0) * energy_mj
+    return Interval(low=energy_mj - margin, high=energy_mj + margin, method="rounds and power readings")
 
 
 @dataclass(frozen=True)
@@ -88,28 +100,41 @@ class Measurement:
 
 @dataclass(frozen=True)
 class PointsLost:
-    """An accuracy that is lost against the dense network on the same images, in percentage points, with 95 % limits."""
+    """What is lost against the dense network on the same images, in percentage points, with 95 % limits if known."""
 
     points: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     images: int
 
     def __str__(self) -> str:
         """E.g. ``0.4 points (-0.2 to 1.0)``."""
-        points, low, high = (f"{round(each, 1) + 0.0:.1f}" for each in (self.points, self.low, self.high))
-        return f"{points} points ({low} to {high})"
+        points = f"{_rounded(self.points)} points"
+        if self.low is None or self.high is None:
+            return points
+        return f"{points} ({_rounded(self.low)} to {_rounded(self.high)})"
+
+
+def _rounded(points: float) -> str:
+    return f"{round(points, 1) + 0.0:.1f}"  # never -0.0
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a network loses; ``robust`` is None if no attack is run."""
+    """What a network loses; ``robust`` is None if no attack is run.
+
+    ``natural`` is of natural accuracy, or of ``agreement`` with the dense network where that has a name: networks that
+    are not classifiers.
+    """
 
     natural: PointsLost
     robust: PointsLost | None
+    agreement: str | None = None
 
     def in_words(self) -> str:
         """E.g. ``0.4 points (-0.2 to 1.0) of natural accuracy``, and the same of robust accuracy if there is any."""
+        if self.agreement is not None:
+            return f"{self.natural} of {self.agreement}"
         parts = [f"{self.natural} of natural accuracy"]
         if self.robust is not None:
             parts.append(f"{self.robust} of robust accuracy")

@@ -84,10 +84,11 @@ class Explorer:
 
     @property
     def dense(self) -> float:
-        """What the dense network takes: the median over all measurements."""
+        """What the dense network takes: the median over all measurements, in energies over confirmations if any."""
         if not self._energy:
             return self._median("dense_ms")
-        return float(statistics.median(each.dense_mj for each in self._priced if each.dense_mj is not None))
+        priced = [self.priced(each) for each in self.confirmations] or self._priced
+        return float(statistics.median(each.dense_mj for each in priced if each.dense_mj is not None))
 
     @property
     def dense_memory(self) -> Memory | None:
@@ -141,6 +142,7 @@ class Explorer:
         """Measure networks and the dense one thoroughly, apart from what the model is fitted to."""
         found = self._meter.time(choices, thorough=True)
         self.confirmations.append(found)
+        self._models.clear()
         return self.priced(found) if self._energy else found
 
     def open(self) -> None:

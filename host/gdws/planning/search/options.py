@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from gdws.algorithms.mac_budget import VECTOR
 from gdws.algorithms.spectrum import Ints, Spectrum
 from gdws.compression import surgery
 from gdws.compression.fitting import Calibration, Observation
+from gdws.compression.fitting.patches import Demand
 from gdws.compression.fitting.walk import Walk
 from gdws.compression.surgery import Layer
 from gdws.planning.conversion import layer_plan, replaceable, spectra_of
@@ -26,6 +27,9 @@ from gdws_contract.plan import Layout, Plan
 #: rank 1 are what ``stacked`` is there: one depthwise convolution.
 _EQUAL: Mapping[Layout, tuple[int, ...]] = {"stacked": (1, 2, 3, 4, 6), "grouped": (2, 3)}
 _GATHER = (0.5, 1.0, 2.0, 3.0)
+
+#: Channel distribution vectors (C,) by layout and name.
+_Ranks = dict[tuple[Layout, str], Ints]
 
 #: From a name, a key of JSON values and a function to what that function gives, or gave before for the same key.
 Recall = Callable[[str, Any, Callable[[], Any]], Any]
@@ -39,7 +43,8 @@ def _made(name: str, key: Any, make: Callable[[], Any]) -> Any:
 class Offer:
     """The options of a network's layers, with what is needed to make plans of choices.
 
-    ``layers`` are all that have a weight, ``space`` those that have a choice.
+    ``layers`` are all that have a weight, ``space`` those that have a choice. ``unfitted`` has, by the name of the
+    layer, the number of options that are left out because the calibration images are too few to fit them to.
     """
 
     space: Space
@@ -49,6 +54,7 @@ class Offer:
     calibration: Calibration
     spectra: Mapping[str, Spectrum]
     seen: Mapping[str, Observation]
+    unfitted: Mapping[str, int] = field(default_factory=dict)
 
     def plan(self, choice: Choice, *, fitted: bool) -> Plan:
         """The plan of a choice; with ``fitted`` its factors are to be fitted to the calibration images.
@@ -104,7 +110,8 @@ def offer(
         users.setdefault(layer.shares or layer.name, []).append(layer)
     seen = calibration.observe(running) if running else {}
     spectra = spectra_of(layers, seen)
-    ranks = {name: _ranks(spectra[name]) for name in users}
+    useful = {name: _ranks(spectra[name]) for name in users}
+    ranks = {name: _fitting(offered, users[name], len(calibration.images)) for name, offered in useful.items()}
     distinct = {name: _distinct(offered.values()) for name, offered in ranks.items()}
     key = {name: [each.tolist() for each in vectors] for name, vectors in distinct.items()}
     errors = recall("errors", key, lambda: calibration.sensitivities(running, distinct, progress=progress) or {})
@@ -121,6 +128,7 @@ def offer(
         calibration=calibration,
         spectra=spectra,
         seen=seen,
+        unfitted={name: len(useful[name]) - len(ranks[name]) for name in users if len(useful[name]) > len(ranks[name])},
     )
 
 
@@ -153,11 +161,11 @@ def _geometry(layer: Layer) -> str:
     return f"{sizes} stride {stride} dilation {dilation} to {grids}"
 
 
-def _ranks(spectrum: Spectrum) -> dict[tuple[Layout, str], Ints]:
+def _ranks(spectrum: Spectrum) -> _Ranks:
     """Channel distribution vectors (C,) by layout and name; each pair of layout and vector once."""
     useful = spectrum.numerical_ranks
     channels, most = len(useful), int(useful.max())
-    found: dict[tuple[Layout, str], Ints] = {}
+    found: _Ranks = {}
     for layout, equal in _EQUAL.items():
         for rank in sorted({min(rank, most) for rank in equal}):
             found[layout, f"{layout}-{rank}"] = np.full(channels, rank)
@@ -172,6 +180,15 @@ def _ranks(spectrum: Spectrum) -> dict[tuple[Layout, str], Ints]:
             del found[key]
         taken.add((layout, vector.tobytes()))
     return found
+
+
+def _fitting(offered: _Ranks, users: Sequence[Layer], images: int) -> _Ranks:
+    """The ranks that ``images`` calibration images are enough for, see :mod:`gdws.compression.fitting.patches`."""
+    patches = sum(height * width for layer in users for height, width in layer.grids or ())
+    name = users[0].name
+    return {
+        key: vector for key, vector in offered.items() if Demand(name, int(vector.sum()), patches).images(1) <= images
+    }
 
 
 def _distinct(vectors: Iterable[Ints]) -> list[Ints]:

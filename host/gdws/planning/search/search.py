@@ -139,7 +139,7 @@ class Search:
         meeting = [choice for choice in self.explorer.timings if self._meets(choice, bound)]
         fast = sorted((choice for choice in meeting if self._fits(choice)), key=self._space.error)
         if not fast:
-            slow = f"no network was measured to take {self._figure(bound)}: {self._fastest_known()}"
+            slow = f"no network was measured to take {self._figure(bound)}: {self._fastest_known(bound)}"
             return self._declined(self._too_large(meeting) or slow)
         for choice in fast[:_NEAR_LEAST]:
             if self._excess(choice) <= 1:
@@ -236,7 +236,10 @@ class Search:
             return False
         if bound is None:
             return True
-        return (upper if self._goal.is_of_energy else timing.ratio * confirmed.dense_ms) <= bound
+        if not self._goal.is_of_energy:
+            return timing.ratio * confirmed.dense_ms <= bound
+        energy = timing.energy_interval()
+        return energy is not None and energy.high <= bound
 
     def _dense_of(self, confirmed: Measurement) -> float:
         """What the dense network took, in the unit of the search."""
@@ -321,9 +324,14 @@ class Search:
         dense = "" if too_large is None else f". Nor does the dense network keep the memory limit: {too_large}"
         return Answer("declined", f"{reason}{dense}", judged=self._judged)
 
-    def _fastest_known(self) -> str:
+    def _fastest_known(self, bound: float) -> str:
         cheapest = min(self.explorer.timings, key=self._cost)
-        return f"the fastest takes {self._figure(self._cost(cheapest))}"
+        cost = self._cost(cheapest)
+        words = f"the {'best' if self._goal.is_of_energy else 'fastest'} takes {self._figure(cost)}"
+        if cost > bound:
+            return words
+        upper = self._figure(cost * (1 + 1.96 * self.explorer.timings[cheapest].relative_sd))
+        return f"{words}, but up to {upper} by its 95 % interval; measure longer (--min-duration) on a quiet machine"
 
     def _fastest_allowed(self) -> str:
         """What would keep the limits, if losses are in proportion to the errors: a prediction, and said as one."""

@@ -43,8 +43,11 @@ def headline(found: Optimisation) -> str:
         times = f"dense takes {best.speedup:.2f} times the energy ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
     cost = f"{text.significant(best.cost)} {found.unit} in place of {text.significant(found.dense)}"
     losses = [
-        f"{kind} accuracy {_lost(change)}"
-        for kind, change in (("natural", best.final_natural), ("robust", best.final_robust))
+        f"{what} {_lost(change)}"
+        for what, change in (
+            (found.agreement or "natural accuracy", best.final_natural),
+            ("robust accuracy", best.final_robust),
+        )
         if change is not None
     ]
     kept = [*losses, *_memory_kept(found, best)]
@@ -134,19 +137,18 @@ def layer_table(found: Optimisation) -> Cells:
 
 def network_table(found: Optimisation) -> Cells:
     """The networks whose accuracy was judged, fastest first."""
+    lost = ["natural", "robust"] if found.agreement is None else [found.agreement]
+    losses = [*lost, *(f"test {name}" for name in lost)]
     columns = [
         "network",
         found.unit,
         "predicted",
         "speed-up" if found.unit == "ms" else "dense / network",
         "MACs",
-        "natural",
-        "robust",
-        "test natural",
-        "test robust",
+        *losses,
     ]
     shown = [each for each in found.networks if each.natural is not None or each.delivered]
-    rows = [_network_row(each) for each in shown]
+    rows = [_network_row(each, with_robust=found.agreement is None) for each in shown]
     if any(each.peak_memory_mib is not None for each in shown):
         columns.insert(5, "peak MiB")
         for row, each in zip(rows, shown, strict=True):
@@ -190,8 +192,10 @@ def _layer_row(layer: LayerVerdict) -> list[str]:
     ]
 
 
-def _network_row(network: Network) -> list[str]:
-    changes = (network.natural, network.robust, network.final_natural, network.final_robust)
+def _network_row(network: Network, *, with_robust: bool) -> list[str]:
+    changes = [network.natural, network.robust, network.final_natural, network.final_robust]
+    if not with_robust:
+        changes = [network.natural, network.final_natural]
     return [
         f"{network.name}{' (delivered)' if network.delivered else ''}",
         text.significant(network.cost),
@@ -204,8 +208,11 @@ def _network_row(network: Network) -> list[str]:
 
 def _lost(change: Change) -> str:
     """E.g. ``−0.4 points (−1.0 to +0.2)``: how the accuracy changed, so a loss is negative."""
-    figures = [text.points(-each) for each in (change.points, change.high, change.low)]
-    return f"{figures[0]} points ({figures[1]} to {figures[2]}, {change.images} images)"
+    images = f"{change.images} images"
+    if change.low is None or change.high is None:
+        return f"{text.points(-change.points)} points ({images})"
+    low, high = text.points(-change.high), text.points(-change.low)
+    return f"{text.points(-change.points)} points ({low} to {high}, {images})"
 
 
 def _markdown(found: Optimisation) -> str:

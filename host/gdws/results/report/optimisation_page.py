@@ -16,9 +16,11 @@ from gdws.results.report.optimisation import (
 from gdws.results.report.plots import Plot
 from gdws.results.report.svg import ACCENT, GOOD, INK, MUTED, new_figure, to_svg
 from gdws_contract import __version__
+from gdws_contract.findings.agreement import AGREEMENT
 
+_LOSSES = ("natural", "robust", *AGREEMENT.values())
 #: Columns of sentences and of figures with intervals, which wrap.
-_PROSE = ("why", "natural", "robust", "test natural", "test robust")
+_PROSE = ("why", *_LOSSES, *(f"test {name}" for name in _LOSSES))
 
 
 def render_page(found: Optimisation) -> str:
@@ -60,13 +62,11 @@ def front_plot(found: Optimisation) -> Plot | None:
     axes.set_xlabel(
         "times as fast as dense, measured" if found.unit == "ms" else "times less energy than dense, measured"
     )
-    axes.set_ylabel("change of accuracy (points)")
+    axes.set_ylabel(f"change of {found.agreement or 'accuracy'} (points)")
     shown = "; ".join(f"{network.speedup:.2f} times and {-loss:+.1f} points" for network, loss in judged)
+    what = found.agreement or "natural or robust accuracy, whichever fell further,"
     gain = "speed-up" if found.unit == "ms" else "the gain in energy"
-    alt = (
-        f"Change of natural or robust accuracy, whichever fell further, over {gain}; the star is what is delivered, "
-        f"a dashed line a limit: {shown}."
-    )
+    alt = f"Change of {what} over {gain}; the star is what is delivered, a dashed line a limit: {shown}."
     return Plot(to_svg(figure, alt=alt, key="front"), alt)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from gdws.cli.options.optimising import GoalOptions, Minimised, SettingOptions
 from gdws.errors import DeviceError, GdwsError
-from gdws.pipeline.optimize import BoardState, Goal
+from gdws.evaluation.tasks import Classification, Segmentation
+from gdws.pipeline.optimize import AccuracyLimits, BoardState, Goal
 from gdws_contract.rest import Availability
 from support.benchmark_results import device
 
@@ -41,6 +42,17 @@ def test_one_option_is_the_goal(options: dict[str, Any], goal: Goal):
 def test_no_goal_and_two_are_refused(options: dict[str, Any], words: str):
     with pytest.raises(GdwsError, match=words):
         GoalOptions(**options).goal()
+
+
+def test_limits_are_of_accuracy_for_classifiers_and_of_agreement_for_others():
+    assert GoalOptions().limits(Classification()) == AccuracyLimits(1.0, 1.0)
+    assert GoalOptions(max_robust_drop=2.0).limits(Classification()) == AccuracyLimits(1.0, 2.0)
+    assert GoalOptions().limits(Segmentation()) == AccuracyLimits(10.0, None)
+    assert GoalOptions(max_disagreement=5.0).limits(Segmentation()) == AccuracyLimits(5.0, None)
+    with pytest.raises(GdwsError, match="--max-natural-drop is for classifiers, and this network is of the task segm"):
+        GoalOptions(max_natural_drop=1.0).limits(Segmentation())
+    with pytest.raises(GdwsError, match="--max-disagreement is for networks that are not classifiers"):
+        GoalOptions(max_disagreement=1.0).limits(Classification())
 
 
 def test_a_setting_is_what_the_device_can_run():

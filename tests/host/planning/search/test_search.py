@@ -135,3 +135,11 @@ def test_predictions_that_are_off_keep_the_next_choice_close_to_what_was_measure
         assert answer.confirmed.timings[0].ratio * answer.confirmed.dense_ms <= bound
     else:
         assert "no network was measured to take" in answer.reason
+
+
+def test_a_bound_within_the_noise_says_to_measure_longer():
+    meter = SimulatedMeter(make_space(1), noise=0.2)
+    best = min(map(meter.law.of, itertools.product(range(6))))
+    answer, _ = _search(Goal("max_latency_ms", 1.05 * best), meter, AccuracyLimits(100.0, 100.0))
+    assert answer.status == "declined"
+    assert re.search(r"the fastest takes .*, but up to .* by its 95 % interval; measure longer", answer.reason)

@@ -13,8 +13,9 @@ from gdws.results.report.tables import Table
 
 def render_markdown(facts: FleetFacts) -> str:
     """The text on ``facts``. Every string of a result is escaped: a bundle may come from anyone."""
-    lines = ["# GDWS report over devices", "", f"**{escape(headline(facts))}**", ""]
-    lines += [f"- {escape(sentence)}" for sentence in standing_sentences(facts)]
+    lines = ["# GDWS report over devices", "", f"**{escape(headline(facts))}**"]
+    odd = [f"- {escape(sentence)}" for sentence in standing_sentences(facts)]
+    lines += ["", *odd] if odd else []
     found = doubts(facts)
     if found:
         lines += ["", "Before you trust the figures:", "", *(f"- {escape(doubt)}" for doubt in found)]

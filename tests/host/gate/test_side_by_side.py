@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from gdws.gate import fleet
-from gdws.gate.fleet import run_all
+from gdws.gate import side_by_side
+from gdws.gate.side_by_side import run_all
 
 
 class Stoppable:
@@ -49,7 +49,7 @@ def test_an_interrupt_stops_every_session_and_keeps_what_each_has(monkeypatch: p
                 assert session.began.wait(60)
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(fleet, "wait", interrupted_once)
+    monkeypatch.setattr(side_by_side, "wait", interrupted_once)
     found, interrupt = run_all([each.work for each in sessions], sessions)  # type: ignore[arg-type]
     assert found == ["stopped", "stopped"]
     assert isinstance(interrupt, KeyboardInterrupt)

@@ -1,4 +1,8 @@
-"""Runs gates on several devices at the same time, each in its own thread."""
+"""Runs gates on several devices at the same time, each in its own thread.
+
+Threads, not the durable workflows of :mod:`gdws.fleet`: a gate is one step of a pipeline, it holds a lease of the
+device between its runs, and what it measures next depends on what it has measured. One that was killed is begun anew.
+"""
 
 from __future__ import annotations
 

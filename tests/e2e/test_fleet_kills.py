@@ -1,0 +1,25 @@
+"""A few kills of a sweep, on both sides."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+_SPEC = importlib.util.spec_from_file_location("fleet_kills", Path(__file__).with_name("fleet_kills.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+fleet_kills = importlib.util.module_from_spec(_SPEC)
+sys.modules["fleet_kills"] = fleet_kills
+_SPEC.loader.exec_module(fleet_kills)
+
+
+@pytest.mark.timeout(600)
+def test_a_sweep_that_is_killed_measures_every_cell_and_none_twice_but_what_was_cut(tmp_path: Path) -> None:
+    size = fleet_kills.Size(devices=2, threads=1, batch_sizes=(1,))
+    summary = fleet_kills.run(tmp_path, kills=2, seed=3, size=size, longest_s=2.0)
+
+    assert sum(summary.kills.values()) == 2
+    assert summary.cells >= size.cells
