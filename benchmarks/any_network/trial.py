@@ -18,7 +18,7 @@ from gdws_contract.archive import open_bundle
 from gdws_contract.manifest import HostEvaluation, Variant
 
 #: One thread, so that networks are compared and not schedulers; on the local agent.
-_MEASURED = ("--backends", "onnxruntime", "--batch", "1", "--threads", "1", "--rounds", "10", "--min-duration", "2")
+_MEASURED = ("--backends", "onnxruntime", "--batch", "1", "--threads", "1", "--rounds", "10", "--min-duration", "1")
 _FITTED, _COMPARED, _REPLAYED = 48, 48, 4
 
 

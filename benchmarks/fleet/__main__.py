@@ -28,9 +28,9 @@ WAITING_LIMIT_PERCENT = 5.0
 SETTLE_S = 20.0
 
 
-def work_through(size: Size, database: str | None, *, kill_at: float | None) -> dict[str, Any]:
+def work_through(size: Size, database: str | None, *, kill_at: float | None, cell_s: float = 0.0) -> dict[str, Any]:
     """Run a sweep to its end, and count."""
-    with _sweep(size, database, cell_s=0.0) as sweep:
+    with _sweep(size, database, cell_s=cell_s) as sweep:
         began_s = time.monotonic()
         sweep.start_all()
         for total in sweep.follow(kill_at):
@@ -47,7 +47,7 @@ def work_through(size: Size, database: str | None, *, kill_at: float | None) -> 
             "submissions_repeated": sum(each["submissions"] - each["jobs"] for each in progress.values()),
             "results_stored": sum(stored.values()),
             "coordinators": size.coordinators,
-            "coordinators_killed": 0 if kill_at is None else 1,
+            "coordinators_killed": sweep.killed,
             "seconds": round(elapsed_s, 1),
             "peak_rss_mib": [round(max(each.rss_mib), 1) for each in sweep.coordinators],
             "rss_mib_after_a_quarter": [round(each.rss_mib[len(each.rss_mib) // 4], 1) for each in sweep.coordinators],

@@ -98,6 +98,7 @@ class Sweep:
     def __init__(self, folder: Path, size: Size, doubles: Doubles, database: str | None) -> None:
         self.folder, self.size, self.doubles, self._database = folder, size, doubles, database
         self.coordinators: list[Coordinator] = []
+        self.killed = 0
         tiny_bundle(folder / "net.gdws")
         (folder / "SWEEP.toml").write_text(
             f'bundles = ["net.gdws"]\n[[measure]]\nthreads = {list(range(1, size.jobs + 1))}\n'
@@ -132,14 +133,15 @@ class Sweep:
 
     def follow(self, kill_at: float | None = None) -> Iterator[Counter[str]]:
         """How far the devices are, about once a second, to the end; the last coordinator is killed at that share."""
-        wanted, killed = self.size.devices * self.size.jobs, kill_at is None
+        wanted = self.size.devices * self.size.jobs
         while any(each.process.poll() is None for each in self.coordinators):
             total = self.doubles.total()
             for each in self.coordinators:
                 each.sample()
-            if not killed and kill_at is not None and total["jobs_done"] >= kill_at * wanted:
-                self.coordinators[-1].process.kill()
-                killed = True
+            last = self.coordinators[-1].process
+            if kill_at is not None and not self.killed and total["jobs_done"] >= kill_at * wanted:
+                self.killed += last.poll() is None
+                last.kill()
             yield total
             time.sleep(1.0)
         self._require(self.coordinators[0])

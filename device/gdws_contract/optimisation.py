@@ -14,8 +14,8 @@ class LayerVerdict(Reading):
     """The outcome for one layer, and why.
 
     ``dense_ms`` and ``ms`` are its times in the dense network and in the one delivered, from profiles that are scaled
-    to the times of the whole networks; None where the runtime does not tell. ``error`` is the expected square of the
-    first-order change of the decisions.
+    to the times of the whole networks (or, where the unit is millijoules, their energies); None where the runtime does
+    not tell. ``error`` is the expected square of the first-order change of the decisions.
     """
 
     name: str

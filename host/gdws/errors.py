@@ -19,7 +19,7 @@
         ├── DeviceUnreachable    nothing answers there, or it went away
         ├── DeviceProtocolError  something answers, but not an agent of our kind
         ├── DeviceRefused        the agent answered with a problem document
-        └── SettingUnavailable   the device does not enter a power mode, or does not set its clocks
+        └── SettingUnavailable   the device does not enter a power mode, or does not hold its clocks
 
 An error says what it was about and, in ``hint``, what to do next. Errors of reading
 bundles come from :mod:`gdws_contract.errors`, which both sides of the wire share.
@@ -176,7 +176,7 @@ class DeviceRefused(DeviceError):
 
 
 class SettingUnavailable(DeviceError):
-    """The device does not enter the power mode that was asked for, or does not set its clocks."""
+    """The device does not enter the power mode that was asked for, or does not hold its clocks."""
 
 
 def first_line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ def test_one_coordinator_on_sqlite_loses_and_doubles_no_job() -> None:
 @pytest.mark.skipif(missing_postgres() is not None, reason=missing_postgres() or "")
 def test_two_coordinators_on_postgresql_share_a_sweep_and_one_takes_over_for_the_other() -> None:
     with postgres_server() as database:
-        found = work_through(Size(devices=4, jobs=6), database, kill_at=0.2)
+        found = work_through(Size(devices=4, jobs=6), database, kill_at=0.2, cell_s=0.3)
 
     assert (found["jobs_done"], found["results_stored"], found["coordinators_killed"]) == (24, 24, 1)
     assert found["jobs_lost"] == found["jobs_doubled"] == found["cells_measured_again"] == 0

@@ -191,15 +191,20 @@ class ThinAgent:
     async def _run(self, job_id: str, cells: Sequence[CellKey]) -> None:
         async with self._turn:
             for key in cells:
-                if self.jobs[job_id].state == "cancelled":
-                    return
                 await self._set(self.jobs[job_id].model_copy(update={"state": "running"}))
-                await asyncio.sleep(self.cell_s)
+                if await self._is_cancelled_within(job_id, self.cell_s):
+                    return
                 self.measured.append((job_id, key))
                 done = [*self.jobs[job_id].cells, Cell(key=key, state="done")]
                 progress = Progress(cells_total=len(cells), cells_finished=len(done))
                 await self._set(self.jobs[job_id].model_copy(update={"cells": done, "progress": progress}))
             await self._set(self.jobs[job_id].model_copy(update={"state": "done"}))
+
+    async def _is_cancelled_within(self, job_id: str, seconds: float) -> bool:
+        with anyio.move_on_after(seconds):
+            async with self._changed:
+                await self._changed.wait_for(lambda: self.jobs[job_id].state == "cancelled")
+        return self.jobs[job_id].state == "cancelled"
 
     async def _set(self, job: Job) -> None:
         if self.jobs[job.id].state == "cancelled":

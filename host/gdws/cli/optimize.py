@@ -2,8 +2,9 @@
 
 The options of all layers are timed inside whole networks. The best plan by these times is measured, the model of
 the times corrected, and the accuracy evaluated, until goal and limits are met; the bundle has this network and the
-dense one. Run the same command again to resume after an interruption. Exit code 1: no network meets the goal; the
-bundle has only the dense one.
+dense one. With --minimise the power mode is chosen, too, among --power-modes; the board gets its own back. Run the same
+command again to resume after an interruption. Exit code 1: no network meets the goal; the bundle has only the dense
+one.
 
 \b
 Examples:

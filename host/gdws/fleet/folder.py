@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -49,11 +48,6 @@ class FleetFolder:
         """The jobs of a device, in order."""
         tags = self.record.devices[device].tags
         return [job for job in self.record.jobs if job.is_for(tags)]
-
-    @cached_property
-    def jobs(self) -> Mapping[str, SweepJob]:
-        """All jobs by name."""
-        return {job.name: job for job in self.record.jobs}
 
     def result_path(self, device: str, job: str) -> Path:
         """Where the result of a device's job is stored, also while it is measured."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,15 +124,7 @@ def standings(place: Place, found: Iterable[WorkflowStatus]) -> dict[str, Standi
         device, turn = place.device(each.workflow_id)
         if device not in last or turn > last[device][0]:
             last[device] = (turn, each)
-    return {
-        device: _standing(turn, each)
-        for device, (turn, each) in sorted(last.items(), key=_order(place.folder.record.devices))
-    }
-
-
-def _order(devices: Mapping[str, object]) -> Any:
-    place = {name: index for index, name in enumerate(devices)}
-    return lambda item: place.get(item[0], len(place))
+    return {device: _standing(*last[device]) for device in place.folder.record.devices if device in last}
 
 
 def _standing(turn: int, found: WorkflowStatus) -> Standing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdws.errors import DeviceError, ResultError
+from gdws.fleet.trouble import judge
 from gdws.gate.baseline import Baseline
 from gdws.gate.consistency import Consistency
 from gdws.gate.coverage import Expected
@@ -72,7 +73,7 @@ class DeviceGate:
                         break
                     keeper.add(run, self._spread)
         except DeviceError as failed:
-            error = failed.message
+            error = judge(failed).reason
         except Stopped as stopped:
             error = stopped.message
         verdicts = tuple(self._verdicts(keeper))

@@ -18,6 +18,7 @@ from gdws.errors import first_line
 from gdws.onnx_io.batch import unfix_batch
 from gdws.onnx_io.graph import drop_needless_allowzero, gather_constants
 from gdws.onnx_io.parity import HINT, CannotRebuild
+from gdws.onnx_io.ranks import declare_ranks
 from gdws_contract.base import quotable_name
 
 #: The newest opset whose operators onnx2torch knows; files of another one are converted to it where it helps.
@@ -41,6 +42,7 @@ def rebuild(model: onnx.ModelProto, path: Path) -> nn.Module:
     gather_constants(model)
     drop_needless_allowzero(model)
     unfix_batch(model)
+    declare_ranks(model)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on constants that share memory

@@ -21,14 +21,14 @@ from support.fleets import fleet_folder
 from support.thin_agents import FAULTS, ThinAgents, thin_agents
 
 
-def coordinator(folder: FleetFolder) -> Coordinator:
-    """One that does not wait long for anything."""
-    return Coordinator(place_of(folder, None), poll_s=0.1, reconnect_s=0.0, answer_s=2.0)
+def coordinator(folder: FleetFolder, answer_s: float = 60.0) -> Coordinator:
+    """One that looks often, and does not reconnect."""
+    return Coordinator(place_of(folder, None), poll_s=0.1, reconnect_s=0.0, answer_s=answer_s)
 
 
-def swept(folder: FleetFolder, accept_identity: tuple[str, ...] = ()) -> dict[str, DeviceState]:
+def swept(folder: FleetFolder, accept_identity: tuple[str, ...] = (), answer_s: float = 60.0) -> dict[str, DeviceState]:
     """Run a coordinator to its end; returns where the devices stand then."""
-    with coordinator(folder) as running:
+    with coordinator(folder, answer_s) as running:
         running.start(accept_identity=accept_identity)
         for found in running.watch():
             states = {device: standing.state for device, standing in found.items()}
@@ -78,7 +78,7 @@ def test_devices_that_cannot_serve_are_set_aside_with_the_reason_and_the_others_
         agents["renamed"].renamed_after = 1
         urls = {agent.name: agents.url(agent.name) for agent in agents} | {"away": "http://127.0.0.1:9"}
         folder = fleet_folder(tmp_path, urls)
-        states = swept(folder)
+        states = swept(folder, answer_s=4.0)
 
         assert states.pop("sound").phase is Phase.DONE
         assert {state.phase for state in states.values()} == {Phase.SET_ASIDE}
@@ -103,14 +103,15 @@ def test_devices_that_cannot_serve_are_set_aside_with_the_reason_and_the_others_
 
 
 def test_a_device_that_comes_back_is_measured_in_the_same_run(tmp_path: Path) -> None:
-    with thin_agents(["a", "b"], cell_s=0.1) as agents:
+    with thin_agents(["a", "b"], cell_s=1.0) as agents:
         agents["b"].fault = "busy"
-        folder = fleet_folder(tmp_path, {name: agents.url(name) for name in "ab"}, jobs=4)
+        folder = fleet_folder(tmp_path, {name: agents.url(name) for name in "ab"}, batch_sizes=tuple(range(1, 31)))
         with coordinator(folder) as running:
             running.start()
             for found in running.watch():
                 if found["b"].state.phase is Phase.RETRYING and found["b"].state.failures > 3:
                     agents["b"].fault = None  # beyond its tries, which the other device prolongs
+                    agents["a"].cell_s = agents["b"].cell_s = 0.0
                 last = found
     assert last["b"].state.phase is Phase.DONE
     assert last["b"].state.reason is None
@@ -149,7 +150,7 @@ def test_a_second_coordinator_is_refused_on_sqlite(tmp_path: Path) -> None:
 
 
 def test_a_sweep_that_is_cancelled_ends_its_jobs_and_can_be_continued(tmp_path: Path) -> None:
-    with thin_agents(["a", "b"], cell_s=0.3) as agents:
+    with thin_agents(["a", "b"], cell_s=1000.0) as agents:
         folder = fleet_folder(tmp_path, {name: agents.url(name) for name in "ab"}, jobs=2)
         place = place_of(folder, None)
         with coordinator(folder) as running:
@@ -161,5 +162,7 @@ def test_a_sweep_that_is_cancelled_ends_its_jobs_and_can_be_continued(tmp_path: 
         assert {state.phase for state in device_states(place).values()} == {Phase.CANCELLED}
         assert {job.state for agent in agents for job in agent.jobs.values()} == {"cancelled"}
 
+        for agent in agents:
+            agent.cell_s = 0.0
         assert {state.phase for state in swept(folder).values()} == {Phase.DONE}
         assert {result.job.state for _, _, result in folder.results()} == {"done"}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from typing import Protocol as Interface
 
 from gdws.bundles.variant import BASELINE, GdwsStep, Variant
@@ -49,6 +49,13 @@ _NOT_SET = frozenset(
 
 #: Makes the networks of a job, the dense one first.
 _Make = Callable[[], Sequence[Variant]]
+
+
+class _Problem(NamedTuple):
+    """Why a result is of no use; one that is passing may not come again."""
+
+    error: DeviceError
+    is_passing: bool
 
 
 class Maker(Interface):
@@ -138,15 +145,7 @@ class AgentMeter:
 
     def _timed(self, what: Any, make: _Make, *, thorough: bool) -> BenchmarkResult:
         """The times of networks, from a device that did not change meanwhile."""
-        for attempt in range(_TRIES):
-            result = self._result("time", what, make, thorough, attempt, self._time_request(thorough))
-            if not _is_disturbed(result):
-                return result
-        raise DeviceError(
-            f"the device changed its clocks or power mode in each of {_TRIES} measurements",
-            url=self.device.url,
-            hint="let it cool, fix its clocks (--jetson-clocks), and run the same command again to resume",
-        )
+        return self._result("time", what, make, thorough, self._time_request(thorough))
 
     def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
         """Profiles of networks; see :class:`gdws.planning.search.evidence.Meter`."""
@@ -156,7 +155,7 @@ class AgentMeter:
             "protocol": Protocol(threads=self.setting.threads),
             "engine": self.setting.engine,
         }
-        result = self._result("profile", converted, lambda: self._unfitted(converted), False, 0, fields)
+        result = self._result("profile", converted, lambda: self._unfitted(converted), False, fields)
         cells = {cell.key.variant: cell for cell in result.job.cells}
         if any(cell.error is not None and cell.error.code == _UNPROFILED for cell in cells.values()):
             return None
@@ -167,45 +166,51 @@ class AgentMeter:
                 found.append(attribute(self.offer.space, choice, cell.profile.layers))
         return found
 
-    def _result(
-        self, kind: str, what: Any, make: _Make, thorough: bool, attempt: int, fields: dict[str, Any]
-    ) -> BenchmarkResult:
+    def _result(self, kind: str, what: Any, make: _Make, thorough: bool, fields: dict[str, Any]) -> BenchmarkResult:
         """The result of a job with the networks that ``make`` gives, from the state or else from the device.
 
-        ``what`` names them in JSON values.
+        ``what`` names them in JSON values. A job that came to nothing in an earlier run is sent again, one of this run
+        up to :data:`_TRIES` times where that may help.
         """
-        key = [self.fingerprint, self.offer.space.digest, self.source.provenance, what, kind, thorough, attempt]
+        key = [self.fingerprint, self.offer.space.digest, self.source.provenance, what, kind, thorough, 0]
         key += ["idle"] if kind == "time" and dict(self.setting.protocol).get("idle_ms") else []
-        for cancelled in range(_TRIES):
-            path = self.state.path(kind, [*key, cancelled])
+        number, tries = -1, 0
+        while True:
+            number += 1
+            path = self.state.path(kind, [*key, number])
             result = load_result(path) if path.exists() else None
             is_new = result is None or result.partial
             if result is None or result.partial:
                 with self.time_left.step("job"):
-                    result = self._run(what, make, fields, path, digest([*key, cancelled]))
-            else:
-                self.time_left.known("job")
-            if result.job.state == "failed":
-                raise failure(result, self.device.url) or DeviceError("the job failed", url=self.device.url)
-            refusal = self._refusal(result)
-            if refusal is not None and (is_new or cancelled == _TRIES - 1):
-                raise refusal
-            if result.job.state == "done" and refusal is None:
+                    result = self._run(what, make, fields, path, digest([*key, number]))
+            problem = self._problem(result)
+            if problem is None:
+                if not is_new:
+                    self.time_left.known("job")
                 if kind == "time":  # the profile came before
                     self._bundle_path(what).unlink(missing_ok=True)
                 return result
-        raise DeviceError(
-            f"the job was cancelled {_TRIES} times on the device",
-            url=self.device.url,
-            hint="run the same command again to resume",
-        )
+            tries += is_new
+            if is_new and (tries == _TRIES or not problem.is_passing):
+                raise problem.error
 
-    def _refusal(self, result: BenchmarkResult) -> SettingUnavailable | None:
-        """Why the device did not enter the setting; of an earlier run it is no reason not to try again."""
-        problems = [cell.error for cell in result.job.cells if cell.error is not None and cell.error.code in _NOT_SET]
-        if not problems:
-            return None
-        return SettingUnavailable(problems[0].detail or problems[0].title, url=self.device.url, hint=problems[0].hint)
+    def _problem(self, result: BenchmarkResult) -> _Problem | None:
+        """Why a result is of no use; None if it is."""
+        url = self.device.url
+        if result.job.state == "failed":
+            return _Problem(failure(result, url) or DeviceError("the job failed", url=url), is_passing=False)
+        refused = [cell.error for cell in result.job.cells if cell.error is not None and cell.error.code in _NOT_SET]
+        if refused:
+            what = refused[0].detail or refused[0].title
+            return _Problem(SettingUnavailable(what, url=url, hint=refused[0].hint), is_passing=False)
+        if result.job.state != "done":
+            what = f"the job was cancelled {_TRIES} times on the device"
+            return _Problem(DeviceError(what, url=url, hint="run the same command again to resume"), is_passing=True)
+        if _is_disturbed(result):
+            what = f"the device changed its clocks or power mode in each of {_TRIES} measurements"
+            hint = "let it cool, fix its clocks (--jetson-clocks), and run the same command again to resume"
+            return _Problem(SettingUnavailable(what, url=url, hint=hint), is_passing=True)
+        return None
 
     def _run(self, what: Any, make: _Make, fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:
         """Send the job, or find it again by its ``key``, and follow it to its end."""

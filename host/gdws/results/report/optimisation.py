@@ -131,7 +131,8 @@ def sentences(found: Optimisation) -> list[str]:
 
 def layer_table(found: Optimisation) -> Cells:
     """Layer by layer: what became of it, and why."""
-    columns = ["layer", "shape", "option", "G/C", "dense ms", "ms", "MACs dense", "MACs", "error", "why"]
+    costs = [f"dense {found.unit}", found.unit]
+    columns = ["layer", "shape", "option", "G/C", *costs, "MACs dense", "MACs", "error", "why"]
     return columns, [_layer_row(layer) for layer in found.layers]
 
 

@@ -102,12 +102,16 @@ def test_the_mode_and_the_network_of_least_energy_are_delivered(
     assert len(agent.measured) == jobs + 1  # the mode that was refused is tried again
 
 
-def test_a_short_deadline_asks_for_the_fast_mode_and_one_too_short_is_declined(
+def test_other_deadlines_and_limits_start_from_what_was_measured(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     agent = SimulatedAgent(modes=MODES)
     slow = _optimize(_task(source, tmp_path, 33.0), agent, monkeypatch)
     fastest = {state: min(p.tail_ms for p in slow.energy.points if p.state == state) for state in slow.energy.states}
+    unjudged = Effort(rounds=1, judgements=0)  # so that no network is known to keep the limits
+    dense = _optimize(_task(source, tmp_path, 33.0, effort=unjudged), agent, monkeypatch)
+    assert dense.status == "dense suffices"
+    assert (dense.energy.chosen.network, dense.energy.chosen.state) == ("dense", IN_15W)
     short = _optimize(_task(source, tmp_path, 0.9 * fastest[IN_15W]), agent, monkeypatch)
     assert short.energy.chosen.state == IN_MAXN
     none = _optimize(_task(source, tmp_path, 0.5 * fastest[IN_MAXN]), agent, monkeypatch)
@@ -115,15 +119,6 @@ def test_a_short_deadline_asks_for_the_fast_mode_and_one_too_short_is_declined(
     assert "the fastest takes" in none.reason
     with open_bundle(tmp_path / "best.gdws") as bundle:
         assert [variant.name for variant in bundle.manifest.variants] == ["dense"]
-
-
-def test_dense_in_the_mode_of_least_energy_suffices_where_nothing_else_keeps_the_limits(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    task = _task(source, tmp_path, 33.0, effort=Effort(rounds=1, judgements=0))
-    found = _optimize(task, SimulatedAgent(modes=MODES), monkeypatch)
-    assert found.status == "dense suffices"
-    assert (found.energy.chosen.network, found.energy.chosen.state) == ("dense", IN_15W)
 
 
 def test_what_makes_no_sense_is_refused(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -85,6 +85,7 @@ def test_energies_are_told_in_every_power_mode_and_drawn():
     columns, rows = energy_table(found.energy)
     assert [row[columns.index("deadline")] for row in rows] == ["met", "missed", "met"]  # least energy first
     assert [row[columns.index("accuracy")] for row in rows] == ["within the limits"] * 3
+    assert layer_table(found)[0][4:6] == ["dense mJ", "mJ"]
     for suffix in (".md", ".html"):
         assert "200 (196 to 204)" in render(found, suffix)
     plot = energy_plot(found.energy)
