@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from gdws._util import streams
+from gdws._util import openmp, streams
 from gdws._util.visible_text import visible
 from gdws.errors import ExitCode
 
@@ -24,6 +24,7 @@ def main() -> NoReturn:
 def _run() -> int:
     try:
         streams.make_robust()
+        openmp.wait_asleep()
         signal.signal(signal.SIGTERM, _interrupt)
         from gdws.cli.app import app
 

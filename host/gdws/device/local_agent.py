@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from gdws._util.openmp import as_the_user_set
 from gdws.errors import DeviceUnreachable
 
 AGENT_COMMAND = (sys.executable, "-m", "gdws_agent")
@@ -61,8 +62,9 @@ def local_agent(
 
 
 def _environment() -> dict[str, str]:
-    """The environment of this process without tokens: a private agent on loopback needs none."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_TOKEN_VARIABLES)}
+    """That of this process as the user set it, without tokens: a private agent on loopback needs none."""
+    mine = as_the_user_set(os.environ)
+    return {name: value for name, value in mine.items() if not name.startswith(_TOKEN_VARIABLES)}
 
 
 def _announced_url(child: subprocess.Popen[bytes], log: BinaryIO, timeout_s: float) -> str:
