@@ -120,12 +120,16 @@ class _Contest:
         return f"{self._planned.reason}; nor does any network in INT8"
 
     def _is_within(self, timing: Timing, bound: float | None, dense: float) -> bool:
-        """Whether it keeps goal and memory limit, and beats the dense network in another setting, if there is one."""
-        if timing.ratio * (1 + _Z * timing.relative_sd) * dense >= self._search.rival:
+        """Whether it keeps goal and memory limit, and beats the dense network in another setting, if there is one.
+
+        The whole interval is to be within the goal.
+        """
+        upper = timing.ratio * (1 + _Z * timing.relative_sd) * dense
+        if upper >= self._search.rival:
             return False
         if self._search.exceeds(timing.memory) is not None:
             return False
-        return bound is None or timing.ratio * dense <= bound
+        return bound is None or upper <= bound
 
     def _keeps(self, form: Form) -> bool:
         """Whether it keeps the limits, on the images that choices are made on and on those of the final figures."""

@@ -230,14 +230,14 @@ class Search:
         )
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
-        """Whether the whole interval says that it beats dense, and the bound is kept: by energy with the interval."""
+        """Whether the whole interval says that it beats dense and keeps the bound."""
         upper = timing.ratio * (1 + 1.96 * timing.relative_sd) * self._dense_of(confirmed)
         if timing.speedup().low <= 1 or upper >= self.rival:
             return False
         if bound is None:
             return True
         if not self._goal.is_of_energy:
-            return timing.ratio * confirmed.dense_ms <= bound
+            return upper <= bound
         energy = timing.energy_interval()
         return energy is not None and energy.high <= bound
 
