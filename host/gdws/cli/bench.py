@@ -23,6 +23,10 @@ Frames of a camera at 30 Hz, each to be finished before the next; and the highes
 \b
 The speed under thermal limits after five minutes, and the spread between engines of one network:
   gdws bench model.gdws --device http://jetson.local:8000 --sustained 300 --builds 5
+
+\b
+All devices of a file, each at its own pace; gdws fleet resume and gdws fleet report take the folder:
+  gdws bench model.gdws --devices devices.toml --tag orin --out nightly
 """
 
 from __future__ import annotations
@@ -32,9 +36,11 @@ from typing import Annotated
 
 import typer
 
+from gdws.cli.fleet import measure_on
 from gdws.cli.options import common as options
 from gdws.cli.options.agents import AgentOptions, end_as, make_request, model_id
 from gdws.cli.options.engine import BuildOptions
+from gdws.cli.options.fleets import FleetOptions
 from gdws.cli.options.measuring import CellOptions, MeasuringOptions
 from gdws.cli.options.pacing import PacingOptions
 from gdws.cli.options.sharing import SharingOptions
@@ -53,6 +59,7 @@ def bench(
     building: BuildOptions,
     cells: CellOptions,
     pacing: PacingOptions,
+    fleet: FleetOptions,
     label: options.Label = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the result; updated during the job.")] = Path(
         "result.json"
@@ -78,6 +85,9 @@ def bench(
         label=label,
         **sharing.fields(),
     )
+    if devices := fleet.chosen(agent, sharing, out):
+        measure_on(devices, bundle, request, out, reconnect_s=agent.reconnect, quiet=quiet)
+        return
     live = LiveBenchmark(quiet=quiet)
     try:
         result = agent.measure(bundle, request, sharing, live, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,14 @@ from gdws.cli.views.output import errors, print_json, print_table
 from gdws.errors import ExitCode
 
 if TYPE_CHECKING:
+    from gdws.device.devices import DeviceEntry
     from gdws.fleet.folder import FleetFolder
     from gdws.fleet.states import DeviceState
     from gdws.fleet.workflows import Place
+    from gdws_contract.rest import BenchmarkRequest
+
+#: The devices that a coordinator follows at once, unless it is told otherwise.
+_AT_ONCE = 64
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the sweep, as given to --out.")]
 Database = Annotated[
@@ -67,7 +73,7 @@ def run(
         "gdws-fleet"
     ),
     database: Database = None,
-    at_once: AtOnce = 64,
+    at_once: AtOnce = _AT_ONCE,
     reconnect: options.Reconnect = 20.0,
     quiet: options.Quiet = False,
 ) -> None:
@@ -111,7 +117,7 @@ def resume(
         ),
     ] = None,
     database: Database = None,
-    at_once: AtOnce = 64,
+    at_once: AtOnce = _AT_ONCE,
     reconnect: options.Reconnect = 20.0,
     quiet: options.Quiet = False,
 ) -> None:
@@ -213,6 +219,23 @@ def report(
         return
     write_fleet_report(measured, left, out)
     errors().print(f"wrote {out}", markup=False)
+
+
+def measure_on(
+    devices: Mapping[str, DeviceEntry],
+    bundle: Path,
+    request: BenchmarkRequest,
+    out: Path,
+    *,
+    reconnect_s: float,
+    quiet: bool,
+) -> None:
+    """Measure one bundle on all ``devices`` as a sweep in the folder ``out``, and end as ``gdws fleet run`` does."""
+    from gdws.fleet.folder import create
+    from gdws.fleet.sweep import sweep_of
+
+    folder = create(out, sweep_of(bundle, request), devices, shared_database=False)
+    _follow(folder, None, _AT_ONCE, reconnect_s, quiet)
 
 
 def _place(folder: Path, database: str | None) -> Place:

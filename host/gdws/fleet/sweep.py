@@ -30,6 +30,9 @@ class Retries(Record):
         return min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 60))
 
 
+_RETRIES = Retries.model_validate({})
+
+
 class Section(Record):
     """A part of the sweep: every bundle, with every number of threads, on the devices with one of the tags."""
 
@@ -49,7 +52,7 @@ class SweepFile(Record):
 
     bundles: list[str] = Field(default_factory=list, description="Files, relative to this one.")
     measure: list[Section] = Field(default_factory=lambda: [Section.model_validate({})], min_length=1)
-    retries: Retries = Field(default_factory=lambda: Retries.model_validate({}))
+    retries: Retries = Field(default=_RETRIES)
 
 
 class SweepJob(Record):
@@ -96,6 +99,12 @@ def load_sweep(path: Path) -> Sweep:
                 name = _unused(safe_name(bundle.stem[:60] + suffix, default="job"), taken)
                 jobs.append(SweepJob(name=name, bundle=str(bundle), tags=section.tags, request=request))
     return Sweep(jobs=jobs, retries=file.retries)
+
+
+def sweep_of(bundle: Path, request: BenchmarkRequest) -> Sweep:
+    """One ``request`` for ``bundle``, on every device."""
+    name = safe_name(bundle.stem[:60], default="job")
+    return Sweep(jobs=[SweepJob(name=name, bundle=str(bundle.resolve()), request=request)], retries=_RETRIES)
 
 
 def _requests(section: Section, model_id: str, where: str) -> Iterator[tuple[str, BenchmarkRequest]]:

@@ -84,3 +84,16 @@ def test_without_dbos_the_fix_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     ended = gdws("fleet", "run", tmp_path / "SWEEP.toml")
     assert ended.exit_code == 2
     assert "pip install 'gdws[fleet]'" in ended.stderr
+
+
+def test_bench_measures_on_all_devices_of_a_file(agents: ThinAgents, tmp_path: Path) -> None:
+    bench = ("bench", tmp_path / "net.gdws", "--devices", tmp_path / "devices.toml")
+    out = tmp_path / "nightly"
+    ended = gdws(*bench, "--out", out, "--quiet")
+    assert ended.exit_code == 0, ended.stderr
+    assert len(agents["orin"].jobs) == len(agents["nano"].jobs) == 1
+    assert "nano" in gdws("fleet", "report", out).stdout
+    assert "it is a folder" in gdws(*bench).stderr
+    one = gdws(*bench, "--device", "http://127.0.0.1:9", "--out", tmp_path / "other")
+    assert (one.exit_code, "--device is for one device" in one.stderr) == (2, True)
+    assert "give --devices" in gdws("bench", tmp_path / "net.gdws", "--tag", "orin").stderr
