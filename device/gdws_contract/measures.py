@@ -135,7 +135,7 @@ class Parity(Reading):
     """The verification set replayed on the device against the host's record.
 
     Accuracies are those of classifiers with labels. ``agreement`` is on decisions, where the task has them: the class
-    of each input, or of each pixel.
+    of each input, of each pixel, or of each box whose score makes it an object on the device or the host.
     """
 
     passed: bool

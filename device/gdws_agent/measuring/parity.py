@@ -16,7 +16,7 @@ from gdws_agent.errors import RunFailed
 from gdws_contract.findings.intervals import proportion
 from gdws_contract.manifest import OutputSpec
 from gdws_contract.measures import Flag, OutputParity, Parity, Proportion
-from gdws_contract.task import Classification, Segmentation, Task
+from gdws_contract.task import Classification, Detection, Segmentation, Task
 
 from .verification import Record
 
@@ -31,6 +31,10 @@ LEAST_TOLERANCE = {"fp32": 0.0, "tf32": 0.005, "fp16": 0.02, "int8": 0.1}
 #: Precision -> differences up to this pass whatever the size of the output: numbers near one are rounded on the way,
 #: and where an output is nearly zero, as a detector's sigmoid on an image without objects, little else is left of it.
 TOLERANCE_ABS = {"fp32": 1e-6, "tf32": 1e-5, "fp16": 1e-4, "int8": 1e-3}
+
+
+#: In place of the class of a box whose scores are too low.
+_NO_OBJECT = -2
 
 
 class Replayed(NamedTuple):
@@ -192,10 +196,16 @@ def _is_float(values: np.ndarray) -> bool:
 
 
 def _decisions(task: Task, outputs: Sequence[np.ndarray]) -> Optional[np.ndarray]:
-    """Return the class of each input (N,), or of each pixel (N, H, W); None where the task does not have them.
+    """Return the class of each input (N,), of each pixel (N, H, W), or of each box (N, A); None where there are none.
 
-    It is -1, which is no class, where a score is not finite.
+    It is -1, which is no class, where a score is not finite, and :data:`_NO_OBJECT` where a box has too low a score.
     """
+    if isinstance(task, Detection):
+        scores = _box_scores(task, outputs)
+        if scores is None:
+            return None
+        classes = np.where(scores.max(axis=2) >= task.score_threshold, scores.argmax(axis=2), _NO_OBJECT)
+        return np.where(np.isfinite(scores).all(axis=2), classes, -1)
     if not isinstance(task, (Classification, Segmentation)):
         return None
     scores = outputs[0]
@@ -204,9 +214,28 @@ def _decisions(task: Task, outputs: Sequence[np.ndarray]) -> Optional[np.ndarray
     return np.where(np.isfinite(scores).all(axis=1), scores.argmax(axis=1), -1)
 
 
+def _box_scores(task: Detection, outputs: Sequence[np.ndarray]) -> Optional[np.ndarray]:
+    """Return the class scores (N, A, K) of the boxes, before any is suppressed; None if outputs are not of the layout.
+
+    The layouts are those of gdws.evaluation.tasks.detection.heads.
+    """
+    rows = outputs[1] if task.layout == "boxes-scores" and len(outputs) > 1 else outputs[0]
+    if rows.ndim != 3 or not _is_float(rows):
+        return None
+    if task.layout == "yolov8":
+        scores = rows.transpose(0, 2, 1)[..., 4:]
+    else:
+        scores = rows if task.layout == "boxes-scores" else rows[..., 4:5] * rows[..., 5:]
+    return scores if scores.size else None
+
+
 def _agreement(task: Task, replayed: Replayed) -> Optional[Proportion]:
+    """Return the share of decisions that are the same; of boxes, of those that are an object on either side."""
     device, host = _decisions(task, replayed.device), _decisions(task, replayed.host)
-    return None if device is None or host is None else _share(device == host)
+    if device is None or host is None:
+        return None
+    counts = (device != _NO_OBJECT) | (host != _NO_OBJECT)
+    return _share((device == host)[counts]) if counts.any() else None
 
 
 def right_answers(expected: Expected, outputs: Sequence[np.ndarray]) -> Optional[np.ndarray]:

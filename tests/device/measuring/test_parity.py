@@ -184,9 +184,33 @@ class TestSeveralOutputs:
         expected = Expected(Segmentation(), [OutputSpec(name="out", dtype=dtype, shape=list(host.shape[1:]))], None)
         assert compare(expected, pair(device, host), None, RULE).agreement.successes == 31
 
-    def test_detections_are_compared_by_their_outputs(self):
-        expected = Expected(Detection(layout="yolov8"), [OutputSpec(name="out", shape=[3])], None)
-        assert compare(expected, same(HOST), None, RULE).agreement is None
+    @pytest.mark.parametrize("layout", ["yolov8", "yolov5", "yolox", "boxes-scores"])
+    def test_of_boxes_those_agree_that_are_the_same_object_on_both_sides(self, layout):
+        """Of six boxes of two classes three are objects on the host, one more on the device, one of another class."""
+        host = np.array([[[0.9, 0.1], [0.2, 0.8], [0.3, 0.0], [0.2, 0.2], [0.0, 0.1], [0.1, 0.0]]], np.float32)
+        device = host.copy()
+        device[0, 1] = 0.8, 0.2
+        device[0, 3, 0] = 0.26
+        boxes = np.ones((1, 6, 4), np.float32)
+
+        def written(scores):
+            if layout == "boxes-scores":
+                return boxes, scores
+            whole = np.concatenate([boxes, *([] if layout == "yolov8" else [boxes[..., :1]]), scores], axis=2)
+            return (whole.transpose(0, 2, 1) if layout == "yolov8" else whole,)
+
+        outputs = [
+            OutputSpec(name=f"out{place}", shape=list(each.shape[1:])) for place, each in enumerate(written(host))
+        ]
+        expected = Expected(Detection(layout=layout), outputs, None)
+        found = compare(expected, Replayed(written(device), written(host)), None, RULE).agreement
+        assert (found.successes, found.count) == (2, 4)
+
+    def test_without_an_object_or_the_layout_boxes_have_no_agreement(self):
+        of_layout = Expected(Detection(layout="yolov8"), [OutputSpec(name="out", shape=[6, 5])], None)
+        assert compare(of_layout, same(np.zeros((2, 6, 5), np.float32)), None, RULE).agreement is None
+        other = Expected(Detection(layout="yolov8"), [OutputSpec(name="out", shape=[3])], None)
+        assert compare(other, same(HOST), None, RULE).agreement is None
 
 
 class SumEngine:
