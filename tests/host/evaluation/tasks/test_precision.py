@@ -97,3 +97,12 @@ def test_without_pycocotools_the_error_says_what_to_install(monkeypatch):
     with pytest.raises(GdwsError, match="pycocotools") as caught:
         Detection("yolov8", (64, 64)).grader()
     assert "gdws[detection]" in caught.value.hint
+
+
+def test_what_of_a_box_is_outside_of_the_image_counts_as_little_as_in_annotations():
+    task = Detection(layout="boxes-scores", size=(40, 60))
+    at_the_corner = torch.tensor([[[-10.0, -10.0, 10.0, 10.0], [50.0, 30.0, 70.0, 50.0]]])
+    truth = objects(CORNER, [50.0, 30.0, 60.0, 40.0])
+    grader = task.grader()
+    grader.update((at_the_corner, torch.tensor([[[0.9], [0.8]]])), [truth])
+    assert {name: figure.value for name, figure in grader.metrics().items()} == {"map": 1.0, "map_50": 1.0}

@@ -20,6 +20,12 @@ class Detections(NamedTuple):
     scores: Tensor
     classes: Tensor
 
+    def clipped(self, size: tuple[int, int]) -> Detections:
+        """The same, without what of the boxes is outside of an image of ``size`` (H, W), as annotations are."""
+        height, width = size
+        limit = self.boxes.new_tensor([width, height, width, height])
+        return self._replace(boxes=self.boxes.clamp(min=0).minimum(limit))
+
 
 def detections(candidates: Candidates, score_threshold: float) -> list[Detections]:
     """What is detected in each image: the candidates of at least that score, after non-maximum suppression."""

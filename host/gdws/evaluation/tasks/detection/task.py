@@ -138,7 +138,7 @@ class DetectionGrader:
                     hint="give --labels FILE with the names of the network's classes in its order",
                 )
             self._truths.append(truth)
-        self._found += detections(candidates, LEAST_SCORE)
+        self._found += [each.clipped(self.task.size) for each in detections(candidates, LEAST_SCORE)]
 
     def metrics(self) -> dict[str, Metric]:
         """Both, with intervals over images."""
