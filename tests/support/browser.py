@@ -35,6 +35,10 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+#: What Chromium says of requests that it aborts because a network interface came or went, as containers' do. That is
+#: no fault of the page.
+_ABORTED = "net::ERR_NETWORK_CHANGED"
+_LOADS = 5
 DESKTOP = (1280, 900)
 PHONE = (360, 780)
 
@@ -80,9 +84,12 @@ class Page:
         self.emulate()
 
     def open(self, route: str = "") -> Page:
-        """Load the page anew, at a route such as ``#/results``."""
-        self.driver.get("about:blank")
-        self.driver.get(f"{self.url}/{route}")
+        """Load the page anew, at a route such as ``#/results``; again if Chromium aborted a part of it."""
+        for _ in range(_LOADS):
+            self.driver.get("about:blank")
+            self.driver.get(f"{self.url}/{route}")
+            if not self._read_console():
+                break
         return self
 
     # Looking
@@ -171,10 +178,16 @@ class Page:
 
     def faults(self, allowed: tuple[str, ...] = ()) -> list[str]:
         """Return what the console reported and which other hosts were asked, but lines that hold one of ``allowed``."""
-        self._console += [f"{entry['level']}: {entry['message']}" for entry in self.driver.get_log("browser")]
+        self._read_console()
         self._asked += list(map(str, filter(None, map(_address, self.driver.get_log("performance")))))
         foreign = [address for address in self._asked if not self._is_ours(address)]
         return [line for line in (*self._console, *foreign) if not any(word in line for word in allowed)]
+
+    def _read_console(self) -> bool:
+        """Take in what the console reported; returns whether it was of a request that Chromium aborted by itself."""
+        lines = [f"{entry['level']}: {entry['message']}" for entry in self.driver.get_log("browser")]
+        self._console += [line for line in lines if _ABORTED not in line]
+        return any(_ABORTED in line for line in lines)
 
     def asked(self) -> list[str]:
         """Return the addresses that the page asked for."""

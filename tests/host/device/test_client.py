@@ -332,7 +332,8 @@ def test_something_else_listens(says: bytes, error: type[Exception]) -> None:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    with listener, DeviceClient(f"http://127.0.0.1:{listener.getsockname()[1]}") as client, pytest.raises(error):
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener, DeviceClient(url, answer_s=1.0) as client, pytest.raises(error):
         client.check()
     thread.join()
 
