@@ -45,7 +45,8 @@ class DemoSettings:
 
     ``published`` is a network by the paper's method for comparison, at ranks that keep the accuracy. Choices are made
     on ``validation`` images under this many steps of PGD; the final figures are for the full attack on ``test`` images.
-    ``search_ms`` is the measured time of each network in the search.
+    ``search_ms`` is the measured time of each network in the search. On so few test images a network that loses next to
+    nothing may well be a point below the dense one, hence the wider limit on robust accuracy.
     """
 
     published: Recipe = field(default_factory=lambda: Recipe(MeanRank(4), layout="stacked"))
@@ -59,6 +60,7 @@ class DemoSettings:
     protocol: Protocol = field(default_factory=lambda: Protocol(min_duration_ms=2_000))
     search_ms: float = 700.0
     effort: Effort = field(default_factory=lambda: Effort(rounds=2, judgements=2))
+    limits: AccuracyLimits = field(default_factory=lambda: AccuracyLimits(natural_points=1.0, robust_points=2.0))
 
 
 FULL = DemoSettings()
@@ -144,7 +146,8 @@ def make(
     published = _published(source, settings, images, watcher)
     choosing = gentle(attack, iterations=settings.choosing_steps)
     watcher.tell(
-        f"2/4  optimise it for this machine: at most 1 point lost, choices on {settings.validation} images under "
+        f"2/4  optimise it for this machine: at most {settings.limits.natural_points:g} point of natural and "
+        f"{settings.limits.robust_points:g} of robust accuracy lost, choices on {settings.validation} images under "
         f"{choosing}, without a second opinion; then all on {settings.test} test images under {attack}, white-box"
     )
     task = Task(
@@ -159,7 +162,7 @@ def make(
         attack,
         Setting("onnxruntime", protocol=(("min_duration_ms", settings.search_ms),)),
         Goal("fastest"),
-        AccuracyLimits(),
+        settings.limits,
         files.bundle,
         files.state,
         effort=settings.effort,
