@@ -11,13 +11,11 @@ does not hold.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -29,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gdws.fleet.folder import RECORD, open_folder
 from support.agent_process import AgentProcess
 from support.bundles import tiny_bundle
+from support.kills import Lost, main
 
 #: Never give up a group: here it is not to blame for the end of the agent.
 _AGENT = ("--max-interruptions=1000000", "--confine-workers=false")
@@ -54,10 +53,6 @@ warmup_max_ms = 0
 _FINISHED, _SET_ASIDE = 0, 3
 
 Draw = Callable[[], "tuple[float, str] | None"]
-
-
-class Lost(Exception):
-    """Something was lost or doubled."""
 
 
 class Size(NamedTuple):
@@ -224,21 +219,6 @@ def run(folder: Path, kills: int, seed: int, size: Size = WHOLE, longest_s: floa
     return Summary(dict(count), sweeps, sweeps * size.cells, again, round(time.monotonic() - began_s, 1))
 
 
-def main() -> int:
-    """Run it and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with tempfile.TemporaryDirectory(prefix="gdws-fleet-kills-") as folder:
-        try:
-            print(json.dumps(run(Path(folder), options.kills, options.seed)._asdict(), indent=1))
-        except Lost as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main(__doc__, 100, run))

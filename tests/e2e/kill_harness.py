@@ -39,6 +39,7 @@ from gdws_contract.rest import FINAL_STATES
 from support.agent_process import AgentProcess, launch
 from support.agents import FakeWorker, agent, resolved
 from support.bundles import tiny_bundle
+from support.kills import Lost
 
 VARIANTS = ("dense", "a", "b")
 #: Never give up a group: here it is not to blame for the end of the agent.
@@ -48,10 +49,6 @@ LONGEST_S = 0.5
 KINDS = {"agent": 0.5, "agent that starts": 0.15, "worker": 0.2, "power": 0.15}
 
 Cells = dict[str, Any]
-
-
-class Lost(Exception):
-    """What had finished is not there, or was measured again."""
 
 
 class Summary(NamedTuple):

@@ -10,13 +10,11 @@ were measured again than were cut. Prints a summary in JSON and exits with 1 whe
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.agent_process import AgentProcess
 from support.agents import FakeWorker
+from support.kills import Lost, main
 from support.tiny import tiny_checkpoint
 
 #: Never give up a group: here it is not to blame for the end of the agent.
@@ -38,10 +37,6 @@ _SEARCH = (
 _FINISHED = (0, 1)
 #: How a host ends whose agent went away: it is started again, as its user would.
 _UNREACHABLE = 3
-
-
-class Lost(Exception):
-    """The end is not that of a run that was left alone."""
 
 
 class Summary(NamedTuple):
@@ -148,20 +143,5 @@ def run(folder: Path, kills: int, seed: int) -> Summary:
     return Summary(dict(count), searches, jobs, again, round(time.monotonic() - began_s, 1))
 
 
-def main() -> int:
-    """Run it and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="gdws-kills-") as folder:
-        try:
-            print(json.dumps(run(Path(folder), options.kills, options.seed)._asdict(), indent=1))
-        except Lost as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, 50, run))

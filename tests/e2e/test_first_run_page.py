@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from gdws_agent.first_run.command import build_parser
 from gdws_agent.first_run.network import DENSE, Shape, draw
 from gdws_agent.first_run.tools import tegrastats
 from gdws_agent.first_run.tools import trtexec as program
+from support.loading import load_script
 
 PAGE = (Path(__file__).parents[2] / "docs" / "first-run.md").read_text()
 
@@ -67,11 +67,7 @@ def test_the_network_is_of_the_size_that_is_told() -> None:
 
 
 def test_the_line_for_a_container_is_the_one_that_is_tested_in_containers() -> None:
-    spec = importlib.util.spec_from_file_location("first_run", Path(__file__).with_name("docker") / "first_run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    tested = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tested)
+    tested = load_script("tests/e2e/docker/first_run.py")
     line = " ".join(tested.COMMAND)
     assert f"docker compose exec agent {line}\n" in PAGE
     assert line in (build_parser().epilog or "")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 
-_SPEC = importlib.util.spec_from_file_location("fleet_kills", Path(__file__).with_name("fleet_kills.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-fleet_kills = importlib.util.module_from_spec(_SPEC)
-sys.modules["fleet_kills"] = fleet_kills
-_SPEC.loader.exec_module(fleet_kills)
+from support.loading import load_script
+
+fleet_kills = load_script("tests/e2e/fleet_kills.py")
 
 
 @pytest.mark.timeout(600)

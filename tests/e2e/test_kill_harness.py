@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-_SPEC = importlib.util.spec_from_file_location("kill_harness", Path(__file__).with_name("kill_harness.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-kill_harness = importlib.util.module_from_spec(_SPEC)
-sys.modules["kill_harness"] = kill_harness
-_SPEC.loader.exec_module(kill_harness)
+from support.loading import load_script
+
+kill_harness = load_script("tests/e2e/kill_harness.py")
 
 
 def key(variant: str, batch_size: int = 1) -> str:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 
-_SPEC = importlib.util.spec_from_file_location("optimize_kills", Path(__file__).with_name("optimize_kills.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-optimize_kills = importlib.util.module_from_spec(_SPEC)
-sys.modules["optimize_kills"] = optimize_kills
-_SPEC.loader.exec_module(optimize_kills)
+from support.loading import load_script
+
+optimize_kills = load_script("tests/e2e/optimize_kills.py")
 
 
 @pytest.mark.timeout(900)

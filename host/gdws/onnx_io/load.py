@@ -102,7 +102,7 @@ def load_onnx(
         module = _rebuilt(file)
         difference = _difference(module, file)
     except CannotRebuild as error:
-        reason = error.message
+        reason = error.message.replace(str(path), path.name)  # it goes into bundles: no folder of the user's
         try:
             module, difference = _as_graph(file)
         except (CannotSplit, CannotRebuild) as other:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdws._util.files import require_writable
@@ -18,7 +18,7 @@ from gdws.pipeline.calibration import AlphaSettings, find_alphas
 from gdws.pipeline.conversion import convert_fitted, with_tuned
 from gdws.pipeline.distillation import distilled
 from gdws.pipeline.evaluation import evaluate_all, evaluation_doubts
-from gdws.pipeline.packing import pack
+from gdws.pipeline.packing import pack, with_preparation
 from gdws.pipeline.quantisation import int8_doubts, range_images, with_int8
 from gdws.planning.recipe import Recipe
 from gdws.training import DistillSettings
@@ -115,11 +115,9 @@ def make_bundle(
         variants = evaluate_all(variants, images, test, settings.attack, task=source.task, progress=progress)
     tell(f"pack them with {settings.verification} images for the parity check on the device")
     replayed = data.test.first(settings.verification)
-    if data.preparation:
-        source = replace(source, provenance={**source.provenance, "images": dict(data.preparation)})
     bundle_id = pack(
         path,
-        source,
+        with_preparation(source, data),
         variants,
         replayed,
         test,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from gdws.bundles import packing as bundle
 from gdws.bundles.packing import VerificationSet
 from gdws.bundles.variant import Variant
 from gdws.compression.surgery import sample
-from gdws.datasets import Split, require_shape
+from gdws.datasets import Dataset, Split, require_shape
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.tasks import Classification
 from gdws.networks.sources import Source
@@ -64,6 +65,13 @@ def pack(
         optimisation=optimisation,
         progress=progress,
     )
+
+
+def with_preparation(source: Source, data: Dataset) -> Source:
+    """``source`` whose provenance tells how the images of ``data`` were prepared, where they were."""
+    if not data.preparation:
+        return source
+    return replace(source, provenance={**source.provenance, "images": dict(data.preparation)})
 
 
 @torch.no_grad()

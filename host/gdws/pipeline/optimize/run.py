@@ -38,13 +38,13 @@ from gdws.pipeline.optimize.state import State
 from gdws.pipeline.optimize.threads import ThreadChoice, choose_threads
 from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.optimize.tuning import Tuning, require_tunable
-from gdws.pipeline.packing import pack
+from gdws.pipeline.packing import pack, with_preparation
 from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.options import Offer, offer
 from gdws.planning.search.search import Effort, Search
-from gdws.results.optimisation import Optimisation, save_optimisation
+from gdws.results.optimisation import LeastEnergy, Optimisation, save_optimisation
 from gdws.results.report.optimisation import sentences
 from gdws_contract.findings.agreement import AGREEMENT
 from gdws_contract.rest import DeviceInfo, Job
@@ -189,9 +189,7 @@ def optimize(
         task = replace(task, setting=least.setting)
     else:
         explorer, outcome = _searched(task, info, offered, meter, judge, rival_ms, watch)
-    found = _told(task, info, offered, explorer, meter, outcome, time.monotonic() - started)
-    found = found.model_copy(update={"energy": figures})
-    found = found.model_copy(update={"summary": sentences(found)})
+    found = _told(task, info, offered, explorer, meter, outcome, figures, time.monotonic() - started)
     found = found.model_copy(update={"bundle_id": _deliver(task, judge, outcome, found, watch)})
     save_optimisation(found, task.state / "optimisation.json")
     return found
@@ -320,16 +318,23 @@ def _fitted_to(path: Path, source: Source, images: Split, attack: Spec | None, w
 
 
 def _told(
-    task: Task, info: DeviceInfo, offered: Offer, explorer: Explorer, meter: AgentMeter, outcome: Outcome, host_s: float
+    task: Task,
+    info: DeviceInfo,
+    offered: Offer,
+    explorer: Explorer,
+    meter: AgentMeter,
+    outcome: Outcome,
+    figures: LeastEnergy | None,
+    host_s: float,
 ) -> Optimisation:
-    """The outcome as it is stored, but for the sentences."""
+    """The outcome as it is stored."""
     best = outcome.delivered[0].choice if outcome.delivered else offered.space.dense
     has_figures = explorer.is_open
     profiles = account.by_choice(meter.profile([offered.space.dense, best])) if has_figures else {}
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
     loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None
     notes = [_LAYERS_IN_INT8] if outcome.delivered and outcome.delivered[0].int8 else []
-    return Optimisation(
+    found = Optimisation(
         network=task.source.name,
         goal=str(task.goal),
         natural_limit_points=task.limits.natural_points,
@@ -351,8 +356,10 @@ def _told(
         has_pair_terms=has_figures and explorer.model.has_pair_terms,
         is_profiled=explorer.is_profiled,
         doubts=list(dict.fromkeys([*explorer.doubts, *outcome.doubts, *notes])),
+        energy=figures,
         host_s=host_s,
     )
+    return found.model_copy(update={"summary": sentences(found)})
 
 
 def _deliver(task: Task, judge: EvaluationJudge, outcome: Outcome, found: Optimisation, watch: Watch) -> str:
@@ -372,7 +379,8 @@ def _deliver(task: Task, judge: EvaluationJudge, outcome: Outcome, found: Optimi
         evaluation = judge.evaluate_other(other)
         variants.append(replace(other, evaluation=host_evaluation(evaluation, data)))
     told = {"goal": found.goal, "device": found.device, "setting": found.setting}
-    source = replace(task.source, provenance={**task.source.provenance, "optimised_for": told})
+    source = with_preparation(task.source, task.images.data)
+    source = replace(source, provenance={**source.provenance, "optimised_for": told})
     test = task.images.data.test.first(task.images.verification)
     threads = task.setting.threads
     assert threads != "auto"  # a number was chosen by now
@@ -383,6 +391,7 @@ def _deliver(task: Task, judge: EvaluationJudge, outcome: Outcome, found: Optimi
         test,
         data,
         task.attack,
+        class_names=task.images.data.class_names,
         threads=threads,
         optimisation=found.model_copy(update={"host_s": None}),  # the same networks give the same bundle
         progress=watch.progress,

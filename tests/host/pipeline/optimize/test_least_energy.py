@@ -6,21 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
-from gdws.datasets import Dataset
 from gdws.errors import DeviceError, GdwsError
 from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline import Source
 from gdws.pipeline.optimize import (
-    AccuracyLimits,
     BoardState,
     Effort,
     Goal,
-    Images,
     Optimisation,
-    Setting,
     Task,
     Watch,
     all_power_modes,
@@ -30,7 +24,7 @@ from gdws_contract.archive import open_bundle
 from gdws_contract.rest import Availability
 from support import benchmark_results
 from support.simulated_agent import SimulatedAgent
-from support.toy import toy
+from support.toy_optimisation import narrow_source, toy_task
 
 #: (times slower, watts while a network runs, watts at rest)
 MODES = {"MAXN": (1.0, 30.0, 6.0), "MODE_15W": (2.0, 10.0, 5.0), "MODE_10W": None}
@@ -40,32 +34,11 @@ IN_15W, IN_MAXN = "power mode MODE_15W", "power mode MAXN"
 
 @pytest.fixture(scope="module")
 def source() -> Source:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        convolutions = [nn.Conv2d(8 if place else 1, 8, 3, padding=1) for place in range(3)]
-        layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU())]
-        module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 2))
-    return Source("toy", module.eval(), (1, 8, 8), {})
+    return narrow_source(3)
 
 
 def _task(source: Source, folder: Path, deadline_ms: float, **fields: object) -> Task:
-    data = Dataset("toy", 2, toy(32, 0), toy(24, 1), toy(24, 2))
-    return Task(
-        **{
-            "source": source,
-            "images": Images(data, calibration=32, validation=24, test=24, verification=8),
-            "attack": None,
-            "setting": Setting("onnxruntime"),
-            "goal": Goal("least_energy", deadline_ms),
-            "limits": AccuracyLimits(100.0, None),
-            "out": folder / "best.gdws",
-            "state": folder / "state",
-            "known_costs": folder / "costs",
-            "effort": Effort(rounds=1, judgements=1),
-            "states": STATES,
-            **fields,
-        }
-    )
+    return toy_task(source, folder, **{"goal": Goal("least_energy", deadline_ms), "states": STATES, **fields})
 
 
 def _optimize(task: Task, agent: SimulatedAgent, monkeypatch: pytest.MonkeyPatch, **watch: object) -> Optimisation:

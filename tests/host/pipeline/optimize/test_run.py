@@ -8,18 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from gdws.datasets import Dataset
 from gdws.errors import DeviceError, GdwsError
 from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline import Source
 from gdws.pipeline.optimize import (
     AccuracyLimits,
     Conversion,
-    Effort,
     Goal,
-    Images,
     Optimisation,
     Setting,
     Task,
@@ -31,7 +27,8 @@ from gdws.results.optimisation import load_optimisation
 from gdws.training import DistillSettings, FinetuneSettings, distill
 from gdws_contract.archive import open_bundle
 from support.simulated_agent import SimulatedAgent
-from support.toy import InterruptAt, toy
+from support.toy import InterruptAt
+from support.toy_optimisation import narrow_source, toy_task
 
 FASTEST = Goal("fastest")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,33 +44,11 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def source() -> Source:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        convolutions = [nn.Conv2d(8 if place else 1, 8, 3, padding=1) for place in range(4)]
-        layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU())]
-        module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 2))
-    return Source("toy", module.eval(), (1, 8, 8), {})
+    return narrow_source(4)
 
 
 def _task(source: Source, folder: Path, goal: Goal = FASTEST, **fields: object) -> Task:
-    data = Dataset("toy", 2, toy(32, 0), toy(24, 1), toy(24, 2))
-    images = Images(data, calibration=32, validation=24, test=24, verification=8)
-    return Task(
-        **{
-            "source": source,
-            "images": images,
-            "attack": None,
-            "setting": Setting("onnxruntime"),
-            "goal": goal,
-            "limits": AccuracyLimits(100.0, None),
-            "out": folder / "best.gdws",
-            "state": folder / "state",
-            "known_costs": folder / "costs",
-            "conversion": Conversion(skip=("2",)),
-            "effort": Effort(rounds=1, judgements=1),
-            **fields,
-        }
-    )
+    return toy_task(source, folder, **{"goal": goal, "conversion": Conversion(skip=("2",)), **fields})
 
 
 def _optimize(task: Task, agent: SimulatedAgent, monkeypatch: pytest.MonkeyPatch, **watch: object) -> Optimisation:
@@ -101,6 +76,8 @@ def test_a_faster_network_is_delivered_beside_the_dense_one(
         assert [variant.name for variant in bundle.manifest.variants] == ["dense", "optimised"]
         assert bundle.id == found.bundle_id
         assert bundle.manifest.provenance["optimised_for"]["setting"] == "onnxruntime, fp32, batch 1"
+        assert bundle.manifest.provenance["images"] == {"resize": "crop"}
+        assert bundle.manifest.task.classes == ["round", "square"]
         assert bundle.manifest.optimisation == found.model_copy(update={"host_s": None, "bundle_id": None})
     assert load_optimisation(task.state / "optimisation.json") == found
     converted = [layer for layer in found.layers if layer.option != "dense"]
