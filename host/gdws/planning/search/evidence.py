@@ -144,8 +144,11 @@ class Loss:
 class Meter(Protocol):
     """A device. Asked the same again, it answers from what it found before."""
 
-    def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
-        """Time networks in turns with the dense one. Those that cannot be timed are left out, and told in doubts."""
+    def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
+        """Time networks in turns with the dense one. Those that cannot be timed are left out, and told in doubts.
+
+        With another number ``repeat`` the same is measured once more.
+        """
 
     def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
         """Profiles of networks; None from a runtime that has none."""
