@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from benchmarks.measured import machine, write_results
+from benchmarks.planning.settled import settle
 from gdws import datasets, pipeline
 from gdws.compression.fitting import Calibration
 from gdws.datasets import Split
@@ -80,7 +80,6 @@ def main(argv: list[str]) -> int:
             cells.append(cell)
             results = {"machine": machine(), "min_duration_s": options.min_duration, "cells": cells}
             write_results(HERE, results, _table(results))
-            print(_table(results), flush=True)
     return 0 if cells and all(_is_met(cell) for cell in cells) else 1
 
 
@@ -201,19 +200,8 @@ def _built(name: str) -> tuple[Source, Split]:
     module = zoo.build(name).eval()
     shape = zoo.input_shape(name)
     images = torch.rand(16, *shape)
-    _settle(module, images)
+    settle(module, images)
     return Source(name, module, shape, {"net": name}), Split(images, torch.zeros(16, dtype=torch.int64))
-
-
-@torch.no_grad()
-def _settle(module: nn.Module, images: torch.Tensor) -> None:
-    """Set the statistics of batch normalisation to those of ``images``."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = None  # a cumulative average, of one batch here
-            layer.train()
-    module(images)
-    module.eval()
 
 
 def _is_met(cell: dict[str, Any]) -> bool:

@@ -134,8 +134,8 @@ class Explorer:
         off = sum(abs(each.dense_ms / self._dense_ms - 1) > _SAME_STATE for each in self.measurements)
         if off:
             found.append(
-                f"in {off} of {jobs} measurements the dense network took over {_SAME_STATE:.0%} more or less time than in "
-                "most: the machine does other work at times, or its clocks change; those count less"
+                f"in {off} of {jobs} measurements the dense network took over {_SAME_STATE:.0%} more or less time than "
+                "in most: the machine does other work at times, or its clocks change; those count less"
             )
         return found + [f"{said[code]} (in {count} of {jobs} measurements)" for code, count in counts.items()]
 
