@@ -155,8 +155,8 @@ def _table(results: dict[str, Any]) -> str:
         "# A search against all plans",
         "",
         f"{json.dumps(results['machine'])}, {results['setting']}. A network of two layers, {results['plans']} plans, "
-        "all measured. Times of the plan that the search found, over those of the best of all within the same error, the "
-        f"two measured side by side once more. Wanted: at most {_LIMIT}.",
+        "all measured. Times of the plan that the search found, over those of the best of all within the same error, "
+        f"the two measured side by side once more. Wanted: at most {_LIMIT}.",
         "",
         "| error | plans within | measured by the search | its plan | best of all | times as long |",
         "|--:|--:|--:|---|---|--:|",
