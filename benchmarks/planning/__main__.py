@@ -115,17 +115,19 @@ def _predict(meter: AgentMeter, space: Space, mixtures: int, *, better: bool) ->
     cost_s = time.monotonic() - began
     drawn = random.Random(0)
     choices = [tuple(drawn.randrange(len(layer.options)) for layer in space.layers) for _ in range(mixtures)]
-    predicted = {choice: explorer.model.predict(choice)[0] for choice in choices}
+    before = explorer.dense
+    predicted = {choice: explorer.model.predict(choice)[0] / before for choice in choices}
     left_out = [abs(residual) for residual in explorer.model.residuals]
     found: dict[str, Any] = {}
     if better:
         found["better"] = _better(explorer)
     explorer.time(choices)
-    pairs = [(predicted[choice], measured) for choice in choices if (measured := explorer.measured(choice)) is not None]
+    timings = explorer.timings
+    pairs = [(predicted[choice], timings[choice].ratio) for choice in choices if choice in timings]
     errors = sorted(abs(guess / measured - 1) for guess, measured in pairs)
     return {
         **found,
-        "pairs_ms": pairs,
+        "pairs": pairs,
         "median": statistics.median(errors),
         "p90": errors[min(len(errors) - 1, int(0.9 * len(errors)))],
         "worst": errors[-1],

@@ -111,7 +111,7 @@ class SimulatedMeter:
             idle_w=self.idle_w,
         )
 
-    def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
+    def profile(self, choices: Sequence[Choice], *, repeat: int = 0) -> list[Profile] | None:
         if not self.has_profiles:
             return None
         return [self._profile(choice) for choice in choices]

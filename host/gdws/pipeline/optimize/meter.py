@@ -148,7 +148,7 @@ class AgentMeter:
         """The times of networks, from a device that did not change meanwhile."""
         return self._result("time", what, make, thorough, self._time_request(thorough), repeat)
 
-    def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
+    def profile(self, choices: Sequence[Choice], *, repeat: int = 0) -> list[Profile] | None:
         """Profiles of networks; see :class:`gdws.planning.search.evidence.Meter`."""
         converted = [choice for choice in choices if choice != self.offer.space.dense]
         fields = {
@@ -156,7 +156,7 @@ class AgentMeter:
             "protocol": Protocol(threads=self.setting.threads),
             "engine": self.setting.engine,
         }
-        result = self._result("profile", converted, lambda: self._unfitted(converted), False, fields)
+        result = self._result("profile", converted, lambda: self._unfitted(converted), False, fields, repeat)
         cells = {cell.key.variant: cell for cell in result.job.cells}
         if any(cell.error is not None and cell.error.code == _UNPROFILED for cell in cells.values()):
             return None

@@ -13,6 +13,7 @@ from gdws.planning.search.energy import in_energies, per_period
 from gdws.planning.search.evidence import LayerShare, Measurement, Meter, Profile, Timing
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel, bases_of, classes_of, fit
 from gdws.planning.search.space import Choice, Space
+from gdws.planning.search.steadiness import SAME_STATE, disturbed, slower
 from gdws_contract.memory import Memory
 
 #: Networks that take turns with the dense one in one job: so many engines live at once, and so much an interrupt costs.
@@ -24,10 +25,7 @@ _MOST_CARRIERS = 48
 _TRUSTED = 0.05
 #: Alternatives to the best choice, which are measured with it: the bound is tightened so much.
 _TIGHTNESS = (1.0, 0.97, 0.93)
-#: Dense latencies of one device in one setting that differ by more are of two states of the machine, e.g. with and
-#: without a neighbour on its cores. Some networks are slowed more than others, so ratios do not cancel it.
-_SAME_STATE = 0.08
-#: A measurement that found the machine slower than others did is repeated so often, in hope of the faster state.
+#: What was measured while the machine was slower than at other times is repeated so often, in hope of the faster state.
 _REPEATS = 2
 
 #: Says what is done.
@@ -48,11 +46,12 @@ class Check:
 
 @dataclass
 class _Taken:
-    """The networks of one measurement with its best repetition, and how many there were."""
+    """The networks of one measurement with its best repetition, how many there were, and how many of its profiles."""
 
     choices: Sequence[Choice]
     found: Measurement
     repeats: int = 0
+    profile_repeats: int = 0
 
 
 class Explorer:
@@ -80,7 +79,7 @@ class Explorer:
         self._known_ms, self._period_ms = known_ms, period_ms
         self._taken: list[_Taken] = []
         self.confirmations: list[Measurement] = []
-        self.profiles: list[Profile] = []
+        self._profiles: dict[Choice, Profile] = {}
         self.is_profiled = True
         self.checks: list[Check] = []
         self._models: dict[bool, LatencyModel] = {}
@@ -89,6 +88,11 @@ class Explorer:
     def measurements(self) -> list[Measurement]:
         """What was measured of each group of networks, oldest first: of repetitions the one that is kept."""
         return [taken.found for taken in self._taken]
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """The profile of each network that was profiled, of repetitions the fastest."""
+        return list(self._profiles.values())
 
     @property
     def model(self) -> LatencyModel:
@@ -131,10 +135,10 @@ class Explorer:
         counts = Counter(code for each in self.measurements for code in each.doubts)
         said = {code: sentence for each in self.measurements for code, sentence in each.doubts.items()}
         jobs = len(self._taken)
-        off = sum(abs(each.dense_ms / self._dense_ms - 1) > _SAME_STATE for each in self.measurements)
+        off = sum(abs(each.dense_ms / self._dense_ms - 1) > SAME_STATE for each in self.measurements)
         if off:
             found.append(
-                f"in {off} of {jobs} measurements the dense network took over {_SAME_STATE:.0%} more or less time than "
+                f"in {off} of {jobs} measurements the dense network took over {SAME_STATE:.0%} more or less time than "
                 "in most: the machine does other work at times, or its clocks change; those count less"
             )
         return found + [f"{said[code]} (in {count} of {jobs} measurements)" for code, count in counts.items()]
@@ -188,6 +192,7 @@ class Explorer:
             for group in _groups(carriers(self.space, wanted, count=count, seed=self._seed + 1)):
                 self._measure(group)
         self._repeat_slow()
+        self._repeat_disturbed_profiles()
 
     def time(self, choices: Sequence[Choice]) -> None:
         """Measure those of ``choices`` that were not measured, and note how well they were predicted."""
@@ -283,23 +288,29 @@ class Explorer:
 
     def _repeat_slow(self) -> None:
         """Measure again where the dense network took longer than in the fastest measurement, and keep the faster."""
-        while slow := self._slow():
-            taken = slow[0]
+        while taken := next((each for each in self._slower() if each.repeats < _REPEATS), None):
             taken.repeats += 1
-            excess = taken.found.dense_ms / self._least_dense_ms - 1
+            excess = taken.found.dense_ms / min(each.dense_ms for each in self.measurements) - 1
             self._tell(f"the dense network took {excess:.0%} longer than at other times: measuring those again")
             found = self._meter.time(taken.choices, repeat=taken.repeats)
             if found.dense_ms < taken.found.dense_ms:
                 taken.found = found
             self._models.clear()
 
-    def _slow(self) -> list[_Taken]:
-        limit = (1 + _SAME_STATE) * self._least_dense_ms
-        return [taken for taken in self._taken if taken.found.dense_ms > limit and taken.repeats < _REPEATS]
+    def _slower(self) -> list[_Taken]:
+        return [self._taken[index] for index in slower([each.dense_ms for each in self.measurements])]
 
-    @property
-    def _least_dense_ms(self) -> float:
-        return min((each.dense_ms for each in self.measurements), default=0.0)
+    def _repeat_disturbed_profiles(self) -> None:
+        """Profile again what took longer in its profile than by itself, and keep the faster."""
+        while taken := next((each for each in self._disturbed() if each.profile_repeats < _REPEATS), None):
+            taken.profile_repeats += 1
+            self._profile(taken.choices, repeat=taken.profile_repeats)
+            self._models.clear()
+
+    def _disturbed(self) -> list[_Taken]:
+        timings = {timing.choice: timing.ratio * each.dense_ms for each in self.measurements for timing in each.timings}
+        found = disturbed(self._profiles, {self.space.dense: self._dense_ms, **timings})
+        return [taken for taken in self._taken if found.intersection(taken.choices)]
 
     def priced(self, found: Measurement) -> Measurement:
         """``found`` with ratios of energies; raises :class:`~gdws.errors.GdwsError` where the device measures none."""
@@ -309,11 +320,15 @@ class Explorer:
             )
         return in_energies(found if self._period_ms is None else per_period(found, self._period_ms))
 
-    def _profile(self, choices: Sequence[Choice]) -> None:
-        if choices and self.is_profiled:
-            found = self._meter.profile([self.space.dense, *choices])
-            self.is_profiled = found is not None
-            self.profiles += found or []
+    def _profile(self, choices: Sequence[Choice], repeat: int = 0) -> None:
+        if not choices or not self.is_profiled:
+            return
+        found = self._meter.profile([self.space.dense, *choices], repeat=repeat)
+        self.is_profiled = found is not None
+        for profile in found or []:
+            before = self._profiles.get(profile.choice)
+            if before is None or profile.ms < before.ms:
+                self._profiles[profile.choice] = profile
 
     @property
     def _dense_ms(self) -> float:
@@ -339,4 +354,4 @@ def _scaled(profile: Profile, factor: float) -> Profile:
 def _doubted(timing: Timing, dense_ratio: float) -> Timing:
     """``timing`` less sure by as much as the machine was in another state than it mostly is."""
     off = abs(dense_ratio - 1)
-    return timing if off <= _SAME_STATE else replace(timing, relative_sd=(timing.relative_sd**2 + off**2) ** 0.5)
+    return timing if off <= SAME_STATE else replace(timing, relative_sd=(timing.relative_sd**2 + off**2) ** 0.5)
