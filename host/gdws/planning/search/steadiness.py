@@ -12,7 +12,7 @@ from gdws.planning.search.evidence import Profile
 from gdws.planning.search.space import Choice
 
 #: Dense latencies of one device in one setting that differ by more are of two states.
-SAME_STATE = 0.08
+SAME_STATE = 0.04
 #: Profiles vary more, since each network has a single one.
 _SAME_PROFILE = 0.12
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gdws.planning.search.evidence import Measurement
+from gdws.planning.search.evidence import Measurement, Profile
 from gdws.planning.search.explorer import Explorer
 from gdws.planning.search.space import Choice
 from support.simulated_device import SimulatedMeter, make_space
@@ -89,3 +89,28 @@ def test_what_was_measured_in_another_state_than_most_teaches_little():
     measured = explorer.measured(choice)
     assert measured is not None
     assert abs(explorer.model.predict(choice)[0] / before - 1) < 0.3 * abs(measured / before - 1)
+
+
+def test_profiles_of_a_slower_machine_are_taken_again():
+    @dataclass
+    class SlowProfiles(SimulatedMeter):
+        """The first profiles are of a machine on which every node takes longer."""
+
+        taken: int = 0
+
+        def profile(self, choices: Sequence[Choice], *, repeat: int = 0) -> list[Profile] | None:
+            self.taken += 1
+            overhead_ms, self.overhead_ms = self.overhead_ms, self.overhead_ms + (0.2 if self.taken == 1 else 0.0)
+            found = super().profile(choices, repeat=repeat)
+            self.overhead_ms = overhead_ms
+            return found
+
+    space = make_space(layers=6)
+    quiet, disturbed = SimulatedMeter(space, profile_scale=1.0), SlowProfiles(space, profile_scale=1.0)
+    expected, explorer = Explorer(space, quiet), Explorer(space, disturbed)
+    expected.open()
+    explorer.open()
+    assert disturbed.taken > len(explorer.measurements)
+    assert {profile.choice: profile.ms for profile in explorer.profiles} == pytest.approx(
+        {profile.choice: profile.ms for profile in expected.profiles}
+    )
