@@ -31,16 +31,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.measured import machine, write_results
-from benchmarks.planning.settled import settle
+from benchmarks.untrained import untrained
 from gdws import datasets, pipeline
 from gdws.compression.fitting import Calibration
 from gdws.datasets import Split
 from gdws.device.client import DeviceClient
 from gdws.device.local_agent import local_agent
-from gdws.networks import zoo
 from gdws.networks.sources import Source
 from gdws.pipeline.optimize import Setting
 from gdws.pipeline.optimize.meter import AgentMeter
@@ -92,7 +89,7 @@ def _cells(
     longest_s = 0.0
     for name in options.networks:
         better = options.better and name == NETWORKS[0]
-        source, images = _shipped(name) if name == NETWORKS[0] else _built(name)
+        source, images = _shipped(name) if name == NETWORKS[0] else untrained(name)
         offered = _offer(source, images, state, with_errors=better)
         for backend, batch, threads in product(options.backends, options.batch, options.threads):
             protocol = (("min_duration_ms", 1e3 * options.min_duration),)
@@ -204,16 +201,6 @@ def _offer(source: Source, images: Split, state: State, *, with_errors: bool) ->
 
 def _shipped(name: str) -> tuple[Source, Split]:
     return pipeline.load(name), datasets.load("mnist-sample").train.first(256)
-
-
-def _built(name: str) -> tuple[Source, Split]:
-    """A network of random weights, with statistics of batch normalisation that keep its activations sane."""
-    torch.manual_seed(0)
-    module = zoo.build(name).eval()
-    shape = zoo.input_shape(name)
-    images = torch.rand(16, *shape)
-    settle(module, images)
-    return Source(name, module, shape, {"net": name}), Split(images, torch.zeros(16, dtype=torch.int64))
 
 
 def _is_met(cell: dict[str, Any]) -> bool:
