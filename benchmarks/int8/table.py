@@ -15,10 +15,9 @@ for 80 steps; each in FP32 and in INT8 for ONNX Runtime, and rank 2 in INT8 afte
 adversarial training as it is rounded (`tuned`). Intervals are 95 %.
 
 Natural accuracy is on all test images. Robust accuracy is white-box by the attack of the data set's protocol, through
-the rounding, with the second opinion of `gdws evaluate`; or by Square Attack on the engine of ONNX Runtime, by queries
-alone. Behind an accuracy stands what it has more than the dense network in FP32, in points on the same images. `twin`
-is the share of test images on which the torch twin decides as ONNX Runtime does, and the largest difference of a logit
-over the largest logit.
+the rounding; or by Square Attack on the engine of ONNX Runtime, by queries alone. Behind an accuracy stands what it has
+more than the dense network in FP32, in points on the same images. `twin` is the share of test images on which the torch
+twin decides as ONNX Runtime does, and the largest difference of a logit over the largest logit.
 
 Speeds are measured in turns in one job of a local agent: how many times as fast as dense in FP32, then as dense in
 INT8.
