@@ -14,7 +14,7 @@ from torch import nn
 import gdws
 from gdws.errors import DataError, GdwsError
 from gdws.onnx_io.export import export
-from gdws.onnx_io.int8 import SCHEMES, Int8Settings, QuantizedNetwork, quantize
+from gdws.onnx_io.int8 import SCHEMES, Int8Settings, QuantizedNetwork, costly_layers, quantize
 from gdws.onnx_io.int8.view import View
 from gdws.onnx_io.run import run
 from support import real_builder
@@ -150,6 +150,35 @@ def test_a_module_is_skipped_with_all_its_layers(floats):
     assert set(found.layers) == {"stem", "shortcut", "head"}
 
 
+def test_the_layers_that_cost_most_are_kept(floats):
+    images = pictures(24, 0)
+    whole = quantize(floats["stacked"], images)
+    order = costly_layers(floats["stacked"], images, Int8Settings())
+    assert set(order) == set(whole.layers)
+    kept = quantize(floats["stacked"], images, Int8Settings(keep=2))
+    assert set(kept.kept) == set(order[:2])
+    others = quantize(floats["stacked"], images, Int8Settings(skip=order[-2:]))
+    assert kept.error < others.error < whole.error
+
+
+def test_one_layer_at_least_is_in_int8(floats):
+    found = quantize(floats["dense"], pictures(8, 0), Int8Settings(keep=99))
+    assert len(found.layers) == 1
+    assert quantize(floats["dense"], pictures(1, 0), Int8Settings(keep=1)).kept == ()  # no image tells what it costs
+
+
+def test_as_few_layers_are_kept_as_a_limit_needs(floats):
+    images = pictures(24, 0)
+    whole = quantize(floats["dense"], images)
+    assert quantize(floats["dense"], images, Int8Settings(limit=2 * whole.error)).kept == ()
+    found = quantize(floats["dense"], images, Int8Settings(limit=0.7 * whole.error))
+    assert found.error <= 0.7 * whole.error
+    fewer = quantize(floats["dense"], images, Int8Settings(keep=len(found.kept) - 1))
+    assert fewer.error > 0.7 * whole.error
+    with pytest.raises(GdwsError, match="with any layer in INT8"):
+        quantize(floats["dense"], images, Int8Settings(limit=1e-9))
+
+
 def test_one_image_is_enough_for_ranges_but_tells_no_error(floats):
     found = quantize(floats["dense"], pictures(1, 0))
     assert found.error is None
@@ -186,7 +215,9 @@ def test_a_file_in_int8_is_not_quantised_again(integers):
         quantize(integers["dense", "symmetric"].content, pictures(4, 0))
 
 
-@pytest.mark.parametrize("field", [{"scheme": "fast"}, {"ranges": "entropy"}])
+@pytest.mark.parametrize(
+    "field", [{"scheme": "fast"}, {"ranges": "entropy"}, {"keep": -1}, {"limit": 0.0}, {"keep": 1, "limit": 0.1}]
+)
 def test_settings_say_what_is_legal(field):
     with pytest.raises(GdwsError, match=next(iter(field))):
         Int8Settings(**field)
