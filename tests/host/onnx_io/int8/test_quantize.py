@@ -230,7 +230,7 @@ def test_a_tensor_that_overflows_is_named(floats):
         if tensor.name in ("stem.weight", "conv2.weight"):
             values = onnx.numpy_helper.to_array(tensor) * np.float32(1e30)
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-    with pytest.raises(DataError, match="tensor '.*' contains NaN or infinity"):
+    with pytest.raises(DataError, match=r"tensor '.*' contains NaN or infinity"):
         quantize(model.SerializeToString(), pictures(4, 0))
 
 
