@@ -33,8 +33,8 @@ _TUNED_ON = 2000
 #: Test images in a bundle: engines replay them, and are attacked on them.
 REPLAYED = 200
 
-#: What accuracies may be asked of: dense, and fitted to data at a mean rank; ``distilled``; ``int8``; and that ``tuned``
-#: by an epoch of adversarial training as it is rounded.
+#: What has an accuracy: dense, and fitted to data at a mean rank; ``distilled``; in ``int8``; ``tuned``, by an epoch of
+#: adversarial training as it is rounded.
 FORMS = (
     *(BASELINE, f"{BASELINE}-int8", "rank-2", "rank-2-int8", "rank-2-int8-tuned", "rank-1", "rank-1-int8"),
     *("rank-1-distilled", "rank-1-distilled-int8"),
@@ -88,7 +88,7 @@ class Forms:
         return Variant(BASELINE, self.source.module) if name == BASELINE else self._gdws(name, int(last))
 
     def bundle(self, names: Sequence[str]) -> Path:
-        """A bundle of forms with the adversarial inputs of the network's protocol, and the images they are attacked on."""
+        """A bundle of forms with the images that they are attacked on, and the attack of the network's protocol."""
         path = self._folder / f"{'+'.join(names)}.gdws"
         if not path.exists():
             images, origin = self.data.test.first(REPLAYED), f"{self.data.name}, test"

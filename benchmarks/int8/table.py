@@ -11,8 +11,8 @@ from benchmarks.int8.accuracy import against_dense
 _HEAD = """# INT8 and GDWS together
 
 Each network dense and by GDWS, fitted at mean rank 2 and 1 (`stacked`) to 1024 training images, 512 of Fashion-MNIST;
-`distilled` for 80 steps; each in FP32 and in INT8 for ONNX Runtime; `tuned` by one epoch, on 2,000 images, of adversarial
-training as it is rounded. Intervals are 95 %.
+`distilled` for 80 steps; each in FP32 and in INT8 for ONNX Runtime; `tuned` by one epoch, on 2,000 images, of
+adversarial training as it is rounded. Intervals are 95 %.
 
 Natural accuracy is on all test images. Robust accuracy is white-box by the attack of the data set's protocol, through
 the rounding; or by Square Attack on the engine of ONNX Runtime, by queries alone. Behind an accuracy stands what it has
