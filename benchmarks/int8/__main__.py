@@ -1,13 +1,13 @@
 """Dense and GDWS networks, in FP32 and in INT8: what each loses, and how fast each is.
 
-    python -m benchmarks.int8 accuracy [--network NAME ...] [--images N] [--square N] [--state DIR] [--within MINUTES]
+    python -m benchmarks.int8 accuracy [--network NAME ...] [--forms NAME ...] [--images N] [--square N]
     python -m benchmarks.int8 speed [--network NAME ...] [--threads N ...] [--batch N ...] [--min-duration S]
     python -m benchmarks.int8 table
 
-``accuracy`` makes the networks where ``--state`` does not have them, and may run on a busy machine. ``speed`` is for
-one at rest, whose load is recorded; it makes the networks too, where they are missing. Both keep each row in
+``accuracy`` makes the networks that ``--state`` does not have, and may run on a busy machine. ``speed`` is for one at
+rest, whose load is recorded; its networks have weights of no accuracy, and are made in a minute. Both keep each row in
 ``results.json`` beside this file, go on from there the next time (``--again`` starts over), and write ``results.md``.
-With ``--within`` no row is begun after that time.
+With ``--within MINUTES`` no row is begun after that time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.int8 import accuracy, speed
-from benchmarks.int8.forms import REPLAYED, SUBJECTS, Forms
+from benchmarks.int8.forms import FORMS, REPLAYED, SUBJECTS, Forms
 from benchmarks.int8.table import table
 from benchmarks.measured import machine
 
@@ -38,6 +38,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=_STEPS, help="table: write results.md alone")
     parser.add_argument("--network", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="whose accuracies are found")
     parser.add_argument("--images", type=int, default=500, help="test images that are attacked by gradients")
     parser.add_argument("--square", type=int, default=REPLAYED, help="test images that engines are attacked on")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -71,18 +72,26 @@ def _rows(options: argparse.Namespace, name: str) -> Iterator[_Row]:
             measure = partial(speed.measure, forms, threads, options.batch, options.min_duration, options.state)
             yield ("speed", str(threads)), measure
     elif forms.has_images:
-        variants = forms.variants()
-        for each in variants:
-            if each.is_quantised:
-                yield ("accuracy", each.name, "agreement"), partial(accuracy.agreement, each, forms.data.test)
-            yield ("accuracy", each.name, "natural"), partial(accuracy.natural, forms, each)
-        for each in variants:
-            yield ("accuracy", each.name, "robust"), partial(accuracy.robust, forms, each, options.images)
-        for each in variants:
-            yield (
-                ("accuracy", each.name, "square"),
-                lambda name=each.name: accuracy.square(forms, [name], options.square, options.state)[name],
-            )
+        for form in options.forms:
+            yield ("accuracy", form, "natural"), partial(_natural, forms, form)
+            yield ("accuracy", form, "robust"), partial(_robust, forms, form, options.images)
+        for form in options.forms:
+            if "int8" in form:
+                yield ("accuracy", form, "agreement"), partial(_agreement, forms, form)
+        for form in options.forms:
+            yield ("accuracy", form, "square"), partial(accuracy.square, forms, form, options.square, options.state)
+
+
+def _natural(forms: Forms, form: str) -> dict[str, Any]:
+    return accuracy.natural(forms, forms.variant(form))
+
+
+def _robust(forms: Forms, form: str, images: int) -> dict[str, Any]:
+    return accuracy.robust(forms, forms.variant(form), images)
+
+
+def _agreement(forms: Forms, form: str) -> dict[str, Any]:
+    return accuracy.agreement(forms.variant(form), forms.data.test)
 
 
 def _known() -> dict[str, Any]:

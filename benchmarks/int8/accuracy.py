@@ -32,28 +32,33 @@ def natural(forms: Forms, variant: Variant) -> dict[str, Any]:
 
 
 def robust(forms: Forms, variant: Variant, images: int) -> dict[str, Any]:
-    """The accuracy under the protocol of the data set, white-box, on the first ``images``, with the second opinion."""
+    """The accuracy under the protocol of the data set, white-box, on the first ``images``."""
     few = forms.data.test.first(images)
-    found = evaluate_one(variant, few, forms.attack, state=forms.state(f"robust-{variant.name}-{images}.json"))
+    state = forms.state(f"robust-{variant.name}-{images}.json")
+    found = evaluate_one(variant, few, forms.attack, check=False, state=state)
     assert found.robust is not None
     return {**found.robust.model_dump(), "attack": str(forms.attack), "right": _digits(found.right[1])}
 
 
-def square(forms: Forms, names: list[str], images: int, folder: Path) -> dict[str, dict[str, Any]]:
-    """The accuracy of the engines of ONNX Runtime on this machine under Square Attack, by network."""
-    path = forms.bundle()
+def square(forms: Forms, name: str, images: int, folder: Path) -> dict[str, Any]:
+    """The accuracy of the engine of ONNX Runtime on this machine under Square Attack."""
+    path = forms.bundle([BASELINE] if name == BASELINE else [BASELINE, name])
     with open_bundle(path) as bundle:
         model_id = bundle.id
     request = AttackRequest(
         model_id=model_id,
-        variants=names,
+        variants=[name],
         backends=["onnxruntime"],
         batch_sizes=[8],
         options=AttackOptions(queries=_QUERIES, images=images),
     )
     with local_agent(folder / "agent") as url, DeviceClient(url) as device:
-        result = benchmark(device, path, request, key=f"square-{model_id}-{images}-{_QUERIES}-{'-'.join(names)}"[:64])
-    return {cell.key.variant: _attacked(cell.attack) for cell in result.job.cells if cell.attack is not None}
+        result = benchmark(device, path, request)
+    [cell] = result.job.cells
+    if cell.attack is None:
+        raise RuntimeError(f"{name} was not attacked: {cell.error}")
+    right = _digits([image.is_right for image in cell.attack.images])
+    return {**cell.attack.robust.model_dump(), "queries": _QUERIES, "right": right}
 
 
 def agreement(variant: Variant, images: Split) -> dict[str, Any]:
@@ -86,14 +91,6 @@ def against_dense(found: dict[str, dict[str, Any]], what: str) -> dict[str, dict
         if name != BASELINE and len(right) == len(dense)
     }
     return {name: {"points": each.points, "low": each.low, "high": each.high} for name, each in changes.items()}
-
-
-def _attacked(attack: Any) -> dict[str, Any]:
-    return {
-        **attack.robust.model_dump(),
-        "queries": _QUERIES,
-        "right": _digits([image.is_right for image in attack.images]),
-    }
 
 
 def _digits(right: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,26 +26,37 @@ from gdws.training import DistillSettings, FinetuneSettings, distill, finetune_i
 _WEIGHTS = Path(__file__).resolve().parents[1] / "networks"
 #: For ONNX Runtime on a CPU, where speeds are measured.
 INT8 = Int8Settings(scheme="asymmetric")
-_CALIBRATION = 1024
+_TIMED_CALIBRATION = 64
 _DISTILL_STEPS = 80
 #: One epoch of this many training images: minutes on two cores.
-_TUNED_ON = 6000
-#: Test images in the bundle: engines replay them, and are attacked on them.
+_TUNED_ON = 2000
+#: Test images in a bundle: engines replay them, and are attacked on them.
 REPLAYED = 200
+
+#: What has an accuracy: dense, and fitted to data at a mean rank; ``distilled``; in ``int8``; ``tuned``, by an epoch of
+#: adversarial training as it is rounded.
+FORMS = (
+    *(BASELINE, f"{BASELINE}-int8", "rank-2", "rank-2-int8", "rank-2-int8-tuned", "rank-1", "rank-1-int8"),
+    *("rank-1-distilled", "rank-1-distilled-int8"),
+)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network: its file or its name, and the images it was trained on; None: random weights, for speed alone."""
+    """A network: its file or its name, and the images it was trained on; None: random weights, for speed alone.
+
+    ``calibration`` counts the images that networks are fitted to and ranges are found from, besides the same attacked.
+    """
 
     path: str
     data: str | None
+    calibration: int = 1024
 
 
 SUBJECTS: Mapping[str, Subject] = {
     "mnist-preact-resnet": Subject("mnist-preact-resnet", "mnist-sample"),
     "fashion-mnist-preact-resnet18": Subject(
-        str(_WEIGHTS / "fashion-mnist-preact-resnet18.safetensors"), "fashion-mnist"
+        str(_WEIGHTS / "fashion-mnist-preact-resnet18.safetensors"), "fashion-mnist", calibration=512
     ),
     "preact-resnet18": Subject("preact-resnet18", None),
 }
@@ -58,29 +69,42 @@ class Forms:
         self.name, self._folder = name, folder / name
         self._folder.mkdir(parents=True, exist_ok=True)
         subject = SUBJECTS[name]
-        self.has_images = subject.data is not None
+        self.has_images, self._calibration = subject.data is not None, subject.calibration
         self.source = pipeline.load(subject.path) if self.has_images else _random(subject.path)
         self.data = datasets.load(subject.data) if subject.data else _noise(self.source)
         self.attack: AttackSpec | None = None
         if subject.data is not None:
             self.attack = PROTOCOLS[for_data(subject.data)][0]
 
-    def variants(self) -> list[Variant]:
-        """Dense, ranks 2 and 1 fitted to data, the latter distilled; each in FP32 and INT8, and one of these tuned."""
-        dense = Variant(BASELINE, self.source.module)
-        floating = [dense, self._gdws("rank-2", 2), self._gdws("rank-1", 1)]
-        if self.has_images:
-            floating[-1] = self._distilled(floating[-1])
-        found = [each for form in floating for each in (form, self._in_int8(form))]
-        return [*found, self._tuned(found[3])] if self.has_images else found
+    def variant(self, name: str) -> Variant:
+        """One of :data:`FORMS`."""
+        base, _, last = name.rpartition("-")
+        if last == "tuned":
+            return self._tuned(self.variant(base))
+        if last == "int8":
+            return self._in_int8(self.variant(base))
+        if last == "distilled":
+            return self._distilled(self.variant(base))
+        return Variant(BASELINE, self.source.module) if name == BASELINE else self._gdws(name, int(last))
 
-    def bundle(self) -> Path:
-        """A bundle of all of them, with the adversarial inputs of the network's protocol."""
-        path = self._folder / "forms.gdws"
+    def bundle(self, names: Sequence[str]) -> Path:
+        """A bundle of forms with the images that they are attacked on, and the attack of the network's protocol."""
+        path = self._folder / f"{'+'.join(names)}.gdws"
         if not path.exists():
-            images = self.data.test.first(REPLAYED if self.has_images else 4)
-            origin = f"{self.data.name}, test"
-            pipeline.pack(path, self.source, self.variants(), images, origin, self.attack)
+            images, origin = self.data.test.first(REPLAYED), f"{self.data.name}, test"
+            pipeline.pack(path, self.source, [self.variant(name) for name in names], images, origin, self.attack)
+        return path
+
+    def timing_bundle(self) -> Path:
+        """Dense, ranks 2 and 1, each in FP32 and INT8, by weights alone: they take the time of fitted ones."""
+        path = self._folder / "timing.gdws"
+        if not path.exists():
+            made = pipeline.convert_all(self.source, [Recipe(MeanRank(rank), layout="stacked") for rank in (2, 1)])
+            names = [BASELINE, "rank-2", "rank-1"]
+            floating = [dataclasses.replace(each, name=name) for each, name in zip(made, names, strict=True)]
+            seen = self.data.train.first(_TIMED_CALIBRATION).images
+            variants = pipeline.with_int8(floating, self.source, seen, INT8)
+            pipeline.pack(path, self.source, variants, self.data.test.first(4), "timing only", None)
         return path
 
     def state(self, what: str) -> Path:
@@ -90,7 +114,7 @@ class Forms:
     def _gdws(self, name: str, rank: int) -> Variant:
         def make() -> Variant:
             recipe = Recipe(MeanRank(rank), layout="stacked", method="data-aware")
-            images = self.data.train.first(_CALIBRATION)
+            images = self.data.train.first(self._calibration)
             _, made = pipeline.convert_fitted(self.source, [recipe], images, self.attack)
             return dataclasses.replace(made, name=name)
 
@@ -100,7 +124,7 @@ class Forms:
         def make() -> Variant:
             assert self.attack is not None
             settings = DistillSettings(steps=_DISTILL_STEPS, attack=one_step(self.attack))
-            images = self.data.train.first(_CALIBRATION).images
+            images = self.data.train.first(self._calibration).images
             return dataclasses.replace(variant, module=distill(variant.module, self.source.module, images, settings))
 
         return dataclasses.replace(self._kept(f"{variant.name}-distilled", make), name=f"{variant.name}-distilled")
@@ -118,7 +142,7 @@ class Forms:
     def _in_int8(self, variant: Variant) -> Variant:
         path = self._folder / f"{variant.name}-int8.onnx"
         if not path.exists():
-            images = self.data.train.first(_CALIBRATION)
+            images = self.data.train.first(self._calibration)
             seen = pipeline.range_images(self.source, images, self.attack)
             [_, made] = pipeline.with_int8([variant], self.source, seen, INT8)
             quantised.save(path, made, tuple(self.source.input_shape), self.source.provenance)

@@ -23,7 +23,7 @@ def measure(forms: Forms, threads: int, batch_sizes: list[int], min_duration_s: 
 
     ``refused`` has the reason where an engine was not timed.
     """
-    path = forms.bundle()
+    path = forms.timing_bundle()
     with open_bundle(path) as bundle:
         model_id = bundle.id
     request = BenchmarkRequest(

@@ -15,7 +15,7 @@ from gdws.onnx_io.int8.folding import balance_channels, balanced_tensors, fold_b
 from gdws.onnx_io.int8.points import SCHEMES, Scheme, find_points
 from gdws.onnx_io.int8.ranges import RANGE_METHODS, RangeMethod, choose, observe
 from gdws.onnx_io.int8.trial import Images, Trial, batches
-from gdws.onnx_io.int8.view import View, name_of
+from gdws.onnx_io.int8.view import View, is_of_integers, multiplies, name_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,10 @@ class Int8Settings:
 class Quantized:
     """A file in INT8, and how it was made.
 
-    ``layers`` of the network are in INT8, ``kept`` in floating point; ``balanced`` is how many tensors between layers
-    were evened out by channel, and ``corrected`` whether biases were. ``error`` is the root mean square of the
-    difference that INT8 makes to the outputs on images that the ranges were not found from, over that of the outputs;
-    None where one image was all there was.
+    ``layers`` of the network are in INT8, ``kept`` in floating point, among them what cannot be quantised; ``balanced``
+    is how many tensors between layers were evened out by channel, and ``corrected`` whether biases were. ``error`` is
+    the root mean square of the difference that INT8 makes to the outputs on images that the ranges were not found from,
+    over that of the outputs; None where one image was all there was.
     """
 
     content: bytes
@@ -86,8 +86,9 @@ def quantize(content: bytes, images: Images, settings: Int8Settings | None = Non
     (N, C, H, W) are such as it will meet: attacked ones among them, if it is to be robust, for they reach further.
 
     Raises :class:`~gdws.errors.GdwsError` if no layer can be quantised, none is called as one to skip, the file is
-    in INT8 already, or no layer can be in INT8 within the limit, :class:`~gdws.errors.DataError` if there are no images
-    or values are not finite, and :class:`~gdws.onnx_io.run.CannotRun` if the file does not run.
+    in INT8 already, or no layer can be in INT8 within the limit, :class:`~gdws.errors.DataError` if there are no
+    images, all are of one value, or values are not finite, and :class:`~gdws.onnx_io.run.CannotRun` if the file does
+    not run.
     """
     settings = settings or Int8Settings()
     trial, ranges, balanced = _trial(content, images, settings)
@@ -105,7 +106,7 @@ def quantize(content: bytes, images: Images, settings: Int8Settings | None = Non
         made = trial.made(kept=kept, correct_biases=settings.correct_biases)
     view = View(onnx.load_from_string(trial.floating))
     layers = tuple(name_of(view.producer[output]) for output in made.layers)
-    floating = tuple(name_of(node) for node in view.nodes if view.is_layer(node) and node.output[0] not in made.layers)
+    floating = tuple(name_of(node) for node in view.nodes if multiplies(node) and node.output[0] not in made.layers)
     error = made.error if len(images) > 1 else None
     return Quantized(made.content, settings, ranges, len(images), layers, floating, balanced, made.corrected, error)
 
@@ -123,8 +124,9 @@ def _trial(content: bytes, images: Images, settings: Int8Settings) -> tuple[Tria
     """The network with its best ranges, the method that found them, and how many tensors were balanced."""
     if len(images) == 0:
         raise DataError("INT8 needs images to find ranges from", hint="give some of the training split")
+    _require_range(images)
     model = onnx.load_from_string(content)
-    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv") for node in model.graph.node):
+    if any(is_of_integers(node) for node in model.graph.node):
         raise GdwsError("the network is already quantised", hint="give the network in floating point")
     fold_batch_norms(model)
     fitted, held_out = images[::2], images[1::2]
@@ -144,6 +146,17 @@ def _trial(content: bytes, images: Images, settings: Int8Settings) -> tuple[Tria
     }
     best = methods[0] if len(methods) == 1 else min(methods, key=lambda method: trials[method].error())
     return trials[best], best, balanced
+
+
+def _require_range(images: Images) -> None:
+    """Raise :class:`~gdws.errors.DataError` for images that no range can be found from."""
+    if not np.isfinite(images).all():
+        raise DataError("the calibration images contain NaN or infinity", hint="check how they are prepared")
+    if images.min() == images.max():
+        raise DataError(
+            f"all pixels of the calibration images are {images.min():g}, which says nothing of others",
+            hint="give images as the network will meet them",
+        )
 
 
 def _channels(model: onnx.ModelProto, images: Sequence[Images]) -> dict[str, npt.NDArray[np.float32]]:

@@ -75,7 +75,7 @@ def observe(content: bytes, images: Sequence[Images], tensors: Iterable[str]) ->
     :class:`~gdws.onnx_io.run.CannotRun` if the file does not run.
     """
     found = {name: Values() for name in tensors}
-    run = recorder(content, sorted(found))
+    run = recorder(content, _in_order(content, found))
     for see in (Values.widen, Values.count):
         for batch in images:
             for name, array in run(batch).items():
@@ -122,6 +122,13 @@ def recorder(content: bytes, tensors: Sequence[str]) -> Callable[[Images], Mappi
         return {name: arrays[name] for name in tensors}
 
     return run
+
+
+def _in_order(content: bytes, tensors: Iterable[str]) -> list[str]:
+    """``tensors`` as the file makes them, so that the first that is not finite is where it went wrong."""
+    graph = onnx.load_from_string(content).graph
+    made = [*(value.name for value in graph.input), *(name for node in graph.node for name in node.output)]
+    return sorted(tensors, key=made.index)
 
 
 def _require_finite(name: str, array: Images) -> None:

@@ -179,6 +179,19 @@ def test_as_few_layers_are_kept_as_a_limit_needs(floats):
         quantize(floats["dense"], images, Int8Settings(limit=1e-9))
 
 
+def test_layers_that_cannot_be_quantised_are_named():
+    class Up(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down, self.up = nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.up(torch.relu(self.down(x))).mean(dim=(2, 3))
+
+    found = quantize(export(Up().eval(), SHAPE), pictures(4, 0))
+    assert (found.layers, found.kept) == (("down",), ("up",))
+
+
 def test_one_image_is_enough_for_ranges_but_tells_no_error(floats):
     found = quantize(floats["dense"], pictures(1, 0))
     assert found.error is None
@@ -201,6 +214,7 @@ def test_a_channel_of_zeros_and_a_tensor_of_zeros_are_kept_as_such(floats):
     [
         ({"images": pictures(0, 0)}, DataError, "needs images"),
         ({"images": pictures(4, 0) * np.float32(np.nan)}, DataError, "NaN"),
+        ({"images": pictures(4, 0) * np.float32(0)}, DataError, "all pixels of the calibration images are 0"),
         ({"settings": Int8Settings(skip=("tail",))}, GdwsError, "no layer 'tail'"),
         ({"settings": Int8Settings(skip=("stem", "conv1", "conv2", "shortcut", "head"))}, GdwsError, "no layer"),
     ],
@@ -210,9 +224,27 @@ def test_what_cannot_be_quantised_is_refused(floats, change, error, words):
         quantize(**{"content": floats["dense"], "images": pictures(4, 0), **change})
 
 
+def test_a_tensor_that_overflows_is_named(floats):
+    model = onnx.load_from_string(floats["dense"])
+    for tensor in model.graph.initializer:
+        if tensor.name in ("stem.weight", "conv2.weight"):
+            values = onnx.numpy_helper.to_array(tensor) * np.float32(1e30)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    with pytest.raises(DataError, match=r"tensor '.*' contains NaN or infinity"):
+        quantize(model.SerializeToString(), pictures(4, 0))
+
+
 def test_a_file_in_int8_is_not_quantised_again(integers):
     with pytest.raises(GdwsError, match="already quantised"):
         quantize(integers["dense", "symmetric"].content, pictures(4, 0))
+
+
+@pytest.mark.parametrize("kind", ["MatMulInteger", "QLinearConv", "DynamicQuantizeLinear"])
+def test_nor_is_one_that_another_tool_quantised(floats, kind):
+    model = onnx.load_from_string(floats["dense"])
+    model.graph.node[-1].op_type = kind
+    with pytest.raises(GdwsError, match="already quantised"):
+        quantize(model.SerializeToString(), pictures(4, 0))
 
 
 @pytest.mark.parametrize(
