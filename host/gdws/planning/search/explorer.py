@@ -25,7 +25,8 @@ _MOST_CARRIERS = 48
 _TRUSTED = 0.05
 #: Alternatives to the best choice, which are measured with it: the bound is tightened so much.
 _TIGHTNESS = (1.0, 0.97, 0.93)
-#: What was measured while the machine was slower than at other times is repeated so often, in hope of the faster state.
+#: What was measured while the machine was slower than at other times is repeated so often, in hope of the faster state;
+#: on a machine that is never the same for long, no more than doubles the measurements.
 _REPEATS = 2
 
 #: Says what is done.
@@ -289,6 +290,8 @@ class Explorer:
     def _repeat_slow(self) -> None:
         """Measure again where the dense network took longer than in the fastest measurement, and keep the faster."""
         while taken := next((each for each in self._slower() if each.repeats < _REPEATS), None):
+            if sum(each.repeats for each in self._taken) >= len(self._taken):
+                return
             taken.repeats += 1
             excess = taken.found.dense_ms / min(each.dense_ms for each in self.measurements) - 1
             self._tell(f"the dense network took {excess:.0%} longer than at other times: measuring those again")
