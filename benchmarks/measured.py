@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
-import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +21,7 @@ from gdws.planning.budget import MeanRank
 from gdws_agent.device_info import read_cpu_model
 from gdws_agent.measuring.messages import CellEvent, WorkOrder, parse_event
 from gdws_contract.archive import open_bundle
+from gdws_contract.findings import intervals
 from gdws_contract.rest import Cell, Protocol
 
 NETWORK = "mnist-preact-resnet"
@@ -94,16 +93,13 @@ def require_measured(order: WorkOrder, cells: Mapping[str, Cell]) -> dict[str, C
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
     """Return the median of ours / theirs, pair by pair, with its 95 % interval from order statistics (sign test).
 
-    It holds on a busy machine too, where single windows can be far off in either direction. At least six pairs.
+    It holds on a busy machine too, where single windows can be far off in either direction. Raises ValueError for fewer
+    than six pairs.
     """
-    ratios = sorted(one / other for one, other in zip(ours, theirs, strict=True))
-    count = len(ratios)
-    below = 0
-    while 2 * sum(math.comb(count, index) for index in range(below + 1)) <= 0.05 * 2**count:
-        below += 1
-    if below == 0:
-        raise ValueError(f"{count} pairs give no 95 % interval; at least 6 do")
-    return {"ratio": statistics.median(ratios), "low": ratios[below - 1], "high": ratios[count - below]}
+    found = intervals.median_ratio(ours, theirs)
+    if found is None or found.level < intervals.CONFIDENCE:
+        raise ValueError(f"{len(ours)} pairs give no 95 % interval; at least 6 do")
+    return {"ratio": found.value, "low": found.low, "high": found.high}
 
 
 def in_words(found: Mapping[str, float]) -> str:
@@ -126,8 +122,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_results(folder: Path, results: Mapping[str, Any], table: str) -> None:
-    """Write ``results.json`` and ``results.md`` into ``folder``, and print the latter."""
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    (folder / "results.md").write_text(table)
-    print(table)
+def write_results(folder: Path, results: Mapping[str, Any], table: str, *, name: str = "results") -> None:
+    """Write ``<name>.json`` and ``<name>.md`` into ``folder``, and print the latter."""
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
+    (folder / f"{name}.md").write_text(table)
+    print(table, flush=True)

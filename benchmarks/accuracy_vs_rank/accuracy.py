@@ -19,7 +19,7 @@ from gdws_contract.measures import Proportion
 BATCH = 125
 
 
-class _Bfloat16(nn.Module):
+class Bfloat16(nn.Module):
     """The dense equivalent of a network; its convolutions multiply in bfloat16."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
@@ -39,7 +39,7 @@ def accuracies(
 
     ``natural_images``, where they are given, are those that natural accuracy is counted on.
     """
-    attacked = _Bfloat16(network, images.images) if fast else dense_equivalent(network, images.images)
+    attacked = Bfloat16(network, images.images) if fast else dense_equivalent(network, images.images)
     found = {"robust": _count(network, images, attack, attacked)[1]}
     plain = images if natural_images is None else natural_images
     return {"natural": _count(network, plain, None, None)[0], **found}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.accuracy_vs_rank.accuracy import Bfloat16
 from gdws._util.modes import evaluation_mode
 from gdws._util.progress import Progress
 from gdws.datasets import Split
@@ -29,6 +30,7 @@ def accuracies(
     attacks: Mapping[str, AttackSpec],
     *,
     top5: bool = False,
+    fast: bool = False,
     batch_size: int = 100,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
@@ -36,9 +38,10 @@ def accuracies(
 
     Each is a proportion as JSON. With ``top5`` there are also ``<name>_top5``: the right class is among the five
     likeliest. Attacks are white-box and run on the dense network of the same function; an image that is misclassified
-    as it is counts as fooled.
+    as it is counts as fooled. With ``fast``
+    attacks take gradients in bfloat16; adversarial images are judged in float32 all the same.
     """
-    attacked = dense_equivalent(network, images.images)
+    attacked = Bfloat16(network, images.images) if fast else dense_equivalent(network, images.images)
     device = device_of(network)
     ranks = {"natural": 5 if top5 else 1}
     right: dict[str, list[Tensor]] = {}
@@ -64,6 +67,17 @@ def accuracies(
                     right.setdefault(f"{name}_top5", []).append(places < 5)
             progress.advance(len(indices))
     return {name: _share(torch.cat(parts)) for name, parts in right.items()}
+
+
+@torch.no_grad()
+def natural_accuracy(network: nn.Module, images: Split, *, batch_size: int = 500) -> dict[str, Any]:
+    """Natural accuracy on ``images``, a proportion as JSON."""
+    with evaluation_mode(network):
+        parts = [
+            _places(network, images.images[rows], images.labels[rows]) == 0
+            for rows in torch.split(torch.arange(len(images)), batch_size)
+        ]
+    return _share(torch.cat(parts))
 
 
 @torch.no_grad()

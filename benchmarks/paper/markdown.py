@@ -21,6 +21,14 @@ _HEADINGS = {
     "fps": "FPS",
 }
 
+_FPS = {
+    False: [
+        "The FPS of rows of one network are measured side by side. Those of different networks are not: compare them",
+        "with care where the load average, below, tells of a busy machine.",
+    ],
+    True: ["The FPS of all rows are measured side by side, and compared with those of the first network, dense."],
+}
+
 
 def render(table: Table, results: Mapping[str, Any]) -> str:
     """The results of ``table`` as Markdown."""
@@ -31,9 +39,9 @@ def render(table: Table, results: Mapping[str, Any]) -> str:
         f"Measured on {results['on']}. Attack: {results['attack']}.",
         "",
         "In each cell our figure comes first, accuracies with their 95 % interval, FPS at batch 1 by backend; the",
-        "paper's figure is in brackets. The FPS of rows of one network are measured side by side. Those of different",
-        "networks are not: compare them with care where the load average, below, tells of a busy machine.",
-        *([results["note"]] if results.get("note") else []),
+        "paper's figure is in brackets.",
+        *_FPS[results["stand_ins"] is not None],
+        *results["note"],
         "",
         f"Machine: `{json.dumps(results['machine'])}`.",
         "",
@@ -49,7 +57,9 @@ def render(table: Table, results: Mapping[str, Any]) -> str:
     if absent:
         heading = "Not present, and where to get it:"
         if results["stand_ins"]:
-            heading = "Without a stand-in on the MNIST sample; the public checkpoint is measured without `--mnist`:"
+            heading = (
+                f"Without a stand-in on {results['stand_ins']}; the public checkpoint is measured without that option:"
+            )
         lines += ["", heading, ""]
         lines += [f"- `{network.file}` ({key}): {network.where}" for key, network in absent.items()]
     return "\n".join(lines) + "\n"
@@ -62,10 +72,10 @@ def _missing(row: Row, results: Mapping[str, Any]) -> str:
 
 
 def _plan(row: Row, found: Mapping[str, Any]) -> str:
-    if row.beta is None:
+    if row.beta is None and row.data_aware is None:
         return "dense"
     if not found:
-        return f"weights, beta-{row.beta:g}"
+        return f"weights, beta-{row.beta:g}" if row.data_aware is None else f"data-aware, {row.data_aware.name}"
     return f"{found['plan']}, G/C {found['mean_rank']:.2f}"
 
 
@@ -93,4 +103,6 @@ def _speed(entry: Mapping[str, Any]) -> str:
     if entry["fps"] is None:
         return f"{entry['backend']}: not measured ({entry['reason']})"
     simulated = ", simulated" if entry["simulated"] else ""
-    return f"{entry['backend']} {entry['fps']:.0f}{simulated}"
+    speedup = entry.get("speedup")
+    times = "" if speedup is None else f", {speedup['ratio']:.2f} times dense"
+    return f"{entry['backend']} {entry['fps']:.0f}{times}{simulated}"

@@ -1,25 +1,26 @@
-"""From a network of the paper to weights: its public checkpoint, or the stand-in trained on the MNIST sample."""
+"""From a network of the paper to weights: its public checkpoint, or the network that takes its place."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import lzma
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 from torch.nn.utils import prune
 
-from benchmarks.paper.rows import Network, Pruned, Row
+from benchmarks.paper.rows import Network, Pruned
 from gdws import pipeline
-from gdws.bundles.variant import Variant
 from gdws.errors import ModelError
 from gdws.networks import zoo as nets
 from gdws.networks.sparsity import sizes
-from gdws.pipeline import Alphas, Recipe, Source
-from gdws.planning.budget import Beta, MeanRank
+from gdws.pipeline import Source
 
-MNIST_NETWORKS = Path(__file__).resolve().parents[1] / "networks"
+TRAINED = Path(__file__).resolve().parents[1] / "networks"
+#: Of compressed weights: zeros of pruned networks take no room.
+COMPRESSED = ".xz"
 
 
 def public(network: Network, folder: Path) -> Source | None:
@@ -31,28 +32,41 @@ def public(network: Network, folder: Path) -> Source | None:
     return _narrowed(pipeline.load(str(path), network.net, **network.options)) if path.exists() else None
 
 
-def stand_in(network: Network) -> Source | None:
-    """The network that takes the place of ``network`` on the MNIST sample; None if there is none, or no weights."""
-    if network.stand_in is None or (path := _mnist_weights(network.stand_in)) is None:
+def stand_in(network: Network, kind: str) -> Source | None:
+    """The network of a kind that takes the place of ``network``; None if there is none, or no weights."""
+    chosen = network.stand_ins.get(kind)
+    if chosen is None or (path := weights_path(chosen.weights)) is None:
         return None
-    source = pipeline.load(str(path))
-    if network.stand_in_pruned is None:
-        return source
-    return _narrowed(replace(source, module=pruned(source.module, network.stand_in_pruned)))
+    source = load(path)
+    if chosen.pruned is not None:
+        source = replace(source, module=pruned(source.module, chosen.pruned))
+    return _narrowed(source)
 
 
-def _narrowed(source: Source) -> Source:
-    return pipeline.slimmed(source) if sizes(source.module).pruned else source
-
-
-def _mnist_weights(name: str) -> Path | None:
-    trained = MNIST_NETWORKS / f"{name}.safetensors"
-    if trained.exists():
-        return trained
+def weights_path(name: str, folder: Path = TRAINED) -> Path | None:
+    """The file of the trained network ``name``, in ``folder`` or in the package; None if there is none."""
+    for suffix in ("", COMPRESSED):
+        path = folder / f"{name}.safetensors{suffix}"
+        if path.exists():
+            return path
     try:
         return nets.pretrained_path(name)
     except ModelError:
         return None
+
+
+def load(path: Path) -> Source:
+    """The network in a file of weights, which may be compressed."""
+    if path.suffix != COMPRESSED:
+        return pipeline.load(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.stem
+        plain.write_bytes(lzma.decompress(path.read_bytes()))
+        return pipeline.load(str(plain))
+
+
+def _narrowed(source: Source) -> Source:
+    return pipeline.slimmed(source) if sizes(source.module).pruned else source
 
 
 def pruned(network: nn.Module, how: Pruned) -> nn.Module:
@@ -69,18 +83,3 @@ def pruned(network: nn.Module, how: Pruned) -> nn.Module:
             prune.l1_unstructured(convolution, "weight", how.share)
         prune.remove(convolution, "weight")
     return copied
-
-
-def recipe(row: Row, *, mnist: bool) -> Recipe | None:
-    """How the row's network is made: by the paper's beta, a stand-in by its mean rank; None for a dense one."""
-    if row.beta is None:
-        return None
-    return Recipe(MeanRank(row.stand_in_mean_rank)) if mnist else Recipe(Beta(row.beta))
-
-
-def variants(source: Source, rows: Sequence[Row], alphas: Alphas | None, *, mnist: bool) -> Mapping[str, Variant]:
-    """The networks of ``rows``, which are all about ``source``, and the dense one, by the rows' keys."""
-    recipes = [made for row in rows if (made := recipe(row, mnist=mnist)) is not None]
-    dense, *converted = pipeline.convert_all(source, recipes, weights=alphas)
-    keys = [row.key for row in rows if row.beta is not None]
-    return {rows[0].network.key: dense, **dict(zip(keys, converted, strict=True))}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from gdws.pipeline import Recipe
+from gdws.planning.budget import MeanRank
+from gdws_contract.plan import Layout
 
 HERE = Path(__file__).resolve().parent
 
@@ -20,11 +24,45 @@ class Pruned:
 
 
 @dataclass(frozen=True)
+class DataAware:
+    """A data-aware network of ``mean_rank`` in ``layout``, fitted without labels.
+
+    ``distilled`` says whether the dense network was distilled into it afterwards.
+    """
+
+    mean_rank: float
+    layout: Layout = "stacked"
+    distilled: bool = False
+
+    @property
+    def name(self) -> str:
+        """E.g. ``data-rank-2-stacked-distilled``."""
+        return f"{self.recipe.name}{'-distilled' if self.distilled else ''}"
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is converted."""
+        return Recipe(MeanRank(self.mean_rank), self.layout, method="data-aware")
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """The network called ``weights``, as it is or, with ``pruned``, pruned and not trained again.
+
+    ``beside`` are data-aware networks made of it, to compare with what the paper's method makes.
+    """
+
+    weights: str
+    pruned: Pruned | None
+    beside: Sequence[DataAware]
+
+
+@dataclass(frozen=True)
 class Network:
     """A network of the paper: ``file`` holds its public checkpoint, ``where`` says how to get it.
 
-    ``options`` are those of :func:`gdws.pipeline.load`. ``stand_in`` is the network that takes its place on the MNIST
-    sample, or None if there is none, pruned there as ``stand_in_pruned`` says.
+    ``options`` are those of :func:`gdws.pipeline.load`. ``stand_ins`` are the networks that take its place, by the kind
+    of :data:`benchmarks.paper.kinds.KINDS`.
     """
 
     key: str
@@ -33,13 +71,12 @@ class Network:
     file: str
     where: str
     options: Mapping[str, Any]
-    stand_in: str | None
-    stand_in_pruned: Pruned | None
+    stand_ins: Mapping[str, StandIn]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: dense if ``beta`` is None. ``paper`` has the published figures by column.
+    """A line of a table: dense if neither ``beta`` nor ``data_aware`` is given. ``paper`` has its figures by column.
 
     Betas do not carry over to other networks. So a stand-in gets ``stand_in_mean_rank``, the mean G/C that the paper's
     Size implies for the row, or for the same network unpruned; Table 6 has no sizes, and gets ranks about Table 1's.
@@ -50,10 +87,13 @@ class Row:
     beta: float | None
     stand_in_mean_rank: float | None
     paper: Mapping[str, float]
+    data_aware: DataAware | None = None
 
     @property
     def key(self) -> str:
         """The row's name in stored results."""
+        if self.data_aware is not None:
+            return f"{self.network.key}/{self.data_aware.name}"
         return self.network.key if self.beta is None else f"{self.network.key}/beta-{self.beta:g}"
 
 
@@ -70,6 +110,19 @@ class Table:
         """Each network once, in order."""
         return list({row.network.key: row.network for row in self.rows}.values())
 
+    def with_data_aware(self, kind: str) -> Table:
+        """The table with data-aware rows after each converted one whose stand-in of ``kind`` has them beside it."""
+        rows: list[Row] = []
+        for row in self.rows:
+            rows.append(row)
+            if row.beta is not None and kind in row.network.stand_ins:
+                model = f"{row.model}, data-aware"
+                rows += [
+                    replace(row, model=model, beta=None, stand_in_mean_rank=None, paper={}, data_aware=each)
+                    for each in row.network.stand_ins[kind].beside
+                ]
+        return replace(self, rows=rows)
+
 
 def read_table(number: str) -> Table:
     """Table ``number`` of the paper."""
@@ -84,6 +137,14 @@ def read_table(number: str) -> Table:
 
 
 def _network(key: str, fields: dict[str, Any]) -> Network:
-    pruned = fields.pop("stand_in_pruned", None)
-    known = {name: fields.pop(name) for name in ("net", "data", "file", "where", "stand_in")}
-    return Network(key=key, options=fields, stand_in_pruned=None if pruned is None else Pruned(**pruned), **known)
+    stand_ins = {kind: _stand_in(**stand_in) for kind, stand_in in fields.pop("stand_ins").items()}
+    known = {name: fields.pop(name) for name in ("net", "data", "file", "where")}
+    return Network(key=key, options=fields, stand_ins=stand_ins, **known)
+
+
+def _stand_in(
+    weights: str, pruned: Mapping[str, Any] | None = None, beside: Sequence[Mapping[str, Any]] = ()
+) -> StandIn:
+    return StandIn(
+        weights, None if pruned is None else Pruned(**pruned), tuple(DataAware(**fields) for fields in beside)
+    )

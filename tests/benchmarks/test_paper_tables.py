@@ -4,12 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.paper import judge, markdown, networks, rows
+from benchmarks.paper import __main__ as tables
+from benchmarks.paper import judge, markdown, networks, rows, store
+from benchmarks.paper.kinds import KINDS
 from gdws._util.progress import SILENT
 from gdws.datasets import Split
 from gdws.evaluation.attacks import AttackSpec
 from gdws.networks import checkpoints
 from gdws.networks import zoo as nets
+from gdws.training.pruning import Pruning, prune
 
 NUMBERS = ("1", "2", "3", "4", "5", "6")
 
@@ -21,7 +24,9 @@ def test_rows_name_what_exists(number):
     for row in table.rows:
         network = row.network
         assert set(row.paper) == set(table.columns), row.model
-        assert {network.net, network.stand_in or network.net} <= set(nets.names())
+        assert network.net in nets.names()
+        assert set(network.stand_ins) <= set(KINDS)
+        assert {each.weights for kind, each in network.stand_ins.items() if kind == "mnist"} <= set(nets.names())
         assert network.options.get("family", "plain") in checkpoints.FAMILIES
         assert network.data in ("cifar10", "imagenet")
         assert network.where
@@ -31,12 +36,20 @@ def test_rows_name_what_exists(number):
 def test_a_table_without_any_network_says_where_to_get_them():
     table = rows.read_table("4")
     absent = [network.key for network in table.networks()]
-    results = {"on": "nothing yet", "attack": "none", "machine": {}, "rows": {}, "absent": absent, "stand_ins": False}
+    results = {
+        "on": "nothing yet",
+        "attack": "none",
+        "machine": {},
+        "rows": {},
+        "absent": absent,
+        "stand_ins": None,
+        "note": [],
+    }
     text = markdown.render(table, results)
     assert text.count("| not present |") == 16
     assert text.count("github.com/inspire-group/hydra") == 8
     assert "[57.23]" in text
-    assert "| no stand-in |" in markdown.render(table, results | {"stand_ins": True})
+    assert "| no stand-in |" in markdown.render(table, results | {"stand_ins": "noise"})
 
 
 def test_shares_are_of_the_images():
@@ -49,6 +62,7 @@ def test_shares_are_of_the_images():
         "linf": AttackSpec(eps=0.1, step=0.1, iterations=2),
         "l2": AttackSpec(norm="l2", eps=0.2, step=0.1, iterations=2),
     }
+    assert judge.natural_accuracy(network, images, batch_size=3)["successes"] == 1
     found = judge.accuracies(network, images, attacks, top5=True, progress=SILENT)
     assert {name: share["successes"] for name, share in found.items()} == {
         **dict.fromkeys(("natural", "linf", "l2", "union"), 1),
@@ -65,3 +79,84 @@ def test_stand_ins_are_pruned_by_size(what, share):
     kept = pruned[1].weight != 0
     assert torch.equal(pruned[1].weight[kept], network[1].weight[kept])
     assert set(pruned.state_dict()) == set(network.state_dict())
+
+
+def test_data_aware_rows_stand_beside_those_of_the_paper():
+    table = rows.read_table("3")
+    assert table.with_data_aware("mnist") == table
+    found = table.with_data_aware("fashion")
+    ours = [row for row in found.rows if row.data_aware is not None]
+    assert [row.key for row in ours] == [
+        "admm-resnet18/data-rank-2-stacked",
+        "admm-resnet18/data-rank-2-stacked-distilled",
+    ]
+    place = found.rows.index(ours[0])
+    assert found.rows[place - 1].network is ours[0].network
+    assert found.rows[place - 1].beta is not None
+    assert len({row.key for row in found.rows}) == len(table.rows) + len(ours)
+    results = {"on": "", "attack": "", "machine": {}, "rows": {}, "absent": [], "stand_ins": "noise", "note": []}
+    text = markdown.render(found, results)
+    assert "+ GDWS, data-aware | not measured | data-aware, data-rank-2-stacked-distilled |" in text
+
+
+def test_one_kind_of_network_at_a_time():
+    assert tables.parsed([]).kind is None
+    assert tables.parsed(["--fashion"]).kind is KINDS["fashion"]
+    with pytest.raises(SystemExit):
+        tables.parsed(["--fashion", "--mnist"])
+
+
+@pytest.fixture
+def pruned_network():
+    """A narrow network, half of whose filters are zero, with statistics of batch normalisation as of one in use."""
+    torch.manual_seed(0)
+    network = nets.build("mnist-preact-resnet", width=4)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                    tensor.uniform_(0.1, 1.0)
+    prune(network, Pruning("filters", 0.5))
+    return network.eval()
+
+
+def test_constant_channels_are_folded_into_one(pruned_network):
+    images = torch.rand(4, 1, 28, 28)
+    expected = pruned_network(images)
+    store.fold_constants(pruned_network)
+    assert torch.allclose(pruned_network(images), expected, rtol=1e-4, atol=1e-5)
+    block = pruned_network.layer3[1]
+    dead = (block.conv1.weight.flatten(1) == 0).all(1)
+    read = (block.conv2.weight != 0).flatten(2).any(2).any(0)
+    assert int((dead & read).sum()) == 1
+
+
+def test_weights_are_stored_compressed_with_what_is_known_of_them(pruned_network, tmp_path):
+    images = torch.rand(4, 1, 28, 28)
+    trained = tmp_path / "trained.safetensors"
+    known = {"net": "mnist-preact-resnet", "net_options": '{"width": 4}', "command": "gdws train"}
+    checkpoints.save(trained, pruned_network.state_dict(), known)
+    stored = store.store(trained, tmp_path)
+    trained.unlink()
+    assert networks.weights_path("trained", tmp_path) == stored
+    found = networks.load(stored)
+    assert found.name == "mnist-preact-resnet"
+    expected = pruned_network(images)
+    assert (found.module(images) - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+def test_without_weights_there_is_no_stand_in(tmp_path):
+    assert networks.weights_path("no-such-network", tmp_path) is None
+    assert networks.weights_path("mnist-preact-resnet", tmp_path) == nets.pretrained_path("mnist-preact-resnet")
+
+
+def test_gradients_in_bfloat16_fool_what_those_in_float32_do():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).eval()
+    pixels = torch.rand(24, 1, 8, 8)
+    images = Split(pixels, network(pixels).argmax(1))
+    attacks = {"robust": AttackSpec(eps=0.02, step=0.01, iterations=5)}
+    fast, slow = (judge.accuracies(network, images, attacks, fast=fast, progress=SILENT) for fast in (True, False))
+    assert fast["natural"]["successes"] == slow["natural"]["successes"] == 24
+    assert abs(fast["robust"]["successes"] - slow["robust"]["successes"]) <= 2
+    assert 0 < slow["robust"]["successes"] < 24

@@ -5,12 +5,13 @@
 Agents and coordinator are real processes, and the agents measure with ONNX Runtime. Each kill is SIGKILL to one of
 them at a random moment; it is then started again on what is left. At the end every device has measured every cell, in
 one job for each job of the sweep; its agent was killed between the two times that a cell was measured, if it was; and
-the results have the cells of a sweep that was left alone. Prints a summary in JSON and exits with 1 when any of this
-does not hold.
+the report is that of a sweep that was left alone, but for the figures that were measured. Prints a summary in JSON and
+exits with 1 when any of this does not hold.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import random
@@ -19,12 +20,16 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gdws.fleet.folder import RECORD, open_folder
+from gdws.fleet.reporting import measurements
+from gdws.results.report.fleet import render_fleet_report
+from gdws_contract.rest import BenchmarkResult
 from support.agent_process import AgentProcess
 from support.bundles import tiny_bundle
 from support.kills import Lost, main
@@ -126,13 +131,18 @@ class Place:
                 [sys.executable, "-m", "gdws", "fleet", *command, "--reconnect", "5"], stdout=log, stderr=log
             )
 
-    def results(self) -> dict[str, list[str]]:
-        """The cells of each device's jobs with their states, as the results tell them."""
-        return {
-            f"{device}/{job.name}": sorted(f"{cell.key.model_dump_json()} {cell.state}" for cell in result.job.cells)
-            for device, job, result in open_folder(self.folder / "fleet").results()
-            if result.job.state == "done" and not result.partial
-        }
+    def report(self) -> str:
+        """The report over the devices, each figure that was measured replaced by one that its device and cell give."""
+        folder = open_folder(self.folder / "fleet")
+        found = [
+            replace(each, result=_with_figures_of_its_cells(each.device, each.result)) for each in measurements(folder)
+        ]
+        return render_fleet_report(found, [], ".md")
+
+    def cells(self) -> int:
+        """The number of cells that were measured, by the results."""
+        results = [result for _, _, result in open_folder(self.folder / "fleet").results() if not result.partial]
+        return sum(cell.state == "done" for result in results for cell in result.job.cells)
 
     def measured_again(self) -> int:
         """How many cells were measured again, each after a kill of its agent; raises Lost where there was none."""
@@ -151,6 +161,19 @@ class Place:
     def jobs(self) -> Counter[str]:
         """The number of jobs of each device that measured something."""
         return Counter({name: len({entry["job"] for entry in w.entries()}) for name, w in self.workers.items()})
+
+
+def _with_figures_of_its_cells(device: str, result: BenchmarkResult) -> BenchmarkResult:
+    cells = []
+    for cell in result.job.cells:
+        assert cell.latency is not None
+        drawn = random.Random(f"{device} {result.job.request.protocol.threads} {cell.key.model_dump_json()}")
+        median_ms = drawn.uniform(1.0, 2.0)
+        latency = cell.latency.model_copy(update={"median_ms": median_ms})
+        rounds = [each.model_copy(update={"median_ms": median_ms * drawn.uniform(0.9, 1.1)}) for each in cell.rounds]
+        figures = {"latency": latency, "rounds": rounds, "fps": 1e3 / median_ms, "speedup": None, "flags": []}
+        cells.append(cell.model_copy(update=figures))
+    return result.model_copy(update={"job": result.job.model_copy(update={"cells": cells})})
 
 
 def follow(place: Place, draw: Draw, count: Counter[str]) -> None:
@@ -195,9 +218,9 @@ def run(folder: Path, kills: int, seed: int, size: Size = WHOLE, longest_s: floa
     count: Counter[str] = Counter()
     alone = Place(folder / "alone", size)
     follow(alone, lambda: None, count)
-    expected = alone.results()
-    if sum(map(len, expected.values())) != size.cells or alone.measured_again():
-        raise Lost(f"a sweep that was left alone has {sum(map(len, expected.values()))} cells")
+    expected = alone.report()
+    if alone.cells() != size.cells or alone.measured_again():
+        raise Lost(f"a sweep that was left alone has {alone.cells()} cells")
 
     again = sweeps = 0
     while count.total() < kills or not sweeps:
@@ -210,8 +233,8 @@ def run(folder: Path, kills: int, seed: int, size: Size = WHOLE, longest_s: floa
 
         follow(place, draw, count)
         sweeps += 1
-        if place.results() != expected:
-            raise Lost(f"other cells:\n{json.dumps(place.results())}\n{json.dumps(expected)}")
+        if place.report() != expected:
+            raise Lost("".join(difflib.unified_diff(expected.splitlines(True), place.report().splitlines(True))))
         if set(place.jobs().values()) != {size.threads}:
             raise Lost(f"{size.threads} jobs were wanted of each device, and there were {place.jobs()}")
         again += place.measured_again()

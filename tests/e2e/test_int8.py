@@ -41,7 +41,8 @@ def test_the_bundle_says_what_was_done(bundle):
     assert variants["dense"].role == "baseline"
     step = variants["dense-int8"].steps[-1]
     assert step.calibration_images == 128  # 64, and the same attacked
-    assert step.method.endswith("ranges, asymmetric")
+    assert "ranges" in step.method
+    assert step.method.endswith("asymmetric")
     assert step.skipped == ["linear"]
     assert all(variant.evaluation.natural is not None for variant in variants.values())
     assert all(variant.evaluation.robust is not None for variant in variants.values())

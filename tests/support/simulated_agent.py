@@ -26,7 +26,8 @@ class SimulatedAgent:
     """``measured`` has the variants of each job that was run, in order; ``on_job`` may interrupt before a job is kept.
 
     ``disturbed`` jobs come back as throttled. ``energy_per_ms`` gives the cells of timed networks energy.
-    Networks in INT8 take ``int8_pace`` of their time, converted and dense, and ten times that if a layer is grouped.
+    Networks in INT8 take ``int8_pace`` of their time, converted and dense, ten times that if a layer is grouped, and
+    ``mixed_pace`` of that where layers stay in floating point.
     ``threads_pace`` has factors of the times of converted networks and of the dense one by number of threads.
     ``modes`` are power modes: the factor of all times, the power of a running network and at rest in watts; a mode of
     None needs a reboot.
@@ -41,6 +42,7 @@ class SimulatedAgent:
         disturbed: int = 0,
         energy_per_ms: float | None = None,
         int8_pace: tuple[float, float] = (1.0, 1.0),
+        mixed_pace: float = 1.1,
         threads_pace: Mapping[int | None, tuple[float, float]] | None = None,
         modes: Mapping[PowerMode, tuple[float, float, float] | None] | None = None,
     ) -> None:
@@ -48,7 +50,7 @@ class SimulatedAgent:
         self.on_job: Callable[[], None] = lambda: None
         self._jobs: dict[str, BenchmarkResult] = {}
         self._has_profiles, self._disturbed, self._energy = has_profiles, disturbed, energy_per_ms
-        self._int8_pace = int8_pace
+        self._int8_pace, self._mixed_pace = int8_pace, mixed_pace
         self._paces = threads_pace or {}
         self._modes = modes or {}
 
@@ -100,7 +102,8 @@ class SimulatedAgent:
             return found
         is_slow = any(layer.layout == "grouped" for layer in variant.layers)
         converted, dense = self._int8_pace
-        return found * (converted if variant.layers else dense) * (10 if is_slow else 1)
+        mixed = self._mixed_pace if variant.steps[-1].skipped else 1.0
+        return found * (converted if variant.layers else dense) * (10 if is_slow else 1) * mixed
 
     def _timed(self, net: Net, dense: Net, flags: tuple[Flag, ...], mode: PowerMode | None) -> Cell:
         state = self._modes.get(mode) if mode is not None else None

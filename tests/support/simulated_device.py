@@ -85,7 +85,7 @@ class SimulatedMeter:
         terms = {pair: self.pace * cost for pair, cost in pairs.items()}
         self.law = Costs(self.space, self.pace * 0.7, slowed, terms)
 
-    def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
+    def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
         if self.refusal is not None:
             raise self.refusal
         self.jobs += choices
@@ -111,7 +111,7 @@ class SimulatedMeter:
             idle_w=self.idle_w,
         )
 
-    def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
+    def profile(self, choices: Sequence[Choice], *, repeat: int = 0) -> list[Profile] | None:
         if not self.has_profiles:
             return None
         return [self._profile(choice) for choice in choices]

@@ -26,6 +26,8 @@ class Forbidden:
 
 
 DATA = Dataset("toy", 2, toy(24, 0), toy(8, 1), Forbidden())  # type: ignore[arg-type]
+#: A network that learns it in a dozen epochs.
+SMALL_NET = {"net": "mnist-preact-resnet", "net_options": {"width": 4, "classes": 2}}
 #: Three epochs of a few seconds.
 TRAINING = TrainSettings(
     net="mnist-preact-resnet",

@@ -79,6 +79,30 @@ def paired_ratio(
     return None if above is None or below is None else _of_mean([a - b for a, b in zip(above, below)], level)
 
 
+def median_ratio(
+    numerators: Sequence[float], denominators: Sequence[float], *, level: float = CONFIDENCE
+) -> Optional[IntervalEstimate]:
+    """The median of the ratios of pairs, with the interval of the sign test (between two of the sorted ratios).
+
+    A minority of pairs that were disturbed, however much, does not move it. Of fewer than six pairs the interval is
+    from the least to the largest, and ``level`` what that gives. None and :class:`ValueError` as for
+    :func:`paired_ratio`.
+    """
+    if len(numerators) != len(denominators):
+        raise ValueError(f"{len(numerators)} and {len(denominators)} values do not pair")
+    above, below = _logs(numerators), _logs(denominators)
+    if above is None or below is None:
+        return None
+    logs = sorted(a - b for a, b in zip(above, below))
+    count, cut, outside = len(logs), 0, 2  # in parts of 2 ** count
+    while (more := outside + 2 * math.comb(count, cut + 1)) / 2**count <= 1 - level:
+        cut, outside = cut + 1, more
+    centre = statistics.median(logs)
+    return from_logs(
+        centre, below=centre - logs[cut], above=logs[count - 1 - cut] - centre, level=1 - outside / 2**count
+    )
+
+
 def unpaired_ratio(
     numerators: Sequence[float], denominators: Sequence[float], *, level: float = CONFIDENCE
 ) -> Optional[IntervalEstimate]:

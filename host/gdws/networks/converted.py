@@ -60,12 +60,17 @@ class Converted:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps applied to the dense network: conversion, and fine-tuning according to the metadata."""
-        converted = GdwsStep(self.plan)
-        if "finetuning" not in self.metadata:
-            return (converted,)
-        epoch = json.loads(self.metadata.get("validation", "{}")).get("epoch")
-        return converted, FineTuneStep(epochs=epoch, data=self.metadata.get("data"))
+        """The steps applied to the dense network."""
+        return steps_of(self.plan, self.metadata)
+
+
+def steps_of(plan: Plan, metadata: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps to a network by ``plan`` from the dense one: conversion, and fine-tuning according to ``metadata``."""
+    converted = GdwsStep(plan)
+    if "finetuning" not in metadata:
+        return (converted,)
+    epoch = json.loads(metadata.get("validation", "{}")).get("epoch")
+    return converted, FineTuneStep(epochs=epoch, data=metadata.get("data"))
 
 
 def save(path: str | Path, weights: Mapping[str, torch.Tensor], plan: Plan, provenance: Mapping[str, Any]) -> None:
@@ -160,12 +165,16 @@ def _dense(metadata: Mapping[str, str], path: Path) -> nn.Module:
 
 
 def _checked(dense: Dense, metadata: Mapping[str, str], path: Path) -> nn.Module:
-    """The network of ``dense``, if it is the one that ``metadata`` identify."""
+    require_made_from(dense, metadata, path)
+    return dense.module
+
+
+def require_made_from(dense: Dense, metadata: Mapping[str, str], path: Path) -> None:
+    """Raise :class:`~gdws.errors.GdwsError` unless ``dense`` is the network that the metadata of a file identify."""
     ours = as_text(dense.provenance)
     if any(ours.get(key) != metadata.get(key) for key in _IDENTITY):
         made_from = metadata.get("net") or metadata.get("onnx") or metadata.get("module") or "another network"
         raise GdwsError(f"{path} was made from {made_from}", hint="give the network from which it was made")
-    return dense.module
 
 
 def _build(dense: nn.Module, plan: Plan, weights: Mapping[str, torch.Tensor], path: Path) -> nn.Module:

@@ -5,7 +5,7 @@ Nodes keep their order. So what a piece needs was made by pieces and cut nodes b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -59,8 +59,27 @@ def split(model: onnx.ModelProto, names: Mapping[int, str]) -> list[Step]:
     A cut node has one input, its first, that is not a constant. Raises :class:`CannotSplit` if the type of a tensor
     between two steps cannot be told.
     """
-    groups = list(_groups(model.graph.node, names))
-    needed = {value.name for value in model.graph.output}
+    return _steps(model, list(_groups(model.graph.node, names)), set())
+
+
+def split_after(model: onnx.ModelProto, tensors: Collection[str]) -> list[Piece]:
+    """Pieces that compute what ``model`` does one after the other, each of ``tensors`` by the last node of a piece.
+
+    All of ``tensors`` are outputs of their pieces. Raises :class:`CannotSplit` if the type of a tensor between two
+    pieces cannot be told.
+    """
+    groups: list[list[onnx.NodeProto]] = [[]]
+    for node in model.graph.node:
+        groups[-1].append(node)
+        if not set(tensors).isdisjoint(node.output):
+            groups.append([])
+    steps = _steps(model, [group for group in groups if group], set(tensors))
+    return [step for step in steps if isinstance(step, Piece)]  # all of them are
+
+
+def _steps(model: onnx.ModelProto, groups: Sequence[Cut | list[onnx.NodeProto]], needed: set[str]) -> list[Step]:
+    """The steps of ``groups``, whose pieces give what later ones and the graph's outputs need, and ``needed``."""
+    needed = needed | {value.name for value in model.graph.output}
     types = _types(model)
     steps: list[Step] = []
     for group in reversed(groups):

@@ -34,7 +34,7 @@ from gdws.pipeline.evaluation import (
 )
 from gdws.pipeline.packing import pack
 from gdws.pipeline.quantisation import range_images, with_int8
-from gdws.pipeline.training import finetuning_start
+from gdws.pipeline.training import finetuning_start, quantised_start
 from gdws.planning.recipe import Recipe
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "load_onnx",
     "make_bundle",
     "pack",
+    "quantised_start",
     "range_images",
     "require_comparable",
     "slimmed",

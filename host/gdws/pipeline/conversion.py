@@ -13,7 +13,7 @@ from gdws.compression.fitting import Calibration
 from gdws.datasets import Split
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
-from gdws.networks import converted
+from gdws.networks import converted, quantised
 from gdws.networks.sources import Source
 from gdws.pipeline.calibration import Alphas, calibration_images, require_usable
 from gdws.planning.conversion import convert
@@ -90,13 +90,17 @@ def convert_fitted(
 def with_tuned(variants: Sequence[Variant], source: Source, paths: Sequence[Path]) -> list[Variant]:
     """``variants`` and the networks of ``source`` in files that ``gdws finetune`` wrote, under the files' names.
 
-    Raises :class:`~gdws.errors.GdwsError` if a name is taken, and what :func:`gdws.networks.converted.load` raises.
+    Raises :class:`~gdws.errors.GdwsError` if a name is taken, and what :func:`gdws.networks.converted.load` and
+    :func:`gdws.networks.quantised.load` raise.
     """
     found = list(variants)
     for path in paths:
-        tuned = converted.load(path, dense=source)
         if path.stem in {variant.name for variant in found}:
             raise GdwsError(f"two networks would have the name {path.stem!r}", hint="rename the file")
+        if path.suffix == quantised.SUFFIX:
+            found.append(quantised.load(path, dense=source))
+            continue
+        tuned = converted.load(path, dense=source)
         found.append(Variant(path.stem, tuned.module, tuned.steps))
     return found
 

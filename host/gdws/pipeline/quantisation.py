@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from glob import escape
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,7 +17,7 @@ from gdws.datasets import Split
 from gdws.evaluation.attacks import Spec
 from gdws.networks.sources import Source
 from gdws.onnx_io.export import export
-from gdws.onnx_io.int8 import Int8Settings, QuantizedNetwork, quantize
+from gdws.onnx_io.int8 import Int8Settings, QuantizedNetwork, costly_layers, quantize
 from gdws.pipeline.calibration import calibration_images
 from gdws_contract.plan import Layout
 from gdws_contract.steps import Int8Step
@@ -55,7 +59,9 @@ def with_int8(
     *,
     progress: Progress = SILENT,
 ) -> list[Variant]:
-    """``variants``, each followed by its INT8 version, ``<name>-int8``, whose module is the torch twin of the file.
+    """``variants``, each that is in floating point followed by its INT8 version, ``<name>-int8``.
+
+    Its module is the torch twin of the file.
 
     ``images`` (N, C, H, W) give the ranges, see :func:`range_images`.
     Raises what :func:`gdws.onnx_io.export.export` and :func:`gdws.onnx_io.int8.quantize` raise.
@@ -64,10 +70,36 @@ def with_int8(
     progress.start(len(variants), f"quantise {len(variants)} networks to INT8")
     found: list[Variant] = []
     for variant in variants:
-        made = quantize(export(variant.module, source.input_shape), pixels, settings)
-        twin = QuantizedNetwork(made.content, tuple(source.input_shape))
-        method = f"{made.ranges} ranges, {settings.scheme}"
-        step = Int8Step(calibration_images=len(images), method=method, skipped=list(made.kept))
-        found += [variant, Variant(f"{variant.name}-int8", twin, (*variant.steps, step))]
+        found.append(variant)
+        if not variant.is_quantised:
+            found.append(_in_int8(variant, tuple(source.input_shape), pixels, settings))
         progress.advance(1)
     return found
+
+
+def _in_int8(
+    variant: Variant, input_shape: tuple[int, ...], pixels: npt.NDArray[np.float32], settings: Int8Settings
+) -> Variant:
+    made = quantize(export(variant.module, input_shape), pixels, settings)
+    step = Int8Step(calibration_images=len(pixels), method=made.method, skipped=list(made.kept))
+    twin = QuantizedNetwork(made.content, input_shape)
+    return Variant(f"{variant.name}-int8", twin, (*variant.steps, step))
+
+
+def costly_int8_layers(
+    variant: Variant, source: Source, images: Tensor, settings: Int8Settings, *, progress: Progress = SILENT
+) -> tuple[str, ...]:
+    """The names of the layers of ``variant`` that may be in INT8, those first whose rounding costs most.
+
+    Raises as :func:`with_int8`.
+    """
+    progress.start(1, "rank layers by what INT8 costs")
+    pixels = images.detach().cpu().float().numpy()
+    found = costly_layers(export(variant.module, source.input_shape), pixels, settings)
+    progress.advance(1)
+    return found
+
+
+def without_layers(settings: Int8Settings, names: Sequence[str]) -> Int8Settings:
+    """``settings`` that leave the layers of these ``names`` in floating point, too."""
+    return replace(settings, skip=(*settings.skip, *map(escape, names)))

@@ -1,15 +1,19 @@
-"""The initial GDWS network of a fine-tuning."""
+"""The initial network of a fine-tuning."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from gdws._util.progress import SILENT, Progress
+from gdws.bundles.variant import Variant
 from gdws.datasets import Split
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import AttackSpec
+from gdws.networks import converted
 from gdws.networks.sources import Source
+from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline.conversion import convert_fitted
+from gdws.pipeline.quantisation import range_images, with_int8
 from gdws.planning.recipe import Recipe
 from gdws.training import FinetuneSettings
 from gdws_contract.plan import Plan
@@ -35,6 +39,32 @@ def finetuning_start(
     if by is None:
         raise GdwsError(f"{source.name} is a dense network", hint="convert it first: give --mean-rank or --plan")
     recipes, plans = ([by], {}) if isinstance(by, Recipe) else ([], {"planned": by})
-    attack = AttackSpec(eps=settings.eps, seed=settings.seed) if settings.eps > 0 else None
-    [_, made] = convert_fitted(source, recipes, images, attack, plans=plans, progress=progress)
+    [_, made] = convert_fitted(source, recipes, images, _attack(settings), plans=plans, progress=progress)
     return replace(source, module=made.module, plan=made.plan)
+
+
+def quantised_start(
+    source: Source,
+    by: Recipe | Plan | None,
+    images: Split,
+    settings: FinetuneSettings,
+    int8: Int8Settings,
+    *,
+    progress: Progress = SILENT,
+) -> Variant:
+    """``source`` in INT8, as a GDWS network if it has a plan or is converted ``by`` one, else dense.
+
+    Ranges and a data-aware conversion are found from ``images`` and the attack of the training. Raises as
+    :func:`finetuning_start` and :func:`gdws.pipeline.with_int8`.
+    """
+    if source.plan is not None or by is not None:
+        source = finetuning_start(source, by, images, settings, progress=progress)
+    steps = () if source.plan is None else converted.steps_of(source.plan, source.provenance)
+    seen = range_images(source, images, _attack(settings), progress=progress)
+    [_, found] = with_int8([Variant(source.name, source.module, steps)], source, seen, int8, progress=progress)
+    return found
+
+
+def _attack(settings: FinetuneSettings) -> AttackSpec | None:
+    """The attack that a fine-tuning is against; None for natural training."""
+    return AttackSpec(eps=settings.eps, seed=settings.seed) if settings.eps > 0 else None

@@ -9,6 +9,7 @@ from gdws.training.augmentation import flip_images, shift_images
 from gdws.training.balancing import balance
 from gdws.training.distillation import DistillSettings, distill
 from gdws.training.fresh import TrainResult, fresh, train
+from gdws.training.int8_tuning import finetune_int8
 from gdws.training.pruning import Pruning
 from gdws.training.run import EpochRecord, state_path
 from gdws.training.schedule import learning_rate
@@ -28,6 +29,7 @@ __all__ = [
     "balance",
     "distill",
     "finetune",
+    "finetune_int8",
     "flip_images",
     "fresh",
     "learning_rate",

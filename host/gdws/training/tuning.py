@@ -83,16 +83,12 @@ def finetune(
     """
     settings = settings or FinetuneSettings()
     workers = workers or Workers(device=torch.device(device))
-    for split in (data.train, data.validation):
-        require_images(split.by_row, "training")
-        check_images(split.images, split.labels)
+    out = None if out is None else Path(out)
+    require_suited(data, out)
     if not any(isinstance(module, GDWSConv2d) for module in network.modules()):
         raise ModelError("the network has no GDWS layer", hint="convert it first, or train it with gdws train")
-    if out is not None:
-        out = Path(out)
-        require_writable(out)
-        if plan is None or provenance is None:
-            raise ValueError("a file of weights needs the plan and the provenance of the network")
+    if out is not None and (plan is None or provenance is None):
+        raise ValueError("a file of weights needs the plan and the provenance of the network")
     tuned = copy.deepcopy(network).requires_grad_(True)
     balance(tuned)
     descent = Descent(
@@ -104,22 +100,13 @@ def finetune(
         after_step=balance,
         fixed_statistics=settings.batch_norm == "fixed",
     )
-    identity = {
-        **settings.to_dict(),
-        "precision": descent.precision,
-        "data": data.name,
-        "network": workers.agree(digest_of_network(network)),
-        "what": "fine-tuning",
-    }
-    run = Run(descent, data.validation, identity)
-    run.judge_start()
+    run = tuning_run(descent, settings, data, digest_of_network(network))
 
     def save() -> None:
         assert out is not None
         assert plan is not None
         assert provenance is not None
-        fields = {**provenance, **_metadata(run, settings, data, command)}
-        converted.save(out, run.best_weights, plan, fields)
+        converted.save(out, run.best_weights, plan, {**provenance, **run_metadata(run, settings, data, command)})
 
     follow(run, out, save, resume=resume, progress=progress, on_epoch=on_epoch)
     assert run.start is not None
@@ -129,7 +116,37 @@ def finetune(
     return FinetuneResult(result.eval(), run.start, run.best, tuple(run.history), out)
 
 
-def _metadata(run: Run, settings: FinetuneSettings, data: Dataset, command: str | None) -> dict[str, str]:
+def require_suited(data: Dataset, out: Path | None) -> None:
+    """Raise now for images that training does not suit, and for a file that cannot be written.
+
+    That is :class:`~gdws.errors.DataError`, and :class:`~gdws.errors.GdwsError`.
+    """
+    for split in (data.train, data.validation):
+        require_images(split.by_row, "training")
+        check_images(split.images, split.labels)
+    if out is not None:
+        require_writable(out)
+
+
+def tuning_run(descent: Descent, settings: FinetuneSettings, data: Dataset, digest: str) -> Run:
+    """The run of a fine-tuning before its first epoch, the network at the start judged.
+
+    ``digest`` identifies that network, so that an interrupted run goes on from no other's state.
+    """
+    identity = {
+        **settings.to_dict(),
+        "precision": descent.precision,
+        "data": data.name,
+        "network": descent.workers.agree(digest),
+        "what": "fine-tuning",
+    }
+    run = Run(descent, data.validation, identity)
+    run.judge_start()
+    return run
+
+
+def run_metadata(run: Run, settings: FinetuneSettings, data: Dataset, command: str | None) -> dict[str, str]:
+    """How a network was fine-tuned, as its file tells it."""
     assert run.best is not None
     assert run.start is not None
     fields = {

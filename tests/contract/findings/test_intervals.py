@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdws_contract.findings.intervals import LARGEST, geometric_mean, paired_ratio, proportion, unpaired_ratio, wilson
+from gdws_contract.findings.intervals import (
+    LARGEST,
+    geometric_mean,
+    median_ratio,
+    paired_ratio,
+    proportion,
+    unpaired_ratio,
+    wilson,
+)
 
 times = st.floats(1e-3, 1e4)
 modest = settings(deadline=None, max_examples=60)
@@ -62,6 +70,34 @@ def test_a_geometric_mean_lies_in_students_interval() -> None:
     assert (found.value, found.low, found.high) == pytest.approx(
         (math.exp(mean), math.exp(mean - margin), math.exp(mean + margin))
     )
+
+
+def test_a_minority_of_disturbed_pairs_does_not_move_a_median() -> None:
+    quiet = [0.50, 0.51, 0.49, 0.50, 0.52, 0.48, 0.50]
+    found = median_ratio([*quiet, 1.2, 1.3, 1.1], [1.0] * 10)
+    assert found is not None
+    # Of ten the second and the ninth: the ninth of a sample is beyond the median once in 93 times.
+    assert (found.value, found.low, found.high) == pytest.approx((math.sqrt(0.50 * 0.51), 0.49, 1.2))
+    assert found.level == pytest.approx(1 - 22 / 1024)
+
+
+def test_an_interval_of_few_pairs_holds_them_all_and_says_how_sure_it_is() -> None:
+    found = median_ratio([3.0, 1.0, 2.0], [1.0, 1.0, 1.0])
+    assert found is not None
+    assert (found.low, found.value, found.high, found.level) == pytest.approx((1.0, 2.0, 3.0, 0.75))
+    assert median_ratio([1.0], [2.0]) is None
+    with pytest.raises(ValueError, match="do not pair"):
+        median_ratio([1.0, 2.0], [1.0])
+
+
+def test_the_interval_of_a_median_is_a_binomials() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    values = [math.exp(0.01 * number) for number in range(200)]
+    found = median_ratio(values, [1.0] * 200)
+    assert found is not None
+    cut = round(100 * math.log(found.low))
+    assert 2 * stats.binom.cdf(cut, 200, 0.5) <= 0.05 < 2 * stats.binom.cdf(cut + 1, 200, 0.5)
+    assert found.level == pytest.approx(1 - 2 * stats.binom.cdf(cut, 200, 0.5))
 
 
 def test_an_unpaired_ratio_has_welchs_interval() -> None:

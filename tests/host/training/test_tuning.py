@@ -9,34 +9,21 @@ import pytest
 import torch
 from torch import nn
 
-import gdws
 from gdws.compression.layers import GDWSConv2d
 from gdws.datasets import Dataset, Split
 from gdws.errors import CheckpointMismatch, DataError, GdwsError, ModelError
 from gdws.evaluation.evaluate import evaluate
 from gdws.networks import checkpoints, converted
-from gdws.training import FinetuneResult, FinetuneSettings, TrainSettings, finetune, run, state_path, train
+from gdws.training import FinetuneResult, FinetuneSettings, finetune, run, state_path
 from gdws_contract.plan import Plan
-from support.toy import DATA, InterruptAt, toy
+from support.toy import DATA, SMALL_NET, InterruptAt, toy
 
-NET, OPTIONS = "mnist-preact-resnet", {"width": 4, "classes": 2}
-PROVENANCE = {"net": NET, "net_options": OPTIONS}
+PROVENANCE = SMALL_NET
 SETTINGS = FinetuneSettings(
     epochs=3, batch_size=8, eps=0.1, iterations=2, validation_iterations=3, learning_rate=0.01, shift=1, seed=5
 )
 
 LONG = dataclasses.replace(SETTINGS, epochs=8)
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Plan]:
-    """A trained toy network at mean rank 1, by the weights alone."""
-    out = tmp_path_factory.mktemp("toy") / "w.safetensors"
-    settings = TrainSettings(
-        net=NET, net_options=OPTIONS, epochs=12, batch_size=8, eps=0.1, iterations=2, validation_iterations=2, shift=1
-    )
-    train(settings, DATA, out)
-    return gdws.convert(checkpoints.load(out), mean_rank=1, layout="stacked", example_input=(1, 8, 8))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from gdws.onnx_io.int8.ranges import Range
 from gdws.onnx_io.int8.view import View, output_axis, set_constant
 
 #: Of INT8, which stays symmetric: -128 is not used.
-_GREATEST = 127
+GREATEST = 127
 _UNSIGNED = 255
 _INT32 = 2**31 - 1
 
@@ -37,7 +37,7 @@ class Grid:
         """
         low, high = min(kept.low, 0.0), max(kept.high, 0.0)
         if scheme == "symmetric":
-            return cls(_scale(max(-low, high) / _GREATEST), np.int8(0))
+            return cls(_scale(max(-low, high) / GREATEST), np.int8(0))
         scale = _scale((high - low) / _UNSIGNED)
         return cls(scale, np.uint8(np.clip(round(-low / float(scale)), 0, _UNSIGNED)))
 
@@ -61,18 +61,17 @@ def _insert_weights(model: onnx.ModelProto, points: Points, grids: Mapping[str, 
     for output in points.layers:
         layer = view.producer[output]
         weight, axis = layer.input[1], output_axis(layer)
-        scale = _weight_scales(view.constants[weight], axis)
+        scale = weight_scales(view.constants[weight], axis)
         if weight not in done:
             done.add(weight)
-            nodes.append(_dequantized(model, weight, _rounded(view.constants[weight], scale, axis), scale, axis))
+            nodes.append(_dequantized(model, weight, rounded(view.constants[weight], scale, axis), scale, axis))
         layer.input[1] = f"{weight}_dequantized"
         if not (integer_bias and len(layer.input) > 2 and layer.input[2]):
             continue
         bias, product = layer.input[2], scale * grids[layer.input[0]].scale
-        integers = np.rint(view.constants[bias].astype(np.float64) / product)
-        if np.abs(integers).max() <= _INT32:  # else the layer's products are far below its bias
+        if (integers := bias_integers(view.constants[bias], product)) is not None:
             name = f"{output}_bias"  # of the layer: the grid is that of its input
-            nodes.append(_dequantized(model, name, integers.astype(np.int32), product, 0))
+            nodes.append(_dequantized(model, name, integers, product, 0))
             layer.input[2] = f"{name}_dequantized"
     replace(model.graph.node, [*nodes, *model.graph.node])
 
@@ -108,15 +107,23 @@ def _insert_activations(model: onnx.ModelProto, grids: Mapping[str, Grid]) -> No
     replace(model.graph.node, ordered)
 
 
-def _weight_scales(weight: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
+def bias_integers(bias: npt.NDArray[np.float32], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.int32] | None:
+    """``bias`` (C,) in integers of ``scale`` (C,), a layer's products; None where they are too far below its bias."""
+    integers = np.rint(bias.astype(np.float64) / scale)
+    return integers.astype(np.int32) if np.abs(integers).max() <= _INT32 else None
+
+
+def weight_scales(weight: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
+    """The scale of each output channel, along ``axis`` of a layer's ``weight``, (C,): the largest value is 127."""
     others = tuple(each for each in range(weight.ndim) if each != axis)
-    return np.asarray([_scale(largest / _GREATEST) for largest in np.abs(weight).max(axis=others)], np.float32)
+    return np.asarray([_scale(largest / GREATEST) for largest in np.abs(weight).max(axis=others)], np.float32)
 
 
-def _rounded(weight: npt.NDArray[np.float32], scale: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.int8]:
+def rounded(weight: npt.NDArray[np.float32], scale: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.int8]:
+    """``weight`` in integers of ``scale``, (C,) along ``axis``."""
     shape = [1] * weight.ndim
     shape[axis] = -1
-    integers: npt.NDArray[np.int8] = np.rint(weight / scale.reshape(shape)).clip(-_GREATEST, _GREATEST).astype(np.int8)
+    integers: npt.NDArray[np.int8] = np.rint(weight / scale.reshape(shape)).clip(-GREATEST, GREATEST).astype(np.int8)
     return integers
 
 

@@ -75,7 +75,7 @@ def observe(content: bytes, images: Sequence[Images], tensors: Iterable[str]) ->
     :class:`~gdws.onnx_io.run.CannotRun` if the file does not run.
     """
     found = {name: Values() for name in tensors}
-    run = _recorder(content, sorted(found))
+    run = recorder(content, _in_order(content, found))
     for see in (Values.widen, Values.count):
         for batch in images:
             for name, array in run(batch).items():
@@ -104,8 +104,11 @@ def _squared_error(values: Values, kept: Range) -> float:
     return float((values.counts * (values.centres - rounded) ** 2).sum())
 
 
-def _recorder(content: bytes, tensors: Sequence[str]) -> Callable[[Images], Mapping[str, Images]]:
-    """The file with ``tensors`` as further outputs, ready to run."""
+def recorder(content: bytes, tensors: Sequence[str]) -> Callable[[Images], Mapping[str, Images]]:
+    """What an ONNX file has in ``tensors`` for a batch of images (N, C, H, W), by tensor.
+
+    It, and what it gives, raise :class:`~gdws.onnx_io.run.CannotRun`.
+    """
     model = onnx.load_from_string(content)
     known = {value.name for value in model.graph.output}
     inside = [name for name in tensors if name not in known and name != model.graph.input[0].name]
@@ -119,6 +122,13 @@ def _recorder(content: bytes, tensors: Sequence[str]) -> Callable[[Images], Mapp
         return {name: arrays[name] for name in tensors}
 
     return run
+
+
+def _in_order(content: bytes, tensors: Iterable[str]) -> list[str]:
+    """``tensors`` as the file makes them, so that the first that is not finite is where it went wrong."""
+    graph = onnx.load_from_string(content).graph
+    made = [*(value.name for value in graph.input), *(name for node in graph.node for name in node.output)]
+    return sorted(tensors, key=made.index)
 
 
 def _require_finite(name: str, array: Images) -> None:

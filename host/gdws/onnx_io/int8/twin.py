@@ -32,19 +32,26 @@ class QuantizedNetwork(nn.Module):
     def __init__(self, content: bytes, input_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.content = content
-        _register()
-        model = onnx.load_from_string(content)
-        gather_constants(model)
-        fold_constants(model)  # of the integers and scales of weights, the weights
-        shapes = shapes_for(model, 1, input_shape)
-        pad_explicitly(model, shapes)
-        pad_before_averages(model, shapes)
-        self.network = rebuild(model, Path("the network in INT8")).requires_grad_(False)
+        self.network = rebuilt(onnx.load_from_string(content), input_shape).requires_grad_(False)
         self.eval()
 
     def forward(self, images: Tensor) -> Any:
         """The outputs for ``images`` (N, ...)."""
         return self.network(images)
+
+
+def rebuilt(model: onnx.ModelProto, input_shape: tuple[int, ...]) -> nn.Module:
+    """The module of ``model``, a network in INT8 that takes images of ``input_shape`` (C, H, W); it is changed.
+
+    Raises :class:`~gdws.onnx_io.parity.CannotRebuild`, naming the node, if an operator has no counterpart.
+    """
+    _register()
+    gather_constants(model)
+    fold_constants(model)  # of the integers and scales of weights, the weights
+    shapes = shapes_for(model, 1, input_shape)
+    pad_explicitly(model, shapes)
+    pad_before_averages(model, shapes)
+    return rebuild(model, Path("the network in INT8"))
 
 
 class _Quantize(nn.Module):

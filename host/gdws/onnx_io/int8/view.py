@@ -13,6 +13,9 @@ from onnx import numpy_helper
 #: Operators whose first constant operand is a weight that is multiplied.
 LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 
+#: Others that multiply by weights or by each other's outputs, and stay in floating point.
+_OTHERS = frozenset({"ConvTranspose", "Einsum", "GRU", "LSTM", "RNN"})
+
 
 class View:
     """The nodes of a model by the tensors between them. It is made anew after a change."""
@@ -44,6 +47,17 @@ class View:
         """The node that alone uses ``tensor``; None where there are several, or the tensor is an output."""
         users = self.consumers[tensor]
         return users[0] if len(users) == 1 and tensor not in self.outputs else None
+
+
+def multiplies(node: onnx.NodeProto) -> bool:
+    """Whether ``node`` is of a kind that costs time for what it multiplies, whether it can be in INT8 or not."""
+    return node.op_type in LAYERS or node.op_type in _OTHERS
+
+
+def is_of_integers(node: onnx.NodeProto) -> bool:
+    """Whether ``node`` is of a kind that only quantised networks have, e.g. ``QuantizeLinear`` or ``MatMulInteger``."""
+    kind = node.op_type
+    return "Quantize" in kind or kind.startswith("QLinear") or kind in ("ConvInteger", "MatMulInteger", "QGemm")
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:

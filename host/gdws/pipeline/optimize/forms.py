@@ -13,15 +13,25 @@ from gdws.planning.search.space import Choice, Space, key_of
 
 
 class Form(NamedTuple):
-    """The network of a ``choice``, in INT8 or as it is."""
+    """The network of a ``choice``, in INT8 or as it is.
+
+    In INT8 as many layers as ``kept`` says stay in floating point, those whose rounding costs most.
+    """
 
     choice: Choice
     int8: bool = False
+    kept: int = 0
 
     def name(self, space: Space) -> str:
-        """``dense`` or ``plan-<key>``, with ``-int8`` in INT8."""
+        """``dense`` or ``plan-<key>``, with ``-int8`` in INT8, and ``-keep-<n>`` where layers stay out of it."""
         name = BASELINE if self.choice == space.dense else f"plan-{key_of(self.choice)}"
-        return f"{name}-int8" if self.int8 else name
+        return f"{name}{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """What the name of the network in floating point is followed by."""
+        kept = f"-keep-{self.kept}" if self.kept else ""
+        return f"-int8{kept}" if self.int8 else ""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from gdws.pipeline.optimize.forms import Form
 from gdws.pipeline.optimize.state import State
 from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.optimize.tuning import Tuning, tuned
-from gdws.pipeline.quantisation import with_int8
+from gdws.pipeline.quantisation import costly_int8_layers, with_int8, without_layers
 from gdws.planning.conversion import convert
 from gdws.planning.search.evidence import Loss, PointsLost
 from gdws.planning.search.options import Offer
@@ -72,6 +72,7 @@ class EvaluationJudge:
     progress: Progress = SILENT
     time_left: TimeLeft = field(default_factory=TimeLeft)
     _made: dict[Form, Variant] = field(default_factory=dict, init=False)
+    _costly: dict[Choice, tuple[str, ...]] = field(default_factory=dict, init=False)
 
     def loss(self, choice: Choice, *, final: bool = False) -> Loss:
         """What a network loses; see :class:`gdws.planning.search.evidence.Judge`."""
@@ -97,10 +98,20 @@ class EvaluationJudge:
         return replace(self._made[form], name=name)
 
     def _quantised(self, form: Form) -> Variant:
-        made = self.variant(Form(form.choice), form.name(self.offer.space).removesuffix("-int8"))
+        floating = Form(form.choice)
+        made = self.variant(floating, floating.name(self.offer.space))
         settings = self.making.int8 or Int8Settings()
-        [_, quantised] = with_int8([made], self.source, self._range_images(), settings, progress=self.progress)
+        images = self._range_images()
+        if form.kept:
+            settings = without_layers(settings, self._ranked(form.choice, made, images, settings)[: form.kept])
+        [_, quantised] = with_int8([made], self.source, images, settings, progress=self.progress)
         return quantised
+
+    def _ranked(self, choice: Choice, made: Variant, images: Tensor, settings: Int8Settings) -> tuple[str, ...]:
+        """The layers that may stay in floating point, those first that cost most in INT8."""
+        if choice not in self._costly:
+            self._costly[choice] = costly_int8_layers(made, self.source, images, settings, progress=self.progress)
+        return self._costly[choice][:-1]  # one is in INT8
 
     def _in_floating_point(self, form: Form) -> Variant:
         name = form.name(self.offer.space)
@@ -176,7 +187,7 @@ class EvaluationJudge:
 
         made_by = self._weights() if form.choice != self.offer.space.dense else []
         int8 = [vars(self.making.int8)] if form.int8 and self.making.int8 is not None else []
-        found: dict[str, Any] = self.state.recall(name, [*key, form.choice, form.int8, made_by, int8], timed)
+        found: dict[str, Any] = self.state.recall(name, [*key, form.choice, form.int8, form.kept, made_by, int8], timed)
         if is_known:
             self.time_left.known("judgement")
         return found

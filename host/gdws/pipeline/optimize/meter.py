@@ -29,6 +29,7 @@ from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, key_of
 from gdws.results.stored import load_result
 from gdws_contract.archive import open_bundle
+from gdws_contract.findings.intervals import median_ratio
 from gdws_contract.profiles import ProfileOptions
 from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, Job, Protocol
 
@@ -99,14 +100,14 @@ class AgentMeter:
     on_job: Callable[[Job], None] | None = None
     time_left: TimeLeft = field(default_factory=TimeLeft)
 
-    def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
+    def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
         """Time networks in turns with the dense one; see :class:`gdws.planning.search.evidence.Meter`.
 
         Raises :class:`~gdws.errors.DeviceError` if the device cannot serve, or does not keep its clocks.
         """
-        result = self._timed(choices, lambda: self._unfitted(choices), thorough=thorough)
+        result = self._timed(choices, lambda: self._unfitted(choices), thorough=thorough, repeat=repeat)
         names = {self._name(choice): choice for choice in choices}
-        timings, doubts = self._timings(names, result)
+        timings, doubts = self._timings(names, result, thorough=thorough)
         dense = self._dense(result)
         assert dense.latency is not None  # or it would have been an error
         return Measurement(
@@ -132,7 +133,7 @@ class AgentMeter:
             return [Variant(BASELINE, self.source.module), *(maker.variant(form, name) for name, form in named.items())]
 
         result = self._timed([maker.identity(), list(named)], make, thorough=True)
-        found, doubts = self._timings({name: form.choice for name, form in named.items()}, result)
+        found, doubts = self._timings({name: form.choice for name, form in named.items()}, result, thorough=True)
         dense = self._dense(result)
         assert dense.latency is not None  # or it would have been an error
         timings = {named[name]: timing for name, timing in found.items()}
@@ -143,11 +144,11 @@ class AgentMeter:
             timings = {form: of_energy(each, cost) for form, each in timings.items()}
         return FormTimes(timings, cost, tuple(doubts.values()))
 
-    def _timed(self, what: Any, make: _Make, *, thorough: bool) -> BenchmarkResult:
+    def _timed(self, what: Any, make: _Make, *, thorough: bool, repeat: int = 0) -> BenchmarkResult:
         """The times of networks, from a device that did not change meanwhile."""
-        return self._result("time", what, make, thorough, self._time_request(thorough))
+        return self._result("time", what, make, thorough, self._time_request(thorough), repeat)
 
-    def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
+    def profile(self, choices: Sequence[Choice], *, repeat: int = 0) -> list[Profile] | None:
         """Profiles of networks; see :class:`gdws.planning.search.evidence.Meter`."""
         converted = [choice for choice in choices if choice != self.offer.space.dense]
         fields = {
@@ -155,7 +156,7 @@ class AgentMeter:
             "protocol": Protocol(threads=self.setting.threads),
             "engine": self.setting.engine,
         }
-        result = self._result("profile", converted, lambda: self._unfitted(converted), False, fields)
+        result = self._result("profile", converted, lambda: self._unfitted(converted), False, fields, repeat)
         cells = {cell.key.variant: cell for cell in result.job.cells}
         if any(cell.error is not None and cell.error.code == _UNPROFILED for cell in cells.values()):
             return None
@@ -166,13 +167,15 @@ class AgentMeter:
                 found.append(attribute(self.offer.space, choice, cell.profile.layers))
         return found
 
-    def _result(self, kind: str, what: Any, make: _Make, thorough: bool, fields: dict[str, Any]) -> BenchmarkResult:
+    def _result(
+        self, kind: str, what: Any, make: _Make, thorough: bool, fields: dict[str, Any], repeat: int = 0
+    ) -> BenchmarkResult:
         """The result of a job with the networks that ``make`` gives, from the state or else from the device.
 
         ``what`` names them in JSON values. A job that came to nothing in an earlier run is sent again, one of this run
         up to :data:`_TRIES` times where that may help.
         """
-        key = [self.fingerprint, self.offer.space.digest, self.source.provenance, what, kind, thorough, 0]
+        key = [self.fingerprint, self.offer.space.digest, self.source.provenance, what, kind, thorough, repeat]
         key += ["idle"] if kind == "time" and dict(self.setting.protocol).get("idle_ms") else []
         number, tries = -1, 0
         while True:
@@ -272,24 +275,26 @@ class AgentMeter:
         return dense
 
     def _timings(
-        self, names: Mapping[str, Choice], result: BenchmarkResult
+        self, names: Mapping[str, Choice], result: BenchmarkResult, *, thorough: bool
     ) -> tuple[dict[str, Timing], dict[str, str]]:
-        """The timing of each network by its name, and sentences of doubt by their kind."""
+        """The timing of each network by its name, and sentences of doubt by their kind.
+
+        Only a ``thorough`` measurement decides on what is delivered, by the interval that every result has; the others
+        teach, by the median of the rounds, so that a few rounds that were disturbed mislead no one.
+        """
         cells = {cell.key.variant: cell for cell in result.job.cells}
         dense = self._dense(result)
         timings, doubts = {}, {flag.code: f"{BASELINE}: {flag.detail}" for flag in dense.flags}
         for name, choice in names.items():
             cell = cells.get(name)
-            if cell is None or cell.speedup is None or not cell.speedup.ratio:
+            measured = None if cell is None else _ratio(cell, dense, thorough=thorough)
+            if cell is None or measured is None:
                 doubts[name] = f"{name} could not be timed: {_reason(cell)}"
                 continue
-            interval = cell.speedup.interval
-            sd = _UNKNOWN_SD
-            if interval is not None and interval.low > 0:
-                sd = math.log(interval.high / interval.low) / (2 * _Z)
+            ratio, sd = measured
             timings[name] = Timing(
                 choice,
-                1 / cell.speedup.ratio,
+                ratio,
                 sd,
                 _energy_mj(cell),
                 cell.memory,
@@ -298,6 +303,21 @@ class AgentMeter:
                 tail_ms=_tail_ms(cell),
             )
         return timings, doubts
+
+
+def _ratio(cell: Cell, dense: Cell, *, thorough: bool) -> tuple[float, float] | None:
+    """The latency of a cell over that of the dense network, and its relative standard error; None if not paired."""
+    if cell.speedup is None or not cell.speedup.ratio:
+        return None
+    if not thorough and len(cell.rounds) == len(dense.rounds):
+        found = median_ratio([each.median_ms for each in cell.rounds], [each.median_ms for each in dense.rounds])
+        if found is not None:
+            return found.value, math.log(found.high / found.low) / (2 * _Z)
+    interval = cell.speedup.interval
+    sd = _UNKNOWN_SD
+    if interval is not None and interval.low > 0:
+        sd = math.log(interval.high / interval.low) / (2 * _Z)
+    return 1 / cell.speedup.ratio, sd
 
 
 def _is_disturbed(result: BenchmarkResult) -> bool:

@@ -1,4 +1,4 @@
-"""Plans and the dense network in INT8 beside floating point: the fastest that keeps the limits is delivered."""
+"""INT8, whole or in part, beside floating point, of plans and the dense network: the fastest is delivered."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from gdws.planning.search.space import Choice
 
 #: So many plans are tried in INT8.
 _PLANS = 2
+#: Of the best of them, so many layers are tried in floating point.
+_KEPT = (2, 6)
 _Z = 1.96
 
 
@@ -73,8 +75,13 @@ class _Contest:
     def outcome(self, plans: tuple[Sequence[Choice], Sequence[Choice]]) -> Outcome:
         """Measure, judge, and choose."""
         as_they_are, quantised = plans
-        forms = [*map(Form, as_they_are), self._dense_int8, *(Form(choice, int8=True) for choice in quantised)]
-        self._tell(f"{len(forms)} networks in turns with dense, {1 + len(quantised)} of them in INT8")
+        in_int8 = [self._dense_int8, *(Form(choice, int8=True) for choice in quantised)]
+        mixed = [in_int8[:2][-1]._replace(kept=kept) for kept in _KEPT]
+        forms = [*map(Form, as_they_are), *in_int8, *mixed]
+        self._tell(
+            f"{len(forms)} networks in turns with dense, {len(in_int8) + len(mixed)} of them in INT8, "
+            f"{len(mixed)} but for the layers that lose most by it"
+        )
         found = self._meter.time_forms(forms, self._judge, energy=self._goal.is_of_energy)
         rival = self._best_dense(found)
         best = self._best(found, rival)

@@ -368,8 +368,7 @@ def _deliver(task: Task, judge: EvaluationJudge, outcome: Outcome, found: Optimi
     names = {dense: BASELINE, **{form: form.name(judge.offer.space) for form in outcome.beside}}
     for place, form in enumerate(outcome.delivered, start=1):
         name = f"optimised-{place}" if place > 1 else "optimised"
-        name = f"{name}-int8" if form.int8 else name
-        names[form] = form.name(judge.offer.space) if form.choice == dense.choice else name
+        names[form] = form.name(judge.offer.space) if form.choice == dense.choice else f"{name}{form.suffix}"
     variants: list[Variant] = []
     data = f"{task.images.data.name}, test"
     for form, name in names.items():

@@ -19,8 +19,8 @@ Kind = Literal["job", "judgement"]
 #: on the final images, each of both.
 _CONFIRMING_JOBS = 3
 _OTHER_JUDGEMENTS = 3
-#: INT8 takes another long measurement, and judgements of three networks on both kinds of images.
-_JUDGEMENTS_IN_INT8 = 6
+#: INT8 takes another long measurement, and judgements of five networks on both kinds of images.
+_JUDGEMENTS_IN_INT8 = 10
 
 
 class TimeLeft:

@@ -33,6 +33,16 @@ class Profile:
     rest: LayerShare
     unmapped: tuple[str, ...] = ()
 
+    @property
+    def ms(self) -> float:
+        """The time of the whole network."""
+        return self.rest.ms + sum(share.ms for share in self.shares.values())
+
+    @property
+    def nodes(self) -> int:
+        """The number of all nodes."""
+        return self.rest.nodes + sum(share.nodes for share in self.shares.values())
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -144,11 +154,14 @@ class Loss:
 class Meter(Protocol):
     """A device. Asked the same again, it answers from what it found before."""
 
-    def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
-        """Time networks in turns with the dense one. Those that cannot be timed are left out, and told in doubts."""
+    def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
+        """Time networks in turns with the dense one. Those that cannot be timed are left out, and told in doubts.
 
-    def profile(self, choices: Sequence[Choice]) -> list[Profile] | None:
-        """Profiles of networks; None from a runtime that has none."""
+        With another number ``repeat`` the same is measured once more.
+        """
+
+    def profile(self, choices: Sequence[Choice], *, repeat: int = 0) -> list[Profile] | None:
+        """Profiles of networks; None from a runtime that has none. ``repeat`` as for :meth:`time`."""
 
 
 class Judge(Protocol):

@@ -20,6 +20,8 @@ from gdws_contract.memory import Memory
 _NEAR_LEAST = 2
 #: A choice need not be a new network.
 _TRIES_A_JUDGEMENT = 3
+#: Where all that was kept on the images of choices fails on the final ones, half the error is tried, and half of that.
+_RETREATS = 2
 #: A prediction that is less sure leaves no more room below a bound.
 _LARGEST_MARGIN = 0.05
 
@@ -97,7 +99,10 @@ class Search:
             found = self._front(int(self._goal.value or 0))
         else:
             found = self._fastest() if bound is None else self._within(bound)
-        return found if isinstance(found, Answer) else self._confirm(found, bound)
+        if isinstance(found, Answer):
+            return found
+        answer = self._confirm(found, bound)
+        return self._retreated(answer) if self._goal.kind == "fastest" else answer
 
     def kept(self) -> list[Choice]:
         """The networks that were judged and keep the limits, fastest first."""
@@ -158,13 +163,7 @@ class Search:
             if error is None or len(self._judged) >= self._effort.judgements:
                 break
 
-            def fastest(
-                model: LatencyModel, tightness: float, near: Choice | None, radius: int | None, error: float = error
-            ) -> Choice | None:
-                return best_choice(model.costs, "cost", Limits(error=error * tightness, near=near, radius=radius))
-
-            self.explorer.settle(fastest, self._effort.rounds)
-            choice = self._fastest_measured(error)
+            choice = self._fastest_within(error)
             # Where nothing is faster within this error, or the same network as before, a larger error may tell more.
             points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
         kept = self.kept()
@@ -173,6 +172,15 @@ class Search:
             reason = f"no network keeps the accuracy limits and saves time ({lost})"
             return self._declined(self._too_large(self.explorer.timings) or reason)
         return kept
+
+    def _fastest_within(self, error: float) -> Choice:
+        """The fastest network within an error, measured; dense if none is faster than that."""
+
+        def fastest(model: LatencyModel, tightness: float, near: Choice | None, radius: int | None) -> Choice | None:
+            return best_choice(model.costs, "cost", Limits(error=error * tightness, near=near, radius=radius))
+
+        self.explorer.settle(fastest, self._effort.rounds)
+        return self._fastest_measured(error)
 
     def _front(self, count: int) -> list[Choice] | Answer:
         """Networks from dense to fastest, none of which another beats in both measured cost and error."""
@@ -228,6 +236,28 @@ class Search:
         return Answer(
             status, reason if kept else "; ".join(dict.fromkeys(reasons)), tuple(kept), self._judged, final, confirmed
         )
+
+    def _retreated(self, answer: Answer) -> Answer:
+        """``answer``, or where the final images refused all its networks that with a network of less error.
+
+        Choices are made on other images than the final ones, which may lose more by chance. Trying again on those is
+        no choice among many: at most :data:`_RETREATS` networks, each of half the error of the one before.
+        """
+        error = math.inf
+        for _ in range(_RETREATS):
+            if answer.status == "delivered" or not answer.final:
+                break
+            error = min(error, *map(self._space.error, answer.final)) / 2
+            choice = self._fastest_within(error)
+            if choice == self._space.dense:
+                break
+            self._tell(f"the final images refuse that: trying half the error, {self._figure(self._cost(choice))}")
+            if self._excess(choice) > 1:
+                continue
+            last, answer = answer, self._confirm([choice], None)
+            reason = answer.reason if answer.status == "delivered" else f"{last.reason}; {answer.reason}"
+            answer = replace(answer, reason=reason, final={**last.final, **answer.final})
+        return answer
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
         """Whether the whole interval says that it beats dense and keeps the bound."""

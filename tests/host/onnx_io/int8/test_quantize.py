@@ -14,7 +14,7 @@ from torch import nn
 import gdws
 from gdws.errors import DataError, GdwsError
 from gdws.onnx_io.export import export
-from gdws.onnx_io.int8 import SCHEMES, Int8Settings, QuantizedNetwork, quantize
+from gdws.onnx_io.int8 import SCHEMES, Int8Settings, QuantizedNetwork, costly_layers, quantize
 from gdws.onnx_io.int8.view import View
 from gdws.onnx_io.run import run
 from support import real_builder
@@ -150,6 +150,48 @@ def test_a_module_is_skipped_with_all_its_layers(floats):
     assert set(found.layers) == {"stem", "shortcut", "head"}
 
 
+def test_the_layers_that_cost_most_are_kept(floats):
+    images = pictures(24, 0)
+    whole = quantize(floats["stacked"], images)
+    order = costly_layers(floats["stacked"], images, Int8Settings())
+    assert set(order) == set(whole.layers)
+    kept = quantize(floats["stacked"], images, Int8Settings(keep=2))
+    assert set(kept.kept) == set(order[:2])
+    others = quantize(floats["stacked"], images, Int8Settings(skip=order[-2:]))
+    assert kept.error < others.error < whole.error
+
+
+def test_one_layer_at_least_is_in_int8(floats):
+    found = quantize(floats["dense"], pictures(8, 0), Int8Settings(keep=99))
+    assert len(found.layers) == 1
+    assert quantize(floats["dense"], pictures(1, 0), Int8Settings(keep=1)).kept == ()  # no image tells what it costs
+
+
+def test_as_few_layers_are_kept_as_a_limit_needs(floats):
+    images = pictures(24, 0)
+    whole = quantize(floats["dense"], images)
+    assert quantize(floats["dense"], images, Int8Settings(limit=2 * whole.error)).kept == ()
+    found = quantize(floats["dense"], images, Int8Settings(limit=0.7 * whole.error))
+    assert found.error <= 0.7 * whole.error
+    fewer = quantize(floats["dense"], images, Int8Settings(keep=len(found.kept) - 1))
+    assert fewer.error > 0.7 * whole.error
+    with pytest.raises(GdwsError, match="with any layer in INT8"):
+        quantize(floats["dense"], images, Int8Settings(limit=1e-9))
+
+
+def test_layers_that_cannot_be_quantised_are_named():
+    class Up(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down, self.up = nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.up(torch.relu(self.down(x))).mean(dim=(2, 3))
+
+    found = quantize(export(Up().eval(), SHAPE), pictures(4, 0))
+    assert (found.layers, found.kept) == (("down",), ("up",))
+
+
 def test_one_image_is_enough_for_ranges_but_tells_no_error(floats):
     found = quantize(floats["dense"], pictures(1, 0))
     assert found.error is None
@@ -172,6 +214,7 @@ def test_a_channel_of_zeros_and_a_tensor_of_zeros_are_kept_as_such(floats):
     [
         ({"images": pictures(0, 0)}, DataError, "needs images"),
         ({"images": pictures(4, 0) * np.float32(np.nan)}, DataError, "NaN"),
+        ({"images": pictures(4, 0) * np.float32(0)}, DataError, "all pixels of the calibration images are 0"),
         ({"settings": Int8Settings(skip=("tail",))}, GdwsError, "no layer 'tail'"),
         ({"settings": Int8Settings(skip=("stem", "conv1", "conv2", "shortcut", "head"))}, GdwsError, "no layer"),
     ],
@@ -181,12 +224,32 @@ def test_what_cannot_be_quantised_is_refused(floats, change, error, words):
         quantize(**{"content": floats["dense"], "images": pictures(4, 0), **change})
 
 
+def test_a_tensor_that_overflows_is_named(floats):
+    model = onnx.load_from_string(floats["dense"])
+    for tensor in model.graph.initializer:
+        if tensor.name in ("stem.weight", "conv2.weight"):
+            values = onnx.numpy_helper.to_array(tensor) * np.float32(1e30)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    with pytest.raises(DataError, match=r"tensor '.*' contains NaN or infinity"):
+        quantize(model.SerializeToString(), pictures(4, 0))
+
+
 def test_a_file_in_int8_is_not_quantised_again(integers):
     with pytest.raises(GdwsError, match="already quantised"):
         quantize(integers["dense", "symmetric"].content, pictures(4, 0))
 
 
-@pytest.mark.parametrize("field", [{"scheme": "fast"}, {"ranges": "entropy"}])
+@pytest.mark.parametrize("kind", ["MatMulInteger", "QLinearConv", "DynamicQuantizeLinear"])
+def test_nor_is_one_that_another_tool_quantised(floats, kind):
+    model = onnx.load_from_string(floats["dense"])
+    model.graph.node[-1].op_type = kind
+    with pytest.raises(GdwsError, match="already quantised"):
+        quantize(model.SerializeToString(), pictures(4, 0))
+
+
+@pytest.mark.parametrize(
+    "field", [{"scheme": "fast"}, {"ranges": "entropy"}, {"keep": -1}, {"limit": 0.0}, {"keep": 1, "limit": 0.1}]
+)
 def test_settings_say_what_is_legal(field):
     with pytest.raises(GdwsError, match=next(iter(field))):
         Int8Settings(**field)

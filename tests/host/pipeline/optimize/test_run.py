@@ -244,6 +244,22 @@ def test_of_all_precisions_the_fastest_is_delivered_and_told_against_the_best_de
     assert len(agent.measured) == jobs
 
 
+def test_the_layers_that_lose_most_stay_in_floating_point_where_that_is_fastest(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    agent = SimulatedAgent(int8_pace=(0.5, 0.9), mixed_pace=0.5)
+    found = _optimize(_task(source, tmp_path, int8=INT8, known_costs=None), agent, monkeypatch)
+    [best] = found.delivered
+    assert best.int8
+    assert "-int8-keep-" in best.name
+    timed = {network.name.partition("-int8")[2] for network in found.networks if network.int8}
+    assert timed == {"", "-keep-2", "-keep-6"}
+    with open_bundle(tmp_path / "best.gdws") as bundle:
+        delivered = bundle.manifest.variants[-1]
+    assert delivered.name.startswith("optimised-int8-keep-")
+    assert len(delivered.steps[-1].skipped) >= 2
+
+
 def test_a_grouped_plan_is_not_tried_in_int8(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     agent = SimulatedAgent(int8_pace=(0.5, 0.9))
     monkeypatch.setattr("support.latency_law.PACE", {None: 1.0, "stacked": 0.9, "grouped": 0.1, "gather": 2.0})

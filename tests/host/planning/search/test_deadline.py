@@ -148,8 +148,8 @@ def test_a_memory_limit_binds_too():
     class Large(SimulatedMeter):
         """Converted networks that take more than the dense one."""
 
-        def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
-            found = super().time(choices, thorough=thorough)
+        def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
+            found = super().time(choices, thorough=thorough, repeat=repeat)
             timings = tuple(replace(timing, memory=_memory(200)) for timing in found.timings)
             return replace(found, timings=timings, dense_memory=_memory(50))
 

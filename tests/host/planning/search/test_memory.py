@@ -30,8 +30,8 @@ class MemoryMeter(SimulatedMeter):
     surprise_mib: float = 0.0
     unknown: str | None = None
 
-    def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
-        found = super().time(choices, thorough=thorough)
+    def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
+        found = super().time(choices, thorough=thorough, repeat=repeat)
         extra = self.surprise_mib if thorough else 0.0
         timings = tuple(replace(each, memory=self._memory(each.choice, extra)) for each in found.timings)
         return replace(found, timings=timings, dense_memory=self._memory(self.space.dense, 0.0))

@@ -3,11 +3,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from gdws.errors import GdwsError
-from gdws.planning.search.evidence import Measurement, Timing
+from gdws.planning.search.evidence import Loss, Measurement, PointsLost, Timing
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.search import Answer, Search
 from gdws.planning.search.space import Choice, LayerOptions, Space
@@ -117,8 +118,8 @@ def test_predictions_that_are_off_keep_the_next_choice_close_to_what_was_measure
     class Misleading(SimulatedMeter):
         """Networks with more than two converted layers take longer than any sum explains, as with a full cache."""
 
-        def time(self, choices: Sequence[Choice], *, thorough: bool = False) -> Measurement:
-            found = super().time(choices, thorough=thorough)
+        def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
+            found = super().time(choices, thorough=thorough, repeat=repeat)
             slowed = [
                 timing.__class__(
                     timing.choice, timing.ratio * (1.6 if sum(map(bool, timing.choice)) > 2 else 1.0), 1e-3
@@ -135,6 +136,30 @@ def test_predictions_that_are_off_keep_the_next_choice_close_to_what_was_measure
         assert answer.confirmed.timings[0].ratio * answer.confirmed.dense_ms <= bound
     else:
         assert "no network was measured to take" in answer.reason
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.0, "delivered"), (3.0, "delivered"), (50.0, "declined")])
+def test_where_the_final_images_refuse_everything_half_the_error_is_tried(factor: float, status: str):
+    class Optimistic(SimulatedJudge):
+        """The final images lose more than those that choices are made on."""
+
+        def loss(self, choice: Choice, *, final: bool = False) -> Loss:
+            found = super().loss(choice, final=final)
+            return replace(found, robust=PointsLost((factor if final else 1.0) * found.robust.points, None, None, 1000))
+
+    space = make_space(layers=5)
+    judge = Optimistic(space, bias=0.1)
+    answer = Search(space, SimulatedMeter(space), judge, Goal("fastest"), LIMITS).run()
+    assert answer.status == status
+    if status == "delivered":
+        assert LIMITS.excess(answer.final[answer.choices[0]]) <= 1
+        assert answer.confirmed is not None
+        assert answer.choices[0] in [timing.choice for timing in answer.confirmed.timings]
+    else:
+        assert "on the final images it loses" in answer.reason
+    assert max(map(judge.asked.count, answer.final)) == 2  # once on either kind of images
+    refused = [space.error(choice) for choice in answer.final if choice not in answer.choices]
+    assert all(space.error(choice) <= min(refused, default=1.0) / 2 for choice in answer.choices)
 
 
 def test_a_bound_within_the_noise_says_to_measure_longer():

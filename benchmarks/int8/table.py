@@ -1,0 +1,92 @@
+"""The results as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks.int8.accuracy import against_dense
+
+_HEAD = """# INT8 and GDWS together
+
+Each network dense and by GDWS, fitted at mean rank 2 and 1 (`stacked`) to 1024 training images, 512 of Fashion-MNIST;
+`distilled` for 80 steps; each in FP32 and in INT8 for ONNX Runtime; `tuned` by one epoch, on 2,000 images, of
+adversarial training as it is rounded. Intervals are 95 %.
+
+Natural accuracy is on all test images. Robust accuracy is white-box by the attack of the data set's protocol, through
+the rounding; or by Square Attack on the engine of ONNX Runtime, by queries alone. Behind an accuracy stands what it has
+more than the dense network in FP32, in points on the same images. `twin` is the share of test images on which the torch
+twin decides as ONNX Runtime does, and the largest difference of a logit over the largest logit.
+
+Speeds are measured in turns in one job of a local agent: how many times as fast as dense in FP32, then as dense in
+INT8. Networks of `preact-resnet18` have the size of the paper's, and random weights.
+"""
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """A section for each network."""
+    lines = [_HEAD]
+    for name, network in results["networks"].items():
+        lines += ["", f"## {name}", ""]
+        lines += _accuracies(network.get("accuracy", {}), network.get("machine_of_accuracy"))
+        lines += _speeds(network.get("speed", {}), network.get("machine_of_speed"))
+    return "\n".join(lines) + "\n"
+
+
+def _accuracies(found: dict[str, dict[str, Any]], machine: Any) -> Iterator[str]:
+    if not found:
+        return
+    robust = next((each["robust"] for each in found.values() if "robust" in each), None)
+    under = f"{robust['attack']}, {robust['count']} images" if robust else "white-box"
+    square = next((each["square"] for each in found.values() if "square" in each), None)
+    asked = f"Square, {square['queries']} queries, {square['count']} images" if square else "Square"
+    yield from (f"| | natural | {under} | {asked} | twin |", "|---|---|---|---|---|")
+    changes = {what: against_dense(found, what) for what in ("natural", "robust", "square")}
+    for name, each in found.items():
+        cells = [_proportion(each.get(what), changes[what].get(name)) for what in changes]
+        yield f"| {name} | {' | '.join(cells)} | {_agreement(each.get('agreement'))} |"
+    yield from ("", f"Accuracies on {json.dumps(machine)}.", "")
+
+
+def _proportion(found: Mapping[str, Any] | None, change: Mapping[str, float] | None) -> str:
+    if found is None:
+        return "–"
+    words = f"{100 * found['value']:.2f}"
+    if change is not None:
+        words += f" ({change['points']:+.2f}: {change['low']:+.2f} to {change['high']:+.2f})"
+    return words
+
+
+def _agreement(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "–"
+    return f"{100 * found['same'] / found['images']:.2f} %, {found['largest_difference']:.3f}"
+
+
+def _speeds(found: Mapping[str, Any], machine: Any) -> Iterator[str]:
+    settings = [(threads, batch) for threads, batches in found.items() for batch in batches]
+    if not settings:
+        return
+    heads = [f"threads {threads}, batch {batch}" for threads, batch in settings]
+    yield f"| times as fast as dense, as dense INT8 | {' | '.join(heads)} |"
+    yield "|---|" + "---|" * len(settings)
+    for name in next(iter(found[settings[0][0]].values())):
+        cells = [_speed(found[threads][batch].get(name)) for threads, batch in settings]
+        yield f"| {name} | {' | '.join(cells)} |"
+    yield from ("", f"Speeds on {json.dumps(machine)}.", "")
+
+
+def _speed(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    if "refused" in row:
+        return row["refused"]
+    if "over_dense" not in row:
+        return f"{row['median_ms']:.3g} ms"
+    words = _ratio(row["over_dense"])
+    return f"{words}, {_ratio(row['over_dense_int8'])}" if "over_dense_int8" in row else words
+
+
+def _ratio(found: Mapping[str, float]) -> str:
+    return f"{found['ratio']:.2f} ({found['low']:.2f} to {found['high']:.2f})"

@@ -1,0 +1,41 @@
+"""Which measurements were taken while the machine was in another state than at other times.
+
+A neighbour on the same cores, a virtual machine whose host is busy, a slower wake-up of threads: such states last for
+seconds or minutes, and slow some networks more than others, so ratios to the dense network do not cancel them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gdws.planning.search.evidence import Profile
+from gdws.planning.search.space import Choice
+
+#: Dense latencies of one device in one setting that differ by more are of two states.
+SAME_STATE = 0.04
+#: Profiles vary more, since each network has a single one.
+_SAME_PROFILE = 0.12
+
+
+def slower(dense_ms: Sequence[float]) -> list[int]:
+    """The indices of measurements in which the dense network took longer than in the fastest."""
+    limit = (1 + SAME_STATE) * min(dense_ms, default=0.0)
+    return [index for index, ms in enumerate(dense_ms) if ms > limit]
+
+
+def disturbed(profiles: Mapping[Choice, Profile], measured_ms: Mapping[Choice, float]) -> set[Choice]:
+    """The networks whose profiles take longer than their latencies in ``measured_ms`` explain.
+
+    A profile adds a time of its own to every node, about the same in all that were not disturbed; that is taken to be
+    the lower quartile.
+    """
+    known = {choice: profile for choice, profile in profiles.items() if choice in measured_ms and profile.nodes}
+    overheads = sorted((profile.ms - measured_ms[choice]) / profile.nodes for choice, profile in known.items())
+    if not overheads:
+        return set()
+    usual = max(overheads[len(overheads) // 4], 0.0)
+    return {
+        choice
+        for choice, profile in known.items()
+        if profile.ms > (1 + _SAME_PROFILE) * (measured_ms[choice] + usual * profile.nodes)
+    }
