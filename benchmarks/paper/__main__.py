@@ -172,9 +172,11 @@ class Run:
             self.options.runs,
             is_stand_in=self.kind is not None,
         )
-        made = [Made(row, maker, maker.variant(row)) for row in self.table.rows if row.network is network]
-        for each in made:
-            self.judge(each, images, natural)
+        made = []
+        for row in self.table.rows:
+            if row.network is network:
+                made.append(Made(row, maker, maker.variant(row)))
+                self.judge(made[-1], images, natural)
         return made
 
     def judge(self, made: Made, images: datasets.Split, natural: datasets.Split) -> None:

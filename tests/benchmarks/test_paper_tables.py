@@ -62,6 +62,7 @@ def test_shares_are_of_the_images():
         "linf": AttackSpec(eps=0.1, step=0.1, iterations=2),
         "l2": AttackSpec(norm="l2", eps=0.2, step=0.1, iterations=2),
     }
+    assert judge.natural_accuracy(network, images, batch_size=3)["successes"] == 1
     found = judge.accuracies(network, images, attacks, top5=True, progress=SILENT)
     assert {name: share["successes"] for name, share in found.items()} == {
         **dict.fromkeys(("natural", "linf", "l2", "union"), 1),
@@ -147,3 +148,15 @@ def test_weights_are_stored_compressed_with_what_is_known_of_them(pruned_network
 def test_without_weights_there_is_no_stand_in(tmp_path):
     assert networks.weights_path("no-such-network", tmp_path) is None
     assert networks.weights_path("mnist-preact-resnet", tmp_path) == nets.pretrained_path("mnist-preact-resnet")
+
+
+def test_gradients_in_bfloat16_fool_what_those_in_float32_do():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).eval()
+    pixels = torch.rand(24, 1, 8, 8)
+    images = Split(pixels, network(pixels).argmax(1))
+    attacks = {"robust": AttackSpec(eps=0.02, step=0.01, iterations=5)}
+    fast, slow = (judge.accuracies(network, images, attacks, fast=fast, progress=SILENT) for fast in (True, False))
+    assert fast["natural"]["successes"] == slow["natural"]["successes"] == 24
+    assert abs(fast["robust"]["successes"] - slow["robust"]["successes"]) <= 2
+    assert 0 < slow["robust"]["successes"] < 24

@@ -1,10 +1,10 @@
-"""Models that say themselves where they are quantised, by QuantizeLinear and DequantizeLinear nodes."""
+"""Models that are quantised explicitly, by QuantizeLinear and DequantizeLinear nodes."""
 
 from __future__ import annotations
 
 from gdws_agent.errors import PrecisionUnsupported
 
-#: The node that turns integers back into numbers, in every model that is quantised explicitly.
+#: The node that turns integers back into floats, in every model that is quantised explicitly.
 _NODE = b"DequantizeLinear"
 
 
@@ -22,7 +22,7 @@ def refuse_quantised(model: bytes) -> None:
 
 
 def check_quantised(model: bytes, precision: str) -> None:
-    """Refuse INT8 for a ``model`` that is not quantised, which would run in float, and all else for one that is.
+    """Refuse INT8 for a ``model`` that is not quantised, which would run in float, and anything else for one that is.
 
     Raises:
         PrecisionUnsupported: as said.
