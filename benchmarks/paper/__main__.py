@@ -195,6 +195,7 @@ class Run:
         of |= {} if row.data_aware is None else {"plan": row.data_aware.name, "calibration": CALIBRATION_IMAGES}
         known = self.rows.get(row.key, {})
         if known.get("of") == of:
+            known["network"] = made.maker.source.name
             return
         with progress_bar(False) as progress:
             top5 = "natural_top5" in self.table.columns
