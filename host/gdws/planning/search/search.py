@@ -232,7 +232,7 @@ class Search:
             else:
                 reasons.append(f"on the final images it loses {loss.in_words()}")
         status: Status = "delivered" if kept else "declined"
-        reason = f"{len(kept)} of {len(found)} networks" if is_front else f"it takes {self._goal}"
+        reason = f"{len(kept)} of {len(found)} networks" if is_front else f"the goal is met: {self._goal}"
         return Answer(
             status, reason if kept else "; ".join(dict.fromkeys(reasons)), tuple(kept), self._judged, final, confirmed
         )
