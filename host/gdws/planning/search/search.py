@@ -53,6 +53,11 @@ class Answer:
     final: Mapping[Choice, Loss] = field(default_factory=dict)
     confirmed: Measurement | None = None
 
+    @property
+    def refused(self) -> tuple[Choice, ...]:
+        """The networks that lost too much on the final images."""
+        return tuple(choice for choice in self.final if choice not in self.choices)
+
 
 class Search:
     """One search; :attr:`explorer` holds what the device said.
