@@ -47,7 +47,7 @@ BUILD := flock device
 TEST_PYTHONS := test-py38 test-py310 test-py312
 TEST_JTOPS := $(JTOP_VERSIONS:%=test-jtop-%)
 CHECKS := lint types imports audit
-.PHONY: help demo browser trace-processor test test-pythons test-main $(TEST_PYTHONS) test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
+.PHONY: help demo browser trace-processor test test-pythons test-main $(TEST_PYTHONS) jtop-environments test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -82,7 +82,10 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 # Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
 # They hold readings against real time: little else should run beside them. Some let a client of one release speak to
 # the service of another.
-JTOP_TESTS := tests/device/first_run/test_simulated_jetson.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py tests/e2e/test_power.py tests/e2e/test_optimize_power.py tests/e2e/docker/test_simulated_jetson.py
+JTOP_TESTS := tests/e2e/test_optimize_power.py tests/device/power/test_jtop_service.py tests/device/power/test_job_on_jetson.py \
+	tests/device/first_run/test_simulated_jetson.py tests/e2e/docker/test_simulated_jetson.py
+jtop-environments: $(JTOP_VENVS)
+
 test-jtop: $(TEST_JTOPS) ## Test power, clocks and heat against real jtop services
 $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	@if [ -z "$(AS_ROOT)" ]; then

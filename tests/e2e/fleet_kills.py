@@ -115,8 +115,8 @@ class Place:
 
     def agent(self, name: str, port: int = 0) -> AgentProcess:
         """An agent on its data folder, at an address of its own or at the one of its predecessor."""
-        worker: Any = self.workers[name]
-        return AgentProcess(self.folder / name, worker, *_AGENT, f"--port={port}", environment={"OMP_NUM_THREADS": "1"})
+        options = (*_AGENT, f"--port={port}")
+        return AgentProcess(self.folder / name, self.workers[name], *options, environment={"OMP_NUM_THREADS": "1"})
 
     def coordinator(self) -> subprocess.Popen[bytes]:
         """``gdws fleet`` in a process of its own, from the start or from what is left."""

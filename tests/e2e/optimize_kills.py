@@ -10,6 +10,7 @@ were measured again than were cut. Prints a summary in JSON and exits with 1 whe
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import random
@@ -23,14 +24,15 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from support import own_networks
 from support.agent_process import AgentProcess
 from support.agents import FakeWorker
 from support.kills import Lost, main
-from support.tiny import tiny_checkpoint
 
 #: Never give up a group: here it is not to blame for the end of the agent.
 _AGENT = ("--max-interruptions=1000000",)
 _SEARCH = (
+    *("--module", "own_networks:digits", "--input-shape", "1,28,28", "--data", "mnist-sample"),
     *("--fastest", "--attack", "none", "--max-natural-drop", "100"),
     *("--calibration", "16", "--images", "16", "--corrections", "1", "--judgements", "2", "--quiet"),
 )
@@ -56,7 +58,7 @@ class Place:
         folder.mkdir()
         self.folder = folder
         self.worker = FakeWorker(folder / "worker", law=True)
-        self.checkpoint = tiny_checkpoint(folder)
+        (folder / "own_networks.py").write_text(inspect.getsource(own_networks))
 
     def agent(self, port: int = 0) -> AgentProcess:
         """An agent on the data folder, at an address of its own or at the one of its predecessor."""
@@ -64,12 +66,12 @@ class Place:
 
     def host(self, url: str) -> subprocess.Popen[bytes]:
         """``gdws optimize`` in a process of its own."""
-        command = [sys.executable, "-m", "gdws", "optimize", str(self.checkpoint), *_SEARCH, "--device", url]
+        command = [sys.executable, "-m", "gdws", "optimize", *_SEARCH, "--device", url]
         files = ["--out", self.folder / "best.gdws", "--state", self.folder / "state", "--known-costs", self.folder]
         with (self.folder / "host.log").open("ab") as log:
-            return subprocess.Popen(
-                [*command, *map(str, files)], stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-            )
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            command += map(str, files)
+            return subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, env=environment)
 
     def answer(self) -> dict[str, Any]:
         """What the search came to, without how long it took."""

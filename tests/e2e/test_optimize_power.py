@@ -18,17 +18,14 @@ import pytest
 
 from support.agent_process import AgentProcess, running_agent
 from support.agents import eventually
-from support.simulated_jetson import PROJECT, SimulatedJetson, simulated_jetson
+from support.simulated_jetson import PROJECT, BriskWorker, SimulatedJetson, one_release_is_enough, simulated_jetson
 
-jtop = pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")
+pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")
 pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [one_release_is_enough, pytest.mark.timeout(900)]
 
 HOST = PROJECT / ".venv" / "bin" / "python"
 SCRIPT = PROJECT / "tests" / "support" / "optimise_board.py"
-#: Minutes of measuring, so under the newest release alone: sensors and modes have tests of their own under each.
-if not jtop.__version__.startswith("7."):
-    pytest.skip("one release of jetson-stats is enough for this", allow_module_level=True)
 if not HOST.exists():
     pytest.skip("the host's environment is not there: make test-main", allow_module_level=True)
 
@@ -44,7 +41,7 @@ def jetson(tmp_path: Path) -> Iterator[SimulatedJetson]:
 
 @pytest.fixture
 def agent(tmp_path: Path, jetson: SimulatedJetson) -> Iterator[AgentProcess]:
-    with running_agent(tmp_path / "data", None, f"--jtop-socket={jetson.socket}") as agent:
+    with running_agent(tmp_path / "data", BriskWorker(), f"--jtop-socket={jetson.socket}") as agent:
         yield agent
 
 

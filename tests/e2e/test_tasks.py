@@ -1,14 +1,16 @@
-"""Networks that are not classifiers, the whole way: convert, measure on a local agent, report, compare, gate."""
+"""Networks that are not classifiers, the whole way: convert, measure on an agent, report, compare, gate."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.agent_process import AgentProcess, running_agent
 from support.command import gdws
 from support.vision_networks import write_networks
 
@@ -19,6 +21,12 @@ METRICS = {
     "heads": ("cosine.output_1", "cosine similarity of output_1"),
 }
 OUTPUTS = {"detector": ["float32"], "segmenter": ["float32"], "heads": ["float32", "float32", "int64"]}
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
+    with running_agent(tmp_path_factory.mktemp("device") / "data") as agent:
+        yield agent
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +42,9 @@ def run(*arguments: object) -> str:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("network", METRICS)
-def test_from_weights_to_a_gate(network: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_weights_to_a_gate(
+    network: str, folder: Path, device: AgentProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     metric, words = METRICS[network]
@@ -44,7 +54,7 @@ def test_from_weights_to_a_gate(network: str, folder: Path, monkeypatch: pytest.
     assert told.startswith("dense: ")
     assert words in told
 
-    brief = ["--rounds", 2, "--min-duration", 0.05, "--min-iterations", 10, "-q"]
+    brief = ["--device", device.url, "--rounds", 2, "--min-duration", 0.05, "--min-iterations", 10, "-q"]
     shown = run("bench", bundle, "--backends", "onnxruntime,pytorch", *brief, "--out", result)
     assert words in shown
     measured = json.loads(Path(result).read_text())

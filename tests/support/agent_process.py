@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import httpx
 
-from support.agents import PATIENCE_S, FakeWorker
+from support.agents import PATIENCE_S
 
 _LAUNCH = (
     "import json, sys; from gdws_agent.__main__ import main;"
@@ -24,7 +24,7 @@ _LAUNCH = (
 
 def launch(
     data_dir: Path,
-    worker: FakeWorker | None,
+    worker: WorkerCommand | None,
     options: Sequence[str],
     log: IO[bytes],
     environment: Mapping[str, str] = {},
@@ -53,13 +53,20 @@ def launch(
     )
 
 
+class WorkerCommand(Protocol):
+    """What starts a worker."""
+
+    @property
+    def command(self) -> Sequence[str]: ...
+
+
 class AgentProcess:
     """The process, a client for it, and what it wrote to standard error."""
 
     def __init__(
         self,
         data_dir: Path,
-        worker: FakeWorker | None = None,
+        worker: WorkerCommand | None = None,
         *options: str,
         environment: Mapping[str, str] = {},
         descriptors: int | None = None,
@@ -94,7 +101,7 @@ class AgentProcess:
 @contextlib.contextmanager
 def running_agent(
     data_dir: Path,
-    worker: FakeWorker | None = None,
+    worker: WorkerCommand | None = None,
     *options: str,
     environment: Mapping[str, str] = {},
     descriptors: int | None = None,

@@ -1,4 +1,4 @@
-"""A detector, a segmentation network and one of several outputs. Tests write this file to other folders."""
+"""A detector, a segmentation network, one of several outputs, a classifier. Tests write this file to other folders."""
 
 from __future__ import annotations
 
@@ -80,6 +80,14 @@ def segmenter() -> nn.Module:
 def heads() -> nn.Module:
     torch.manual_seed(2)
     return Heads()
+
+
+def digits() -> nn.Module:
+    """A classifier of images of 28 by 28 pixels with two layers to choose for."""
+    torch.manual_seed(3)
+    convolutions = [nn.Conv2d(before, 8, 3, padding=1) for before in (1, 8, 8)]
+    layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU())]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10))
 
 
 def half_agree(found: Tensor, reference: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib.metadata
 import importlib.util
 import os
 import signal
@@ -30,6 +31,23 @@ from support.agents import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = PROJECT / "docker" / "simulated-jetson" / "run.py"
+
+
+class BriskWorker:
+    """A worker for tests that need some energy rather than an exact one, see ``brisk_jtop_worker.py``."""
+
+    command = (sys.executable, str(Path(__file__).with_name("brisk_jtop_worker.py")))
+
+
+def _is_newest() -> bool:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("jetson-stats").startswith("7.")
+    return False
+
+
+#: Under the newest release of jetson-stats alone: what the agent makes of what sensor and clocks tell. What these
+#: tell, and how they lose the service and find it again, is tested under each release.
+one_release_is_enough = pytest.mark.skipif(not _is_newest(), reason="one release of jetson-stats is enough for this")
 
 
 def require_jtop() -> None:

@@ -48,9 +48,9 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What there is besides building and running: for an engine what it has, for a backend what its engines may have.
+    """Optional capabilities: those of an engine, or those that the engines of a backend may have.
 
-    Stated, so that nobody has to look for methods or to know backends by their names.
+    Declared, so that callers need neither hasattr nor a list of backend names.
     """
 
     #: The engine is a :class:`LayerProfiler`.
@@ -61,26 +61,26 @@ class Capabilities:
     on_device: bool = False
     #: The engine is a :class:`MemoryTeller`.
     device_memory: bool = False
-    #: The build tells the precision of each layer.
+    #: The build reports the precision of each layer.
     layer_precisions: bool = False
     #: trtexec runs the same engines, so that its times can be compared.
     matches_trtexec: bool = False
 
 
 class Engine(ContextManager["Engine"], Protocol):
-    """A model ready to run at one batch size. Leaving its context frees it; its steps are dead from then on."""
+    """A model ready to run at one batch size. Leaving its context frees it; its steps must not be run afterwards."""
 
     @property
     def build(self) -> Build:
-        """How it came to be, with the precision in force and the settings that shape its speed."""
+        """How it was built, with the precision in force and the settings that affect its speed."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it has besides."""
+        """Its optional capabilities."""
 
     @property
     def scope(self) -> str:
-        """What the time of one step covers, in words."""
+        """A description of what the time of one step covers."""
 
     def bind(self, inputs: np.ndarray) -> Step:
         """Return a step that runs on ``inputs``: (batch, ...), the spec's batch size, shape and type, C order.
@@ -108,7 +108,7 @@ class DeviceTimer(Engine, Protocol):
     """An engine whose runtime has events on the device."""
 
     def device_times(self) -> DeviceTimes:
-        """Return the times of the engine's last step; outside of the host's timing, for it takes time itself.
+        """Return the times of the engine's last step. The call takes time itself, so keep it out of the host's timing.
 
         Raises:
             RunFailed: no step has run, or the engine was freed.
@@ -116,17 +116,17 @@ class DeviceTimer(Engine, Protocol):
 
 
 class DeviceMemory(NamedTuple):
-    """Memory of a GPU or an accelerator; ``method`` says in words what the figure covers."""
+    """Memory of a GPU or an accelerator; ``method`` describes what the figure covers."""
 
     peak_bytes: int
     method: str
 
 
 class MemoryTeller(Engine, Protocol):
-    """An engine whose runtime tells the device memory that it takes."""
+    """An engine whose runtime reports the device memory that it uses."""
 
     def device_memory(self) -> Optional[DeviceMemory]:
-        """Return the most that the engine takes; None where this release of the runtime does not tell.
+        """Return the most that the engine uses; None where this release of the runtime does not report it.
 
         Raises:
             RunFailed: the engine was freed.
@@ -136,7 +136,7 @@ class MemoryTeller(Engine, Protocol):
 class LayerProfiler(Engine, Protocol):
     """An engine whose runtime can time single layers."""
 
-    #: What takes the times, in words.
+    #: The name of the profiler.
     profiler: str
 
     def profile(self, inputs: np.ndarray, iterations: int) -> List[LayerTime]:
@@ -157,10 +157,10 @@ class Backend(Protocol):
     capabilities: Capabilities
 
     def probe(self) -> Availability:
-        """Return whether the runtime can be used here, and if not, why and what would help.
+        """Return whether the runtime can be used here, and if not, why, and how to install it.
 
-        Cheap: it looks for packages and devices without loading the runtime. One that is there but broken
-        shows itself in :meth:`build`.
+        Cheap: it looks for packages and devices without loading the runtime. A broken installation
+        is reported by :meth:`build`.
         """
 
     def build(self, model: bytes, spec: EngineSpec) -> Engine:

@@ -1,6 +1,6 @@
-"""Which of several engines of one model is kept? Builders choose kernels by timing, so their engines differ.
+"""The choice among several engines of one model: builders choose kernels by timing, so their engines differ.
 
-Kept is the engine of median latency: what a user who builds once may expect. Pure but for the clock.
+The engine of median latency is kept: what a user who builds once can expect. Pure but for the clock.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def choose(trials: Sequence[Trial]) -> int:
 
 
 def spread(trials: Sequence[Trial]) -> BuildSpread:
-    """Return how far two or more ``trials`` lie apart; the build times are in the order of the builds."""
+    """Return the spread of two or more ``trials``; the build times are in the order of the builds."""
     latencies = [trial.median_ms for trial in trials]
     return BuildSpread(
         count=len(trials),

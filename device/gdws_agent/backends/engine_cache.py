@@ -1,6 +1,6 @@
 """Engines on disk. An engine belongs to one model, TensorRT, GPU and L4T: it is a cache, never shipped.
 
-Each entry is one file: a line of JSON, then the content. What is damaged is as good as absent.
+Each entry is one file: a line of JSON, then the content. A damaged entry counts as absent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 #: Part of every key: raised when the meaning of an entry changes.
 _FORMAT = 2
 _MAX_HEADER_BYTES = 65_536
-#: Beyond this the entries that were not used for the longest time are removed.
+#: Beyond this the least recently used entries are removed.
 MAX_BYTES = 4 * 2**30
 
 
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 
 class Found(NamedTuple):
-    """An entry, or None and, where a file is there but useless, why."""
+    """An entry, or None and, where a file is there but unusable, the reason."""
 
     entry: Optional[Entry]
     problem: Optional[str] = None
@@ -43,7 +43,7 @@ def fingerprint(facts: Dict[str, Any]) -> str:
 
 
 class EngineCache:
-    """Entries in ``folder``, which is made when it is first needed. It raises nothing: it is only a cache."""
+    """Entries in ``folder``, which is made when it is first needed. Disk errors are not raised: it is only a cache."""
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
         self._folder = folder
@@ -90,7 +90,7 @@ class EngineCache:
         return self._folder / f"{key}.cache"
 
     def _prune(self) -> None:
-        """Remove what was left half written, and the least recently used beyond the limit; never the newest."""
+        """Remove partly written files, and the least recently used entries beyond the limit; never the newest."""
         for leftover in self._folder.glob("*.partial"):
             leftover.unlink()
         newest_first = sorted(self._folder.glob("*.cache"), key=lambda path: path.stat().st_mtime_ns, reverse=True)

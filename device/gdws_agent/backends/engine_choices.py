@@ -1,4 +1,4 @@
-"""Choices about engines: defaults that backends share, and what a backend does not have, said with the build."""
+"""Choices about engines: defaults that backends share, and a note with the build on choices that a backend lacks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Collection, List
 
 from gdws_contract.engines import EngineOptions
 
-#: The builder's scratch memory. It limits which kernels may be tried, dense convolutions' above all: so it is the same
-#: wherever TensorRT builds, and never a default of what is in between.
+#: The builder's scratch memory. It limits which kernels are tried, above all for dense convolutions: so it is the same
+#: wherever TensorRT builds, and never the default of a library in between.
 DEFAULT_WORKSPACE_MIB = 1024
 
 

@@ -1,4 +1,4 @@
-"""Is the model's interface the one that the manifest says? Pure, and the same for every backend."""
+"""Check that the inputs and outputs of a model are those in the manifest. Pure, and the same for every backend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_interface(inputs: Sequence[Tensor], outputs: Sequence[str], spec: Engi
     """Pass a model that has the one input and the outputs of ``spec``, at its batch size.
 
     Raises:
-        BuildFailed: it has not; the message names what differs.
+        BuildFailed: it differs; the message says in what.
     """
     names = [tensor.name for tensor in inputs]
     stated = [output.name for output in spec.outputs]

@@ -1,6 +1,6 @@
-"""The nodes of an ONNX file, read without the package ``onnx``, which ONNX Runtime does not bring along.
+"""The nodes of an ONNX file, read without the package ``onnx``, which ONNX Runtime does not depend on.
 
-Reads the few fields that tell the nodes, and passes over all others: weights are not touched. Field numbers are those
+Reads the few fields that describe nodes and skips all others, weights among them. Field numbers are those
 of onnx.proto.
 """
 

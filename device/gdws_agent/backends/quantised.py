@@ -1,15 +1,28 @@
-"""Models that say themselves where they are quantised, by QuantizeLinear and DequantizeLinear nodes."""
+"""Models that are quantised explicitly, by QuantizeLinear and DequantizeLinear nodes."""
 
 from __future__ import annotations
 
 from gdws_agent.errors import PrecisionUnsupported
 
-#: The node that turns integers back into numbers, in every model that is quantised explicitly.
+#: The node that turns integers back into floats, in every model that is quantised explicitly.
 _NODE = b"DequantizeLinear"
 
 
+def refuse_quantised(model: bytes) -> None:
+    """Refuse a ``model`` that is quantised, for backends that make it anew of torch modules, which have no integers.
+
+    Raises:
+        PrecisionUnsupported: as said.
+    """
+    if _NODE in model:
+        raise PrecisionUnsupported(
+            "the model is quantised: it has QuantizeLinear nodes, which no torch module stands for",
+            hint="run it by the backend tensorrt or onnxruntime, and the network before quantisation by this one",
+        )
+
+
 def check_quantised(model: bytes, precision: str) -> None:
-    """Refuse INT8 for a ``model`` that is not quantised, which would run in float, and all else for one that is.
+    """Refuse INT8 for a ``model`` that is not quantised, which would run in float, and anything else for one that is.
 
     Raises:
         PrecisionUnsupported: as said.

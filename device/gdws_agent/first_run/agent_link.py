@@ -1,7 +1,7 @@
-"""The agent that runs on this machine, asked over loopback: who it is, what it is doing, and the lease of its device.
+"""The client of the agent on this machine, over loopback: its identity, its jobs, and the lease of its device.
 
 A first run measures with workers of its own. While an agent serves here, it holds that agent's lease, so that no job
-is begun meanwhile; a job that runs is not cut off, the first run gives way.
+starts meanwhile; it does not interrupt a running job.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class AgentLink:
 
     @property
     def place(self) -> str:
-        """Where it is looked for, e.g. ``127.0.0.1:8000``."""
+        """The address, e.g. ``127.0.0.1:8000``."""
         return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     def health(self) -> Optional[Health]:
-        """Return how it is, or None where it wants another token before it tells.
+        """Return its health, or None where it refuses the token.
 
         Raises:
             AgentUnreachable: nothing answers, or something that is not an agent.
@@ -72,7 +72,7 @@ class AgentLink:
             return None
 
     def queue(self) -> Queue:
-        """Return what it does, and what comes next. Raises AgentUnreachable, AgentRefused."""
+        """Return its running job and the next ones. Raises AgentUnreachable, AgentRefused."""
         return Queue.model_validate(self._ask("GET", "/queue"))
 
     @contextlib.contextmanager
@@ -121,7 +121,7 @@ class AgentLink:
 
 
 def token_path(settings: Settings) -> Path:
-    """Return where the agent keeps the full token that it made."""
+    """Return the file of the full token that the agent created."""
     return settings.data_dir / TOKEN_FILE
 
 

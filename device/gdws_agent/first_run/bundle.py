@@ -1,4 +1,4 @@
-"""The network of a first run as a bundle, so that it goes the way of every bundle: parity before time."""
+"""The network of a first run as a bundle, so that it is handled like any bundle: parity before timing."""
 
 from __future__ import annotations
 

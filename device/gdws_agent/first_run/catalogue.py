@@ -29,7 +29,7 @@ class Check(NamedTuple):
     needs: Tuple[str, ...] = ()
 
 
-#: Whatever measures must have the device to itself.
+#: Checks that measure need exclusive use of the device.
 _MEASURES = ("device",)
 
 CHECKS: Tuple[Check, ...] = (

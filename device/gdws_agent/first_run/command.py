@@ -45,13 +45,13 @@ exit codes:
   1    a check failed
   2    an option or environment variable is wrong
   4    the folder of --out cannot be written
-  70   an error of this command itself that nobody foresaw
-  130  interrupted with Ctrl-C, 143 with SIGTERM: what there was then is written
+  70   an unexpected error of this command
+  130  interrupted with Ctrl-C, 143 with SIGTERM: the results so far are written
 """
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -131,7 +131,7 @@ def run(bench: Bench, checks: Sequence[Check], out: Path) -> int:
 
 
 def write_report(report: Report, out: Path, redactor: Redactor) -> None:
-    """Write JSON and page without what is nobody's business, each whole or not at all."""
+    """Write JSON and page without private data, each atomically."""
     document = redactor.document(report.model_dump())
     _replace(out / JSON_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
     _replace(out / PAGE_NAME, render(Report.model_validate(document)))
@@ -183,7 +183,7 @@ def _terminating() -> Iterator[None]:
 def _open_bench(options: argparse.Namespace) -> Bench:
     named = {"data_dir": options.data_dir, "port": options.port, "jtop_socket": options.jtop_socket}
     settings = load_settings(named, os.environ)
-    # The start-up check and the workers know variables alone.
+    # The start-up check and the workers read environment variables only.
     os.environ.update({variable_name(name): str(value) for name, value in named.items() if value is not None})
     return Bench(
         settings,

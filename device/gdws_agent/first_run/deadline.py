@@ -7,7 +7,7 @@ from typing import Callable
 
 
 class Deadline:
-    """Begins when it is made. Whatever waits in a check is given :attr:`left_s`."""
+    """Starts when it is created. Calls that wait in a check take :attr:`left_s` as their timeout."""
 
     def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit_s = limit_s
@@ -16,9 +16,9 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """The time that is left, in seconds; 0 when it has passed."""
+        """The remaining time in seconds; 0 when it has passed."""
         return max(0.0, self._ends_s - self._clock())
 
     def passed(self) -> bool:
-        """Return whether no time is left."""
+        """Return whether the time has passed."""
         return self.left_s == 0.0

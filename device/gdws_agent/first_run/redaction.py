@@ -1,6 +1,6 @@
-"""Taking out of a report what is nobody's business but its owner's, so that it can be sent to strangers.
+"""Removal of private data from a report, so that it can be sent to others.
 
-Replaced are what this machine itself names as such (host name, users, serial numbers, tokens) and what looks like it:
+It replaces what this machine itself reports (host name, users, serial numbers, tokens) and what looks private:
 access tokens, addresses of networks and network cards, home folders. Versions of four numbers look like IPv4
 addresses; those that the report's own packages have are told to the redactor, and stay.
 """
@@ -17,7 +17,7 @@ from typing import Any, Collection, Dict, Iterable, List, Mapping, Match, NamedT
 from gdws_agent.api.access import READ_TOKEN_FILE, READ_TOKEN_VARIABLE, TOKEN_FILE, TOKEN_VARIABLE
 from gdws_agent.settings import Settings
 
-#: Names that boards and images are delivered with: they tell nothing about their owner, and are words of the report.
+#: Names that boards and images are delivered with: they say nothing about the owner, and the report uses them.
 _COMMON_NAMES = frozenset(
     ("root", "gdws", "nobody", "user", "jetson", "nvidia", "tegra", "ubuntu", "tegra-ubuntu", "linux", "localhost")
 )
@@ -29,7 +29,7 @@ _SERIAL_FILES = (
     "etc/machine-id",
 )
 _SHORTEST_SECRET = 3
-#: Found by their pattern, or nobody's.
+#: Found by their pattern, or not private.
 _OTHER_HOMES = ("/home/", "/Users/", "/root", "/var/lib/gdws-agent")
 #: Fields whose words are the report's own.
 _OWN_WORDS = frozenset(("status", "started_at", "tool", "version"))
@@ -96,7 +96,7 @@ class Redactor:
 
 
 def secrets_of_machine(settings: Settings, environment: Mapping[str, str], root: Path = Path("/")) -> List[Secret]:
-    """Return what this machine calls itself and its users, and the agent's tokens, as far as they can be read here."""
+    """Return the names of this machine and its users, and the agent's tokens, as far as they are readable here."""
     return [
         *(Secret("host name", name) for name in _host_names(root) if name.lower() not in _COMMON_NAMES),
         *(Secret("user", name) for name in _user_names(environment) if name.lower() not in _COMMON_NAMES),
@@ -117,13 +117,13 @@ def _user_names(environment: Mapping[str, str]) -> List[str]:
 
 
 def _homes(environment: Mapping[str, str]) -> List[str]:
-    """Return the home folders of people that lie elsewhere than home folders do."""
+    """Return the home folders of users in unusual places."""
     homes: Dict[str, None] = dict.fromkeys([environment.get("HOME", ""), *(entry.pw_dir for entry in _people())])
     return [home for home in homes if home.startswith("/") and not home.startswith(_OTHER_HOMES)]
 
 
 def _people() -> List[pwd.struct_passwd]:
-    """Return the accounts of people, who have numbers from 1000 on; 65534 is nobody's."""
+    """Return the accounts of people, whose numbers start at 1000; 65534 is the account ``nobody``."""
     return [entry for entry in pwd.getpwall() if 1_000 <= entry.pw_uid < 65_534 and entry.pw_name != "gdws"]
 
 

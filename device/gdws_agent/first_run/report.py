@@ -1,4 +1,4 @@
-"""What a first run found, as it is written and sent: one document of JSON.
+"""The report of a first run: one JSON document.
 
 History of the schema:
     1   first version.
@@ -15,11 +15,11 @@ from gdws_contract.base import Finite, NonNegative, Reading
 
 SCHEMA_VERSION = 1
 
-#: ``warning``: it works, and something should be known or mended. ``skipped``: it was not looked at; why is said.
+#: ``warning``: it works, with something to know or to fix. ``skipped``: it was not checked; the report says why.
 Status = Literal["ok", "warning", "failed", "skipped"]
 STATUSES: Tuple[Status, ...] = ("failed", "warning", "ok", "skipped")
 
-#: What is not a number has no place in JSON: it is heard where it is made.
+#: JSON has no NaN and no infinity: they are refused where the value is created.
 Value = Union[bool, int, Finite, str, None]
 
 
@@ -32,7 +32,7 @@ class Figure(Reading):
 
 
 class Table(Reading):
-    """Figures of one kind side by side; units are in the names of the columns."""
+    """Figures of one kind side by side; the names of the columns have units."""
 
     title: str
     columns: List[str]
@@ -40,7 +40,7 @@ class Table(Reading):
 
 
 class Outcome(Reading):
-    """What a check found: in one sentence, with its evidence, and what to do where something is not as it should be."""
+    """What a check found: one sentence, its evidence, and what to do about a problem."""
 
     status: Status
     summary: str
@@ -80,7 +80,7 @@ class Report(Reading):
 
 
 class CheckFailed(Exception):
-    """A check did not find what it should; the outcome says what, and what to do."""
+    """A check found a problem; the outcome says which, and what to do."""
 
     def __init__(
         self,

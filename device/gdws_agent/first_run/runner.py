@@ -1,4 +1,4 @@
-"""Running checks one after the other: none stops those after it, and what there is can be had at any time."""
+"""Running checks one after the other: none stops those after it, and the results so far can be read at any time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REPORT_IT = "attach this report to an issue: nobody foresaw this"
 
 
 class Run:
-    """One first run. ``on_begin`` hears each check as it begins, ``on_end`` its result."""
+    """One first run. ``on_begin`` is called with each check as it begins, ``on_end`` with its result."""
 
     def __init__(
         self,

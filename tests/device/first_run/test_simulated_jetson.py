@@ -10,11 +10,11 @@ from gdws_agent.probes import Probes
 from support.agents import available
 from support.fake_tegrastats import install_tegrastats
 from support.first_run import real_bench
-from support.simulated_jetson import simulated_jetson
+from support.simulated_jetson import one_release_is_enough, simulated_jetson
 
 pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")
 pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [one_release_is_enough, pytest.mark.timeout(300)]
 
 
 def mode_and_clocks(jetson):

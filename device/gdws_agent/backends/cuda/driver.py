@@ -1,4 +1,4 @@
-"""Functions of the CUDA driver that pycuda and torch do not have, called directly.
+"""Functions of the CUDA driver that pycuda and torch do not expose, called directly.
 
 They are those of CUDA 11.4 and later, JetPack 5 among it.
 """
@@ -14,7 +14,7 @@ _ERROR_NAME = {"cuGetErrorName": (c_int, POINTER(c_char_p))}
 
 
 class DriverFailed(Exception):
-    """The driver is not here, lacks a function, or refuses a call."""
+    """The driver is missing, lacks a function, or a call failed."""
 
 
 def load_driver(name: str) -> Any:
@@ -25,7 +25,7 @@ def load_driver(name: str) -> Any:
 class Driver:
     """The driver's functions of ``prototypes``, name -> types of the parameters; each returns a CUresult.
 
-    ``purpose`` is what they are for, in words. Raises DriverFailed where one of them is not to be had.
+    ``purpose`` describes what they are for. Raises DriverFailed if one of them does not exist.
     """
 
     def __init__(self, prototypes: Mapping[str, Tuple[Any, ...]], purpose: str) -> None:
@@ -43,7 +43,7 @@ class Driver:
         """Call a function.
 
         Raises:
-            DriverFailed: the driver refuses.
+            DriverFailed: the call failed.
         """
         result = self.try_call(name, *arguments)
         if result != 0:

@@ -1,6 +1,6 @@
-"""What the timings of one and the same GPU depend on: its power mode, its clocks, and how many of its units are on.
+"""What timings on a given GPU depend on: its power mode, its clocks, and how many of its units are on.
 
-Builders choose kernels by timing them, so this belongs to what an engine was built for.
+Builders choose kernels by timing them, so engines are built for this state.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an engine says of its layers, read from the JSON of TensorRT's engine inspector. Pure."""
+"""The layers of an engine, from the JSON of TensorRT's engine inspector. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LayerFacts(NamedTuple):
     """One layer of the engine.
 
     ``kind`` is what it does, in TensorRT's terms, and ``metadata`` names the ONNX nodes that it came from; both
-    are empty where the release does not tell.
+    are empty where the release does not report it.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Devices(NamedTuple):
 
 
 def layer_facts(information: str) -> List[LayerFacts]:
-    """Return the layers in order; none when the engine does not tell of them in detail."""
+    """Return the layers in order; none when the engine was built without details on them."""
     return [
         LayerFacts(
             name=str(layer.get("Name", "")),
@@ -56,7 +56,7 @@ def layer_facts(information: str) -> List[LayerFacts]:
 def layer_precisions(information: str) -> Dict[str, int]:
     """Return precision -> number of layers with weights that compute in it, from the inspector's JSON.
 
-    A layer computes in the type of its first input. Empty when the engine tells of no such layer, as engines do
+    A layer computes in the type of its first input. Empty when the engine reports no such layer, as with engines
     that were not built with detailed profiling verbosity.
     """
     found = [_input_type(layer) for layer in _layers(information) if _has_weights(layer)]
@@ -70,9 +70,9 @@ def layer_devices(information: str) -> Devices:
 
 
 def precision_in_force(asked: str, counts: Dict[str, int]) -> str:
-    """Return the precision that was asked for if any layer took it, else what most layers took.
+    """Return the requested precision if any layer has it, else that of most layers.
 
-    TensorFloat-32 keeps its data in float32, and an engine that tells nothing is taken at its word, which
+    TensorFloat-32 keeps its data in float32. An engine that reports nothing is assumed to have what was asked for, as
     :func:`counts_in_words` says.
     """
     if not counts or asked in counts or (asked == "tf32" and "fp32" in counts):

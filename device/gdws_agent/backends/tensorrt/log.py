@@ -1,4 +1,4 @@
-"""What TensorRT says while it works: it tells why something failed here, not in what it returns."""
+"""The log of TensorRT: calls do not return why they failed, the log says it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdws_agent.errors import BackendError
 if TYPE_CHECKING:
     from tensorrt import ILogger
 
-#: Enough to hold the cause; TensorRT repeats it on its way up.
+#: Enough to hold the cause, which TensorRT repeats at each level of the call stack.
 _MAX_LINES = 8
 
 
@@ -31,9 +31,9 @@ class Messages:
 
 
 class Log:
-    """One logger of TensorRT and what it was told.
+    """One logger of TensorRT and its messages.
 
-    While a builder or runtime is alive, TensorRT keeps to the logger of the first, and ignores any other that it
+    While a builder or runtime is alive, TensorRT uses the logger of the first, and ignores any other that it
     is given: so builders and engines that live side by side must share one, and it must outlive them.
     """
 

@@ -1,4 +1,4 @@
-"""How much memory will a build take at least? Asked before it starts: a build that runs out ends in a crash."""
+"""A lower bound on the memory of a build, checked before it starts: a build that runs out of memory crashes."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def estimate_need(
 
 
 def check_memory(need: Need, free: FreeMemory) -> None:
-    """Pass a build that has room.
+    """Check that there is memory for a build.
 
     Raises:
-        OutOfMemory: it has not; the message has the figures.
+        OutOfMemory: there is not; the message has the figures.
     """
     total = sum(need)
     if total <= free.size_bytes:

@@ -47,7 +47,7 @@ def read_network(trt: Any, builder: Builder, log: Log, model: bytes, spec: Engin
 
 
 def _types(trt: Any, network: INetworkDefinition) -> ModelTypes:
-    """Return what the layers of ``network`` say of types."""
+    """Return which types the layers of ``network`` ask for."""
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     quantizing = (trt.LayerType.QUANTIZE, trt.LayerType.DEQUANTIZE)
     return ModelTypes(

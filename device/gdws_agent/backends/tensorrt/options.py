@@ -1,4 +1,4 @@
-"""What a request asks of TensorRT's builder, and how it is told. Pure."""
+"""Options of a request for TensorRT's builder, and their description. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, List, NamedTuple, Optional
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.engine_choices import DEFAULT_WORKSPACE_MIB, workspace_mib
 
-#: TensorRT's own default, stated so that another release does not change it unseen.
+#: TensorRT's own default, stated so that another release does not change it unnoticed.
 _DEFAULT_LEVEL = 3
 
 
@@ -74,7 +74,7 @@ class BuilderOptions:
         return _DEFAULT_LEVEL if self.optimization_level is None else self.optimization_level
 
     def in_words(self, trt: Any) -> List[str]:
-        """Return them as name=value; what this release of TensorRT does not have is told where it was asked for."""
+        """Return them as name=value, with a note on those that were asked for and this release of TensorRT lacks."""
         words = [
             f"workspace_mib={self.workspace_bytes // 2**20}",
             f"avg_timing={self.avg_timing_iterations}",
@@ -90,5 +90,5 @@ class BuilderOptions:
 
 
 def has_levels(trt: Any) -> bool:
-    """Return whether this release lets one choose the builder's optimisation level: 8.6 and later do."""
+    """Return whether the builder of this release has optimisation levels: 8.6 and later."""
     return hasattr(trt.IBuilderConfig, "builder_optimization_level")

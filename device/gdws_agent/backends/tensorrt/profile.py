@@ -1,4 +1,4 @@
-"""Times layer by layer, told by TensorRT's IProfiler, under names from which the layers of the model can be read."""
+"""Times layer by layer from TensorRT's IProfiler, under names that contain the ONNX nodes of the model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Recorder:
         self._totals_ms: Dict[str, float] = {}
 
     def add(self, name: str, time_ms: float) -> None:
-        """Take one report."""
+        """Add the time of one layer."""
         self._totals_ms[name] = self._totals_ms.get(name, 0.0) + time_ms
 
     def forget(self) -> None:
-        """Drop what was reported so far: the warm-up."""
+        """Discard the times so far: the warm-up."""
         self._totals_ms.clear()
 
     def layers(self, facts: Sequence[LayerFacts], iterations: int) -> List[LayerTime]:

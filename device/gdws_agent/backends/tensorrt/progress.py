@@ -21,13 +21,13 @@ class Deadline:
         self.enforced = False
 
     def has_passed(self) -> bool:
-        """Return whether it is over, and remember that somebody was told so."""
+        """Return whether the time is over, and remember that it was said."""
         passed = self._clock() > self._end
         self.enforced = self.enforced or passed
         return passed
 
     def error(self) -> BuildFailed:
-        """Return the error for the build that was given up."""
+        """Return the error for the build that was cancelled."""
         return BuildFailed(
             f"the build was stopped after {self.limit_s:g} s",
             hint="raise build_timeout_s, lower optimization_level, or build on an idle machine at its full clocks",
@@ -35,7 +35,7 @@ class Deadline:
 
 
 def monitor(trt: Any, deadline: Deadline) -> Optional[IProgressMonitor]:
-    """Return what TensorRT asks between two steps of a build whether to go on; None where it does not ask."""
+    """Return the monitor that TensorRT asks between two steps of a build whether to continue; None if it has none."""
     if not can_end_builds(trt):
         return None
 
@@ -59,12 +59,12 @@ def monitor(trt: Any, deadline: Deadline) -> Optional[IProgressMonitor]:
 
 
 def can_end_builds(trt: Any) -> bool:
-    """Return whether this release can be told to end a build."""
+    """Return whether a build can be cancelled in this release."""
     return hasattr(trt, "IProgressMonitor") and hasattr(trt.IBuilderConfig, "progress_monitor")
 
 
 def timeout_in_words(trt: Any, limit_s: float) -> str:
-    """Return how the limit on a build is kept."""
+    """Return how the time limit of a build is enforced."""
     if can_end_builds(trt):
         return f"build_timeout_s={limit_s:g}"
     return f"build_timeout_s=not kept by TensorRT {trt.__version__}, which cannot end a build; the agent's limit holds"

@@ -1,8 +1,8 @@
-"""Which networks torch2trt converts by its own converters, and the form in which it sees all of them.
+"""Which networks torch2trt converts by its own converters, and the form in which it sees every call.
 
 torch2trt replaces functions such as ``torch.add`` while it runs the module. A call that it does not see leaves a
-tensor that it takes for a constant, and the engine is wrong without a word. So a network goes this way only if
-every node is known here, and in a form in which each call looks its function up when it is made.
+tensor that it takes for a constant, and the engine is silently wrong. So a network is converted this way only if
+every node is known here, in a form in which each call looks its function up at run time.
 """
 
 from __future__ import annotations

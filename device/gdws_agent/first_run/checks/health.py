@@ -17,7 +17,7 @@ _CONFLICT = 409
 
 
 def check_doctor(bench: Bench) -> Outcome:
-    """Run the start-up check and take over its findings."""
+    """Run the start-up check and report its findings."""
     findings = doctor.examine(bench.root, bench.probes)
     rows: List[List[Value]] = [[each.level, each.subject, each.message] for each in findings]
     advice = [f"{each.subject}: {each.fix or each.message}" for each in findings if each.level in ("fatal", "warning")]
@@ -32,7 +32,7 @@ def check_doctor(bench: Bench) -> Outcome:
 
 
 def check_token(bench: Bench) -> Outcome:
-    """Read the token as its documentation says, and have the running agent accept it."""
+    """Read the token as documented, and check that the running agent accepts it."""
     path = token_path(bench.settings)
     try:
         token = find_token(bench.settings, bench.environment)
@@ -66,7 +66,7 @@ def check_token(bench: Bench) -> Outcome:
 
 
 def check_device(bench: Bench) -> Outcome:
-    """Hold the device of the agent that runs here until the end of this run; give way to a job that runs."""
+    """Take the lease of the agent that runs here until the end of this run; stop if a job is running."""
     try:
         link = AgentLink(bench.settings, find_token(bench.settings, bench.environment))
         health = link.health()
@@ -85,7 +85,7 @@ def check_device(bench: Bench) -> Outcome:
     except AgentRefused as error:
         if error.status != _CONFLICT:
             raise CheckFailed(f"the agent's device cannot be had: {error}", "see the check `token`") from error
-        # The lease names its holder, a user and a machine, who is nobody's business here.
+        # The lease names its holder, a user and a machine: private, so not in the report.
         raise CheckFailed(
             "the agent's device cannot be had: somebody else holds its lease",
             f"`{_curl(link, 'GET', '/lease')}` tells who, and for how long: wait for its end",
@@ -105,5 +105,5 @@ def check_device(bench: Bench) -> Outcome:
 
 
 def _curl(link: AgentLink, method: str, path: str) -> str:
-    """Return the command that asks this agent, beside it and with its token."""
+    """Return the command that queries this agent, on the same machine and with its token."""
     return f"curl -X {method} -H \"Authorization: Bearer $GDWS_TOKEN\" 'http://{link.place}{path}'"

@@ -1,4 +1,4 @@
-"""Times layer by layer in FP16, and the precision that the engines really have."""
+"""Times layer by layer in FP16, and the actual precision of the engines."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from gdws_agent.power.rails import total_rule
 from gdws_agent.probes import NO_SENSOR
 from gdws_contract.measures import Power
 
-#: How far the two means of a rail may lie apart: both read the same monitors, at other moments.
+#: How far apart the two means of a rail may be: both read the same monitors, at different moments.
 TOLERANCE, TOLERANCE_W = 0.05, 0.1
 _LOAD_S, _QUICK_LOAD_S = 60.0, 15.0
 _FEWEST_LINES = 10
@@ -74,7 +74,7 @@ def check_rails(bench: Bench) -> Outcome:
 
 
 def _read_both(bench: Bench, name: str, tegrastats: Tegrastats) -> Tuple[Power, Means, str]:
-    """Return what the sensor and tegrastats tell of one stretch of load."""
+    """Return what the sensor and tegrastats report for the same period of load."""
     load_s = _QUICK_LOAD_S if bench.quick else _LOAD_S
     protocol = bench.protocol(min_duration_ms=1e3 * load_s)
     with bench.fixed_clocks() as state:
@@ -98,7 +98,7 @@ def _read_both(bench: Bench, name: str, tegrastats: Tegrastats) -> Tuple[Power, 
 
 
 def _differences(power: Power, tegrastats_w: Means) -> List[Difference]:
-    """Return the rails that both know, and the total of the rails that make it up."""
+    """Return the rails that both report, and the total of the rails that make it up."""
     sensor_w = {rail.name: rail.mean_w for rail in power.rails}
     both = [Difference(name, watts, tegrastats_w[name]) for name, watts in sensor_w.items() if name in tegrastats_w]
     total_w = total_rule(tegrastats_w).total_w(tegrastats_w)

@@ -1,4 +1,4 @@
-"""What this machine is made of: versions, GPU, accelerators, and how the host waits for the GPU."""
+"""Hardware and software of this machine: versions, GPU, accelerators, and how the host waits for the GPU."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _machine(bench: Bench) -> List[Figure]:
 
 
 def _gpu_facts(bench: Bench) -> Dict[str, Any]:
-    """Return what the GPU's own process tells; the last line is its answer, for SDKs print what they like."""
+    """Return the answer of the process that queries the GPU: its last line, for SDKs print above it."""
     finished = run_program(bench.cuda_command, bench.deadline)
     try:
         return dict(json.loads(finished.output.splitlines()[-1]))

@@ -1,4 +1,4 @@
-"""Is the machine held back under load, and does the agent tell so when, and only when, clocks really fell?"""
+"""Does the machine throttle under load, and does the agent report it if, and only if, clocks really fell?"""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from gdws_agent.power.thermal import Gauges
 from gdws_agent.probes import NO_SENSOR
 from gdws_contract.thermal import ClockSummary, Thermal
 
-#: A clock that fell by less stayed where it was; one that fell by more was held down.
+#: Relative falls of a clock: up to the first is noise, beyond the second is throttling.
 _STAYED, _FELL = 0.02, 0.10
 _LOAD_S, _QUICK_LOAD_S = 60.0, 15.0
-#: That no clock fell can be said where these were seen: they are what is held down.
+#: Only if these were read can a report say that no clock fell: they are what throttling lowers.
 _JUDGED_BY = {"CPU", "GPU"}
 
 
 def check_throttling(bench: Bench) -> Outcome:
-    """Run the dense network without a pause and hold the agent's verdict against the clocks themselves."""
+    """Run the dense network without a pause and compare the agent's verdict with the clocks themselves."""
     if not _can_tell(bench):
         raise CheckSkipped("the kernel shows neither limits of clocks nor what holds them down here")
     load_s = _QUICK_LOAD_S if bench.quick else _LOAD_S
@@ -45,7 +45,7 @@ def check_throttling(bench: Bench) -> Outcome:
 
 
 def _can_tell(bench: Bench) -> bool:
-    """Return whether anything here shows that a clock is held down; a power sensor may, so it is given the chance."""
+    """Return whether anything here can show a limited clock; a power sensor may, so it counts."""
     seen = Gauges(bench.root / "sys").read()
     return bool(seen.caps or seen.events or seen.limits_mhz) or bench.probes.best_power_sensor() != NO_SENSOR
 

@@ -12,7 +12,7 @@ from gdws_agent.first_run.tools.trtexec import NAME, PLACES, Timing, Trtexec
 from gdws_contract.rest import Cell
 
 FORMS = (DENSE, "gather")
-#: The agent's timed context tells NVTX nothing of its layers: it is held against the first. The second shows what
+#: The agent's timed context gives NVTX no details on layers: it is compared with the first. The second shows what
 #: that saves.
 QUIET, DETAILED = "none", "detailed"
 VERBOSITIES = (QUIET, DETAILED)
@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """By how much the agent's time is longer, as a share of trtexec's."""
+        """How much longer the agent's time is, as a share of trtexec's."""
         return self.agent_ms / self.timing.compute_ms - 1.0
 
     @property
@@ -89,7 +89,7 @@ def check_trtexec(bench: Bench) -> Outcome:
 def _compare(bench: Bench, trtexec: Trtexec, agent_ms: Dict[str, float]) -> List[Comparison]:
     """Time each form by trtexec, on an engine that it builds of the same ONNX file.
 
-    Its engines serve all of its runs, so that what these differ by is not the choice of kernels.
+    All of its runs use the same engines, so that they do not differ by the choice of kernels.
     """
     shape = f"{INPUT}:1x{'x'.join(map(str, bench.image_shape))}"
     duration_s = _QUICK_DURATION_S if bench.quick else _DURATION_S
@@ -120,7 +120,7 @@ def _options(cell: Cell) -> Value:
 
 
 def _advice(compared: List[Comparison], clocks_fixed: bool) -> List[str]:
-    """Return what the pattern of the differences speaks for."""
+    """Return what the pattern of the differences suggests."""
     found: List[str] = []
     if not clocks_fixed:
         found.append(

@@ -1,10 +1,10 @@
-"""Facts about the GPU, told by the CUDA driver and by TensorRT, as JSON on standard output.
+"""Facts about the GPU from the CUDA driver and TensorRT, as JSON on standard output.
 
 ::
 
     python -m gdws_agent.first_run.tools.cuda
 
-A process of its own: a driver that hangs or crashes costs one check, and no memory of the GPU stays taken. What
+A process of its own: a driver that hangs or crashes costs one check, and no memory of the GPU stays allocated. What
 cannot be read is null, and ``problems`` says why.
 """
 
@@ -86,7 +86,7 @@ def tensorrt_facts(import_module: Callable[[str], Any] = importlib.import_module
 
 
 def main() -> int:
-    """Print the facts and return 0: what is missing is told, and is no failure of this process."""
+    """Print the facts and return 0: what is missing is reported, and is no failure of this process."""
     facts: Dict[str, Any] = {}
     problems: List[str] = []
     for ask in (driver_facts, tensorrt_facts):

@@ -1,4 +1,4 @@
-"""Running a program to its end, and never beyond its time or ours."""
+"""Running a program to its end, and never beyond its timeout or the end of this process."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def start_program(command: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """End ``process`` and its children at once, whatever is left of them."""
+    """Kill ``process`` and its children."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,6 +1,6 @@
 """``tegrastats``, the reference for power that every Jetson has: started, read, and its lines understood.
 
-A rail is told as ``VDD_IN 4536mW/4536mW``, at first the power of now, then the mean since the start; JetPack 4 leaves
+A rail is printed as ``VDD_IN 4536mW/4536mW``, the present power, then the mean since the start; JetPack 4 leaves
 out the unit, some releases the mean. Other pairs, such as ``RAM 3045/31919MB``, have other units.
 """
 
@@ -20,7 +20,7 @@ PLACES = ("/usr/bin/tegrastats", "/usr/sbin/tegrastats")
 INTERVAL_S = 0.5
 
 _RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) (?:(\d+)mW(?:/\d+mW)?|(\d+)/\d+)(?!\S)")
-#: What a channel is called that is not connected.
+#: The name of a channel that is not connected.
 _UNCONNECTED = "NC"
 
 
@@ -32,7 +32,7 @@ class Turns(NamedTuple):
 
 
 def parse_rails(line: str) -> Dict[str, float]:
-    """Return the power of each rail in ``line``, in watts; none where it tells none."""
+    """Return the power of each rail in ``line``, in watts; empty if it has none."""
     return {
         name: int(power or power_without_unit) / 1e3
         for name, power, power_without_unit in _RAIL.findall(line)
@@ -48,7 +48,7 @@ class Tegrastats:
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._thread: Optional[threading.Thread] = None
         self.lines: List[Turns] = []
-        #: The last line as it came, for whoever wants to see its form.
+        #: The last line as printed, for the report.
         self.last = ""
 
     def start(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou
 
 from gdws.evaluation.tasks.detection.heads import Candidates
 
@@ -29,6 +28,8 @@ class Detections(NamedTuple):
 
 def detections(candidates: Candidates, score_threshold: float) -> list[Detections]:
     """What is detected in each image: the candidates of at least that score, after non-maximum suppression."""
+    from torchvision.ops import batched_nms  # takes seconds, for torch's compiler comes along
+
     found = []
     for boxes, scores in zip(candidates.boxes.detach().float(), candidates.scores.detach().float(), strict=True):
         best, classes = scores.max(dim=1)
@@ -41,6 +42,8 @@ def detections(candidates: Candidates, score_threshold: float) -> list[Detection
 
 def matched(reference: Detections, found: Detections, iou_threshold: float) -> int:
     """How many of ``reference`` are in ``found``: of the same class, at that IoU; each counts once, best first."""
+    from torchvision.ops import box_iou  # as above
+
     overlap = box_iou(reference.boxes, found.boxes)
     overlap[reference.classes[:, None] != found.classes] = 0
     count = 0
