@@ -193,8 +193,9 @@ class Run:
         }
         of |= {"gradients": "bfloat16"} if fast else {}
         of |= {} if row.data_aware is None else {"plan": row.data_aware.name, "calibration": CALIBRATION_IMAGES}
-        known = self.rows.get(row.key, {})
-        if known.get("of") == of:
+        known = self.judged_before(row, of)
+        if known is not None:
+            self.rows[row.key] = known | {"network": made.maker.source.name, "paper": dict(row.paper)}
             return
         with progress_bar(False) as progress:
             top5 = "natural_top5" in self.table.columns
@@ -215,6 +216,15 @@ class Run:
             "paper": dict(row.paper),
         }
         self.store()
+
+    def judged_before(self, row: Row, of: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What is known of a row, or of the same network in another table, whose speed was measured among others."""
+        mine: dict[str, Any] = self.rows.get(row.key, {})
+        if mine.get("of") == of:
+            return mine
+        others = (json.loads(path.read_text())["rows"] for path in sorted(self.options.out.glob("table-*.json")))
+        found = next((other for rows in others for other in rows.values() if other["of"] == of), None)
+        return None if found is None else {name: found[name] for name in found if name not in ("speed", "speed_of")}
 
     def time(self, made: Sequence[Made]) -> None:
         """The speed of networks side by side, unless it is known; the first is what the others are compared with."""

@@ -50,7 +50,7 @@ KINDS: Mapping[str, Kind] = {
             the paper's method have the mean rank that its sizes imply. Pruned networks were trained adversarially after
             pruning, as docs/networks.md says; channels that pruning left without use are removed. Data-aware rows are
             this project's, fitted to training images without their labels; the distilled ones took some gradient steps,
-            too.
+            too. Attacks take gradients in bfloat16, and adversarial images are judged in float32.
             """,
             fast=True,
         ),

@@ -37,7 +37,7 @@ def stand_in(network: Network, kind: str) -> Source | None:
     chosen = network.stand_ins.get(kind)
     if chosen is None or (path := weights_path(chosen.weights)) is None:
         return None
-    source = load(path)
+    source = replace(load(path), name=chosen.weights)
     if chosen.pruned is not None:
         source = replace(source, module=pruned(source.module, chosen.pruned))
     return _narrowed(source)

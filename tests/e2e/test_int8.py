@@ -61,3 +61,17 @@ def test_an_agent_measures_it_beside_floating_point(bundle, tmp_path):
         assert cell.latency is not None, cell.error
         assert cell.parity.passed
         assert cell.build.precision == ("int8" if name.endswith("int8") else "fp32")
+
+
+def test_a_network_is_tuned_as_it_is_rounded_and_packed_beside_the_dense_one(tmp_path):
+    network, tuned, out = tiny_checkpoint(tmp_path), tmp_path / "tuned.onnx", tmp_path / "model.gdws"
+    fast = ["--batch-size", 512, "--iterations", 1, "--validation-iterations", 1, "--calibration", 32, "--epochs", 1]
+    start = ["--mean-rank", 1, "--layout", "stacked", "--int8", "onnxruntime"]
+    assert "validation natural" in run("finetune", network, *start, *fast, "--out", tuned, "-q")
+    packed = ["--tuned", tuned, "--calibration", 32, "--images", 0, "--verification", 4]
+    run("convert", network, *packed, "--out", out, "-q")
+    with open_bundle(out) as opened:
+        [_, variant] = opened.manifest.variants
+    assert variant.name == "tuned"
+    assert [step.kind for step in variant.steps][:2] == ["gdws", "int8"]  # fine-tuned, if an epoch was better
+    assert variant.is_quantised

@@ -8,6 +8,19 @@ from gdws_agent.errors import PrecisionUnsupported
 _NODE = b"DequantizeLinear"
 
 
+def refuse_quantised(model: bytes) -> None:
+    """Refuse a ``model`` that is quantised, for backends that make it anew of torch modules, which have no integers.
+
+    Raises:
+        PrecisionUnsupported: as said.
+    """
+    if _NODE in model:
+        raise PrecisionUnsupported(
+            "the model is quantised: it has QuantizeLinear nodes, which no torch module stands for",
+            hint="run it by the backend tensorrt or onnxruntime, and the network before quantisation by this one",
+        )
+
+
 def check_quantised(model: bytes, precision: str) -> None:
     """Refuse INT8 for a ``model`` that is not quantised, which would run in float, and anything else for one that is.
 

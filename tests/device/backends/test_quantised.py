@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gdws_agent.backends.quantised import check_quantised
+from gdws_agent.backends.quantised import check_quantised, refuse_quantised
 from gdws_agent.errors import PrecisionUnsupported
 
 QUANTISED = b"...QuantizeLinear...DequantizeLinear"
@@ -27,3 +27,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_built(model, precision,
     with pytest.raises(PrecisionUnsupported, match=words) as caught:
         check_quantised(model, precision)
     assert hint in (caught.value.hint or "")
+
+
+def test_torch_modules_have_no_integers():
+    refuse_quantised(b"Conv")
+    with pytest.raises(PrecisionUnsupported, match="which no torch module stands for"):
+        refuse_quantised(QUANTISED)

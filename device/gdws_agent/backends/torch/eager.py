@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tup
 from gdws_agent.backends.base import EngineSpec
 from gdws_agent.backends.errors import in_one_line
 from gdws_agent.backends.interface import Tensor, check_interface
+from gdws_agent.backends.quantised import refuse_quantised
 from gdws_agent.errors import BackendUnavailable, BuildFailed
 from gdws_contract.base import quotable_name
 
@@ -45,8 +46,10 @@ def eager_network(model: bytes, spec: EngineSpec) -> EagerNetwork:
 
     Raises:
         BackendUnavailable: torch, onnx or onnx2torch cannot be loaded.
+        PrecisionUnsupported: the model is quantised.
         BuildFailed: the file is not valid ONNX, has another interface, or an operator that onnx2torch lacks.
     """
+    refuse_quantised(model)
     try:
         import onnx
         import onnx2torch

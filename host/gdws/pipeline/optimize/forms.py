@@ -10,6 +10,7 @@ from gdws.bundles.variant import BASELINE
 from gdws.planning.search.evidence import Loss, Timing
 from gdws.planning.search.search import Answer, Status
 from gdws.planning.search.space import Choice, Space, key_of
+from gdws_contract.findings import text
 
 
 class Form(NamedTuple):
@@ -64,4 +65,14 @@ def as_planned(answer: Answer) -> Outcome:
         timings={} if answer.confirmed is None else {Form(each.choice): each for each in answer.confirmed.timings},
         losses={Form(choice): loss for choice, loss in answer.judged.items()},
         final={Form(choice): loss for choice, loss in answer.final.items()},
+        doubts=_tried(answer),
+    )
+
+
+def _tried(answer: Answer) -> tuple[str, ...]:
+    """What readers of the final figures must know: how many networks had a try on the final images."""
+    if not answer.choices or not answer.refused:
+        return ()
+    return (
+        f"the test images refused {text.plural(len(answer.refused), 'network')} that the validation images had allowed",
     )

@@ -67,15 +67,16 @@ class Goal:
 
     def __str__(self) -> str:
         """E.g. ``at most 33 ms``."""
+        value = f"{self.value or 0:g}"
         words = {
-            "max_latency_ms": f"at most {self.value} ms",
-            "min_fps": f"at least {self.value} images per second",
-            "min_speedup": f"at least {self.value} times as fast as dense",
-            "max_energy_mj": f"at most {self.value} mJ an inference",
+            "max_latency_ms": f"at most {value} ms",
+            "min_fps": f"at least {value} images per second",
+            "min_speedup": f"at least {value} times as fast as dense",
+            "max_energy_mj": f"at most {value} mJ an inference",
             "fastest": "as fast as the accuracy limits allow",
-            "pareto": f"{self.value} networks from dense to fastest",
-            "least_energy": f"the least energy of an inference within {self.value} ms",
-            "least_period_energy": f"the least energy of a period of {self.value} ms with one inference",
+            "pareto": f"{value} networks from dense to fastest",
+            "least_energy": f"the least energy of an inference within {value} ms",
+            "least_period_energy": f"the least energy of a period of {value} ms with one inference",
         }
         return words[self.kind]
 

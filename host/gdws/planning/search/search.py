@@ -53,6 +53,11 @@ class Answer:
     final: Mapping[Choice, Loss] = field(default_factory=dict)
     confirmed: Measurement | None = None
 
+    @property
+    def refused(self) -> tuple[Choice, ...]:
+        """The networks that lost too much on the final images."""
+        return tuple(choice for choice in self.final if choice not in self.choices)
+
 
 class Search:
     """One search; :attr:`explorer` holds what the device said.
@@ -232,7 +237,7 @@ class Search:
             else:
                 reasons.append(f"on the final images it loses {loss.in_words()}")
         status: Status = "delivered" if kept else "declined"
-        reason = f"{len(kept)} of {len(found)} networks" if is_front else f"it takes {self._goal}"
+        reason = f"{len(kept)} of {len(found)} networks" if is_front else f"the goal is met: {self._goal}"
         return Answer(
             status, reason if kept else "; ".join(dict.fromkeys(reasons)), tuple(kept), self._judged, final, confirmed
         )

@@ -185,6 +185,11 @@ def test_an_input_type_that_is_not_the_manifests(spec, torch):
         eager.eager_network(model(), spec(dtype="uint8"))
 
 
+def test_a_quantised_model_is_refused_by_its_reason(spec, torch):
+    with pytest.raises(PrecisionUnsupported, match="the model is quantised"):
+        eager.eager_network(model() + b"DequantizeLinear", spec(precision="int8"))
+
+
 def test_its_operators_find_the_opset_whatever_was_imported(spec, torch, monkeypatch):
     """torch2trt may export it; newer releases of torch replace the module that onnx2torch asks."""
     common = importlib.import_module("onnx2torch.utils.common")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gdws.errors import GdwsError
+from gdws.pipeline.optimize.forms import as_planned
 from gdws.planning.search.evidence import Loss, Measurement, PointsLost, Timing
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.search import Answer, Search
@@ -158,7 +159,13 @@ def test_where_the_final_images_refuse_everything_half_the_error_is_tried(factor
     else:
         assert "on the final images it loses" in answer.reason
     assert max(map(judge.asked.count, answer.final)) == 2  # once on either kind of images
-    refused = [space.error(choice) for choice in answer.final if choice not in answer.choices]
+    refused = [space.error(choice) for choice in answer.refused]
+    told = as_planned(answer).doubts
+    assert told == (
+        (f"the test images refused {len(refused)} networks that the validation images had allowed",)
+        if factor == 3.0
+        else ()
+    )
     assert all(space.error(choice) <= min(refused, default=1.0) / 2 for choice in answer.choices)
 
 
