@@ -1,4 +1,4 @@
-"""What is wanted of a network on a device, and what it may lose for it."""
+"""The goal for a network on a device, and the accuracy that it may lose."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class AccuracyLimits:
 
 #: The bracket of an error is narrow enough when its ends are so close.
 _NARROW = 1.15
-#: A limit of which so much is used is used up.
+#: A limit counts as used up from this share on.
 _USED_UP = 0.9
 #: An error is raised or lowered at most so many times at once.
 _LARGEST_STEP = 4.0
