@@ -80,16 +80,11 @@ def agreement(variant: Variant, images: Split) -> dict[str, Any]:
 
 
 def against_dense(found: dict[str, dict[str, Any]], what: str) -> dict[str, dict[str, float]]:
-    """What each network has more than the dense one in floating point, in points, on the same images."""
-    known = {name: each[what]["right"] for name, each in found.items() if what in each}
-    if BASELINE not in known:
-        return {}
-    dense = [digit == "1" for digit in known[BASELINE]]
-    changes = {
-        name: paired_change(dense, [digit == "1" for digit in right])
-        for name, right in known.items()
-        if name != BASELINE and len(right) == len(dense)
-    }
+    """What each network has more than the dense one in floating point, in points, on images that both were asked."""
+    known = {name: [digit == "1" for digit in each[what]["right"]] for name, each in found.items() if what in each}
+    dense = known.pop(BASELINE, [])
+    shared = {name: min(len(dense), len(right)) for name, right in known.items()}
+    changes = {name: paired_change(dense[:count], known[name][:count]) for name, count in shared.items() if count}
     return {name: {"points": each.points, "low": each.low, "high": each.high} for name, each in changes.items()}
 
 

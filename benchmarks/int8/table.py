@@ -38,9 +38,9 @@ def _accuracies(found: dict[str, dict[str, Any]], machine: Any) -> Iterator[str]
     if not found:
         return
     robust = next((each["robust"] for each in found.values() if "robust" in each), None)
-    under = f"{robust['attack']}, {robust['count']} images" if robust else "white-box"
+    under = robust["attack"] if robust else "white-box"
     square = next((each["square"] for each in found.values() if "square" in each), None)
-    asked = f"Square, {square['queries']} queries, {square['count']} images" if square else "Square"
+    asked = f"Square, {square['queries']} queries" if square else "Square"
     yield from (f"| | natural | {under} | {asked} | twin |", "|---|---|---|---|---|")
     changes = {what: against_dense(found, what) for what in ("natural", "robust", "square")}
     for name, each in found.items():
@@ -52,7 +52,7 @@ def _accuracies(found: dict[str, dict[str, Any]], machine: Any) -> Iterator[str]
 def _proportion(found: Mapping[str, Any] | None, change: Mapping[str, float] | None) -> str:
     if found is None:
         return "–"
-    words = f"{100 * found['value']:.2f}"
+    words = f"{100 * found['value']:.2f} of {found['count']}"
     if change is not None:
         words += f" ({change['points']:+.2f}: {change['low']:+.2f} to {change['high']:+.2f})"
     return words

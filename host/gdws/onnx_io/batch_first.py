@@ -1,4 +1,4 @@
-"""Outputs whose batch is not the first axis, as recurrent layers leave them (T, N, K), with the batch put first."""
+"""Moves the batch to the front of outputs where it is another axis, as recurrent layers give (T, N, K)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from gdws.onnx_io.tracing import INPUT_NAME, outputs_by_name, trace
 
 #: Largest difference between ONNX and torch, over the largest value of an output.
 TOLERANCE = 1e-4
-#: Where rounding alone moves the outputs of torch further than that, ONNX may differ by this many times as much.
+#: Where rounding alone changes the outputs of torch by more, ONNX may differ by this many times that change.
 _ROUNDING_SLACK = 4
 _LARGEST_TOLERANCE = 1e-2
 

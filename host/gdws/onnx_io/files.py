@@ -1,4 +1,4 @@
-"""ONNX files of the user's own, read into one piece."""
+"""ONNX files of users, read with their external data into one model."""
 
 from __future__ import annotations
 

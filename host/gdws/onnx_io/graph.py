@@ -1,4 +1,4 @@
-"""Tidying of an ONNX graph as it comes from a tracing exporter.
+"""Clean-up of an ONNX graph from a tracing exporter.
 
 The functions change a model in place. They know ONNX alone, not torch.
 """
@@ -52,7 +52,7 @@ def gather_constants(model: onnx.ModelProto) -> None:
     """Make an initialiser of each ``Constant`` node and of each ``Identity`` of an initialiser.
 
     Exporters share equal initialisers through ``Identity`` nodes, e.g. the biases of fresh BN layers. Readers of
-    ONNX that expect a layer's weights to be initialisers trip over them. A copy costs less than it confuses.
+    ONNX that expect a layer's weights to be initialisers fail on them, so each gets a copy.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -126,7 +126,7 @@ def slice_subsampling(model: onnx.ModelProto) -> None:
 
 
 def rename(model: onnx.ModelProto, node_name: Callable[[str], str], weight_name: Callable[[str], str | None]) -> None:
-    """Name nodes and tensors for people.
+    """Give nodes and tensors readable names.
 
     Each node is renamed to ``node_name`` of its name, made unique, and its outputs after it. Each initialiser is
     renamed to ``weight_name`` of its name; where that is None it is a constant, and named after the node it feeds.
@@ -148,7 +148,7 @@ def rename(model: onnx.ModelProto, node_name: Callable[[str], str], weight_name:
 
 
 def drop_needless_allowzero(model: onnx.ModelProto) -> None:
-    """Drop ``allowzero`` from each ``Reshape`` to a constant shape without a 0, where it means nothing."""
+    """Drop ``allowzero`` from each ``Reshape`` to a constant shape without a 0, where it has no effect."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer if is_small(tensor)}
     for node in model.graph.node:
         if node.op_type == "Reshape" and node.input[1] in constants and (constants[node.input[1]] != 0).all():

@@ -1,4 +1,4 @@
-"""An ONNX graph as a torch module that is not rebuilt: its convolutions are torch layers, a runtime runs the rest.
+"""An ONNX graph as a torch module without rebuilding it: its convolutions are torch layers, a runtime runs the rest.
 
 So everything that works on the layers of a torch module works on it: planning, surgery, fitting to data, evaluation.
 What it lacks is gradients. Exported, it is the graph that it came from, in which converted convolutions alone are other

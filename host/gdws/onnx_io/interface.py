@@ -1,4 +1,4 @@
-"""How an ONNX file takes its input: shape, order of axes, kind of number, and the batch size if that is fixed."""
+"""The input of an ONNX file: shape, order of axes, element type, and the batch size if it is fixed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NUMBERS: Mapping[str, Any] = {"float16": np.float16, "double": np.float64}
 
 @dataclass(frozen=True)
 class Interface:
-    """How a file takes images: its batch size if that is fixed, their shape, order of axes and kind of number.
+    """The input of a file: its batch size if that is fixed, the shape of images, order of axes and element type.
 
     ``batch_axes`` says which axis of each output is the batch.
     """
@@ -45,7 +45,7 @@ class Interface:
 
 
 def number_of(model: onnx.ModelProto) -> str:
-    """The kind of number that the input has, as ONNX calls it, e.g. ``float16``."""
+    """The element type of the input in ONNX's terms, e.g. ``float16``."""
     return str(TensorProto.DataType.Name(model.graph.input[0].type.tensor_type.elem_type).lower())
 
 

@@ -27,7 +27,7 @@ from gdws.onnx_io.preprocessing import put_first
 from gdws.onnx_io.reading import fold_constants, keep_output, shapes_for, tidy, widen
 from gdws.onnx_io.rebuild import rebuild
 
-#: What a network that stays a graph cannot do, whatever the reason for which it stays one.
+#: The limits of a network that is kept as a graph, for whatever reason.
 _AS_GRAPH = (
     "it stays an ONNX graph, in which its convolutions are converted: there are no gradients, so errors are weighed by "
     "the energy of each layer's output, and only attacks without gradients can be run"

@@ -1,4 +1,4 @@
-"""A module beside the ONNX file that it stands for: do they compute the same?"""
+"""Compares a module with the ONNX file that it was made from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gdws.onnx_io.run import Array, CannotRun, Runner
 TOLERANCE = 1e-4
 #: Largest difference from a file in half precision, whose numbers have 8 to 11 bits.
 _HALF_TOLERANCE = 0.05
-#: Outputs below this count as if they were so large: what a sigmoid leaves of "no" is nothing but rounding.
+#: Smaller outputs count as this large: a sigmoid close to 0 is mostly rounding.
 FLOOR = 1e-2
 _CHECK_SIZES = (1, 3)
 

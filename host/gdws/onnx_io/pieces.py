@@ -130,7 +130,7 @@ def _piece(
 
 
 def _types(model: onnx.ModelProto) -> dict[str, int]:
-    """The kind of number of each tensor of the graph itself that is one; bodies of loops have names of their own."""
+    """The element type of each tensor of the graph itself; bodies of loops have names of their own."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     values = (*graph.input, *graph.value_info, *graph.output)
     return {value.name: value.type.tensor_type.elem_type for value in values if value.type.HasField("tensor_type")}

@@ -21,7 +21,7 @@ from gdws.onnx_io.graph import replace, static_shapes, used_by
 _WEIGHTS_APART = 4
 #: Numbers of fewer bits than float32 has.
 _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-#: Their result is not a function of their inputs.
+#: Operators whose result is not a function of their inputs.
 _RANDOM = ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 #: Attributes that name a type of numbers.
 _TYPE_NAMES = ("to", "dtype")

@@ -55,10 +55,10 @@ def rebuild(model: onnx.ModelProto, path: Path) -> nn.Module:
 
 
 def _let_it_find_the_opset() -> None:
-    """Have onnx2torch ask for the opset where torch keeps it, which its operators do while they are exported.
+    """Have onnx2torch look the opset up where torch keeps it, which its operators need while they are exported.
 
-    It asks ``torch.onnx.symbolic_helper``. In newer releases of torch that is the right module until anything imports
-    it by that name, and from then on one that has no opset.
+    It asks ``torch.onnx.symbolic_helper``, which in newer releases of torch is the right module only until anything
+    imports it by that name, and from then on one that has no opset.
     """
     from onnx2torch.utils import common
 

@@ -1,4 +1,4 @@
-"""A network of which a part is an ONNX graph, exported: the part is traced as one node, in whose place the graph goes.
+"""Export of a network of which a part is an ONNX graph: the part is traced as one node, which the graph replaces.
 
 Converted convolutions are written as the nodes of GDWS layers. All other nodes and weights of the graph are taken as
 they are, byte for byte.
@@ -30,7 +30,7 @@ _DOMAIN = "gdws"
 
 
 class _StandIn(nn.Module):
-    """Gives the outputs that it is made with, and is one node in a trace."""
+    """Returns the outputs that it was created with, as one node in a trace."""
 
     def __init__(self, outputs: Sequence[Tensor]) -> None:
         super().__init__()

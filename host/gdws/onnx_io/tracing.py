@@ -28,7 +28,7 @@ OUTPUT_NAME = "logits"
 
 
 def outputs_by_name(output: Any) -> dict[str, torch.Tensor]:
-    """The tensors in what a network gives, by the names that they have in ONNX: ``logits`` if there are only (N, K)."""
+    """The output tensors of a network by their names in ONNX: ``logits`` if the only one is (N, K)."""
     if isinstance(output, torch.Tensor) and output.ndim == 2 and output.is_floating_point():
         return {OUTPUT_NAME: output}
     return {f"output_{name}" if name == INPUT_NAME else name: each for name, each in named_tensors(output).items()}
@@ -94,7 +94,7 @@ def _silence() -> Iterator[None]:
 
 
 class _Named(nn.Module):
-    """Shows a network to the exporter with numbers for module names.
+    """A wrapper that gives the exporter numbers for module names.
 
     The exporter names nodes after modules but drops all but the last part of a path, so that ``a.conv`` and
     ``b.conv`` cannot be told apart. Numbers can: they are positions in ``network.named_modules()``.

@@ -12,7 +12,7 @@ from gdws_contract.profiles import LayerTime
 def attribute(space: Space, choice: Choice, rows: Sequence[LayerTime]) -> Profile:
     """Where a network spends its time, from the ``rows`` of its profile in the order in which they ran.
 
-    A row belongs to the layer that its source names. What a runtime puts in without a name, such as the conversion of
+    A row belongs to the layer that its source names. What a runtime inserts without a name, such as the conversion of
     a layout, belongs to the layer that runs next, or else to the one before: it is there because of how that runs. A
     row that was fused of several layers cannot be divided: it counts as the rest, and is named.
     """

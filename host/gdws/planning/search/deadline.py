@@ -81,7 +81,7 @@ class DeadlineSearch:
         self._doubts: list[str] = []
 
     def run(self) -> DeadlineAnswer:
-        """Look in every state, confirm the best networks, and deliver the best that there is, or decline.
+        """Search every state, confirm the best networks, and deliver the best one, or decline.
 
         Raises :class:`~gdws.errors.SettingUnavailable` if the device enters none of the states.
         """
@@ -91,7 +91,7 @@ class DeadlineSearch:
         kept = [pick for pick in self._meeting() if pick.choice in self._judged and self._excess(pick.choice) <= 1]
         return self._confirm(kept)
 
-    # -- looking --------------------------------------------------------------------------------------------
+    # -- searching ------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         refused: SettingUnavailable | None = None
@@ -180,7 +180,7 @@ class DeadlineSearch:
         most = max(largest)
         return min(min(smallest, default=most), most), most
 
-    # -- the last word --------------------------------------------------------------------------------------
+    # -- confirming -----------------------------------------------------------------------------------------
 
     def _confirm(self, kept: Sequence[Pick]) -> DeadlineAnswer:
         """Measure the best thoroughly, beside dense in its best state; deliver the first that passes."""
@@ -256,7 +256,7 @@ class DeadlineSearch:
         return f"{own}; dense takes {confirmed[dense.state].dense_mj:.4g} mJ at best, in {dense.state}"
 
     def _nothing_in_time(self) -> str:
-        """What is the best that there is, where no network that keeps the limits meets the deadline."""
+        """The best available answer where no network that keeps the limits meets the deadline."""
         tails = {
             Pick(state, choice): tail
             for state, explorer in self.explorers.items()

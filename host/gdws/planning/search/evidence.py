@@ -1,4 +1,4 @@
-"""What is known of a device and of accuracies, and who finds it out."""
+"""What is known of a device and of accuracies, and the interfaces of what measures them."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Loss:
 
 
 class Meter(Protocol):
-    """A device. Asked the same again, it answers from what it found before."""
+    """A device. Repeated requests are answered from earlier results."""
 
     def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
         """Time networks in turns with the dense one. Those that cannot be timed are left out, and told in doubts.
@@ -165,7 +165,7 @@ class Meter(Protocol):
 
 
 class Judge(Protocol):
-    """The accuracy of networks. Asked the same again, it answers from what it found before."""
+    """The accuracy of networks. Repeated requests are answered from earlier results."""
 
     def loss(self, choice: Choice, *, final: bool = False) -> Loss:
         """What a network loses on the images that choices are made on, or on those of the ``final`` figures."""

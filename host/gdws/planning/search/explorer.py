@@ -1,4 +1,4 @@
-"""What is known of a device grows with every measurement, and the model of latencies with it."""
+"""Explores a device: every measurement refines the model of latencies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TIGHTNESS = (1.0, 0.97, 0.93)
 #: on a machine that is never the same for long, no more than doubles the measurements.
 _REPEATS = 2
 
-#: Says what is done.
+#: Reports progress.
 Tell = Callable[[str], None]
 #: The best choice for a model with the bound tightened by a factor, within a number of layers of another choice.
 Solve = Callable[[LatencyModel, float, Choice | None, int | None], Choice | None]
@@ -56,7 +56,7 @@ class _Taken:
 
 
 class Explorer:
-    """A device with all that was measured on it, in time or, where ``energy`` is asked for, in energy.
+    """All measurements of a device, in time or, where ``energy`` is asked for, in energy.
 
     ``known`` are costs in the unit of the model. Where energy is asked for, times are modelled, too:
     :attr:`latency_model`, for which ``known_ms`` are known. With ``period_ms`` the energy is that of an inference and

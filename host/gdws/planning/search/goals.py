@@ -1,4 +1,4 @@
-"""What is wanted of a network on a device, and what it may lose for it."""
+"""The goal for a network on a device, and the accuracy that it may lose."""
 
 from __future__ import annotations
 
@@ -67,15 +67,16 @@ class Goal:
 
     def __str__(self) -> str:
         """E.g. ``at most 33 ms``."""
+        value = f"{self.value or 0:g}"
         words = {
-            "max_latency_ms": f"at most {self.value} ms",
-            "min_fps": f"at least {self.value} images per second",
-            "min_speedup": f"at least {self.value} times as fast as dense",
-            "max_energy_mj": f"at most {self.value} mJ an inference",
+            "max_latency_ms": f"at most {value} ms",
+            "min_fps": f"at least {value} images per second",
+            "min_speedup": f"at least {value} times as fast as dense",
+            "max_energy_mj": f"at most {value} mJ an inference",
             "fastest": "as fast as the accuracy limits allow",
-            "pareto": f"{self.value} networks from dense to fastest",
-            "least_energy": f"the least energy of an inference within {self.value} ms",
-            "least_period_energy": f"the least energy of a period of {self.value} ms with one inference",
+            "pareto": f"{value} networks from dense to fastest",
+            "least_energy": f"the least energy of an inference within {value} ms",
+            "least_period_energy": f"the least energy of a period of {value} ms with one inference",
         }
         return words[self.kind]
 
@@ -106,7 +107,7 @@ class AccuracyLimits:
 
 #: The bracket of an error is narrow enough when its ends are so close.
 _NARROW = 1.15
-#: A limit of which so much is used is used up.
+#: A limit counts as used up from this share on.
 _USED_UP = 0.9
 #: An error is raised or lowered at most so many times at once.
 _LARGEST_STEP = 4.0

@@ -1,4 +1,4 @@
-"""Times of whole networks as a sum over layers: what profiles say, put right by whole networks.
+"""Times of whole networks as a sum over layers: profiles, corrected by times of whole networks.
 
 The ratio of a network's latency to that of the dense one is taken to be::
 
@@ -7,7 +7,7 @@ The ratio of a network's latency to that of the dense one is taken to be::
 A profile adds its own time to every node, so its sums are off by tens of percent, in a way that ``scale`` and
 ``per_node`` take up. Each option at each geometry has a correction of its own, and each pair of layouts of neighbouring
 layers a term. All are Gaussian with means that profiles give and small deviations, so the answer is a linear regression
-with a prior (Rasmussen & Williams 2006, section 2.1): what the timings do not tell stays as the profiles have it. How
+with a prior (Rasmussen & Williams 2006, section 2.1): where timings say nothing the profiles stand. How
 far corrections and pair terms may go is what makes the timings most likely, so pair terms are there only if timings ask
 for them. A timing that no such sum explains counts less (Huber's weights).
 """

@@ -1,4 +1,4 @@
-"""What engines withstood that were attacked on the device, as a table that every renderer shows."""
+"""Robustness of engines that were attacked on the device, as a table for every renderer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gdws_contract.measures import Proportion
 
 
 def attacks(facts: Facts) -> Table | None:
-    """What engines withstood that were attacked; None if none was."""
+    """Robustness of the engines that were attacked; None if none was."""
 
     def attack(cell: Callable[[AttackResult], str | None]) -> Callable[[Measurement], str | None]:
         return lambda m: None if m.attack is None else cell(m.attack)

@@ -11,7 +11,7 @@ from gdws_contract.findings.setting import Setting
 
 
 def doubts(facts: Facts) -> tuple[str, ...]:
-    """Reservations in words, weightiest first; empty if there are none."""
+    """Reservations as sentences, most important first; empty if there are none."""
     measured = facts.measurements
     timed = [m for m in measured if m.latency is not None]
     attacked = [m for m in measured if m.attack is not None]

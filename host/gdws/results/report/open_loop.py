@@ -18,7 +18,7 @@ def open_loop_tables(facts: Facts) -> tuple[Table, ...]:
 
 
 def pacing_tables(facts: Facts) -> tuple[Table, ...]:
-    """Of those what was asked for: missed deadlines, and the highest rate."""
+    """The requested ones: missed deadlines, and the highest rate."""
     found = (_deadlines(facts), _highest_rates(facts))
     return tuple(table for table in found if table is not None)
 

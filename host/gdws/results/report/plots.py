@@ -23,7 +23,7 @@ from gdws_contract.measures import LatencySummary, Metric, Proportion
 
 @dataclass(frozen=True)
 class Plot:
-    """``svg`` is one element; ``alt`` tells what it shows to those who cannot see it.
+    """``svg`` is one element; ``alt`` is its text alternative.
 
     ``has_goal`` says that the corner is shaded where a network is faster and keeps its quality.
     """
@@ -49,7 +49,7 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Quality:
-    """What networks are judged by, and what each has of it by name; shares are told in percent.
+    """What networks are judged by, with the value of each by name; shares are shown in percent.
 
     ``tolerance`` is the fall up to which it counts as kept, None where that is not judged.
     """
@@ -60,7 +60,7 @@ class _Quality:
 
     @property
     def scale(self) -> float:
-        """What a value is multiplied by to be told."""
+        """The factor from a value to its display."""
         return 100 if any(isinstance(value, Proportion) for value in self.values.values()) else 1
 
     @property

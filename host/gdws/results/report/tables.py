@@ -1,7 +1,7 @@
-"""What is told besides times, as tables that every renderer shows: the task's metrics, power, heat, engines, layers.
+"""Results other than times as tables for every renderer: the task's metrics, power, heat, engines, layers.
 
 A table is there only if the result has something for it, and a column only if one of its cells is known. So the
-report of a machine without such things is as short as if they did not exist.
+report of a machine without them stays short.
 """
 
 from __future__ import annotations

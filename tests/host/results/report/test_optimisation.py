@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gdws.errors import ResultError
-from gdws.results.optimisation import load_optimisation, save_optimisation
+from gdws.results.optimisation import LeastEnergy, load_optimisation, save_optimisation
 from gdws.results.report.energy_plot import energy_plot
 from gdws.results.report.optimisation import (
     energy_table,
@@ -91,6 +92,19 @@ def test_energies_are_told_in_every_power_mode_and_drawn():
     plot = energy_plot(found.energy)
     assert "MODE_15W: at least 200 mJ" in plot.alt
     assert render(found, ".html").count("<svg") == 3
+
+
+def test_a_plot_of_many_states_with_a_deadline_far_off_is_about_the_networks():
+    found = least_energy(deadline_ms=33.0)
+    [first, *_] = found.points
+    states = [f"power mode MODE_{number}, clocks {how}" for number in range(8) for how in ("free", "fixed")]
+    points = tuple(first.model_copy(update={"state": state, "chosen": False}) for state in states)
+    far = LeastEnergy(deadline_ms=5_000.0, minimised=found.minimised, states=states, points=points)
+    plot = energy_plot(far)
+    labels = re.findall(r">([^<>]+)</text>", plot.svg)
+    assert {state.removeprefix("power mode ") for state in states} <= set(labels)
+    assert "deadline: 5000 ms, far right" in labels
+    assert max(float(label) for label in labels if label.isdigit()) < 5_000
 
 
 def test_without_a_network_that_meets_the_deadline_there_are_points_and_no_advice():

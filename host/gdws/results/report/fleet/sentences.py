@@ -85,7 +85,7 @@ def _only_it(facts: FleetFacts, standing: Standing) -> str:
 
 
 def doubts(facts: FleetFacts) -> tuple[str, ...]:
-    """Reservations in words, weightiest first; empty if there are none."""
+    """Reservations as sentences, most important first; empty if there are none."""
     found = [f"{device.name} was set aside: {bare(device.set_aside)}." for device in facts.set_aside]
     simulated = [device.name for device in facts.devices if device.kind is not None and device.kind.simulated]
     if simulated:
