@@ -117,6 +117,7 @@ def test_a_network_judged_for_one_table_is_known_in_another_but_its_speed_is_not
 
 def test_one_kind_of_network_at_a_time():
     assert tables.parsed([]).kind is None
+    assert tables.parsed(["--skip", "a/b", "--skip", "c"]).skip == ["a/b", "c"]
     assert tables.parsed(["--fashion"]).kind is KINDS["fashion"]
     with pytest.raises(SystemExit):
         tables.parsed(["--fashion", "--mnist"])
