@@ -72,6 +72,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="append", choices=TABLES, help="repeatable; all six if left out")
     parser.add_argument("--network", action="append", metavar="NAME", help="a network of tables.json; repeatable")
+    parser.add_argument("--skip", action="append", default=[], metavar="ROW", help="a row by its key; repeatable")
     kinds = parser.add_mutually_exclusive_group()
     for kind in KINDS.values():
         words = f"on networks of {kind.words}"
@@ -174,7 +175,7 @@ class Run:
         )
         made = []
         for row in self.table.rows:
-            if row.network is network:
+            if row.network is network and row.key not in self.options.skip:
                 made.append(Made(row, maker, maker.variant(row)))
                 self.judge(made[-1], images, natural)
         return made

@@ -1,5 +1,7 @@
 """The rows of the paper's tables name what exists, and the judge's columns are those of the tables."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -99,8 +101,23 @@ def test_data_aware_rows_stand_beside_those_of_the_paper():
     assert "+ GDWS, data-aware | not measured | data-aware, data-rank-2-stacked-distilled |" in text
 
 
+def test_a_network_judged_for_one_table_is_known_in_another_but_its_speed_is_not(tmp_path):
+    of = {"weights": "abc", "plan": None}
+    stored = {"of": of, "size": 1.0, "speed": [{"fps": 9}], "speed_of": {"networks": []}}
+    (tmp_path / "table-4.json").write_text(json.dumps({"rows": {"another": stored}}))
+    options = tables.parsed(["--out", str(tmp_path), "--checkpoints", str(tmp_path)])
+    table = rows.read_table("3")
+    run = tables.Run(table, options, None)
+    assert run.judged_before(table.rows[0], of) == {"of": of, "size": 1.0}
+    assert run.judged_before(table.rows[0], of | {"plan": "mean-rank-2"}) is None
+    mine = {"of": of, "size": 2.0, "speed": []}
+    run.rows[table.rows[0].key] = mine
+    assert run.judged_before(table.rows[0], of) == mine
+
+
 def test_one_kind_of_network_at_a_time():
     assert tables.parsed([]).kind is None
+    assert tables.parsed(["--skip", "a/b", "--skip", "c"]).skip == ["a/b", "c"]
     assert tables.parsed(["--fashion"]).kind is KINDS["fashion"]
     with pytest.raises(SystemExit):
         tables.parsed(["--fashion", "--mnist"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from gdws._util.data_folder import data_folder
 from gdws._util.files import write_atomic
+from gdws.pipeline.optimize.state import State
 from gdws.planning.search.latency_model import Basis, Class
 from gdws_contract.rest import DeviceInfo
 
@@ -24,7 +25,20 @@ class KnownCosts:
     """
 
     def __init__(self, folder: Path | None, fingerprint: str, unit: str) -> None:
-        self._path = None if folder is None else folder / f"{fingerprint}-{unit}.json"
+        self._name = f"{fingerprint}-{unit}"
+        self._path = None if folder is None else folder / f"{self._name}.json"
+
+    def at_start(self, state: State) -> dict[Class, Basis]:
+        """What was known when the search of ``state`` began, which learns and is resumed; raises as its ``recall``.
+
+        A search that is resumed after it has added its own costs must not start from these.
+        """
+        rows = state.recall(
+            "known-costs",
+            [self._name, self._path is not None],
+            lambda: [[*key, basis.ms, basis.sd] for key, basis in self.load().items()],
+        )
+        return {(geometry, option): Basis(ms, known=True, sd=sd) for geometry, option, ms, sd in rows}
 
     def load(self) -> dict[Class, Basis]:
         """What is known; nothing where there is no file, or none that this release reads: it is measured again."""

@@ -77,8 +77,8 @@ def find_least_energy(
         state: Explorer(
             space,
             meter,
-            known=energies[state].load(),
-            known_ms=times[state].load(),
+            known=energies[state].at_start(meters[state].state),
+            known_ms=times[state].at_start(meters[state].state),
             energy=True,
             period_ms=period_ms,
             seed=effort.seed,

@@ -214,7 +214,7 @@ def _searched(
         task.goal,
         task.limits,
         batch_size=batch_size,
-        known=costs.load(),
+        known=costs.at_start(judge.state),
         rival_ms=rival_ms,
         memory=task.memory,
         effort=task.effort,
