@@ -136,12 +136,13 @@ def run(folder: Path, kills: int, seed: int) -> Summary:
         searches += 1
         if place.answer() != expected:
             raise Lost(f"another answer:\n{json.dumps(place.answer())}\n{json.dumps(expected)}")
-        taken = place.jobs()
-        if len(taken) - len(set(taken)) > count.total() - before:
-            raise Lost(f"{len(taken) - len(set(taken))} jobs were measured again after {count}")
-        if set(taken) != set(alone.jobs()):
+        taken, wanted = Counter(place.jobs()), Counter(alone.jobs())
+        if wanted - taken or set(taken) != set(wanted):
             raise Lost("other jobs were measured")
-        jobs, again = jobs + len(set(taken)), again + len(taken) - len(set(taken))
+        repeated = (taken - wanted).total()
+        if repeated > count.total() - before:
+            raise Lost(f"{repeated} jobs were measured again after {count}")
+        jobs, again = jobs + wanted.total(), again + repeated
     return Summary(dict(count), searches, jobs, again, round(time.monotonic() - began_s, 1))
 
 

@@ -19,6 +19,8 @@ Kind = Literal["job", "judgement"]
 #: on the final images, each of both.
 _CONFIRMING_JOBS = 3
 _OTHER_JUDGEMENTS = 3
+#: Repetitions at most double what is measured and profiled.
+_REPEATED = 2
 #: INT8 takes another long measurement, and judgements of five networks on both kinds of images.
 _JUDGEMENTS_IN_INT8 = 10
 
@@ -36,7 +38,8 @@ class TimeLeft:
         """Say what is to come; with ``int8`` networks run in two precisions. ``states`` of the device are searched."""
         groups = math.ceil(max((len(layer.options) - 1 for layer in space.layers), default=0) / GROUP)
         self._most = {
-            "job": states * (2 * groups + effort.rounds * effort.judgements + (1 + int8) * _CONFIRMING_JOBS),
+            "job": states
+            * (2 * _REPEATED * groups + effort.rounds * effort.judgements + (1 + int8) * _CONFIRMING_JOBS),
             "judgement": effort.judgements + _OTHER_JUDGEMENTS + int8 * _JUDGEMENTS_IN_INT8,
         }
 
@@ -56,10 +59,10 @@ class TimeLeft:
         """E.g. ``at most 4 min left``; None as long as nothing is known."""
         if not self._took["job"] or not self._most:
             return None
-        left = self._left_s("job")
-        if not self._took["judgement"]:
-            return f"at most {_duration(left)} of measuring left"
-        return f"at most {_duration(left + self._left_s('judgement'))} left"
+        left_s, what = self._left_s("job"), "of measuring left"
+        if self._took["judgement"]:
+            left_s, what = left_s + self._left_s("judgement"), "left"
+        return f"at most {_duration(left_s)} {what}" if left_s > 0 else None  # None: it takes longer than was foreseen
 
     def _left_s(self, kind: Kind) -> float:
         return max(0, self._most[kind] - self._done[kind]) * statistics.fmean(self._took[kind])

@@ -312,7 +312,7 @@ class Explorer:
 
     def _disturbed(self) -> list[_Taken]:
         timings = {timing.choice: timing.ratio * each.dense_ms for each in self.measurements for timing in each.timings}
-        found = disturbed(self._profiles, {self.space.dense: self._dense_ms, **timings})
+        found = disturbed(self._profiles, {self.space.dense: self._dense_ms, **timings}, self.space.dense)
         return [taken for taken in self._taken if found.intersection(taken.choices)]
 
     def priced(self, found: Measurement) -> Measurement:

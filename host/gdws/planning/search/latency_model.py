@@ -77,20 +77,22 @@ class LatencyModel:
 
     def predict(self, choice: Choice) -> tuple[float, float]:
         """The latency of a network and its standard error."""
-        row = self._columns.row(choice)
-        ratio = float(row @ self.mean)
-        variance = float(row @ self.covariance @ row) + (self.misfit * ratio) ** 2
-        return self.dense * ratio, self.dense * variance**0.5
+        row, latency = self._columns.row(choice), self.costs.of(choice)
+        variance = float(row @ self.covariance @ row) + (self.misfit * latency / self.dense) ** 2
+        return latency, self.dense * variance**0.5
 
     @cached_property
     def costs(self) -> Costs:
-        """The means, as a sum."""
+        """The means, as a sum. No layer takes less than no time, whatever noise has the regression say."""
         columns, terms = self._columns, dict(zip(_PAIRS, self.dense * self.mean[-len(_PAIRS) :], strict=True))
         return Costs(
             space=self.space,
-            rest=self.dense * float(self.mean[0]),
+            rest=self.dense * max(float(self.mean[0]), 0.0),
             layers=tuple(
-                tuple(self.dense * float(columns.of_class(key) @ self.mean) for key in classes_of(self.space, index))
+                tuple(
+                    self.dense * max(float(columns.of_class(key) @ self.mean), 0.0)
+                    for key in classes_of(self.space, index)
+                )
                 for index in range(len(self.space.layers))
             ),
             pairs={pair: float(term) for pair, term in terms.items() if term} if self.has_pair_terms else {},

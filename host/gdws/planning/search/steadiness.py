@@ -23,19 +23,21 @@ def slower(dense_ms: Sequence[float]) -> list[int]:
     return [index for index, ms in enumerate(dense_ms) if ms > limit]
 
 
-def disturbed(profiles: Mapping[Choice, Profile], measured_ms: Mapping[Choice, float]) -> set[Choice]:
+def disturbed(profiles: Mapping[Choice, Profile], measured_ms: Mapping[Choice, float], dense: Choice) -> set[Choice]:
     """The networks whose profiles take longer than their latencies in ``measured_ms`` explain.
 
-    A profile adds a time of its own to every node, about the same in all that were not disturbed; that is taken to be
-    the lower quartile.
+    A profile slows everything by about the same factor, that of the ``dense`` network, and adds a time of its own to
+    every node, about the same in all that were not disturbed; that is taken to be the lower quartile.
     """
     known = {choice: profile for choice, profile in profiles.items() if choice in measured_ms and profile.nodes}
-    overheads = sorted((profile.ms - measured_ms[choice]) / profile.nodes for choice, profile in known.items())
+    factor = max(known[dense].ms / measured_ms[dense], 1.0) if dense in known else 1.0
+    expected_ms = {choice: factor * measured_ms[choice] for choice in known}
+    overheads = sorted((profile.ms - expected_ms[choice]) / profile.nodes for choice, profile in known.items())
     if not overheads:
         return set()
     usual = max(overheads[len(overheads) // 4], 0.0)
     return {
         choice
         for choice, profile in known.items()
-        if profile.ms > (1 + _SAME_PROFILE) * (measured_ms[choice] + usual * profile.nodes)
+        if profile.ms > (1 + _SAME_PROFILE) * (expected_ms[choice] + usual * profile.nodes)
     }

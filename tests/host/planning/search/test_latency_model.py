@@ -79,3 +79,13 @@ def test_what_one_network_taught_spares_the_next_its_carriers():
     assert again.jobs == []
     again.law = replace(meter.law, space=smaller, layers=meter.law.layers[:6])
     assert statistics.median(_errors_on_mixtures(second, again)) < 0.03
+
+
+def test_noise_makes_no_layer_take_less_than_no_time():
+    meter = SimulatedMeter(make_space(layers=5), noise=0.4)
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    costs = explorer.model.costs
+    assert costs.rest >= 0
+    assert min(min(layer) for layer in costs.layers) >= 0
+    assert explorer.model.predict(meter.space.dense)[0] == pytest.approx(costs.of(meter.space.dense))
