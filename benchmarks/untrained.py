@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
 
-from benchmarks.planning.settled import settle
 from gdws.datasets import Split
 from gdws.networks import zoo
 from gdws.networks.sources import Source
@@ -21,3 +21,14 @@ def untrained(name: str, images: int = 16) -> tuple[Source, Split]:
     pixels = torch.rand(images, *shape)
     settle(module, pixels)
     return Source(name, module, shape, {"net": name}), Split(pixels, torch.zeros(images, dtype=torch.int64))
+
+
+@torch.no_grad()
+def settle(module: nn.Module, images: Tensor) -> None:
+    """Set the statistics of batch normalisation to those of ``images``."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # a cumulative average, of one batch here
+            layer.train()
+    module(images)
+    module.eval()

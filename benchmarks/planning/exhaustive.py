@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from benchmarks.measured import machine, write_results
-from benchmarks.planning.settled import settle
+from benchmarks.untrained import settle
 from gdws.compression.fitting import Calibration
 from gdws.datasets import Split
 from gdws.device.client import DeviceClient

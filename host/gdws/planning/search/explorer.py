@@ -26,7 +26,7 @@ _TRUSTED = 0.05
 #: Alternatives to the best choice, which are measured with it: the bound is tightened so much.
 _TIGHTNESS = (1.0, 0.97, 0.93)
 #: What was measured while the machine was slower than at other times is repeated so often, in hope of the faster state;
-#: on a machine that is never the same for long, no more than doubles the measurements.
+#: on a machine that is never the same for long, no more than doubles the measurements, and the profiles.
 _REPEATS = 2
 
 #: Reports progress.
@@ -289,8 +289,9 @@ class Explorer:
 
     def _repeat_slow(self) -> None:
         """Measure again where the dense network took longer than in the fastest measurement, and keep the faster."""
-        while taken := next((each for each in self._slower() if each.repeats < _REPEATS), None):
-            if sum(each.repeats for each in self._taken) >= len(self._taken):
+        while sum(each.repeats for each in self._taken) < len(self._taken):
+            taken = next((each for each in self._slower() if each.repeats < _REPEATS), None)
+            if taken is None:
                 return
             taken.repeats += 1
             excess = taken.found.dense_ms / min(each.dense_ms for each in self.measurements) - 1
@@ -305,7 +306,10 @@ class Explorer:
 
     def _repeat_disturbed_profiles(self) -> None:
         """Profile again what took longer in its profile than by itself, and keep the faster."""
-        while taken := next((each for each in self._disturbed() if each.profile_repeats < _REPEATS), None):
+        while sum(each.profile_repeats for each in self._taken) < len(self._taken):
+            taken = next((each for each in self._disturbed() if each.profile_repeats < _REPEATS), None)
+            if taken is None:
+                return
             taken.profile_repeats += 1
             self._profile(taken.choices, repeat=taken.profile_repeats)
             self._models.clear()
