@@ -30,12 +30,13 @@ def large(service, bundle_path):
     """A job that has ended, with many cells."""
     store = service.jobs._store
     info, _ = service.library.add(check_bundle(Path(shutil.copy(str(bundle_path), str(service.folder.uploads)))))
-    job_id = store.add_job(resolved(info.id, batch_sizes=list(range(1, CELLS + 1)), variants=["dense"])).id
-    store.begin_next()
     rounds = [RoundSummary(index=index, count=100, median_ms=1.25, duration_s=0.1) for index in range(ROUNDS)]
-    for number in range(1, CELLS + 1):
-        store.add_cell(job_id, cell(batch_size=number).model_copy(update={"rounds": rounds}), 1.0)
-    store.finish(job_id, "done")
+    with service.jobs._condition:  # so that a queue that has just started does not run the job itself
+        job_id = store.add_job(resolved(info.id, batch_sizes=list(range(1, CELLS + 1)), variants=["dense"])).id
+        store.begin_next()
+        for number in range(1, CELLS + 1):
+            store.add_cell(job_id, cell(batch_size=number).model_copy(update={"rounds": rounds}), 1.0)
+        store.finish(job_id, "done")
     return store.job(job_id)
 
 
@@ -91,7 +92,8 @@ def everything_held_up(service, client):
     """The database answers nobody, the queue is busy with it, and every thread that serves waits for it."""
     database = service.jobs._store.database
     with ThreadPoolExecutor(CLIENTS) as pool:
-        with database._read_lock, database._write_lock, service.jobs._condition:
+        # The queue takes its condition before the locks of the database, so this order alone is safe.
+        with service.jobs._condition, database._read_lock, database._write_lock:
             asking = [pool.submit(client.get, "/models") for _ in range(CLIENTS)]
             yield
             assert not any(each.done() for each in asking)
