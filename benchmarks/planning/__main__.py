@@ -96,12 +96,12 @@ def _cells(
             setting = Setting(backend, batch_size=batch, threads=threads, protocol=protocol)
             named = fingerprint(device.device(), setting)
             meter = AgentMeter(device, named, source, offered, setting, images.first(4), state)
-            began_s = time.monotonic()
-            if deadline_s is not None and began_s + longest_s > deadline_s:
+            key = [name, named, options.mixtures, options.min_duration, offered.space.digest]
+            began_s, is_known = time.monotonic(), state.path("cell", key).exists()
+            if not is_known and deadline_s is not None and began_s + longest_s > deadline_s:
                 print(f"{name}, {setting.words()}: left for another time", file=sys.stderr, flush=True)
                 continue
             print(f"{name}, {setting.words()}", file=sys.stderr, flush=True)
-            key = [name, named, options.mixtures, options.min_duration, offered.space.digest]
             cell = state.recall("cell", key, partial(_predict, meter, offered.space, options.mixtures, better=better))
             longest_s = max(longest_s, time.monotonic() - began_s)
             yield {"network": name, "setting": setting.words(), **cell}
