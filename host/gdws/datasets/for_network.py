@@ -46,7 +46,8 @@ def require_shape(what: str, theirs: Sequence[int], wanted: Sequence[int | None]
     """
     if len(theirs) == len(wanted) and all(size in (None, own) for own, size in zip(theirs, wanted, strict=True)):
         return
-    raise DataError(f"{what} are {_shown(theirs)}, but the network takes {_shown(wanted)}", hint=_advice(theirs, wanted))
+    message = f"{what} are {_shown(theirs)}, but the network takes {_shown(wanted)}"
+    raise DataError(message, hint=_advice(theirs, wanted))
 
 
 def _shown(shape: Sequence[int | None]) -> str:

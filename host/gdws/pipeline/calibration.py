@@ -122,8 +122,8 @@ def calibration_images(
     """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
 
     A few long steps of ``attack`` suffice: only the activations matter, not whether every image fools the network.
-    Raises :class:`~gdws.errors.DataError` unless the network takes images of their shape and the pixels run from 0 to 1,
-    and :class:`~gdws.errors.ModelError` where there are no logits to attack.
+    Raises :class:`~gdws.errors.DataError` unless the network takes images of their shape and the pixels run from 0 to
+    1, and :class:`~gdws.errors.ModelError` where there are no logits to attack.
     """
     require_shape("the calibration images", images.by_row.shape[1:], source.input_shape)
     if attack is None:

@@ -54,7 +54,10 @@ class FleetFacts:
 
 
 def fleet_facts(results: Iterable[FleetMeasurement], set_aside: Sequence[SetAside]) -> FleetFacts:
-    """What ``results`` say of the devices, and of those ``set_aside``. Each result is let go before the next is taken."""
+    """What ``results`` say of the devices, and of those ``set_aside``.
+
+    Each result is let go before the next is taken.
+    """
     measured = [*map(summary_of, results)]
     devices = devices_of(measured, set_aside)
     blocks = matrix(measured, devices)

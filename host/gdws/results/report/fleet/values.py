@@ -132,8 +132,8 @@ class Entry:
 class ResultSummary:
     """What is kept of one stored result.
 
-    ``entries`` are of every cell that was asked for or measured, each with its setting; there are none, nor ``networks``
-    and ``surroundings``, of profiles and attacks, which are not timed.
+    ``entries`` are of every cell that was asked for or measured, each with its setting. Profiles and attacks, which are
+    not timed, have neither entries nor ``networks`` and ``surroundings``.
     """
 
     device: str

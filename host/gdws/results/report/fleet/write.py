@@ -17,8 +17,8 @@ FORMATS = (".html", ".md", ".json")
 def render_fleet_report(measured: Iterable[FleetMeasurement], set_aside: Sequence[SetAside], suffix: str) -> str:
     """The report in the format of a file ``suffix``.
 
-    Results are read one at a time. Raises :class:`ResultError` if there is nothing to report on or the format is not one
-    of :data:`FORMATS`.
+    Results are read one at a time. Raises :class:`ResultError` if there is nothing to report on or the format is not
+    one of :data:`FORMATS`.
     """
     facts = fleet_facts(measured, set_aside)
     if not facts.devices:
