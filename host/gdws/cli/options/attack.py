@@ -64,8 +64,8 @@ class AttackOptions:
         """The attack, by default the protocol of ``data``; None for no attack.
 
         If ``data`` has no protocol, or the ``task`` no attack, there is none unless an option requests one. Nor is
-        there one of radius 0; a note on standard error says so. Raises :class:`~gdws.errors.GdwsError` for an invalid value,
-        and for an attack on a task without one.
+        there one of radius 0; a note on standard error says so. Raises :class:`~gdws.errors.GdwsError` for an invalid
+        value, and for an attack on a task without one.
         """
         from gdws.evaluation.attacks import protocols
         from gdws.evaluation.attacks.spec import is_void
