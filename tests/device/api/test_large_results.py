@@ -152,7 +152,7 @@ def test_notices_are_looked_for_in_the_background_by_one_at_a_time(tmp_path, mon
     assert notices.look() == notices.known()
 
 
-def test_what_needs_no_token_is_made_once(client, monkeypatch):
+def test_public_documents_are_rendered_once(client, monkeypatch):
     first = {path: client.get(path).content for path in ("/openapi.json", "/docs")}
     monkeypatch.setattr(client.app, "openapi", lambda: pytest.fail("made again"))
     assert {path: client.get(path).content for path in first} == first

@@ -110,7 +110,7 @@ def observe(trial: Trial, *values: float) -> None:
         trial.add({"q": value})
 
 
-def test_above_is_confirmed_by_runs_of_its_own() -> None:
+def test_a_figure_above_the_limit_is_confirmed_by_further_runs() -> None:
     trial = Trial({"q": CALIBRATED}, 24)
     first = trial.looks[0]
     observe(trial, *[0.08, 0.081] * (first // 2))
