@@ -150,7 +150,9 @@ def test_a_run_on_another_device_is_inconclusive(folder: Path, baseline: str, na
 
 @settings(deadline=None)
 @given(BASELINES, st.sampled_from(sorted(CELL_CHANGES)), st.integers(1, RUNS), st.integers(0, 7))
-def test_a_cell_in_other_circumstances_is_inconclusive(folder: Path, baseline: str, name: str, number: int, index: int) -> None:
+def test_a_cell_in_other_circumstances_is_inconclusive(
+    folder: Path, baseline: str, name: str, number: int, index: int
+) -> None:
     def change(run: int, result: BenchmarkResult) -> BenchmarkResult:
         cells = list(result.job.cells)
         place = index % len(cells)
@@ -162,7 +164,9 @@ def test_a_cell_in_other_circumstances_is_inconclusive(folder: Path, baseline: s
 
 @settings(deadline=None)
 @given(BASELINES, st.sets(st.integers(1, RUNS), min_size=1), st.sets(st.integers(0, 7), min_size=1))
-def test_a_run_without_some_of_its_cells_is_inconclusive(folder: Path, baseline: str, numbers: set[int], lost: set[int]) -> None:
+def test_a_run_without_some_of_its_cells_is_inconclusive(
+    folder: Path, baseline: str, numbers: set[int], lost: set[int]
+) -> None:
     def change(run: int, result: BenchmarkResult) -> BenchmarkResult:
         cells = result.job.cells
         gone = {index % len(cells) for index in lost}
