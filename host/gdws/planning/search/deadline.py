@@ -19,15 +19,13 @@ from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, next_error
 from gdws.planning.search.latency_model import LatencyModel
 from gdws.planning.search.memory import MemoryLimit
-from gdws.planning.search.search import Effort, Status
+from gdws.planning.search.search import CONFIRMED, Effort, Status
 from gdws.planning.search.space import Choice, Space
 from gdws_contract.findings import text
 from gdws_contract.memory import Memory
 
 #: A choice need not be a new network.
 _TRIES_A_JUDGEMENT = 3
-#: So many of the best networks are measured again, thoroughly.
-_CONFIRMED = 3
 
 
 class Pick(NamedTuple):
@@ -187,7 +185,7 @@ class DeadlineSearch:
         """Measure the best thoroughly, beside dense in its best state; deliver the first that passes."""
         dense = next((pick for pick in self._meeting() if pick.choice == self._space.dense), None)
         worst = math.inf if dense is None else self._cost(dense)
-        tried = [pick for pick in kept[:_CONFIRMED] if self._cost(pick) < worst]
+        tried = [pick for pick in kept[:CONFIRMED] if self._cost(pick) < worst]
         states = dict.fromkeys(pick.state for pick in [*tried, *([] if dense is None else [dense])])
         confirmed = {state: self._measured_again(state, tried) for state in states}
         dense = self._best_dense(confirmed)

@@ -21,6 +21,8 @@ from gdws_contract.memory import Memory
 _NEAR_LEAST = 2
 #: A choice need not be a new network.
 _TRIES_A_JUDGEMENT = 3
+#: So many of the best networks are measured again, thoroughly; of a front all.
+CONFIRMED = 3
 #: Where all that was kept on the images of choices fails on the final ones, half the error is tried, and half of that.
 _RETREATS = 2
 #: A prediction that is less sure leaves no more room below a bound.
@@ -217,16 +219,17 @@ class Search:
     # -- the last word --------------------------------------------------------------------------------------
 
     def _confirm(self, found: list[Choice], bound: float | None) -> Answer:
-        """Measure thoroughly and judge on the final images; the first of ``found`` that passes is delivered."""
+        """Measure the best of ``found`` thoroughly, judge them on the final images, deliver the first that passes."""
         final: dict[Choice, Loss] = {}
         reasons = []
         is_front = self._goal.kind == "pareto"
-        confirmed = self._meter.time(found if is_front else found[:3], thorough=True)
+        tried = found if is_front else found[:CONFIRMED]
+        confirmed = self._meter.time(tried, thorough=True)
         if self._goal.is_of_energy:
             confirmed = self.explorer.priced(confirmed)
         by_choice = {timing.choice: timing for timing in confirmed.timings}
         kept = []
-        for choice in found:
+        for choice in tried:
             timing = by_choice.get(choice)
             too_large = None if timing is None else self.exceeds(timing.memory)
             if too_large is not None:
