@@ -34,6 +34,9 @@ AS_ROOT := $(filter 0,$(shell id -u))
 DEMO_OUT ?= demo-output
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
+# Tests start hundreds of processes: what they import is compiled once, also where the environment says otherwise, as those
+# of containers often do.
+unexport PYTHONDONTWRITEBYTECODE
 # Two at a time: much of what they do is to wait for processes of their own.
 PYTEST := -m pytest --numprocesses=2 --dist=worksteal
 
@@ -93,7 +96,8 @@ $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	    exit
 	fi
 	echo "== jetson-stats $*"
-	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=4 --dist=worksteal $(PYTEST_FLAGS) $(JTOP_TESTS)
+	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=4 --dist=load --maxschedchunk=1 $(PYTEST_FLAGS) \
+	    $(JTOP_TESTS)
 
 browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
 	bash tests/e2e/dashboard/install_browser.sh

@@ -7,8 +7,11 @@ draw the same examples each time; ``--hypothesis-profile=default`` has them look
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 from typing import Any
+
+import pytest
 
 # Shells start background jobs with SIGINT ignored, and so would all be that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -20,6 +23,18 @@ with contextlib.suppress(ImportError):  # some environments run only tests that 
     settings.register_profile("repeatable", derandomize=True)
     settings.register_profile("fuzz", max_examples=3_000)
     settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests go first, each with a short one behind it.
+
+    A worker holds two tests, the one that it runs and the next: so no long test waits for another.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long:
+        short = [item for item in items if not item.get_closest_marker("long")]
+        pairs = itertools.chain.from_iterable(itertools.zip_longest(long, short))
+        items[:] = [item for item in pairs if item is not None]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -46,7 +46,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 def change(repository: Path, **fields: object) -> None:
     """Commit a change of the network on a branch of its own."""
-    path = repository / "network.json"
+    path = repository / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
     git(repository, "switch", "--quiet", "--create", "change")
     git(repository, "commit", "--quiet", "--all", "--message=Change the network")

@@ -22,7 +22,7 @@ from support.simulated_jetson import PROJECT, BriskWorker, SimulatedJetson, one_
 
 pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")
 pytest.importorskip("onnxruntime")
-pytestmark = [one_release_is_enough, pytest.mark.timeout(900)]
+pytestmark = [one_release_is_enough, pytest.mark.long, pytest.mark.timeout(900)]
 
 HOST = PROJECT / ".venv" / "bin" / "python"
 SCRIPT = PROJECT / "tests" / "support" / "optimise_board.py"

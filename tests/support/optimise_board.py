@@ -19,8 +19,8 @@ from gdws.pipeline import Source
 from gdws.pipeline.optimize import AccuracyLimits, BoardState, Effort, Goal, Images, Setting, Task, Watch, optimize
 
 SIZE = 48
-#: Few windows, so that some of the ten readings a second lie in each; and no idle power.
-PROTOCOL = (("rounds", 5), ("min_duration_ms", 2_000.0), ("idle_ms", 0.0))
+#: Few windows, so that some of the ten readings a second lie in each, as long as those need; and no idle power.
+PROTOCOL = (("rounds", 5), ("warmup_max_ms", 200.0), ("min_duration_ms", 0.0), ("idle_ms", 0.0))
 
 
 def network() -> Source:

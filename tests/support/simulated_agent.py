@@ -6,11 +6,12 @@ as an agent keeps them: what is asked again was measured before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gdws.pipeline.optimize.setting import CONFIRMING_BUILDS
 from gdws.results.stored import save_result
 from gdws_contract.archive import open_bundle
 from gdws_contract.manifest import Variant
@@ -25,7 +26,8 @@ from support.benchmark_results import Net
 class SimulatedAgent:
     """``measured`` has the variants of each job that was run, in order; ``on_job`` may interrupt before a job is kept.
 
-    ``disturbed`` jobs come back as throttled. ``energy_per_ms`` gives the cells of timed networks energy.
+    ``disturbed`` jobs come back as throttled. The speed-ups of the first deciding jobs are too small by the shares
+    ``unsteady``, and known to as much. ``energy_per_ms`` gives the cells of timed networks energy.
     Networks in INT8 take ``int8_pace`` of their time, converted and dense, ten times that if a layer is grouped, and
     ``mixed_pace`` of that where layers stay in floating point.
     ``threads_pace`` has factors of the times of converted networks and of the dense one by number of threads.
@@ -40,6 +42,7 @@ class SimulatedAgent:
         *,
         has_profiles: bool = True,
         disturbed: int = 0,
+        unsteady: Sequence[float] = (),
         energy_per_ms: float | None = None,
         int8_pace: tuple[float, float] = (1.0, 1.0),
         mixed_pace: float = 1.1,
@@ -50,6 +53,7 @@ class SimulatedAgent:
         self.on_job: Callable[[], None] = lambda: None
         self._jobs: dict[str, BenchmarkResult] = {}
         self._has_profiles, self._disturbed, self._energy = has_profiles, disturbed, energy_per_ms
+        self._unsteady = list(unsteady)
         self._int8_pace, self._mixed_pace = int8_pace, mixed_pace
         self._paces = threads_pace or {}
         self._modes = modes or {}
@@ -86,6 +90,9 @@ class SimulatedAgent:
                 for each in manifest.variants
             ]
             cells = [self._timed(net, nets[0], flags, mode) for net in nets]
+            if self._unsteady and request.engine.builds == CONFIRMING_BUILDS:
+                share = self._unsteady.pop(0)
+                cells = [_unsteady(cell, share) for cell in cells]
         job = Job(
             id="job",
             state="done",
@@ -134,6 +141,15 @@ class SimulatedAgent:
         ]
         profile = LayerProfile(tool="a law", iterations=50, total_ms=sum(row.mean_ms for row in rows), layers=rows)
         return cell.model_copy(update={"profile": profile})
+
+
+def _unsteady(cell: Cell, share: float) -> Cell:
+    """``cell`` with a speed-up that is too small by a share, and known to that share."""
+    if cell.speedup is None or cell.speedup.ratio is None:
+        return cell
+    ratio = cell.speedup.ratio / (1 + share)
+    interval = Interval(low=ratio / (1 + share), high=ratio * (1 + share), method="a law")
+    return cell.model_copy(update={"speedup": cell.speedup.model_copy(update={"ratio": ratio, "interval": interval})})
 
 
 def _refused(name: str, mode: PowerMode) -> Cell:

@@ -14,7 +14,7 @@ from support.simulated_jetson import one_release_is_enough, simulated_jetson
 
 pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")
 pytest.importorskip("onnxruntime")
-pytestmark = [one_release_is_enough, pytest.mark.timeout(300)]
+pytestmark = [one_release_is_enough, pytest.mark.long, pytest.mark.timeout(300)]
 
 
 def mode_and_clocks(jetson):

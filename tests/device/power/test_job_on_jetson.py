@@ -80,6 +80,7 @@ def expect_energy(cell):
     assert power.fps_per_watt == pytest.approx(1e3 / energy_mj, rel=0.02)
 
 
+@pytest.mark.long
 def test_a_benchmark_records_power_heat_mode_and_that_it_is_simulated(tmp_path, jetson, start):
     bundle = tiny_bundle(tmp_path / "b.gdws")
     with start() as agent:
@@ -136,6 +137,7 @@ def test_an_agent_that_is_killed_gives_back_at_its_next_start(tmp_path, jetson, 
     assert not (tmp_path / "data/clocks.json").exists()
 
 
+@pytest.mark.long
 @one_release_is_enough
 def test_a_service_that_dies_costs_power_and_leaves_the_board_for_later(tmp_path, jetson, start):
     bundle = tiny_bundle(tmp_path / "b.gdws")
@@ -167,6 +169,7 @@ def test_what_can_be_known_without_connecting(tmp_path, jetson):
         jtop_clocks.check(tmp_path / "elsewhere.sock")
 
 
+@pytest.mark.long
 @one_release_is_enough
 def test_a_service_that_restarts_costs_some_readings(tmp_path, jetson, start):
     bundle = tiny_bundle(tmp_path / "b.gdws")

@@ -71,6 +71,7 @@ def recorded(request, tmp_path):
     pytest.fail(f"this machine stops for {stall_s:.1f} s at a time; nothing can be measured on it")
 
 
+@pytest.mark.long
 def test_energy_is_that_of_the_trace(recorded, record_property):
     """In windows anywhere over the trace: between its steps, across them, and with one at the very edge."""
     traces, jetson, whole = recorded
@@ -113,6 +114,7 @@ def sliding(whole, width_s):
         start_s += 0.37
 
 
+@pytest.mark.long
 def test_windows_that_take_turns_with_another_load(tmp_path):
     """The windows of one variant, most of a second each, in a wave that is high in them and low between."""
     with simulated_jetson(tmp_path, "square:low_w=8,high_w=20,period_s=3") as jetson:
@@ -139,6 +141,7 @@ def next_fall(jetson):
     return falls[-1] if falls else float(rows[-1][0]) + 1.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 def test_a_service_that_is_restarted_while_measuring(tmp_path, ending):
     with simulated_jetson(tmp_path, "constant:level_w=15") as jetson:

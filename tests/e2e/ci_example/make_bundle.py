@@ -1,4 +1,4 @@
-"""Make the bundle of the network that a JSON file describes: ``python make_bundle.py network.json model.gdws``.
+"""Make the bundle of each network that a JSON file describes: ``python make_bundle.py model.json`` makes model.gdws.
 
 It is the network that ships with gdws, with two layers of ``burden`` filters beside it that change nothing, and with
 noise of ``blur`` times the spread of each filter on its weights.
@@ -50,13 +50,15 @@ def make_network(burden: int, blur: float) -> nn.Module:
     return Burdened(network, burden) if burden else network
 
 
-def main(source: Path, target: Path) -> None:
+def make_bundle(source: Path) -> None:
     settings = json.loads(source.read_text())
     network = make_network(settings["burden"], settings["blur"])
     images = datasets.load("mnist-sample").test.first(IMAGES)
     verification = VerificationSet(images.images, images.labels, "mnist-sample, test", ATTACK)
+    target = source.with_suffix(".gdws")
     bundle.pack(target, name="digits", variants=[Variant("dense", network)], verification=verification)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    for name in sys.argv[1:]:
+        make_bundle(Path(name))

@@ -27,6 +27,7 @@ from gdws.planning.search.energy import of_energy
 from gdws.planning.search.evidence import Measurement, Profile, Timing
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, key_of
+from gdws.planning.search.steadiness import surest
 from gdws.results.stored import load_result
 from gdws_contract.archive import open_bundle
 from gdws_contract.findings.intervals import median_ratio
@@ -145,8 +146,16 @@ class AgentMeter:
         return FormTimes(timings, cost, tuple(doubts.values()))
 
     def _timed(self, what: Any, make: _Make, *, thorough: bool, repeat: int = 0) -> BenchmarkResult:
-        """The times of networks, from a device that did not change meanwhile."""
-        return self._result("time", what, make, thorough, self._time_request(thorough), repeat)
+        """The times of networks, from a device that did not change meanwhile.
+
+        A thorough measurement decides, so it is taken again where it is not sure enough.
+        """
+        request = self._time_request(thorough)
+
+        def take(repeat: int) -> BenchmarkResult:
+            return self._result("time", what, make, thorough, request, repeat)
+
+        return surest(take, _margin) if thorough else take(repeat)
 
     def profile(self, choices: Sequence[Choice], *, repeat: int = 0) -> list[Profile] | None:
         """Profiles of networks; see :class:`gdws.planning.search.evidence.Meter`."""
@@ -318,6 +327,13 @@ def _ratio(cell: Cell, dense: Cell, *, thorough: bool) -> tuple[float, float] | 
     if interval is not None and interval.low > 0:
         sd = math.log(interval.high / interval.low) / (2 * _Z)
     return 1 / cell.speedup.ratio, sd
+
+
+def _margin(result: BenchmarkResult) -> float:
+    """How far the widest interval of a speed-up reaches to each side, as a share."""
+    intervals = [cell.speedup.interval for cell in result.job.cells if cell.speedup is not None]
+    known = [each for each in intervals if each is not None and each.low > 0]
+    return max((math.log(each.high / each.low) / 2 for each in known), default=0.0)
 
 
 def _is_disturbed(result: BenchmarkResult) -> bool:

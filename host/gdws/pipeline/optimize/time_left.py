@@ -12,12 +12,14 @@ from typing import Literal
 from gdws.planning.search.explorer import GROUP
 from gdws.planning.search.search import Effort
 from gdws.planning.search.space import Space
+from gdws.planning.search.steadiness import DECIDING_REPEATS
 
 #: A job on the device, or the fitting, tuning and evaluation of a network.
 Kind = Literal["job", "judgement"]
-#: The last measurement is so many times longer; beside the judgements on the way there are the dense network's and one
-#: on the final images, each of both.
+#: The last measurement and each of its repetitions is so many times longer; beside the judgements on the way there are
+#: the dense network's and one on the final images, each of both.
 _CONFIRMING_JOBS = 3
+_DECIDING = 1 + DECIDING_REPEATS
 _OTHER_JUDGEMENTS = 3
 #: Repetitions at most double what is measured and profiled.
 _REPEATED = 2
@@ -39,7 +41,7 @@ class TimeLeft:
         groups = math.ceil(max((len(layer.options) - 1 for layer in space.layers), default=0) / GROUP)
         self._most = {
             "job": states
-            * (2 * _REPEATED * groups + effort.rounds * effort.judgements + (1 + int8) * _CONFIRMING_JOBS),
+            * (2 * _REPEATED * groups + effort.rounds * effort.judgements + (1 + int8) * _DECIDING * _CONFIRMING_JOBS),
             "judgement": effort.judgements + _OTHER_JUDGEMENTS + int8 * _JUDGEMENTS_IN_INT8,
         }
 

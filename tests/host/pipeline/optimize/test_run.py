@@ -165,6 +165,19 @@ def test_measurements_of_a_device_that_changed_its_clocks_are_thrown_away(
     assert _optimize(_task(source, tmp_path / "melting"), cooling, monkeypatch).status == "delivered"
 
 
+@pytest.mark.parametrize(
+    ("unsteady", "kept"), [((0.5,), None), ((0.5, 0.2), None), ((0.5, 0.08, 0.3), 0.08), ((0.04,), 0.04)]
+)
+def test_of_measurements_that_decide_one_that_is_sure_enough_counts_or_the_surest(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsteady: tuple[float, ...], kept: float | None
+):
+    quiet, agent = SimulatedAgent(), SimulatedAgent(unsteady=unsteady)
+    [expected] = _optimize(_task(source, tmp_path / "quiet"), quiet, monkeypatch).delivered
+    [found] = _optimize(_task(source, tmp_path / "unsteady"), agent, monkeypatch).delivered
+    assert found.cost == pytest.approx(expected.cost * (1 + (kept or 0.0)))
+    assert len(agent.measured) == len(quiet.measured) + sum(share > 0.05 for share in unsteady[:2])
+
+
 def test_as_many_threads_as_suit_the_network_are_chosen_and_the_best_dense_is_to_be_beaten(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

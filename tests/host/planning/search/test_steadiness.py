@@ -6,7 +6,7 @@ import pytest
 
 from gdws.planning.search.evidence import LayerShare, Profile
 from gdws.planning.search.space import Choice
-from gdws.planning.search.steadiness import disturbed, slower
+from gdws.planning.search.steadiness import disturbed, slower, surest
 
 
 def test_measurements_of_a_slower_machine():
@@ -44,3 +44,18 @@ def test_a_network_that_was_not_timed_is_left_out():
     del measured[3,]
     assert disturbed(profiles, measured, DENSE) == set()
     assert disturbed(profiles, {}, DENSE) == disturbed({}, measured, DENSE) == set()
+
+
+@pytest.mark.parametrize(
+    ("margins", "expected", "tried"),
+    [([0.01], 0, 1), ([0.3, 0.02], 1, 2), ([0.3, 0.1, 0.2], 1, 3), ([0.3, 0.2, 0.1, 0.0], 2, 3)],
+)
+def test_what_decides_is_repeated_until_it_is_sure_enough(margins: list[float], expected: int, tried: int):
+    taken: list[int] = []
+
+    def take(number: int) -> int:
+        taken.append(number)
+        return number
+
+    assert surest(take, lambda number: margins[number]) == expected
+    assert taken == list(range(tried))
