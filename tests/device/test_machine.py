@@ -13,12 +13,12 @@ def os_error(number):
 
 
 @pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM", "ENOSPC", "EDQUOT", "EIO"])
-def test_what_the_machine_lacks(name):
+def test_errors_that_are_shortages_of_the_machine(name):
     assert is_machine_fault(os_error(getattr(errno, name)))
 
 
 @pytest.mark.parametrize("name", ["ENOENT", "EACCES", "EINVAL", "EPIPE"])
-def test_what_it_does_not(name):
+def test_errors_that_are_not(name):
     assert not is_machine_fault(os_error(getattr(errno, name)))
 
 
@@ -44,7 +44,7 @@ def test_runtimes_tell_of_it_in_text(text):
 
 
 @pytest.mark.parametrize("text", ["", "bad_alloc", "Could not find an implementation for Relu", "std::bad_alloc"])
-def test_other_words_are_the_network_s(text):
+def test_other_messages_are_faults_of_the_network(text):
     assert not tells_of_machine(text)
     assert not is_machine_fault(typed(RuntimeError(text), BuildFailed, "the model could not be loaded"))
 

@@ -49,14 +49,14 @@ def test_the_first_call_comes_at_once():
     assert task.times_s[0] - began < 60
 
 
-def test_missed_beats_are_left_out():
+def test_missed_calls_are_left_out():
     task = Task(after=3, takes_s=0.05)
     run(task, 0.02)
     gaps = [after - before for before, after in zip(task.times_s, task.times_s[1:])]
     assert min(gaps) >= 0.05
 
 
-def test_an_error_is_kept_and_the_next_beat_comes():
+def test_an_error_is_kept_and_the_next_call_comes():
     task = Task(after=3, error=OSError("gone"))
     periodic = run(task, 0.001)
     assert len(task.times_s) >= 3

@@ -73,7 +73,7 @@ def test_what_was_not_found_for_want_of_descriptors_is_asked_again():
     assert probes.backends() == [available("ina3221")]
 
 
-def test_nor_does_an_answer_count_where_they_ran_out_meanwhile():
+def test_an_answer_is_not_kept_if_descriptors_ran_out_during_the_probe():
     held = []
 
     def probe():

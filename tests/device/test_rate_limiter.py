@@ -22,7 +22,7 @@ def test_a_burst_passes_then_one_each_so_often():
     assert [allowance.take("a") for _ in range(3)] == [0, 0, 10.0]
 
 
-def test_to_look_takes_nothing_and_remembers_nothing():
+def test_looking_takes_no_token_and_stores_no_key():
     allowance = RateLimiter(1, 10.0, 100, Clock())
     assert [allowance.has("a") for _ in range(3)] == [True] * 3
     assert len(allowance) == 0

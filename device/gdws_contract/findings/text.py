@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Iterable
+
 from gdws_contract.manifest import Attack
 from gdws_contract.measures import Interval, Metric, Proportion
 
@@ -116,6 +118,11 @@ def attack_settings(attack: Attack | None) -> str:
 def listed(names: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def each_once(words: Iterable[str]) -> str:
+    """``words`` in their order, each once, e.g. ``too slow; too large``."""
+    return "; ".join(dict.fromkeys(words))
 
 
 def plural(count: int, noun: str) -> str:

@@ -130,7 +130,6 @@ def _print_found(name: str, data: str, found: Evaluation | HostEvaluation) -> No
 
 
 def _print_result(name: str, data: str, found: Evaluation) -> None:
-    from gdws.evaluation.attacks.spec import is_void
     from gdws_contract.findings import text
 
     what = "accuracy" if found.origin == "labelled" else "agreement"
@@ -142,7 +141,5 @@ def _print_result(name: str, data: str, found: Evaluation) -> None:
     if found.robust is not None and found.attack is not None:
         typer.echo(f"robust {what:9}  {text.percent(found.robust.value)} ({text.percent_interval(found.robust)})")
         typer.echo(f"attack            {found.attack}, white-box, seed {found.attack.seed}")
-        if is_void(found.attack):
-            typer.echo(f"the radius is 0, so no image changes: this is the natural {what} again")
     for doubt in found.doubts():
         typer.echo(f"- {doubt}")

@@ -104,9 +104,11 @@ def _show(result: FinetuneResult, out: Path, as_json: bool) -> None:
         history = [vars(record) for record in result.history]
         print_json({"out": str(out), "start": vars(before), "best": vars(best), "history": history})
         return
+    robust = ""
+    if before.robust is not None and best.robust is not None:
+        robust = f", robust {before.robust:.2%} -> {best.robust:.2%}"
     typer.echo(
-        f"{out}: validation natural {before.natural:.2%} -> {best.natural:.2%}, "
-        f"robust {before.robust:.2%} -> {best.robust:.2%}"
+        f"{out}: validation natural {before.natural:.2%} -> {best.natural:.2%}{robust}"
         + (f", epoch {best.epoch} of {len(result.history)}" if result.improved else "")
     )
     if not result.improved:

@@ -42,7 +42,7 @@ import typer
 from gdws.cli.options import common as options
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions, named_values
-from gdws.cli.options.training import RunOptions, TrainOptions, command_line, tell
+from gdws.cli.options.training import RunOptions, TrainOptions, accuracies, command_line, tell
 from gdws.cli.views.output import print_json
 
 if TYPE_CHECKING:
@@ -107,5 +107,4 @@ def train(
         history = [vars(record) for record in result.history]
         print_json({"out": str(result.path), "best": vars(best), "history": history})
     else:
-        accuracies = f"validation natural {best.natural:.2%}, robust {best.robust:.2%}"
-        typer.echo(f"{result.path}: epoch {best.epoch} of {count}, {accuracies}")
+        typer.echo(f"{result.path}: epoch {best.epoch} of {count}, {accuracies(best)}")

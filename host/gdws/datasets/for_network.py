@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gdws._util.modes import evaluation_mode
 from gdws._util.outputs import run
 from gdws.datasets.labelling import labelled_by
-from gdws.datasets.splits import Dataset, Split
+from gdws.datasets.splits import Dataset
 from gdws.errors import DataError
 
 #: Names of classes that an error lists.
@@ -24,7 +24,7 @@ def for_network(data: Dataset, network: nn.Module, shape: tuple[int, ...]) -> Da
     Raises :class:`~gdws.errors.DataError` if the images have another shape, or their classes are not the network's
     outputs, and :class:`~gdws.errors.ModelError` if it does not run on images of its shape.
     """
-    require_shape(data.name, data.test, shape)
+    require_shape(f"the images of {data.name}", data.test.by_row.shape[1:], shape)
     outputs = _outputs(network, shape)
     if not data.test.has_labels:
         label = labelled_by(network)
@@ -39,22 +39,25 @@ def for_network(data: Dataset, network: nn.Module, shape: tuple[int, ...]) -> Da
     return data
 
 
-def require_shape(name: str, images: Split, shape: tuple[int, ...]) -> None:
-    """Raise :class:`~gdws.errors.DataError` unless the images of that ``name`` have the ``shape`` (C, H, W)."""
-    theirs = tuple(images.by_row.shape[1:])
-    if theirs == shape:
+def require_shape(what: str, theirs: Sequence[int], wanted: Sequence[int | None]) -> None:
+    """Raise :class:`~gdws.errors.DataError` unless ``theirs``, of one image of ``what``, is the shape ``wanted``.
+
+    Both are (C, H, W); None is any size.
+    """
+    if len(theirs) == len(wanted) and all(size in (None, own) for own, size in zip(theirs, wanted, strict=True)):
         return
-    given, wanted = ("x".join(map(str, sizes)) for sizes in (theirs, shape))
-    raise DataError(
-        f"the images of {name} are {given}, but the network takes {wanted}",
-        hint=_advice(theirs, shape),
-    )
+    message = f"{what} are {_shown(theirs)}, but the network takes {_shown(wanted)}"
+    raise DataError(message, hint=_advice(theirs, wanted))
 
 
-def _advice(theirs: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    if len(shape) != 3:
+def _shown(shape: Sequence[int | None]) -> str:
+    return "x".join("?" if size is None else str(size) for size in shape)
+
+
+def _advice(theirs: Sequence[int], wanted: Sequence[int | None]) -> str:
+    if len(wanted) != 3:
         return "provide your own signals with --data FILE.npy or .npz, or use --data random"
-    if theirs[0] != shape[0]:
+    if len(theirs) != 3 or wanted[0] not in (None, theirs[0]):
         return "give images of your own with --data DIR, another data set by its name, or --data random"
     return (
         f"use --input-shape {','.join(map(str, theirs))} if the network supports that size too, or your own images "

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gdws.fleet.folder import FleetFolder
 from gdws.fleet.states import DeviceState, Phase
 from gdws.results.report.fleet import FleetMeasurement, SetAside
 
 
-def measurements(folder: FleetFolder) -> list[FleetMeasurement]:
-    """The stored results, those of running jobs too.
+def measurements(folder: FleetFolder) -> Iterator[FleetMeasurement]:
+    """The stored results, those of running jobs too, each read when it is asked for.
 
     Raises:
         ResultError: a file is not a result.
         OSError: a file cannot be read.
     """
     devices = folder.record.devices
-    return [FleetMeasurement(device, tuple(devices[device].tags), result) for device, _, result in folder.results()]
+    return (FleetMeasurement(device, tuple(devices[device].tags), result) for device, _, result in folder.results())
 
 
 def set_aside(folder: FleetFolder, states: Mapping[str, DeviceState]) -> list[SetAside]:

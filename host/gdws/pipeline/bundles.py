@@ -9,7 +9,7 @@ from pathlib import Path
 from gdws._util.files import require_writable
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles.variant import Variant
-from gdws.datasets import Dataset, require_images
+from gdws.datasets import Dataset, require_images, require_shape
 from gdws.errors import GdwsError
 from gdws.evaluation.attacks import Spec
 from gdws.networks.sources import Source
@@ -84,6 +84,7 @@ def make_bundle(
     ``tell`` is called with a line for each step. Raises whatever the steps raise.
     """
     require_writable(path)
+    require_shape(f"the images of {data.name}", data.test.by_row.shape[1:], source.input_shape)
     if settings.attack is not None:
         require_images(data.test.by_row, "an attack")
     test = f"{data.name}, test"

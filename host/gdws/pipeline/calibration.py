@@ -19,7 +19,7 @@ from gdws.compression.calibration.alphas import Method as AlphaMethod
 from gdws.compression.calibration.alphas import alphas
 from gdws.compression.eligibility import require_weights
 from gdws.compression.independence import require_independence
-from gdws.datasets import Split, check_images, check_pixels
+from gdws.datasets import Split, check_images, check_pixels, require_shape
 from gdws.evaluation.attacks import Spec
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import gentle
@@ -122,9 +122,10 @@ def calibration_images(
     """Images (N, C, H, W) to fit a data-aware network to: ``images``, attacked on the network if it is to be robust.
 
     A few long steps of ``attack`` suffice: only the activations matter, not whether every image fools the network.
-    Raises :class:`~gdws.errors.DataError` unless the pixels run from 0 to 1, and :class:`~gdws.errors.ModelError` where
-    there are no logits to attack.
+    Raises :class:`~gdws.errors.DataError` unless the network takes images of their shape and the pixels run from 0 to
+    1, and :class:`~gdws.errors.ModelError` where there are no logits to attack.
     """
+    require_shape("the calibration images", images.by_row.shape[1:], source.input_shape)
     if attack is None:
         pixels = images.images
         check_pixels(pixels)

@@ -45,7 +45,7 @@ def pack(
     Raises :class:`~gdws.errors.DataError` if the images have another size than the network's: the bundle would be of
     a network for that size.
     """
-    require_shape(data, images, source.input_shape)
+    require_shape(f"the images of {data}", images.by_row.shape[1:], source.input_shape)
     if not isinstance(source.task, Classification):
         images = images.without_labels()
     labels = images.labels if images.has_labels else None

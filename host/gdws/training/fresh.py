@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,14 +120,13 @@ def _require_suitable(source: Source, model: nn.Module, data: Dataset) -> None:
 
 
 def _metadata(run: Run, settings: TrainSettings, source: Source, data: Dataset, command: str | None) -> dict[str, str]:
-    assert run.best is not None
     fields = {
         **converted.as_text(source.provenance),
         "data": data.name,
         "training": json.dumps(settings.to_dict()),
         "precision": run.descent.precision,
         "processes": str(run.descent.workers.size),
-        "validation": json.dumps({**dataclasses.asdict(run.best), "attack": settings.validation_attack.to_dict()}),
+        "validation": run.best_as_json(),
         "torch_version": torch.__version__,
     }
     return fields if command is None else {**fields, "command": command}

@@ -28,13 +28,18 @@ STATE_VERSION = 2
 class EpochRecord:
     """One epoch, counted from 1: mean adversarial ``loss``, then accuracies on the validation split.
 
-    Epoch 0 is the network that a fine-tuning starts from; it has no loss.
+    Epoch 0 is the network that a fine-tuning starts from; it has no loss. ``robust`` is None in natural training.
     """
 
     epoch: int
     loss: float | None
     natural: float
-    robust: float
+    robust: float | None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What epochs are compared by: robust, then natural accuracy; in natural training natural accuracy alone."""
+        return (self.natural if self.robust is None else self.robust, self.natural)
 
 
 @dataclass(eq=False)
@@ -70,7 +75,9 @@ class Run:
         if self._is_best(record):
             self._keep(record)
         self.history.append(record)
-        progress.advance(0, epoch=record.epoch, loss=record.loss or 0.0, natural=record.natural, robust=record.robust)
+        figures = {"loss": record.loss, "natural": record.natural, "robust": record.robust}
+        known = {name: value for name, value in figures.items() if value is not None}
+        progress.advance(0, epoch=record.epoch, **known)
         return record
 
     def _judge(self, epoch: int, loss: float | None) -> EpochRecord:
@@ -81,19 +88,24 @@ class Run:
             images = images.first(settings.validation_images)
         target = descent.target(descent.model)
         found = evaluate(target, images.images, images.labels, attack, check=False, workers=descent.workers)
-        assert found.robust is not None
-        return EpochRecord(epoch, loss, found.natural.value, found.robust.value)
+        return EpochRecord(epoch, loss, found.natural.value, None if found.robust is None else found.robust.value)
 
     def _is_best(self, record: EpochRecord) -> bool:
         """Of equal epochs the latest is the best, but the start is replaced only by a better one."""
         if self.best is None:
             return True
-        mine, best = (record.robust, record.natural), (self.best.robust, self.best.natural)
-        return mine > best or (mine == best and self.best.epoch > 0)
+        return record.rank > self.best.rank or (record.rank == self.best.rank and self.best.epoch > 0)
 
     def _keep(self, record: EpochRecord) -> None:
         self.best = record
         self.best_weights = {key: tensor.clone() for key, tensor in self.descent.model.state_dict().items()}
+
+    def best_as_json(self) -> str:
+        """The record of the best epoch with the attack that judged it, as files of weights tell it."""
+        assert self.best is not None
+        attack = self.descent.settings.validation_attack
+        told = {"attack": None if attack is None else attack.to_dict()}
+        return json.dumps({**dataclasses.asdict(self.best), **told})
 
     def state(self) -> bytes:
         """Everything that the next epoch depends on, as tensors and plain containers."""

@@ -69,8 +69,10 @@ class DescentSettings:
         return AttackSpec(eps=self.eps, step=step, iterations=self.iterations, seed=seed)
 
     @property
-    def validation_attack(self) -> AttackSpec:
-        """The attack for the selection of the best epoch."""
+    def validation_attack(self) -> AttackSpec | None:
+        """The attack for the selection of the best epoch; None for natural training."""
+        if self.eps == 0:
+            return None
         iterations = self.validation_iterations
         return AttackSpec(eps=self.eps, step=self._madrys_step(iterations), iterations=iterations, seed=self.seed)
 

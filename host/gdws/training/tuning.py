@@ -147,7 +147,6 @@ def tuning_run(descent: Descent, settings: FinetuneSettings, data: Dataset, dige
 
 def run_metadata(run: Run, settings: FinetuneSettings, data: Dataset, command: str | None) -> dict[str, str]:
     """How a network was fine-tuned, as its file tells it."""
-    assert run.best is not None
     assert run.start is not None
     fields = {
         "data": data.name,
@@ -155,7 +154,7 @@ def run_metadata(run: Run, settings: FinetuneSettings, data: Dataset, command: s
         "precision": run.descent.precision,
         "processes": str(run.descent.workers.size),
         "start": json.dumps(dataclasses.asdict(run.start)),
-        "validation": json.dumps({**dataclasses.asdict(run.best), "attack": settings.validation_attack.to_dict()}),
+        "validation": run.best_as_json(),
         "torch_version": torch.__version__,
     }
     return fields if command is None else {**fields, "command": command}

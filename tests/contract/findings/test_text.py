@@ -48,3 +48,8 @@ def test_attack_settings() -> None:
 
 def test_listed() -> None:
     assert [text.listed(list("abc")[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def test_each_once_keeps_the_order_and_leaves_out_repetitions() -> None:
+    assert text.each_once(["too slow", "too large", "too slow"]) == "too slow; too large"
+    assert text.each_once([]) == ""

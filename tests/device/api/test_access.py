@@ -146,7 +146,7 @@ def test_tokens_may_come_from_files_which_win_over_variables(tmp_path, encoding)
 @pytest.mark.parametrize(
     "token", ["short", "a" * 19, "a" * 513, "has a space in it, and more", "ü" * 30, "line\nbreak" * 5]
 )
-def test_a_token_that_is_none_is_refused_without_being_repeated(tmp_path, token):
+def test_an_invalid_token_is_refused_and_not_repeated_in_the_error(tmp_path, token):
     with pytest.raises(SettingsInvalid) as caught:
         given_tokens(settings_for(tmp_path), {TOKEN_VARIABLE: token})
 

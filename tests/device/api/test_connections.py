@@ -27,7 +27,7 @@ def enter(places, *, is_known=None, is_local=False):
     return connection
 
 
-def test_who_waits_longest_makes_room(places):
+def test_the_longest_idle_connection_is_dropped_first(places):
     old = [enter(places, is_known=False) for _ in range(6)]
     new = [enter(places, is_known=False) for _ in range(3)]
 

@@ -38,7 +38,7 @@ def world():
     return World()
 
 
-def test_many_who_look_cost_one_look(world):
+def test_many_requests_cost_one_query(world):
     assert [world.ask() for _ in range(10)] == [JOB] * 10
     assert world.looks == 1
 
@@ -68,7 +68,7 @@ def test_while_something_is_stored_nothing_is_kept_and_nothing_kept_is_shown(wor
     assert world.looks == 4
 
 
-def test_a_look_during_which_something_was_stored_is_not_kept(world):
+def test_an_answer_is_not_cached_if_something_was_stored_during_its_query(world):
     def store():
         world.generation += 1
 

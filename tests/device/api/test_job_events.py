@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from gdws_agent.api import job_events as following
+from gdws_agent.api import job_events
 from gdws_agent.api.app import create_app
 from gdws_agent.api.examples import JOB
 from gdws_agent.api.job_events import JobSubscribers
@@ -26,7 +26,7 @@ FOUR = {"batch_sizes": [1, 8]}
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
-    monkeypatch.setattr(following, "MIN_INTERVAL_S", 0.0)
+    monkeypatch.setattr(job_events, "MIN_INTERVAL_S", 0.0)
 
 
 def submit(client, bundle, **request):
@@ -234,7 +234,7 @@ def test_what_happens_while_the_job_is_first_read_is_not_missed():
 
 
 def test_a_silent_job_is_kept_alive_with_comments(monkeypatch):
-    monkeypatch.setattr(following, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(job_events, "HEARTBEAT_S", 0.01)
 
     async def scenario():
         stream = await JobSubscribers(Jobs()).stream("a", None)
@@ -251,7 +251,7 @@ def test_a_silent_job_is_kept_alive_with_comments(monkeypatch):
 
 
 def test_many_changes_are_told_together(monkeypatch):
-    monkeypatch.setattr(following, "MIN_INTERVAL_S", 0.02)
+    monkeypatch.setattr(job_events, "MIN_INTERVAL_S", 0.02)
 
     async def scenario():
         jobs = Jobs()
@@ -273,6 +273,6 @@ def test_many_changes_are_told_together(monkeypatch):
 def test_a_cell_is_one_line_for_every_client():
     """Some take for the end of a line what JSON lets stand."""
     text = json.dumps({"a": "x\u2028y\u2029z\x85\u20ac"}, ensure_ascii=False)
-    event = following._cell_event(text.encode(), 1).decode()
+    event = job_events._cell_event(text.encode(), 1).decode()
     assert len(event.splitlines()) == 4
     assert json.loads(event.splitlines()[2][len("data: ") :]) == json.loads(text)

@@ -53,7 +53,7 @@ def test_rounds_are_told_unless_they_are_not_wanted(client, large):
         assert len(light.content) < len(whole.content) / 20
 
 
-def test_no_look_reads_or_writes_a_cell(client, large, monkeypatch):
+def test_showing_a_job_neither_parses_nor_serialises_its_cells(client, large, monkeypatch):
     """Cells that were stored are passed on as they are; to check and write them anew takes seconds."""
 
     def refuse(*arguments, **options):
@@ -100,7 +100,7 @@ def everything_held_up(service, client):
         assert {each.result().status_code for each in asking} == {200}
 
 
-def test_health_and_metrics_wait_for_nothing(service, client):
+def test_health_and_metrics_answer_while_everything_else_waits(service, client):
     with everything_held_up(service, client):
         # Those who ask, and whoever asks for the metrics.
         in_progress = f"gdws_agent_http_requests_in_progress {CLIENTS + 1}.0"
@@ -152,7 +152,7 @@ def test_notices_are_looked_for_in_the_background_by_one_at_a_time(tmp_path, mon
     assert notices.look() == notices.known()
 
 
-def test_what_needs_no_token_is_made_once(client, monkeypatch):
+def test_public_documents_are_rendered_once(client, monkeypatch):
     first = {path: client.get(path).content for path in ("/openapi.json", "/docs")}
     monkeypatch.setattr(client.app, "openapi", lambda: pytest.fail("made again"))
     assert {path: client.get(path).content for path in first} == first

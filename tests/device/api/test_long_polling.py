@@ -82,7 +82,7 @@ def test_the_answer_comes_when_the_time_is_over():
     assert hold(0.01, lambda jobs, client: None, Jobs()) == "running"
 
 
-def test_nobody_is_waited_for_who_has_gone_away():
+def test_waiting_ends_when_the_client_disconnects():
     assert hold(3600, lambda jobs, client: client.gone.set(), Jobs()) == "running"
 
 

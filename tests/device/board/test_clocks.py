@@ -34,7 +34,7 @@ def clocks(board, state_file):
     return clocks_of(board, state_file)
 
 
-def test_what_is_taken_holds_and_is_given_back(board, clocks, state_file):
+def test_mode_and_clocks_are_set_and_later_restored(board, clocks, state_file):
     in_force = clocks.take("MODE_30W", True)
     assert in_force == board.state == ClockState(power_mode="MODE_30W", jetson_clocks=True)
     assert clocks.restore() is None
@@ -42,7 +42,7 @@ def test_what_is_taken_holds_and_is_given_back(board, clocks, state_file):
     assert not state_file.exists()
 
 
-def test_the_former_state_is_on_record_before_anything_is_asked(board, state_file):
+def test_the_former_state_is_recorded_before_anything_is_changed(board, state_file):
     seen = []
     ask = board._ask
     board._ask = lambda **change: (seen.append(json.loads(state_file.read_text())["former"]), ask(**change))
@@ -50,7 +50,7 @@ def test_the_former_state_is_on_record_before_anything_is_asked(board, state_fil
     assert seen == [{"power_mode": "MODE_15W", "jetson_clocks": False}]
 
 
-def test_modes_in_turn_keep_the_first_state_on_record(board, clocks):
+def test_after_several_changes_the_first_state_is_still_recorded(board, clocks):
     for mode in ("MAXN", "MODE_30W", "MAXN"):
         assert clocks.take(mode, None).power_mode == mode
     clocks.restore()
@@ -61,7 +61,7 @@ def test_a_mode_can_be_given_by_number(board, clocks):
     assert clocks.take(3, None).power_mode == "MODE_30W"
 
 
-def test_none_leaves_a_thing_as_it_is(board, clocks, state_file):
+def test_none_or_the_present_state_changes_nothing(board, clocks, state_file):
     assert clocks.take(None, None) == board.state
     assert clocks.take("MODE_15W", False) == board.state
     assert board.asked == []
@@ -91,7 +91,7 @@ def test_clocks_are_freed_before_and_fixed_after_a_change_of_mode(state_file):
         (-1, PowerModeUnknown, "no power mode -1", "0 MAXN"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_changed(board, clocks, state_file, mode, error, message, hint):
+def test_an_impossible_mode_is_refused_and_nothing_changes(board, clocks, state_file, mode, error, message, hint):
     with pytest.raises(error, match=message) as caught:
         clocks.take(mode, True)
     assert hint in caught.value.hint
@@ -110,12 +110,12 @@ def test_a_mode_that_is_in_force_is_no_reason_to_reboot(state_file):
         (Board(jetson_clocks=None), (None, True), "jetson_clocks cannot be set"),
     ],
 )
-def test_a_board_without_such_things(board, request_, message, state_file):
+def test_a_board_without_modes_or_clocks_is_refused(board, request_, message, state_file):
     with pytest.raises(ClocksUnavailable, match=message):
         clocks_of(board, state_file).take(*request_)
 
 
-def test_a_change_that_does_not_come_about_is_told(board, clocks, state_file):
+def test_a_change_that_does_not_take_effect_is_an_error(board, clocks, state_file):
     board.deaf = True
     with pytest.raises(
         ClocksNotHeld, match=r"waited 20 s for power mode MAXN, but the board has power mode MODE_15W with"
@@ -124,14 +124,14 @@ def test_a_change_that_does_not_come_about_is_told(board, clocks, state_file):
     assert state_file.exists()
 
 
-def test_a_refusal_that_shows_only_after_the_attempt(board, clocks):
+def test_a_mode_that_turns_out_to_need_a_reboot(board, clocks):
     board.deaf = True
     board.needs_reboot = lambda mode: bool(board.asked)
     with pytest.raises(PowerModeNeedsReboot):
         clocks.take("MAXN", None)
 
 
-def test_what_could_not_be_given_back_is_tried_again(board, clocks, state_file):
+def test_a_failed_restore_can_be_repeated(board, clocks, state_file):
     clocks.take("MAXN", None)
     board.fails_at = board.calls + 1
     with pytest.raises(ClocksUnavailable):
@@ -183,7 +183,7 @@ def test_without_a_record_nothing_is_changed(board, tmp_path):
     assert board.asked == []
 
 
-def test_waiting_ends_when_nobody_needs_the_change_any_more(board, clocks, state_file):
+def test_waiting_for_a_mode_can_be_given_up_and_the_state_restored(board, clocks, state_file):
     asked = iter([False] * 4)
     with pytest.raises(ClocksInterrupted, match="power mode MAXN"):
         clocks.take("MAXN", None, give_up=lambda: next(asked, True))
@@ -202,7 +202,7 @@ def test_waiting_ends_when_nobody_needs_the_change_any_more(board, clocks, state
     fails_at=st.integers(1, 60),
 )
 @settings(max_examples=150, deadline=None)
-def test_wherever_it_dies_the_next_start_gives_back_what_was_found(tmp_path_factory, start, wishes, fails_at):
+def test_whichever_call_it_dies_in_the_next_start_restores_the_state(tmp_path_factory, start, wishes, fails_at):
     state_file = tmp_path_factory.mktemp("clocks") / "clocks.json"
     board = Board(*start, reboot_modes=())
     found = board.state

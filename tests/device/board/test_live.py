@@ -74,7 +74,7 @@ def test_without_a_part_of_the_total_the_rails_are_left(jetson):
     assert [rail.name for rail in power.rails] == ["VDD_CPU_GPU_CV"]
 
 
-def test_however_many_ask_the_files_are_read_once_in_an_interval(jetson):
+def test_files_are_read_at_most_once_an_interval(jetson):
     now_s = 100.0
     board = LiveBoard(jetson, min_interval_s=1.0, clock=lambda: now_s)
     first = board.read()

@@ -28,18 +28,18 @@ ORIN_NANO_SUPER = ["15W", "25W", "MAXN_SUPER", "7W"]
         ("3", ORIN_NANO_SUPER, "7W"),
     ],
 )
-def test_what_is_meant(asked, modes, found):
+def test_modes_are_found_by_number_name_or_part_of_the_name(asked, modes, found):
     assert find_mode(asked, modes) == found
 
 
 @pytest.mark.parametrize("asked", ["MAXN", "5W", "1", "15", "W", "MODE_", "", 2, 63, -1, "-1", "\u00b2", "\u0663"])
-def test_what_the_board_does_not_have_is_answered_with_what_it_has(asked):
+def test_an_unknown_mode_is_refused_with_the_boards_modes(asked):
     with pytest.raises(PowerModeUnknown, match="the board has no power mode") as caught:
         find_mode(asked, ORIN_NANO if asked != "1" else ORIN_NANO[:1])
     assert caught.value.hint.startswith("its modes are 0 15W")
 
 
-def test_what_could_be_several_is_not_guessed():
+def test_an_ambiguous_mode_is_refused_with_its_matches():
     with pytest.raises(
         PowerModeUnknown, match="more than one power mode '30W': MODE_30W_ALL, MODE_30W_6CORE"
     ) as caught:

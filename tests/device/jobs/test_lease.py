@@ -47,7 +47,7 @@ def test_a_lease_names_its_holder_and_its_time(desk, clock):
     assert desk.check(lease.id).holder == "ada"
 
 
-def test_what_everybody_may_know_does_not_hold_the_id(desk):
+def test_the_public_view_of_a_lease_leaves_out_its_id(desk):
     lease = desk.take(REQUEST)
     shown = for_everybody(lease)
 
@@ -56,7 +56,7 @@ def test_what_everybody_may_know_does_not_hold_the_id(desk):
     assert for_everybody(None) is None
 
 
-def test_two_cannot_hold_it(desk, clock):
+def test_a_second_lease_is_refused(desk, clock):
     desk.take(REQUEST)
     clock.now_s += 20
 
@@ -77,7 +77,7 @@ def test_it_ends_when_nobody_renews_it(desk, clock):
     assert desk.take(LeaseRequest(holder="bob")).holder == "bob"
 
 
-def test_renewed_it_begins_anew(desk, clock):
+def test_renewing_a_lease_restarts_its_time(desk, clock):
     lease = desk.take(REQUEST)
     for _ in range(5):
         clock.now_s += 59

@@ -641,7 +641,7 @@ def test_a_mode_that_cannot_be_entered_costs_its_own_cells(jetson):
     assert jetson.board.state == FOUND
 
 
-def test_left_as_it_is_the_mode_is_told_where_it_is_known(jetson):
+def test_a_mode_that_is_not_set_is_reported_if_known(jetson):
     job = jetson.run()
 
     assert {(kept.key.power_mode, kept.power_mode, kept.jetson_clocks) for kept in job.cells} == {
@@ -651,7 +651,7 @@ def test_left_as_it_is_the_mode_is_told_where_it_is_known(jetson):
 
 
 @pytest.mark.parametrize("board", [None, Board(power_mode=None, jetson_clocks=None)])
-def test_left_as_it_is_no_mode_need_be_known(bench, board):
+def test_a_mode_that_is_not_set_may_be_unknown(bench, board):
     bench.board = board
     job = bench.run()
 
@@ -785,7 +785,7 @@ def test_a_mode_that_somebody_else_chose_meanwhile_is_told(jetson):
     assert jetson.board.state.power_mode == "MODE_30W"
 
 
-def test_before_anything_else_asks_the_board_its_sensors_were_found(jetson):
+def test_sensors_are_looked_for_before_any_other_request_to_the_board(jetson):
     """Two clients of the service disturb each other, and whoever asks for the device may be the second."""
     asked = []
     probes = fake_probes()

@@ -74,7 +74,7 @@ def test_a_worker_that_lacked_something_is_run_again(bench, tmp_path):
     assert len(worker.orders()) == 3
 
 
-def test_where_it_lasts_the_job_fails_and_no_cell_does(bench, tmp_path):
+def test_a_lasting_shortage_fails_the_job_and_no_cell(bench, tmp_path):
     worker, opened = bench({"gdws": "short"})
     with opened as service:
         job = until_final(service.jobs, submit(service, tmp_path))
@@ -83,7 +83,7 @@ def test_where_it_lasts_the_job_fails_and_no_cell_does(bench, tmp_path):
     assert len(worker.orders()) == module.MAX_SHORT_WORKERS
 
 
-def test_it_says_that_it_waits_and_can_be_cancelled(bench, tmp_path, monkeypatch):
+def test_a_job_that_waits_for_resources_says_so_and_can_be_cancelled(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RETRY_S", (10.0 * PATIENCE_S,))
     short_of_descriptors(monkeypatch, 1_000)
     _, opened = bench()
@@ -95,7 +95,7 @@ def test_it_says_that_it_waits_and_can_be_cancelled(bench, tmp_path, monkeypatch
     assert (job.state, states(job)) == ("cancelled", {})
 
 
-def test_it_goes_on_after_the_agent_was_stopped_meanwhile(bench, tmp_path, monkeypatch):
+def test_a_job_that_waits_for_resources_resumes_after_a_restart(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RETRY_S", (10.0 * PATIENCE_S,))
     _, opened = bench()
     with monkeypatch.context() as patch, opened as service:
@@ -107,7 +107,7 @@ def test_it_goes_on_after_the_agent_was_stopped_meanwhile(bench, tmp_path, monke
         assert until_final(service.jobs, job_id).state == "done"
 
 
-def test_time_that_the_machine_took_is_not_held_against_the_networks(bench, tmp_path, monkeypatch):
+def test_a_shortage_that_uses_up_the_job_time_fails_no_cell(bench, tmp_path, monkeypatch):
     short_of_descriptors(monkeypatch, 10**9)
     _, opened = bench(max_job_time_s=0.2)
     with opened as service:
@@ -130,7 +130,7 @@ def test_a_job_waits_where_the_agent_cannot_even_look_for_a_power_sensor(bench, 
     assert [order["power_sensor"] for order in worker.orders()] == ["ina3221"]
 
 
-def test_clocks_that_cannot_be_given_back_for_that_reason_make_no_job_fail(bench, tmp_path, monkeypatch):
+def test_clocks_that_cannot_be_restored_for_want_of_descriptors_fail_no_job(bench, tmp_path, monkeypatch):
     def refuse(clocks):
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -143,7 +143,7 @@ def test_clocks_that_cannot_be_given_back_for_that_reason_make_no_job_fail(bench
     assert {flag.code for cell in job.cells for flag in cell.flags} == {"clocks-not-restored"}
 
 
-def test_a_power_mode_that_could_not_be_set_for_that_reason_is_set_later(bench, tmp_path, monkeypatch):
+def test_a_power_mode_that_cannot_be_set_for_want_of_descriptors_is_set_later(bench, tmp_path, monkeypatch):
     left = itertools.count(1)
 
     def refuse(clocks, mode, fixed, give_up):

@@ -166,7 +166,7 @@ def test_a_machine_without_descriptors_is_no_crash_of_the_worker(run):
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC])
-def test_nor_one_without_processes_memory_or_disk(run, monkeypatch, number):
+def test_a_machine_without_processes_memory_or_disk_is_no_crash_either(run, monkeypatch, number):
     def refuse(*arguments, **options):
         raise OSError(number, os.strerror(number))
 

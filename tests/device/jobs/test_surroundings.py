@@ -35,7 +35,7 @@ def test_no_secret_reaches_a_worker(name):
 
 
 @pytest.mark.parametrize("name", ["PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "OMP_NUM_THREADS"])
-def test_what_runtimes_need_does(name):
+def test_variables_that_runtimes_need_are_passed_on(name):
     assert environment(**{name: "x"})[name] == "x"
 
 

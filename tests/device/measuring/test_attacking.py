@@ -126,7 +126,7 @@ def test_rounding_hides_nothing():
     assert abs(fooled[1] - fooled[0]) <= 3
 
 
-def test_saturated_outputs_leave_nothing_to_follow_and_that_is_told():
+def test_an_attack_without_effect_on_saturated_outputs_is_flagged():
     found = attack(Engine(saturated))[0]
     still = [image for image in found if image.is_right and not image.moved]
     assert len(still) > COUNT // 2

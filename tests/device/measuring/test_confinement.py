@@ -127,7 +127,7 @@ class TestLandlock:
         if (landlock.interface() or 0) >= 3:
             assert (places / "elsewhere/file").read_bytes() == b"public"
 
-    def test_what_is_nobody_s_secret_is_read(self, places):
+    def test_public_files_can_be_read(self, places):
         assert confined(places, opened("elsewhere/file") + "\ntried(lambda: open('/proc/cpuinfo').close())") == [
             "done",
             "done",
@@ -207,11 +207,11 @@ class TestOutside:
         found = list(outside(str(tmp_path), {str(tmp_path / "a/b/private")}))
         assert found == [str(tmp_path / "a/c"), str(tmp_path / "d")]
 
-    def test_nothing_of_what_is_private_or_within(self, tmp_path):
+    def test_a_private_folder_and_what_is_in_it_have_nothing_outside(self, tmp_path):
         assert list(outside(str(tmp_path), {str(tmp_path)})) == []
         assert list(outside(str(tmp_path / "a"), {str(tmp_path)})) == []
 
-    def test_a_name_that_begins_alike_is_another(self, tmp_path):
+    def test_a_folder_whose_name_begins_alike_is_outside(self, tmp_path):
         (tmp_path / "data2").mkdir()
         assert list(outside(str(tmp_path / "data2"), {str(tmp_path / "data")})) == [str(tmp_path / "data2")]
 

@@ -495,7 +495,7 @@ class TestPower:
         assert idle.end_s <= min(window.start_s for windows, _, _ in sensor.asked for window in windows)
         assert (sensor.started, sensor.stopped) == (1, 1)
 
-    def test_a_sensor_that_reads_from_the_rest_on_is_stopped_whatever_comes(self, path):
+    def test_a_sensor_is_stopped_also_when_every_variant_fails(self, path):
         sensor = Sensor()
         Run(path, sensor=sensor, faults=dict.fromkeys(VARIANTS, "wrong"), protocol=Protocol(idle_ms=1.0))
         assert (sensor.started, sensor.stopped) == (1, 1)

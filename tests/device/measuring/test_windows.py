@@ -120,7 +120,7 @@ class TestWarmUp:
 
 
 class TestGarbageCollection:
-    def test_off_within_and_on_again(self):
+    def test_it_is_off_within_the_block_and_on_afterwards(self):
         assert gc.isenabled()
 
         def fail_within() -> None:

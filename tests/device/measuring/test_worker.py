@@ -190,7 +190,7 @@ class TestHostileNetworks:
 
     @pytest.mark.parametrize("backend", ["onnxruntime", "pytorch"])
     @pytest.mark.parametrize("location", ["absolute", "below", "above"])
-    def test_none_reads_a_file(self, tmp_path, backend, location):
+    def test_external_data_outside_the_bundle_is_not_read(self, tmp_path, backend, location):
         pytest.importorskip("onnx")
         from support.hostile_onnx import reading
 
@@ -203,7 +203,7 @@ class TestHostileNetworks:
         assert ended["gdws"].error.code == "bundle-unsafe"
         assert ended["gdws"].parity is None
 
-    def test_the_runtime_here_would_have_read_it(self, tmp_path, monkeypatch):
+    def test_this_runtime_reads_external_data_unless_prevented(self, tmp_path, monkeypatch):
         """Or else the test above shows nothing."""
         runtime = pytest.importorskip("onnxruntime")
         pytest.importorskip("onnx")
@@ -247,7 +247,7 @@ class TestCannotBegin:
         assert events == []
 
     @pytest.mark.parametrize("stage", ["build", "bind"])
-    def test_nor_does_it_in_the_midst_of_a_sweep(self, path, stage):
+    def test_a_shortage_during_a_sweep_ends_no_cell(self, path, stage):
         pytest.importorskip("onnxruntime")
         prelude = (
             "import os\nfrom gdws_agent.backends.onnxruntime import cpu as module\n"
@@ -307,7 +307,7 @@ class TestTheAgentGoes:
             worker.process.stdin.close()
             assert worker.process.wait(PATIENCE_S) == EXIT_AGENT_GONE
 
-    def test_and_nobody_reads_the_events(self, path):
+    def test_it_ends_when_nobody_reads_the_events(self, path):
         pytest.importorskip("onnxruntime")
         with Worker() as worker:
             worker.lines.close()

@@ -20,7 +20,7 @@ def write(database):
         connection.execute("UPDATE ages SET age_s = age_s + 1")
 
 
-def test_each_write_makes_another_generation_and_a_look_does_not(database):
+def test_each_write_makes_another_generation_and_reading_does_not(database):
     seen = [database.generation]
     for _ in range(3):
         write(database)
@@ -45,7 +45,7 @@ def test_a_write_that_fails_makes_one_too_and_is_over(database):
     assert database.generation not in (None, before)
 
 
-def test_the_same_before_and_after_a_look_is_what_is_stored_until_it_changes(database):
+def test_what_was_read_within_one_generation_is_what_is_stored_until_it_changes(database):
     """Against a thread that writes without a pause."""
     stop = threading.Event()
 

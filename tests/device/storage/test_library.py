@@ -205,7 +205,7 @@ def test_a_whole_bundle_is_read_once(library, upload, monkeypatch):
     assert len(reads) == 1
 
 
-def test_bytes_that_rot_unseen_are_found_once_a_job_could_not_use_them(library, upload):
+def test_bytes_that_changed_on_the_disk_are_noticed_after_a_job_failed_on_them(library, upload):
     """The disk gives other bytes, though nothing about the file has changed."""
     info, _ = library.add(upload())
     path = library.path(info.id)

@@ -17,7 +17,7 @@ def path(tmp_path):
     return tmp_path / "agent.db"
 
 
-def test_a_machine_without_threads_tells_the_last_notices_and_looks_later(path, monkeypatch):
+def test_without_threads_the_last_notices_are_given_and_looked_for_later(path, monkeypatch):
     now_s = [0.0]
     told = Notices(path, max_age_s=1.0, clock=lambda: now_s[0])
     path.with_name("agent.db.damaged-1").write_bytes(b"x")

@@ -60,7 +60,7 @@ def test_a_reader_that_went_away_is_no_loss(pipe: tuple[int, int], monkeypatch: 
     assert streams.lost_output() is None
 
 
-def test_a_closed_stream_is_written_to_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_to_a_closed_stream_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     streams.make_robust()

@@ -28,7 +28,7 @@ def test_what_is_only_read_stays(text: str) -> None:
         ("\x7f\x00\ud800\uffff", r"\x7f\x00\ud800\uffff"),
     ],
 )
-def test_what_does_more_is_shown_as_its_escape(text: str, shown: str) -> None:
+def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 

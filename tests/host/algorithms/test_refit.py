@@ -101,7 +101,7 @@ def test_a_single_filter_is_the_best_for_its_pointwise_weights():
     np.testing.assert_allclose(refitted.pointwise @ refitted.depthwise, np.outer(p, expected), rtol=1e-6)
 
 
-def test_refitting_in_turn_finds_factors_that_are_there():
+def test_alternating_least_squares_recovers_exact_factors():
     random = np.random.default_rng(0)
     truth = start(1, ranks=(2, 1, 1))
     x = random.standard_normal((2000, C * TAPS)) @ random.standard_normal((C * TAPS, C * TAPS))

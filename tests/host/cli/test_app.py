@@ -166,6 +166,9 @@ def test_fine_tuning_from_a_checkpoint_to_a_bundle(
     with open_bundle(bundle) as opened:
         assert [variant.name for variant in opened.manifest.variants] == ["dense", "tuned"]
     assert gdws("finetune", bundle, "--out", again, *quick).exit_code == 0
+    natural = gdws("finetune", bundle, "--eps", 0, "--out", tmp_path / "natural.safetensors", *quick)
+    assert "validation natural" in natural.stdout, natural.output
+    assert "robust" not in natural.output
     assert_failed(gdws("finetune", bundle, "--variant", "dense", "--out", again, *quick), 2, "tuned")
     assert_failed(gdws("finetune", tuned, "--mean-rank", 1, "--out", again, *quick), 2, "already converted")
     assert_failed(gdws("finetune", checkpoint, "--variant", "x", "--out", again, *quick), 2, "not a bundle")

@@ -39,12 +39,13 @@ def test_a_protocol_sets_what_is_not_given(checkpoint: Path) -> None:
     assert "PGD-1 (l_inf, eps 0.0313725, step 0.00392157, random start), white-box, seed 4" in found.stdout
 
 
-def test_a_budget_of_zero_gets_a_clear_answer(checkpoint: Path) -> None:
-    found = run(checkpoint, "--images", 4, "--eps", 0)
+@pytest.mark.parametrize("name", ["pgd", "union", "autoattack"])
+def test_a_radius_of_0_is_no_attack_and_there_is_no_robust_accuracy(checkpoint: Path, name: str) -> None:
+    found = run(checkpoint, "--images", 4, "--attack", name, "--eps", 0)
     assert found.exit_code == 0, found.output
-    assert "the radius is 0, so no image changes" in found.stdout
-    natural, robust = (line.split(maxsplit=2)[2] for line in found.stdout.splitlines()[1:3])
-    assert natural == robust
+    assert "natural accuracy" in found.stdout
+    assert "robust" not in found.stdout
+    assert "radius of the attack is 0" in found.stderr
 
 
 def test_a_result_is_stored_and_its_state_removed(checkpoint: Path, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_code_that_runs_on_no_common_size_is_traced(network):
     torch.testing.assert_close(converted(x), model(x), rtol=1e-4, atol=1e-5)
 
 
-def test_a_method_that_was_kept_leaves_its_layer_alone():
+def test_a_layer_whose_method_is_stored_elsewhere_stays_dense():
     network = seeded(Plain)
     network.middle = network.body.forward
     _, plan = convert(network, mean_rank=1, example_input=SHAPE)

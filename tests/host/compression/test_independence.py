@@ -106,7 +106,7 @@ def test_other_networks_pass(step):
     require_independence(seeded(Between, step), SHAPE)
 
 
-def test_export_and_calibration_ask():
+def test_export_and_calibration_refuse_dependent_images():
     model = seeded(Between, nn.BatchNorm2d(8, track_running_stats=False))
     with pytest.raises(ExportError, match="'step' normalises by the statistics of the batch"):
         export(model, SHAPE)

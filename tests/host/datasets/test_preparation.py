@@ -71,7 +71,7 @@ def test_kinds_of_files(tmp_path):
     assert torch.allclose(in_grey.of_pixels(colour), luma, atol=1.01 / 255)
 
 
-def test_a_camera_that_was_held_upright(tmp_path):
+def test_the_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     Image.fromarray(pixels(3)).save(tmp_path / "a.png", exif=exif)

@@ -233,16 +233,16 @@ def state(name: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("end", ["done", "failed", "cancelled", "interrupted"])
-def test_follow_gives_each_stand_until_the_end(end: str) -> None:
+def test_follow_gives_each_state_until_the_end(end: str) -> None:
     assert list(following([state("queued"), state("running"), state(end)])) == ["queued", "running", end]
 
 
-def test_follow_bears_an_agent_that_is_away_for_a_while() -> None:
+def test_follow_retries_while_the_agent_is_unreachable() -> None:
     away = [httpx.ConnectError("refused")] * 15
     assert list(following([state("running"), *away, state("done")])) == ["running", "done"]
 
 
-def test_follow_forgets_an_absence_that_is_over() -> None:
+def test_follow_starts_its_time_limit_again_after_each_answer() -> None:
     away = [httpx.ConnectError("refused")] * 15
     assert list(following([*away, state("running"), *away, state("done")])) == ["running", "done"]
 

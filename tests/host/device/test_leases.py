@@ -46,7 +46,7 @@ def test_a_free_device_is_taken_at_once() -> None:
     assert device.asked == [("POST", "/lease", None)]
 
 
-def test_who_waits_is_told_once_and_gets_it_in_the_end() -> None:
+def test_waiting_for_a_lease_is_reported_once_and_succeeds() -> None:
     device, told = Device(refusals=3), []
     now = iter(range(100))
     lease = take_lease(
@@ -102,7 +102,7 @@ def test_an_agent_without_leases_is_named() -> None:
         pytest.fail("it began")
 
 
-def test_a_holder_can_always_be_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_holder_is_printable_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USER", "a\x1bd" * 100)
     assert default_holder().isprintable()
     assert len(default_holder()) <= 100

@@ -141,7 +141,7 @@ def test_it_does_not_outlive_a_host_that_is_killed(tmp_path: Path) -> None:
     assert ended
 
 
-def test_tokens_of_this_process_are_no_business_of_its_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_are_not_passed_on_to_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GDWS_TOKEN", "GDWS_AGENT_TOKEN", "GDWS_AGENT_TOKEN_FILE", "GDWS_AGENT_READ_TOKEN"):
         monkeypatch.setenv(name, "secret")
     body = 'open(sys.argv[-1] + ".env", "w").write(str(dict(os.environ)))' + GOOD.replace("\n    ", "\n")

@@ -70,7 +70,7 @@ def test_the_robust_accuracy_is_that_of_the_function(name, norm):
 
 
 @pytest.mark.parametrize("name", ["scaled logits", "rounded pixels", "JPEG"])
-def test_the_attack_alone_would_have_been_taken_in(name):
+def test_the_attack_alone_overestimates_robustness(name):
     check = judged(MASKS[name][0], ATTACKS["linf"]).attack_check
     assert check is not None
     assert check.alone.value > 0.9
@@ -163,7 +163,7 @@ def test_seeds_do():
     assert len(found) > 1
 
 
-def test_without_a_budget_or_without_the_check_there_is_none():
+def test_at_radius_0_or_switched_off_there_is_no_check():
     mask = MASKS["rounded pixels"][0]
     assert judged(mask, AttackSpec(eps=0)).attack_check is None
     alone = judged(mask, ATTACKS["linf"], check=False)
@@ -212,7 +212,7 @@ def test_queries_go_on_where_they_were_interrupted(tmp_path, calls):
     assert (resumed.robust, resumed.attack_check) == (whole.robust, whole.attack_check)
 
 
-def test_what_is_to_be_known_of_a_row_of_networks():
+def test_doubts_are_listed_network_by_network():
     clear, images, labels = problem()
     wrong = Split(images, (labels + torch.arange(64)) % 5)
     names = {"dense": MASKS["none"][0], "other": HIDDEN["a constant"][0]}

@@ -89,7 +89,7 @@ def test_devices_that_cannot_serve_are_set_aside_with_the_reason_and_the_others_
         assert "cannot be reached" in (states["away"].reason or "")
         assert {len(agent.measured) for agent in agents if agent.name != "sound"} == {2}
         assert {found.device for found in set_aside(folder, states)} == {*names, "renamed", "away"}
-        assert len(measurements(folder)) == len(names) + 3
+        assert len(list(measurements(folder))) == len(names) + 3
 
         for agent in agents:
             agent.fault = None

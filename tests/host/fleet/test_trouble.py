@@ -30,7 +30,7 @@ def refused(status: int) -> DeviceRefused:
         (refused(422), Scope.JOB),
     ],
 )
-def test_an_error_concerns_the_moment_the_device_or_the_job(error: DeviceError, scope: Scope) -> None:
+def test_each_error_is_temporary_or_of_the_device_or_of_the_job(error: DeviceError, scope: Scope) -> None:
     assert judge(error).scope is scope
 
 

@@ -20,7 +20,7 @@ def told(expected: Expected, *runs: Run) -> list[str]:
     return [verdict.sentence for verdict in found]
 
 
-def test_what_was_seen_everywhere_is_no_matter() -> None:
+def test_full_coverage_is_not_reported() -> None:
     assert told(Expected(["dense"], ["dense"]), run(2.0), run(2.1)) == []
     assert told(Expected(["dense"]), run(2.0, None)) == []
 

@@ -53,7 +53,7 @@ def write(
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with ``main.gdws`` and the file of it as a baseline."""
     folder = tmp_path_factory.mktemp("gate")
     main = write(folder / "main.gdws")
@@ -72,18 +72,18 @@ def save_baseline(bundle: Path, path: Path) -> Path:
 
 
 def judged(
-    room: Path, candidate: Path, baseline: str, change: Any = unchanged, asked: GateSettings = SETTINGS
+    folder: Path, candidate: Path, baseline: str, change: Any = unchanged, asked: GateSettings = SETTINGS
 ) -> GateReport:
-    with tempfile.TemporaryDirectory(dir=room) as scratch:
-        return gate_on_it(Path(scratch), candidate, room / baseline, asked, change)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        return gate_on_it(Path(scratch), candidate, folder / baseline, asked, change)
 
 
 BASELINES = st.sampled_from(["main.gdws", "main.json"])
 
 
 @pytest.mark.parametrize("baseline", ["main.gdws", "main.json"])
-def test_what_did_not_change_passes(room: Path, baseline: str) -> None:
-    report = judged(room, room / "main.gdws", baseline)
+def test_what_did_not_change_passes(folder: Path, baseline: str) -> None:
+    report = judged(folder, folder / "main.gdws", baseline)
     (device,) = report.devices
     assert report.outcome == "PASS", [verdict.sentence for verdict in device.verdicts]
     assert device.finished_runs == RUNS
@@ -139,42 +139,46 @@ CELL_CHANGES = {
 
 @settings(deadline=None)
 @given(BASELINES, st.sampled_from(sorted(DEVICE_CHANGES)), st.integers(1, RUNS))
-def test_no_run_on_what_is_another_device(room: Path, baseline: str, name: str, number: int) -> None:
+def test_a_run_on_another_device_is_inconclusive(folder: Path, baseline: str, name: str, number: int) -> None:
     def change(run: int, result: BenchmarkResult) -> BenchmarkResult:
         return DEVICE_CHANGES[name](result) if run == number else result
 
-    report = judged(room, room / "main.gdws", baseline, change)
+    report = judged(folder, folder / "main.gdws", baseline, change)
     assert report.outcome == "INCONCLUSIVE"
     assert any(verdict.limit == "environment" for verdict in report.devices[0].verdicts)
 
 
 @settings(deadline=None)
 @given(BASELINES, st.sampled_from(sorted(CELL_CHANGES)), st.integers(1, RUNS), st.integers(0, 7))
-def test_no_cell_in_other_circumstances(room: Path, baseline: str, name: str, number: int, index: int) -> None:
+def test_a_cell_in_other_circumstances_is_inconclusive(
+    folder: Path, baseline: str, name: str, number: int, index: int
+) -> None:
     def change(run: int, result: BenchmarkResult) -> BenchmarkResult:
         cells = list(result.job.cells)
         place = index % len(cells)
         cells[place] = CELL_CHANGES[name](cells[place])
         return with_cells(result, cells) if run == number else result
 
-    assert judged(room, room / "main.gdws", baseline, change).outcome == "INCONCLUSIVE"
+    assert judged(folder, folder / "main.gdws", baseline, change).outcome == "INCONCLUSIVE"
 
 
 @settings(deadline=None)
 @given(BASELINES, st.sets(st.integers(1, RUNS), min_size=1), st.sets(st.integers(0, 7), min_size=1))
-def test_no_run_without_some_of_its_cells(room: Path, baseline: str, numbers: set[int], lost: set[int]) -> None:
+def test_a_run_without_some_of_its_cells_is_inconclusive(
+    folder: Path, baseline: str, numbers: set[int], lost: set[int]
+) -> None:
     def change(run: int, result: BenchmarkResult) -> BenchmarkResult:
         cells = result.job.cells
         gone = {index % len(cells) for index in lost}
         return with_cells(result, [c for i, c in enumerate(cells) if i not in gone]) if run in numbers else result
 
-    assert judged(room, room / "main.gdws", baseline, change).outcome == "INCONCLUSIVE"
+    assert judged(folder, folder / "main.gdws", baseline, change).outcome == "INCONCLUSIVE"
 
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(DEVICE_CHANGES)))
-def test_no_file_of_a_baseline_in_other_circumstances(room: Path, name: str) -> None:
-    report = judged(room, room / "main.gdws", "main.json", lambda _, result: DEVICE_CHANGES[name](result))
+def test_a_baseline_file_from_another_device_is_inconclusive(folder: Path, name: str) -> None:
+    report = judged(folder, folder / "main.gdws", "main.json", lambda _, result: DEVICE_CHANGES[name](result))
     assert report.outcome == "INCONCLUSIVE"
     assert "the baseline was measured under other conditions" in report.devices[0].verdicts[0].sentence
 
@@ -225,61 +229,61 @@ REFUSED = {("main.gdws", name) for name in ("images", "count", "labels")} | {
 
 @settings(deadline=None)
 @given(BASELINES, st.sampled_from(sorted(BUNDLES)))
-def test_no_bundle_with_another_attack_other_images_or_other_networks(room: Path, baseline: str, name: str) -> None:
-    candidate = write(room / f"{next(numbers)}.gdws", **BUNDLES[name])
+def test_a_bundle_with_another_attack_images_or_networks_does_not_pass(folder: Path, baseline: str, name: str) -> None:
+    candidate = write(folder / f"{next(numbers)}.gdws", **BUNDLES[name])
     if (baseline, name) in REFUSED:
         with pytest.raises(GdwsError) as refused:
-            judged(room, candidate, baseline)
+            judged(folder, candidate, baseline)
         assert refused.value.exit_code == 2
         return
-    report = judged(room, candidate, baseline)
+    report = judged(folder, candidate, baseline)
     assert report.outcome == "INCONCLUSIVE"
     if name.startswith("attack: ") and "no adv" not in name:
         (sentence, *_) = [v.sentence for v in report.devices[0].verdicts if v.limit == "max_robust_drop_points"]
         assert "attack" in sentence
 
 
-def test_another_union_is_another_attack(room: Path) -> None:
+def test_another_union_is_another_attack(folder: Path) -> None:
     other = UNION.model_copy(update={"parts": [ATTACK, UNION.parts[1].model_copy(update={"eps": 0.5})]})
-    main, candidate = write(room / "union.gdws", attack=UNION), write(room / "other.gdws", attack=other)
-    assert judged(room, main, "union.gdws").outcome == "PASS"
-    report = judged(room, candidate, "union.gdws")
+    main, candidate = write(folder / "union.gdws", attack=UNION), write(folder / "other.gdws", attack=other)
+    assert judged(folder, main, "union.gdws").outcome == "PASS"
+    report = judged(folder, candidate, "union.gdws")
     assert report.outcome == "INCONCLUSIVE"
     assert any("attack, part 2: eps: 0.02, then 0.5" in v.sentence for v in report.devices[0].verdicts)
 
 
-def test_a_network_may_go_if_somebody_says_so(room: Path) -> None:
-    candidate = write(room / "fewer.gdws", variants=("dense",))
+def test_a_missing_network_passes_only_if_allowed(folder: Path) -> None:
+    candidate = write(folder / "fewer.gdws", variants=("dense",))
     allowed = SETTINGS.with_options({}, {"allow_missing": ["gdws"]}, {})
     chosen = SETTINGS.with_options({}, {}, {"networks": ["dense"]})
     for baseline in ("main.gdws", "main.json"):
-        (verdict,) = [v for v in judged(room, candidate, baseline).devices[0].verdicts if v.limit == "coverage"]
+        (verdict,) = [v for v in judged(folder, candidate, baseline).devices[0].verdicts if v.limit == "coverage"]
         assert verdict.sentence == "gdws: the baseline has this network and the candidate does not: INCONCLUSIVE."
-        passed = judged(room, candidate, baseline, asked=allowed)
+        passed = judged(folder, candidate, baseline, asked=allowed)
         assert passed.outcome == "PASS"
         assert "gdws of the baseline may be missing" in passed.devices[0].notes
         assert any("pgd-10 (linf, eps 0.02" in note.lower() for note in passed.devices[0].notes)
-        assert judged(room, candidate, baseline, asked=chosen).outcome == "PASS"
+        assert judged(folder, candidate, baseline, asked=chosen).outcome == "PASS"
 
 
-def test_a_file_of_an_earlier_release_tells_times_but_no_accuracies(room: Path) -> None:
-    document = json.loads((room / "main.json").read_text())
-    (room / "former.json").write_text(json.dumps({**document, "schema_version": 1, "evidence": None}))
-    report = judged(room, room / "main.gdws", "former.json")
+def test_a_file_of_an_earlier_release_tells_times_but_no_accuracies(folder: Path) -> None:
+    document = json.loads((folder / "main.json").read_text())
+    (folder / "former.json").write_text(json.dumps({**document, "schema_version": 1, "evidence": None}))
+    report = judged(folder, folder / "main.gdws", "former.json")
     outcomes = {v.limit: v.outcome for v in report.devices[0].verdicts}
     assert outcomes["max_slowdown_percent"] == "PASS"
     assert outcomes["max_robust_drop_points"] == outcomes["max_natural_drop_points"] == "INCONCLUSIVE"
     assert any("record it again: gdws baseline" in v.sentence for v in report.devices[0].verdicts)
 
 
-def test_a_setting_of_the_file_that_is_not_measured_is_missed(room: Path) -> None:
+def test_a_setting_of_the_file_that_is_not_measured_is_missed(folder: Path) -> None:
     fewer = SETTINGS.with_options({}, {}, {"batch_sizes": [1]})
-    report = judged(room, room / "main.gdws", "main.json", asked=fewer)
+    report = judged(folder, folder / "main.gdws", "main.json", asked=fewer)
     assert report.outcome == "INCONCLUSIVE"
     assert any("batch 8" in v.sentence and "not measured in any run" in v.sentence for v in report.devices[0].verdicts)
 
 
-def test_a_baseline_that_lost_its_accuracy_clears_nobody(room: Path) -> None:
+def test_a_baseline_that_lost_its_accuracy_clears_nobody(folder: Path) -> None:
     """An engine of the baseline that computes something else makes its accuracy fall, and that of nobody else."""
 
     def change(run: int, result: BenchmarkResult) -> BenchmarkResult:
@@ -291,4 +295,4 @@ def test_a_baseline_that_lost_its_accuracy_clears_nobody(room: Path) -> None:
 
         return with_cells(result, [wrong(c) if c.key.variant.startswith("baseline.") else c for c in result.job.cells])
 
-    assert judged(room, room / "main.gdws", "main.gdws", change).outcome == "INCONCLUSIVE"
+    assert judged(folder, folder / "main.gdws", "main.gdws", change).outcome == "INCONCLUSIVE"

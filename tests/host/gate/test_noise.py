@@ -79,7 +79,7 @@ def test_it_is_kept_by_device_and_backend(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert default_path("xavier", "tensorrt") == Path("/data/gdws/noise/xavier/tensorrt.json")
 
 
-def test_who_has_no_home_has_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_folder_there_is_no_noise_file(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 

@@ -56,7 +56,7 @@ def test_at_the_limit_itself_it_errs_no_more_often_than_it_says(question: Questi
 
 
 @pytest.mark.parametrize("times", [1.5, 2, 4])
-def test_a_device_that_became_noisier_makes_gates_open_rather_than_wrong(times: float) -> None:
+def test_on_a_noisier_device_gates_are_inconclusive_rather_than_wrong(times: float) -> None:
     at_limit, same, slower = (answers(slowdown, 0.01 * times, CALIBRATED) for slowdown in (1.03, 1.0, 1.05))
     assert at_limit["above"] <= 0.02  # in place of 0.001
     assert at_limit["below"] <= 0.05  # in place of 0.01
@@ -110,7 +110,7 @@ def observe(trial: Trial, *values: float) -> None:
         trial.add({"q": value})
 
 
-def test_above_is_confirmed_by_runs_of_its_own() -> None:
+def test_a_figure_above_the_limit_is_confirmed_by_further_runs() -> None:
     trial = Trial({"q": CALIBRATED}, 24)
     first = trial.looks[0]
     observe(trial, *[0.08, 0.081] * (first // 2))

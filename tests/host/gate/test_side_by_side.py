@@ -56,7 +56,7 @@ def test_an_interrupt_stops_every_session_and_keeps_what_each_has(monkeypatch: p
     assert len(waits) == 2
 
 
-def test_what_one_raises_is_raised_once_all_have_ended() -> None:
+def test_an_exception_is_raised_after_all_sessions_have_ended() -> None:
     done = threading.Event()
 
     def fail() -> None:

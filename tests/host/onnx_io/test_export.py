@@ -339,7 +339,7 @@ class TestRefusals:
         with pytest.raises(ExportError, match="logits differ by"):
             export(net, SHAPE)
 
-    def test_what_a_sigmoid_leaves_of_no_may_be_rounding(self, net, monkeypatch):
+    def test_tiny_outputs_of_a_sigmoid_may_differ_by_rounding(self, net, monkeypatch):
         class No(nn.Module):
             def __init__(self):
                 super().__init__()

@@ -114,13 +114,13 @@ def test_an_operator_without_a_converter_is_named(path):
     ("content", "words"),
     [(b"", "not a valid ONNX"), (b"no model at all", "not a valid ONNX"), (b"\x08\x07", "not a valid ONNX")],
 )
-def test_other_bytes(path, content, words):
+def test_files_that_are_no_onnx_are_refused(path, content, words):
     path.write_bytes(content)
     with pytest.raises(ModelError, match=words):
         load_onnx(path)
 
 
-def test_no_file(path):
+def test_a_missing_file(path):
     with pytest.raises(FileNotFoundError):
         load_onnx(path)
 

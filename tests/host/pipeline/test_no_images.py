@@ -16,7 +16,7 @@ EMPTY = Split(torch.zeros(0, 3, 8, 8), torch.zeros(0, dtype=torch.int64), absent
 
 
 @pytest.mark.parametrize("task", [None, Outputs()])
-def test_it_is_named(task):
+def test_an_evaluation_without_images_names_the_empty_split(task):
     variants = [Variant("dense", seeded(SmallResNet))]
     with pytest.raises(DataError, match="crops leaves no images to test with"):
         pipeline.evaluate_all(variants, EMPTY, "crops, test", None, task=task)

@@ -128,6 +128,23 @@ def test_calibration_images_are_attacked_on_the_network(source: Source, data: da
         pipeline.calibration_images(source, bytes_as_floats, attack)
 
 
+@pytest.mark.parametrize("attack", [None, ATTACK])
+def test_calibration_images_of_another_shape_are_refused(source: Source, attack: AttackSpec | None) -> None:
+    others = datasets.Split(torch.rand(4, 1, 32, 32), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(DataError, match="calibration images are 1x32x32, but the network takes 1x28x28"):
+        pipeline.calibration_images(source, others, attack)
+
+
+def test_a_bundle_is_not_begun_with_images_of_another_shape(source: Source, tmp_path: Path) -> None:
+    others = datasets.random_images(torch.nn.Flatten(), (1, 32, 32))
+    told: list[str] = []
+    settings = pipeline.BundleSettings(int8=Int8Settings())
+    with pytest.raises(DataError, match="are 1x32x32, but the network takes 1x28x28") as caught:
+        pipeline.make_bundle(tmp_path / "net.gdws", source, others, settings, tell=told.append)
+    assert "--input-shape 1,32,32" in str(caught.value.hint)
+    assert told == []
+
+
 def test_data_aware_networks_need_images(source: Source, data: datasets.Dataset) -> None:
     recipe = Recipe(MeanRank(1), method="data-aware")
     with pytest.raises(GdwsError, match="no calibration images"):

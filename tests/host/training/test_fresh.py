@@ -151,9 +151,13 @@ def test_it_learns(tmp_path):
     assert result.best.robust == 1.0
 
 
-def test_natural_training_is_budget_zero(tmp_path):
-    settings = dataclasses.replace(SETTINGS, eps=0.0)
-    assert train(settings, DATA, tmp_path / "w.safetensors").best.epoch >= 1
+def test_natural_training_has_no_attack_and_no_robust_accuracy(tmp_path):
+    settings, out = dataclasses.replace(SETTINGS, eps=0.0), tmp_path / "w.safetensors"
+    result = train(settings, DATA, out)
+    assert {record.robust for record in result.history} == {None}
+    assert result.best.natural == max(record.natural for record in result.history)
+    validation = json.loads(checkpoints.read(out).metadata["validation"])
+    assert (validation["robust"], validation["attack"]) == (None, None)
 
 
 def test_fewer_images_than_a_batch_are_one_batch(tmp_path):

@@ -115,7 +115,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(start, tmp_path,
     assert not state_path(broken).exists()
 
 
-def test_the_state_of_another_network_is_not_gone_on_from(start, tmp_path):
+def test_the_state_of_another_network_is_not_resumed(start, tmp_path):
     network, plan = start
     out = tmp_path / "w.safetensors"
     common = {"plan": plan, "provenance": PROVENANCE, "out": out}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from gdws.cli.options.common import Seed
 from gdws.cli.options.groups import panel
+from gdws.cli.views.output import errors
 from gdws.errors import GdwsError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class AttackOptions:
     ] = None
     eps: Annotated[
         float | None,
-        _attack("--eps", help="Radius of the ball, in pixel units of [0, 1]; 0: no perturbation."),
+        _attack("--eps", help="Radius of the ball, in pixel units of [0, 1]; 0: no attack."),
     ] = None
     step: Annotated[float | None, _attack("--step", help="Step size of pgd, in pixel units.")] = None
     iterations: Annotated[int | None, _attack("--iterations", help="Steps of each run of the attack.")] = None
@@ -62,10 +63,12 @@ class AttackOptions:
     def spec(self, data: str, task: Task | None = None) -> Spec | None:
         """The attack, by default the protocol of ``data``; None for no attack.
 
-        If ``data`` has no protocol, or the ``task`` no attack, there is none unless an option requests one. Raises
-        :class:`~gdws.errors.GdwsError` for an invalid value, and for an attack on a task without one.
+        If ``data`` has no protocol, or the ``task`` no attack, there is none unless an option requests one. Nor is
+        there one of radius 0; a note on standard error says so. Raises :class:`~gdws.errors.GdwsError` for an invalid
+        value, and for an attack on a task without one.
         """
         from gdws.evaluation.attacks import protocols
+        from gdws.evaluation.attacks.spec import is_void
 
         attackable = task is None or task.loss is not None
         name = self.attack or ("pgd" if (attackable and protocols.is_known(data)) or self._asks() else "none")
@@ -85,6 +88,9 @@ class AttackOptions:
             random_start=self.random_start,
             seed=self.seed,
         )
+        if is_void(spec):
+            errors().print("note: the radius of the attack is 0, so no image changes: accuracies are natural ones")
+            return None
         if name.startswith("autoattack"):  # say at once what is missing, not after the natural accuracy
             from gdws.evaluation.attacks.autoattack import require_installed
 

@@ -185,9 +185,13 @@ class StartOptions:
 def tell(record: EpochRecord) -> None:
     """Print a line about an epoch to standard error."""
     loss = "" if record.loss is None else f"loss {record.loss:.4f}, "
-    errors().print(
-        f"epoch {record.epoch}: {loss}validation natural {record.natural:.2%}, robust {record.robust:.2%}", style="dim"
-    )
+    errors().print(f"epoch {record.epoch}: {loss}{accuracies(record)}", style="dim")
+
+
+def accuracies(record: EpochRecord) -> str:
+    """The accuracies of an epoch in words."""
+    robust = "" if record.robust is None else f", robust {record.robust:.2%}"
+    return f"validation natural {record.natural:.2%}{robust}"
 
 
 def command_line() -> str:

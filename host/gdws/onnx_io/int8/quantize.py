@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from gdws.datasets import require_shape
 from gdws.errors import DataError, GdwsError
 from gdws.onnx_io.int8.folding import balance_channels, balanced_tensors, fold_batch_norms
 from gdws.onnx_io.int8.points import SCHEMES, Scheme, find_points
@@ -87,8 +88,8 @@ def quantize(content: bytes, images: Images, settings: Int8Settings | None = Non
 
     Raises :class:`~gdws.errors.GdwsError` if no layer can be quantised, none is called as one to skip, the file is
     in INT8 already, or no layer can be in INT8 within the limit, :class:`~gdws.errors.DataError` if there are no
-    images, all are of one value, or values are not finite, and :class:`~gdws.onnx_io.run.CannotRun` if the file does
-    not run.
+    images, they have another shape than the file takes, all are of one value, or values are not finite, and
+    :class:`~gdws.onnx_io.run.CannotRun` if the file does not run.
     """
     settings = settings or Int8Settings()
     trial, ranges, balanced = _trial(content, images, settings)
@@ -128,6 +129,8 @@ def _trial(content: bytes, images: Images, settings: Int8Settings) -> tuple[Tria
     model = onnx.load_from_string(content)
     if any(is_of_integers(node) for node in model.graph.node):
         raise GdwsError("the network is already quantised", hint="give the network in floating point")
+    axes = [axis.dim_value or None for axis in model.graph.input[0].type.tensor_type.shape.dim]
+    require_shape("the calibration images", images.shape[1:], axes[1:])
     fold_batch_norms(model)
     fitted, held_out = images[::2], images[1::2]
     balanced = balance_channels(model, _channels(model, batches(fitted)))

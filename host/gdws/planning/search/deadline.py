@@ -19,14 +19,13 @@ from gdws.planning.search.explorer import Explorer, Tell
 from gdws.planning.search.goals import AccuracyLimits, next_error
 from gdws.planning.search.latency_model import LatencyModel
 from gdws.planning.search.memory import MemoryLimit
-from gdws.planning.search.search import Effort, Status
+from gdws.planning.search.search import CONFIRMED, Effort, Status
 from gdws.planning.search.space import Choice, Space
+from gdws_contract.findings import text
 from gdws_contract.memory import Memory
 
 #: A choice need not be a new network.
 _TRIES_A_JUDGEMENT = 3
-#: So many of the best networks are measured again, thoroughly.
-_CONFIRMED = 3
 
 
 class Pick(NamedTuple):
@@ -186,7 +185,7 @@ class DeadlineSearch:
         """Measure the best thoroughly, beside dense in its best state; deliver the first that passes."""
         dense = next((pick for pick in self._meeting() if pick.choice == self._space.dense), None)
         worst = math.inf if dense is None else self._cost(dense)
-        tried = [pick for pick in kept[:_CONFIRMED] if self._cost(pick) < worst]
+        tried = [pick for pick in kept[:CONFIRMED] if self._cost(pick) < worst]
         states = dict.fromkeys(pick.state for pick in [*tried, *([] if dense is None else [dense])])
         confirmed = {state: self._measured_again(state, tried) for state in states}
         dense = self._best_dense(confirmed)
@@ -197,7 +196,7 @@ class DeadlineSearch:
             if reason is None:
                 return self._answer("delivered", self._gain_words(pick, confirmed, dense), pick, final, confirmed)
             reasons.append(reason)
-        told = "; ".join(dict.fromkeys(reasons))
+        told = text.each_once(reasons)
         if dense is not None:
             words = f"the dense network takes the least energy, in {dense.state}"
             return self._answer("dense suffices", f"{words}{f': {told}' if told else ''}", dense, final, confirmed)
@@ -224,7 +223,7 @@ class DeadlineSearch:
         """Why a network is not delivered; None if it is."""
         timing = timing_of(confirmed[pick.state], pick.choice)
         if timing is None or timing.energy_mj is None:
-            return "it could not be measured thoroughly: " + "; ".join(confirmed[pick.state].doubts.values())
+            return "it could not be measured thoroughly: " + text.each_once(confirmed[pick.state].doubts.values())
         if not self._is_in_time(timing.tail_ms):
             return f"measured thoroughly it takes {_tail_words(timing.tail_ms)} in {pick.state}"
         if (too_large := self._refusal(timing.memory)) is not None:
@@ -273,7 +272,7 @@ class DeadlineSearch:
         if not small:
             return f"no network that meets {self._deadline_ms:g} ms keeps the memory limit"
         allowed = min((pick for pick in tails if self._is_kept(pick.choice)), key=tails.__getitem__)
-        lost = "; ".join(dict.fromkeys(loss.in_words() for loss in self._judged.values()))
+        lost = text.each_once(loss.in_words() for loss in self._judged.values())
         return (
             f"networks that meet {self._deadline_ms:g} ms lose more accuracy than is allowed: {lost}; within the "
             f"limits the fastest takes {_tail_words(tails[allowed])}, in {allowed.state}"

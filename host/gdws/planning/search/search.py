@@ -14,12 +14,15 @@ from gdws.planning.search.goals import AccuracyLimits, Goal, next_error
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel
 from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.space import Choice, Space
+from gdws_contract.findings import text
 from gdws_contract.memory import Memory
 
 #: Networks of nearly the least error may lose less than that of the least: so many are judged before declining.
 _NEAR_LEAST = 2
 #: A choice need not be a new network.
 _TRIES_A_JUDGEMENT = 3
+#: So many of the best networks are measured again, thoroughly; of a front all.
+CONFIRMED = 3
 #: Where all that was kept on the images of choices fails on the final ones, half the error is tried, and half of that.
 _RETREATS = 2
 #: A prediction that is less sure leaves no more room below a bound.
@@ -47,11 +50,16 @@ class Answer:
     """
 
     status: Status
-    reason: str
+    reasons: tuple[str, ...]
     choices: tuple[Choice, ...] = ()
     judged: Mapping[Choice, Loss] = field(default_factory=dict)
     final: Mapping[Choice, Loss] = field(default_factory=dict)
     confirmed: Measurement | None = None
+
+    @property
+    def reason(self) -> str:
+        """The reasons, each once."""
+        return text.each_once(self.reasons)
 
     @property
     def refused(self) -> tuple[Choice, ...]:
@@ -92,14 +100,14 @@ class Search:
     def run(self) -> Answer:
         """Look for the best plan, confirm it, and deliver it or decline."""
         if not any(len(layer.options) > 1 for layer in self._space.layers):
-            return Answer("declined", "no layer has an option with fewer MACs than the dense one")
+            return Answer("declined", ("no layer has an option with fewer MACs than the dense one",))
         self.explorer.open()
         if self._memory is not None:
             self._memory.require_known(self.explorer.dense_memory)
         dense = min(self.explorer.dense, self.rival)
         bound = self._goal.bound(dense, self._batch_size)
         if bound is not None and dense <= bound and self.exceeds(self.explorer.dense_memory) is None:
-            return Answer("dense suffices", f"the dense network takes {self._figure(dense)} as it is")
+            return Answer("dense suffices", (f"the dense network takes {self._figure(dense)} as it is",))
         if self._goal.kind == "pareto":
             found = self._front(int(self._goal.value or 0))
         else:
@@ -173,7 +181,7 @@ class Search:
             points.append((error, 0.0 if choice == self._space.dense else self._excess(choice)))
         kept = self.kept()
         if not kept:
-            lost = "; ".join(loss.in_words() for loss in self._judged.values()) or "none is faster"
+            lost = text.each_once(loss.in_words() for loss in self._judged.values()) or "none is faster"
             reason = f"no network keeps the accuracy limits and saves time ({lost})"
             return self._declined(self._too_large(self.explorer.timings) or reason)
         return kept
@@ -211,16 +219,17 @@ class Search:
     # -- the last word --------------------------------------------------------------------------------------
 
     def _confirm(self, found: list[Choice], bound: float | None) -> Answer:
-        """Measure thoroughly and judge on the final images; the first of ``found`` that passes is delivered."""
+        """Measure the best of ``found`` thoroughly, judge them on the final images, deliver the first that passes."""
         final: dict[Choice, Loss] = {}
         reasons = []
         is_front = self._goal.kind == "pareto"
-        confirmed = self._meter.time(found if is_front else found[:3], thorough=True)
+        tried = found if is_front else found[:CONFIRMED]
+        confirmed = self._meter.time(tried, thorough=True)
         if self._goal.is_of_energy:
             confirmed = self.explorer.priced(confirmed)
         by_choice = {timing.choice: timing for timing in confirmed.timings}
         kept = []
-        for choice in found:
+        for choice in tried:
             timing = by_choice.get(choice)
             too_large = None if timing is None else self.exceeds(timing.memory)
             if too_large is not None:
@@ -238,9 +247,8 @@ class Search:
                 reasons.append(f"on the final images it loses {loss.in_words()}")
         status: Status = "delivered" if kept else "declined"
         reason = f"{len(kept)} of {len(found)} networks" if is_front else f"the goal is met: {self._goal}"
-        return Answer(
-            status, reason if kept else "; ".join(dict.fromkeys(reasons)), tuple(kept), self._judged, final, confirmed
-        )
+        told = (reason,) if kept else tuple(reasons)
+        return Answer(status, told, tuple(kept), self._judged, final, confirmed)
 
     def _retreated(self, answer: Answer) -> Answer:
         """``answer``, or where the final images refused all its networks that with a network of less error.
@@ -260,8 +268,8 @@ class Search:
             if self._excess(choice) > 1:
                 continue
             last, answer = answer, self._confirm([choice], None)
-            reason = answer.reason if answer.status == "delivered" else f"{last.reason}; {answer.reason}"
-            answer = replace(answer, reason=reason, final={**last.final, **answer.final})
+            reasons = answer.reasons if answer.status == "delivered" else (*last.reasons, *answer.reasons)
+            answer = replace(answer, reasons=reasons, final={**last.final, **answer.final})
         return answer
 
     def _is_gain(self, timing: Timing, confirmed: Measurement, bound: float | None) -> bool:
@@ -283,7 +291,7 @@ class Search:
     def _failed(self, timing: Timing | None, confirmed: Measurement) -> str:
         if timing is None:
             return "it could not be measured thoroughly: " + (
-                "; ".join(confirmed.doubts.values()) or "its engine failed"
+                text.each_once(confirmed.doubts.values()) or "its engine failed"
             )
         interval, longer = timing.speedup(), timing.times_longer()
         would_tell = "" if longer is None else f"; about {longer} times as long a measurement would tell"
@@ -357,7 +365,7 @@ class Search:
     def _declined(self, reason: str) -> Answer:
         too_large = self.exceeds(self.explorer.dense_memory)
         dense = "" if too_large is None else f". Nor does the dense network keep the memory limit: {too_large}"
-        return Answer("declined", f"{reason}{dense}", judged=self._judged)
+        return Answer("declined", (f"{reason}{dense}",), judged=self._judged)
 
     def _fastest_known(self, bound: float) -> str:
         cheapest = min(self.explorer.timings, key=self._cost)

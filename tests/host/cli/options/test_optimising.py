@@ -87,6 +87,6 @@ def test_power_modes_and_clocks_to_choose_among(options: dict, states: tuple[Boa
     "options",
     [{"power_mode": "0", "power_modes": "all"}, {"vary_clocks": True, "jetson_clocks": False}, {"power_modes": "all"}],
 )
-def test_states_that_contradict_each_other_or_that_nobody_tells(options: dict):
+def test_contradictory_or_unknown_states_are_refused(options: dict):
     with pytest.raises(GdwsError):
         SettingOptions(**options).states(device(), "url")

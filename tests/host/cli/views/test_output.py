@@ -26,7 +26,7 @@ HOSTILE = "\x1b[2J\x9b31m\u202eSSAP\u2066\r:fire:[/red]\x07\u2028\x00"
         lambda text: print_table([text, "b"], [[text, text]], title=text),
     ],
 )
-def test_it_moves_no_cursor_turns_no_line_and_is_no_markup(
+def test_control_characters_and_markup_are_printed_as_text(
     capsys: pytest.CaptureFixture[str], show: Callable[[str], object]
 ) -> None:
     show(HOSTILE)

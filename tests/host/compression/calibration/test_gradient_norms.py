@@ -80,7 +80,7 @@ def test_a_call_keeps_the_input_as_it_was():
         assert call.padded.sum() == 50
 
 
-def test_taps_meet_what_the_filter_meets():
+def test_taps_read_the_pixels_that_the_filter_reads():
     conv = nn.Conv2d(1, 1, (2, 3), stride=(2, 1), dilation=(1, 2), padding=1)
     x = torch.randn(1, 1, 6, 7)
     call = Call.of(conv, x, conv(x))

@@ -32,7 +32,7 @@ def batches():
 
 
 @pytest.mark.parametrize("held", [0, 1, 3])
-def test_what_was_replaced_at_a_stop_is_what_runs_on(held):
+def test_weights_that_change_at_a_stop_are_used_from_there_on(held):
     model, x = seeded(SmallResNet), batches()
     with Passes(model, [model.conv1, model.conv2], x, held=held) as passes:
         for _ in passes.at([model.conv1]):

@@ -203,7 +203,7 @@ def test_a_stopped_pass_holds_what_later_layers_need():
     assert stopped_bytes(model, [model.stem], torch.rand(1, 3, 12, 12)) == 8 * grid
 
 
-def test_as_many_batches_wait_as_the_memory_holds(monkeypatch):
+def test_as_many_batches_are_kept_as_fit_into_memory(monkeypatch):
     model, _, layers, x, _ = prepared(SmallResNet)
     each = stopped_bytes(model, [layer.module for layer in layers], x[:1])
     monkeypatch.setattr(memory, "total_bytes", lambda device: 4 * each * 2 * 16 * 3)  # a quarter of it for passes

@@ -202,7 +202,7 @@ def test_files_that_cannot_be_read(tmp_path):
         everything(data)
 
 
-def test_what_is_no_source_of_images(tmp_path):
+def test_invalid_sources_of_images_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "model.onnx").write_bytes(b"x")
     write_classes(tmp_path / "mixed", {"a": 2})

@@ -44,7 +44,7 @@ CELLS = (64 // 8) ** 2 + (64 // 16) ** 2 + (64 // 32) ** 2
         (lambda n: torch.rand(n, 4 + 6, CELLS + 1), Outputs()),
     ],
 )
-def test_told_from_the_outputs(make, task):
+def test_the_task_is_recognised_by_the_outputs(make, task):
     assert task_of(Giving(make), (3, 64, 64)) == task
 
 

@@ -176,7 +176,7 @@ def test_annotations_are_commands_on_a_line_each() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("PASS", "pass"), ("FAIL", "fail"), (None, "unavailable")])
-def test_the_badge_says_the_word(tmp_path: Path, outcome: Outcome | None, word: str) -> None:
+def test_the_badge_shows_the_outcome(tmp_path: Path, outcome: Outcome | None, word: str) -> None:
     write_outputs(report(device("x", outcome)), tmp_path)
     endpoint = json.loads((tmp_path / "badge.json").read_text())
     assert (endpoint["schemaVersion"], endpoint["label"], endpoint["message"]) == (1, "gdws gate", word)

@@ -49,13 +49,13 @@ def test_values_are_kept(path):
         ({"module.a.weight": torch.tensor([float("nan")])}, "negative or non-finite"),
     ],
 )
-def test_other_content(path, gains, message):
+def test_invalid_content_is_refused(path, gains, message):
     write(path, gains)
     with pytest.raises(CheckpointUnreadable, match=message):
         read_alphas(path)
 
 
-def test_other_files(path):
+def test_missing_files_are_refused(path):
     with pytest.raises(CheckpointUnreadable, match="No such file"):
         read_alphas(path)
     path.write_bytes(b"text")

@@ -205,6 +205,6 @@ def test_width_channels_and_classes_are_options(name):
     ("name", "options"),
     [("vgg16", {"width": 0}), ("wrn28-4", {"depth": 27}), ("robnet-free", {"width": 3}), ("resnet50", {"classes": 0})],
 )
-def test_what_cannot_be_built(name, options):
+def test_invalid_options_are_refused(name, options):
     with pytest.raises(ModelError, match=name):
         nets.build(name, **options)

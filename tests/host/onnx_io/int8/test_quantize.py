@@ -215,6 +215,8 @@ def test_a_channel_of_zeros_and_a_tensor_of_zeros_are_kept_as_such(floats):
         ({"images": pictures(0, 0)}, DataError, "needs images"),
         ({"images": pictures(4, 0) * np.float32(np.nan)}, DataError, "NaN"),
         ({"images": pictures(4, 0) * np.float32(0)}, DataError, "all pixels of the calibration images are 0"),
+        ({"images": pictures(4, 0)[:, :, :10]}, DataError, "images are 3x10x12, but the network takes 3x12x12"),
+        ({"images": pictures(4, 0)[0]}, DataError, "images are 12x12, but the network takes 3x12x12"),
         ({"settings": Int8Settings(skip=("tail",))}, GdwsError, "no layer 'tail'"),
         ({"settings": Int8Settings(skip=("stem", "conv1", "conv2", "shortcut", "head"))}, GdwsError, "no layer"),
     ],
@@ -222,6 +224,14 @@ def test_a_channel_of_zeros_and_a_tensor_of_zeros_are_kept_as_such(floats):
 def test_what_cannot_be_quantised_is_refused(floats, change, error, words):
     with pytest.raises(error, match=words):
         quantize(**{"content": floats["dense"], "images": pictures(4, 0), **change})
+
+
+def test_a_size_that_the_file_leaves_open_is_not_asked_of_the_images(floats):
+    model = onnx.load_from_string(floats["dense"])
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    with pytest.raises(DataError, match=r"are 1x10x12, but the network takes 3x\?x12") as caught:
+        quantize(model.SerializeToString(), pictures(4, 0)[:, :1, :10])
+    assert "images of your own with --data DIR" in caught.value.hint
 
 
 def test_a_tensor_that_overflows_is_named(floats):

@@ -68,7 +68,7 @@ def test_a_timing_that_no_sum_explains_hardly_moves_the_model():
     assert statistics.median(changes) < 0.05
 
 
-def test_what_one_network_taught_spares_the_next_its_carriers():
+def test_costs_learned_from_one_network_save_the_next_its_measurements():
     meter = SimulatedMeter(make_space(layers=12))
     first = Explorer(meter.space, meter)
     first.open()

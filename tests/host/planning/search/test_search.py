@@ -169,6 +169,35 @@ def test_where_the_final_images_refuse_everything_half_the_error_is_tried(factor
     assert all(space.error(choice) <= min(refused, default=1.0) / 2 for choice in answer.choices)
 
 
+class Alike(SimulatedJudge):
+    """Every network loses half a point, and nine on the final images."""
+
+    def loss(self, choice: Choice, *, final: bool = False) -> Loss:
+        super().loss(choice, final=final)
+        lost = PointsLost(9.0 if final else 0.5, None, None, 1000)
+        return Loss(lost, lost)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (LIMITS, "on the final images it loses 9.0 points of natural accuracy and 9.0 points of robust accuracy"),
+        (
+            AccuracyLimits(0.1, 0.1),
+            "no network keeps the accuracy limits and saves time (0.5 points of natural accuracy and 0.5 points of "
+            "robust accuracy)",
+        ),
+    ],
+)
+def test_a_reason_that_several_networks_share_is_given_once(limits: AccuracyLimits, reason: str):
+    space = make_space(5)
+    judge = Alike(space)
+    answer = Search(space, SimulatedMeter(space), judge, Goal("fastest"), limits).run()
+    assert answer.status == "declined"
+    assert len(set(judge.asked)) > 1
+    assert answer.reason == reason
+
+
 def test_a_bound_within_the_noise_says_to_measure_longer():
     meter = SimulatedMeter(make_space(1), noise=0.2)
     best = min(map(meter.law.of, itertools.product(range(6))))

@@ -173,6 +173,6 @@ def test_a_profile_is_no_failure() -> None:
     assert measurement.reason == "its layers were timed instead of the whole network"
 
 
-def test_which_sensor_gave_figures_and_why_others_did_not() -> None:
+def test_the_power_sensor_is_named_or_the_reason_for_none() -> None:
     assert facts(result([DENSE])).circumstances.power == "no power sensor was found"
     assert facts(jetson_result([DENSE])).circumstances.power == "sensor ina3221"

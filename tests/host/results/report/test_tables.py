@@ -113,7 +113,7 @@ def test_throttling_is_told_with_its_signs() -> None:
 
 
 @pytest.mark.parametrize("throttled", [None, False])
-def test_what_could_not_be_seen_is_not_denied(throttled: bool | None) -> None:
+def test_unknown_throttling_is_not_shown_as_no(throttled: bool | None) -> None:
     seen = thermal().model_copy(update={"throttled": throttled})
     table = tables(result([DENSE], cells=[cell(DENSE, DENSE, 1).model_copy(update={"thermal": seen})]))
     assert ("Throttled" in table["Heat and clocks"].columns) == (throttled is False)

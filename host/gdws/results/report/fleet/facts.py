@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gdws.results.report.fleet.boards import Spread, Standing, spreads, standings
 from gdws.results.report.fleet.matrix import devices_of, matrix
 from gdws.results.report.fleet.plans import Plans, plans_of
-from gdws.results.report.fleet.values import Block, Device, FleetMeasurement, Kind, SetAside
-from gdws_contract.findings.environment import surroundings
+from gdws.results.report.fleet.summaries import summary_of
+from gdws.results.report.fleet.values import Block, Device, FleetMeasurement, Kind, ResultSummary, SetAside
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,12 @@ class FleetFacts:
         return tuple(dict.fromkeys(device.kind for device in self.devices if device.kind is not None))
 
 
-def fleet_facts(measured: Sequence[FleetMeasurement], set_aside: Sequence[SetAside]) -> FleetFacts:
-    """What ``measured`` says of the devices, and of those ``set_aside``."""
+def fleet_facts(results: Iterable[FleetMeasurement], set_aside: Sequence[SetAside]) -> FleetFacts:
+    """What ``results`` say of the devices, and of those ``set_aside``.
+
+    Each result is let go before the next is taken.
+    """
+    measured = [*map(summary_of, results)]
     devices = devices_of(measured, set_aside)
     blocks = matrix(measured, devices)
     found = standings(blocks, devices)
@@ -71,16 +75,16 @@ def fleet_facts(measured: Sequence[FleetMeasurement], set_aside: Sequence[SetAsi
             for each in found
             if each.stands_out
         },
-        untimed=sum(not each.result.job.request.is_timed for each in measured),
+        untimed=sum(not each.is_timed for each in measured),
     )
 
 
-def _peculiarities(device: str, equals: Sequence[str], measured: Sequence[FleetMeasurement]) -> tuple[Peculiarity, ...]:
+def _peculiarities(device: str, equals: Sequence[str], measured: Sequence[ResultSummary]) -> tuple[Peculiarity, ...]:
     """What only ``device`` has of all ``equals``, as far as it is known."""
     told: dict[str, dict[str, dict[str, None]]] = {name: {} for name in equals}
     for each in measured:
-        if each.device in told and each.result.job.request.is_timed:
-            for what, value in surroundings(each.result).items():
+        if each.device in told:
+            for what, value in each.surroundings.items():
                 if value is not None:
                     told[each.device].setdefault(what, {})[value] = None
     own = told.pop(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,6 +126,25 @@ class Entry:
     jetson_clocks: bool | None = None
     flags: tuple[Flag, ...] = ()
     simulated: bool = False
+
+
+@dataclass(frozen=True)
+class ResultSummary:
+    """What is kept of one stored result.
+
+    ``entries`` are of every cell that was asked for or measured, each with its setting. Profiles and attacks, which are
+    not timed, have neither entries nor ``networks`` and ``surroundings``.
+    """
+
+    device: str
+    tags: tuple[str, ...]
+    kind: Kind
+    is_timed: bool
+    bundle: str
+    bundle_id: str
+    networks: tuple[Network, ...]
+    surroundings: Mapping[str, str | None]
+    entries: tuple[tuple[Setting, Entry], ...]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gdws._util.files import write_atomic
@@ -14,14 +14,15 @@ from gdws.results.report.fleet.values import FleetMeasurement, SetAside
 FORMATS = (".html", ".md", ".json")
 
 
-def render_fleet_report(measured: Sequence[FleetMeasurement], set_aside: Sequence[SetAside], suffix: str) -> str:
+def render_fleet_report(measured: Iterable[FleetMeasurement], set_aside: Sequence[SetAside], suffix: str) -> str:
     """The report in the format of a file ``suffix``.
 
-    Raises :class:`ResultError` if there is nothing to report on or the format is not one of :data:`FORMATS`.
+    Results are read one at a time. Raises :class:`ResultError` if there is nothing to report on or the format is not
+    one of :data:`FORMATS`.
     """
-    if not measured and not set_aside:
-        raise ResultError("there are no devices to report on")
     facts = fleet_facts(measured, set_aside)
+    if not facts.devices:
+        raise ResultError("there are no devices to report on")
     if suffix == ".html":
         from gdws.results.report.fleet.html import render_html
 
@@ -37,7 +38,7 @@ def render_fleet_report(measured: Sequence[FleetMeasurement], set_aside: Sequenc
     raise ResultError(f"there is no report format {suffix!r}", hint=f"end the file name in {', '.join(FORMATS)}")
 
 
-def write_fleet_report(measured: Sequence[FleetMeasurement], set_aside: Sequence[SetAside], out: Path) -> None:
+def write_fleet_report(measured: Iterable[FleetMeasurement], set_aside: Sequence[SetAside], out: Path) -> None:
     """Write the report on what was ``measured`` and the devices ``set_aside`` to ``out``, in the format of its suffix.
 
     Raises :class:`ResultError` as :func:`render_fleet_report` does, and OSError if the file cannot be written.
