@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from support.agent_process import AgentProcess, running_agent
+from support.agent_process import AgentProcess
 from support.agents import eventually
-from support.simulated_jetson import PROJECT, BriskWorker, SimulatedJetson, one_release_is_enough, simulated_jetson
+from support.simulated_jetson import PROJECT, SimulatedJetson, brisk_agent, one_release_is_enough, simulated_jetson
 
 pytest.importorskip("jtop", reason="jetson-stats is not installed here: make test-jtop")
 pytest.importorskip("onnxruntime")
@@ -41,7 +41,7 @@ def jetson(tmp_path: Path) -> Iterator[SimulatedJetson]:
 
 @pytest.fixture
 def agent(tmp_path: Path, jetson: SimulatedJetson) -> Iterator[AgentProcess]:
-    with running_agent(tmp_path / "data", BriskWorker(), f"--jtop-socket={jetson.socket}") as agent:
+    with brisk_agent(tmp_path / "data", jetson) as agent:
         yield agent
 
 

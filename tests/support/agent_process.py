@@ -29,19 +29,20 @@ def launch(
     log: IO[bytes],
     environment: Mapping[str, str] = {},
     descriptors: int | None = None,
+    prelude: str = "",
 ) -> subprocess.Popen[bytes]:
     """Start the process without waiting for it; its standard error goes to ``log``.
 
-    It may open so many ``descriptors``, as many as this process by default.
+    It may open so many ``descriptors``, as many as this process by default. ``prelude`` is code that it runs first.
     """
 
     def limit() -> None:
         if descriptors is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
-    command = json.dumps(None if worker is None else worker.command)
+    command = [sys.executable, "-c", f"{prelude}\n{_LAUNCH}", json.dumps(None if worker is None else worker.command)]
     return subprocess.Popen(
-        [sys.executable, "-c", _LAUNCH, command, "--port=0", f"--data-dir={data_dir}", "--announce", *options],
+        [*command, "--port=0", f"--data-dir={data_dir}", "--announce", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -70,10 +71,11 @@ class AgentProcess:
         *options: str,
         environment: Mapping[str, str] = {},
         descriptors: int | None = None,
+        prelude: str = "",
     ) -> None:
         self.log = data_dir.with_name(data_dir.name + ".log")
         with open(self.log, "ab") as log:
-            self.process = launch(data_dir, worker, options, log, environment, descriptors)
+            self.process = launch(data_dir, worker, options, log, environment, descriptors, prelude)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.log.read_text()
@@ -105,12 +107,13 @@ def running_agent(
     *options: str,
     environment: Mapping[str, str] = {},
     descriptors: int | None = None,
+    prelude: str = "",
 ) -> Iterator[AgentProcess]:
     """An agent that serves within the context; it may be ended before its end.
 
     Of this process's ``GDWS_AGENT_*`` variables it sees none; ``environment`` is added to the others.
     """
-    agent = AgentProcess(data_dir, worker, *options, environment=environment, descriptors=descriptors)
+    agent = AgentProcess(data_dir, worker, *options, environment=environment, descriptors=descriptors, prelude=prelude)
     try:
         yield agent
     finally:

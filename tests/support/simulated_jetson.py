@@ -27,16 +27,28 @@ from pathlib import Path
 
 import pytest
 
+from support.agent_process import AgentProcess, running_agent
 from support.agents import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = PROJECT / "docker" / "simulated-jetson" / "run.py"
 
 
-class BriskWorker:
-    """A worker for tests that need some energy rather than an exact one, see ``brisk_jtop_worker.py``."""
+#: Ten readings a second in place of two. The first client of a service says how often it reads: agent and worker both.
+_BRISK = "from gdws_agent.power import jtop_client; jtop_client.INTERVAL_S = 0.1"
 
-    command = (sys.executable, str(Path(__file__).with_name("brisk_jtop_worker.py")))
+
+class _BriskWorker:
+    command = (
+        sys.executable,
+        "-c",
+        f"{_BRISK}; import sys; from gdws_agent.measuring.worker import main; sys.exit(main())",
+    )
+
+
+def brisk_agent(data: Path, jetson: SimulatedJetson) -> contextlib.AbstractContextManager[AgentProcess]:
+    """An agent on the board for tests that need some energy rather than an exact one: it needs a fifth of the time."""
+    return running_agent(data, _BriskWorker(), f"--jtop-socket={jetson.socket}", prelude=_BRISK)
 
 
 def _is_newest() -> bool:

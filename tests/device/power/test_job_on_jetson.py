@@ -12,7 +12,7 @@ from gdws_contract.rest import DeviceInfo, Job
 from support.agent_process import running_agent
 from support.agents import PATIENCE_S, eventually
 from support.bundles import tiny_bundle
-from support.simulated_jetson import BriskWorker, one_release_is_enough, simulated_jetson
+from support.simulated_jetson import brisk_agent, one_release_is_enough, simulated_jetson
 
 pytest.importorskip("jtop", reason="jetson-stats is not installed here: pip install jetson-stats")
 pytest.importorskip("onnxruntime")
@@ -34,7 +34,7 @@ def jetson(tmp_path):
 @pytest.fixture
 def start(tmp_path, jetson):
     """Return a function that starts an agent on the board, or starts it again."""
-    return lambda worker=None: running_agent(tmp_path / "data", worker, f"--jtop-socket={jetson.socket}")
+    return lambda: running_agent(tmp_path / "data", None, f"--jtop-socket={jetson.socket}")
 
 
 def seen(jetson):
@@ -141,7 +141,7 @@ def test_an_agent_that_is_killed_gives_back_at_its_next_start(tmp_path, jetson, 
 @one_release_is_enough
 def test_a_service_that_dies_costs_power_and_leaves_the_board_for_later(tmp_path, jetson, start):
     bundle = tiny_bundle(tmp_path / "b.gdws")
-    with start(BriskWorker()) as agent:
+    with brisk_agent(tmp_path / "data", jetson) as agent:
         job_id = submit(agent, bundle, power_modes=[3], batch_sizes=[1, 2], protocol={**QUICK, "min_duration_ms": 4000})
         until_stage(agent, job_id, "measure")
         jetson.kill()
