@@ -1,6 +1,6 @@
 """The agent's own worker with a brief warm-up, for tests that judge no times; a worker command for an agent process.
 
-On a busy machine times are not steady, and each network would be run for five seconds until it is measured all the same.
+On a busy machine times are not steady, and each network would be run for five seconds before it is measured.
 """
 
 from __future__ import annotations
