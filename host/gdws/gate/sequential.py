@@ -150,8 +150,10 @@ class Trial:
 
     @property
     def runs_to_next_look(self) -> int:
-        """The number of runs until the next look."""
-        return self._target() - self._runs if self.wants_run else 0
+        """The number of runs until the next look; 0 if no run is wanted."""
+        if not self.wants_run:
+            return 0
+        return next(runs for runs in self._confirming or self.looks if runs > self._runs) - self._runs
 
     def add(self, observations: Mapping[str, float | None]) -> None:
         """Take the observations of one run; a question without an observation can no longer be answered."""

@@ -102,6 +102,14 @@ def test_runs_to_the_next_look_are_counted_down() -> None:
     assert trial.runs_to_next_look == 0
 
 
+def test_after_a_look_that_is_not_clear_the_runs_to_the_next_one_are_counted_down() -> None:
+    trial = Trial({"q": UNCALIBRATED}, 24)
+    observe(trial, *[UNCALIBRATED.limit - 0.01, UNCALIBRATED.limit + 0.01] * 3)
+    assert trial.wants_run
+    assert trial.looks[:2] == (6, 12)
+    assert trial.runs_to_next_look == 6
+
+
 # Confirmation
 
 
