@@ -82,7 +82,7 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
 	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
 
-# Power, clocks and temperatures against real jtop services on the simulated Jetson, six at a time: they mostly wait.
+# Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
 # They hold readings against real time: little else should run beside them. Some let a client of one release speak to
 # the service of another. The longest are named first, and the shortest next, for those are begun behind the long ones.
 JTOP_TESTS := tests/e2e/test_optimize_power.py tests/e2e/docker/test_simulated_jetson.py \
@@ -96,7 +96,7 @@ $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	    exit
 	fi
 	echo "== jetson-stats $*"
-	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=6 --dist=load --maxschedchunk=1 $(PYTEST_FLAGS) \
+	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=4 --dist=load --maxschedchunk=1 $(PYTEST_FLAGS) \
 	    $(JTOP_TESTS)
 
 browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
