@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.agent_process import AgentProcess, running_agent
+from support.brief_worker import BriefWorker
 from support.command import gdws
 from support.vision_networks import write_networks
 
@@ -25,7 +26,7 @@ OUTPUTS = {"detector": ["float32"], "segmenter": ["float32"], "heads": ["float32
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
-    with running_agent(tmp_path_factory.mktemp("device") / "data") as agent:
+    with running_agent(tmp_path_factory.mktemp("device") / "data", BriefWorker()) as agent:
         yield agent
 
 
