@@ -34,8 +34,8 @@ AS_ROOT := $(filter 0,$(shell id -u))
 DEMO_OUT ?= demo-output
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
-# Tests start hundreds of processes: what they import is compiled once, also where the environment says otherwise, as those
-# of containers often do.
+# Tests start hundreds of processes: what they import is compiled once, also where the environment says otherwise, as
+# that of containers often does.
 unexport PYTHONDONTWRITEBYTECODE
 # Two at a time: much of what they do is to wait for processes of their own.
 PYTEST := -m pytest --numprocesses=2 --dist=worksteal
@@ -82,11 +82,11 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
 	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
 
-# Power, clocks and temperatures against real jtop services on the simulated Jetson, six at a time: they mostly wait.
+# Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
 # They hold readings against real time: little else should run beside them. Some let a client of one release speak to
-# the service of another.
-JTOP_TESTS := tests/e2e/test_optimize_power.py tests/device/first_run/test_simulated_jetson.py \
-	tests/device/power/test_job_on_jetson.py tests/device/power/test_jtop_service.py tests/e2e/docker/test_simulated_jetson.py
+# the service of another. The longest are named first, and the shortest next, for those are begun behind the long ones.
+JTOP_TESTS := tests/e2e/test_optimize_power.py tests/e2e/docker/test_simulated_jetson.py \
+	tests/device/first_run/test_simulated_jetson.py tests/device/power/test_job_on_jetson.py tests/device/power/test_jtop_service.py
 jtop-environments: $(JTOP_VENVS)
 
 test-jtop: $(TEST_JTOPS) ## Test power, clocks and heat against real jtop services
@@ -96,7 +96,7 @@ $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	    exit
 	fi
 	echo "== jetson-stats $*"
-	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=6 --dist=load --maxschedchunk=1 $(PYTEST_FLAGS) \
+	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=4 --dist=load --maxschedchunk=1 $(PYTEST_FLAGS) \
 	    $(JTOP_TESTS)
 
 browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
