@@ -12,8 +12,9 @@ _HEAD = """# INT8 and GDWS together
 
 Each network dense and by GDWS, fitted at mean rank 2 and 1 (`stacked`) to 1024 training images, 512 of Fashion-MNIST,
 each in FP32 and in INT8 for ONNX Runtime. Names end in `distilled` after 80 steps of distillation, in `tuned` after one
-epoch, on 2,000 images, of adversarial training as the network is rounded. Forms that are not in a table, and accuracies
-that are –, were not measured. Intervals are 95 %.
+epoch, on 2,000 images, of adversarial training as the network is rounded; where the epoch gains nothing on the
+validation images the network stays as it was, so its row repeats the one above. Forms that are not in a table, and
+accuracies that are –, were not measured. Intervals are 95 %.
 
 Natural accuracy is on all test images. Robust accuracy is white-box by the attack of the data set's protocol, through
 the rounding; or by Square Attack on the engine of ONNX Runtime, by queries alone. Behind an accuracy stands what it has
