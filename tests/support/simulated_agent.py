@@ -148,7 +148,7 @@ def _unsteady(cell: Cell, share: float) -> Cell:
     if cell.speedup is None or cell.speedup.ratio is None:
         return cell
     ratio = cell.speedup.ratio / (1 + share)
-    interval = Interval(low=ratio / (1 + share), high=ratio * (1 + share), method="a law")
+    interval = Interval(low=ratio * max(0.0, 1 - share), high=ratio * (1 + share), method="a law")
     return cell.model_copy(update={"speedup": cell.speedup.model_copy(update={"ratio": ratio, "interval": interval})})
 
 

@@ -330,10 +330,10 @@ def _ratio(cell: Cell, dense: Cell, *, thorough: bool) -> tuple[float, float] | 
 
 
 def _margin(result: BenchmarkResult) -> float:
-    """How far the widest interval of a speed-up reaches to each side, as a share."""
+    """How far the widest interval of a speed-up reaches to each side, as a share; infinitely if it reaches 0."""
     intervals = [cell.speedup.interval for cell in result.job.cells if cell.speedup is not None]
-    known = [each for each in intervals if each is not None and each.low > 0]
-    return max((math.log(each.high / each.low) / 2 for each in known), default=0.0)
+    known = [each for each in intervals if each is not None]
+    return max((math.log(each.high / each.low) / 2 if each.low > 0 else math.inf for each in known), default=0.0)
 
 
 def _is_disturbed(result: BenchmarkResult) -> bool:

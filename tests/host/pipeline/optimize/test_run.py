@@ -166,7 +166,8 @@ def test_measurements_of_a_device_that_changed_its_clocks_are_thrown_away(
 
 
 @pytest.mark.parametrize(
-    ("unsteady", "kept"), [((0.5,), None), ((0.5, 0.2), None), ((0.5, 0.08, 0.3), 0.08), ((0.04,), 0.04)]
+    ("unsteady", "kept"),
+    [((0.5,), None), ((1.5,), None), ((0.5, 0.2), None), ((0.5, 0.08, 0.3), 0.08), ((0.04,), 0.04)],
 )
 def test_of_measurements_that_decide_one_that_is_sure_enough_counts_or_the_surest(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsteady: tuple[float, ...], kept: float | None
