@@ -23,7 +23,7 @@ _NEAR_LEAST = 2
 _TRIES_A_JUDGEMENT = 3
 #: So many of the best networks are measured again, thoroughly; of a front all.
 CONFIRMED = 3
-#: Where all that was kept on the images of choices fails on the final ones, half the error is tried, and half of that.
+#: Where all that was kept on the images of choices fails on the final ones, less error is tried, so many times.
 _RETREATS = 2
 #: A prediction that is less sure leaves no more room below a bound.
 _LARGEST_MARGIN = 0.05
@@ -254,17 +254,18 @@ class Search:
         """``answer``, or where the final images refused all its networks that with a network of less error.
 
         Choices are made on other images than the final ones, which may lose more by chance. Trying again on those is
-        no choice among many: at most :data:`_RETREATS` networks, each of half the error of the one before.
+        no choice among many: at most :data:`_RETREATS` networks, each of an error that the losses before allow.
         """
-        error = math.inf
+        least, most = self._errors()
         for _ in range(_RETREATS):
             if answer.status == "delivered" or not answer.final:
                 break
-            error = min(error, *map(self._space.error, answer.final)) / 2
-            choice = self._fastest_within(error)
+            refused = [(self._space.error(choice), self._limits.excess(loss)) for choice, loss in answer.final.items()]
+            error = next_error(refused, least, most)
+            choice = self._space.dense if error is None else self._fastest_within(error)
             if choice == self._space.dense:
                 break
-            self._tell(f"the final images refuse that: trying half the error, {self._figure(self._cost(choice))}")
+            self._tell(f"the final images refuse that: trying less error, {self._figure(self._cost(choice))}")
             if self._excess(choice) > 1:
                 continue
             last, answer = answer, self._confirm([choice], None)
