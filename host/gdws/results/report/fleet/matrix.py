@@ -20,7 +20,7 @@ def devices_of(measured: Sequence[ResultSummary], set_aside: Sequence[SetAside])
     for each in set_aside:
         if each.job is not None:
             left_out[each.device] = (*left_out.get(each.device, ()), f"{each.job}: {each.reason}")
-    tags = {each.device: each.tags for each in (*measured, *set_aside)}
+    tags = {each.device: each.tags for each in measured} | {each.device: each.tags for each in set_aside}
     kinds = {each.device: each.kind for each in measured}
     devices = [Device(name, tags[name], kinds.get(name), reasons.get(name), left_out.get(name, ())) for name in tags]
     return tuple(sorted(devices, key=lambda each: (each.kind is None, each.kind.words if each.kind else "", each.name)))
