@@ -80,6 +80,7 @@ def test_a_job_that_a_device_refuses_ends_with_1(agents: ThinAgents, tmp_path: P
     ended = gdws("fleet", "run", tmp_path / "SWEEP.toml", *devices)
     assert ended.exit_code == 1
     assert "orin: net.threads-2 was not measured: unknown-backend" in ended.stderr
+    assert "orin did not measure net.threads-2: unknown-backend" in gdws("fleet", "report", tmp_path / "fleet").stdout
 
 
 def test_cells_that_were_not_measured_are_told_and_end_with_1(agents: ThinAgents, tmp_path: Path) -> None:
