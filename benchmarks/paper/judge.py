@@ -1,10 +1,12 @@
-"""Accuracies, column by column."""
+"""Which images a network classifies correctly, column by column."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +26,7 @@ NORMS = ("linf", "l1", "l2")
 _FOOLED = 1_000_000
 
 
-def accuracies(
+def outcomes(
     network: nn.Module,
     images: Split,
     attacks: Mapping[str, AttackSpec],
@@ -33,13 +35,13 @@ def accuracies(
     fast: bool = False,
     batch_size: int = 100,
     progress: Progress,
-) -> dict[str, dict[str, Any]]:
-    """``natural``, one accuracy for each of ``attacks`` by its name, and their ``union`` if there are several.
+) -> dict[str, Tensor]:
+    """``natural``, one outcome for each of ``attacks`` by its name, and their ``union`` if there are several.
 
-    Each is a proportion as JSON. With ``top5`` there are also ``<name>_top5``: the right class is among the five
-    likeliest. Attacks are white-box and run on the dense network of the same function; an image that is misclassified
-    as it is counts as fooled. With ``fast``
-    attacks take gradients in bfloat16; adversarial images are judged in float32 all the same.
+    Each says of every image whether it is classified correctly, (N,) bool. With ``top5`` there are also
+    ``<name>_top5``: the right class is among the five likeliest. Attacks are white-box and run on the dense network of
+    the same function; an image that is misclassified as it is counts as fooled. With ``fast`` attacks take gradients
+    in bfloat16; adversarial images are judged in float32 all the same.
     """
     attacked = Bfloat16(network, images.images) if fast else dense_equivalent(network, images.images)
     device = device_of(network)
@@ -66,18 +68,18 @@ def accuracies(
                 if top5:
                     right.setdefault(f"{name}_top5", []).append(places < 5)
             progress.advance(len(indices))
-    return {name: _share(torch.cat(parts)) for name, parts in right.items()}
+    return {name: torch.cat(parts) for name, parts in right.items()}
 
 
 @torch.no_grad()
-def natural_accuracy(network: nn.Module, images: Split, *, batch_size: int = 500) -> dict[str, Any]:
-    """Natural accuracy on ``images``, a proportion as JSON."""
+def natural_outcome(network: nn.Module, images: Split, *, batch_size: int = 500) -> Tensor:
+    """Whether each of ``images`` is classified correctly as it is, (N,) bool."""
     with evaluation_mode(network):
         parts = [
             _places(network, images.images[rows], images.labels[rows]) == 0
             for rows in torch.split(torch.arange(len(images)), batch_size)
         ]
-    return _share(torch.cat(parts))
+    return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -87,5 +89,17 @@ def _places(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return (logits > logits.gather(1, labels[:, None])).sum(1)
 
 
-def _share(right: Tensor) -> dict[str, Any]:
+def share(right: Tensor) -> dict[str, Any]:
+    """The share of ``right`` images, a proportion as JSON."""
     return proportion(int(right.sum()), len(right)).model_dump()
+
+
+def packed(right: Tensor) -> str:
+    """An outcome as text, eight images a byte in base64."""
+    return base64.b64encode(np.packbits(right.cpu().numpy()).tobytes()).decode()
+
+
+def unpacked(text: str, count: int) -> list[bool]:
+    """The inverse of :func:`packed` for ``count`` images."""
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count)
+    return [bool(bit) for bit in bits]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.paper import verdicts
 from benchmarks.paper.rows import Row, Table
 
 _HEADINGS = {
@@ -26,13 +27,16 @@ _FPS = {
         "The FPS of rows of one network are measured side by side. Those of different networks are not: compare them",
         "with care where the load average, below, tells of a busy machine.",
     ],
-    True: ["The FPS of all rows are measured side by side, and compared with those of the first network, dense."],
+    True: ["The FPS of all rows are measured side by side."],
 }
 
 
 def render(table: Table, results: Mapping[str, Any]) -> str:
     """The results of ``table`` as Markdown."""
-    headings = ["model", "network", "plan", *(_HEADINGS[column] for column in table.columns)]
+    headings = ["model", "network", "plan", "MMACs", *(_HEADINGS[column] for column in table.columns)]
+    on = "Speed is not measured yet."
+    if results["machine"] is not None:
+        on = f"Speed measured on: `{json.dumps(results['machine'])}`."
     lines = [
         f"# Table {table.number}: {table.title}",
         "",
@@ -43,7 +47,7 @@ def render(table: Table, results: Mapping[str, Any]) -> str:
         *_FPS[results["stand_ins"] is not None],
         *results["note"],
         "",
-        f"Machine: `{json.dumps(results['machine'])}`.",
+        on,
         "",
         f"| {' | '.join(headings)} |",
         f"|{'---|' * len(headings)}",
@@ -52,7 +56,10 @@ def render(table: Table, results: Mapping[str, Any]) -> str:
         found = results["rows"].get(row.key, {})
         missing = _missing(row, results)
         cells = [_cell(column, found, row.paper.get(column)) for column in table.columns]
-        lines.append(f"| {' | '.join([row.model, found.get('network', missing), _plan(row, found), *cells])} |")
+        line = [row.model, found.get("network", missing), _plan(row, found), _macs(found), *cells]
+        lines.append(f"| {' | '.join(line)} |")
+    if said := verdicts.sentences(table, results["rows"]):
+        lines += ["", *said]
     absent = {network.key: network for network in table.networks() if network.key in results["absent"]}
     if absent:
         heading = "Not present, and where to get it:"
@@ -79,6 +86,10 @@ def _plan(row: Row, found: Mapping[str, Any]) -> str:
     return f"{found['plan']}, G/C {found['mean_rank']:.2f}"
 
 
+def _macs(found: Mapping[str, Any]) -> str:
+    return f"{found['macs'] / 1e6:.1f}" if "macs" in found else "-"
+
+
 def _cell(column: str, found: Mapping[str, Any], paper: float | None) -> str:
     published = "" if paper is None else f" [{paper:g}]"
     return f"{_ours(column, found)}{published}"
@@ -103,6 +114,4 @@ def _speed(entry: Mapping[str, Any]) -> str:
     if entry["fps"] is None:
         return f"{entry['backend']}: not measured ({entry['reason']})"
     simulated = ", simulated" if entry["simulated"] else ""
-    speedup = entry.get("speedup")
-    times = "" if speedup is None else f", {speedup['ratio']:.2f} times dense"
-    return f"{entry['backend']} {entry['fps']:.0f}{times}{simulated}"
+    return f"{entry['backend']} {entry['fps']:.0f}{simulated}"

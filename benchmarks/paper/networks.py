@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import lzma
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
-from torch.nn.utils import prune
-
-from benchmarks.paper.rows import Network, Pruned
+from benchmarks.paper.rows import Network
 from gdws import pipeline
 from gdws.errors import ModelError
 from gdws.networks import zoo as nets
@@ -34,13 +30,10 @@ def public(network: Network, folder: Path) -> Source | None:
 
 def stand_in(network: Network, kind: str) -> Source | None:
     """The network of a kind that takes the place of ``network``; None if there is none, or no weights."""
-    chosen = network.stand_ins.get(kind)
-    if chosen is None or (path := weights_path(chosen.weights)) is None:
+    weights = network.stand_ins.get(kind)
+    if weights is None or (path := weights_path(weights)) is None:
         return None
-    source = replace(load(path), name=chosen.weights)
-    if chosen.pruned is not None:
-        source = replace(source, module=pruned(source.module, chosen.pruned))
-    return _narrowed(source)
+    return _narrowed(replace(load(path), name=weights))
 
 
 def weights_path(name: str, folder: Path = TRAINED) -> Path | None:
@@ -67,19 +60,3 @@ def load(path: Path) -> Source:
 
 def _narrowed(source: Source) -> Source:
     return pipeline.slimmed(source) if sizes(source.module).pruned else source
-
-
-def pruned(network: nn.Module, how: Pruned) -> nn.Module:
-    """A copy of ``network``, a share of each convolution but the first set to zero, by the size of its weights.
-
-    It is not trained again, so the columns are filled and the accuracies are no claim about pruning.
-    """
-    copied = copy.deepcopy(network)
-    _, *convolutions = [module for module in copied.modules() if isinstance(module, nn.Conv2d)]
-    for convolution in convolutions:
-        if how.what == "channels":
-            prune.ln_structured(convolution, "weight", how.share, n=2, dim=0)
-        else:
-            prune.l1_unstructured(convolution, "weight", how.share)
-        prune.remove(convolution, "weight")
-    return copied

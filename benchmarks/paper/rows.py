@@ -16,14 +16,6 @@ HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
-class Pruned:
-    """A ``share`` of each convolution's ``weights`` or output ``channels`` is set to zero, the smallest first."""
-
-    what: str
-    share: float
-
-
-@dataclass(frozen=True)
 class DataAware:
     """A data-aware network of ``mean_rank`` in ``layout``, fitted without labels.
 
@@ -40,29 +32,23 @@ class DataAware:
         return f"{self.recipe.name}{'-distilled' if self.distilled else ''}"
 
     @property
+    def words(self) -> str:
+        """E.g. ``at mean rank 2, distilled``."""
+        return f"at mean rank {self.mean_rank:g}{', distilled' if self.distilled else ''}"
+
+    @property
     def recipe(self) -> Recipe:
         """How it is converted."""
         return Recipe(MeanRank(self.mean_rank), self.layout, method="data-aware")
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """The network called ``weights``, as it is or, with ``pruned``, pruned and not trained again.
-
-    ``beside`` are data-aware networks made of it, to compare with what the paper's method makes.
-    """
-
-    weights: str
-    pruned: Pruned | None
-    beside: Sequence[DataAware]
-
-
-@dataclass(frozen=True)
 class Network:
     """A network of the paper: ``file`` holds its public checkpoint, ``where`` says how to get it.
 
-    ``options`` are those of :func:`gdws.pipeline.load`. ``stand_ins`` are the networks that take its place, by the kind
-    of :data:`benchmarks.paper.kinds.KINDS`.
+    ``options`` are those of :func:`gdws.pipeline.load`. ``pruned_from`` is the key of the network that a pruned one was
+    made from. ``stand_ins`` are the names of the weights that take its place, by the kind of
+    :data:`benchmarks.paper.kinds.KINDS`.
     """
 
     key: str
@@ -71,7 +57,8 @@ class Network:
     file: str
     where: str
     options: Mapping[str, Any]
-    stand_ins: Mapping[str, StandIn]
+    stand_ins: Mapping[str, str]
+    pruned_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,18 +97,23 @@ class Table:
         """Each network once, in order."""
         return list({row.network.key: row.network for row in self.rows}.values())
 
-    def with_data_aware(self, kind: str) -> Table:
-        """The table with data-aware rows after each converted one whose stand-in of ``kind`` has them beside it."""
+    def on_stand_ins(self, kind: str, data_aware: Sequence[DataAware]) -> Table:
+        """The table as stand-ins of ``kind`` fill it.
+
+        Rows of ``data_aware`` networks follow each converted one that is not of a pruned network. The columns of the
+        five likeliest classes, which are half of ten, are left out.
+        """
         rows: list[Row] = []
         for row in self.rows:
             rows.append(row)
-            if row.beta is not None and kind in row.network.stand_ins:
+            if row.beta is not None and row.network.pruned_from is None and kind in row.network.stand_ins:
                 model = f"{row.model}, data-aware"
                 rows += [
                     replace(row, model=model, beta=None, stand_in_mean_rank=None, paper={}, data_aware=each)
-                    for each in row.network.stand_ins[kind].beside
+                    for each in data_aware
                 ]
-        return replace(self, rows=rows)
+        columns = [column for column in self.columns if not column.endswith("_top5")]
+        return replace(self, columns=columns, rows=rows)
 
 
 def read_table(number: str) -> Table:
@@ -137,14 +129,6 @@ def read_table(number: str) -> Table:
 
 
 def _network(key: str, fields: dict[str, Any]) -> Network:
-    stand_ins = {kind: _stand_in(**stand_in) for kind, stand_in in fields.pop("stand_ins").items()}
-    known = {name: fields.pop(name) for name in ("net", "data", "file", "where")}
-    return Network(key=key, options=fields, stand_ins=stand_ins, **known)
-
-
-def _stand_in(
-    weights: str, pruned: Mapping[str, Any] | None = None, beside: Sequence[Mapping[str, Any]] = ()
-) -> StandIn:
-    return StandIn(
-        weights, None if pruned is None else Pruned(**pruned), tuple(DataAware(**fields) for fields in beside)
-    )
+    names = ("net", "data", "file", "where", "stand_ins", "pruned_from")
+    known = {name: fields.pop(name) for name in names if name in fields}
+    return Network(key=key, options=fields, **known)

@@ -1,9 +1,9 @@
-"""Rounds trained weights to half precision and compresses them, as ``benchmarks/networks`` has them of pruned networks.
+"""Rounds trained weights and compresses them, as ``benchmarks/networks`` has them.
 
-    python -m benchmarks.paper.store trained.safetensors ... [--out benchmarks/networks]
+    python -m benchmarks.paper.store trained.safetensors ... [--bits 6] [--out benchmarks/networks]
 
-The file has the whole network, which :func:`benchmarks.paper.networks.load` reads, but what pruning set to zero takes
-next to no room. Neither do weights that only read channels of pruned filters, which have the same value at every pixel
+The file has the whole network, which :func:`benchmarks.paper.networks.load` reads. What pruning set to zero takes next
+to no room. Neither do weights that only read channels of pruned filters, which have the same value at every pixel
 of every image: one such channel of a block can stand for all. The metadata, which tell how it was trained, stay.
 """
 
@@ -13,7 +13,7 @@ import argparse
 import lzma
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,10 @@ from benchmarks.paper.networks import COMPRESSED, TRAINED
 from gdws._util.files import write_atomic
 from gdws.networks import checkpoints
 from gdws.networks.zoo.preact_resnet import PreActBlock
+from gdws.networks.zoo.vgg import VGG16
+
+#: Significant bits of a bfloat16, which the file has kernels in: the most that can be kept.
+MOST_BITS = 8
 
 #: Numbers of two bytes: the literal coder tells even positions from odd ones.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1, "pb": 1}]
@@ -33,22 +37,28 @@ def main(argv: Sequence[str]) -> int:
     """Store the files that ``argv`` names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trained", nargs="+", type=Path, help="files that gdws train wrote")
+    parser.add_argument("--bits", type=int, default=MOST_BITS, help="significant bits of kernels; default: %(default)s")
     parser.add_argument("--out", type=Path, default=TRAINED, help="folder of the compressed files")
     options = parser.parse_args(argv)
+    if not 1 <= options.bits <= MOST_BITS:
+        parser.error(f"--bits is from 1 to {MOST_BITS}")
     for path in options.trained:
-        stored = store(path, options.out)
+        stored = store(path, options.out, options.bits)
         print(f"{stored}: {stored.stat().st_size:,} bytes")
     return 0
 
 
-def store(trained: Path, folder: Path) -> Path:
-    """Write the weights in the file ``trained`` to ``folder``, rounded and compressed, and return the file."""
+def store(trained: Path, folder: Path, bits: int = MOST_BITS) -> Path:
+    """Write the weights in the file ``trained`` to ``folder``, rounded and compressed, and return the file.
+
+    Kernels keep so many significant ``bits``.
+    """
     found = checkpoints.read(trained)
     network = networks.load(trained).module
     fold_constants(network)
-    weights = {key: _rounded(tensor) for key, tensor in network.state_dict().items()}
+    weights = {key: rounded(tensor, bits) for key, tensor in network.state_dict().items()}
     metadata = {key: value for key, value in found.metadata.items() if key != "format"}
-    metadata["rounding"] = "kernels rounded to bfloat16, others to float16 after training; constant channels folded"
+    metadata["rounding"] = f"kernels rounded to {bits} bits, others to float16 after training; constant channels folded"
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / trained.name
         checkpoints.save(plain, weights, metadata)
@@ -60,18 +70,16 @@ def store(trained: Path, folder: Path) -> Path:
 
 @torch.no_grad()
 def fold_constants(network: nn.Module) -> None:
-    """Let one channel between the convolutions of each block stand for all whose filters are zero, in place.
+    """Let one channel between two convolutions stand for all whose filters are zero, in place.
 
     After normalisation and ReLU such a channel is a constant. Its readers' weights, times the constant, are added to
     those of the first, whose constant becomes 1, so the network computes the same up to rounding.
     """
-    for block in network.modules():
-        if not isinstance(block, PreActBlock) or not isinstance(block.conv1, nn.Conv2d):
-            continue
-        dead = (block.conv1.weight.flatten(1) == 0).all(1).nonzero().flatten()
+    for convolution, norm, following in read_by_one(network):
+        dead = (convolution.weight.flatten(1) == 0).all(1).nonzero().flatten()
         if len(dead) == 0:
             continue
-        norm, reader = block.bn2, block.conv2.weight
+        reader = following.weight
         constants = norm(torch.zeros(1, norm.num_features, 1, 1)).relu().flatten()
         together = torch.einsum("mdhw,d->mhw", reader[:, dead], constants[dead])
         for tensor, value in ((norm.weight, 0.0), (norm.bias, 0.0), (norm.running_mean, 0.0), (norm.running_var, 1.0)):
@@ -81,10 +89,25 @@ def fold_constants(network: nn.Module) -> None:
         reader[:, dead[0]] = together
 
 
-def _rounded(tensor: torch.Tensor) -> torch.Tensor:
+def read_by_one(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d, nn.Conv2d]]:
+    """Each convolution that one other reads alone, through the normalisation between them and ReLU."""
+    for module in network.modules():
+        if isinstance(module, PreActBlock) and isinstance(module.conv1, nn.Conv2d):
+            yield module.conv1, module.bn2, module.conv2
+        elif isinstance(module, VGG16):
+            convolutions = [each for each in module.features if isinstance(each, nn.Conv2d)]
+            norms = [each for each in module.features if isinstance(each, nn.BatchNorm2d)]
+            yield from zip(convolutions, norms, convolutions[1:], strict=False)
+
+
+def rounded(tensor: torch.Tensor, bits: int) -> torch.Tensor:
+    """Kernels to so many significant bits, as bfloat16, other numbers to float16."""
     if not tensor.is_floating_point():
         return tensor
-    return tensor.bfloat16() if tensor.ndim > 1 else tensor.half()
+    if tensor.ndim < 2:
+        return tensor.half()
+    mantissa, exponent = torch.frexp(tensor)
+    return torch.ldexp((mantissa * 2**bits).round() / 2**bits, exponent).bfloat16()
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ _HEARTBEAT_S = 15.0
 
 @dataclass
 class ThinAgent:
-    """One device, which can be faulty or another machine after so many jobs, and refuse jobs of so many threads."""
+    """One device, which can be faulty or another machine after so many jobs, refuse jobs of so many threads, and fail
+    to measure a batch size.
+    """
 
     name: str
     cell_s: float
@@ -62,6 +64,7 @@ class ThinAgent:
     faulty_after: int = 0
     renamed_after: int | None = None
     refused_threads: int | None = None
+    failing_batch: int | None = None
     uploads: int = 0
     measured: list[tuple[str, CellKey]] = field(default_factory=list)
     submissions: int = 0
@@ -195,10 +198,16 @@ class ThinAgent:
                 if await self._is_cancelled_within(job_id, self.cell_s):
                     return
                 self.measured.append((job_id, key))
-                done = [*self.jobs[job_id].cells, Cell(key=key, state="done")]
+                done = [*self.jobs[job_id].cells, self._cell(key)]
                 progress = Progress(cells_total=len(cells), cells_finished=len(done))
                 await self._set(self.jobs[job_id].model_copy(update={"cells": done, "progress": progress}))
             await self._set(self.jobs[job_id].model_copy(update={"state": "done"}))
+
+    def _cell(self, key: CellKey) -> Cell:
+        if key.batch_size != self.failing_batch:
+            return Cell(key=key, state="done")
+        problem = Problem(type="urn:gdws:problem:out-of-memory", title="Out of memory", status=507)
+        return Cell(key=key, state="failed", error=problem)
 
     async def _is_cancelled_within(self, job_id: str, seconds: float) -> bool:
         with anyio.move_on_after(seconds):

@@ -21,6 +21,7 @@ from gdws_contract.rest import Alive, DeviceInfo, Health, ModelInfo, ModelList
 from . import examples
 from .access import Access
 from .bodies import BodyLimits
+from .documented import DocumentedRoute
 from .framing import Framing
 from .guard import Guard, role_in
 from .head import HeadAsGet
@@ -78,6 +79,7 @@ def create_app(
         separate_input_output_schemas=False,
         responses=documented_default(),
     )
+    app.router.route_class = DocumentedRoute
     board = board or LiveBoard()
     metrics = Metrics(service.jobs, board)
     service.jobs.events.subscribe(track_running_job)
@@ -177,11 +179,12 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         "/models/{model_id}/manifest",
         tags=["models"],
         summary="What a bundle holds",
+        response_model=Manifest,
         responses=documented_problems(404),
     )
-    def get_manifest(model_id: ModelId) -> Manifest:
+    def get_manifest(model_id: ModelId) -> Response:
         """As it is on record, whatever became of the bundle's file, and in the schema of this release."""
-        return service.library.manifest_on_record(model_id)
+        return json_response(service.library.manifest_on_record(model_id))
 
     @app.delete(
         "/models/{model_id}",

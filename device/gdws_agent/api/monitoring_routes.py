@@ -13,6 +13,7 @@ from gdws_agent.board.live import LiveBoard
 from gdws_contract.live import LiveReadings
 
 from . import api_page
+from .documented import add_schemas
 from .job_events import JobSubscribers
 from .metrics import CONTENT_TYPE, Metrics
 
@@ -61,11 +62,12 @@ def add_monitoring_routes(app: FastAPI, metrics: Metrics, board: LiveBoard, subs
 
 
 def describe_access(app: FastAPI) -> None:
-    """Have the OpenAPI document say how a token is sent, and that not every agent needs one."""
+    """Have the OpenAPI document say how a token is sent, and that not every agent needs one; add its models."""
     make = app.openapi
 
     def described() -> Dict[str, Any]:
         document = make()
+        add_schemas(document, app.routes)
         document.setdefault("components", {})["securitySchemes"] = {
             "token": {
                 "type": "http",

@@ -23,6 +23,7 @@ from gdws_contract.errors import ContractError
 from gdws_contract.parsing import field_path
 from gdws_contract.problems import CONTENT_TYPE, Problem
 
+from .documented import reference
 from .examples import PROBLEM
 
 _LOG = logging.getLogger(__name__)
@@ -51,12 +52,8 @@ def documented_problems(*statuses: int) -> Responses:
 
 
 def documented_answer(model: str, description: str) -> Dict[str, Any]:
-    """Return what OpenAPI says of an answer that is the ``model`` which another status of its route has, too.
-
-    By its name: given the class itself, FastAPI builds another validator of a megabyte for it.
-    """
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}
-    return {"description": description, "content": content}
+    """Return what OpenAPI says of an answer that is the ``model`` which another status of its route has, too."""
+    return {"description": description, "content": reference(model)}
 
 
 def documented_default() -> Responses:

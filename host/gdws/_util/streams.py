@@ -79,8 +79,8 @@ def lost_output() -> OSError | None:
 
 
 @contextlib.contextmanager
-def printing_to_stderr() -> Iterator[None]:
-    """Send to standard error what libraries in C print to standard output meanwhile, where results belong alone."""
+def nothing_printed() -> Iterator[None]:
+    """Drop what libraries in C print to standard output meanwhile, where results belong alone."""
     sys.stdout.flush()
     try:
         kept = os.dup(1)
@@ -88,8 +88,9 @@ def printing_to_stderr() -> Iterator[None]:
         yield
         return
     try:
-        with contextlib.suppress(OSError):  # standard error is closed
-            os.dup2(2, 1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
         yield
     finally:
         if os.name == "posix":

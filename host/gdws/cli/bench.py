@@ -85,7 +85,7 @@ def bench(
         label=label,
         **sharing.fields(),
     )
-    if devices := fleet.chosen(agent, sharing, out):
+    if devices := fleet.chosen(agent, sharing, out, as_json=as_json):
         measure_on(devices, bundle, request, out, reconnect_s=agent.reconnect, quiet=quiet)
         return
     live = LiveBenchmark(quiet=quiet)

@@ -90,14 +90,19 @@ def run(
       gdws fleet run SWEEP.toml --devices devices.toml --out nightly
       gdws fleet run SWEEP.toml --tag orin --tag xavier --out nightly
     """
-    from gdws.device.devices import load_devices, with_tags
+    from gdws.device.devices import tagged_devices
     from gdws.fleet.engine import require_engine
     from gdws.fleet.folder import create
     from gdws.fleet.sweep import load_sweep
 
     require_engine()
-    chosen = with_tags(load_devices(devices), tag or [])
-    folder = create(out, load_sweep(sweep), chosen, shared_database=database is not None)
+    chosen, wanted = tagged_devices(devices, tag or []), load_sweep(sweep)
+    if database is not None:
+        _require_database(database)
+    folder = create(out, wanted, chosen, shared_database=database is not None)
+    for job in folder.unassigned():
+        told = f"no device measures {job.name}: none has the tag {' or '.join(job.tags)}"
+        errors().print(told, markup=False)
     _follow(folder, database, at_once, reconnect, quiet)
 
 
@@ -135,6 +140,7 @@ def resume(
 
     require_engine()
     opened = open_folder(folder)
+    opened.require_devices(accept_identity or ())
     if devices is not None:
         opened = with_devices(opened, load_devices(devices))
     _follow(opened, database, at_once, reconnect, quiet, accept_identity or [])
@@ -156,14 +162,16 @@ def status(
     import time
 
     from gdws.cli.views.fleet import COLUMNS, LiveFleet, fleet_rows
-    from gdws.fleet.control import device_states
+    from gdws.fleet.control import device_states, has_coordinator
 
     place = _place(folder, database)
     states = device_states(place)
+    if not (_is_over(states) or has_coordinator(place)):
+        errors().print(f"no coordinator works on it; continue with: gdws fleet resume {folder}", markup=False)
     if watch:
         with LiveFleet(_job_counts(place.folder), quiet=False) as live:
             live.show(states)
-            while not all(state.phase.is_final for state in states.values()):
+            while not _is_over(states):
                 time.sleep(2.0)
                 states = device_states(place)
                 live.show(states)
@@ -281,11 +289,17 @@ def _follow(
 def _end(folder: FleetFolder, states: dict[str, DeviceState]) -> None:
     """Say what was not measured, and end with the code for it."""
     from gdws.fleet.states import Phase
+    from gdws_contract.findings.text import plural
 
     left = {device: state for device, state in states.items() if state.phase is not Phase.DONE}
     for device, state in states.items():
         for job, reason in state.tally.not_measured.items():
             errors().print(f"{device}: {job} was not measured: {reason}", markup=False)
+    for device, state in states.items():
+        if state.tally.failed_cells:
+            failed = plural(state.tally.failed_cells, "cell")
+            told = f"{device}: {failed} not measured; gdws fleet report {folder.path} has the reasons"
+            errors().print(told, markup=False)
     for device, state in left.items():
         errors().print(f"{device} is {state.phase.value}: {state.reason or 'by request'}", markup=False)
     errors().print(f"results are in {folder.path}", markup=False)
@@ -294,6 +308,18 @@ def _end(folder: FleetFolder, states: dict[str, DeviceState]) -> None:
         raise typer.Exit(ExitCode.UNAVAILABLE)
     if any(state.tally.not_measured or state.tally.failed_cells for state in states.values()):
         raise typer.Exit(ExitCode.NEGATIVE)
+
+
+def _require_database(database: str) -> None:
+    """Raise :class:`GdwsError` if the database cannot be used, before there is a folder that depends on it."""
+    from gdws.fleet.slots import PostgresSlots
+    from gdws.fleet.workflows import database_url
+
+    PostgresSlots(database_url(database), "").close()
+
+
+def _is_over(states: dict[str, DeviceState]) -> bool:
+    return all(state.phase.is_final for state in states.values())
 
 
 def _job_counts(folder: FleetFolder) -> dict[str, int]:

@@ -84,6 +84,7 @@ def optimize(
             known_costs=known_costs or pipeline.default_folder(),
             conversion=pipeline.Conversion(tuple(skip or ())),
             effort=running.effort(attack.seed),
+            choosing=running.choosing(spec),
             tuning=making.tuning(spec, seed=attack.seed),
             int8=making.quantisation(setting.backend),
             states=running.states(info, device.url),

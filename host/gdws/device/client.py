@@ -81,7 +81,7 @@ class DeviceClient:
 
         An answer may take ``answer_s`` seconds.
         """
-        self.url = _normalised(url)
+        self.url = address_of(url)
         headers = {"accept": "application/json, application/problem+json", **_authorization(token, self.url)}
         with network_settings_named(self.url):
             self._http = httpx.Client(
@@ -332,8 +332,8 @@ def _blocks(path: Path, progress: Callable[[int], None] | None) -> Iterator[byte
                 progress(len(block))
 
 
-def _normalised(url: str) -> str:
-    """``url`` with a scheme and without a slash at the end. Raises :class:`DeviceUnreachable`."""
+def address_of(url: str) -> str:
+    """``url`` with a scheme and without a slash at the end. Raises :class:`DeviceUnreachable` if it is no address."""
     text = url.strip()
     text = text if "://" in text else f"http://{text}"
     try:

@@ -90,6 +90,20 @@ def load_devices(path: Path | None) -> dict[str, DeviceEntry]:
     return load_toml(DevicesFile, path or DEFAULT_FILE, hint=_HINT).devices
 
 
+def tagged_devices(path: Path | None, tags: Sequence[str]) -> dict[str, DeviceEntry]:
+    """The devices of the file at ``path``, or of :data:`DEFAULT_FILE`, with at least one of ``tags``, if any are given.
+
+    Raises:
+        SettingsError: the file is malformed, there is none, or it has no device or none with a tag.
+        OSError: the file cannot be read.
+    """
+    known = load_devices(path)
+    if not known:
+        reason = f"there is no {DEFAULT_FILE} in this folder" if path is None else f"{path} has no devices"
+        raise SettingsError(reason, hint=f"give --devices a file of devices; {_HINT}")
+    return with_tags(known, tags)
+
+
 def with_tags(known: Mapping[str, DeviceEntry], tags: Sequence[str]) -> dict[str, DeviceEntry]:
     """The devices with at least one of ``tags``, in the order of the file; all of them without tags.
 
@@ -97,7 +111,10 @@ def with_tags(known: Mapping[str, DeviceEntry], tags: Sequence[str]) -> dict[str
     """
     for tag in tags:
         if not any(tag in entry.tags for entry in known.values()):
-            raise SettingsError(f"no device has the tag {tag!r}", hint=_HINT)
+            tagged = sorted({tag for entry in known.values() for tag in entry.tags})
+            raise SettingsError(
+                f"no device has the tag {tag!r}", hint=f"known tags: {', '.join(tagged) or 'none'}; {_HINT}"
+            )
     return {name: entry for name, entry in known.items() if not tags or set(tags) & set(entry.tags)}
 
 

@@ -13,7 +13,7 @@ from gdws.device.devices import named
 from gdws.errors import GdwsError
 from gdws.fleet.folder import DATABASE, FleetFolder
 from gdws.fleet.logs import show_errors
-from gdws.fleet.slots import database_named
+from gdws.fleet.slots import database_named, slots_of
 from gdws.fleet.states import DeviceState
 from gdws.fleet.workflows import JsonSerializer, Place, Standing, standings
 
@@ -25,6 +25,15 @@ def device_states(place: Place) -> dict[str, DeviceState]:
         name: found[name].state if name in found else DeviceState.model_validate({})
         for name in place.folder.record.devices
     }
+
+
+def has_coordinator(place: Place) -> bool:
+    """Whether a coordinator of the sweep lives."""
+    slots = slots_of(place)
+    try:
+        return not slots.are_free()
+    finally:
+        slots.close()
 
 
 @dataclass

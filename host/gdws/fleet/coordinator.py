@@ -16,7 +16,7 @@ from dbos import DBOS, SetWorkflowID
 from gdws.fleet.device_run import DeviceRun, Stopped
 from gdws.fleet.logs import show_errors
 from gdws.fleet.outcome import Outcome
-from gdws.fleet.slots import OneSlot, PostgresSlots, Slots
+from gdws.fleet.slots import slots_of
 from gdws.fleet.states import DeviceState, Phase
 from gdws.fleet.workflows import WORKFLOW, JsonSerializer, Place, Standing, standings
 
@@ -49,7 +49,7 @@ class Coordinator:
         self._stop = threading.Event()
         self._runs: dict[str, DeviceRun] = {}
         self._waiting: set[queue.SimpleQueue[Outcome | BaseException]] = set()
-        self._slots: Slots = _slots(place)
+        self._slots = slots_of(place)
 
     def __enter__(self) -> Coordinator:
         self._slots.take()
@@ -202,8 +202,3 @@ class Coordinator:
     def _publish(self, workflow: str, state: DeviceState) -> None:
         if not self._stop.is_set():
             DBOS.update_workflow_attributes(workflow, state.model_dump(mode="json"))
-
-
-def _slots(place: Place) -> Slots:
-    record = place.folder.record
-    return PostgresSlots(place.url, record.id) if record.shared_database else OneSlot(place.folder.path / "coordinator")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from gdws._util.files import write_atomic
+from gdws.device.client import address_of
 from gdws.device.devices import DeviceEntry
-from gdws.errors import SettingsError
+from gdws.errors import DeviceUnreachable, SettingsError
 from gdws.fleet.sweep import Retries, Sweep, SweepJob
 from gdws.results.stored import load_result
 from gdws_contract.base import Name, Record
@@ -58,6 +59,21 @@ class FleetFolder:
         text = f"{self.record.id}/{device}/{job}/{repeat}"
         return f"fleet-{hashlib.sha256(text.encode()).hexdigest()}"
 
+    def unassigned(self) -> list[SweepJob]:
+        """The jobs that are for none of the devices."""
+        tags = [entry.tags for entry in self.record.devices.values()]
+        return [job for job in self.record.jobs if not any(map(job.is_for, tags))]
+
+    def require_devices(self, names: Iterable[str]) -> None:
+        """Raise :class:`SettingsError` for a name that no device of the sweep has."""
+        for name in names:
+            if name not in self.record.devices:
+                raise SettingsError(f"the sweep in {self.path} has no device {name!r}", hint=self._known_devices)
+
+    @property
+    def _known_devices(self) -> str:
+        return f"its devices: {', '.join(self.record.devices)}"
+
     @property
     def label(self) -> str:
         """The start of the label of each job at an agent."""
@@ -81,7 +97,7 @@ def create(path: Path, sweep: Sweep, devices: Mapping[str, DeviceEntry], *, shar
     """A new folder for ``sweep`` over ``devices``; those without a job are left out.
 
     Raises:
-        SettingsError: there is a sweep in the folder already, or no device has a job.
+        SettingsError: there is a sweep in the folder already, no device has a job, or a device has no address.
         OSError: the folder cannot be written.
     """
     if (path / RECORD).exists():
@@ -89,6 +105,8 @@ def create(path: Path, sweep: Sweep, devices: Mapping[str, DeviceEntry], *, shar
     wanted = {name: entry for name, entry in devices.items() if any(job.is_for(entry.tags) for job in sweep.jobs)}
     if not wanted:
         raise SettingsError("no device has a job of this sweep", hint="check --devices, --tag, and tags in the sweep")
+    for name, entry in wanted.items():
+        _require_address(name, entry.url)
     record = FleetRecord(
         id=secrets.token_hex(6),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -123,17 +141,41 @@ def open_folder(path: Path) -> FleetFolder:
 def with_devices(folder: FleetFolder, devices: Mapping[str, DeviceEntry]) -> FleetFolder:
     """``folder`` with new addresses and tokens of its devices; their tags stay, because they choose the jobs.
 
-    Raises OSError if the record cannot be written.
+    Raises:
+        SettingsError: the sweep has none of ``devices``, or a device has no address.
+        OSError: the record cannot be written.
     """
     known = folder.record.devices
+    if not known.keys() & devices.keys():
+        raise SettingsError(
+            f"the sweep in {folder.path} has none of these devices: {', '.join(devices) or 'none'}",
+            hint=folder._known_devices,
+        )
     renewed = {
         name: devices[name].model_copy(update={"tags": entry.tags}) if name in devices else entry
         for name, entry in known.items()
     }
+    for name, entry in renewed.items():
+        _require_address(name, entry.url)
     changed = FleetFolder(folder.path, folder.record.model_copy(update={"devices": renewed}))
     if renewed != known:
         _write(changed)
     return changed
+
+
+def _require_address(device: str, url: str) -> None:
+    """Raise :class:`SettingsError` where trying again later would not help."""
+    field = f"devices.{device}.url"
+    if url == "local":
+        raise SettingsError(
+            f"{field}: a sweep starts no agent",
+            field=field,
+            hint="start gdws-agent, and give the address that it shows",
+        )
+    try:
+        address_of(url)
+    except DeviceUnreachable as error:
+        raise SettingsError(f"{field}: {error.message}", field=field, hint="e.g. http://jetson.local:8000") from error
 
 
 def _write(folder: FleetFolder) -> None:

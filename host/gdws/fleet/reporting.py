@@ -29,5 +29,5 @@ def set_aside(folder: FleetFolder, states: Mapping[str, DeviceState]) -> list[Se
             found.append(SetAside(device, tags, state.reason))
         for job, reason in state.tally.not_measured.items():
             if not folder.result_path(device, job).exists():
-                found.append(SetAside(device, tags, f"{job}: {reason}"))
+                found.append(SetAside(device, tags, reason, job))
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,12 @@ import sqlalchemy
 import sqlalchemy.exc
 
 from gdws.errors import GdwsError, first_line
+from gdws.fleet.workflows import Place
 
 #: The most coordinators of one sweep.
 MOST = 64
+#: Looks at the lock of a sweep on SQLite, and the time between them: gdws fleet status holds it for a moment.
+_LOOKS, _LOOK_S = 3, 0.05
 
 
 @contextlib.contextmanager
@@ -49,6 +53,10 @@ class Slots(ABC):
         """Whether no living coordinator holds that slot."""
 
     @abstractmethod
+    def are_free(self) -> bool:
+        """Whether no coordinator lives. Ask without having taken a slot."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give the slot back."""
 
@@ -62,18 +70,28 @@ class OneSlot(Slots):
 
     def take(self) -> None:
         file = self._path.open("wb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise GdwsError(
-                f"another coordinator works on {self._path.parent}",
-                hint="follow it with gdws fleet status; several coordinators need --database postgresql://...",
-            ) from None
-        self._file, self.number = file, 1
+        for _ in range(_LOOKS):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._file, self.number = file, 1
+                return
+            time.sleep(_LOOK_S)
+        file.close()
+        raise GdwsError(
+            f"another coordinator works on {self._path.parent}",
+            hint="follow it with gdws fleet status; several coordinators need --database postgresql://...",
+        )
 
     def is_free(self, number: int) -> bool:
         return number != self.number
+
+    def are_free(self) -> bool:
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
 
     def close(self) -> None:
         if self._file is not None:
@@ -104,6 +122,15 @@ class PostgresSlots(Slots):
         self._call("pg_advisory_unlock", number)
         return True
 
+    def are_free(self) -> bool:
+        # pg_locks shows the first key of an advisory lock as an unsigned number.
+        statement = sqlalchemy.text(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+            "WHERE datname = current_database() AND locktype = 'advisory' AND classid = :space"
+        )
+        held = self._connection.execute(statement, {"space": self._space % 2**32}).scalar_one()
+        return int(held) == 0
+
     def close(self) -> None:
         self._connection.close()
 
@@ -113,3 +140,9 @@ class PostgresSlots(Slots):
     def _call(self, function: str, number: int) -> bool:
         statement = sqlalchemy.text(f"SELECT {function}(:space, :number)")
         return bool(self._connection.execute(statement, {"space": self._space, "number": number}).scalar_one())
+
+
+def slots_of(place: Place) -> Slots:
+    """The slots of the sweep at ``place``, none taken. Raises :class:`GdwsError` if its database cannot be reached."""
+    record = place.folder.record
+    return PostgresSlots(place.url, record.id) if record.shared_database else OneSlot(place.folder.path / "coordinator")

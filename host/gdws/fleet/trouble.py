@@ -29,15 +29,19 @@ class IdentityChanged(DeviceError):
     """Another machine answers at the address than before."""
 
 
-#: Statuses that concern the access, which does not come back by itself.
-_ACCESS = frozenset({401, 403, 421})
+#: Statuses that concern the token, and those that concern the access, which does not come back by itself.
+_TOKEN = frozenset({401, 403})
+_ACCESS = _TOKEN | {421}
+_TOKEN_HINT = "correct token_file or token_variable in the file of devices, and resume with --devices"
 #: Statuses below 500 that pass: timeouts, a full queue, a rate limit.
 _PASSING = frozenset({408, 429})
 
 
 def judge(error: DeviceError) -> Trouble:
     """What ``error`` means. An agent that cannot be reached or answers nonsense may be restarting."""
-    reason = error.message if error.hint is None else f"{error.message} ({error.hint})"
+    is_token = isinstance(error, DeviceRefused) and error.status in _TOKEN
+    hint = _TOKEN_HINT if is_token else error.hint
+    reason = error.message if hint is None else f"{error.message} ({hint})"
     if isinstance(error, IdentityChanged):
         return Trouble(Scope.DEVICE, reason)
     if not isinstance(error, DeviceRefused) or error.status in _PASSING or error.status >= 500:

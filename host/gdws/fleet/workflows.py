@@ -95,10 +95,14 @@ def place_of(folder: FleetFolder, database: str | None) -> Place:
             raise GdwsError(f"the workflows of {folder.path} are in {DATABASE} there", hint="leave out --database")
         return Place(folder, f"sqlite:///{(folder.path / DATABASE).resolve()}")
     assert database is not None
+    return Place(folder, database_url(database))
+
+
+def database_url(database: str) -> str:
+    """The URL of a PostgreSQL ``database`` with the driver that is used. Raises :class:`GdwsError` for another URL."""
     if not database.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
         raise GdwsError("the database is not a PostgreSQL URL", hint="e.g. postgresql://user@host/gdws")
-    url = database.partition("://")[2]
-    return Place(folder, f"postgresql+psycopg://{url}")
+    return f"postgresql+psycopg://{database.partition('://')[2]}"
 
 
 @dataclass(frozen=True)

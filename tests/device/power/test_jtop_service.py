@@ -28,19 +28,16 @@ TRACES = {
 }
 
 
-#: A machine that stops for so long, as one that shares its processors can, gives neither the trace nor the readings.
-STALL_S = 1.0
+#: A step of 4 W between readings that are farther apart is dated too inexactly for the tolerances. So it can be on a
+#: machine that shares its processors: the recording is made again.
+GAP_S = 1.25
 RECORDINGS = 3
 
 
-def longest_stall_s(seconds):
-    """Let time pass and return how much longer a wait took at worst than it should have, in seconds."""
-    end_s, worst_s = time.monotonic() + seconds, 0.0
-    while time.monotonic() < end_s:
-        before_s = time.monotonic()
-        time.sleep(0.1)
-        worst_s = max(worst_s, time.monotonic() - before_s - 0.1)
-    return worst_s
+def longest_gap_s(traces):
+    """Return the longest time without a reading of one of the sensors, in seconds."""
+    pairs = [pair for trace in traces for pair in zip(trace.readings(), trace.readings()[1:])]
+    return max(after.end_s - before.start_s for before, after in pairs)
 
 
 def rest(seconds):
@@ -61,14 +58,13 @@ def recorded(request, tmp_path):
             for sensor in sensors:
                 sensor.start()
             rest(1.5)
-            start_s = time.monotonic()
-            stall_s = longest_stall_s(45)
-            window = Window(start_s, time.monotonic())
+            window = rest(45)
             rest(1.0)
             traces = {sensor.name: sensor.stop() for sensor in sensors}
-        if stall_s < STALL_S:
+        gap_s = longest_gap_s(traces.values())
+        if gap_s < GAP_S:
             return traces, jetson, window
-    pytest.fail(f"this machine stops for {stall_s:.1f} s at a time; nothing can be measured on it")
+    pytest.fail(f"the sensors gave no readings for {gap_s:.1f} s at a time")
 
 
 @pytest.mark.long

@@ -36,6 +36,27 @@ def test_devices_without_a_job_are_left_out(tmp_path: Path) -> None:
         create(tmp_path / "x", Sweep(jobs=jobs, retries=FAST), {"nano": devices["nano"]}, shared_database=False)
 
 
+@pytest.mark.parametrize(
+    ("url", "said"), [("local", "a sweep starts no agent"), ("ftp://a", "is not the address"), ("http://", "address")]
+)
+def test_an_address_that_never_answers_is_refused_at_once(tmp_path: Path, url: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=rf"devices\.a\.url: .*{said}"):
+        fleet_folder(tmp_path, {"a": url})
+    folder = fleet_folder(tmp_path, URLS)
+    with pytest.raises(SettingsError, match=rf"devices\.b\.url: .*{said}"):
+        with_devices(folder, {"b": DeviceEntry(url=url)})
+    assert open_folder(folder.path).record == folder.record
+
+
+def test_jobs_that_no_device_measures_are_known(tmp_path: Path) -> None:
+    folder = fleet_folder(tmp_path, URLS, tags=["orin"])
+    assert folder.unassigned() == []
+    first, second = folder.record.jobs
+    jobs = [first, second.model_copy(update={"tags": ["xavier"]})]
+    made = create(tmp_path / "x", Sweep(jobs=jobs, retries=FAST), folder.record.devices, shared_database=False)
+    assert [job.name for job in made.unassigned()] == [second.name]
+
+
 @pytest.mark.parametrize("content", [None, "{}", "nonsense"])
 def test_what_is_no_sweep_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
@@ -66,6 +87,9 @@ def test_new_addresses_are_taken_and_tags_stay(tmp_path: Path) -> None:
     assert changed.record.devices["a"] == DeviceEntry(url="http://new", tags=["orin"], token_file="/t")
     assert changed.record.devices["b"] == folder.record.devices["b"]
     assert set(changed.record.devices) == set(URLS)
+    with pytest.raises(SettingsError, match="none of these devices: c") as caught:
+        with_devices(folder, {"c": DeviceEntry(url="x")})
+    assert caught.value.hint == "its devices: a, b"
 
 
 def test_a_sweep_is_continued_in_the_database_that_it_began_in(tmp_path: Path) -> None:

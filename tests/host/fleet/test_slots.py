@@ -23,6 +23,16 @@ def test_a_sweep_on_sqlite_has_one_slot(tmp_path: Path) -> None:
     second.close()
 
 
+def test_whether_a_coordinator_lives_is_told_without_taking_a_slot(tmp_path: Path) -> None:
+    slots, other = OneSlot(tmp_path / "lock"), OneSlot(tmp_path / "lock")
+    assert other.are_free()
+    slots.take()
+    assert not other.are_free()
+    slots.close()
+    assert other.are_free()
+    assert (tmp_path / "lock").exists()
+
+
 @pytest.mark.skipif(missing_postgres() is not None, reason=missing_postgres() or "")
 def test_slots_on_postgresql_are_free_once_their_holder_is_gone() -> None:
     with postgres_server() as url:
@@ -31,6 +41,10 @@ def test_slots_on_postgresql_are_free_once_their_holder_is_gone() -> None:
         for slots in (first, second, other):
             slots.take()
         assert (first.number, second.number, other.number) == (1, 2, 1)
+        asking, nobody = PostgresSlots(address, "a"), PostgresSlots(address, "c")
+        assert (asking.are_free(), nobody.are_free()) == (False, True)
+        asking.close()
+        nobody.close()
         assert not second.is_free(1)
         assert second.is_free(3)
         assert second.is_free(3)  # asking does not take it

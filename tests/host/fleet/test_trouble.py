@@ -38,6 +38,12 @@ def test_the_reason_tells_the_fix() -> None:
     assert judge(DeviceUnreachable("away", url=URL, hint="switch it on")).reason == "away (switch it on)"
 
 
+def test_a_refused_token_is_mended_in_the_file_of_devices() -> None:
+    error = DeviceRefused("the token is not known", url=URL, status=401, hint="set GDWS_TOKEN")
+    assert "token_file or token_variable" in judge(error).reason
+    assert "GDWS_TOKEN" not in judge(error).reason
+
+
 def test_the_same_machine_is_recognised_after_an_upgrade() -> None:
     before = identity(device(hostname="orin"))
     require_same(before, device(hostname="orin").model_copy(update={"l4t": "36.4", "kernel": "7"}), URL)

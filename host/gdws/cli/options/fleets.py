@@ -34,19 +34,26 @@ class FleetOptions:
         list[str] | None, _fleet("--tag", metavar="NAME", help="Only devices with this tag. Repeatable.")
     ] = None
 
-    def chosen(self, agent: AgentOptions, sharing: SharingOptions, out: Path) -> dict[str, DeviceEntry]:
+    def chosen(
+        self, agent: AgentOptions, sharing: SharingOptions, out: Path, *, as_json: bool
+    ) -> dict[str, DeviceEntry]:
         """The devices by name; empty without --devices. Raises :class:`GdwsError` for what goes with one device."""
-        from gdws.device.devices import load_devices, with_tags
+        from gdws.device.devices import tagged_devices
         from gdws.fleet.engine import require_engine
 
         if self.devices is None:
             if self.tag:
                 raise GdwsError("--tag chooses among the devices of a file", hint="give --devices devices.toml")
             return {}
-        for name, is_given in {"--device": agent.device != LOCAL, "--lease": sharing.lease is not None}.items():
+        for_one = {
+            "--device": agent.device != LOCAL,
+            "--lease": sharing.lease is not None,
+            "--json": as_json,
+        }
+        for name, is_given in for_one.items():
             if is_given:
                 raise GdwsError(f"{name} is for one device, and --devices for those of a file", hint="give one of them")
         if out.suffix:
             raise GdwsError(f"--out {out}: with --devices it is a folder", hint="e.g. --out nightly")
         require_engine()
-        return dict(with_tags(load_devices(self.devices), self.tag or []))
+        return tagged_devices(self.devices, self.tag or [])

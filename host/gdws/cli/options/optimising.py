@@ -201,6 +201,16 @@ class SettingOptions(BackendOptions):
             "--judgements", metavar="N", min=1, help="Maximum number of networks to fit and evaluate during the search."
         ),
     ] = 6
+    search_iterations: Annotated[
+        int,
+        _effort(
+            "--search-iterations",
+            metavar="N",
+            min=1,
+            help="Maximum number of steps of the attack that networks are chosen under, on validation images. Final "
+            "figures, on test images, are under the whole attack.",
+        ),
+    ] = 10
 
     def setting(self, device: DeviceInfo, url: str) -> Setting:
         """The setting on ``device``. Raises :class:`~gdws.errors.DeviceError` if it does not support it."""
@@ -252,6 +262,12 @@ class SettingOptions(BackendOptions):
         from gdws.pipeline.optimize import Effort
 
         return Effort(rounds=self.corrections, judgements=self.judgements, seed=seed)
+
+    def choosing(self, attack: Spec | None) -> Spec | None:
+        """The attack that networks are chosen under where the final figures are under ``attack``."""
+        from gdws.evaluation.attacks.protocols import shortened
+
+        return None if attack is None else shortened(attack, iterations=self.search_iterations)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,18 @@ def gentle(spec: Spec, *, iterations: int) -> AttackSpec:
     return AttackSpec(norm=base.norm, eps=base.eps, step=step, iterations=few, seed=base.seed)
 
 
+def shortened(spec: Spec, *, iterations: int) -> Spec:
+    """``spec`` itself if it is no more than ``iterations`` steps of PGD, else so many in the same ball or balls."""
+    if isinstance(spec, UnionSpec):
+        return UnionSpec(tuple(_shortened(part, iterations) for part in spec.parts))
+    return _shortened(spec, iterations)
+
+
+def _shortened(spec: AttackSpec, iterations: int) -> AttackSpec:
+    is_short = spec.name == "pgd" and spec.iterations * spec.restarts <= iterations
+    return spec if is_short else gentle(spec, iterations=iterations)
+
+
 def one_step(spec: Spec) -> AttackSpec:
     """One step of PGD, 1.25 eps far, from a random start in the ball of ``spec``: what fast adversarial training takes.
 

@@ -185,6 +185,11 @@ def mnist_preact_resnet18(*, width: int = 32, in_channels: int = 1, classes: int
     return preact_resnet18(width=width, in_channels=in_channels, classes=classes)
 
 
+def mnist_resnet18_dws(*, width: int = 32, in_channels: int = 1, classes: int = 10) -> PreActResNet:
+    """ResNet-18 of depthwise-separable convolutions for 28x28 grey images, of half the paper's width."""
+    return resnet18_dws(width=width, in_channels=in_channels, classes=classes)
+
+
 NETWORKS = (
     Network("preact-resnet18", preact_resnet18, (3, 32, 32), 10, "PreAct-ResNet-18 for CIFAR-10 and SVHN"),
     Network(
@@ -198,4 +203,5 @@ NETWORKS = (
     Network("preact-resnet50", preact_resnet50, (3, 32, 32), 10, "PreAct-ResNet-50 for CIFAR-10"),
     Network("mnist-preact-resnet", mnist_preact_resnet, (1, 28, 28), 10, "small PreAct-ResNet for MNIST"),
     Network("mnist-preact-resnet18", mnist_preact_resnet18, (1, 28, 28), 10, "PreAct-ResNet-18 for Fashion-MNIST"),
+    Network("mnist-resnet18-dws", mnist_resnet18_dws, (1, 28, 28), 10, "ResNet-18 of separable convolutions for MNIST"),
 )

@@ -334,6 +334,8 @@ def _told(
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
     loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None
     notes = [_LAYERS_IN_INT8] if outcome.delivered and outcome.delivered[0].int8 else []
+    if outcome.final and task.choosing not in (None, task.attack):
+        notes.append(f"networks were chosen under {task.choosing}; figures on test images are under {task.attack}")
     found = Optimisation(
         network=task.source.name,
         goal=str(task.goal),

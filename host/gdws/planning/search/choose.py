@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-from gdws._util.streams import printing_to_stderr
+from gdws._util.streams import nothing_printed
 from gdws.algorithms.share import Option, share
 from gdws.algorithms.spectrum import Floats
 from gdws.errors import GdwsError
@@ -53,7 +53,7 @@ def best_choice(costs: Costs, objective: Objective, limits: Limits = Limits()) -
     if not costs.space.layers:
         return _alone(costs, limits)
     program = _Program(costs, limits)
-    with printing_to_stderr():  # HiGHS prints some of its warnings whatever it is told
+    with nothing_printed():  # HiGHS prints some lines meant for its developers whatever it is told
         found = milp(
             program.objective(objective),
             constraints=program.constraints(),

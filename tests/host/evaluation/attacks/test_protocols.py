@@ -74,3 +74,17 @@ def test_a_gentle_attack_is_short(name):
     assert (spec.name, spec.iterations, spec.restarts, spec.seed) == ("pgd", 8, 1, 3)
     assert spec.step == spec.eps / 5
     assert protocols.gentle(AttackSpec(eps=0), iterations=8).eps == 0
+
+
+@pytest.mark.parametrize("name", protocols.names())
+def test_a_shortened_attack_keeps_its_balls(name):
+    spec = protocols.attack(name, "msd", seed=3)
+    before, after = (getattr(each, "parts", (each,)) for each in (spec, protocols.shortened(spec, iterations=5)))
+    assert [(part.norm, part.eps, part.seed) for part in after] == [(part.norm, part.eps, part.seed) for part in before]
+    assert all((part.name, part.iterations, part.restarts) == ("pgd", 5, 1) for part in after)
+
+
+def test_a_short_attack_is_not_changed():
+    spec = AttackSpec(iterations=4, restarts=2, step=0.01)
+    assert protocols.shortened(spec, iterations=8) == spec
+    assert protocols.shortened(spec, iterations=7) != spec

@@ -208,3 +208,8 @@ def test_width_channels_and_classes_are_options(name):
 def test_invalid_options_are_refused(name, options):
     with pytest.raises(ModelError, match=name):
         nets.build(name, **options)
+
+
+def test_narrow_separable_resnet_has_the_published_structure():
+    assert keys("mnist-resnet18-dws") == keys("resnet18-dws")
+    assert nets.build("mnist-resnet18-dws", width=2)(torch.rand(2, 1, 28, 28)).shape == (2, 10)

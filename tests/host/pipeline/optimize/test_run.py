@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from gdws.errors import DeviceError, GdwsError
+from gdws.evaluation.attacks import AttackSpec
+from gdws.evaluation.attacks.protocols import shortened
 from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline import Source
 from gdws.pipeline.optimize import (
@@ -87,6 +89,18 @@ def test_a_faster_network_is_delivered_beside_the_dense_one(
     assert any("carriers" in line for line in told)
     assert found.summary[0].startswith("delivered: ")
     assert any("of measuring left)" in line for line in told)
+
+
+def test_choices_under_a_lighter_attack_are_told(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    attack = AttackSpec(eps=0.02, step=0.01, iterations=3)
+    choosing = shortened(attack, iterations=1)
+    found = _optimize(_task(source, tmp_path, attack=attack, choosing=choosing), SimulatedAgent(), monkeypatch)
+    [best] = found.delivered
+    assert best.robust is not None
+    assert best.final_robust is not None
+    assert f"networks were chosen under {choosing}; figures on test images are under {attack}" in found.doubts
+    again = _optimize(_task(source, tmp_path, attack=attack, choosing=attack), SimulatedAgent(), monkeypatch)
+    assert not any("were chosen under" in doubt for doubt in again.doubts)
 
 
 def test_interrupted_anywhere_it_comes_to_the_same_and_measures_nothing_twice(

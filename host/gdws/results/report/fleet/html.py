@@ -21,7 +21,8 @@ def render_html(facts: FleetFacts) -> str:
         for number, block in enumerate(facts.blocks[:_PLOTS])
     ]
     plots = [(block, plot) for block, plot in drawn if plot is not None]
-    tone = "unknown" if not facts.blocks else "trade" if facts.odd or facts.set_aside else "gain"
+    is_whole = not (facts.odd or facts.set_aside or any(device.left_out for device in facts.devices))
+    tone = "unknown" if not facts.blocks else "gain" if is_whole else "trade"
     return (
         template_environment()
         .get_template("fleet.html.j2")

@@ -8,6 +8,7 @@ from gdws.results.report.fleet.boards import Spread
 from gdws.results.report.fleet.facts import FleetFacts
 from gdws.results.report.fleet.plans import Pick, Plans
 from gdws.results.report.fleet.sentences import interval_words, peculiarity_words
+from gdws.results.report.fleet.values import Device
 from gdws.results.report.tables import Row, Table
 from gdws_contract.findings import text
 
@@ -32,7 +33,7 @@ def devices_table(facts: FleetFacts) -> Table:
                 device.kind.words if device.kind else text.UNKNOWN,
                 ", ".join(device.tags) or text.UNKNOWN,
                 f"{timed[device.name]} of {total}",
-                "measured" if device.set_aside is None else f"set aside: {device.set_aside}",
+                _state(device),
             ),
         )
         for device in facts.devices
@@ -40,6 +41,12 @@ def devices_table(facts: FleetFacts) -> Table:
     note = "Cells that were timed, of all that some device was asked for."
     columns = ("Kind", "Tags", "Cells timed", "State")
     return Table("Devices", "Device", columns, (("", rows),), note, words=("Kind", "Tags", "State"))
+
+
+def _state(device: Device) -> str:
+    if device.set_aside is not None:
+        return f"set aside: {device.set_aside}"
+    return "; ".join(("measured", *(f"not {each}" for each in device.left_out)))
 
 
 def plans_table(facts: FleetFacts) -> Table | None:

@@ -28,11 +28,12 @@ class FleetMeasurement:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A device that was given up for now, and why. It may have results from before."""
+    """A device that was given up for now, and why; or, with ``job``, that job alone. It may have other results."""
 
     device: str
     tags: tuple[str, ...]
     reason: str
+    job: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,16 @@ class Kind:
 
 @dataclass(frozen=True)
 class Device:
-    """One device of the fleet. ``kind`` is None, and there are no results, where it was set aside from the start."""
+    """One device of the fleet. ``kind`` is None, and there are no results, where it was set aside from the start.
+
+    ``left_out`` are the jobs that it could not measure, each with the reason.
+    """
 
     name: str
     tags: tuple[str, ...]
     kind: Kind | None
     set_aside: str | None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

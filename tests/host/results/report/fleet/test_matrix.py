@@ -77,6 +77,20 @@ def test_what_was_not_measured_has_a_reason():
     assert facts.devices[-1].tags == ("roof",)
 
 
+def test_a_job_that_a_device_refused_does_not_set_it_aside():
+    found = [measured("a", result([DENSE])), measured("b", result([DENSE], batch_sizes=(8,)))]
+    refused = [SetAside("a", (), "no tensorrt", "net.threads-2")]
+
+    facts = fleet_facts(found, refused)
+    report = render_fleet_report(found, refused, ".md")
+
+    assert facts.set_aside == ()
+    assert facts.blocks[1].of("dense")[0].reason == "net.threads-2: no tensorrt"
+    assert "a did not measure net.threads-2: no tensorrt." in report
+    assert "measured; not net.threads-2: no tensorrt" in report
+    assert "set aside" not in report
+
+
 def test_a_device_that_was_not_asked_says_so():
     found = [measured("a", result([DENSE])), measured("b", result([DENSE], batch_sizes=(8,)))]
 
@@ -125,7 +139,7 @@ def test_json_has_every_figure(tmp_path: Path):
 
     assert document["schema_version"] == 1
     assert document["blocks"][0]["rows"][0][1]["speedup"] == pytest.approx(4 / 3)
-    assert document["devices"][1] == {"name": "b", "tags": [], "kind": None, "set_aside": "away"}
+    assert document["devices"][1] == {"name": "b", "tags": [], "kind": None, "set_aside": "away", "left_out": []}
 
 
 def test_nothing_to_report_on_and_unknown_formats_are_errors():
