@@ -36,8 +36,8 @@ INT8. Networks of `preact-resnet18` have the size of the paper's, and random wei
 
 What INT8 itself costs is told of each form against the same form in FP32. `as measured`: the interval has both answers,
 so that more images, or longer measurements, may change it. INT8 and GDWS both make operators shorter, and two threads
-wait for each other at the end of every operator, so that a second thread gives them less than it gives the dense network
-in FP32: the last item has how much.
+wait for each other at the end of every operator, so that a second thread gives them less than it gives the dense
+network in FP32: the last item has how much.
 """
 
 _ACCURACIES = ("natural", "robust", "autoattack", "square")
