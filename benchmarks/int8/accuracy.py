@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.int8 import whitebox
 from benchmarks.int8.forms import Forms
 from gdws.bundles.variant import BASELINE, Variant
 from gdws.datasets import Split
 from gdws.device.benchmark import benchmark
 from gdws.device.client import DeviceClient
 from gdws.device.local_agent import local_agent
+from gdws.evaluation.attacks import AttackSpec
 from gdws.onnx_io.int8 import QuantizedNetwork
 from gdws.onnx_io.run import run
 from gdws.pipeline import evaluate_one
 from gdws_contract.archive import open_bundle
 from gdws_contract.attacks import AttackOptions, AttackRequest
-from gdws_contract.findings.accuracy import paired_change
+from gdws_contract.findings.accuracy import AccuracyChange, paired_change
 
 _BATCH = 250
 _QUERIES = 500
@@ -31,13 +34,15 @@ def natural(forms: Forms, variant: Variant) -> dict[str, Any]:
     return {**found.natural.model_dump(), "right": _digits(found.right[0])}
 
 
-def robust(forms: Forms, variant: Variant, images: int) -> dict[str, Any]:
-    """The accuracy under the protocol of the data set, white-box, on the first ``images``."""
-    few = forms.data.test.first(images)
-    state = forms.state(f"robust-{variant.name}-{images}.json")
-    found = evaluate_one(variant, few, forms.attack, check=False, state=state)
-    assert found.robust is not None
-    return {**found.robust.model_dump(), "attack": str(forms.attack), "right": _digits(found.right[1])}
+def robust(forms: Forms, variant: Variant, images: int, is_late: Callable[[], bool]) -> dict[str, Any] | None:
+    """The accuracy under the protocol of the data set, white-box; see :func:`whitebox.robust`."""
+    return _whitebox(forms, variant, [forms.protocol], "pgd", images, is_late)
+
+
+def autoattack(forms: Forms, variant: Variant, images: int, is_late: Callable[[], bool]) -> dict[str, Any] | None:
+    """That under the protocol and then, on the images that resist it, under AutoAttack."""
+    attacks = [forms.protocol, whitebox.autoattack(forms.protocol)]
+    return _whitebox(forms, variant, attacks, "autoattack", images, is_late)
 
 
 def square(forms: Forms, name: str, images: int, folder: Path) -> dict[str, Any]:
@@ -79,13 +84,28 @@ def agreement(variant: Variant, images: Split) -> dict[str, Any]:
     return {"same": same, "images": len(images), "largest_difference": difference / largest}
 
 
-def against_dense(found: dict[str, dict[str, Any]], what: str) -> dict[str, dict[str, float]]:
-    """What each network has more than the dense one in floating point, in points, on images that both were asked."""
+def changes(
+    found: dict[str, dict[str, Any]], what: str, base: Callable[[str], str | None]
+) -> dict[str, AccuracyChange]:
+    """What each network has more than the one that ``base`` names for it, in points, on images that both were asked."""
     known = {name: [digit == "1" for digit in each[what]["right"]] for name, each in found.items() if what in each}
-    dense = known.pop(BASELINE, [])
-    shared = {name: min(len(dense), len(right)) for name, right in known.items()}
-    changes = {name: paired_change(dense[:count], known[name][:count]) for name, count in shared.items() if count}
-    return {name: {"points": each.points, "low": each.low, "high": each.high} for name, each in changes.items()}
+    return {
+        name: paired_change(known[other][:count], right[:count])
+        for name, right in known.items()
+        if (other := base(name)) in known and other != name and (count := min(len(known[other]), len(right)))
+    }
+
+
+def _whitebox(
+    forms: Forms,
+    variant: Variant,
+    attacks: list[AttackSpec],
+    what: str,
+    images: int,
+    is_late: Callable[[], bool],
+) -> dict[str, Any] | None:
+    path = forms.state(f"{what}-{variant.name}.json")
+    return whitebox.robust(variant.module, forms.data.test.first(images), attacks, path, is_late=is_late)
 
 
 def _digits(right: Any) -> str:

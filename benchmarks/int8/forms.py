@@ -36,8 +36,9 @@ REPLAYED = 200
 #: What has an accuracy: dense, and fitted to data at a mean rank; ``distilled``; in ``int8``; ``tuned``, by an epoch of
 #: adversarial training as it is rounded.
 FORMS = (
-    *(BASELINE, f"{BASELINE}-int8", "rank-2", "rank-2-int8", "rank-2-int8-tuned", "rank-1", "rank-1-int8"),
-    *("rank-1-distilled", "rank-1-distilled-int8"),
+    *(BASELINE, f"{BASELINE}-int8", "rank-2", "rank-2-int8", "rank-2-int8-tuned"),
+    *("rank-2-distilled", "rank-2-distilled-int8"),
+    *("rank-1", "rank-1-int8", "rank-1-distilled", "rank-1-distilled-int8"),
 )
 
 
@@ -75,6 +76,12 @@ class Forms:
         self.attack: AttackSpec | None = None
         if subject.data is not None:
             self.attack = PROTOCOLS[for_data(subject.data)][0]
+
+    @property
+    def protocol(self) -> AttackSpec:
+        """The attack of the data set's protocol."""
+        assert self.attack is not None, f"{self.name} has no images to attack"
+        return self.attack
 
     def variant(self, name: str) -> Variant:
         """One of :data:`FORMS`."""
@@ -122,8 +129,7 @@ class Forms:
 
     def _distilled(self, variant: Variant) -> Variant:
         def make() -> Variant:
-            assert self.attack is not None
-            settings = DistillSettings(steps=_DISTILL_STEPS, attack=one_step(self.attack))
+            settings = DistillSettings(steps=_DISTILL_STEPS, attack=one_step(self.protocol))
             images = self.data.train.first(self._calibration).images
             return dataclasses.replace(variant, module=distill(variant.module, self.source.module, images, settings))
 
@@ -152,9 +158,8 @@ class Forms:
         """A network in INT8 after an epoch of adversarial training as it is rounded."""
         path = self._folder / f"{variant.name}-tuned.onnx"
         if not path.exists():
-            assert self.attack is not None
             settings = FinetuneSettings(
-                epochs=1, eps=self.attack.eps, learning_rate=1e-4, validation_images=500, validation_iterations=10
+                epochs=1, eps=self.protocol.eps, learning_rate=1e-4, validation_images=500, validation_iterations=10
             )
             working = path.with_name(f"working-{path.name}")
             few = dataclasses.replace(self.data, train=self.data.train.first(_TUNED_ON))

@@ -49,12 +49,12 @@ KINDS: Mapping[str, Kind] = {
             "Fashion-MNIST",
             """
             **The networks are narrow ones of the same family, trained adversarially on Fashion-MNIST** for few epochs,
-            as docs/networks.md says, so the paper's figures beside them are of other networks on other images. Of the
-            paper's width, PreAct-ResNet-18, also in place of ResNet-50 in Table 5, has half and VGG-16 a quarter; the
-            WRN is WRN-16-2. Plans of the paper's method have the mean rank that its sizes imply. Pruned networks were
-            trained adversarially after pruning; channels that pruning left without use are removed. Data-aware rows
-            are this project's, fitted to training images without their labels; the distilled ones took some gradient
-            steps, too. Attacks take gradients in bfloat16, and adversarial images are judged in float32.
+            as docs/networks.md says, so the paper's figures beside them are of other networks on other images.
+            PreAct-ResNet-18, of half the paper's width, also takes the place of WRN-28-4 in Table 4. Plans of the
+            paper's method have the mean rank that its sizes imply. Pruned networks were trained adversarially after
+            pruning; channels that pruning left without use are removed. Data-aware rows are this project's, fitted to
+            training images without their labels; the distilled ones took some gradient steps, too. Attacks take
+            gradients in bfloat16, and adversarial images are judged in float32.
             """,
             data_aware=(DataAware(2), DataAware(2, distilled=True)),
             fast=True,

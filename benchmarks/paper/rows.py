@@ -100,8 +100,7 @@ class Table:
     def on_stand_ins(self, kind: str, data_aware: Sequence[DataAware]) -> Table:
         """The table as stand-ins of ``kind`` fill it.
 
-        Rows of ``data_aware`` networks follow each converted one that is not of a pruned network. The columns of the
-        five likeliest classes, which are half of ten, are left out.
+        Rows of ``data_aware`` networks follow each converted one that is not of a pruned network.
         """
         rows: list[Row] = []
         for row in self.rows:
@@ -112,8 +111,7 @@ class Table:
                     replace(row, model=model, beta=None, stand_in_mean_rank=None, paper={}, data_aware=each)
                     for each in data_aware
                 ]
-        columns = [column for column in self.columns if not column.endswith("_top5")]
-        return replace(self, columns=columns, rows=rows)
+        return replace(self, rows=rows)
 
 
 def read_table(number: str) -> Table:

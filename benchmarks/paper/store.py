@@ -1,6 +1,6 @@
-"""Rounds trained weights and compresses them, as ``benchmarks/networks`` has them.
+"""Rounds trained weights to half precision and compresses them, as ``benchmarks/networks`` has them.
 
-    python -m benchmarks.paper.store trained.safetensors ... [--bits 6] [--out benchmarks/networks]
+    python -m benchmarks.paper.store trained.safetensors ... [--out benchmarks/networks]
 
 The file has the whole network, which :func:`benchmarks.paper.networks.load` reads. What pruning set to zero takes next
 to no room. Neither do weights that only read channels of pruned filters, which have the same value at every pixel
@@ -26,9 +26,6 @@ from gdws.networks import checkpoints
 from gdws.networks.zoo.preact_resnet import PreActBlock
 from gdws.networks.zoo.vgg import VGG16
 
-#: Significant bits of a bfloat16, which the file has kernels in: the most that can be kept.
-MOST_BITS = 8
-
 #: Numbers of two bytes: the literal coder tells even positions from odd ones.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1, "pb": 1}]
 
@@ -37,28 +34,22 @@ def main(argv: Sequence[str]) -> int:
     """Store the files that ``argv`` names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trained", nargs="+", type=Path, help="files that gdws train wrote")
-    parser.add_argument("--bits", type=int, default=MOST_BITS, help="significant bits of kernels; default: %(default)s")
     parser.add_argument("--out", type=Path, default=TRAINED, help="folder of the compressed files")
     options = parser.parse_args(argv)
-    if not 1 <= options.bits <= MOST_BITS:
-        parser.error(f"--bits is from 1 to {MOST_BITS}")
     for path in options.trained:
-        stored = store(path, options.out, options.bits)
+        stored = store(path, options.out)
         print(f"{stored}: {stored.stat().st_size:,} bytes")
     return 0
 
 
-def store(trained: Path, folder: Path, bits: int = MOST_BITS) -> Path:
-    """Write the weights in the file ``trained`` to ``folder``, rounded and compressed, and return the file.
-
-    Kernels keep so many significant ``bits``.
-    """
+def store(trained: Path, folder: Path) -> Path:
+    """Write the weights in the file ``trained`` to ``folder``, rounded and compressed, and return the file."""
     found = checkpoints.read(trained)
     network = networks.load(trained).module
     fold_constants(network)
-    weights = {key: rounded(tensor, bits) for key, tensor in network.state_dict().items()}
+    weights = {key: _rounded(tensor) for key, tensor in network.state_dict().items()}
     metadata = {key: value for key, value in found.metadata.items() if key != "format"}
-    metadata["rounding"] = f"kernels rounded to {bits} bits, others to float16 after training; constant channels folded"
+    metadata["rounding"] = "kernels rounded to bfloat16, others to float16 after training; constant channels folded"
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / trained.name
         checkpoints.save(plain, weights, metadata)
@@ -100,14 +91,10 @@ def read_by_one(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d,
             yield from zip(convolutions, norms, convolutions[1:], strict=False)
 
 
-def rounded(tensor: torch.Tensor, bits: int) -> torch.Tensor:
-    """Kernels to so many significant bits, as bfloat16, other numbers to float16."""
+def _rounded(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.is_floating_point():
         return tensor
-    if tensor.ndim < 2:
-        return tensor.half()
-    mantissa, exponent = torch.frexp(tensor)
-    return torch.ldexp((mantissa * 2**bits).round() / 2**bits, exponent).bfloat16()
+    return tensor.bfloat16() if tensor.ndim > 1 else tensor.half()
 
 
 if __name__ == "__main__":

@@ -83,7 +83,8 @@ def test_data_aware_rows_stand_beside_those_of_the_paper():
     found = table.on_stand_ins("fashion", KINDS["fashion"].data_aware)
     ours = [row for row in found.rows if row.data_aware is not None]
     assert [row.key for row in ours] == [
-        f"admm-{network}/data-rank-2-stacked{end}" for network in ("vgg16", "resnet18") for end in ("", "-distilled")
+        "admm-resnet18/data-rank-2-stacked",
+        "admm-resnet18/data-rank-2-stacked-distilled",
     ]
     place = found.rows.index(ours[0])
     assert found.rows[place - 1].network is ours[0].network
@@ -94,10 +95,9 @@ def test_data_aware_rows_stand_beside_those_of_the_paper():
     assert "+ GDWS, data-aware | not measured | data-aware, data-rank-2-stacked-distilled |" in text
 
 
-def test_pruned_networks_have_no_data_aware_rows_and_ten_classes_no_five_likeliest():
-    found = rows.read_table("5").on_stand_ins("fashion", (rows.DataAware(2),))
-    assert [row.network.key for row in found.rows if row.data_aware is not None] == ["hydra-resnet50"]
-    assert found.columns == ["natural", "robust", "size", "fps"]
+def test_pruned_networks_have_no_data_aware_rows():
+    found = rows.read_table("4").on_stand_ins("fashion", (rows.DataAware(2),))
+    assert [row.network.key for row in found.rows if row.data_aware is not None] == ["hydra-wrn"]
 
 
 def test_a_network_judged_for_one_table_is_known_in_another_but_its_speed_is_not(tmp_path):
@@ -159,22 +159,12 @@ def test_weights_are_stored_compressed_with_what_is_known_of_them(name, tmp_path
     known = {"net": name, "net_options": '{"width": 4}', "command": "gdws train"}
     checkpoints.save(trained, network.state_dict(), known)
     stored = store.store(trained, tmp_path)
-    size = stored.stat().st_size
-    assert store.store(trained, tmp_path, bits=5).stat().st_size < size
-    store.store(trained, tmp_path)
     trained.unlink()
     assert networks.weights_path("trained", tmp_path) == stored
     found = networks.load(stored)
     assert found.name == name
     expected = network(images)
     assert (found.module(images) - expected).abs().max() < 0.02 * expected.abs().max()
-
-
-def test_kernels_keep_so_many_significant_bits():
-    kernel = torch.tensor([[1.0, 1.125, -0.28125, 0.0, 3e-5]])
-    assert store.rounded(kernel, 4).tolist() == [[1.0, 1.125, -0.28125, 0.0, pytest.approx(3e-5, rel=1 / 16)]]
-    assert store.rounded(kernel, 3)[0, :4].tolist() == [1.0, 1.0, -0.25, 0.0]
-    assert store.rounded(torch.rand(3), 3).dtype == torch.float16
 
 
 def test_without_weights_there_is_no_stand_in(tmp_path):

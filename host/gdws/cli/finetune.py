@@ -30,7 +30,7 @@ from gdws.cli.options import common as options
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.int8 import TunedInt8Options
 from gdws.cli.options.network import NetworkOptions
-from gdws.cli.options.training import FinetuneOptions, RunOptions, StartOptions, command_line, tell
+from gdws.cli.options.training import FinetuneOptions, RunOptions, StartOptions, command_line, epochs_told
 from gdws.cli.views.output import errors, print_json
 from gdws.errors import GdwsError
 
@@ -86,7 +86,7 @@ def finetune(
             "workers": workers,
             "command": command_line(),
             "progress": progress,
-            "on_epoch": tell if workers.leads else None,
+            "on_epoch": epochs_told() if workers.leads else None,
         }
         if quantisation is None:
             source = pipeline.finetuning_start(source, recipe, calibration, settings, progress=progress)

@@ -42,7 +42,7 @@ import typer
 from gdws.cli.options import common as options
 from gdws.cli.options.images import ImageOptions
 from gdws.cli.options.network import NetworkOptions, named_values
-from gdws.cli.options.training import RunOptions, TrainOptions, accuracies, command_line, tell
+from gdws.cli.options.training import RunOptions, TrainOptions, accuracies, command_line, epochs_told
 from gdws.cli.views.output import print_json
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def train(
             workers=workers,
             command=command_line(),
             progress=progress,
-            on_epoch=tell if workers.leads else None,
+            on_epoch=epochs_told() if workers.leads else None,
         )
     if not workers.leads:
         return

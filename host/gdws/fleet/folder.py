@@ -129,7 +129,7 @@ def open_folder(path: Path) -> FleetFolder:
     """
     try:
         content = (path / RECORD).read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SettingsError(f"there is no sweep in {path}", hint="gdws fleet run SWEEP.toml starts one") from error
     try:
         return FleetFolder(path, FleetRecord.model_validate_json(content))

@@ -12,6 +12,7 @@ from gdws._util.toml_file import load_toml
 from gdws.errors import SettingsError
 from gdws_contract.archive import open_bundle
 from gdws_contract.base import Name, Record, distinct_items, safe_name
+from gdws_contract.errors import ContractError
 from gdws_contract.parsing import first_fault
 from gdws_contract.rest import BenchmarkRequest
 
@@ -79,8 +80,7 @@ def load_sweep(path: Path) -> Sweep:
     """The sweep that the file at ``path`` describes.
 
     Raises:
-        SettingsError: the file or one of its requests is malformed.
-        BundleError: a bundle cannot be used.
+        SettingsError: the file or one of its requests is malformed, or a bundle cannot be used.
         OSError: a file cannot be read.
     """
     file = load_toml(SweepFile, path, hint=_HINT)
@@ -93,8 +93,7 @@ def load_sweep(path: Path) -> Sweep:
             raise SettingsError(f"{path}: measure[{index}] has no bundles", field="bundles", hint=_HINT)
         for bundle in (path.parent.joinpath(name).resolve() for name in bundles):
             if bundle not in ids:
-                with open_bundle(bundle) as opened:
-                    ids[bundle] = opened.id
+                ids[bundle] = _bundle_id(bundle, path)
             for suffix, request in _requests(section, ids[bundle], f"{path}: measure[{index}].request"):
                 name = _unused(safe_name(bundle.stem[:60] + suffix, default="job"), taken)
                 jobs.append(SweepJob(name=name, bundle=str(bundle), tags=section.tags, request=request))
@@ -105,6 +104,14 @@ def sweep_of(bundle: Path, request: BenchmarkRequest) -> Sweep:
     """One ``request`` for ``bundle``, on every device."""
     name = safe_name(bundle.stem[:60], default="job")
     return Sweep(jobs=[SweepJob(name=name, bundle=str(bundle.resolve()), request=request)], retries=_RETRIES)
+
+
+def _bundle_id(bundle: Path, sweep: Path) -> str:
+    try:
+        with open_bundle(bundle) as opened:
+            return opened.id
+    except ContractError as error:
+        raise SettingsError(f"{sweep}: {bundle}: {error.message}", field="bundles", hint=error.hint) from error
 
 
 def _requests(section: Section, model_id: str, where: str) -> Iterator[tuple[str, BenchmarkRequest]]:

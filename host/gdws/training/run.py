@@ -24,6 +24,10 @@ from gdws.training.descent import Descent
 STATE_VERSION = 2
 
 
+#: Noise of validation and of large rates takes less of the robust accuracy than this leaves.
+_COLLAPSED = 0.75
+
+
 @dataclass(frozen=True)
 class EpochRecord:
     """One epoch, counted from 1: mean adversarial ``loss``, then accuracies on the validation split.
@@ -40,6 +44,16 @@ class EpochRecord:
     def rank(self) -> tuple[float, float]:
         """What epochs are compared by: robust, then natural accuracy; in natural training natural accuracy alone."""
         return (self.natural if self.robust is None else self.robust, self.natural)
+
+    def has_overfitted_since(self, earlier: EpochRecord) -> bool:
+        """Whether robust accuracy collapsed since ``earlier`` and natural accuracy did not.
+
+        That is catastrophic overfitting (Wong et al., 2020, arXiv:2001.03994): the network resists the few steps of the
+        attack in training, and not the more of validation.
+        """
+        if self.robust is None or earlier.robust is None:
+            return False
+        return self.robust < _COLLAPSED * earlier.robust and self.natural >= earlier.natural
 
 
 @dataclass(eq=False)

@@ -63,6 +63,9 @@ def test_what_is_no_sweep_is_refused(tmp_path: Path, content: str | None) -> Non
         (tmp_path / RECORD).write_text(content)
     with pytest.raises(SettingsError):
         open_folder(tmp_path)
+    if content is not None:
+        with pytest.raises(SettingsError, match="there is no sweep in"):
+            open_folder(tmp_path / RECORD)
 
 
 def test_keys_differ_by_sweep_device_job_and_repeat_and_by_nothing_else(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from gdws.errors import SettingsError
 from gdws.fleet.sweep import Retries, Sweep, load_sweep
-from gdws_contract.errors import BundleError
 from support.bundles import tiny_bundle
 
 WHOLE = """
@@ -89,7 +88,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
 
 def test_a_file_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.gdws").write_bytes(b"not a bundle")
-    with pytest.raises(BundleError):
+    with pytest.raises(SettingsError, match=r"SWEEP\.toml: .*c\.gdws: not a bundle"):
         loaded(tmp_path, 'bundles = ["c.gdws"]')
 
 

@@ -15,9 +15,9 @@ from gdws.errors import GdwsError
 _paced = panel("Paced inferences (after the rounds)")
 
 
-def paced(name: str, metavar: str | None, text: str) -> Any:
-    """An option of paced inferences; ``text`` is its help."""
-    return _paced(name, metavar=metavar, help=text)
+def paced(name: str, metavar: str | None, text: str, **limits: float) -> Any:
+    """An option of paced inferences; ``text`` is its help, ``limits`` are ``min`` and ``max``."""
+    return _paced(name, metavar=metavar, help=text, **limits)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,11 @@ class PacingOptions:
     max_miss_rate: Annotated[
         float | None,
         paced(
-            "--max-miss-rate", "PERCENT", "With --highest-rate: more misses, and a rate is not sustained. Default: 0."
+            "--max-miss-rate",
+            "PERCENT",
+            "With --highest-rate: more misses, and a rate is not sustained. Default: 0.",
+            min=0,
+            max=100,
         ),
     ] = None
     time_series: Annotated[
@@ -64,6 +68,11 @@ class PacingOptions:
                     hint="give --rate, --arrivals or --highest-rate",
                 )
             return None
+        if self.max_miss_rate is not None and not self.highest_rate:
+            raise GdwsError(
+                "--max-miss-rate is for --highest-rate",
+                hint="add it; gdws gate --max-miss-rate judges the misses at one rate",
+            )
         return given(
             rate_hz=self.rate,
             arrivals_ms=None if self.arrivals is None else read_instants(self.arrivals),

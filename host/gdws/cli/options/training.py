@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -182,10 +182,24 @@ class StartOptions:
         return Recipe(MeanRank(self.mean_rank), self.layout, method="data-aware")
 
 
-def tell(record: EpochRecord) -> None:
-    """Print a line about an epoch to standard error."""
-    loss = "" if record.loss is None else f"loss {record.loss:.4f}, "
-    errors().print(f"epoch {record.epoch}: {loss}{accuracies(record)}", style="dim")
+def epochs_told() -> Callable[[EpochRecord], None]:
+    """What prints a line about each epoch to standard error, and a warning where training goes wrong."""
+    best: EpochRecord | None = None
+
+    def tell(record: EpochRecord) -> None:
+        nonlocal best
+        loss = "" if record.loss is None else f"loss {record.loss:.4f}, "
+        errors().print(f"epoch {record.epoch}: {loss}{accuracies(record)}", style="dim")
+        if best is not None and record.has_overfitted_since(best):
+            errors().print(
+                f"since epoch {best.epoch} robust accuracy collapsed and natural accuracy did not: the network has "
+                "overfitted to the attack of training (catastrophic overfitting). The weights of the best epoch are "
+                "kept; more steps in training prevent it, e.g. --iterations 2"
+            )
+        if best is None or record.rank >= best.rank:
+            best = record
+
+    return tell
 
 
 def accuracies(record: EpochRecord) -> str:

@@ -47,6 +47,7 @@ from gdws.planning.search.search import Effort, Search
 from gdws.results.optimisation import LeastEnergy, Optimisation, save_optimisation
 from gdws.results.report.optimisation import sentences
 from gdws_contract.findings.agreement import AGREEMENT
+from gdws_contract.findings.text import plural
 from gdws_contract.rest import DeviceInfo, Job
 
 #: Images that engines replay before a network is timed; parity needs no more.
@@ -143,7 +144,7 @@ def optimize(
     settings = settings_of(task.setting, task.states)
     time_left.plan(offered.space, task.effort, int8=task.int8 is not None, states=len(settings))
     watch = replace(watch, tell=_with_time(watch.tell, time_left))
-    watch.tell(f"{len(offered.space.layers)} layers to choose for, {task.setting.words()} on {info.hostname}")
+    watch.tell(f"{plural(len(offered.space.layers), 'layer')} to choose for, {task.setting.words()} on {info.hostname}")
     replayed = task.images.data.test.first(_REPLAYED)
 
     def meter_for(setting: Setting) -> AgentMeter:

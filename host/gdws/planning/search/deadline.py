@@ -268,9 +268,11 @@ class DeadlineSearch:
                 f"no network was measured to take {self._deadline_ms:g} ms: the fastest takes "
                 f"{_tail_words(tails[fastest])}, in {fastest.state}"
             )
-        small = [pick for pick in tails if self._may_be_run(pick)]
-        if not small:
-            return f"no network that meets {self._deadline_ms:g} ms keeps the memory limit"
+        in_time = [self._memory_of(pick) for pick, tail in tails.items() if self._is_in_time(tail)]
+        which = f"no network that meets {self._deadline_ms:g} ms"
+        too_large = None if self._memory is None else self._memory.refusal_of_all(in_time, which)
+        if too_large is not None:
+            return too_large
         allowed = min((pick for pick in tails if self._is_kept(pick.choice)), key=tails.__getitem__)
         lost = text.each_once(loss.in_words() for loss in self._judged.values())
         return (
@@ -302,10 +304,12 @@ class DeadlineSearch:
 
     def _may_be_run(self, pick: Pick) -> bool:
         """Whether a network was measured to meet the deadline and to keep the memory limit."""
+        is_in_time = self._is_in_time(self.explorers[pick.state].tail_ms(pick.choice))
+        return is_in_time and self._refusal(self._memory_of(pick)) is None
+
+    def _memory_of(self, pick: Pick) -> Memory | None:
         explorer = self.explorers[pick.state]
-        is_dense = pick.choice == self._space.dense
-        memory = explorer.dense_memory if is_dense else explorer.timings[pick.choice].memory
-        return self._is_in_time(explorer.tail_ms(pick.choice)) and self._refusal(memory) is None
+        return explorer.dense_memory if pick.choice == self._space.dense else explorer.timings[pick.choice].memory
 
     def _refusal(self, memory: Memory | None) -> str | None:
         return None if self._memory is None else self._memory.refusal(memory)

@@ -14,6 +14,7 @@ from gdws.planning.search.evidence import LayerShare, Measurement, Meter, Profil
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel, bases_of, classes_of, fit
 from gdws.planning.search.space import Choice, Space
 from gdws.planning.search.steadiness import SAME_STATE, disturbed, slower
+from gdws_contract.findings.text import plural
 from gdws_contract.memory import Memory
 
 #: Networks that take turns with the dense one in one job: so many engines live at once, and so much an interrupt costs.
@@ -182,7 +183,8 @@ class Explorer:
         ]
         design = carriers(self.space, wanted, seed=self._seed)
         if design:
-            self._tell(f"{len(design)} carriers time every option of {len(self.space.layers)} layers in whole networks")
+            layers, networks = plural(len(self.space.layers), "layer"), plural(len(design), "carrier")
+            self._tell(f"every option of {layers} is timed inside whole networks: {networks}")
         for group in _groups(design) or [[]]:
             self._profile(group)
             self._measure(group)

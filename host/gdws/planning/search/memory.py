@@ -30,13 +30,13 @@ class MemoryLimit:
             return f"its peak memory is not known: {_why_unknown(memory)}"
         return None if taken <= self.mebibytes else f"its peak memory is {taken:.4g} MiB, above {self.mebibytes:g} MiB"
 
-    def refusal_of_all(self, memories: Iterable[Memory | None]) -> str | None:
-        """Why no network of ``memories`` keeps the limit; None if one does, or there are none."""
+    def refusal_of_all(self, memories: Iterable[Memory | None], none: str = "no network") -> str | None:
+        """Why none of ``memories`` keeps the limit, beginning with ``none``; None if one does, or there are none."""
         found = list(memories)
         if not found or any(self.refusal(each) is None for each in found):
             return None
         least = min(found, key=lambda each: _or_infinity(mebibytes_of(each)))
-        return f"no network keeps the memory limit; of the smallest, {self.refusal(least)}"
+        return f"{none} keeps the memory limit; of the smallest, {self.refusal(least)}"
 
     def require_known(self, dense: Memory | None) -> None:
         """Raise :class:`GdwsError` if the device did not measure what the ``dense`` network takes."""

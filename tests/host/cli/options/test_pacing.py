@@ -8,6 +8,7 @@ from gdws.cli.options.pacing import PacingOptions, read_instants
 from gdws.errors import GdwsError
 from gdws_contract.pacing import Pacing
 from gdws_contract.rest import BenchmarkRequest
+from support.command import gdws
 
 
 def test_options_become_fields_of_the_contract() -> None:
@@ -25,6 +26,18 @@ def test_options_without_arrivals_are_refused(given: dict[str, float]) -> None:
     with pytest.raises(GdwsError, match="for arrivals by a clock") as caught:
         PacingOptions(**given).pacing()  # type: ignore[arg-type]
     assert "--rate" in (caught.value.hint or "")
+
+
+def test_misses_are_limited_in_a_search_alone() -> None:
+    with pytest.raises(GdwsError, match="is for --highest-rate") as caught:
+        PacingOptions(rate=30, max_miss_rate=1.0).pacing()
+    assert "gdws gate" in (caught.value.hint or "")
+
+
+def test_misses_are_a_percentage(tmp_path: Path) -> None:
+    ended = gdws("bench", tmp_path / "net.gdws", "--highest-rate", "--max-miss-rate", "200")
+    assert ended.exit_code == 2
+    assert "less than or equal to 100" in ended.stderr
 
 
 def test_instants_are_read_line_by_line(tmp_path: Path) -> None:

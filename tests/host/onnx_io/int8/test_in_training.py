@@ -37,9 +37,9 @@ def outputs(network: nn.Module) -> torch.Tensor:
 
 
 def nearly_the_same(mine: torch.Tensor, theirs: torch.Tensor) -> bool:
-    """But for a few values that the last bit moves to the next integer."""
+    """But for a few values that the last bit, or a bias that the file has in integers, moves to the next integer."""
     differs = ((mine - theirs).abs() > 1e-5 * theirs.abs().max()).any(dim=1)
-    return bool(differs.float().mean() < 0.1) and bool((mine - theirs).abs().max() < 0.02 * theirs.abs().max())
+    return bool(differs.float().mean() < 0.3) and bool((mine - theirs).abs().max() < 0.005 * theirs.abs().max())
 
 
 def descend(network: NetworkInTraining, steps: int = 3) -> None:

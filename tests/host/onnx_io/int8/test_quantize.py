@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import helper, numpy_helper
 from torch import nn
 
 import gdws
@@ -16,6 +17,7 @@ from gdws.errors import DataError, GdwsError
 from gdws.onnx_io.export import export
 from gdws.onnx_io.int8 import SCHEMES, Int8Settings, QuantizedNetwork, costly_layers, quantize
 from gdws.onnx_io.int8.view import View
+from gdws.onnx_io.parity import CannotRebuild
 from gdws.onnx_io.run import run
 from support import real_builder
 from support.networks import SmallResNet, seeded
@@ -84,6 +86,47 @@ def test_the_twin_computes_what_the_file_does_and_has_gradients(integers, layout
     (expected,) = torch.autograd.grad(network(layout)(images).sum(), images)
     assert torch.cosine_similarity(gradient.flatten(), expected.flatten(), dim=0) > 0.9
     assert export(twin, SHAPE) == content
+
+
+@pytest.mark.parametrize("zero_point", [np.uint8(0), np.uint8(128), np.int8(0)])
+def test_gradients_pass_through_the_rounding_wherever_nothing_is_clipped(zero_point):
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 1, 1, 9])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 1, 1, 9])
+    constants = {"scale": np.float32(0.5), "zero": zero_point}
+    graph = helper.make_graph(
+        [
+            helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+        ],
+        "one pair",
+        [x],
+        [y],
+        [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()],
+    )
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    limits = np.iinfo(zero_point.dtype)
+    ends = [limits.min - int(zero_point), limits.max - int(zero_point)]
+    steps = [
+        ends[0] - 0.6,
+        ends[0] - 0.4,
+        ends[0],
+        ends[0] + 0.4,
+        0.3,
+        *(ends[1] + each for each in (-0.4, 0, 0.4, 0.6)),
+    ]
+    images = (0.5 * torch.tensor(steps)).float().view(1, 1, 1, -1).requires_grad_(True)
+    found = QuantizedNetwork(content, (1, 1, 9))(images)
+    np.testing.assert_array_equal(found.detach().numpy(), run(content, [images.detach().numpy()])[0])
+    (gradient,) = torch.autograd.grad(found.sum(), images)
+    assert gradient.flatten().tolist() == [0, *[1] * 7, 0]  # torch's own clamp has none at its ends
+
+
+def test_a_grid_that_is_left_for_another_has_no_twin(integers):
+    model = onnx.load_from_string(integers["dense", "symmetric"].content)
+    last = [node for node in model.graph.node if node.op_type == "DequantizeLinear"][-1]
+    last.input[1] = next(node.input[1] for node in model.graph.node if node.op_type == "QuantizeLinear")
+    with pytest.raises(CannotRebuild, match="QuantizeLinear node of the same scale"):
+        QuantizedNetwork(model.SerializeToString(), SHAPE)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -207,6 +250,17 @@ def test_a_channel_of_zeros_and_a_tensor_of_zeros_are_kept_as_such(floats):
     found = quantize(model.SerializeToString(), pictures(8, 0), Int8Settings(scheme="asymmetric"))
     exact, rounded = (run(each, [pictures(8, 1)])[0] for each in (model.SerializeToString(), found.content))
     np.testing.assert_allclose(rounded, exact, atol=0.02 * np.abs(exact).max())
+
+
+def test_a_network_whose_outputs_are_all_zero_loses_nothing(floats):
+    model = onnx.load_from_string(floats["dense"])
+    for tensor in model.graph.initializer:
+        if tensor.name in ("head.weight", "head.bias"):
+            values = numpy_helper.to_array(tensor) * np.float32(0)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    found = quantize(model.SerializeToString(), pictures(8, 0), Int8Settings(limit=0.01))
+    assert found.error == 0
+    assert not found.kept
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,9 @@ def test_a_memory_limit_binds_too():
     assert _search(meters, 1e3, memory=MemoryLimit(100))[0].status == "dense suffices"
     answer, _ = _search(meters, 1e3, memory=MemoryLimit(10))
     assert (answer.status, answer.pick) == ("declined", None)
-    assert "keeps the memory limit" in answer.reason
+    assert answer.reason == (
+        "no network that meets 1000 ms keeps the memory limit; of the smallest, its peak memory is 50 MiB, above 10 MiB"
+    )
 
 
 def _memory(mebibytes: int) -> Memory:
