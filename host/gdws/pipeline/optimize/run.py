@@ -52,7 +52,6 @@ from gdws_contract.rest import DeviceInfo, Job
 
 #: Images that engines replay before a network is timed; parity needs no more.
 _REPLAYED = 4
-_LAYERS_IN_INT8 = "the network that is delivered runs in INT8; times of layers are those of its form in floating point"
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,9 +333,7 @@ def _told(
     profiles = account.by_choice(meter.profile([offered.space.dense, best])) if has_figures else {}
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
     loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None
-    notes = [_LAYERS_IN_INT8] if outcome.delivered and outcome.delivered[0].int8 else []
-    if outcome.final and task.choosing not in (None, task.attack):
-        notes.append(f"networks were chosen under {task.choosing}; figures on test images are under {task.attack}")
+    notes = account.notes(outcome, info, choosing=task.choosing, attack=task.attack)
     found = Optimisation(
         network=task.source.name,
         goal=str(task.goal),

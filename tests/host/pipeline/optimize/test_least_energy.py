@@ -50,8 +50,10 @@ def test_the_mode_and_the_network_of_least_energy_are_delivered(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     agent, task = SimulatedAgent(modes=MODES), _task(source, tmp_path, 33.0)
+    monkeypatch.setattr(agent, "device", lambda: benchmark_results.device(simulated=True))
     found = _optimize(task, agent, monkeypatch)
     assert (found.status, found.unit) == ("delivered", "mJ")
+    assert "the device is simulated: its times and power describe no hardware" in found.doubts
     assert found.energy is not None
     chosen = found.energy.chosen
     assert chosen is not None
