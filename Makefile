@@ -39,8 +39,11 @@ PYTEST_FLAGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 # Two at a time: much of what they do is to wait for processes of their own.
 PYTEST := -m pytest --numprocesses=2 --dist=worksteal
+# What runs beside tests that hold readings against real time gives way to them: BESIDE="nice -n 10".
+BESIDE ?=
 
 VENV := .venv/.ready
+PYTHON_VENVS := $(foreach version,38 310 312,$(if $(PYTHON$(version)),.venv$(version)/.ready))
 JTOP_VENVS := $(if $(AS_ROOT),$(JTOP_VERSIONS:%=.venv-jtop-%/.ready))
 # Most of what is installed is never imported: what is, is compiled when it is. One at a time, for they all build in
 # device/; other targets need not wait.
@@ -50,7 +53,7 @@ BUILD := flock device
 TEST_PYTHONS := test-py38 test-py310 test-py312
 TEST_JTOPS := $(JTOP_VERSIONS:%=test-jtop-%)
 CHECKS := lint types imports audit
-.PHONY: help demo browser trace-processor test test-pythons test-main $(TEST_PYTHONS) jtop-environments test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
+.PHONY: help demo browser trace-processor test test-pythons test-main test-in-turn $(TEST_PYTHONS) environments test-jtop $(TEST_JTOPS) test-docker test-arm64 check $(CHECKS) fuzz bench clean
 .PRECIOUS: .venv%/.ready
 .SECONDEXPANSION:
 help: ## Show the targets
@@ -64,7 +67,11 @@ test: test-pythons test-jtop ## Run every test that needs no Docker
 test-pythons: test-main $(TEST_PYTHONS)
 
 test-main: $(VENV)
-	OMP_NUM_THREADS=1 .venv/bin/python $(PYTEST) $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BESIDE) .venv/bin/python $(PYTEST) $(PYTEST_FLAGS)
+
+# One after the other: beside test-main, twice as many workers as processors is enough.
+test-in-turn: $(VENV) $(PYTHON_VENVS)
+	@$(MAKE) --jobs=1 test-docker $(TEST_PYTHONS)
 
 # The contract and the agent once more, under the interpreter and the versions of a JetPack: all of it under the oldest,
 # which the code is written for. Of the others what meets the interpreter's processes, threads, sockets and SQLite, and
@@ -80,15 +87,13 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	    exit
 	fi
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
-	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
+	OMP_NUM_THREADS=1 $(BESIDE) .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
 
 # Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
-# They hold readings against real time: little else should run beside them. Some let a client of one release speak to
+# They hold readings against real time: what else runs should give way to them. Some let a client of one release speak to
 # the service of another. The longest are named first, and the shortest next, for those are begun behind the long ones.
 JTOP_TESTS := tests/e2e/test_optimize_power.py tests/e2e/docker/test_simulated_jetson.py \
 	tests/device/first_run/test_simulated_jetson.py tests/device/power/test_job_on_jetson.py tests/device/power/test_jtop_service.py
-jtop-environments: $(JTOP_VENVS)
-
 test-jtop: $(TEST_JTOPS) ## Test power, clocks and heat against real jtop services
 $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	@if [ -z "$(AS_ROOT)" ]; then
@@ -99,6 +104,8 @@ $(TEST_JTOPS): test-jtop-%: $(JTOP_VENVS)
 	OMP_NUM_THREADS=1 .venv-jtop-$*/bin/python -m pytest --numprocesses=4 --dist=load --maxschedchunk=1 $(PYTEST_FLAGS) \
 	    $(JTOP_TESTS)
 
+environments: $(VENV) $(PYTHON_VENVS) $(JTOP_VENVS)
+
 browser: ## Install the browser that the dashboard is tested in, where apt and root are at hand
 	bash tests/e2e/dashboard/install_browser.sh
 
@@ -106,7 +113,7 @@ trace-processor: ## Install the trace processor of Perfetto that traces are test
 	bash tests/e2e/perfetto/install.sh
 
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
-	.venv/bin/python tests/e2e/docker/run.py
+	$(BESIDE) .venv/bin/python tests/e2e/docker/run.py
 
 test-arm64: $(VENV) ## Run the agent's tests in an emulated arm64 container (half an hour)
 	.venv/bin/python tests/e2e/docker/arm64.py

@@ -27,7 +27,7 @@ from gdws.evaluation.tally import digest_of_network
 from gdws.training.precision import has_bf16
 from gdws_contract.findings.intervals import proportion
 
-_BATCH = 50
+_BATCH = 25
 #: Iterations of APGD and FAB in AutoAttack's standard version.
 _ITERATIONS = 100
 

@@ -200,17 +200,6 @@ def measure(channels: Sequence[Channel]) -> Measured:
     )
 
 
-def live_channels(sysfs: Path) -> List[Channel]:
-    """Return the channels that can be read now.
-
-    Raises:
-        SensorFailed: there is none, or a part of the total cannot be read.
-    """
-    monitors = read_monitors(sysfs)
-    monitors.check_total()
-    return monitors.live
-
-
 def find_channels(sysfs: Path) -> List[Channel]:
     """Return the channels that the kernel shows, by device and number; unconnected ones are left out."""
     found: Dict[str, Channel] = {}

@@ -19,6 +19,7 @@ from gdws.onnx_io.files import read_whole
 from gdws.onnx_io.graph import gather_constants
 from gdws.onnx_io.graph_network import CannotSplit, GraphNetwork
 from gdws.onnx_io.heads import as_linear_layers
+from gdws.onnx_io.int8.view import is_of_integers
 from gdws.onnx_io.interface import Interface, Shape, interface_of, number_of
 from gdws.onnx_io.layout import put_channels_first
 from gdws.onnx_io.padding import pad_before_averages, pad_explicitly
@@ -176,6 +177,7 @@ def _rebuilt(file: _File) -> nn.Module:
     model = file.model()
     gather_constants(model)
     fold_constants(model)
+    _require_floating_point(model, file.path)
     if file.interface.channels_last:
         put_channels_first(model)
     shapes = shapes_for(model, file.interface.batch or 1, file.interface.shape)
@@ -183,6 +185,17 @@ def _rebuilt(file: _File) -> nn.Module:
     pad_before_averages(model, shapes)
     as_linear_layers(model, shapes)
     return _batch_first(rebuild(model, file.path), file)
+
+
+def _require_floating_point(model: onnx.ModelProto, path: Path) -> None:
+    """Raise :class:`~gdws.onnx_io.parity.CannotRebuild` if not only weights are quantised, which are folded by now."""
+    node = next((node for node in model.graph.node if is_of_integers(node)), None)
+    if node is not None:
+        raise CannotRebuild(
+            f"{path}: it is quantised already (node {node.name!r}, {node.op_type}), and what is to be converted or "
+            "quantised must be in floating point",
+            hint="give the network before quantisation",
+        )
 
 
 def _as_graph(file: _File) -> tuple[nn.Module, float]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles.variant import Variant
-from gdws.datasets import Split
+from gdws.datasets import Split, check_pixels
 from gdws.evaluation.attacks import Spec
 from gdws.networks.sources import Source
 from gdws.onnx_io.export import export
@@ -63,9 +63,12 @@ def with_int8(
 
     Its module is the torch twin of the file.
 
-    ``images`` (N, C, H, W) give the ranges, see :func:`range_images`.
-    Raises what :func:`gdws.onnx_io.export.export` and :func:`gdws.onnx_io.int8.quantize` raise.
+    ``images`` (N, C, H, W) in [0, 1], as every network of a bundle takes them, give the ranges; see
+    :func:`range_images`. Raises :class:`~gdws.errors.DataError` if they are not such, and what
+    :func:`gdws.onnx_io.export.export` and :func:`gdws.onnx_io.int8.quantize` raise.
     """
+    if len(images) > 0:  # none at all is said with what INT8 needs them for
+        check_pixels(images)
     pixels = images.detach().cpu().float().numpy()
     progress.start(len(variants), f"quantise {len(variants)} networks to INT8")
     found: list[Variant] = []

@@ -9,7 +9,7 @@ import pytest
 
 from gdws_agent.power import ina3221
 from gdws_agent.power.base import SensorFailed, Window
-from gdws_agent.power.ina3221 import Ina3221Sensor, conversion_s, find_channels, live_channels
+from gdws_agent.power.ina3221 import Ina3221Sensor, conversion_s, find_channels, read_monitors
 from support.sysfs import put, put_ina238, put_ina3221
 
 
@@ -147,7 +147,7 @@ class TestProbing:
             return read_w(channel)
 
         monkeypatch.setattr(ina3221.Channel, "read_w", read)
-        assert "CV" not in [channel.rail for channel in live_channels(xavier)]
+        assert "CV" not in [channel.rail for channel in read_monitors(xavier).live]
 
     @pytest.mark.parametrize(("text", "message"), [("", "does not give numbers for rail GPU"), ("x", "rail GPU")])
     def test_files_without_numbers(self, xavier, text, message):
@@ -158,7 +158,7 @@ class TestProbing:
     def test_a_file_that_went_away(self, xavier):
         (xavier / "bus/i2c/devices/1-0040/hwmon/hwmon3/curr1_input").unlink()
         with pytest.raises(SensorFailed, match=r"cannot be read: .*curr1_input"):
-            live_channels(xavier)
+            Ina3221Sensor(xavier).start()
 
 
 class TestOneBadChannel:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gdws import pipeline
-from gdws.errors import CheckpointUnreadable, GdwsError
+from gdws.errors import CheckpointUnreadable, DataError, GdwsError
 from gdws.networks import quantised
 from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline import Recipe, Source, Variant, with_int8, with_tuned
@@ -45,6 +45,12 @@ def test_a_network_comes_back_under_the_name_of_its_file(source, variants, tmp_p
 
 def test_a_network_in_int8_is_not_quantised_again(source, variants):
     assert with_int8(variants[1:2], source, IMAGES, Int8Settings()) == variants[1:2]
+
+
+@pytest.mark.parametrize(("change", "words"), [(255.0, "pixels range from"), (torch.nan, "pixels range from nan")])
+def test_ranges_are_not_found_from_images_of_another_range(source, variants, change, words):
+    with pytest.raises(DataError, match=words):
+        with_int8(variants[:1], source, IMAGES * change, Int8Settings())
 
 
 def _changed(path, key: str, value: str | None) -> None:

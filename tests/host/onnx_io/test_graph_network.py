@@ -17,6 +17,7 @@ from gdws.compression.layers import GDWSConv2d
 from gdws.compression.surgery import inspect
 from gdws.errors import ModelError
 from gdws.onnx_io.export import export
+from gdws.onnx_io.int8 import QuantizedNetwork, quantize
 from gdws.onnx_io.load import load_onnx
 from gdws.onnx_io.run import run
 from support import recurrent_graph
@@ -54,6 +55,19 @@ def test_it_says_why_it_stays_a_graph(path):
     assert str(path.parent) not in found.kept_as_graph  # bundles tell it, and they travel
     assert "no gradients" in found.notes[-1]
     assert found.difference < 1e-5
+
+
+def test_a_file_in_int8_stays_a_graph_and_says_why(tmp_path):
+    torch.manual_seed(0)
+    dense = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4 * 4, 5)).eval()
+    pixels = np.random.default_rng(0).random((8, 2, 6, 6)).astype(np.float32)
+    content = quantize(export(dense, (2, 6, 6)), pixels).content
+    QuantizedNetwork(content, (2, 6, 6))  # from then on both operators can be rebuilt, by the twin alone
+    (tmp_path / "int8.onnx").write_bytes(content)
+    found = load_onnx(tmp_path / "int8.onnx")
+    assert "it is quantised already (node " in found.notes[-1]
+    assert str(tmp_path) not in found.notes[-1]
+    np.testing.assert_allclose(found.module(torch.from_numpy(pixels)), run(content, [pixels])[0], atol=1e-5)
 
 
 def test_its_convolutions_are_layers(network):

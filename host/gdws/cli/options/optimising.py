@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -102,6 +103,8 @@ class GoalOptions:
                 "--deadline-ms and --minimise belong together",
                 hint="e.g. --deadline-ms 33 --minimise energy; for the time alone --max-latency-ms 33",
             )
+        if self.deadline_ms is not None and not 0 < self.deadline_ms < math.inf:
+            raise GdwsError(f"--deadline-ms: expected a positive number, got {self.deadline_ms:g}")
         values = {
             "max_latency_ms": self.max_latency_ms,
             "min_fps": self.min_fps,

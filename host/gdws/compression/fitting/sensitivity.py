@@ -11,6 +11,7 @@ from gdws.algorithms.spectrum import Ints
 from gdws.compression.fitting.observe import Observation
 from gdws.compression.fitting.walk import Walk
 from gdws.compression.surgery import Layer
+from gdws_contract.findings.text import plural
 
 #: More hardly change the order of the layers.
 IMAGES = 256
@@ -38,7 +39,7 @@ def sensitivities(
     """
     found: dict[str, list[float]] = {}
     used = [layer for layer in layers if (layer.shares or layer.name) in candidates]
-    progress.start(len(candidates), f"effect of ranks in {len(candidates)} layers")
+    progress.start(len(candidates), f"effect of ranks in {plural(len(candidates), 'layer')}")
     with Walk(model, used, images[:IMAGES], batch_size=batch_size) as walk:
         for name in walk.calls:
             wanted = walk.problem(name, seen[name].outputs)

@@ -58,8 +58,8 @@ class Values:
 
     def count(self, array: Images) -> None:
         """Count the values of ``array``, which are within the range."""
-        span = (self.high - self.low) or 1.0
-        places = ((array.ravel() - np.float32(self.low)) * np.float32(_BINS / span)).astype(np.int64)
+        span = (self.high - self.low) or 1.0  # in float64: neither a tiny nor a huge one overflows
+        places = ((array.ravel().astype(np.float64) - self.low) * (_BINS / span)).astype(np.int64)
         self.counts += np.bincount(places.clip(0, _BINS - 1), minlength=_BINS)
 
     @property

@@ -48,7 +48,7 @@ class Trial:
 
     Layers in ``skip``, see :func:`~gdws.onnx_io.int8.points.find_points`, stay in floating point in all that is made.
     Errors are told from ``held_out``: the root mean square of the difference that INT8 makes to the outputs over that
-    of the outputs; infinite where there is no image or all outputs are 0.
+    of the outputs; infinite where these are all 0 and INT8 changes them.
     """
 
     floating: bytes
@@ -118,4 +118,4 @@ def _error(floating: bytes, quantized: bytes, images: Images) -> float:
         for exact, rounded in zip(*(run({run.inputs[0]: batch}) for run in runners), strict=True):
             difference += float(np.square(exact - rounded, dtype=np.float64).sum())
             size += float(np.square(exact, dtype=np.float64).sum())
-    return math.sqrt(difference / size) if size else math.inf
+    return math.sqrt(difference / size) if size else math.inf if difference else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from gdws.evaluation.attacks import Spec
 from gdws.pipeline.optimize.forms import Form, Outcome
 from gdws.planning.search.evidence import Loss, PointsLost, Profile
 from gdws.planning.search.explorer import Explorer
@@ -12,6 +13,24 @@ from gdws.planning.search.memory import mebibytes_of
 from gdws.planning.search.options import Offer
 from gdws.planning.search.space import Choice, LayerOptions, Space
 from gdws.results.optimisation import Change, LayerVerdict, Network, Rival
+from gdws_contract.rest import DeviceInfo
+
+_LAYERS_IN_INT8 = "the network that is delivered runs in INT8; times of layers are those of its form in floating point"
+
+
+def notes(outcome: Outcome, device: DeviceInfo, *, choosing: Spec | None, attack: Spec | None) -> list[str]:
+    """What to know of the figures beside what the search found doubtful.
+
+    Networks were chosen under the attack ``choosing``; final figures are under ``attack``.
+    """
+    found = []
+    if device.simulated:
+        found.append("the device is simulated: its times and power describe no hardware")
+    if outcome.delivered and outcome.delivered[0].int8:
+        found.append(_LAYERS_IN_INT8)
+    if outcome.final and choosing not in (None, attack):
+        found.append(f"networks were chosen under {choosing}; figures on test images are under {attack}")
+    return found
 
 
 def residuals(explorer: Explorer) -> tuple[float | None, float | None]:

@@ -33,7 +33,7 @@ from gdws.pipeline.optimize.known_costs import KnownCosts
 from gdws.pipeline.optimize.least_energy import find_least_energy, settings_of
 from gdws.pipeline.optimize.meter import AgentMeter
 from gdws.pipeline.optimize.precisions import with_precisions
-from gdws.pipeline.optimize.setting import BoardState, Setting, fingerprint
+from gdws.pipeline.optimize.setting import BoardState, Setting, fingerprint, require_energy
 from gdws.pipeline.optimize.state import State
 from gdws.pipeline.optimize.threads import ThreadChoice, choose_threads
 from gdws.pipeline.optimize.time_left import TimeLeft
@@ -52,7 +52,6 @@ from gdws_contract.rest import DeviceInfo, Job
 
 #: Images that engines replay before a network is timed; parity needs no more.
 _REPLAYED = 4
-_LAYERS_IN_INT8 = "the network that is delivered runs in INT8; times of layers are those of its form in floating point"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +136,8 @@ def optimize(
         task = replace(task, limits=replace(task.limits, robust_points=None))
     _require_sense(task)
     info = device.device()
+    if task.goal.is_of_energy:
+        require_energy(info)
     offered = _offer(task, state, watch)
     if offered.unfitted:
         watch.tell(_unfitted_words(offered, task.images.calibration))
@@ -334,9 +335,7 @@ def _told(
     profiles = account.by_choice(meter.profile([offered.space.dense, best])) if has_figures else {}
     median, p90 = account.residuals(explorer) if has_figures else (None, None)
     loss = outcome.final.get(outcome.delivered[0]) if outcome.delivered else None
-    notes = [_LAYERS_IN_INT8] if outcome.delivered and outcome.delivered[0].int8 else []
-    if outcome.final and task.choosing not in (None, task.attack):
-        notes.append(f"networks were chosen under {task.choosing}; figures on test images are under {task.attack}")
+    notes = account.notes(outcome, info, choosing=task.choosing, attack=task.attack)
     found = Optimisation(
         network=task.source.name,
         goal=str(task.goal),

@@ -117,18 +117,3 @@ def pareto(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
         if not kept or errors[index] < errors[kept[-1]]:
             kept.append(index)
     return kept
-
-
-def hull(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
-    """The indices of options on the lower convex hull of error against cost, cheapest first."""
-    kept: list[int] = []
-    for index in pareto(costs, errors):
-        while len(kept) >= 2 and _is_above(kept[-2], kept[-1], index, costs, errors):
-            kept.pop()
-        kept.append(index)
-    return kept
-
-
-def _is_above(left: int, middle: int, right: int, costs: Sequence[float], errors: Sequence[float]) -> bool:
-    across = (errors[right] - errors[left]) * (costs[middle] - costs[left])
-    return (errors[middle] - errors[left]) * (costs[right] - costs[left]) >= across

@@ -83,6 +83,12 @@ def test_power_modes_and_clocks_to_choose_among(options: dict, states: tuple[Boa
     assert SettingOptions(**options).states(board, "url") == states
 
 
+@pytest.mark.parametrize("deadline_ms", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_deadline_is_a_positive_time(deadline_ms: float):
+    with pytest.raises(GdwsError, match="--deadline-ms: expected a positive number"):
+        GoalOptions(deadline_ms=deadline_ms, minimise=Minimised.ENERGY).goal()
+
+
 @pytest.mark.parametrize(
     "options",
     [{"power_mode": "0", "power_modes": "all"}, {"vary_clocks": True, "jetson_clocks": False}, {"power_modes": "all"}],

@@ -252,6 +252,17 @@ def test_a_channel_of_zeros_and_a_tensor_of_zeros_are_kept_as_such(floats):
     np.testing.assert_allclose(rounded, exact, atol=0.02 * np.abs(exact).max())
 
 
+def test_a_network_whose_outputs_are_all_zero_loses_nothing(floats):
+    model = onnx.load_from_string(floats["dense"])
+    for tensor in model.graph.initializer:
+        if tensor.name in ("head.weight", "head.bias"):
+            values = numpy_helper.to_array(tensor) * np.float32(0)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    found = quantize(model.SerializeToString(), pictures(8, 0), Int8Settings(limit=0.01))
+    assert found.error == 0
+    assert not found.kept
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [

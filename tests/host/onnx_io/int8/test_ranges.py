@@ -46,6 +46,12 @@ def test_the_range_of_least_squared_error_is_as_good_as_any():
     assert all(best <= 1.02 * squared_error(choose(values, method)) for method in RANGE_METHODS)
 
 
+@pytest.mark.parametrize("size", [1e-42, 3e38])
+@pytest.mark.filterwarnings("error")
+def test_values_of_any_size_are_counted_where_they_are(size):
+    np.testing.assert_array_equal(values_of(size * np.asarray([-1.0, 0, 1])).counts.nonzero()[0], [0, 1024, 2047])
+
+
 def test_batches_are_counted_as_if_they_were_one():
     whole, parts = values_of(normal()), values_of(*np.split(normal(), 4))
     assert (whole.low, whole.high) == (parts.low, parts.high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ FASTEST = Goal("fastest")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -58,16 +59,29 @@ def _optimize(task: Task, agent: SimulatedAgent, monkeypatch: pytest.MonkeyPatch
     return optimize(task, agent, watch=Watch(**watch))  # type: ignore[arg-type]
 
 
+class Plain(NamedTuple):
+    """An optimisation that nothing disturbed; its files are there to be read."""
+
+    task: Task
+    agent: SimulatedAgent
+    found: Optimisation
+    told: list[str]
+
+
+@pytest.fixture(scope="module")
+def plain(source: Source, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Plain:
+    task, agent = _task(source, tmp_path_factory.mktemp("plain")), SimulatedAgent()
+    told: list[str] = []
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return Plain(task, agent, _optimize(task, agent, monkeypatch, tell=told.append), told)
+
+
 def _figures(found: Optimisation) -> dict:
     return found.model_dump(exclude={"host_s"})
 
 
-def test_a_faster_network_is_delivered_beside_the_dense_one(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    told: list[str] = []
-    task = _task(source, tmp_path)
-    found = _optimize(task, SimulatedAgent(), monkeypatch, tell=told.append)
+def test_a_faster_network_is_delivered_beside_the_dense_one(plain: Plain):
+    task, _, found, told = plain
     assert found.status == "delivered"
     [best] = found.delivered
     assert best.speedup_low > 1
@@ -104,10 +118,8 @@ def test_choices_under_a_lighter_attack_are_told(source: Source, tmp_path: Path,
 
 
 def test_interrupted_anywhere_it_comes_to_the_same_and_measures_nothing_twice(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, plain: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    whole = SimulatedAgent()
-    expected = _optimize(_task(source, tmp_path / "whole"), whole, monkeypatch)
     drawn = random.Random(1)
     agent = SimulatedAgent()
     task = _task(source, tmp_path / "cut")
@@ -128,21 +140,19 @@ def test_interrupted_anywhere_it_comes_to_the_same_and_measures_nothing_twice(
         except KeyboardInterrupt:
             continue
     assert found is not None
-    assert _figures(found) == _figures(expected)
-    assert agent.measured == whole.measured
+    assert _figures(found) == _figures(plain.found)
+    assert agent.measured == plain.agent.measured
 
 
 def test_run_again_it_measures_nothing_and_known_costs_spare_the_carriers(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    cold, warm = SimulatedAgent(), SimulatedAgent()
-    task = _task(source, tmp_path)
-    first = _optimize(task, cold, monkeypatch)
-    jobs = len(cold.measured)
-    for same in (task, replace(task, known_costs=None)):  # its own costs are known by now, and change nothing
-        assert _figures(_optimize(same, cold, monkeypatch)) == _figures(first)
-        assert len(cold.measured) == jobs
-    found = _optimize(replace(task, state=tmp_path / "other"), warm, monkeypatch)
+    warm, jobs = SimulatedAgent(), len(plain.agent.measured)
+    again = replace(plain.task, out=tmp_path / "again.gdws")
+    for same in (again, replace(again, known_costs=None)):  # its own costs are known by now, and change nothing
+        assert _figures(_optimize(same, plain.agent, monkeypatch)) == _figures(plain.found)
+        assert len(plain.agent.measured) == jobs
+    found = _optimize(replace(again, state=tmp_path / "other"), warm, monkeypatch)
     assert found.status == "delivered"
     assert warm.measured[0] == ("dense",)
     assert len(warm.measured) < jobs
@@ -184,13 +194,18 @@ def test_measurements_of_a_device_that_changed_its_clocks_are_thrown_away(
     [((0.5,), None), ((1.5,), None), ((0.5, 0.2), None), ((0.5, 0.08, 0.3), 0.08), ((0.04,), 0.04)],
 )
 def test_of_measurements_that_decide_one_that_is_sure_enough_counts_or_the_surest(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsteady: tuple[float, ...], kept: float | None
+    source: Source,
+    plain: Plain,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unsteady: tuple[float, ...],
+    kept: float | None,
 ):
-    quiet, agent = SimulatedAgent(), SimulatedAgent(unsteady=unsteady)
-    [expected] = _optimize(_task(source, tmp_path / "quiet"), quiet, monkeypatch).delivered
-    [found] = _optimize(_task(source, tmp_path / "unsteady"), agent, monkeypatch).delivered
+    agent = SimulatedAgent(unsteady=unsteady)
+    [expected] = plain.found.delivered
+    [found] = _optimize(_task(source, tmp_path), agent, monkeypatch).delivered
     assert found.cost == pytest.approx(expected.cost * (1 + (kept or 0.0)))
-    assert len(agent.measured) == len(quiet.measured) + sum(share > 0.05 for share in unsteady[:2])
+    assert len(agent.measured) == len(plain.agent.measured) + sum(share > 0.05 for share in unsteady[:2])
 
 
 def test_as_many_threads_as_suit_the_network_are_chosen_and_the_best_dense_is_to_be_beaten(
@@ -299,7 +314,7 @@ def test_a_grouped_plan_is_not_tried_in_int8(source: Source, tmp_path: Path, mon
 
 
 def test_networks_are_tuned_before_they_are_judged_and_only_once(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, plain: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     calls: list[int] = []
     monkeypatch.setattr("gdws.pipeline.optimize.tuning.distill", lambda *a, **k: calls.append(1) or distill(*a, **k))
@@ -314,8 +329,7 @@ def test_networks_are_tuned_before_they_are_judged_and_only_once(
     with open_bundle(task.out) as bundle:
         kinds = [step.kind for step in bundle.manifest.variant("optimised").steps]
     assert kinds == ["gdws", "distill", "fine-tune"]
-    plain = _optimize(_task(source, tmp_path / "plain"), SimulatedAgent(), monkeypatch)
-    assert plain.bundle_id != found.bundle_id
+    assert plain.found.bundle_id != found.bundle_id
 
 
 def test_a_front_is_of_one_precision(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gdws.errors import PlanError
-from gdws.planning.search.space import hull, pareto
+from gdws.planning.search.space import pareto
 from support.simulated_device import make_space
 
 
@@ -20,4 +20,3 @@ def test_a_choice_goes_through_its_names_and_back():
 def test_only_options_that_nothing_beats_are_kept():
     costs, errors = [1.0, 2.0, 3.0, 4.0, 2.5], [9.0, 7.0, 1.0, 0.0, 8.0]
     assert pareto(costs, errors) == [0, 1, 2, 3]
-    assert hull(costs, errors) == [0, 2, 3]
