@@ -50,11 +50,12 @@ KINDS: Mapping[str, Kind] = {
             """
             **The networks are narrow ones of the same family, trained adversarially on Fashion-MNIST** for few epochs,
             as docs/networks.md says, so the paper's figures beside them are of other networks on other images.
-            PreAct-ResNet-18, of half the paper's width, also takes the place of WRN-28-4 in Table 4. Plans of the
-            paper's method have the mean rank that its sizes imply. Pruned networks were trained adversarially after
-            pruning; channels that pruning left without use are removed. Data-aware rows are this project's, fitted to
-            training images without their labels; the distilled ones took some gradient steps, too. Attacks take
-            gradients in bfloat16, and adversarial images are judged in float32.
+            PreAct-ResNet-18 has half the paper's width; a WRN-16-2 takes the place of WRN-28-4 in Table 1, and
+            PreAct-ResNet-18 in Table 4, since no WRN was pruned. Plans of the paper's method have the mean rank that
+            its sizes imply. Pruned networks were trained adversarially after pruning; channels that pruning left
+            without use are removed. Data-aware rows are this project's, fitted to training images without their
+            labels; the distilled ones took some gradient steps, too. Attacks take gradients in bfloat16, and
+            adversarial images are judged in float32.
             """,
             data_aware=(DataAware(2), DataAware(2, distilled=True)),
             fast=True,

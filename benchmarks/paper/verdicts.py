@@ -118,23 +118,27 @@ def compared(comparisons: Sequence[Comparison]) -> tuple[str, str]:
         verdict = WORSE if all(min(pair) < 0 for pair in pairs) else SAME
     else:
         verdict = TRADE
-    return verdict, f"{_at_equal_accuracy(comparisons)} {_at_equal_speed(comparisons)}"
+    accuracy, by_accuracy = _at_equal_accuracy(comparisons)
+    speed, by_speed = _at_equal_speed(comparisons)
+    if by_accuracy is by_speed:
+        return verdict, f"{accuracy}; {speed[0].lower()}{speed[1:]}: {by_speed.words}."
+    return verdict, f"{accuracy}: {by_accuracy.words}. {speed}: {by_speed.words}."
 
 
-def _at_equal_accuracy(comparisons: Sequence[Comparison]) -> str:
-    """The fastest of those that are as accurate."""
+def _at_equal_accuracy(comparisons: Sequence[Comparison]) -> tuple[str, Comparison]:
+    """The fastest of those that are as accurate, or else the most robust."""
     equal = [each for each in comparisons if each.more_accurate >= 0]
     if equal:
-        return f"At equal accuracy: {max(equal, key=_speed).words}."
-    return f"None is as accurate; the most robust: {max(comparisons, key=_robustness).words}."
+        return "At equal accuracy", max(equal, key=_speed)
+    return "None is as accurate, the most robust", max(comparisons, key=_robustness)
 
 
-def _at_equal_speed(comparisons: Sequence[Comparison]) -> str:
-    """The most robust of those that are as fast."""
+def _at_equal_speed(comparisons: Sequence[Comparison]) -> tuple[str, Comparison]:
+    """The most robust of those that are as fast, or else the fastest."""
     equal = [each for each in comparisons if each.faster >= 0]
     if equal:
-        return f"At equal speed: {max(equal, key=_robustness).words}."
-    return f"None is as fast; the fastest: {max(comparisons, key=_speed).words}."
+        return "At equal speed", max(equal, key=_robustness)
+    return "None is as fast, the fastest", max(comparisons, key=_speed)
 
 
 def _speed(comparison: Comparison) -> float:

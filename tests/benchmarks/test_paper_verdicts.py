@@ -67,8 +67,8 @@ def test_each_respect_names_the_network_that_does_best_in_it():
     assert at_speed.startswith("net at mean rank 4, distilled, 2.00 times as fast, natural +0.0")
     assert "robust +5.5 (+" in at_speed
     line = verdict(found(fps=400, robust=800), *ours)
-    assert "None is as accurate; the most robust: net at mean rank 4" in line
-    assert "None is as fast; the fastest: net at mean rank 2, 0.75 times" in line
+    assert "None is as accurate, the most robust: net at mean rank 4" in line
+    assert "None is as fast, the fastest: net at mean rank 2, 0.75 times" in line
 
 
 def test_a_rival_is_compared_with_what_was_made_of_the_same_network():
@@ -82,8 +82,9 @@ def test_a_rival_is_compared_with_what_was_made_of_the_same_network():
         other.key: found(fps=200, robust=700),
     }
     lines = verdicts.sentences(table, rows)
-    assert any(line.startswith(f"- small: **{BETTER}**. At equal accuracy: other") for line in lines)
-    assert any(line.startswith(f"- net-pruned: **{WORSE}**. At equal accuracy: net") for line in lines)
+    assert any(line.startswith(f"- small: **{BETTER}**. At equal accuracy; at equal speed: other") for line in lines)
+    worse = f"- net-pruned: **{WORSE}**. At equal accuracy; none is as fast, the fastest: net"
+    assert any(line.startswith(worse) for line in lines)
     assert lines[-2:] == [f"- **{BETTER}**: small.", f"- **{WORSE}**: net-pruned."]
 
 

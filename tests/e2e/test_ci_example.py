@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from support.agent_process import AgentProcess, running_agent
+from support.brief_worker import BriefWorker
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -24,7 +25,7 @@ TEMPLATE = Path(__file__).parents[2] / "host" / "ci" / "gdws-gate.gitlab-ci.yml"
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
-    with running_agent(tmp_path_factory.mktemp("device") / "data") as agent:
+    with running_agent(tmp_path_factory.mktemp("device") / "data", BriefWorker()) as agent:
         yield agent
 
 

@@ -11,6 +11,7 @@ from gdws.cli.entry import app
 from gdws.results.stored import load_result
 from gdws_contract.archive import open_bundle
 from support.agent_process import running_agent
+from support.brief_worker import BriefWorker
 from support.tiny import tiny_checkpoint
 
 FORMS = ["dense", "dense-int8", "data-rank-1-stacked-distilled", "data-rank-1-stacked-distilled-int8"]
@@ -50,7 +51,7 @@ def test_the_bundle_says_what_was_done(bundle):
 
 def test_an_agent_measures_it_beside_floating_point(bundle, tmp_path):
     out = tmp_path / "result.json"
-    with running_agent(tmp_path / "data") as agent:
+    with running_agent(tmp_path / "data", BriefWorker()) as agent:
         run(
             *["bench", bundle, "--device", agent.url, "--backends", "onnxruntime", "--batch", 1, "--threads", 1],
             *["--min-duration", 0.1, "--warmup", 0.01, "--out", out, "-q"],

@@ -14,6 +14,7 @@ from torch import nn
 from gdws.onnx_io.export import export
 from gdws_contract.archive import open_bundle
 from support.agent_process import running_agent
+from support.brief_worker import BriefWorker
 from support.command import gdws
 from support.image_files import write_classes
 from support.recurrent_graph import CLASSES, HEIGHT, WIDTH, recurrent
@@ -23,7 +24,7 @@ FITTED = ("--method", "data-aware", "--mean-rank", 1, "--layout", "stacked", "--
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):
-    with running_agent(tmp_path_factory.mktemp("agent")) as process:
+    with running_agent(tmp_path_factory.mktemp("agent"), BriefWorker()) as process:
         yield process
 
 

@@ -1,4 +1,4 @@
-"""The agent's own worker with a brief warm-up, for tests that judge no times; a worker command for an agent process.
+"""The agent's own worker with a brief warm-up, for tests that judge no times closely; a worker command for an agent.
 
 On a busy machine times are not steady, and each network would be run for five seconds before it is measured.
 """

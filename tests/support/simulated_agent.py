@@ -18,7 +18,16 @@ from gdws_contract.manifest import Variant
 from gdws_contract.measures import Flag, Interval
 from gdws_contract.problems import Problem, problem_type
 from gdws_contract.profiles import LayerProfile, LayerTime
-from gdws_contract.rest import BenchmarkRequest, BenchmarkResult, Cell, DeviceInfo, Job, PowerMode, Progress
+from gdws_contract.rest import (
+    Availability,
+    BenchmarkRequest,
+    BenchmarkResult,
+    Cell,
+    DeviceInfo,
+    Job,
+    PowerMode,
+    Progress,
+)
 from support import benchmark_results, latency_law
 from support.benchmark_results import Net
 
@@ -59,7 +68,9 @@ class SimulatedAgent:
         self._modes = modes or {}
 
     def device(self) -> DeviceInfo:
-        return benchmark_results.device()
+        sensors = [Availability(name="law", available=True)] if self._energy is not None or self._modes else []
+        found = benchmark_results.device()
+        return found.model_copy(update={"power_sensors": [*found.power_sensors, *sensors]})
 
     def benchmark(
         self, device: object, bundle: Path, request: BenchmarkRequest, *, out: Path, key: str, **_: Any

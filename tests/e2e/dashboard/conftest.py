@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gdws_contract.rest import BenchmarkResult
 from support.agent_process import AgentProcess, running_agent
+from support.agent_thread import agent_in_a_thread
 from support.agents import FakeWorker
 from support.bundles import tiny_bundle
+from support.stored_results import store_results
 
 try:
     from support.browser import Page, browser, missing_browser
@@ -65,6 +69,26 @@ def look(driver: Any) -> Iterator[Callable[..., Page]]:
     for page, allowed in opened:
         assert page.faults(allowed) == []
     driver.get("about:blank")
+
+
+@pytest.fixture
+def agents() -> Iterator[contextlib.ExitStack]:
+    """What serves until the pages of a test are closed."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def show(tmp_path: Path, agents: contextlib.ExitStack, look: Callable[..., Page]) -> Callable[..., Page]:
+    """Opens the view of stored results; ``route`` has places for their ids."""
+
+    def open_view(
+        *results: BenchmarkResult, route: str = "#/results/{}", manifests: bool = True, allowed: tuple[str, ...] = ()
+    ) -> Page:
+        ids = store_results(tmp_path / "data", results, manifests=manifests)
+        return look(agents.enter_context(agent_in_a_thread(tmp_path / "data")), route.format(*ids), allowed=allowed)
+
+    return open_view
 
 
 @pytest.fixture(scope="session")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import uvicorn
 
-from gdws_agent.api.app import create_app
 from gdws_agent.api.job_events import MAX_STREAMS
 from gdws_agent.board.live import LiveBoard
-from gdws_agent.server import bind, url_of
 from support.agent_process import AgentProcess, running_agent
-from support.agents import FakeWorker, agent
+from support.agent_thread import agent_in_a_thread
+from support.agents import FakeWorker
 from support.browser import Page
 from support.sysfs import put, put_ina3221
 
@@ -31,19 +28,9 @@ def submit(client: httpx.Client, bundle: Path, request: str = "{}") -> str:
     return job_id
 
 
-@contextlib.contextmanager
-def agent_on_a_board(folder: Path, sysfs: Path) -> Iterator[str]:
-    """The address of an agent, in a thread, that shows the files below ``sysfs``."""
-    with agent(folder) as service, contextlib.closing(bind("127.0.0.1", 0)) as listener:
-        app = create_app(service, board=LiveBoard(sysfs, min_interval_s=0.0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield url_of(listener)
-        finally:
-            server.should_exit = True
-            thread.join()
+def agent_on_a_board(folder: Path, sysfs: Path) -> contextlib.AbstractContextManager[str]:
+    """The address of an agent that shows the files below ``sysfs``."""
+    return agent_in_a_thread(folder, LiveBoard(sysfs, min_interval_s=0.0))
 
 
 def test_an_agent_without_results_says_what_to_type(device: AgentProcess, bundle: Path, look: Look) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from gdws_contract.manifest import HostEvaluation
 from gdws_contract.rest import BenchmarkResult
-from support.agent_process import running_agent
 from support.benchmark_results import DENSE, KEPT, proportion, task_result
 from support.browser import Page
-from support.stored_results import store_results
 
 
 def detector(kept: int, model_id: str) -> BenchmarkResult:
@@ -21,25 +18,19 @@ def detector(kept: int, model_id: str) -> BenchmarkResult:
     return made.model_copy(update={"job": made.job.model_copy(update={"request": request})})
 
 
-def test_the_table_the_plot_and_the_verdict_tell_what_was_measured(tmp_path: Path, look: Callable[..., Page]) -> None:
-    (job_id,) = store_results(tmp_path / "data", [detector(39, "ab" * 32)])
-    with running_agent(tmp_path / "data") as agent:
-        page = look(agent.url, f"#/results/{job_id}")
-        assert "detections kept 97.5 % (39 of 40)" in page.find(".verdict").text
-        cells = page.texts('td[data-head="Detections kept"]')
-        assert [each.split("\n")[0] for each in cells] == ["100.0 % (40 of 40)", "97.5 % (39 of 40)"]
-        assert page.texts('td[data-head="Natural"]') == []
-        (words, _) = page.script(
-            "return [...document.querySelectorAll('figure svg')].map((each) => each.getAttribute('aria-label'))"
-        )
-        assert words.startswith(
-            "Plot of detections kept against images per second at batch 1: dense 490 FPS and 100.0 %"
-        )
-        assert page.script("return document.querySelectorAll('.plot .goal').length") == 0
+def test_the_table_the_plot_and_the_verdict_tell_what_was_measured(show: Callable[..., Page]) -> None:
+    page = show(detector(39, "ab" * 32))
+    assert "detections kept 97.5 % (39 of 40)" in page.find(".verdict").text
+    cells = page.texts('td[data-head="Detections kept"]')
+    assert [each.split("\n")[0] for each in cells] == ["100.0 % (40 of 40)", "97.5 % (39 of 40)"]
+    assert page.texts('td[data-head="Natural"]') == []
+    (words, _) = page.script(
+        "return [...document.querySelectorAll('figure svg')].map((each) => each.getAttribute('aria-label'))"
+    )
+    assert words.startswith("Plot of detections kept against images per second at batch 1: dense 490 FPS and 100.0 %")
+    assert page.script("return document.querySelectorAll('.plot .goal').length") == 0
 
 
-def test_two_results_are_compared_by_them(tmp_path: Path, look: Callable[..., Page]) -> None:
-    a, b = store_results(tmp_path / "data", [detector(39, "ab" * 32), detector(30, "cd" * 32)])
-    with running_agent(tmp_path / "data") as agent:
-        page = look(agent.url, f"#/compare?a={a}&b={b}")
-        page.find("td", "97.5 % (39 of 40) → 75.0 % (30 of 40)")
+def test_two_results_are_compared_by_them(show: Callable[..., Page]) -> None:
+    page = show(detector(39, "ab" * 32), detector(30, "cd" * 32), route="#/compare?a={}&b={}")
+    page.find("td", "97.5 % (39 of 40) → 75.0 % (30 of 40)")

@@ -33,7 +33,7 @@ from gdws.pipeline.optimize.known_costs import KnownCosts
 from gdws.pipeline.optimize.least_energy import find_least_energy, settings_of
 from gdws.pipeline.optimize.meter import AgentMeter
 from gdws.pipeline.optimize.precisions import with_precisions
-from gdws.pipeline.optimize.setting import BoardState, Setting, fingerprint
+from gdws.pipeline.optimize.setting import BoardState, Setting, fingerprint, require_energy
 from gdws.pipeline.optimize.state import State
 from gdws.pipeline.optimize.threads import ThreadChoice, choose_threads
 from gdws.pipeline.optimize.time_left import TimeLeft
@@ -136,6 +136,8 @@ def optimize(
         task = replace(task, limits=replace(task.limits, robust_points=None))
     _require_sense(task)
     info = device.device()
+    if task.goal.is_of_energy:
+        require_energy(info)
     offered = _offer(task, state, watch)
     if offered.unfitted:
         watch.tell(_unfitted_words(offered, task.images.calibration))

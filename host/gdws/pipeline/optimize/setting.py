@@ -7,13 +7,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from gdws.errors import DeviceError
+from gdws.errors import DeviceError, GdwsError
 from gdws_contract.engines import EngineOptions
 from gdws_contract.queueing import Limits
 from gdws_contract.rest import DeviceInfo, PowerMode
 
 #: Engines of which the last measurement takes the median one, where a build is a matter of luck.
 CONFIRMING_BUILDS = 3
+#: What agents list as a sensor that measures nothing.
+_NO_SENSOR = "none"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,17 @@ def all_power_modes(device: DeviceInfo, url: str) -> list[PowerMode]:
             "the device does not tell its power modes", url=url, hint="name them, e.g. --power-modes MAXN,MODE_15W"
         )
     return [mode.strip() for mode in modes.split(",")]
+
+
+def require_energy(device: DeviceInfo) -> None:
+    """Raise :class:`~gdws.errors.GdwsError` if ``device`` has no power sensor: before anything is fitted for it."""
+    if any(sensor.available and sensor.name != _NO_SENSOR for sensor in device.power_sensors):
+        return
+    told = "; ".join(f"{sensor.name}: {sensor.reason}" for sensor in device.power_sensors if sensor.reason)
+    raise GdwsError(
+        f"the device measures no energy{f' ({told})' if told else ''}",
+        hint="ask for a latency, or measure on a board with a power sensor",
+    )
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def test_the_mode_and_the_network_of_least_energy_are_delivered(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     agent, task = SimulatedAgent(modes=MODES), _task(source, tmp_path, 33.0)
-    monkeypatch.setattr(agent, "device", lambda: benchmark_results.device(simulated=True))
+    simulated = agent.device().model_copy(update={"simulated": True})
+    monkeypatch.setattr(agent, "device", lambda: simulated)
     found = _optimize(task, agent, monkeypatch)
     assert (found.status, found.unit) == ("delivered", "mJ")
     assert "the device is simulated: its times and power describe no hardware" in found.doubts
@@ -102,8 +103,16 @@ def test_what_makes_no_sense_is_refused(source: Source, tmp_path: Path, monkeypa
         _optimize(_task(source, tmp_path, 33.0, goal=Goal("fastest")), agent, monkeypatch)
     with pytest.raises(GdwsError, match="in one precision"):
         _optimize(_task(source, tmp_path, 33.0, int8=Int8Settings()), agent, monkeypatch)
-    with pytest.raises(GdwsError, match="measures no energy"):
-        _optimize(_task(source, tmp_path, 33.0, states=()), SimulatedAgent(), monkeypatch)
+
+
+@pytest.mark.parametrize("goal", [Goal("least_energy", 33.0), Goal("max_energy_mj", 5.0)])
+def test_without_a_power_sensor_nothing_is_measured(
+    goal: Goal, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    agent = SimulatedAgent()
+    with pytest.raises(GdwsError, match=r"measures no energy \(none: no power sensor was found\)"):
+        _optimize(_task(source, tmp_path, 33.0, goal=goal, states=()), agent, monkeypatch)
+    assert not agent.measured
 
 
 def test_all_modes_are_those_that_the_sensor_tells():
