@@ -39,8 +39,6 @@ PYTEST_FLAGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 # Two at a time: much of what they do is to wait for processes of their own.
 PYTEST := -m pytest --numprocesses=2 --dist=worksteal
-# What runs beside tests that hold readings against real time gives way to them: BESIDE="nice -n 10".
-BESIDE ?=
 
 VENV := .venv/.ready
 PYTHON_VENVS := $(foreach version,38 310 312,$(if $(PYTHON$(version)),.venv$(version)/.ready))
@@ -67,7 +65,7 @@ test: test-pythons test-jtop ## Run every test that needs no Docker
 test-pythons: test-main $(TEST_PYTHONS)
 
 test-main: $(VENV)
-	OMP_NUM_THREADS=1 $(BESIDE) .venv/bin/python $(PYTEST) $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 .venv/bin/python $(PYTEST) $(PYTEST_FLAGS)
 
 # One after the other: beside test-main, twice as many workers as processors is enough.
 test-in-turn: $(VENV) $(PYTHON_VENVS)
@@ -87,10 +85,10 @@ $(TEST_PYTHONS): test-py%: $$(if $$(PYTHON$$*),.venv$$*/.ready)
 	    exit
 	fi
 	echo "== $$("$(PYTHON$*)" --version), $(PINS$*)"
-	OMP_NUM_THREADS=1 $(BESIDE) .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
+	OMP_NUM_THREADS=1 .venv$*/bin/python $(PYTEST) $(PYTEST_FLAGS) $(TESTS$*)
 
 # Power, clocks and temperatures against real jtop services on the simulated Jetson, four at a time: they mostly wait.
-# They hold readings against real time: what else runs should give way to them. Some let a client of one release speak to
+# They hold readings against real time: little else should run beside them. Some let a client of one release speak to
 # the service of another. The longest are named first, and the shortest next, for those are begun behind the long ones.
 JTOP_TESTS := tests/e2e/test_optimize_power.py tests/e2e/docker/test_simulated_jetson.py \
 	tests/device/first_run/test_simulated_jetson.py tests/device/power/test_job_on_jetson.py tests/device/power/test_jtop_service.py
@@ -113,7 +111,7 @@ trace-processor: ## Install the trace processor of Perfetto that traces are test
 	bash tests/e2e/perfetto/install.sh
 
 test-docker: $(VENV) ## Build the images on stand-in bases and measure through each compose profile
-	$(BESIDE) .venv/bin/python tests/e2e/docker/run.py
+	.venv/bin/python tests/e2e/docker/run.py
 
 test-arm64: $(VENV) ## Run the agent's tests in an emulated arm64 container (half an hour)
 	.venv/bin/python tests/e2e/docker/arm64.py

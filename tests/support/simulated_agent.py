@@ -35,8 +35,9 @@ from support.benchmark_results import Net
 class SimulatedAgent:
     """``measured`` has the variants of each job that was run, in order; ``on_job`` may interrupt before a job is kept.
 
-    ``disturbed`` jobs come back as throttled. The speed-ups of the first deciding jobs are too small by the shares
-    ``unsteady``, and known to as much. ``energy_per_ms`` gives the cells of timed networks energy.
+    ``disturbed`` jobs come back as throttled, and of ``lacking`` jobs the last network without energy. The speed-ups of
+    the first deciding jobs are too small by the shares ``unsteady``, and known to as much. ``energy_per_ms`` gives the
+    cells of timed networks energy.
     Networks in INT8 take ``int8_pace`` of their time, converted and dense, ten times that if a layer is grouped, and
     ``mixed_pace`` of that where layers stay in floating point.
     ``threads_pace`` has factors of the times of converted networks and of the dense one by number of threads.
@@ -51,6 +52,7 @@ class SimulatedAgent:
         *,
         has_profiles: bool = True,
         disturbed: int = 0,
+        lacking: int = 0,
         unsteady: Sequence[float] = (),
         energy_per_ms: float | None = None,
         int8_pace: tuple[float, float] = (1.0, 1.0),
@@ -62,7 +64,7 @@ class SimulatedAgent:
         self.on_job: Callable[[], None] = lambda: None
         self._jobs: dict[str, BenchmarkResult] = {}
         self._has_profiles, self._disturbed, self._energy = has_profiles, disturbed, energy_per_ms
-        self._unsteady = list(unsteady)
+        self._lacking, self._unsteady = lacking, list(unsteady)
         self._int8_pace, self._mixed_pace = int8_pace, mixed_pace
         self._paces = threads_pace or {}
         self._modes = modes or {}
@@ -101,6 +103,9 @@ class SimulatedAgent:
                 for each in manifest.variants
             ]
             cells = [self._timed(net, nets[0], flags, mode) for net in nets]
+            if self._lacking > 0 and len(cells) > 1:
+                self._lacking -= 1
+                cells[-1] = _without_energy(cells[-1])
             if self._unsteady and request.engine.builds == CONFIRMING_BUILDS:
                 share = self._unsteady.pop(0)
                 cells = [_unsteady(cell, share) for cell in cells]
@@ -152,6 +157,12 @@ class SimulatedAgent:
         ]
         profile = LayerProfile(tool="a law", iterations=50, total_ms=sum(row.mean_ms for row in rows), layers=rows)
         return cell.model_copy(update={"profile": profile})
+
+
+def _without_energy(cell: Cell) -> Cell:
+    """``cell`` with a power that too few readings fell into."""
+    figures = {"energy_per_inference_mj": None, "energy_interval": None}
+    return cell.model_copy(update={"power": cell.power.model_copy(update=figures)})
 
 
 def _unsteady(cell: Cell, share: float) -> Cell:

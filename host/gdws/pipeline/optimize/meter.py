@@ -87,7 +87,8 @@ class AgentMeter:
     """Measures choices of ``offer`` on ``device``.
 
     ``fingerprint`` names the device with its setting. ``images`` are what each engine replays before it is timed.
-    Results stay in ``state``, and a job that was sent before this process was killed is found again on the device.
+    Results stay in ``state``, and a job that was sent before this process was killed is found again on the device. With
+    ``of_energy`` a job is sent again if a reading of the power came too late for one of its networks.
     """
 
     device: DeviceClient
@@ -100,6 +101,7 @@ class AgentMeter:
     lease_id: str | None = None
     on_job: Callable[[Job], None] | None = None
     time_left: TimeLeft = field(default_factory=TimeLeft)
+    of_energy: bool = False
 
     def time(self, choices: Sequence[Choice], *, thorough: bool = False, repeat: int = 0) -> Measurement:
         """Time networks in turns with the dense one; see :class:`gdws.planning.search.evidence.Meter`.
@@ -222,6 +224,9 @@ class AgentMeter:
             what = f"the device changed its clocks or power mode in each of {_TRIES} measurements"
             hint = "let it cool, fix its clocks (--jetson-clocks), and run the same command again to resume"
             return _Problem(SettingUnavailable(what, url=url, hint=hint), is_passing=True)
+        if self.of_energy and _lacks_energy(result):
+            what = f"the device measured no energy of some networks in each of {_TRIES} measurements"
+            return _Problem(DeviceError(what, url=url, hint="measure longer: --min-duration 20"), is_passing=True)
         return None
 
     def _run(self, what: Any, make: _Make, fields: dict[str, Any], path: Path, key: str) -> BenchmarkResult:
@@ -341,6 +346,12 @@ def _is_disturbed(result: BenchmarkResult) -> bool:
     timed = [cell for cell in result.job.cells if cell.latency is not None]
     states = {(cell.power_mode, cell.jetson_clocks) for cell in timed}
     return len(states) > 1 or any(flag.code in _DISTURBED for cell in timed for flag in cell.flags)
+
+
+def _lacks_energy(result: BenchmarkResult) -> bool:
+    """Whether some networks have an energy and others, for want of readings, have none."""
+    known = [_energy_mj(cell) is not None for cell in result.job.cells if cell.latency is not None]
+    return any(known) and not all(known)
 
 
 def _energy_mj(cell: Cell) -> float | None:

@@ -150,7 +150,19 @@ def optimize(
 
     def meter_for(setting: Setting) -> AgentMeter:
         named = fingerprint(info, setting)
-        return AgentMeter(device, named, source, offered, setting, replayed, state, lease_id, watch.on_job, time_left)
+        return AgentMeter(
+            device,
+            named,
+            source,
+            offered,
+            setting,
+            replayed,
+            state,
+            lease_id,
+            watch.on_job,
+            time_left,
+            of_energy=task.goal.is_of_energy,
+        )
 
     rival_ms = None
     if task.setting.threads == "auto":

@@ -78,6 +78,23 @@ def test_the_mode_and_the_network_of_least_energy_are_delivered(
     assert len(agent.measured) == jobs + 1  # the mode that was refused is tried again
 
 
+def test_a_network_whose_energy_is_missing_is_measured_again(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As where too few readings of the power fell into its time."""
+    agents = [SimulatedAgent(modes=MODES, lacking=lacking) for lacking in (0, 2)]
+    tasks = [_task(source, tmp_path / str(number), 33.0) for number in range(2)]
+    expected, found = (_optimize(task, agent, monkeypatch) for task, agent in zip(tasks, agents, strict=True))
+    assert found.energy == expected.energy
+    assert len(agents[1].measured) == len(agents[0].measured) + 2
+
+
+def test_energy_that_stays_missing_ends_the_search(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(DeviceError, match="no energy of some networks in each of 3 measurements") as caught:
+        _optimize(_task(source, tmp_path, 33.0), SimulatedAgent(modes=MODES, lacking=3), monkeypatch)
+    assert "--min-duration" in str(caught.value.hint)
+
+
 def test_other_deadlines_and_limits_start_from_what_was_measured(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
