@@ -22,6 +22,8 @@ SAME_ACCURACY = 1.0
 ACCURACIES = ("natural", "robust")
 
 BETTER, WORSE = "GDWS is better", "GDWS is worse"
+#: It may lose more than counts as equal, by the interval of a gain.
+LIKELY = "GDWS is better as far as so many images tell"
 TRADE, SAME = "a trade-off", "no difference shown"
 
 
@@ -69,6 +71,11 @@ class Comparison:
         return int(any(gain.points > SAME_ACCURACY and gain.low > 0 for gain in gains))
 
     @property
+    def is_sure(self) -> bool:
+        """Whether it is shown to lose no more than counts as equal."""
+        return all(self.gain(name).low >= -SAME_ACCURACY for name in ACCURACIES)
+
+    @property
     def words(self) -> str:
         """The data-aware network with all figures."""
         assert self.mine.row.data_aware is not None
@@ -88,7 +95,7 @@ def sentences(table: Table, rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rivals = [each for each in judged if each.row.data_aware is None]
     if not ours or not rivals:
         return ["Speed is not measured yet, so nothing is said about equal speed and equal accuracy."]
-    by_verdict: dict[str, list[str]] = {verdict: [] for verdict in (BETTER, TRADE, SAME, WORSE)}
+    by_verdict: dict[str, list[str]] = {verdict: [] for verdict in (BETTER, LIKELY, TRADE, SAME, WORSE)}
     lines = []
     for rival in rivals:
         family = [each for each in ours if each.family == rival.family] or ours
@@ -112,8 +119,9 @@ def compared(comparisons: Sequence[Comparison]) -> tuple[str, str]:
     the rival against all of them.
     """
     pairs = [(each.faster, each.more_accurate) for each in comparisons]
-    if any(min(pair) >= 0 and max(pair) > 0 for pair in pairs):
-        verdict = BETTER
+    better = [each for each, pair in zip(comparisons, pairs, strict=True) if min(pair) >= 0 and max(pair) > 0]
+    if better:
+        verdict = BETTER if any(each.is_sure for each in better) else LIKELY
     elif all(max(pair) <= 0 for pair in pairs):
         verdict = WORSE if all(min(pair) < 0 for pair in pairs) else SAME
     else:
