@@ -194,7 +194,7 @@ def epochs_told() -> Callable[[EpochRecord], None]:
             errors().print(
                 f"since epoch {best.epoch} robust accuracy collapsed and natural accuracy did not: the network has "
                 "overfitted to the attack of training (catastrophic overfitting). The weights of the best epoch are "
-                "kept; more steps in training prevent it, e.g. --iterations 2"
+                "kept; more steps of the attack in training (--iterations) prevent it"
             )
         if best is None or record.rank >= best.rank:
             best = record

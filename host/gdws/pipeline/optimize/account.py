@@ -33,6 +33,16 @@ def notes(outcome: Outcome, device: DeviceInfo, *, choosing: Spec | None, attack
     return found
 
 
+def unfitted_words(offered: Offer, images: int) -> str:
+    """Which options so few calibration images rule out."""
+    count = sum(offered.unfitted.values())
+    most = max(offered.unfitted, key=lambda name: offered.unfitted[name])
+    return (
+        f"{count} options of {len(offered.unfitted)} layers, most of them of {most}, have more components than the "
+        f"calibration images, at most {images}, have patches there: left out. More images would allow them"
+    )
+
+
 def residuals(explorer: Explorer) -> tuple[float | None, float | None]:
     """Median and 90th percentile of the relative errors of the model on networks that it has not seen."""
     found = sorted(map(abs, explorer.model.residuals))

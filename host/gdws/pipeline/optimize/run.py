@@ -140,7 +140,7 @@ def optimize(
         require_energy(info)
     offered = _offer(task, state, watch)
     if offered.unfitted:
-        watch.tell(_unfitted_words(offered, task.images.calibration))
+        watch.tell(account.unfitted_words(offered, task.images.calibration))
     time_left = TimeLeft()
     settings = settings_of(task.setting, task.states)
     time_left.plan(offered.space, task.effort, int8=task.int8 is not None, states=len(settings))
@@ -148,20 +148,12 @@ def optimize(
     watch.tell(f"{plural(len(offered.space.layers), 'layer')} to choose for, {task.setting.words()} on {info.hostname}")
     replayed = task.images.data.test.first(_REPLAYED)
 
+    of_energy = task.goal.is_of_energy
+
     def meter_for(setting: Setting) -> AgentMeter:
         named = fingerprint(info, setting)
         return AgentMeter(
-            device,
-            named,
-            source,
-            offered,
-            setting,
-            replayed,
-            state,
-            lease_id,
-            watch.on_job,
-            time_left,
-            of_energy=task.goal.is_of_energy,
+            device, named, source, offered, setting, replayed, state, lease_id, watch.on_job, time_left, of_energy
         )
 
     rival_ms = None
@@ -259,15 +251,6 @@ def _require_sense(task: Task) -> None:
         )
     if task.tuning is not None:
         require_tunable(task.source)
-
-
-def _unfitted_words(offered: Offer, images: int) -> str:
-    count = sum(offered.unfitted.values())
-    most = max(offered.unfitted, key=lambda name: offered.unfitted[name])
-    return (
-        f"{count} options of {len(offered.unfitted)} layers, most of them of {most}, have more components than the "
-        f"calibration images, at most {images}, have patches there: left out. More images would allow them"
-    )
 
 
 def _with_time(tell: Tell, time_left: TimeLeft) -> Tell:
