@@ -1,3 +1,5 @@
+import contextlib
+import http.client
 import json
 import logging
 import os
@@ -269,26 +271,33 @@ def test_sigterm_lets_held_answers_go_ends_the_worker_and_keeps_the_job(data, wo
         job_id = submit(agent, bundle)
         worker.wait_until_reached()
         (measuring,) = psutil.Process(agent.process.pid).children()
-        with connect(agent) as waiting:
-            waiting.sendall(f"GET /benchmark/{job_id}?wait=3600 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            agent.get("/healthz")  # what was sent before it has been read when this is answered
+        with contextlib.closing(http.client.HTTPConnection(*address(agent), timeout=PATIENCE_S)) as waiting:
+            waiting.request("GET", "/healthz")
+            waiting.getresponse().read()
+            # On a connection that was accepted, what was sent first has been read when the next request is answered.
+            waiting.request("GET", f"/benchmark/{job_id}?wait=3600")
+            agent.get("/healthz")
             agent.process.send_signal(signal.SIGTERM)
-            answer = waiting.makefile("rb").read()
+            answer = waiting.getresponse()
+            assert answer.status == 200
+            assert json.loads(answer.read())["state"] == "running"
         assert agent.wait() == 0
         assert not measuring.is_running()
 
-    assert answer.startswith(b"HTTP/1.1 200 OK")
-    assert json.loads(answer.split(b"\r\n\r\n")[1])["state"] == "running"
     worker.set_actions({})
     with running_agent(data, worker) as agent:
         assert until_final(agent, job_id).state == "done"
 
 
 def connect(agent):
-    host, port = agent.url[len("http://") :].split(":")
-    connection = socket.create_connection((host, int(port)))
+    connection = socket.create_connection(address(agent))
     connection.settimeout(PATIENCE_S)
     return connection
+
+
+def address(agent):
+    host, port = agent.url[len("http://") :].split(":")
+    return host, int(port)
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing_behind(data, bundle):

@@ -104,7 +104,7 @@ def make_bundle(
         progress=progress,
     )
     if settings.distill is not None:
-        variants = distilled(variants, source, calibration, f"{data.name}, train", settings.distill, progress=progress)
+        variants = distilled(variants, source, data.train, f"{data.name}, train", settings.distill, progress=progress)
     variants = with_tuned(variants, source, settings.tuned)
     if settings.int8 is not None:
         seen = range_images(source, calibration, settings.attack, progress=progress)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from gdws._util.gradients import differentiable
 from gdws._util.progress import SILENT, Progress
 from gdws.bundles.variant import Variant
-from gdws.datasets import Split
+from gdws.datasets import Split, check_pixels, require_shape
 from gdws.errors import ModelError
 from gdws.networks.sources import Source
-from gdws.pipeline.calibration import calibration_images
 from gdws.training import DistillSettings, distill
 from gdws_contract.steps import DistillStep
 
@@ -27,21 +26,22 @@ def distilled(
     """``variants``, with ``source`` distilled into the GDWS networks among them: ``<name>-distilled``.
 
     ``images`` are natural images, whose labels are not used; ``data`` is their description.
-    Raises what :func:`gdws.training.distill` raises, and :class:`~gdws.errors.ModelError` for a network without
-    gradients.
+    Raises what :func:`gdws.training.distill` raises, :class:`~gdws.errors.ModelError` for a network without gradients,
+    and :class:`~gdws.errors.DataError` unless it takes images of their shape and the pixels run from 0 to 1.
     """
     if not differentiable(source.module):
         raise ModelError(
             f"{source.name} has no gradients, which distillation needs",
             hint="leave out --distill, or give the network as a torch module (--module)",
         )
-    pixels = calibration_images(source, images, None)
-    step = DistillStep(steps=settings.steps, data=f"{len(pixels)} images of {data}")
+    require_shape(f"the images of {data}", images.by_row.shape[1:], source.input_shape)
+    check_pixels(images.by_row)
+    step = DistillStep(steps=settings.steps, data=f"{settings.images_of(len(images))} images of {data}")
     found: list[Variant] = []
     for variant in variants:
         if variant.plan is None or not variant.plan.converted:
             found.append(variant)
             continue
-        module = distill(variant.module, source.module, pixels, settings, progress=progress)
+        module = distill(variant.module, source.module, images.by_row, settings, progress=progress)
         found.append(Variant(f"{variant.name}-distilled", module, (*variant.steps, step)))
     return found

@@ -25,6 +25,7 @@ from gdws._util.outputs import logits_of
 from gdws._util.progress import SILENT, Progress
 from gdws._util.seeds import derive_seed
 from gdws.compression.layers import GDWSConv2d
+from gdws.datasets import Images
 from gdws.errors import DataError, GdwsError, ModelError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.attacks.ascent import Objective
@@ -49,7 +50,7 @@ class DistillSettings:
     steps: int = 80
     batch_size: int = 128
     attack: AttackSpec | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     seed: int = 0
     precision: Precision = "auto"
 
@@ -58,6 +59,10 @@ class DistillSettings:
             self._require(getattr(self, name) >= 1, name, "at least 1")
         self._require(0 < self.learning_rate < math.inf, "learning_rate", "greater than 0")
         self._require(self.precision in PRECISIONS, "precision", f"one of {', '.join(PRECISIONS)}")
+
+    def images_of(self, count: int) -> int:
+        """How many of ``count`` images the steps look at."""
+        return min(count, self.steps * self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON."""
@@ -71,7 +76,7 @@ class DistillSettings:
 def distill(
     network: nn.Module,
     teacher: nn.Module,
-    images: Tensor,
+    images: Images,
     settings: DistillSettings,
     *,
     progress: Progress = SILENT,
@@ -85,7 +90,9 @@ def distill(
     Args:
         network: as :func:`gdws.convert` gives it; it is not changed.
         teacher: the network it was made from, with logits (N, classes).
-        images: (N, C, H, W) in [0, 1], natural ones, on any device; the attack is made here.
+        images: (N, C, H, W) in [0, 1], natural ones, on any device or in files; the attack is made here. Each step
+            reads its own, so that there may be far more than memory holds, and the more the better: networks overfit
+            to a few that they see again and again.
 
     Raises :class:`~gdws.errors.ModelError` if ``network`` has no GDWS layer or the loss diverges, and
     :class:`~gdws.errors.DataError` if there is no image.

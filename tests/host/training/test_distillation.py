@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 (the customary name)
 
 import gdws
 from gdws.compression.layers import GDWSConv2d
+from gdws.datasets import LazyImages
 from gdws.errors import DataError, GdwsError, ModelError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.attacks.pgd import pgd
@@ -91,6 +92,21 @@ def test_the_same_settings_give_the_same_weights_and_another_seed_others(network
 def test_fewer_images_than_a_batch_are_used_again(network, teacher, images):
     few = images[:5]
     assert divergence(distill(network, teacher, few, SETTINGS), teacher, few) < divergence(network, teacher, few)
+
+
+def test_of_images_in_files_only_those_of_a_step_are_read_for_it(network, teacher, images):
+    read: list[int] = []
+
+    def image(place: int) -> torch.Tensor:
+        read.append(place)
+        return images[place]
+
+    settings = dataclasses.replace(SETTINGS, steps=2)
+    files = LazyImages(image, range(len(images)), images.shape[1:])
+    distilled = distill(network, teacher, files, settings)
+    assert len(set(read)) == len(read) == settings.images_of(len(images)) == 2 * settings.batch_size
+    expected = distill(network, teacher, images, settings).state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in distilled.state_dict().items())
 
 
 def test_frozen_weights_descend_and_are_frozen_again(teacher, images, network):

@@ -128,7 +128,6 @@ class EvaluationJudge:
             self.making.tuning,
             self.source,
             self.data,
-            self.making.calibration,
             self.state.path("tuned", [*self._weights(), form.choice], ".safetensors"),
             progress=self.progress,
         )
@@ -235,7 +234,7 @@ class EvaluationJudge:
     def _weights(self) -> list[Any]:
         """What the weights of a choice depend on."""
         tuning = self.making.tuning
-        tuned_by = [] if tuning is None else [tuning.key(), self.data.name, self.making.calibration]
+        tuned_by = [] if tuning is None else [tuning.key(), self.data.name, len(self.data.train)]
         source = [digest_of_network(self.source.module), self.offer.space.digest]
         return [*source, self.offer.calibration.identity.sha256, *tuned_by]
 

@@ -26,10 +26,7 @@ _VALIDATION_IMAGES = 500
 
 @dataclass(frozen=True)
 class Tuning:
-    """Distillation, then fine-tuning; at least one of them. Raises :class:`~gdws.errors.GdwsError` for neither.
-
-    ``images`` are the calibration images that distillation looks at.
-    """
+    """Distillation, then fine-tuning; at least one of them. Raises :class:`~gdws.errors.GdwsError` for neither."""
 
     distill: DistillSettings | None = None
     finetune: FinetuneSettings | None = None
@@ -42,11 +39,11 @@ class Tuning:
         """What tuned networks depend on beside plan and images, as JSON values."""
         return [None if each is None else each.to_dict() for each in (self.distill, self.finetune)]
 
-    def steps(self, data: Dataset, calibration: int) -> tuple[Step, ...]:
+    def steps(self, data: Dataset) -> tuple[Step, ...]:
         """What is done, as a bundle tells it."""
-        images = f"{calibration} images of {data.name}, train"
         found: list[Step] = []
         if self.distill is not None:
+            images = f"{self.distill.images_of(len(data.train))} images of {data.name}, train"
             found.append(DistillStep(steps=self.distill.steps, data=images))
         if self.finetune is not None:
             found.append(FineTuneStep(epochs=self.finetune.epochs, data=data.name))
@@ -89,17 +86,16 @@ def tuned(
     tuning: Tuning,
     source: Source,
     data: Dataset,
-    calibration: int,
     path: Path,
     *,
     progress: Progress = SILENT,
 ) -> Variant:
     """``variant``, a GDWS network by ``plan``, tuned; from the file at ``path`` if it is there, which is written else.
 
-    Fine-tuning goes on after the last epoch that ended before an interruption. ``calibration`` counts the images that
-    distillation looks at. Raises what :func:`gdws.training.distill` and :func:`gdws.training.finetune` raise.
+    Fine-tuning goes on after the last epoch that ended before an interruption. Raises what
+    :func:`gdws.training.distill` and :func:`gdws.training.finetune` raise.
     """
-    steps = (*variant.steps, *tuning.steps(data, calibration))
+    steps = (*variant.steps, *tuning.steps(data))
     if path.exists():
         return Variant(variant.name, converted.load(path, dense=source).module, steps)
     module = variant.module
@@ -108,8 +104,7 @@ def tuned(
         if kept.exists():
             module = converted.load(kept, dense=source).module
         else:
-            images = data.train.first(calibration).images
-            module = distill(module, source.module, images, tuning.distill, progress=progress)
+            module = distill(module, source.module, data.train.by_row, tuning.distill, progress=progress)
             converted.save(kept, module.state_dict(), plan, source.provenance)
         if tuning.finetune is None:
             os.replace(kept, path)
