@@ -7,15 +7,15 @@ to a device.
 Examples:
   gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
   gdws convert mnist-preact-resnet --method data-aware --mac-saving 4 --layout stacked --out model.gdws
-  gdws convert mnist-preact-resnet --method data-aware --mean-rank 1 --layout stacked --distill 80 --int8 onnxruntime \
+  gdws convert mnist-preact-resnet --method data-aware --mean-rank 1 --layout stacked --distill 240 --int8 onnxruntime \\
     --out model.gdws
   gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
   gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
-  gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \
+  gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \\
     --data-root datasets --out model.gdws
   gdws convert pruned.pth.tar --net vgg16-hydra --kept 0.01 --slim --data cifar10 --beta 0.02 --out model.gdws
   gdws convert --onnx model.onnx --data imagenet --mean-rank 3 --out model.gdws
-  gdws convert weights.pth --module package.module:factory --input-shape 3,32,32 --data cifar10 --beta 0.01 \
+  gdws convert weights.pth --module package.module:factory --input-shape 3,32,32 --data cifar10 --beta 0.01 \\
     --out model.gdws
   gdws convert --onnx model.onnx --data random --attack none --mean-rank 3 --out model.gdws
 """

@@ -9,7 +9,7 @@ one.
 \b
 Examples:
   gdws optimize mnist-preact-resnet --fastest --threads 2 --out best.gdws --report best.html
-  gdws optimize mnist-preact-resnet --fastest --threads auto --int8 --distill 80 --out best.gdws
+  gdws optimize mnist-preact-resnet --fastest --threads auto --int8 --distill 240 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --max-latency-ms 33 --device http://jetson.local:8000 \\
     --backend tensorrt --precision fp16 --out best.gdws
   gdws optimize net.safetensors --data cifar10 --deadline-ms 33 --minimise energy --power-modes all \\

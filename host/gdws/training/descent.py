@@ -81,7 +81,7 @@ class Descent:
             torch.manual_seed(derive_seed(settings.seed, "dropout", index) + self.workers.rank)
             for step in range(self.steps):
                 rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-                images = shift_images(self.images.images[rows], settings.shift, generator)
+                images = shift_images(self.images.by_row[rows], settings.shift, generator)
                 if settings.flip:
                     images = flip_images(images, generator)
                 share = self.workers.share(torch.arange(len(rows)))

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,10 +33,15 @@ from gdws.errors import DataError, GdwsError, ModelError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.attacks.ascent import Objective
 from gdws.evaluation.attacks.pgd import pgd
+from gdws.evaluation.tally import digest_of_network
+from gdws.training import states
 from gdws.training.balancing import balance
 from gdws.training.dense_twin import dense_twin, pass_gradients
 from gdws.training.precision import PRECISIONS, Precision, has_bf16
 from gdws.training.schedule import one_cycle
+
+#: Time between two writings of the state: what an interruption costs at most, and far more than a writing takes.
+_STATE_INTERVAL_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +87,7 @@ def distill(
     images: Images,
     settings: DistillSettings,
     *,
+    state: Path | None = None,
     progress: Progress = SILENT,
 ) -> nn.Module:
     """Return a copy of the GDWS ``network`` with decisions closer to ``teacher``'s, in evaluation mode.
@@ -93,39 +102,78 @@ def distill(
         images: (N, C, H, W) in [0, 1], natural ones, on any device or in files; the attack is made here. Each step
             reads its own, so that there may be far more than memory holds, and the more the better: networks overfit
             to a few that they see again and again.
+        state: a file for the progress, written every 20 s. If it exists, the same distillation goes on from there, to
+            the same result. It is not deleted.
 
-    Raises :class:`~gdws.errors.ModelError` if ``network`` has no GDWS layer or the loss diverges, and
-    :class:`~gdws.errors.DataError` if there is no image.
+    Raises :class:`~gdws.errors.ModelError` if ``network`` has no GDWS layer or the loss diverges,
+    :class:`~gdws.errors.DataError` if there is no image, and :class:`~gdws.errors.GdwsError` for the state of another
+    distillation.
     """
     if not any(isinstance(module, GDWSConv2d) for module in network.modules()):
         raise ModelError("the network has no GDWS layer", hint="convert it first")
     if len(images) == 0:
         raise DataError("distillation needs images", hint="give some of the training split")
-    student = copy.deepcopy(network).requires_grad_(True)
-    balance(student)
-    optimizer = torch.optim.Adam(student.parameters())
-    device = next(student.parameters()).device
-    mixed = settings.precision == "bf16" or (settings.precision == "auto" and has_bf16(device))
+    run = _Run(copy.deepcopy(network).requires_grad_(True), teacher, images, settings)
+    identity = {
+        **settings.to_dict(),
+        **{"what": "distillation", "images": list(images.shape), "mixed": run.mixed},
+        **{"network": digest_of_network(network), "teacher": digest_of_network(teacher)},
+    }
+    if state is not None and state.exists():
+        run.restore(states.read(state, identity))
     progress.start(settings.steps, f"distill, {settings.steps} steps")
-    with evaluation_mode(teacher), evaluation_mode(student):
-        for step, rows in enumerate(_batches(len(images), settings)):
-            x = images[rows].to(device)
-            twin = dense_twin(student)
-            with evaluation_mode(twin), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                loss = _loss(twin, teacher, x, rows, step, settings)
-            if not math.isfinite(loss.item()):
-                raise ModelError("distillation diverged: its loss is not finite", hint="lower the learning rate")
-            for group in optimizer.param_groups:
-                group["lr"] = one_cycle(settings.learning_rate, step, settings.steps)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            pass_gradients(twin, student)
-            optimizer.step()
-            balance(student)
-            progress.advance(1, loss=loss.item())
-    for parameter, original in zip(student.parameters(), network.parameters(), strict=True):
+    progress.advance(run.steps)
+    written_s = time.monotonic()
+    with evaluation_mode(teacher), evaluation_mode(run.student):
+        for rows in itertools.islice(_batches(len(images), settings), run.steps, None):
+            progress.advance(1, loss=run.step(rows))
+            if state is not None and time.monotonic() - written_s >= _STATE_INTERVAL_S:
+                states.write(state, identity, run.content())
+                written_s = time.monotonic()
+    for parameter, original in zip(run.student.parameters(), network.parameters(), strict=True):
         parameter.requires_grad_(original.requires_grad)
-    return student.eval()
+    return run.student.eval()
+
+
+class _Run:
+    """A distillation between two of its steps; ``steps`` are done."""
+
+    def __init__(self, student: nn.Module, teacher: nn.Module, images: Images, settings: DistillSettings) -> None:
+        balance(student)
+        self.student, self.steps = student, 0
+        self._teacher, self._images, self._settings = teacher, images, settings
+        self._optimizer = torch.optim.Adam(student.parameters())
+        self._device = next(student.parameters()).device
+        self.mixed = settings.precision == "bf16" or (settings.precision == "auto" and has_bf16(self._device))
+
+    def step(self, rows: Tensor) -> float:
+        """Descend once on the images at ``rows``, and return their loss. Raises :class:`ModelError` if it diverges."""
+        x = self._images[rows].to(self._device)
+        twin = dense_twin(self.student)
+        with evaluation_mode(twin), torch.autocast(self._device.type, torch.bfloat16, enabled=self.mixed):
+            loss = _loss(twin, self._teacher, x, rows, self.steps, self._settings)
+        if not math.isfinite(loss.item()):
+            raise ModelError("distillation diverged: its loss is not finite", hint="lower the learning rate")
+        for group in self._optimizer.param_groups:
+            group["lr"] = one_cycle(self._settings.learning_rate, self.steps, self._settings.steps)
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        pass_gradients(twin, self.student)
+        self._optimizer.step()
+        balance(self.student)
+        self.steps += 1
+        return loss.item()
+
+    def content(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        weights, moments = self.student.state_dict(), self._optimizer.state_dict()
+        return {"steps": self.steps, "model": weights, "optimizer": moments}
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """The inverse of :meth:`content`."""
+        self.steps = content["steps"]
+        self.student.load_state_dict(content["model"])
+        self._optimizer.load_state_dict(content["optimizer"])
 
 
 def _batches(count: int, settings: DistillSettings) -> Iterator[Tensor]:

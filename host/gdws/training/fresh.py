@@ -108,11 +108,12 @@ def _nothing(model: nn.Module) -> None:
 
 def _require_suitable(source: Source, model: nn.Module, data: Dataset) -> None:
     for split in (data.train, data.validation):
+        split.require_any()
         require_images(split.by_row, "training")
-        check_images(split.images, split.labels)
+        check_images(split.by_row, split.labels)
     channels = source.input_shape[0]
-    if data.train.images.shape[1] != channels:
-        raise DataError(f"{source.name} takes {channels} channels, {data.name} has {data.train.images.shape[1]}")
+    if data.train.by_row.shape[1] != channels:
+        raise DataError(f"{source.name} takes {channels} channels, {data.name} has {data.train.by_row.shape[1]}")
     device = next(model.parameters()).device
     probe = data.validation.first(1).images.to(device)
     with evaluation_mode(model):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,16 +12,12 @@ from typing import Any
 import torch
 
 from gdws._util import files
-from gdws._util.files import write_atomic
 from gdws._util.progress import SILENT, Progress
 from gdws.datasets import Split
-from gdws.errors import CheckpointUnreadable, GdwsError
+from gdws.errors import GdwsError
 from gdws.evaluation.evaluate import evaluate
-from gdws.networks import checkpoints
+from gdws.training import states
 from gdws.training.descent import Descent
-
-STATE_VERSION = 2
-
 
 #: Noise of validation and of large rates takes less of the robust accuracy than this leaves.
 _COLLAPSED = 0.75
@@ -101,7 +96,7 @@ class Run:
         if settings.validation_images is not None:
             images = images.first(settings.validation_images)
         target = descent.target(descent.model)
-        found = evaluate(target, images.images, images.labels, attack, check=False, workers=descent.workers)
+        found = evaluate(target, images.by_row, images.labels, attack, check=False, workers=descent.workers)
         return EpochRecord(epoch, loss, found.natural.value, None if found.robust is None else found.robust.value)
 
     def _is_best(self, record: EpochRecord) -> bool:
@@ -121,12 +116,9 @@ class Run:
         told = {"attack": None if attack is None else attack.to_dict()}
         return json.dumps({**dataclasses.asdict(self.best), **told})
 
-    def state(self) -> bytes:
-        """Everything that the next epoch depends on, as tensors and plain containers."""
-        buffer = io.BytesIO()
-        state = {
-            "version": STATE_VERSION,
-            "identity": json.dumps(self.identity, sort_keys=True),
+    def store(self, path: Path) -> None:
+        """Write everything that the next epoch depends on to ``path``."""
+        content = {
             "model": self.descent.model.state_dict(),
             "optimizer": self.descent.optimizer.state_dict(),
             "start": None if self.start is None else dataclasses.asdict(self.start),
@@ -134,27 +126,11 @@ class Run:
             "best_epoch": self.best.epoch if self.best else None,
             "best_weights": self.best_weights,
         }
-        torch.save(state, buffer)
-        return buffer.getvalue()
+        states.write(path, self.identity, content)
 
     def restore(self, path: Path) -> None:
-        """The inverse of :meth:`state`, for a run of the same identity.
-
-        Raises :class:`CheckpointUnreadable` for a file of another kind, :class:`GdwsError` for another run's.
-        """
-        state = checkpoints.read_torch(path)
-        try:
-            known = state["version"] == STATE_VERSION
-            stored = json.loads(state["identity"])
-        except (TypeError, KeyError, IndexError, ValueError):
-            known = False
-        if not known:
-            raise CheckpointUnreadable(
-                f"{path} is not the state of a training run of this release",
-                path=str(path),
-                hint="remove it to start from the beginning",
-            )
-        _require_same(stored, json.loads(json.dumps(self.identity)), path)
+        """The inverse of :meth:`store`, for a run of the same identity. Raises what :func:`states.read` raises."""
+        state = states.read(path, self.identity)
         self.descent.model.load_state_dict(state["model"])
         self.descent.optimizer.load_state_dict(state["optimizer"])
         self.start = None if state["start"] is None else EpochRecord(**state["start"])
@@ -194,7 +170,7 @@ def follow(
         if state is not None and workers.leads:
             if record is run.best:
                 save()
-            write_atomic(state, run.state())
+            run.store(state)
         if on_epoch is not None:
             on_epoch(record)
     if state is not None and workers.leads:
@@ -215,16 +191,3 @@ def require_writable(out: Path) -> None:
     except OSError as error:
         hint = "name a file in a folder that you may write to"
         raise GdwsError(f"{out} cannot be written: {error.strerror}", hint=hint) from error
-
-
-def _require_same(stored: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
-    different = [
-        f"{name} was {stored.get(name)!r}, is {asked.get(name)!r}"
-        for name in sorted({*stored, *asked})
-        if stored.get(name) != asked.get(name)
-    ]
-    if different:
-        raise GdwsError(
-            f"{path} is the state of another run: {'; '.join(different)}",
-            hint="resume with the same settings, or remove the file to start from the beginning",
-        )

@@ -122,8 +122,9 @@ def require_suited(data: Dataset, out: Path | None) -> None:
     That is :class:`~gdws.errors.DataError`, and :class:`~gdws.errors.GdwsError`.
     """
     for split in (data.train, data.validation):
+        split.require_any()
         require_images(split.by_row, "training")
-        check_images(split.images, split.labels)
+        check_images(split.by_row, split.labels)
     if out is not None:
         require_writable(out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,13 +14,14 @@ from torch.nn import functional as F  # noqa: N812 (the customary name)
 import gdws
 from gdws.compression.layers import GDWSConv2d
 from gdws.datasets import LazyImages
-from gdws.errors import DataError, GdwsError, ModelError
+from gdws.errors import CheckpointUnreadable, DataError, GdwsError, ModelError
 from gdws.evaluation.attacks import AttackSpec
 from gdws.evaluation.attacks.pgd import pgd
 from gdws.evaluation.attacks.protocols import one_step
-from gdws.training import DistillSettings, distill
+from gdws.training import DistillSettings, distill, distillation
 from gdws.training.dense_twin import dense_twin, pass_gradients
 from support.networks import SmallResNet, seeded
+from support.toy import InterruptAt
 
 ATTACK = one_step(AttackSpec(eps=0.05))
 SETTINGS = DistillSettings(steps=40, batch_size=16, attack=ATTACK, learning_rate=0.01, precision="fp32")
@@ -107,6 +109,33 @@ def test_of_images_in_files_only_those_of_a_step_are_read_for_it(network, teache
     assert len(set(read)) == len(read) == settings.images_of(len(images)) == 2 * settings.batch_size
     expected = distill(network, teacher, images, settings).state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in distilled.state_dict().items())
+
+
+@pytest.fixture
+def unfinished(network, teacher, images, tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setattr(distillation, "_STATE_INTERVAL_S", 0.0)
+    state = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        distill(network, teacher, images, SETTINGS, state=state, progress=InterruptAt(25))
+    assert state.exists()
+    return state
+
+
+def test_one_that_was_interrupted_goes_on_to_the_same_weights(network, teacher, images, distilled, unfinished):
+    left = InterruptAt(SETTINGS.steps)  # counts those that are done, too
+    resumed = distill(network, teacher, images, SETTINGS, state=unfinished, progress=left).state_dict()
+    assert left.left == 0
+    assert all(torch.equal(tensor, resumed[key]) for key, tensor in distilled.state_dict().items())
+
+
+def test_no_other_goes_on_from_its_state(network, teacher, images, distilled, unfinished):
+    with pytest.raises(GdwsError, match="seed was 0, is 1"):
+        distill(network, teacher, images, dataclasses.replace(SETTINGS, seed=1), state=unfinished)
+    with pytest.raises(GdwsError, match="network was"):
+        distill(distilled, teacher, images, SETTINGS, state=unfinished)
+    unfinished.write_bytes(unfinished.read_bytes()[:100])
+    with pytest.raises(CheckpointUnreadable):
+        distill(network, teacher, images, SETTINGS, state=unfinished)
 
 
 def test_frozen_weights_descend_and_are_frozen_again(teacher, images, network):

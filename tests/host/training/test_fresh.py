@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdws.datasets import Split
+from gdws.datasets import LazyImages, Split
 from gdws.errors import CheckpointUnreadable, DataError, GdwsError, ModelError
 from gdws.networks import checkpoints
 from gdws.training import EpochRecord, TrainSettings, run, state_path, train
@@ -44,6 +44,21 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(tmp_path, step, 
     assert broken.read_bytes() == whole.read_bytes()
     assert resumed.history == unbroken.history
     assert not state_path(broken).exists()
+
+
+def test_images_in_files_are_read_once_an_epoch(tmp_path):
+    read: list[int] = []
+
+    def image(place: int) -> torch.Tensor:
+        read.append(place)
+        return DATA.train.images[place]
+
+    files = LazyImages(image, range(len(DATA.train)), DATA.train.images.shape[1:])
+    lazily = dataclasses.replace(DATA, train=Split(files, DATA.train.labels))
+    train(SETTINGS, lazily, tmp_path / "lazy.safetensors")
+    assert sorted(read) == sorted(SETTINGS.epochs * list(range(len(DATA.train))))
+    train(SETTINGS, DATA, tmp_path / "a.safetensors")
+    assert (tmp_path / "lazy.safetensors").read_bytes() == (tmp_path / "a.safetensors").read_bytes()
 
 
 def test_weights_are_there_before_the_run_ends(tmp_path):

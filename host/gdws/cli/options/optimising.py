@@ -224,7 +224,7 @@ class SettingOptions(BackendOptions):
             precision=self.precision,
             batch_size=self.batch,
             threads=self._threads(),
-            power_mode=None if self.power_mode is None else power_mode(self.power_mode),
+            power_mode=self._power_mode(device, url),
             jetson_clocks=self.jetson_clocks,
             protocol=tuple(given(min_duration_ms=milliseconds(self.min_duration)).items()),
         )
@@ -232,8 +232,8 @@ class SettingOptions(BackendOptions):
     def states(self, device: DeviceInfo, url: str) -> tuple[BoardState, ...]:
         """The power modes and clocks to choose among on ``device``; none without the options.
 
-        Raises :class:`~gdws.errors.GdwsError` for options that contradict each other, and where the device does not
-        tell the modes that are asked for by ``all``.
+        Raises :class:`~gdws.errors.GdwsError` for options that contradict each other, for modes that the device does
+        not have, and where it does not tell those that are asked for by ``all``.
         """
         from gdws.pipeline.optimize import BoardState, all_power_modes
 
@@ -243,13 +243,16 @@ class SettingOptions(BackendOptions):
             raise GdwsError("--power-mode and --power-modes exclude each other", hint="give one of them")
         if self.vary_clocks and self.jetson_clocks is not None:
             raise GdwsError("--vary-clocks leaves nothing to --jetson-clocks", hint="give one of them")
-        modes: list[PowerMode | None] = [None if self.power_mode is None else power_mode(self.power_mode)]
+        modes: list[PowerMode | None] = [self._power_mode(device, url)]
         if self.power_modes == "all":
             modes = [*all_power_modes(device, url)]
         elif self.power_modes is not None:
-            modes = [power_mode(name.strip()) for name in self.power_modes.split(",")]
+            modes = [_power_mode_of(device, name.strip(), url) for name in self.power_modes.split(",")]
         clocks = [False, True] if self.vary_clocks else [self.jetson_clocks]
         return tuple(BoardState(mode, fixed) for mode in dict.fromkeys(modes) for fixed in clocks)
+
+    def _power_mode(self, device: DeviceInfo, url: str) -> PowerMode | None:
+        return None if self.power_mode is None else _power_mode_of(device, self.power_mode, url)
 
     def _threads(self) -> int | Literal["auto"] | None:
         if self.threads is None:
@@ -273,6 +276,13 @@ class SettingOptions(BackendOptions):
         return None if attack is None else shortened(attack, iterations=self.search_iterations)
 
 
+def _power_mode_of(device: DeviceInfo, text: str, url: str) -> PowerMode:
+    """The power mode that ``text`` means. Raises :class:`~gdws.errors.DeviceError` if the device has no such mode."""
+    from gdws.pipeline.optimize import named_power_mode
+
+    return named_power_mode(device, power_mode(text), url)
+
+
 @dataclass(frozen=True)
 class MakingOptions:
     """How networks are tuned, and in which precisions they run."""
@@ -287,7 +297,8 @@ class MakingOptions:
             "--distill",
             metavar="STEPS",
             min=0,
-            help="Distil each evaluated network from the dense one by this many gradient steps, without labels.",
+            help="Distil each evaluated network from the dense one by this many gradient steps, without labels; e.g. "
+            "240.",
         ),
     ] = 0
     finetune: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gdws.pipeline.optimize.known_costs import default_folder
 from gdws.pipeline.optimize.run import Conversion, Images, Task, Watch, optimize
-from gdws.pipeline.optimize.setting import BoardState, Setting, all_power_modes, choose_backend
+from gdws.pipeline.optimize.setting import BoardState, Setting, all_power_modes, choose_backend, named_power_mode
 from gdws.pipeline.optimize.tuning import Tuning, finetuning_against
 from gdws.planning.search.goals import AccuracyLimits, Goal
 from gdws.planning.search.memory import MemoryLimit
@@ -28,5 +28,6 @@ __all__ = [
     "choose_backend",
     "default_folder",
     "finetuning_against",
+    "named_power_mode",
     "optimize",
 ]

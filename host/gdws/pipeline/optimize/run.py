@@ -134,6 +134,8 @@ def optimize(
     source, state = task.source, State(task.state)
     if task.limits.robust_points is not None and task.attack is None:
         task = replace(task, limits=replace(task.limits, robust_points=None))
+    if task.tuning is not None:
+        task = replace(task, effort=replace(task.effort, bold=True))
     _require_sense(task)
     info = device.device()
     if task.goal.is_of_energy:

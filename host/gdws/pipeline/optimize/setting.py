@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from gdws.errors import DeviceError, GdwsError
 from gdws_contract.engines import EngineOptions
+from gdws_contract.power_modes import in_words, matching
 from gdws_contract.queueing import Limits
 from gdws_contract.rest import DeviceInfo, PowerMode
 
@@ -34,13 +35,34 @@ class BoardState:
 
 def all_power_modes(device: DeviceInfo, url: str) -> list[PowerMode]:
     """The names of the power modes of ``device``; raises :class:`~gdws.errors.DeviceError` if it tells none."""
-    told = (sensor.detail.get("power_modes", "") for sensor in device.power_sensors)
-    modes = next((modes for modes in told if modes), "")
+    modes = _told_modes(device)
     if not modes:
         raise DeviceError(
             "the device does not tell its power modes", url=url, hint="name them, e.g. --power-modes MAXN,MODE_15W"
         )
-    return [mode.strip() for mode in modes.split(",")]
+    return [*modes]
+
+
+def named_power_mode(device: DeviceInfo, asked: PowerMode, url: str) -> PowerMode:
+    """The name of the mode that ``asked`` means on ``device``; ``asked`` itself where the device tells no modes.
+
+    Raises :class:`~gdws.errors.DeviceError` if it means none of them, or several.
+    """
+    modes = _told_modes(device)
+    if not modes:
+        return asked
+    found = matching(asked, modes)
+    if len(found) == 1:
+        return found[0]
+    what = f"more than one power mode {asked!r}: {', '.join(found)}" if found else f"no power mode {asked!r}"
+    raise DeviceError(f"the device has {what}", url=url, hint=f"its modes are {in_words(modes)}")
+
+
+def _told_modes(device: DeviceInfo) -> list[str]:
+    """The names of the power modes by number; empty if the device does not tell them."""
+    told = (sensor.detail.get("power_modes", "") for sensor in device.power_sensors)
+    modes = next((modes for modes in told if modes), "")
+    return [mode.strip() for mode in modes.split(",")] if modes else []
 
 
 def require_energy(device: DeviceInfo) -> None:

@@ -16,7 +16,7 @@ from gdws.evaluation.attacks import AttackSpec, Spec
 from gdws.evaluation.tasks import Classification
 from gdws.networks import converted
 from gdws.networks.sources import Source
-from gdws.training import DistillSettings, FinetuneSettings, distill, finetune
+from gdws.training import DistillSettings, FinetuneSettings, distill, finetune, state_path
 from gdws_contract.plan import Plan
 from gdws_contract.steps import DistillStep, FineTuneStep
 
@@ -92,7 +92,7 @@ def tuned(
 ) -> Variant:
     """``variant``, a GDWS network by ``plan``, tuned; from the file at ``path`` if it is there, which is written else.
 
-    Fine-tuning goes on after the last epoch that ended before an interruption. Raises what
+    After an interruption distillation goes on within half a minute of it, fine-tuning after the last epoch. Raises what
     :func:`gdws.training.distill` and :func:`gdws.training.finetune` raise.
     """
     steps = (*variant.steps, *tuning.steps(data))
@@ -104,8 +104,11 @@ def tuned(
         if kept.exists():
             module = converted.load(kept, dense=source).module
         else:
-            module = distill(module, source.module, data.train.by_row, tuning.distill, progress=progress)
+            state = state_path(kept)
+            images = data.train.by_row
+            module = distill(module, source.module, images, tuning.distill, state=state, progress=progress)
             converted.save(kept, module.state_dict(), plan, source.provenance)
+            state.unlink(missing_ok=True)
         if tuning.finetune is None:
             os.replace(kept, path)
     if tuning.finetune is not None:

@@ -16,7 +16,7 @@ from gdws.errors import SettingUnavailable
 from gdws.planning.search.choose import Limits, best_choice
 from gdws.planning.search.evidence import Judge, Loss, Measurement, Timing, energy_interval
 from gdws.planning.search.explorer import Explorer, Tell
-from gdws.planning.search.goals import AccuracyLimits, next_error
+from gdws.planning.search.goals import AccuracyLimits
 from gdws.planning.search.latency_model import LatencyModel
 from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.search import CONFIRMED, Effort, Status
@@ -114,7 +114,7 @@ class DeadlineSearch:
         points: list[tuple[float, float]] = []
         least, most = self._errors()
         for _ in range(_TRIES_A_JUDGEMENT * self._effort.judgements):
-            error = next_error(points, least, most)
+            error = self._effort.next_error(points, least, most)
             if error is None or len(self._judged) >= self._effort.judgements:
                 return
             found = self._least_energy(error)

@@ -34,11 +34,20 @@ Status = Literal["delivered", "dense suffices", "declined"]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is spent: ``rounds`` of corrections of the model, and ``judgements`` of accuracy."""
+    """How much is spent: ``rounds`` of corrections of the model, and ``judgements`` of accuracy.
+
+    A ``bold`` search judges the cheapest network first. That saves judgements where they are dear and networks lose
+    little, as those that are tuned do.
+    """
 
     rounds: int = 4
     judgements: int = 6
     seed: int = 0
+    bold: bool = False
+
+    def next_error(self, points: list[tuple[float, float]], least: float, most: float) -> float | None:
+        """As :func:`gdws.planning.search.goals.next_error`."""
+        return most if self.bold and not points else next_error(points, least, most)
 
 
 @dataclass(frozen=True)
@@ -172,7 +181,7 @@ class Search:
         points: list[tuple[float, float]] = []
         least, most = self._errors()
         for _ in range(_TRIES_A_JUDGEMENT * self._effort.judgements):
-            error = next_error(points, least, most)
+            error = self._effort.next_error(points, least, most)
             if error is None or len(self._judged) >= self._effort.judgements:
                 break
 

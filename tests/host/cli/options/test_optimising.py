@@ -8,7 +8,7 @@ from gdws.cli.options.optimising import GoalOptions, Minimised, SettingOptions
 from gdws.errors import DeviceError, GdwsError
 from gdws.evaluation.tasks import Classification, Segmentation
 from gdws.pipeline.optimize import AccuracyLimits, BoardState, Goal
-from gdws_contract.rest import Availability
+from gdws_contract.rest import Availability, DeviceInfo
 from support.benchmark_results import device
 
 
@@ -72,15 +72,28 @@ def test_a_setting_is_what_the_device_can_run():
     ("options", "states"),
     [
         ({}, ()),
-        ({"power_modes": "MAXN, 2"}, (BoardState("MAXN"), BoardState(2))),
+        ({"power_modes": "maxn, 1, 15W"}, (BoardState("MAXN"), BoardState("MODE_15W"))),
         ({"power_modes": "all", "jetson_clocks": True}, (BoardState("MAXN", True), BoardState("MODE_15W", True))),
-        ({"power_mode": "2", "vary_clocks": True}, (BoardState(2, False), BoardState(2, True))),
+        ({"power_mode": "1", "vary_clocks": True}, (BoardState("MODE_15W", False), BoardState("MODE_15W", True))),
     ],
 )
 def test_power_modes_and_clocks_to_choose_among(options: dict, states: tuple[BoardState, ...]):
+    assert SettingOptions(**options).states(board(), "url") == states
+
+
+def board() -> DeviceInfo:
     jtop = Availability(name="jtop", available=True, detail={"power_modes": "MAXN, MODE_15W"})
-    board = device().model_copy(update={"power_sensors": [jtop]})
-    assert SettingOptions(**options).states(board, "url") == states
+    return device().model_copy(update={"power_sensors": [jtop]})
+
+
+@pytest.mark.parametrize("asked", ["MAXM", "2", "30W", "MAXN, 2"])
+def test_a_mode_that_the_board_does_not_have_is_refused_with_those_it_has(asked: str):
+    with pytest.raises(DeviceError, match="the device has no power mode") as refused:
+        SettingOptions(power_modes=asked).states(board(), "url")
+    assert refused.value.hint == "its modes are 0 MAXN, 1 MODE_15W"
+    if "," not in asked:
+        with pytest.raises(DeviceError, match="the device has no power mode"):
+            SettingOptions(power_mode=asked).setting(board(), "url")
 
 
 @pytest.mark.parametrize("deadline_ms", [0.0, -5.0, float("nan"), float("inf")])

@@ -12,27 +12,37 @@ from gdws.errors import GdwsError
 from gdws.pipeline.optimize.forms import as_planned
 from gdws.planning.search.evidence import Loss, Measurement, PointsLost, Timing
 from gdws.planning.search.goals import AccuracyLimits, Goal
-from gdws.planning.search.search import Answer, Search
+from gdws.planning.search.search import Answer, Effort, Search
 from gdws.planning.search.space import Choice, LayerOptions, Space
 from support.simulated_device import SimulatedJudge, SimulatedMeter, make_space
 
 LIMITS = AccuracyLimits(1.0, 2.0)
 
 
-def _search(goal: Goal, meter: SimulatedMeter, limits: AccuracyLimits = LIMITS) -> tuple[Answer, SimulatedJudge]:
+def _search(
+    goal: Goal, meter: SimulatedMeter, limits: AccuracyLimits = LIMITS, effort: Effort = Effort()
+) -> tuple[Answer, SimulatedJudge]:
     judge = SimulatedJudge(meter.space, bias=0.1)
-    return Search(meter.space, meter, judge, goal, limits).run(), judge
+    return Search(meter.space, meter, judge, goal, limits, effort=effort).run(), judge
 
 
+@pytest.mark.parametrize("bold", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_fastest_network_within_the_limits_is_close_to_the_best_of_all(seed: int):
+def test_the_fastest_network_within_the_limits_is_close_to_the_best_of_all(seed: int, bold: bool):
     meter = SimulatedMeter(make_space(layers=4, seed=seed), seed=seed)
-    answer, judge = _search(Goal("fastest"), meter)
+    answer, judge = _search(Goal("fastest"), meter, effort=Effort(bold=bold))
     assert answer.status == "delivered"
     allowed = [c for c in itertools.product(range(6), repeat=4) if LIMITS.excess(judge.loss(c)) <= 1]
     best = min(map(meter.law.of, allowed))
     assert meter.law.of(answer.choices[0]) <= 1.08 * best
     assert LIMITS.excess(answer.final[answer.choices[0]]) <= 1
+
+
+def test_a_bold_search_judges_the_fastest_first_and_no_other_where_that_is_kept():
+    meter = SimulatedMeter(make_space(4))
+    answer, judge = _search(Goal("fastest"), meter, AccuracyLimits(100.0, 100.0), Effort(bold=True))
+    assert judge.asked == [answer.choices[0]] * 2  # on the images of choices, then on the final ones
+    assert meter.law.of(answer.choices[0]) <= 1.02 * min(map(meter.law.of, itertools.product(range(6), repeat=4)))
 
 
 def test_noise_that_hides_a_gain_says_how_much_longer_would_tell():
