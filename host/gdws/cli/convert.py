@@ -7,8 +7,8 @@ to a device.
 Examples:
   gdws convert mnist-preact-resnet --mean-rank 3 --mean-rank 5 --out model.gdws
   gdws convert mnist-preact-resnet --method data-aware --mac-saving 4 --layout stacked --out model.gdws
-  gdws convert mnist-preact-resnet --method data-aware --mean-rank 1 --layout stacked --distill 240 --int8 onnxruntime \\
-    --out model.gdws
+  gdws convert mnist-preact-resnet --method data-aware --mean-rank 1 --layout stacked --distill 240 \\
+    --int8 onnxruntime --out model.gdws
   gdws convert net.safetensors --beta 0.05 --alphas 128 --out model.gdws
   gdws convert net.safetensors --mean-rank 2 --layout gather --layout stacked --out model.gdws
   gdws convert model_best.pth --net preact-resnet18 --alphas alphas.pth --beta 0.005 --data cifar10 \\

@@ -116,8 +116,11 @@ def distill(
     run = _Run(copy.deepcopy(network).requires_grad_(True), teacher, images, settings)
     identity = {
         **settings.to_dict(),
-        **{"what": "distillation", "images": list(images.shape), "mixed": run.mixed},
-        **{"network": digest_of_network(network), "teacher": digest_of_network(teacher)},
+        "what": "distillation",
+        "images": list(images.shape),
+        "mixed": run.mixed,
+        "network": digest_of_network(network),
+        "teacher": digest_of_network(teacher),
     }
     if state is not None and state.exists():
         run.restore(states.read(state, identity))

@@ -17,20 +17,21 @@ from gdws.planning.search.space import Choice, LayerOptions, Space
 from support.simulated_device import SimulatedJudge, SimulatedMeter, make_space
 
 LIMITS = AccuracyLimits(1.0, 2.0)
+TIMID, BOLD = Effort(), Effort(bold=True)
 
 
 def _search(
-    goal: Goal, meter: SimulatedMeter, limits: AccuracyLimits = LIMITS, effort: Effort = Effort()
+    goal: Goal, meter: SimulatedMeter, limits: AccuracyLimits = LIMITS, effort: Effort = TIMID
 ) -> tuple[Answer, SimulatedJudge]:
     judge = SimulatedJudge(meter.space, bias=0.1)
     return Search(meter.space, meter, judge, goal, limits, effort=effort).run(), judge
 
 
-@pytest.mark.parametrize("bold", [False, True])
+@pytest.mark.parametrize("effort", [TIMID, BOLD], ids=["timid", "bold"])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_fastest_network_within_the_limits_is_close_to_the_best_of_all(seed: int, bold: bool):
+def test_the_fastest_network_within_the_limits_is_close_to_the_best_of_all(seed: int, effort: Effort):
     meter = SimulatedMeter(make_space(layers=4, seed=seed), seed=seed)
-    answer, judge = _search(Goal("fastest"), meter, effort=Effort(bold=bold))
+    answer, judge = _search(Goal("fastest"), meter, effort=effort)
     assert answer.status == "delivered"
     allowed = [c for c in itertools.product(range(6), repeat=4) if LIMITS.excess(judge.loss(c)) <= 1]
     best = min(map(meter.law.of, allowed))
@@ -40,7 +41,7 @@ def test_the_fastest_network_within_the_limits_is_close_to_the_best_of_all(seed:
 
 def test_a_bold_search_judges_the_fastest_first_and_no_other_where_that_is_kept():
     meter = SimulatedMeter(make_space(4))
-    answer, judge = _search(Goal("fastest"), meter, AccuracyLimits(100.0, 100.0), Effort(bold=True))
+    answer, judge = _search(Goal("fastest"), meter, AccuracyLimits(100.0, 100.0), BOLD)
     assert judge.asked == [answer.choices[0]] * 2  # on the images of choices, then on the final ones
     assert meter.law.of(answer.choices[0]) <= 1.02 * min(map(meter.law.of, itertools.product(range(6), repeat=4)))
 

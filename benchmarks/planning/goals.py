@@ -1,0 +1,135 @@
+"""How many times as fast as dense does ``gdws optimize`` make robust networks, within a point of accuracy?
+
+    python -m benchmarks.planning.goals NETWORK ... [--threads N|auto] [--distill STEPS] [--state DIR]
+
+Each network is given to the command as a user would: ``--fastest``, at most one point of natural and of robust accuracy
+below dense, in ONNX Runtime at batch 1. ``--distill`` needs no labels. The answers are kept with the commands in
+``goals.json`` beside this file, one for each network and options, and told in ``goals.md``; searches go on from
+``--state``. Run it on a machine at rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measured import machine, write_results
+from gdws_contract.optimisation import Change, Network, Optimisation
+
+HERE = Path(__file__).resolve().parent
+_ROOT = HERE.parents[1]
+_DECLINED = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network, its images, and how many times as fast as dense it is to be on two threads, without labels."""
+
+    path: str
+    data: str
+    wanted: float
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "mnist-preact-resnet": Subject("mnist-preact-resnet", "mnist-sample", 2.0),
+    "mnist-wrn": Subject("benchmarks/networks/mnist-wrn.safetensors", "mnist-sample", 2.0),
+    "fashion-mnist-preact-resnet18": Subject(
+        "benchmarks/networks/fashion-mnist-preact-resnet18.safetensors", "fashion-mnist", 2.5
+    ),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Search for each network, and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="+", choices=list(SUBJECTS), metavar="NETWORK", help=", ".join(SUBJECTS))
+    parser.add_argument("--threads", default="2", help="a number, or auto")
+    parser.add_argument("--distill", type=int, default=240, metavar="STEPS")
+    parser.add_argument("--judgements", type=int, default=6, metavar="N")
+    parser.add_argument("--state", type=Path, default=HERE / "state")
+    options = parser.parse_args(argv)
+    kept = HERE / "goals.json"
+    goals = json.loads(kept.read_text())["goals"] if kept.exists() else {}
+    for name in options.networks:
+        here = machine()
+        subject = SUBJECTS[name]
+        tuning = [f"--distill={options.distill}"] if options.distill else []
+        wanted = ["--fastest", "--max-natural-drop=1", "--max-robust-drop=1", f"--threads={options.threads}"]
+        asked = ["optimize", subject.path, f"--data={subject.data}", *wanted, *tuning]
+        key = " ".join(["gdws", *asked])
+        found = _search([*asked, f"--judgements={options.judgements}"], options.state / name)
+        goals[key] = {"network": name, "machine": here, "found": found.model_dump(mode="json")}
+        results = {"goals": dict(sorted(goals.items()))}
+        write_results(HERE, results, table(results["goals"]), name="goals")
+    return 0
+
+
+def _search(asked: Sequence[str], state: Path) -> Optimisation:
+    """The answer of the command. Raises CalledProcessError where there is none."""
+    state.mkdir(parents=True, exist_ok=True)
+    places = [f"--out={state / 'best.gdws'}", f"--state={state}", f"--known-costs={state / 'costs'}"]
+    report = state / "report.html"
+    done = subprocess.run(
+        [sys.executable, "-m", "gdws", *asked, *places, f"--report={report}", "--json"],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode not in (0, _DECLINED):
+        raise subprocess.CalledProcessError(done.returncode, asked)
+    return Optimisation.model_validate_json(done.stdout)
+
+
+def table(goals: Mapping[str, Mapping[str, Any]]) -> str:
+    """The answers in words."""
+    lines = [
+        "# As fast as the accuracy limits allow",
+        "",
+        "What `gdws optimize --fastest` delivers in ONNX Runtime at batch 1: at most one point of natural and of",
+        "robust accuracy below the dense network, on test images that no choice was made on. Speed-ups are measured",
+        "in turns with the dense network; intervals are 95 %. `wanted` is the goal on two threads without training.",
+        "",
+        "| network | setting | distilled | times as fast | wanted | reached | natural lost | robust lost | MACs |",
+        "|---|---|--:|---|--:|---|---|---|---|",
+    ]
+    notes = []
+    for command, goal in goals.items():
+        found = Optimisation.model_validate(goal["found"])
+        lines.append(_row(command, goal["network"], found))
+        notes += ["", f"`{command}`: {' '.join(found.summary)}", f"{json.dumps(goal['machine'])}"]
+    return "\n".join([*lines, *notes]) + "\n"
+
+
+def _row(command: str, name: str, found: Optimisation) -> str:
+    wanted = SUBJECTS[name].wanted
+    steps = next((word.partition("=")[2] for word in command.split() if word.startswith("--distill=")), "–")
+    head = f"| {name} | {found.setting} | {steps} |"
+    if not found.delivered:
+        return f"{head} dense is kept: {found.reason} | {wanted:g} | no | | | |"
+    best = found.delivered[0]
+    speed = f"{best.speedup:.2f} ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
+    lost = f"{_points(best.final_natural)} | {_points(best.final_robust)}"
+    return f"{head} {speed} | {wanted:g} | {_reached(best, wanted)} | {lost} | {best.macs / 1e6:.1f} M |"
+
+
+def _reached(best: Network, wanted: float) -> str:
+    """Whether the whole interval says so."""
+    if best.speedup_low >= wanted:
+        return "yes"
+    return "no" if best.speedup_high < wanted else "as far as measured"
+
+
+def _points(change: Change | None) -> str:
+    if change is None:
+        return "–"
+    return f"{change.points:+.1f} ({change.low:+.1f} to {change.high:+.1f}) of {change.images}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
