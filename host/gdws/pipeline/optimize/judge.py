@@ -38,8 +38,8 @@ from gdws_contract.manifest import HostEvaluation
 from gdws_contract.measures import Metric
 
 _METRICS = TypeAdapter(dict[str, Metric])
-#: Natural accuracy is told on so many times as many images as are attacked: as an attack takes tens of passes, they cost
-#: a fraction of it, and tell half a point from one where attacked ones alone do not.
+#: Natural accuracy is told on so many times as many images as are attacked. An attack takes tens of passes: they cost a
+#: fraction of it, and tell half a point from one where the attacked ones alone do not.
 _NATURAL_TIMES = 10
 
 

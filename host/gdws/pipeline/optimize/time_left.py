@@ -39,9 +39,10 @@ class TimeLeft:
     def plan(self, space: Space, effort: Effort, *, int8: bool = False, states: int = 1) -> None:
         """Say what is to come; with ``int8`` networks run in two precisions. ``states`` of the device are searched."""
         groups = math.ceil(max((len(layer.options) - 1 for layer in space.layers), default=0) / GROUP)
+        learning = _REPEATED * (2 * groups + 1)  # each group is profiled and timed; one is of uniform networks
+        deciding = (1 + int8) * _DECIDING * _CONFIRMING_JOBS
         self._most = {
-            "job": states
-            * (2 * _REPEATED * groups + effort.rounds * effort.judgements + (1 + int8) * _DECIDING * _CONFIRMING_JOBS),
+            "job": states * (learning + effort.rounds * effort.judgements + deciding),
             "judgement": effort.judgements + _OTHER_JUDGEMENTS + int8 * _JUDGEMENTS_IN_INT8,
         }
 

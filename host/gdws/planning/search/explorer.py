@@ -12,7 +12,7 @@ from gdws.planning.search.carriers import carriers
 from gdws.planning.search.energy import in_energies, per_period
 from gdws.planning.search.evidence import LayerShare, Measurement, Meter, Profile, Timing
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel, bases_of, classes_of, fit
-from gdws.planning.search.space import Choice, Space
+from gdws.planning.search.space import Choice, Space, pareto, uniform
 from gdws.planning.search.steadiness import SAME_STATE, disturbed, slower
 from gdws_contract.findings.text import plural
 from gdws_contract.memory import Memory
@@ -210,6 +210,12 @@ class Explorer:
             measured = self.measured(choice)
             if measured is not None:
                 self.checks.append(Check(choice, *predicted[choice], measured))
+
+    def time_uniform(self) -> None:
+        """Measure networks of one option throughout: what one would try by hand, whatever the model thinks of them."""
+        found = uniform(self.space)
+        front = pareto([self.model.predict(choice)[0] for choice in found], [self.space.error(c) for c in found])
+        self.time([found[index] for index in front[:GROUP]])
 
     def settle(self, solve: Solve, rounds: int) -> None:
         """Choose, measure the best few, correct the model and choose again, until the best choice was measured.

@@ -117,6 +117,7 @@ class Search:
         bound = self._goal.bound(dense, self._batch_size)
         if bound is not None and dense <= bound and self.exceeds(self.explorer.dense_memory) is None:
             return Answer("dense suffices", (f"the dense network takes {self._figure(dense)} as it is",))
+        self.explorer.time_uniform()
         if self._goal.kind == "pareto":
             found = self._front(int(self._goal.value or 0))
         else:

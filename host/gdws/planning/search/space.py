@@ -104,6 +104,19 @@ class Space:
         return sum(option.macs for option in self.taken(choice))
 
 
+def uniform(space: Space) -> list[Choice]:
+    """Networks that run one layout at one mean rank throughout, or the nearest to it that a layer offers."""
+    wanted = {(option.kind, option.mean_rank or 0.0) for layer in space.layers for option in layer.options[1:]}
+    found = (tuple(_nearest(layer, kind, rank) for layer in space.layers) for kind, rank in sorted(wanted))
+    return [choice for choice in dict.fromkeys(found) if choice != space.dense]
+
+
+def _nearest(layer: LayerOptions, kind: str, rank: float) -> int:
+    """The index of the option of a kind whose mean rank is nearest; 0, dense, if there is none of that kind."""
+    of_kind = [index for index, option in enumerate(layer.options) if index and option.kind == kind]
+    return min(of_kind, key=lambda index: abs((layer.options[index].mean_rank or 0.0) - rank), default=0)
+
+
 def key_of(choice: Choice) -> str:
     """A short name of a choice, for files and networks."""
     return hashlib.sha256(json.dumps(choice).encode()).hexdigest()[:10]

@@ -117,6 +117,17 @@ def test_choices_under_a_lighter_attack_are_told(source: Source, tmp_path: Path,
     assert not any("were chosen under" in doubt for doubt in again.doubts)
 
 
+def test_natural_accuracy_is_told_on_more_images_than_are_attacked(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    attack = AttackSpec(eps=0.02, step=0.01, iterations=1)
+    task = _task(source, tmp_path, attack=attack, choosing=attack)
+    few = replace(task.images, validation=2, test=8)
+    [best] = _optimize(replace(task, images=few), SimulatedAgent(), monkeypatch).delivered
+    assert (best.natural.images, best.robust.images) == (20, 2)
+    assert (best.final_natural.images, best.final_robust.images) == (len(few.data.test), 8)
+
+
 def test_interrupted_anywhere_it_comes_to_the_same_and_measures_nothing_twice(
     source: Source, plain: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -155,7 +166,12 @@ def test_run_again_it_measures_nothing_and_known_costs_spare_the_carriers(
     found = _optimize(replace(again, state=tmp_path / "other"), warm, monkeypatch)
     assert found.status == "delivered"
     assert warm.measured[0] == ("dense",)
-    assert len(warm.measured) < jobs
+    assert len(_networks(warm)) < len(_networks(plain.agent))
+
+
+def _networks(agent: SimulatedAgent) -> set[str]:
+    """The networks that were measured."""
+    return {name for job in agent.measured for name in job}
 
 
 def test_a_goal_out_of_reach_delivers_the_dense_network_alone(

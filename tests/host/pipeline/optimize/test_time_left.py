@@ -18,7 +18,7 @@ class Clock:
 def test_the_time_left_follows_from_how_long_steps_took():
     clock = Clock()
     left = TimeLeft(clock)
-    left.plan(SPACE, Effort(rounds=2, judgements=3))  # 4 + 6 + 3 * 3 jobs, 6 judgements
+    left.plan(SPACE, Effort(rounds=2, judgements=3))  # 6 + 6 + 3 * 3 jobs, 6 judgements
     assert left.words() is None
     left.known("job")
     assert left.words() is None
@@ -28,7 +28,7 @@ def test_the_time_left_follows_from_how_long_steps_took():
     with left.step("judgement"):
         clock.now += 2
     assert left.words() == "at most 3 min left"
-    for _ in range(17):
+    for _ in range(19):
         left.known("job")
     assert left.words() == "at most 10 s left"
     for _ in range(20):
