@@ -61,9 +61,10 @@ def main(argv: Sequence[str]) -> int:
         subject = SUBJECTS[name]
         tuning = [f"--distill={options.distill}"] if options.distill else []
         wanted = ["--fastest", "--max-natural-drop=1", "--max-robust-drop=1", f"--threads={options.threads}"]
-        asked = ["optimize", subject.path, f"--data={subject.data}", *wanted, *tuning]
+        effort = [f"--judgements={options.judgements}"]
+        asked = ["optimize", subject.path, f"--data={subject.data}", *wanted, *tuning, *effort]
         key = " ".join(["gdws", *asked])
-        found = _search([*asked, f"--judgements={options.judgements}"], options.state / name)
+        found = _search(asked, options.state / name)
         goals[key] = {"network": name, "machine": here, "found": found.model_dump(mode="json")}
         results = {"goals": dict(sorted(goals.items()))}
         write_results(HERE, results, table(results["goals"]), name="goals")
