@@ -85,9 +85,20 @@ class Page:
 
     def open(self, route: str = "") -> Page:
         """Load the page anew, at a route such as ``#/results``; again if Chromium aborted a part of it."""
-        for _ in range(_LOADS):
+
+        def load() -> None:
             self.driver.get("about:blank")
             self.driver.get(f"{self.url}/{route}")
+
+        return self._whole(load)
+
+    def refresh(self) -> Page:
+        """Load what is shown once more; again if Chromium aborted a part of it."""
+        return self._whole(self.driver.refresh)
+
+    def _whole(self, load: Callable[[], None]) -> Page:
+        for _ in range(_LOADS):
+            load()
             if not self._read_console():
                 break
         return self

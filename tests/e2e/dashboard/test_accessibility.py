@@ -234,7 +234,7 @@ def test_the_readers_choice_of_colours_outlives_the_visit(device: AgentProcess, 
     assert page.script(background) == light
     page.click("#theme")
     page.emulate("light")
-    page.driver.refresh()
+    page.refresh()
     page.find("#theme", "Theme: dark")
     assert page.script(background) == dark
     page.click("#theme")

@@ -72,7 +72,7 @@ def test_others_are_chosen_on_the_page(show: Look) -> None:
     page.click("select[name=b] option", "two")
     page.click(".chooser button")
     page.find(".pair", "A: one")
-    page.driver.refresh()
+    page.refresh()
     page.find(".pair", "B: two")
 
 

@@ -39,7 +39,7 @@ def test_the_token_is_kept_for_the_tab_alone(guarded: AgentProcess, look: Look) 
         "",
         False,
     ]
-    page.driver.refresh()
+    page.refresh()
     page.find("h2", "Right now")
     assert not [address for address in page.asked() if FULL in address]
 

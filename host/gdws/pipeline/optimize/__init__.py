@@ -6,9 +6,8 @@ from gdws.pipeline.optimize.known_costs import default_folder
 from gdws.pipeline.optimize.run import Conversion, Images, Task, Watch, optimize
 from gdws.pipeline.optimize.setting import BoardState, Setting, all_power_modes, choose_backend, named_power_mode
 from gdws.pipeline.optimize.tuning import Tuning, finetuning_against
-from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.goals import AccuracyLimits, Effort, Goal
 from gdws.planning.search.memory import MemoryLimit
-from gdws.planning.search.search import Effort
 from gdws.results.optimisation import Optimisation
 
 __all__ = [

@@ -14,9 +14,8 @@ from gdws.planning.search.deadline import DeadlineAnswer, DeadlineSearch
 from gdws.planning.search.energy import per_period
 from gdws.planning.search.evidence import Judge, Measurement
 from gdws.planning.search.explorer import Explorer, Tell
-from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.goals import AccuracyLimits, Effort, Goal
 from gdws.planning.search.memory import MemoryLimit
-from gdws.planning.search.search import Effort
 from gdws.planning.search.space import Choice, Space
 from gdws.results.optimisation import EnergyPoint, LeastEnergy
 from gdws_contract.rest import DeviceInfo

@@ -40,10 +40,10 @@ from gdws.pipeline.optimize.time_left import TimeLeft
 from gdws.pipeline.optimize.tuning import Tuning, require_tunable
 from gdws.pipeline.packing import pack, with_preparation
 from gdws.planning.search.explorer import Explorer, Tell
-from gdws.planning.search.goals import AccuracyLimits, Goal
+from gdws.planning.search.goals import AccuracyLimits, Effort, Goal
 from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.options import Offer, offer
-from gdws.planning.search.search import Effort, Search
+from gdws.planning.search.search import Search
 from gdws.results.optimisation import LeastEnergy, Optimisation, save_optimisation
 from gdws.results.report.optimisation import sentences
 from gdws_contract.findings.agreement import AGREEMENT

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from gdws.planning.search.explorer import GROUP
-from gdws.planning.search.search import Effort
+from gdws.planning.search.goals import Effort
 from gdws.planning.search.space import Space
 from gdws.planning.search.steadiness import DECIDING_REPEATS
 

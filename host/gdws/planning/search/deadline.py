@@ -16,10 +16,10 @@ from gdws.errors import SettingUnavailable
 from gdws.planning.search.choose import Limits, best_choice
 from gdws.planning.search.evidence import Judge, Loss, Measurement, Timing, energy_interval
 from gdws.planning.search.explorer import Explorer, Tell
-from gdws.planning.search.goals import AccuracyLimits
+from gdws.planning.search.goals import AccuracyLimits, Effort
 from gdws.planning.search.latency_model import LatencyModel
 from gdws.planning.search.memory import MemoryLimit
-from gdws.planning.search.search import CONFIRMED, Effort, Status
+from gdws.planning.search.search import CONFIRMED, Status
 from gdws.planning.search.space import Choice, Space
 from gdws_contract.findings import text
 from gdws_contract.memory import Memory

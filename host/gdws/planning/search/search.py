@@ -10,7 +10,7 @@ from typing import Literal
 from gdws.planning.search.choose import Limits, best_choice, greedy_choice
 from gdws.planning.search.evidence import Judge, Loss, Measurement, Meter, Timing
 from gdws.planning.search.explorer import Explorer, Tell
-from gdws.planning.search.goals import AccuracyLimits, Goal, next_error
+from gdws.planning.search.goals import AccuracyLimits, Effort, Goal, next_error
 from gdws.planning.search.latency_model import Basis, Class, LatencyModel
 from gdws.planning.search.memory import MemoryLimit
 from gdws.planning.search.space import Choice, Space
@@ -30,24 +30,6 @@ _LARGEST_MARGIN = 0.05
 
 #: ``dense suffices``: the dense network meets the goal as it is.
 Status = Literal["delivered", "dense suffices", "declined"]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is spent: ``rounds`` of corrections of the model, and ``judgements`` of accuracy.
-
-    A ``bold`` search judges the cheapest network first. That saves judgements where they are dear and networks lose
-    little, as those that are tuned do.
-    """
-
-    rounds: int = 4
-    judgements: int = 6
-    seed: int = 0
-    bold: bool = False
-
-    def next_error(self, points: list[tuple[float, float]], least: float, most: float) -> float | None:
-        """As :func:`gdws.planning.search.goals.next_error`."""
-        return most if self.bold and not points else next_error(points, least, most)
 
 
 @dataclass(frozen=True)
@@ -96,15 +78,15 @@ class Search:
         known: Mapping[Class, Basis] | None = None,
         rival_ms: float | None = None,
         memory: MemoryLimit | None = None,
-        effort: Effort = Effort(),
+        effort: Effort | None = None,
         tell: Tell = lambda line: None,
     ) -> None:
         self._space, self._meter, self._judge, self._goal, self._limits = space, meter, judge, goal, limits
-        self._batch_size, self._effort, self._tell = batch_size, effort, tell
+        self._batch_size, self._effort, self._tell = batch_size, effort or Effort(), tell
         self.rival = math.inf if rival_ms is None else rival_ms
         self._memory = memory
         self._judged: dict[Choice, Loss] = {}
-        self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=effort.seed, tell=tell)
+        self.explorer = Explorer(space, meter, known=known, energy=goal.is_of_energy, seed=self._effort.seed, tell=tell)
 
     def run(self) -> Answer:
         """Look for the best plan, confirm it, and deliver it or decline."""
@@ -117,7 +99,6 @@ class Search:
         bound = self._goal.bound(dense, self._batch_size)
         if bound is not None and dense <= bound and self.exceeds(self.explorer.dense_memory) is None:
             return Answer("dense suffices", (f"the dense network takes {self._figure(dense)} as it is",))
-        self.explorer.time_uniform()
         if self._goal.kind == "pareto":
             found = self._front(int(self._goal.value or 0))
         else:
@@ -179,6 +160,7 @@ class Search:
 
     def _fastest(self) -> list[Choice] | Answer:
         """Networks that keep the limits, fastest first."""
+        self.explorer.time_uniform()
         points: list[tuple[float, float]] = []
         least, most = self._errors()
         for _ in range(_TRIES_A_JUDGEMENT * self._effort.judgements):

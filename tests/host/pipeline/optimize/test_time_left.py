@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gdws.pipeline.optimize.time_left import TimeLeft
-from gdws.planning.search.search import Effort
+from gdws.planning.search.goals import Effort
 from gdws.planning.search.space import LayerOption, LayerOptions, Space
 
 OPTIONS = tuple(LayerOption(str(place), None, None, 1, 0.0) for place in range(5))

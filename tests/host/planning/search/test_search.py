@@ -11,8 +11,8 @@ import pytest
 from gdws.errors import GdwsError
 from gdws.pipeline.optimize.forms import as_planned
 from gdws.planning.search.evidence import Loss, Measurement, PointsLost, Timing
-from gdws.planning.search.goals import AccuracyLimits, Goal
-from gdws.planning.search.search import Answer, Effort, Search
+from gdws.planning.search.goals import AccuracyLimits, Effort, Goal
+from gdws.planning.search.search import Answer, Search
 from gdws.planning.search.space import Choice, LayerOptions, Space
 from support.simulated_device import SimulatedJudge, SimulatedMeter, make_space
 
