@@ -75,7 +75,7 @@ SUBJECTS: Mapping[str, Subject] = {
         natural_images=10_000,
         recipes=_FASHION_RECIPES,
         distilled=_FASHION_RECIPES[:2],
-        distillation=DistillSettings(steps=160, attack=one_step(_FASHION_ATTACK)),
+        distillation=DistillSettings(steps=160, attack=one_step(_FASHION_ATTACK), learning_rate=1e-3),
         tuned=(_stacked(5.5),),
         tuning=FinetuneSettings(
             precision="bf16",

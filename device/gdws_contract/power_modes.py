@@ -17,6 +17,11 @@ def in_words(modes: Sequence[str]) -> str:
     return ", ".join(f"{number} {name}" for number, name in enumerate(modes))
 
 
+def refusal(asked: Union[str, int], found: Sequence[str]) -> str:
+    """Return what a board has in place of the one mode ``asked``, of which :func:`matching` found none or several."""
+    return f"more than one power mode {asked!r}: {', '.join(found)}" if found else f"no power mode {asked!r}"
+
+
 def matching(asked: Union[str, int], modes: Sequence[str]) -> List[str]:
     """Return those of ``modes``, by number, that a name or number may mean: one if it is clear.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Sequence, Union
 
 from gdws_agent.errors import ClocksUnavailable, PowerModeUnknown
-from gdws_contract.power_modes import in_words, matching
+from gdws_contract.power_modes import in_words, matching, refusal
 
 
 def find_mode(asked: Union[str, int], modes: Sequence[str]) -> str:
@@ -21,5 +21,4 @@ def find_mode(asked: Union[str, int], modes: Sequence[str]) -> str:
     found = matching(asked, modes)
     if len(found) == 1:
         return found[0]
-    what = f"more than one power mode {asked!r}: {', '.join(found)}" if found else f"no power mode {asked!r}"
-    raise PowerModeUnknown(f"the board has {what}", hint=f"its modes are {in_words(modes)}")
+    raise PowerModeUnknown(f"the board has {refusal(asked, found)}", hint=f"its modes are {in_words(modes)}")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gdws.errors import DeviceError, GdwsError
 from gdws_contract.engines import EngineOptions
-from gdws_contract.power_modes import in_words, matching
+from gdws_contract.power_modes import in_words, matching, refusal
 from gdws_contract.queueing import Limits
 from gdws_contract.rest import DeviceInfo, PowerMode
 
@@ -54,8 +54,7 @@ def named_power_mode(device: DeviceInfo, asked: PowerMode, url: str) -> PowerMod
     found = matching(asked, modes)
     if len(found) == 1:
         return found[0]
-    what = f"more than one power mode {asked!r}: {', '.join(found)}" if found else f"no power mode {asked!r}"
-    raise DeviceError(f"the device has {what}", url=url, hint=f"its modes are {in_words(modes)}")
+    raise DeviceError(f"the device has {refusal(asked, found)}", url=url, hint=f"its modes are {in_words(modes)}")
 
 
 def _told_modes(device: DeviceInfo) -> list[str]:

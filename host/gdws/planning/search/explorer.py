@@ -82,7 +82,7 @@ class Explorer:
         self._taken: list[_Taken] = []
         self.confirmations: list[Measurement] = []
         self._profiles: dict[Choice, Profile] = {}
-        self.is_profiled = True
+        self.is_profiled, self._has_carriers = True, False
         self.checks: list[Check] = []
         self._models: dict[bool, LatencyModel] = {}
 
@@ -182,6 +182,7 @@ class Explorer:
             for place in range(len(self.space.layers))
         ]
         design = carriers(self.space, wanted, seed=self._seed)
+        self._has_carriers = bool(design)
         if design:
             layers, networks = plural(len(self.space.layers), "layer"), plural(len(design), "carrier")
             self._tell(f"every option of {layers} is timed inside whole networks: {networks}")
@@ -212,7 +213,12 @@ class Explorer:
                 self.checks.append(Check(choice, *predicted[choice], measured))
 
     def time_uniform(self) -> None:
-        """Measure networks of one option throughout: what one would try by hand, whatever the model thinks of them."""
+        """Measure networks of one option throughout: what one would try by hand, whatever the model thinks of them.
+
+        Costs that are known were learned with those among them, so where all are none is measured.
+        """
+        if not self._has_carriers:
+            return
         found = uniform(self.space)
         front = pareto([self.model.predict(choice)[0] for choice in found], [self.space.error(c) for c in found])
         self.time([found[index] for index in front[:GROUP]])

@@ -166,12 +166,7 @@ def test_run_again_it_measures_nothing_and_known_costs_spare_the_carriers(
     found = _optimize(replace(again, state=tmp_path / "other"), warm, monkeypatch)
     assert found.status == "delivered"
     assert warm.measured[0] == ("dense",)
-    assert len(_networks(warm)) < len(_networks(plain.agent))
-
-
-def _networks(agent: SimulatedAgent) -> set[str]:
-    """The networks that were measured."""
-    return {name for job in agent.measured for name in job}
+    assert len(warm.measured) < jobs
 
 
 def test_a_goal_out_of_reach_delivers_the_dense_network_alone(
