@@ -16,7 +16,6 @@ from gdws_contract.base import Name, Record
 from gdws_contract.layer_plan import inconsistent
 
 DEFAULT_FILE = Path("devices.toml")
-_HINT = "see docs/ci.md for an example of devices.toml"
 
 
 class DeviceEntry(Record):
@@ -38,6 +37,9 @@ class DevicesFile(Record):
     """The whole file."""
 
     devices: dict[Name, DeviceEntry]
+
+
+_HINT = f"a device has {', '.join(DeviceEntry.model_fields)}; see docs/ci.md for an example of devices.toml"
 
 
 @dataclass(frozen=True)
