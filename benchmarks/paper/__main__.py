@@ -37,7 +37,7 @@ from benchmarks.measured import machine
 from benchmarks.paper import markdown
 from benchmarks.paper.judge import NORMS, natural_outcome, outcomes, packed, share
 from benchmarks.paper.kinds import KINDS
-from benchmarks.paper.making import CALIBRATION_IMAGES, Maker, recipe
+from benchmarks.paper.making import CALIBRATION_IMAGES, DISTILLATION_STEPS, Maker, recipe
 from benchmarks.paper.networks import public, stand_in
 from benchmarks.paper.rows import Network, Row, Table, read_table
 from benchmarks.paper.speed import speeds
@@ -208,7 +208,9 @@ class Run:
             "alphas": None if row.beta is None else self.options.alphas,
             "plan": None if plan is None else plan.name,
         }
-        found |= {} if row.data_aware is None else {"plan": row.data_aware.name, "calibration": CALIBRATION_IMAGES}
+        if row.data_aware is not None:
+            found |= {"plan": row.data_aware.name, "calibration": CALIBRATION_IMAGES}
+            found |= {"distillation_steps": DISTILLATION_STEPS} if row.data_aware.distilled else {}
         return found
 
     def is_judged(self, row: Row, maker: Maker) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "fashion-mnist-preact-resnet18": Subject(
         "benchmarks/networks/fashion-mnist-preact-resnet18.safetensors", "fashion-mnist", 2.5
     ),
+    "fashion-mnist-wrn": Subject("benchmarks/networks/fashion-mnist-wrn.safetensors", "fashion-mnist", 2.0),
 }
 
 
@@ -62,18 +64,19 @@ def main(argv: Sequence[str]) -> int:
         tuning = [f"--distill={options.distill}"] if options.distill else []
         wanted = ["--fastest", "--max-natural-drop=1", "--max-robust-drop=1", f"--threads={options.threads}"]
         effort = [f"--judgements={options.judgements}"]
-        asked = ["optimize", subject.path, f"--data={subject.data}", *wanted, *tuning, *effort]
-        key = " ".join(["gdws", *asked])
-        found = _search(asked, options.state / name)
+        of_it = [f"--data={subject.data}", *wanted, *tuning, *effort]
+        key = " ".join(["gdws", "optimize", subject.path, *of_it])
+        found = _search(subject.path, of_it, options.state / name)
         goals[key] = {"network": name, "machine": here, "found": found.model_dump(mode="json")}
         results = {"goals": dict(sorted(goals.items()))}
         write_results(HERE, results, table(results["goals"]), name="goals")
     return 0
 
 
-def _search(asked: Sequence[str], state: Path) -> Optimisation:
+def _search(path: str, options: Sequence[str], state: Path) -> Optimisation:
     """The answer of the command. Raises CalledProcessError where there is none."""
     state.mkdir(parents=True, exist_ok=True)
+    asked = ["optimize", _unpacked(path, state), *options]
     places = [f"--out={state / 'best.gdws'}", f"--state={state}", f"--known-costs={state / 'costs'}"]
     report = state / "report.html"
     done = subprocess.run(
@@ -85,6 +88,16 @@ def _search(asked: Sequence[str], state: Path) -> Optimisation:
     if done.returncode not in (0, _DECLINED):
         raise subprocess.CalledProcessError(done.returncode, asked)
     return Optimisation.model_validate_json(done.stdout)
+
+
+def _unpacked(path: str, state: Path) -> str:
+    """The file of a network, which may be kept packed as ``path.xz``."""
+    packed = _ROOT / f"{path}.xz"
+    if not packed.exists():
+        return path
+    plain = state / Path(path).name
+    plain.write_bytes(lzma.decompress(packed.read_bytes()))
+    return str(plain.resolve())
 
 
 def table(goals: Mapping[str, Mapping[str, Any]]) -> str:

@@ -85,6 +85,7 @@ def test_data_aware_rows_stand_beside_those_of_the_paper():
     assert [row.key for row in ours] == [
         "admm-resnet18/data-rank-2-stacked",
         "admm-resnet18/data-rank-2-stacked-distilled",
+        "admm-resnet18/data-rank-1-stacked-distilled",
     ]
     place = found.rows.index(ours[0])
     assert found.rows[place - 1].network is ours[0].network
