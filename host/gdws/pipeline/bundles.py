@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from gdws._util.files import require_writable
@@ -21,7 +22,7 @@ from gdws.pipeline.evaluation import evaluate_all, evaluation_doubts
 from gdws.pipeline.packing import pack, with_preparation
 from gdws.pipeline.quantisation import int8_doubts, range_images, with_int8
 from gdws.planning.recipe import Recipe
-from gdws.training import DistillSettings
+from gdws.training import DistillSettings, state_path
 from gdws_contract.plan import Plan
 
 
@@ -81,7 +82,8 @@ def make_bundle(
 ) -> MadeBundle:
     """Convert ``source``, evaluate every network and write the bundle to ``path``.
 
-    ``tell`` is called with a line for each step. Raises whatever the steps raise.
+    ``tell`` is called with a line for each step. After an interruption the same call resumes distillation, the longest
+    step, where it was. Raises whatever the steps raise.
     """
     require_writable(path)
     require_shape(f"the images of {data.name}", data.test.by_row.shape[1:], source.input_shape)
@@ -104,7 +106,10 @@ def make_bundle(
         progress=progress,
     )
     if settings.distill is not None:
-        variants = distilled(variants, source, data.train, f"{data.name}, train", settings.distill, progress=progress)
+        train, state_of = f"{data.name}, train", partial(_state_beside, path)
+        variants = distilled(
+            variants, source, data.train, train, settings.distill, state_of=state_of, progress=progress
+        )
     variants = with_tuned(variants, source, settings.tuned)
     if settings.int8 is not None:
         seen = range_images(source, calibration, settings.attack, progress=progress)
@@ -127,7 +132,14 @@ def make_bundle(
         description=settings.description,
         progress=progress,
     )
+    for variant in variants:
+        _state_beside(path, variant.name).unlink(missing_ok=True)
     doubts = evaluation_doubts(source, variants)
     if settings.int8 is not None:
         doubts += int8_doubts(variants, settings.int8)
     return MadeBundle(bundle_id, tuple(variants), tuple(doubts))
+
+
+def _state_beside(path: Path, name: str) -> Path:
+    """The file for the unfinished distillation of ``name``."""
+    return state_path(path.with_name(f"{path.name}.{name}"))

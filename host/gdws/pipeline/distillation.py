@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from gdws._util.gradients import differentiable
 from gdws._util.progress import SILENT, Progress
@@ -21,11 +22,13 @@ def distilled(
     data: str,
     settings: DistillSettings,
     *,
+    state_of: Callable[[str], Path | None] = lambda name: None,
     progress: Progress = SILENT,
 ) -> list[Variant]:
     """``variants``, with ``source`` distilled into the GDWS networks among them: ``<name>-distilled``.
 
-    ``images`` are natural images, whose labels are not used; ``data`` is their description.
+    ``images`` are natural images, whose labels are not used; ``data`` is their description. ``state_of`` gives the file
+    that the distillation of a name goes on from after an interruption.
     Raises what :func:`gdws.training.distill` raises, :class:`~gdws.errors.ModelError` for a network without gradients,
     and :class:`~gdws.errors.DataError` unless it takes images of their shape and the pixels run from 0 to 1.
     """
@@ -42,6 +45,8 @@ def distilled(
         if variant.plan is None or not variant.plan.converted:
             found.append(variant)
             continue
-        module = distill(variant.module, source.module, images.by_row, settings, progress=progress)
-        found.append(Variant(f"{variant.name}-distilled", module, (*variant.steps, step)))
+        name = f"{variant.name}-distilled"
+        state = state_of(name)
+        module = distill(variant.module, source.module, images.by_row, settings, state=state, progress=progress)
+        found.append(Variant(name, module, (*variant.steps, step)))
     return found

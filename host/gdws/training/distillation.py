@@ -102,12 +102,12 @@ def distill(
         images: (N, C, H, W) in [0, 1], natural ones, on any device or in files; the attack is made here. Each step
             reads its own, so that there may be far more than memory holds, and the more the better: networks overfit
             to a few that they see again and again.
-        state: a file for the progress, written every 20 s. If it exists, the same distillation goes on from there, to
-            the same result. It is not deleted.
+        state: a file for the progress, written every 20 s and at the end. If it is there, the same distillation goes on
+            from it, to the same result; another one overwrites it. It is not deleted.
 
     Raises :class:`~gdws.errors.ModelError` if ``network`` has no GDWS layer or the loss diverges,
-    :class:`~gdws.errors.DataError` if there is no image, and :class:`~gdws.errors.GdwsError` for the state of another
-    distillation.
+    :class:`~gdws.errors.DataError` if there is no image, and :class:`~gdws.errors.CheckpointUnreadable` if ``state`` is
+    a file of another kind.
     """
     if not any(isinstance(module, GDWSConv2d) for module in network.modules()):
         raise ModelError("the network has no GDWS layer", hint="convert it first")
@@ -122,8 +122,8 @@ def distill(
         "network": digest_of_network(network),
         "teacher": digest_of_network(teacher),
     }
-    if state is not None and state.exists():
-        run.restore(states.read(state, identity))
+    if state is not None and (content := states.read_if_same(state, identity)) is not None:
+        run.restore(content)
     progress.start(settings.steps, f"distill, {settings.steps} steps")
     progress.advance(run.steps)
     written_s = time.monotonic()
@@ -133,6 +133,8 @@ def distill(
             if state is not None and time.monotonic() - written_s >= _STATE_INTERVAL_S:
                 states.write(state, identity, run.content())
                 written_s = time.monotonic()
+    if state is not None:
+        states.write(state, identity, run.content())
     for parameter, original in zip(run.student.parameters(), network.parameters(), strict=True):
         parameter.requires_grad_(original.requires_grad)
     return run.student.eval()

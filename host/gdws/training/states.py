@@ -29,6 +29,21 @@ def read(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any]:
 
     Raises :class:`CheckpointUnreadable` for a file of another kind, :class:`GdwsError` for another training's.
     """
+    stored, content = _opened(path)
+    _require_same(stored, _plain(identity), path)
+    return content
+
+
+def read_if_same(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """As :func:`read`; None if there is no file, or another training's."""
+    if not path.exists():
+        return None
+    stored, content = _opened(path)
+    return content if stored == _plain(identity) else None
+
+
+def _opened(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The identity and the content."""
     state = checkpoints.read_torch(path)
     try:
         known = state["version"] == STATE_VERSION
@@ -41,9 +56,13 @@ def read(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any]:
             path=str(path),
             hint="remove it to start from the beginning",
         )
-    _require_same(stored, json.loads(json.dumps(identity)), path)
-    content: Mapping[str, Any] = state
-    return content
+    return stored, state
+
+
+def _plain(identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The identity as it is stored: JSON has no tuples."""
+    found: Mapping[str, Any] = json.loads(json.dumps(identity))
+    return found
 
 
 def _require_same(stored: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:

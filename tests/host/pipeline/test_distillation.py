@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gdws import pipeline
+from gdws import datasets, pipeline
 from gdws.bundles.variant import Variant
 from gdws.datasets import Split
 from gdws.errors import DataError, ModelError
@@ -13,7 +13,7 @@ from gdws.networks.sources import Source
 from gdws.pipeline import Recipe
 from gdws.pipeline.distillation import distilled
 from gdws.planning.budget import MeanRank
-from gdws.training import DistillSettings
+from gdws.training import DistillSettings, distillation
 from gdws_contract.steps import DistillStep
 from support.networks import SmallResNet, seeded
 
@@ -63,3 +63,38 @@ def test_a_network_without_gradients_names_the_option_to_leave_out(variants):
     with pytest.raises(ModelError, match="no gradients") as refused:
         distilled(variants, Source("toy", network, SHAPE, {}), Split(images(6, *SHAPE)), "toys, train", SETTINGS)
     assert "--distill" in str(refused.value.hint)
+
+
+class Steps:
+    """A progress that counts the steps of distillations, and is interrupted at one of them, as by Ctrl-C."""
+
+    def __init__(self, interrupt_at: int | None = None) -> None:
+        self._interrupt_at, self.done = interrupt_at, 0
+
+    def start(self, total: int, description: str) -> None:
+        pass
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        self.done += n if "loss" in figures else 0
+        if self.done == self._interrupt_at:
+            raise KeyboardInterrupt
+
+
+def test_a_bundle_goes_on_from_an_interrupted_distillation(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(distillation, "_STATE_INTERVAL_S", 0.0)
+    settings = pipeline.BundleSettings(
+        recipes=tuple(Recipe(MeanRank(rank), weighted=False) for rank in (1, 2)),
+        distill=DistillSettings(steps=4, batch_size=4, precision="fp32"),
+        test=0,
+        verification=2,
+    )
+    data = datasets.random_images(source.module, SHAPE)
+    out = tmp_path / "net.gdws"
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.make_bundle(out, source, data, settings, progress=Steps(interrupt_at=6))
+    assert not out.exists()
+    left = Steps()
+    made = pipeline.make_bundle(out, source, data, settings, progress=left)
+    assert left.done == 3  # of eight: four of the first network and one of the second were kept
+    assert [path.name for path in tmp_path.iterdir()] == ["net.gdws"]
+    assert made.id == pipeline.make_bundle(tmp_path / "at-once.gdws", source, data, settings).id

@@ -128,11 +128,18 @@ def test_one_that_was_interrupted_goes_on_to_the_same_weights(network, teacher, 
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in distilled.state_dict().items())
 
 
-def test_no_other_goes_on_from_its_state(network, teacher, images, distilled, unfinished):
-    with pytest.raises(GdwsError, match="seed was 0, is 1"):
-        distill(network, teacher, images, dataclasses.replace(SETTINGS, seed=1), state=unfinished)
-    with pytest.raises(GdwsError, match="network was"):
-        distill(distilled, teacher, images, SETTINGS, state=unfinished)
+def test_one_that_is_done_is_not_done_again(network, teacher, images, distilled, tmp_path):
+    state = tmp_path / "state.pt"
+    distill(network, teacher, images, SETTINGS, state=state)
+    again = distill(network, teacher, images, SETTINGS, state=state, progress=InterruptAt(SETTINGS.steps)).state_dict()
+    assert all(torch.equal(tensor, again[key]) for key, tensor in distilled.state_dict().items())
+
+
+def test_no_other_goes_on_from_its_state(network, teacher, images, unfinished):
+    other = dataclasses.replace(SETTINGS, seed=1)
+    expected = distill(network, teacher, images, other).state_dict()
+    found = distill(network, teacher, images, other, state=unfinished).state_dict()
+    assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
     unfinished.write_bytes(unfinished.read_bytes()[:100])
     with pytest.raises(CheckpointUnreadable):
         distill(network, teacher, images, SETTINGS, state=unfinished)
