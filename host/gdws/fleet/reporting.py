@@ -26,7 +26,7 @@ def set_aside(folder: FleetFolder, states: Mapping[str, DeviceState]) -> list[Se
     for device, state in states.items():
         tags = tuple(folder.record.devices[device].tags)
         if state.phase in (Phase.SET_ASIDE, Phase.RETRYING) and state.reason is not None:
-            found.append(SetAside(device, tags, state.reason))
+            found.append(SetAside(device, tags, state.reason, is_retried=state.phase is Phase.RETRYING))
         for job, reason in state.tally.not_measured.items():
             if not folder.result_path(device, job).exists():
                 found.append(SetAside(device, tags, reason, job))

@@ -15,14 +15,24 @@ _IRRELEVANT = ("protocol: seed",)
 
 def devices_of(measured: Sequence[ResultSummary], set_aside: Sequence[SetAside]) -> tuple[Device, ...]:
     """The devices, each once: kind by kind, then by name; those without results last."""
-    reasons = {each.device: each.reason for each in set_aside if each.job is None}
+    aside = {each.device: each for each in set_aside if each.job is None}
     left_out: dict[str, tuple[str, ...]] = {}
     for each in set_aside:
         if each.job is not None:
             left_out[each.device] = (*left_out.get(each.device, ()), f"{each.job}: {each.reason}")
     tags = {each.device: each.tags for each in measured} | {each.device: each.tags for each in set_aside}
     kinds = {each.device: each.kind for each in measured}
-    devices = [Device(name, tags[name], kinds.get(name), reasons.get(name), left_out.get(name, ())) for name in tags]
+    devices = [
+        Device(
+            name,
+            tags[name],
+            kinds.get(name),
+            aside[name].reason if name in aside else None,
+            left_out.get(name, ()),
+            name in aside and aside[name].is_retried,
+        )
+        for name in tags
+    ]
     return tuple(sorted(devices, key=lambda each: (each.kind is None, each.kind.words if each.kind else "", each.name)))
 
 
@@ -64,10 +74,7 @@ def _block(
 
 
 def _absent(device: Device, network: str) -> Entry:
-    if device.set_aside is not None:
-        reason = f"set aside: {device.set_aside}"
-    else:
-        reason = "; ".join(device.left_out) or "this device was not asked for it"
+    reason = device.absence or "; ".join(device.left_out) or "this device was not asked for it"
     return Entry(device.name, network, "not_measured", reason)
 
 

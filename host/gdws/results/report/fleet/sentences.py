@@ -86,7 +86,9 @@ def _only_it(facts: FleetFacts, standing: Standing) -> str:
 
 def doubts(facts: FleetFacts) -> tuple[str, ...]:
     """Reservations as sentences, most important first; empty if there are none."""
-    found = [f"{device.name} was set aside: {bare(device.set_aside)}." for device in facts.set_aside]
+    found = [
+        f"{device.name} {'is' if device.is_retried else 'was'} {bare(device.absence)}." for device in facts.set_aside
+    ]
     found += [f"{device.name} did not measure {bare(job)}." for device in facts.devices for job in device.left_out]
     simulated = [device.name for device in facts.devices if device.kind is not None and device.kind.simulated]
     if simulated:

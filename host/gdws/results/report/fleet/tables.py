@@ -44,8 +44,8 @@ def devices_table(facts: FleetFacts) -> Table:
 
 
 def _state(device: Device) -> str:
-    if device.set_aside is not None:
-        return f"set aside: {device.set_aside}"
+    if device.absence is not None:
+        return device.absence
     return "; ".join(("measured", *(f"not {each}" for each in device.left_out)))
 
 

@@ -28,12 +28,16 @@ class FleetMeasurement:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A device that was given up for now, and why; or, with ``job``, that job alone. It may have other results."""
+    """A device that was given up, and why; or, with ``job``, that job alone. It may have other results.
+
+    ``is_retried`` where the sweep still runs, and tries the device again.
+    """
 
     device: str
     tags: tuple[str, ...]
     reason: str
     job: str | None = None
+    is_retried: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Kind:
 class Device:
     """One device of the fleet. ``kind`` is None, and there are no results, where it was set aside from the start.
 
-    ``left_out`` are the jobs that it could not measure, each with the reason.
+    ``set_aside`` is the reason; with ``is_retried`` the sweep still runs, and tries the device again. ``left_out`` are
+    the jobs that it could not measure, each with the reason.
     """
 
     name: str
@@ -67,6 +72,14 @@ class Device:
     kind: Kind | None
     set_aside: str | None
     left_out: tuple[str, ...] = ()
+    is_retried: bool = False
+
+    @property
+    def absence(self) -> str | None:
+        """E.g. ``set aside: its token is refused``; None where nothing keeps it from being measured."""
+        if self.set_aside is None:
+            return None
+        return f"{'retried' if self.is_retried else 'set aside'}: {self.set_aside}"
 
 
 @dataclass(frozen=True)

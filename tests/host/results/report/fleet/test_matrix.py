@@ -77,6 +77,13 @@ def test_what_was_not_measured_has_a_reason():
     assert facts.devices[-1].tags == ("roof",)
 
 
+def test_a_device_that_is_still_retried_is_not_said_to_be_set_aside():
+    found = [measured("a", result([DENSE]))]
+    report = render_fleet_report(found, [SetAside("b", (), "it does not answer", is_retried=True)], ".md")
+    assert "b is retried: it does not answer." in report
+    assert "set aside" not in report
+
+
 def test_a_job_that_a_device_refused_does_not_set_it_aside():
     found = [measured("a", result([DENSE])), measured("b", result([DENSE], batch_sizes=(8,)))]
     refused = [SetAside("a", (), "no tensorrt", "net.threads-2")]
@@ -139,7 +146,14 @@ def test_json_has_every_figure(tmp_path: Path):
 
     assert document["schema_version"] == 1
     assert document["blocks"][0]["rows"][0][1]["speedup"] == pytest.approx(4 / 3)
-    assert document["devices"][1] == {"name": "b", "tags": [], "kind": None, "set_aside": "away", "left_out": []}
+    assert document["devices"][1] == {
+        "name": "b",
+        "tags": [],
+        "kind": None,
+        "set_aside": "away",
+        "left_out": [],
+        "is_retried": False,
+    }
 
 
 def test_nothing_to_report_on_and_unknown_formats_are_errors():
