@@ -124,3 +124,9 @@ def test_it_survives_its_file(tmp_path: Path):
     path.write_text('{"format": "gdws.optimisation"}')
     with pytest.raises(ResultError, match="field required"):
         load_optimisation(path)
+
+
+def test_the_page_says_once_what_became_of_it():
+    page = render(optimisation(), ".html")
+    assert '<p class="word">delivered</p>' in page
+    assert '<p class="sentence">1.90 times as fast as dense' in page
