@@ -21,7 +21,7 @@ from gdws.networks.sources import Source
 from gdws.onnx_io.int8 import Int8Settings
 from gdws.pipeline import Recipe
 from gdws.planning.budget import MeanRank
-from gdws.training import DistillSettings, FinetuneSettings, distill, finetune_int8
+from gdws.training import DistillSettings, FinetuneSettings, finetune_int8
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "networks"
 #: For ONNX Runtime on a CPU, where speeds are measured.
@@ -129,15 +129,19 @@ class Forms:
         return self._kept(name, make)
 
     def _distilled(self, variant: Variant) -> Variant:
-        name = f"{variant.name}-distilled"
-
         def make() -> Variant:
             settings = DistillSettings(steps=_DISTILL_STEPS, attack=one_step(self.protocol))
-            images, state = self.data.train.by_row, self._folder / f"{name}.state"
-            module = distill(variant.module, self.source.module, images, settings, state=state)
-            return dataclasses.replace(variant, name=name, module=module)
+            [made] = pipeline.distilled(
+                [variant],
+                self.source,
+                self.data.train,
+                f"{self.data.name}, train",
+                settings,
+                state_of=lambda name: self.state(f"{name}.state"),
+            )
+            return made
 
-        return self._kept(name, make)
+        return self._kept(f"{variant.name}-distilled", make)
 
     def _kept(self, name: str, make: Callable[[], Variant]) -> Variant:
         path = self._folder / f"{name}.safetensors"

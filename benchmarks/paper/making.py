@@ -19,7 +19,7 @@ from gdws.evaluation.attacks.protocols import one_step
 from gdws.networks import converted
 from gdws.pipeline import Alphas, Recipe, Source
 from gdws.planning.budget import Beta, MeanRank
-from gdws.training import DistillSettings, distill
+from gdws.training import DistillSettings
 
 #: The fit of data-aware networks is that of the table of accuracies, which judges more of them.
 CALIBRATION_IMAGES = 1024
@@ -89,8 +89,9 @@ class Maker:
         """``start`` with the dense network distilled into it; interrupted, it goes on from its state."""
         settings = DistillSettings(steps=DISTILLATION_STEPS, attack=one_step(self.attack))
         state = self._path(name).with_suffix(".state")
-        module = distill(start.module, self.source.module, self.data.train.by_row, settings, state=state)
-        return Variant(start.name, module, start.steps)
+        train = f"{self.data.name}, train"
+        [made] = pipeline.distilled([start], self.source, self.data.train, train, settings, state_of=lambda name: state)
+        return made
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{self.weights[:16]}-{name}.safetensors"

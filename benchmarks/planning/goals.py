@@ -130,19 +130,27 @@ def table(goals: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _row(command: str, name: str, found: Optimisation) -> str:
     asked = dict(word.partition("=")[::2] for word in command.split() if word.startswith("--"))
-    threads, has_int8 = asked["--threads"], "--int8" in asked
-    wanted = _WANTED_OVER_INT8.get(threads) if has_int8 else SUBJECTS[name].wanted if threads == "2" else None
+    has_int8 = "--int8" in asked
+    wanted = _wanted(name, asked["--threads"], has_int8=has_int8)
     aim = "–" if wanted is None else f"{wanted:g}"
     setting = f"{found.setting}{' and INT8' if has_int8 else ''}"
     head = f"| {name} | {setting} | {asked.get('--distill', '–')} |"
     if not found.delivered:
         return f"{head} dense is kept: {found.reason} | | {aim} | {'–' if wanted is None else 'no'} | | | |"
     best, rival = found.delivered[0], found.rival
-    over = (rival.gain, rival.gain_low, rival.gain_high) if has_int8 and rival is not None else None
     speedup = (best.speedup, best.speedup_low, best.speedup_high)
+    over = (rival.gain, rival.gain_low, rival.gain_high) if has_int8 and rival is not None else None
     reached = "–" if wanted is None else _reached(over if has_int8 else speedup, wanted)
+    times = f"{_times(speedup)}{', in INT8' if best.int8 else ', in FP32' if has_int8 else ''}"
     lost = f"{_points(best.final_natural)} | {_points(best.final_robust)}"
-    return f"{head} {_times(speedup)} | {_over(over, rival)} | {aim} | {reached} | {lost} | {best.macs / 1e6:.1f} M |"
+    return f"{head} {times} | {_over(over, rival)} | {aim} | {reached} | {lost} | {best.macs / 1e6:.1f} M |"
+
+
+def _wanted(name: str, threads: str, *, has_int8: bool) -> float | None:
+    """How many times as fast the network is to be, where something was aimed at."""
+    if has_int8:
+        return _WANTED_OVER_INT8.get(threads)
+    return SUBJECTS[name].wanted if threads == "2" else None
 
 
 _Times = tuple[float | None, float | None, float | None]

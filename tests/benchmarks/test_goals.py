@@ -42,6 +42,7 @@ def test_beside_int8_a_network_is_told_over_the_fastest_dense_form(threads: str,
     command = f"gdws optimize x --threads={threads} --int8"
     cells = [cell.strip() for cell in row(command, networks=(best,), rival=rival).split("|")]
     assert cells[2].endswith("and INT8")
+    assert cells[4] == "1.90 (4.00 to 4.40), in FP32"
     assert cells[5:8] == ["1.70 (1.50 to 1.90), dense-int8", wanted, reached]
 
 

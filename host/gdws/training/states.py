@@ -44,11 +44,11 @@ def read_if_same(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any] |
 
 def _opened(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The identity and the content."""
-    state = checkpoints.read_torch(path)
     try:
+        state = checkpoints.read_torch(path)
         known = state["version"] == STATE_VERSION
         stored = json.loads(state["identity"])
-    except (TypeError, KeyError, IndexError, ValueError):
+    except (CheckpointUnreadable, TypeError, KeyError, IndexError, ValueError):
         known = False
     if not known:
         raise CheckpointUnreadable(

@@ -64,6 +64,7 @@ def test_a_malformed_file_of_devices_names_the_field(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         choose_devices("xavier", path, {})
     assert caught.value.field == "devices.xavier.url"
+    assert "a device has url, " in str(caught.value.hint)
 
 
 def test_a_token_is_read_from_its_file(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def test_devices_that_cannot_serve_are_set_aside_with_the_reason_and_the_others_
         assert "cannot be reached" in (states["away"].reason or "")
         assert {len(agent.measured) for agent in agents if agent.name != "sound"} == {2}
         assert {found.device for found in set_aside(folder, states)} == {*names, "renamed", "away"}
+        assert not any(found.is_retried for found in set_aside(folder, states))
         assert len(list(measurements(folder))) == len(names) + 3
 
         for agent in agents:
@@ -110,6 +111,8 @@ def test_a_device_that_comes_back_is_measured_in_the_same_run(tmp_path: Path) ->
             running.start()
             for found in running.watch():
                 if found["b"].state.phase is Phase.RETRYING and found["b"].state.failures > 3:
+                    [away] = set_aside(folder, {"b": found["b"].state})
+                    assert away.is_retried
                     agents["b"].fault = None  # beyond its tries, which the other device prolongs
                     agents["a"].cell_s = agents["b"].cell_s = 0.0
                 last = found

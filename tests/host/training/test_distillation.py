@@ -141,8 +141,9 @@ def test_no_other_goes_on_from_its_state(network, teacher, images, unfinished):
     found = distill(network, teacher, images, other, state=unfinished).state_dict()
     assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
     unfinished.write_bytes(unfinished.read_bytes()[:100])
-    with pytest.raises(CheckpointUnreadable):
+    with pytest.raises(CheckpointUnreadable) as damaged:
         distill(network, teacher, images, SETTINGS, state=unfinished)
+    assert damaged.value.hint == "remove it to start from the beginning"
 
 
 def test_frozen_weights_descend_and_are_frozen_again(teacher, images, network):

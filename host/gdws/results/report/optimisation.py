@@ -34,9 +34,14 @@ def render(found: Optimisation, suffix: str) -> str:
 
 
 def headline(found: Optimisation) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence, with its status."""
+    return f"{found.status}: {answer(found)}"
+
+
+def answer(found: Optimisation) -> str:
+    """What is delivered, or why nothing is, beginning in lower case."""
     if not found.delivered:
-        return f"{found.status}: the dense network stays. {found.reason[:1].upper()}{found.reason[1:]}."
+        return f"the dense network stays. {found.reason[:1].upper()}{found.reason[1:]}."
     best = found.delivered[0]
     times = f"{best.speedup:.2f} times as fast as dense ({best.speedup_low:.2f} to {best.speedup_high:.2f})"
     if found.unit == "mJ":
@@ -51,7 +56,7 @@ def headline(found: Optimisation) -> str:
         if change is not None
     ]
     kept = [*losses, *_memory_kept(found, best)]
-    return f"delivered: {times}{_over_rival(found.rival)}, {cost}; {'; '.join(kept)}."
+    return f"{times}{_over_rival(found.rival)}, {cost}; {'; '.join(kept)}."
 
 
 def _memory_kept(found: Optimisation, best: Network) -> list[str]:

@@ -6,9 +6,9 @@ from gdws.results.optimisation import Network, Optimisation
 from gdws.results.report.energy_plot import energy_plot
 from gdws.results.report.html import template_environment
 from gdws.results.report.optimisation import (
+    answer,
     energy_table,
     energy_words,
-    headline,
     layer_table,
     network_table,
     residual_words,
@@ -32,7 +32,7 @@ def render_page(found: Optimisation) -> str:
         .get_template("optimisation.html.j2")
         .render(
             found=found,
-            headline=headline(found),
+            answer=answer(found),
             residual=residual_words(found),
             energy=energy_words(found),
             energies=None if found.energy is None else energy_table(found.energy),

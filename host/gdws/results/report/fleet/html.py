@@ -30,7 +30,7 @@ def render_html(facts: FleetFacts) -> str:
             facts=facts,
             kinds={device.name: device.kind for device in facts.devices},
             odd={each.device for each in facts.odd},
-            aside={device.name: "retried" if device.is_retried else "set aside" for device in facts.set_aside},
+            aside={device.name: device.absent_as for device in facts.set_aside},
             headline=headline(facts),
             standing=standing_sentences(facts),
             doubts=doubts(facts),

@@ -77,9 +77,12 @@ class Device:
     @property
     def absence(self) -> str | None:
         """E.g. ``set aside: its token is refused``; None where nothing keeps it from being measured."""
-        if self.set_aside is None:
-            return None
-        return f"{'retried' if self.is_retried else 'set aside'}: {self.set_aside}"
+        return None if self.set_aside is None else f"{self.absent_as}: {self.set_aside}"
+
+    @property
+    def absent_as(self) -> str:
+        """What a device that has a reason in ``set_aside`` is called."""
+        return "retried" if self.is_retried else "set aside"
 
 
 @dataclass(frozen=True)

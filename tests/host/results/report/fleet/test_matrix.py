@@ -82,6 +82,8 @@ def test_a_device_that_is_still_retried_is_not_said_to_be_set_aside():
     report = render_fleet_report(found, [SetAside("b", (), "it does not answer", is_retried=True)], ".md")
     assert "b is retried: it does not answer." in report
     assert "set aside" not in report
+    both = [SetAside("b", (), "busy", is_retried=True), SetAside("c", (), "away"), SetAside("d", (), "away")]
+    assert "<h1>4 devices, 1 retried, 2 set aside</h1>" in render_fleet_report(found, both, ".html")
 
 
 def test_a_job_that_a_device_refused_does_not_set_it_aside():
