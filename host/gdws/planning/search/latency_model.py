@@ -9,7 +9,9 @@ A profile adds its own time to every node, so its sums are off by tens of percen
 layers a term. All are Gaussian with means that profiles give and small deviations, so the answer is a linear regression
 with a prior (Rasmussen & Williams 2006, section 2.1): where timings say nothing the profiles stand. How
 far corrections and pair terms may go is what makes the timings most likely, so pair terms are there only if timings ask
-for them. A timing that no such sum explains counts less (Huber's weights).
+for them. A timing that no such sum explains counts less (Huber's weights). Neither the rest nor an option at a geometry
+takes less than no time: where the regression has it so, it is held at zero and all else is fitted anew, for to cut it
+off afterwards would shift every network by the same amount.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ _MISFITS = (0.003, 0.006, 0.012, 0.025, 0.05)
 _REST_SD, _SCALE_SD, _KNOWN_SD, _NODES_SD = 0.25, 0.5, 0.1, 0.3
 #: Residuals beyond so many deviations count less.
 _HUBER = 2.5
+#: The deviation, where dense is 1, of what is known exactly: the dense network itself, and what is held at zero.
+_EXACT = 1e-4
 #: Share of the dense latency that is taken to be in the layers where no profile tells.
 _UNPROFILED_SHARE = 0.8
 
@@ -83,7 +87,7 @@ class LatencyModel:
 
     @cached_property
     def costs(self) -> Costs:
-        """The means, as a sum. No layer takes less than no time, whatever noise has the regression say."""
+        """The means, as a sum; without what rounding leaves below zero."""
         columns, terms = self._columns, dict(zip(_PAIRS, self.dense * self.mean[-len(_PAIRS) :], strict=True))
         return Costs(
             space=self.space,
@@ -120,19 +124,23 @@ def fit(space: Space, dense: float, timings: Sequence[Timing], bases: Mapping[Cl
     columns = _Columns(space, bases, dense)
     design = np.array([columns.row(space.dense), *(columns.row(timing.choice) for timing in timings)])
     ratios = np.array([1.0, *(timing.ratio for timing in timings)])
-    measured = np.array([1e-4, *(timing.ratio * timing.relative_sd for timing in timings)])
+    measured = np.array([_EXACT, *(timing.ratio * timing.relative_sd for timing in timings)])
     is_profiled = any(basis.nodes or basis.known for basis in bases.values())
     corrections = _CORRECTIONS if is_profiled else _CORRECTIONS_UNPROFILED
-    weights = np.ones(len(ratios))
-    for _ in range(3):
-        found = max(
-            (
-                _posterior(columns, design, ratios, measured, weights, *deviations)
-                for deviations in itertools.product(corrections, _PAIR_TERMS, _MISFITS)
-            ),
-            key=lambda posterior: posterior.likelihood,
+    costs, held = columns.costs, np.zeros(columns.costs.shape[0], bool)
+    while True:
+        at_zero = int(held.sum())
+        found = _most_likely(
+            columns,
+            np.vstack([design, costs[held]]),
+            np.append(ratios, np.zeros(at_zero)),
+            np.append(measured, np.full(at_zero, _EXACT)),
+            corrections,
         )
-        weights = np.minimum(1.0, _HUBER / np.maximum(np.abs(found.standardised), 1e-9))
+        negative = (costs @ found.mean < -_EXACT) & ~held
+        if not negative.any():
+            break
+        held |= negative
     return LatencyModel(
         space=space,
         dense=dense,
@@ -140,7 +148,7 @@ def fit(space: Space, dense: float, timings: Sequence[Timing], bases: Mapping[Cl
         mean=found.mean,
         covariance=found.covariance,
         misfit=found.misfit,
-        residuals=tuple((found.left_out[1:] / ratios[1:]).tolist()),
+        residuals=tuple((found.left_out[1 : len(ratios)] / ratios[1:]).tolist()),
         has_pair_terms=found.pair_terms > 0,
     )
 
@@ -205,6 +213,13 @@ class _Columns:
         row[self._places[key]] = 1.0
         return row
 
+    @property
+    def costs(self) -> Floats:
+        """The rows of what takes time by itself: the rest, and each class."""
+        rest = np.zeros(self.size)
+        rest[0] = 1.0
+        return np.array([rest, *map(self.of_class, self._bases)])
+
     def row(self, choice: Choice) -> Floats:
         """The row of a network."""
         total = np.sum([self.of_class(keys[o]) for keys, o in zip(self._classes, choice, strict=True)], axis=0)
@@ -242,6 +257,24 @@ class _Posterior:
     likelihood: float
     left_out: Floats
     standardised: Floats
+
+
+def _most_likely(
+    columns: _Columns, design: Floats, ratios: Floats, measured: Floats, corrections: Sequence[float]
+) -> _Posterior:
+    """The regression under the prior that makes ``ratios`` most likely, with outliers weighed down."""
+    weights = np.ones(len(ratios))
+    for _ in range(3):
+        found = max(
+            (
+                _posterior(columns, design, ratios, measured, weights, *deviations)
+                for deviations in itertools.product(corrections, _PAIR_TERMS, _MISFITS)
+            ),
+            key=lambda posterior: posterior.likelihood,
+        )
+        weights = np.minimum(1.0, _HUBER / np.maximum(np.abs(found.standardised), 1e-9))
+        weights[measured == _EXACT] = 1.0
+    return found
 
 
 def _posterior(

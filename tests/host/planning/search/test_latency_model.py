@@ -52,6 +52,21 @@ def test_costs_add_up_to_the_prediction():
         assert explorer.model.costs.of(choice) == pytest.approx(explorer.model.predict(choice)[0])
 
 
+def test_a_rest_that_timings_would_have_below_zero_shifts_no_prediction():
+    """Large layers at a large batch leave next to nothing for the rest, and profiles that overstate it do the others."""
+    meter = SimulatedMeter(make_space(layers=12), pair_term=0.0)
+    dense = meter.law.of(meter.space.dense)
+    meter.law = replace(meter.law, rest=-0.15 * dense)
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    errors = [explorer.model.predict(choice)[0] / meter.law.of(choice) - 1 for choice in explorer.timings]
+    assert abs(statistics.fmean(errors)) < 0.01
+    assert statistics.median(_errors_on_mixtures(explorer, meter)) < 0.03
+    costs = explorer.model.costs
+    assert costs.rest >= 0
+    assert min(min(layer) for layer in costs.layers) >= 0
+
+
 def test_a_timing_that_no_sum_explains_hardly_moves_the_model():
     meter = SimulatedMeter(make_space(layers=12), noise=0.002)
     explorer = Explorer(meter.space, meter)
