@@ -10,8 +10,9 @@ latency is measured beside those of fewest MACs and of equal ranks, at the same 
 network whose weights ship.
 
 Results are kept job by job and cell by cell in ``--state``, so that it goes on where it was interrupted, and are
-written to ``results.json`` and ``results.md`` beside this file after each cell. With ``--within`` no cell is begun that
-would not be done in that time, if it takes as long as the longest before it. What tells most, in about ten minutes::
+written to ``results.json`` and ``results.md`` beside this file after each cell, where a cell takes the place of an
+earlier one of its network and setting and the others stay. With ``--within`` no cell is begun that would not be done in
+that time, if it takes as long as the longest before it. What tells most, in about ten minutes::
 
     python -m benchmarks.planning --networks mnist-preact-resnet --backends onnxruntime --batch 1 --threads 2 1 \\
         --better --min-duration 1.5 --within 12
@@ -73,14 +74,25 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--state", type=Path, default=HERE / "state")
     options = parser.parse_args(argv)
     state = State(options.state)
-    cells: list[dict[str, Any]] = []
+    recorded = HERE / "results.json"
+    cells: list[dict[str, Any]] = json.loads(recorded.read_text())["cells"] if recorded.exists() else []
+    found: list[dict[str, Any]] = []
     deadline_s = None if options.within is None else time.monotonic() + 60 * options.within
     with local_agent(options.state / "agent") as url, DeviceClient(url) as device:
         for cell in _cells(options, device, state, deadline_s):
-            cells.append(cell)
-            results = {"machine": machine(), "min_duration_s": options.min_duration, "cells": cells}
-            write_results(HERE, results, _table(results))
-    return 0 if cells and all(_is_met(cell) for cell in cells) else 1
+            found.append(cell)
+            cells = updated(cells, cell)
+            write_results(HERE, {"cells": cells}, table(cells))
+    return 0 if found and all(_is_met(cell) for cell in found) else 1
+
+
+def updated(cells: Sequence[dict[str, Any]], measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cells with ``measured`` in the place of the one of its network and setting, by network and setting."""
+
+    def place(cell: Mapping[str, Any]) -> tuple[int, str]:
+        return NETWORKS.index(cell["network"]), cell["setting"]
+
+    return sorted([*(cell for cell in cells if place(cell) != place(measured)), measured], key=place)
 
 
 def _cells(
@@ -104,7 +116,7 @@ def _cells(
             print(f"{name}, {setting.words()}", file=sys.stderr, flush=True)
             cell = state.recall("cell", key, partial(_predict, meter, offered.space, options.mixtures, better=better))
             longest_s = max(longest_s, time.monotonic() - began_s)
-            yield {"network": name, "setting": setting.words(), **cell}
+            yield {"network": name, "setting": setting.words(), "min_duration_s": options.min_duration, **cell}
 
 
 def _predict(meter: AgentMeter, space: Space, mixtures: int, *, better: bool) -> dict[str, Any]:
@@ -212,16 +224,14 @@ def _is_met(cell: dict[str, Any]) -> bool:
     return cell["median"] <= _MEDIAN_LIMIT and cell["p90"] <= _P90_LIMIT
 
 
-def _table(results: dict[str, Any]) -> str:
+def table(cells: Sequence[Mapping[str, Any]]) -> str:
     """The results in words."""
-    written_on = {name: value for name, value in results["machine"].items() if name != "load_average_before"}
     lines = [
         "# Planning by measured times",
         "",
-        f"{json.dumps(written_on)}, {results['min_duration_s']:g} s a network.",
-        "",
         "Errors of predicted latency on random mixtures of options that the model had not seen. Wanted: median at most "
-        f"{100 * _MEDIAN_LIMIT:g} %, 90th percentile at most {100 * _P90_LIMIT:g} %.",
+        f"{100 * _MEDIAN_LIMIT:g} %, 90th percentile at most {100 * _P90_LIMIT:g} %. "
+        f"{sum(map(_is_met, cells))} of {len(cells)} do.",
         "",
         "The table is what is measured first, of a network whose layers are all unknown or, in brackets, all known.",
         "",
@@ -232,9 +242,10 @@ def _table(results: dict[str, Any]) -> str:
         f"| {cell['network']} | {cell['setting']} | {cell['dense_ms']:.3g} | {100 * cell['median']:.1f} % "
         f"| {100 * cell['p90']:.1f} % | {100 * cell['worst']:.1f} % | {'yes' if cell['has_pair_terms'] else 'no'} "
         f"| {cell['table_s']:.0f} ({cell['known_s']:.0f}) | {'yes' if _is_met(cell) else 'no'} |"
-        for cell in results["cells"]
+        for cell in cells
     ]
-    better = [(cell, error, each) for cell in results["cells"] for error, each in cell.get("better", {}).items()]
+    lines += ["", "Measured on:", "", *sorted({f"- {_measured_on(cell)}" for cell in cells})]
+    better = [(cell, error, each) for cell in cells for error, each in cell.get("better", {}).items()]
     if better:
         lines += [
             "",
@@ -249,6 +260,11 @@ def _table(results: dict[str, Any]) -> str:
             ),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _measured_on(cell: Mapping[str, Any]) -> str:
+    written = {name: value for name, value in cell["machine"].items() if name != "load_average_before"}
+    return f"{json.dumps(written)}, {cell['min_duration_s']:g} s a network"
 
 
 if __name__ == "__main__":

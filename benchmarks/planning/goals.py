@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measured import machine, write_results
+from gdws.results.report.optimisation import sentences
 from gdws_contract.optimisation import Change, Optimisation, Rival
 
 HERE = Path(__file__).resolve().parent
@@ -124,7 +125,7 @@ def table(goals: Mapping[str, Mapping[str, Any]]) -> str:
     for command, goal in goals.items():
         found = Optimisation.model_validate(goal["found"])
         lines.append(_row(command, goal["network"], found))
-        notes += ["", f"`{command}`: {' '.join(found.summary)}", f"{json.dumps(goal['machine'])}"]
+        notes += ["", f"`{command}`: {' '.join(sentences(found))}", f"{json.dumps(goal['machine'])}"]
     return "\n".join([*lines, *notes]) + "\n"
 
 

@@ -80,11 +80,11 @@ def residual_words(found: Optimisation) -> str | None:
     if found.residual_median is None or found.residual_p90 is None:
         return None
     terms = "with" if found.has_pair_terms else "without"
-    profiles = "" if found.is_profiled else ", no layer profiles"
+    profiles = "" if found.is_profiled else "; the device gives no times of single layers"
+    what = "energies" if found.unit == "mJ" else "latencies"
     return (
-        f"model of {found.unit}: off by {100 * found.residual_median:.1f} % (median) and "
-        f"{100 * found.residual_p90:.1f} % (90th percentile) on networks left out of it, {terms} terms of neighbours"
-        f"{profiles}"
+        f"The model of {what}, {terms} terms for neighbouring layers, was off by {100 * found.residual_median:.1f} % in "
+        f"the median and {100 * found.residual_p90:.1f} % at the 90th percentile on networks left out of it{profiles}."
     )
 
 
