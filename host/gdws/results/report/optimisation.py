@@ -82,9 +82,10 @@ def residual_words(found: Optimisation) -> str | None:
     terms = "with" if found.has_pair_terms else "without"
     profiles = "" if found.is_profiled else "; the device gives no times of single layers"
     what = "energies" if found.unit == "mJ" else "latencies"
+    median, p90 = 100 * found.residual_median, 100 * found.residual_p90
     return (
-        f"The model of {what}, {terms} terms for neighbouring layers, was off by {100 * found.residual_median:.1f} % in "
-        f"the median and {100 * found.residual_p90:.1f} % at the 90th percentile on networks left out of it{profiles}."
+        f"The model of {what}, {terms} terms for neighbouring layers, was off by {median:.1f} % in the median and "
+        f"{p90:.1f} % at the 90th percentile on networks left out of it{profiles}."
     )
 
 

@@ -53,7 +53,7 @@ def test_costs_add_up_to_the_prediction():
 
 
 def test_a_rest_that_timings_would_have_below_zero_shifts_no_prediction():
-    """Large layers at a large batch leave next to nothing for the rest, and profiles that overstate it do the others."""
+    """Large layers at a large batch leave next to nothing for the rest."""
     meter = SimulatedMeter(make_space(layers=12), pair_term=0.0)
     dense = meter.law.of(meter.space.dense)
     meter.law = replace(meter.law, rest=-0.15 * dense)
