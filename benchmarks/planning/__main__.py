@@ -46,7 +46,6 @@ from gdws.pipeline.optimize.setting import fingerprint
 from gdws.pipeline.optimize.state import State
 from gdws.planning.search.choose import Limits, best_choice
 from gdws.planning.search.costs import Costs
-from gdws.planning.search.evidence import Timing
 from gdws.planning.search.explorer import Explorer
 from gdws.planning.search.latency_model import bases_of, fit
 from gdws.planning.search.options import Offer, offer
@@ -134,9 +133,10 @@ def _predict(meter: AgentMeter, space: Space, mixtures: int, *, better: bool) ->
     if better:
         found["better"] = _better(explorer)
     explorer.time(choices)
-    held_out, known = _apart(explorer.timings, choices)
+    held_out = {choice: explorer.timings[choice] for choice in choices}
+    known = [[timing for timing in each.timings if timing.choice not in held_out] for each in explorer.measurements]
     bases = bases_of(space, explorer.dense, explorer.profiles)
-    model = fit(space, explorer.dense, list(known.values()), bases)
+    model = fit(space, explorer.dense, known, bases)
     pairs = [(model.predict(choice)[0] / model.dense, timing.ratio) for choice, timing in held_out.items()]
     errors = sorted(abs(guess / measured - 1) for guess, measured in pairs)
     return {
@@ -153,14 +153,6 @@ def _predict(meter: AgentMeter, space: Space, mixtures: int, *, better: bool) ->
         "dense_ms": explorer.dense,
         "machine": measured_on,
     }
-
-
-def _apart(
-    timings: Mapping[Choice, Timing], choices: Sequence[Choice]
-) -> tuple[dict[Choice, Timing], dict[Choice, Timing]]:
-    """The timings of ``choices``, and all others."""
-    of_choices = {choice: timing for choice, timing in timings.items() if choice in choices}
-    return of_choices, {choice: timing for choice, timing in timings.items() if choice not in choices}
 
 
 def _better(explorer: Explorer) -> dict[str, Any]:

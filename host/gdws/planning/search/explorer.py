@@ -279,13 +279,14 @@ class Explorer:
             dense = self.dense if energy else dense_ms
             profiles = [_scaled(profile, dense / dense_ms) for profile in self.profiles]
             known = self._known if energy == self._energy else self._known_ms
-            timings = {
-                timing.choice: _doubted(timing, each.dense_ms / dense_ms)
-                for each in self._counted(energy)
-                for timing in each.timings
-            }
+            counted = self._counted(energy)
+            newest = {timing.choice: job for job, each in enumerate(counted) for timing in each.timings}
+            timings = [
+                [_doubted(timing, each.dense_ms / dense_ms) for timing in each.timings if newest[timing.choice] == job]
+                for job, each in enumerate(counted)
+            ]
             bases = bases_of(self.space, dense, profiles, known)
-            self._models[energy] = fit(self.space, dense, list(timings.values()), bases)
+            self._models[energy] = fit(self.space, dense, timings, bases)
         return self._models[energy]
 
     def _counted(self, energy: bool) -> list[Measurement]:

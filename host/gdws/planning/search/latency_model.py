@@ -11,7 +11,8 @@ with a prior (Rasmussen & Williams 2006, section 2.1): where timings say nothing
 far corrections and pair terms may go is what makes the timings most likely, so pair terms are there only if timings ask
 for them. A timing that no such sum explains counts less (Huber's weights). Neither the rest nor an option at a geometry
 takes less than no time: where the regression has it so, it is held at zero and all else is fitted anew, for to cut it
-off afterwards would shift every network by the same amount.
+off afterwards would shift every network by the same amount. Networks that were timed in turns with one engine of the
+dense network share its luck, such as where its weights lie in memory: all their ratios may be off by the same factor.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdws.algorithms.spectrum import Floats
 from gdws.planning.search.costs import Costs
@@ -40,12 +43,16 @@ _CORRECTIONS_UNPROFILED = (0.3, 0.6, 1.0)
 #: Deviations of pair terms, in mean times of a dense layer; relative deviations of whole networks from any sum.
 _PAIR_TERMS = (0.0, 0.02, 0.06, 0.15)
 _MISFITS = (0.003, 0.006, 0.012, 0.025, 0.05)
+#: Relative deviations of the dense network's engine in one measurement.
+_LUCKS = (0.0, 0.02, 0.06)
 #: Deviations of the rest, of the profiles' scale and of known costs' scale, and of all nodes' time, where dense is 1.
 _REST_SD, _SCALE_SD, _KNOWN_SD, _NODES_SD = 0.25, 0.5, 0.1, 0.3
 #: Residuals beyond so many deviations count less.
 _HUBER = 2.5
 #: The deviation, where dense is 1, of what is known exactly: the dense network itself, and what is held at zero.
 _EXACT = 1e-4
+#: Rows that no engine of the dense network was timed for.
+_NO_JOB = -1
 #: Share of the dense latency that is taken to be in the layers where no profile tells.
 _UNPROFILED_SHARE = 0.8
 
@@ -116,27 +123,27 @@ class LatencyModel:
         return _Columns(self.space, self.bases, self.dense)
 
 
-def fit(space: Space, dense: float, timings: Sequence[Timing], bases: Mapping[Class, Basis]) -> LatencyModel:
-    """The model of ``timings``, whose ratios are of a dense network of latency ``dense``.
+def fit(
+    space: Space, dense: float, measurements: Sequence[Sequence[Timing]], bases: Mapping[Class, Basis]
+) -> LatencyModel:
+    """The model of the timings of ``measurements``, whose ratios are of a dense network of latency ``dense``.
 
     ``bases`` are from :func:`bases_of`. Works with any number of timings, also none.
     """
     columns = _Columns(space, bases, dense)
-    design = np.array([columns.row(space.dense), *(columns.row(timing.choice) for timing in timings)])
-    ratios = np.array([1.0, *(timing.ratio for timing in timings)])
-    measured = np.array([_EXACT, *(timing.ratio * timing.relative_sd for timing in timings)])
+    timings = [timing for timings in measurements for timing in timings]
+    rows = _Rows(
+        design=np.array([columns.row(space.dense), *(columns.row(timing.choice) for timing in timings)]),
+        ratios=np.array([1.0, *(timing.ratio for timing in timings)]),
+        sd=np.array([_EXACT, *(timing.ratio * timing.relative_sd for timing in timings)]),
+        jobs=np.array([_NO_JOB, *(job for job, timings in enumerate(measurements) for _ in timings)]),
+    )
     is_profiled = any(basis.nodes or basis.known for basis in bases.values())
     corrections = _CORRECTIONS if is_profiled else _CORRECTIONS_UNPROFILED
-    costs, held = columns.costs, np.zeros(columns.costs.shape[0], bool)
+    costs = columns.costs
+    held = np.zeros(len(costs), bool)
     while True:
-        at_zero = int(held.sum())
-        found = _most_likely(
-            columns,
-            np.vstack([design, costs[held]]),
-            np.append(ratios, np.zeros(at_zero)),
-            np.append(measured, np.full(at_zero, _EXACT)),
-            corrections,
-        )
+        found = _most_likely(columns, rows.with_zeros(costs[held]), corrections)
         negative = (costs @ found.mean < -_EXACT) & ~held
         if not negative.any():
             break
@@ -147,9 +154,9 @@ def fit(space: Space, dense: float, timings: Sequence[Timing], bases: Mapping[Cl
         bases=bases,
         mean=found.mean,
         covariance=found.covariance,
-        misfit=found.misfit,
-        residuals=tuple((found.left_out[1 : len(ratios)] / ratios[1:]).tolist()),
-        has_pair_terms=found.pair_terms > 0,
+        misfit=found.deviations.misfit,
+        residuals=tuple((found.left_out[1 : 1 + len(timings)] / rows.ratios[1:]).tolist()),
+        has_pair_terms=found.deviations.pair_term > 0,
     )
 
 
@@ -249,62 +256,92 @@ class _Columns:
 
 
 @dataclass(frozen=True, eq=False)
+class _Rows:
+    """What is to be explained: ``ratios`` with their standard errors ``sd``, and the measurement that each is of."""
+
+    design: Floats
+    ratios: Floats
+    sd: Floats
+    jobs: NDArray[np.int64]
+
+    def with_zeros(self, design: Floats) -> _Rows:
+        """These, and rows that take no time."""
+        return _Rows(
+            design=np.vstack([self.design, design]),
+            ratios=np.append(self.ratios, np.zeros(len(design))),
+            sd=np.append(self.sd, np.full(len(design), _EXACT)),
+            jobs=np.append(self.jobs, np.full(len(design), _NO_JOB)),
+        )
+
+    @cached_property
+    def is_exact(self) -> NDArray[np.bool_]:
+        return np.equal(self.jobs, _NO_JOB)
+
+    @cached_property
+    def shared(self) -> Floats:
+        """The covariance that a relative deviation of 1 of each dense engine gives them."""
+        same = np.equal.outer(self.jobs, self.jobs) & ~self.is_exact
+        return np.where(same, np.outer(self.ratios, self.ratios), 0.0)
+
+
+class _Deviations(NamedTuple):
+    """How far things may go from what is expected."""
+
+    correction: float
+    pair_term: float
+    misfit: float
+    luck: float
+
+
+@dataclass(frozen=True, eq=False)
 class _Posterior:
     mean: Floats
     covariance: Floats
-    misfit: float
-    pair_terms: float
+    deviations: _Deviations
     likelihood: float
     left_out: Floats
     standardised: Floats
 
 
-def _most_likely(
-    columns: _Columns, design: Floats, ratios: Floats, measured: Floats, corrections: Sequence[float]
-) -> _Posterior:
-    """The regression under the prior that makes ``ratios`` most likely, with outliers weighed down."""
-    weights = np.ones(len(ratios))
+def _most_likely(columns: _Columns, rows: _Rows, corrections: Sequence[float]) -> _Posterior:
+    """The regression under the deviations that make ``rows`` most likely, with outliers weighed down."""
+    weights = np.ones(len(rows.ratios))
     for _ in range(3):
         found = max(
             (
-                _posterior(columns, design, ratios, measured, weights, *deviations)
-                for deviations in itertools.product(corrections, _PAIR_TERMS, _MISFITS)
+                _posterior(columns, rows, weights, _Deviations(*deviations))
+                for deviations in itertools.product(corrections, _PAIR_TERMS, _MISFITS, _LUCKS)
             ),
             key=lambda posterior: posterior.likelihood,
         )
         weights = np.minimum(1.0, _HUBER / np.maximum(np.abs(found.standardised), 1e-9))
-        weights[measured == _EXACT] = 1.0
+        weights[rows.is_exact] = 1.0
     return found
 
 
-def _posterior(
-    columns: _Columns,
-    design: Floats,
-    ratios: Floats,
-    measured: Floats,
-    weights: Floats,
-    correction: float,
-    pair_term: float,
-    misfit: float,
-) -> _Posterior:
+def _posterior(columns: _Columns, rows: _Rows, weights: Floats, deviations: _Deviations) -> _Posterior:
     """The regression under one prior, with the residual of each row by a model that has not seen it."""
-    mean, variance = columns.prior(correction, pair_term)
-    noise = (measured**2 + np.where(np.arange(len(ratios)) == 0, 0.0, misfit * ratios) ** 2) / weights**2
-    spread = design * variance
-    kernel = spread @ design.T + np.diag(noise)
+    mean, variance = columns.prior(deviations.correction, deviations.pair_term)
+    misfits = np.where(rows.is_exact, 0.0, deviations.misfit * rows.ratios)
+    spread = rows.design * variance
+    luck = deviations.luck**2 * rows.shared
+    kernel = spread @ rows.design.T + np.diag((rows.sd**2 + misfits**2) / weights**2) + luck
     inverse = np.linalg.inv(kernel)
-    off = ratios - design @ mean
+    off = rows.ratios - rows.design @ mean
     solved = inverse @ off
     own = np.diag(inverse)
+    left_out = solved / own
+    # Of a network that is left out its measurement is, too: what the others tell of its luck is no part of the model.
+    others_luck = luck - np.diag(np.diag(luck))
+    told = others_luck @ solved - (others_luck * inverse).sum(axis=1) * left_out
     determinant = np.linalg.slogdet(kernel)[1]
     # A weight below 1 widens a row's noise; that must not count as an explanation, so its own part is taken out.
     penalty = float(np.sum(np.log(weights)))
     return _Posterior(
         mean=mean + spread.T @ solved,
         covariance=np.diag(variance) - spread.T @ inverse @ spread,
-        misfit=misfit,
-        pair_terms=pair_term,
+        deviations=deviations,
         likelihood=-0.5 * float(off @ solved + determinant) - penalty,
-        left_out=solved / own,
+        left_out=left_out + told,
         standardised=solved / np.sqrt(own) / weights,
     )

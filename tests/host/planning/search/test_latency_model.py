@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from gdws.planning.search import latency_model
+from gdws.planning.search.evidence import Timing
 from gdws.planning.search.explorer import Explorer
 from gdws.planning.search.latency_model import bases_of, fit
 from support.simulated_device import SimulatedMeter, make_space
@@ -67,6 +69,49 @@ def test_a_rest_that_timings_would_have_below_zero_shifts_no_prediction():
     assert min(min(layer) for layer in costs.layers) >= 0
 
 
+def _with_luck(meter: SimulatedMeter, explorer: Explorer) -> list[list[Timing]]:
+    """The timings of each measurement, whose dense network was slower or faster than in the others by a few percent."""
+    factors = (1.06, 0.95, 1.02, 0.97)
+    measured = zip(explorer.measurements, factors, strict=False)
+    return [[replace(t, ratio=factor * t.ratio) for t in each.timings] for each, factor in measured]
+
+
+def test_networks_that_took_turns_share_the_luck_of_one_dense_engine():
+    meter = SimulatedMeter(make_space(layers=12, geometries=6), pair_term=0.0, noise=0.001)
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    bases = bases_of(meter.space, explorer.dense, explorer.profiles)
+    timings = _with_luck(meter, explorer)
+    assert len(timings) > 1
+    together = fit(meter.space, explorer.dense, timings, bases)
+    apart = fit(meter.space, explorer.dense, [[each] for group in timings for each in group], bases)
+    drawn = random.Random(7)
+    choices = [tuple(drawn.randrange(6) for _ in meter.space.layers) for _ in range(40)]
+    errors = [
+        statistics.median(abs(model.predict(choice)[0] / meter.law.of(choice) - 1) for choice in choices)
+        for model in (together, apart)
+    ]
+    assert errors[0] < 0.8 * errors[1]
+    assert errors[0] < 0.03
+
+
+def test_residuals_are_those_of_models_without_the_network(monkeypatch: pytest.MonkeyPatch):
+    """Under one prior, so that each model is the same but for what it has seen."""
+    priors = {"_CORRECTIONS": (0.1,), "_PAIR_TERMS": (0.02,), "_MISFITS": (0.012,), "_LUCKS": (0.05,), "_HUBER": 1e9}
+    for name, value in priors.items():
+        monkeypatch.setattr(latency_model, name, value)
+    meter = SimulatedMeter(make_space(layers=6))
+    explorer = Explorer(meter.space, meter)
+    explorer.open()
+    bases = bases_of(meter.space, explorer.dense, explorer.profiles)
+    timings = _with_luck(meter, explorer)
+    residuals = fit(meter.space, explorer.dense, timings, bases).residuals
+    for timing, residual in zip((each for group in timings for each in group), residuals, strict=True):
+        others = [[each for each in group if each is not timing] for group in timings]
+        predicted = fit(meter.space, explorer.dense, others, bases).predict(timing.choice)[0] / explorer.dense
+        assert residual == pytest.approx(1 - predicted / timing.ratio, abs=1e-9)
+
+
 def test_a_timing_that_no_sum_explains_hardly_moves_the_model():
     meter = SimulatedMeter(make_space(layers=12), noise=0.002)
     explorer = Explorer(meter.space, meter)
@@ -74,7 +119,7 @@ def test_a_timing_that_no_sum_explains_hardly_moves_the_model():
     bases = bases_of(meter.space, explorer.dense, explorer.profiles)
     timings = list(explorer.timings.values())
     timings[0] = replace(timings[0], ratio=3 * timings[0].ratio)
-    disturbed = fit(meter.space, explorer.dense, timings, bases)
+    disturbed = fit(meter.space, explorer.dense, [timings], bases)
     drawn = random.Random(3)
     changes = []
     for _ in range(30):
