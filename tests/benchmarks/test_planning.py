@@ -32,7 +32,13 @@ def test_a_cell_takes_the_place_of_the_one_of_its_network_and_setting_alone() ->
 def test_a_cell_is_within_the_limits_only_where_both_errors_are() -> None:
     cells = [cell(), cell(setting=TWO, p90=0.061), cell(SECOND, median=0.031)]
     assert [row[-1] for row in rows(cells)] == ["yes", "no", "no"]
-    assert "1 of 3 do." in table(cells)
+    assert "1 are within both and 2 are not" in table(cells)
+
+
+def test_a_cell_of_a_machine_that_was_not_at_rest_decides_nothing() -> None:
+    cells = [cell(dense_spread=0.09), cell(setting=TWO, dense_spread=0.11, median=0.2)]
+    assert [(row[3], row[-1]) for row in rows(cells)] == [("9 %", "yes"), ("11 %", "not at rest")]
+    assert "1 are within both and 0 are not; 1 decide nothing" in table(cells)
 
 
 def test_each_machine_and_day_is_told_once() -> None:
