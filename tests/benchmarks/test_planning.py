@@ -41,6 +41,13 @@ def test_a_cell_of_a_machine_that_was_not_at_rest_decides_nothing() -> None:
     assert "1 are within both and 0 are not; 1 decide nothing" in table(cells)
 
 
+def test_it_takes_no_other_cells_place() -> None:
+    noisy = cell(dense_spread=0.11, dense_ms=9.0)
+    assert [row[2] for row in rows(updated([cell()], noisy))] == ["1.5"]
+    assert [row[2] for row in rows(updated([noisy], cell()))] == ["1.5"]
+    assert [row[2] for row in rows(updated([], noisy))] == ["9"]
+
+
 def test_each_machine_and_day_is_told_once() -> None:
     words = table([cell(), cell(setting=TWO), cell(SECOND, day=2)])
     assert [words.count(f"2026-11-0{day}") for day in (1, 2)] == [1, 1]
