@@ -7,6 +7,7 @@ draw the same examples each time; ``--hypothesis-profile=default`` has them look
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import signal
 from typing import Any
@@ -40,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         short = [item for item in items if not item.get_closest_marker("long")]
         pairs = itertools.chain.from_iterable(itertools.zip_longest(long, short))
         items[:] = [item for item in pairs if item is not None]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: measurements collect garbage before each window, and would walk it all."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
