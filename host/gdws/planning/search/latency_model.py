@@ -304,7 +304,7 @@ class _Posterior:
 
 
 def _most_likely(columns: _Columns, rows: _Rows, corrections: Sequence[float]) -> _Posterior:
-    """The regression under the deviations that make ``rows`` most likely, with outliers weighed down."""
+    """The regression under the deviations that make ``rows`` most likely, with outliers down-weighted."""
     weights = np.ones(len(rows.ratios))
     for _ in range(3):
         found = max(
