@@ -9,6 +9,7 @@ to run it on. Computing in float64 distinguishes differences from rounding.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _culprits(attempt: _Attempt, units: Sequence[_Unit]) -> dict[str, str] | Non
     return reasons
 
 
-class _Attempt:
+class _Attempt(ABC):
     """A copy of the network in which layers can be put at full rank."""
 
     def __init__(self, model: nn.Module, units: Sequence[_Unit]) -> None:
@@ -158,11 +159,13 @@ class _Attempt:
             torch.manual_seed(0)  # a network that draws numbers draws the same
             return self.look(network, layers)
 
+    @abstractmethod
     def look(self, network: nn.Module, layers: Mapping[str, nn.Module]) -> Any:
-        raise NotImplementedError
+        """What :meth:`observe` returns."""
 
+    @abstractmethod
     def difference(self, found: Any, replaced: Iterable[str]) -> str | None:
-        raise NotImplementedError
+        """How an observation differs from the one without replacements; None if it does not."""
 
 
 @dataclass(frozen=True, eq=False)
